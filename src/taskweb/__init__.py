@@ -1,0 +1,56 @@
+"""taskweb: which source tasks to fine-tune on before, or together with, a target task.
+
+The names below load on first use, so that `import taskweb` is quick; none of them imports torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from taskweb.errors import TaskWebError
+    from taskweb.selectors import Ranking
+    from taskweb.tasks import Example, Task, catalogue, load_examples
+    from taskweb.web import TransferWeb
+    from taskweb.web.sources import open_web
+    from taskweb.workflows.benchmarking import run_benchmark
+    from taskweb.workflows.ranking import rank
+
+__version__ = "0.1.0"
+__all__ = [
+    "Example",
+    "Ranking",
+    "Task",
+    "TaskWebError",
+    "TransferWeb",
+    "__version__",
+    "catalogue",
+    "load_examples",
+    "open_web",
+    "rank",
+    "run_benchmark",
+]
+
+_HOMES = {
+    "Example": "taskweb.tasks",
+    "Ranking": "taskweb.selectors",
+    "Task": "taskweb.tasks",
+    "TaskWebError": "taskweb.errors",
+    "TransferWeb": "taskweb.web",
+    "catalogue": "taskweb.tasks",
+    "load_examples": "taskweb.tasks",
+    "open_web": "taskweb.web.sources",
+    "rank": "taskweb.workflows.ranking",
+    "run_benchmark": "taskweb.workflows.benchmarking",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'taskweb' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""The command line: thin; it reads options, calls a workflow, and prints."""

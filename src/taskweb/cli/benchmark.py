@@ -1,0 +1,84 @@
+"""`taskweb benchmark`: how good selectors are on a web, one target left out at a time."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from taskweb.cli import options
+from taskweb.cli.console import output_console, progress_for, say
+
+
+def benchmark(
+    web: options.Web = "published",
+    setup: options.Setup = "all",
+    selector: Annotated[
+        list[str] | None,
+        typer.Option("--selector", metavar="NAME", help="Evaluate this selector. Repeatable. Default: all that need no table."),
+    ] = None,
+    examples: options.Examples = None,
+    targets: Annotated[
+        str | None, typer.Option("--targets", metavar="T,T", help="Only these targets. Default: all but those tuned on.")
+    ] = None,
+    draws: Annotated[int, typer.Option("--draws", metavar="N", min=1, help="Draw examples N times and average.")] = 10,
+    target_examples: Annotated[
+        int, typer.Option("--target-examples", metavar="N", min=1, help="Target examples in each draw.")
+    ] = 32,
+    source_examples: Annotated[
+        int, typer.Option("--source-examples", metavar="N", min=1, help="Most source examples in each draw.")
+    ] = 100,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the draws.")] = 0,
+    predictions: Annotated[
+        Path | None, typer.Option("--predictions", metavar="FILE", help="Evaluate a CSV of selector,target,source,score.")
+    ] = None,
+    per_target: Annotated[bool, typer.Option("--per-target", help="Also show every target and category.")] = False,
+    lam: options.Lambda = 0.7,
+    pivots: options.Pivots = None,
+    n_pivots: options.NPivots = None,
+    base: options.Base = "roe",
+    pair_scores: options.PairScores = None,
+    encoder: options.EncoderPath = None,
+    max_tokens: options.MaxTokens = 512,
+    allow_download: options.AllowDownload = False,
+    no_cache: options.NoCache = False,
+    output: Annotated[
+        options.TableFormat, typer.Option("--format", help="How to print the figures.")
+    ] = options.TableFormat.table,
+    quiet: options.Quiet = False,
+) -> None:
+    """Measure how well selectors rank sources, leaving one target out at a time.
+
+    NDCG and Regret@5 in percent, with 95% intervals over targets, and paired differences to popularity and TaskShop.
+
+    Example: taskweb benchmark --setup t5l/finetune --selector roe
+    """
+    from taskweb.selectors.benchmark import DrawSettings
+    from taskweb.workflows.benchmarking import run_benchmark
+    from taskweb.workflows.evidence import EncoderSettings, SelectorSettings
+
+    result = run_benchmark(
+        web=web,
+        setup=setup,
+        selectors=selector or (),
+        examples=examples,
+        targets=options.names(targets),
+        draws=DrawSettings(draws, target_examples, source_examples, seed),
+        predictions=predictions,
+        selector_settings=SelectorSettings(lam, options.names(pivots), n_pivots, pair_scores, base),
+        encoder=EncoderSettings(encoder, allow_download, max_tokens, not no_cache),
+        progress=progress_for(quiet=quiet),
+    )
+    if output is options.TableFormat.json:
+        sys.stdout.write(json.dumps(result.to_dict(), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+        for note in result.notes:
+            say(f"Note: {note}.", quiet=quiet)
+        return
+    from taskweb.cli.tables import benchmark_tables
+
+    console = output_console()
+    for part in benchmark_tables(result, per_target=per_target):
+        console.print(part)

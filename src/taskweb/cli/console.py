@@ -1,0 +1,68 @@
+"""Where things are printed: results on stdout, everything else on stderr; progress as a bar or as plain lines."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from taskweb.workflows.evidence import Progress
+
+_PLAIN_WIDTH = 132  # for pipes and files, where there is no terminal to measure
+_SECONDS_BETWEEN_LINES = 5.0
+_LEAST_ITEMS_SHOWN = 64
+
+
+def output_console() -> Console:
+    """The console for results."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
+
+
+def say(message: str, *, quiet: bool = False) -> None:
+    """One line on stderr."""
+    if not quiet:
+        sys.stderr.write(message + "\n")
+
+
+def progress_for(*, quiet: bool) -> Progress:
+    """How long work is shown: a bar on a terminal, a line now and then elsewhere, nothing when quiet."""
+    from taskweb.workflows.evidence import silent
+
+    if quiet:
+        return silent
+    return _bar if sys.stderr.isatty() else _lines
+
+
+@contextmanager
+def _bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    if total < _LEAST_ITEMS_SHOWN:
+        yield lambda _done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        shown = bar.add_task(title, total=total)
+        yield lambda done: bar.advance(shown, done)
+
+
+@contextmanager
+def _lines(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    done_so_far, last = 0, time.monotonic()
+
+    def advance(done: int) -> None:
+        nonlocal done_so_far, last
+        done_so_far += done
+        if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            say(f"{title}: {done_so_far} of {total}")
+
+    yield advance

@@ -1,0 +1,69 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Web = Annotated[
+    str, typer.Option("--web", metavar="WEB", help="Measured transfers: 'published', or a tidy CSV or Parquet file.")
+]
+Setup = Annotated[
+    str, typer.Option("--setup", metavar="MODEL/METHOD", help="One setup of the web, such as t5l/finetune, or 'all'.")
+]
+Examples = Annotated[
+    Path | None,
+    typer.Option(
+        "--examples", metavar="DIR", help="Texts of the web's tasks, one <task>.jsonl each. The published web brings its own."
+    ),
+]
+EncoderPath = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder",
+        metavar="PATH",
+        help="Folder or Hub id of the sentence encoder. Default: all-MiniLM-L6-v2, wherever it is found.",
+    ),
+]
+AllowDownload = Annotated[
+    bool, typer.Option("--allow-download", help="Fetch the encoder from the Hub when it is not on this machine.")
+]
+MaxTokens = Annotated[int, typer.Option("--max-tokens", metavar="N", help="Cut texts at N tokens before embedding.")]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read nor write cached embeddings.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say what was used and how long it took.")]
+Lambda = Annotated[float, typer.Option("--lambda", metavar="X", help="TaskShop: weight of the pivots, 0 to 1.")]
+Pivots = Annotated[str | None, typer.Option("--pivots", metavar="T,T", help="TaskShop: go through these tasks only.")]
+NPivots = Annotated[
+    int | None, typer.Option("--n-pivots", metavar="N", help="TaskShop: only the N pivots most similar to the target.")
+]
+Base = Annotated[str, typer.Option("--base", metavar="NAME", help="TaskShop: which similarity, roe, text-embedding or llm.")]
+PairScores = Annotated[
+    str | None,
+    typer.Option(
+        "--pair-scores", metavar="FILE[:NAME]", help="For llm: a CSV with target,source,score (NAME picks its selector)."
+    ),
+]
+
+
+class TableFormat(StrEnum):
+    """How results are printed, where CSV makes no sense."""
+
+    table = "table"
+    json = "json"
+
+
+class RankingFormat(StrEnum):
+    """How a ranking is printed."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+def names(text: str | None) -> tuple[str, ...] | None:
+    """Split a comma-separated option; None stays None."""
+    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())

@@ -1,0 +1,133 @@
+"""`taskweb rank`: sources for a target, best first."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from taskweb.cli import options
+from taskweb.cli.console import output_console, progress_for, say
+
+
+def rank(
+    target: Annotated[
+        str,
+        typer.Argument(metavar="TARGET", help="A file of examples (JSONL, CSV, Parquet), '-', hf:<id>, or a task of the web."),
+    ],
+    web: options.Web = "published",
+    setup: options.Setup = "all",
+    selector: Annotated[
+        str, typer.Option("--selector", metavar="NAME", help="taskshop, roe, text-embedding, llm, popularity or random.")
+    ] = "taskshop",
+    sources: Annotated[
+        Path | None, typer.Option("--sources", metavar="DIR", help="Your own candidates, one <task>.jsonl each.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option("--exclude", metavar="TASK", help="Leave a task out, as source and as pivot. Repeatable."),
+    ] = None,
+    top: Annotated[int | None, typer.Option("--top", metavar="K", min=1, help="Show the K best only.")] = None,
+    unseen: Annotated[
+        bool, typer.Option("--unseen", help="Predict for a task of the web as if nothing of it were measured.")
+    ] = False,
+    examples: options.Examples = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Use at most N target examples.")] = 32,
+    sample_seed: Annotated[
+        int | None,
+        typer.Option("--sample-seed", metavar="SEED", help="Draw the examples at random instead of taking the first."),
+    ] = None,
+    input_column: Annotated[
+        list[str] | None, typer.Option("--input-column", metavar="NAME", help="Column of the input; several are joined.")
+    ] = None,
+    output_column: Annotated[
+        str, typer.Option("--output-column", metavar="NAME", help="Column of the answer, if there is one.")
+    ] = "output",
+    choices_column: Annotated[
+        str, typer.Option("--choices-column", metavar="NAME", help="Column of the list of choices, if there is one.")
+    ] = "choices",
+    input_format: Annotated[
+        str | None,
+        typer.Option("--input-format", metavar="FORMAT", help="jsonl, csv, tsv or parquet, where the name does not tell."),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", metavar="NAME", help="Split of a Hub data set. Default: train.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="What to call the target. Default: the file's name.")
+    ] = None,
+    lam: options.Lambda = 0.7,
+    pivots: options.Pivots = None,
+    n_pivots: options.NPivots = None,
+    base: options.Base = "roe",
+    pair_scores: options.PairScores = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the random selector.")] = 0,
+    encoder: options.EncoderPath = None,
+    max_tokens: options.MaxTokens = 512,
+    allow_download: options.AllowDownload = False,
+    no_cache: options.NoCache = False,
+    output: Annotated[
+        options.RankingFormat, typer.Option("--format", help="How to print the ranking.")
+    ] = options.RankingFormat.table,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Rank source tasks for a target, best first.
+
+    The target is a handful of examples, one per line: {"input": "...", "choices": ["yes", "no"]}. Labels are not needed.
+
+    Example: taskweb rank my_task.jsonl --top 5
+    """
+    start = time.monotonic()
+    from taskweb.errors import unknown_name
+    from taskweb.tasks.loading import FILE_FORMATS, Columns, Sampling
+    from taskweb.workflows.evidence import EncoderSettings, SelectorSettings
+    from taskweb.workflows.ranking import TargetSettings
+    from taskweb.workflows.ranking import rank as rank_sources
+
+    if input_format is not None and input_format not in FILE_FORMATS:
+        raise unknown_name("input format", input_format, FILE_FORMATS)
+    ranking = rank_sources(
+        target,
+        web=web,
+        setup=setup,
+        selector=selector,
+        sources=sources,
+        exclude=exclude or (),
+        examples=examples,
+        unseen=unseen,
+        target_settings=TargetSettings(
+            Columns(tuple(input_column or ("input",)), output_column, choices_column),
+            Sampling(limit, sample_seed),
+            input_format,
+            split,
+            name,
+        ),
+        selector_settings=SelectorSettings(lam, options.names(pivots), n_pivots, pair_scores, base, seed),
+        encoder=EncoderSettings(encoder, allow_download, max_tokens, not no_cache),
+        progress=progress_for(quiet=quiet),
+    )
+    if output is options.RankingFormat.json:
+        sys.stdout.write(json.dumps(ranking.to_dict(top), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    elif output is options.RankingFormat.csv:
+        from taskweb.cli.tables import ranking_csv
+
+        sys.stdout.write(ranking_csv(ranking, top))
+    else:
+        from taskweb.cli.tables import ranking_table
+
+        console = output_console()
+        for part in ranking_table(ranking, top):
+            console.print(part)
+    if output is not options.RankingFormat.table:
+        for note in ranking.notes:
+            say(f"Note: {note}.", quiet=quiet)
+    if verbose:
+        say(
+            f"Ranked {len(ranking)} sources from {ranking.n_examples} examples with {ranking.selector} "
+            f"{dict(ranking.parameters)} in {time.monotonic() - start:.2f} s."
+        )

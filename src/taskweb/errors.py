@@ -1,0 +1,59 @@
+"""Errors that a user can cause, and the wording they share.
+
+Every error of this family prints as one line on the command line (exit status 2, no traceback).
+Anything else that escapes is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TaskWebError(Exception):
+    """Base of all errors a user can cause: the message names the thing, what is wrong, and what to do."""
+
+
+class InputError(TaskWebError):
+    """A file, a stream or a data set that cannot be used as given."""
+
+
+class NameNotFoundError(TaskWebError, LookupError):
+    """A name (task, setup, selector, ...) that does not exist; the message offers the closest match."""
+
+
+class WebError(TaskWebError):
+    """A web of transfers that cannot be read, or does not hold what is asked of it."""
+
+
+class EncoderError(TaskWebError):
+    """Encoder weights that are missing, unsupported, or do not fit the embeddings at hand."""
+
+
+class ParameterError(TaskWebError, ValueError):
+    """An argument outside its range."""
+
+
+class MissingDependencyError(TaskWebError, ImportError):
+    """An optional dependency that is needed here and not installed."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs {package}, which is not installed. Install it with: pip install 'taskweb[{extra}]'")
+
+
+_MOST_NAMES_SHOWN = 12
+
+
+def unknown_name(kind: str, name: str, valid: Iterable[str]) -> NameNotFoundError:
+    """Build the error for a name that does not exist, with the closest match and the valid names.
+
+    `kind` is the noun shown to the user ("task", "setup", ...).
+    """
+    names = sorted(set(valid))
+    by_folded = {n.casefold(): n for n in names}
+    close = difflib.get_close_matches(name.casefold(), list(by_folded), n=1, cutoff=0.5)
+    hint = f" Did you mean '{by_folded[close[0]]}'?" if close else ""
+    shown = ", ".join(names[:_MOST_NAMES_SHOWN])
+    more = f", ... ({len(names)} in all)" if len(names) > _MOST_NAMES_SHOWN else ""
+    listing = f" Known: {shown}{more}." if names else " None are known here."
+    return NameNotFoundError(f"There is no {kind} named '{name}'.{hint}{listing}")

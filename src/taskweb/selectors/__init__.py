@@ -1,0 +1,32 @@
+"""Selectors: which sources to use for a target, one algorithm per file, and the benchmark that judges them."""
+
+from taskweb.selectors.base import PivotEvidence, RankedSource, Ranking, SelectionProblem, Selector, rank
+from taskweb.selectors.llm import LlmSelector
+from taskweb.selectors.pair_scores import PairScores, read_pair_scores
+from taskweb.selectors.popularity import PopularitySelector
+from taskweb.selectors.random import RandomSelector
+from taskweb.selectors.roe import RoeSelector
+from taskweb.selectors.taskshop import TaskShopSelector
+from taskweb.selectors.text_embedding import TextEmbeddingSelector
+
+DEFAULT_SELECTOR = "taskshop"
+SELECTOR_NAMES = ("taskshop", "roe", "text-embedding", "llm", "popularity", "random")
+
+__all__ = [
+    "DEFAULT_SELECTOR",
+    "SELECTOR_NAMES",
+    "LlmSelector",
+    "PairScores",
+    "PivotEvidence",
+    "PopularitySelector",
+    "RandomSelector",
+    "RankedSource",
+    "Ranking",
+    "RoeSelector",
+    "SelectionProblem",
+    "Selector",
+    "TaskShopSelector",
+    "TextEmbeddingSelector",
+    "rank",
+    "read_pair_scores",
+]

@@ -1,0 +1,260 @@
+"""The contract of selectors: a problem goes in, one score per candidate source comes out, a Ranking tells it to people.
+
+Invariants every selector keeps (tests/selectors/test_contract.py holds them):
+- one finite score per candidate, in the order of `problem.candidates`, higher = better source;
+- the scores do not depend on the order of candidates, nor on the target's name, and are the same when asked again;
+- nothing of the target's own row and column is used: the web of a problem does not know the target;
+- a missing pair is no evidence: it neither raises an error nor counts as 0.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from taskweb.errors import ParameterError, WebError
+from taskweb.selectors.similarity import coverage, retrieval_of_experts
+from taskweb.web import ALL_SETUPS, ExampleBank, TransferWeb
+from taskweb.web.transfer_web import nan_mean
+
+FloatArray = npt.NDArray[np.float64]
+PIVOTS_SHOWN = 3
+
+
+@dataclass(frozen=True, eq=False)
+class SelectionProblem:
+    """One target, and what may be known about it.
+
+    target: its name, for people only. candidates: sources to score, all of them sources of `web`.
+    web: a web that does not know the target. setup: whose transfers count, or `all`.
+    bank: example vectors of the web's tasks; vectors: (examples, dimension) unit vectors of the target's examples.
+    Either is None where there are no texts.
+    """
+
+    target: str
+    web: TransferWeb
+    candidates: tuple[str, ...]
+    setup: str = ALL_SETUPS
+    bank: ExampleBank | None = field(default=None, repr=False)
+    vectors: npt.NDArray[np.float32] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self.web.check_setup(self.setup)
+        if not self.candidates:
+            raise WebError(f"No candidate sources are left for '{self.target}'. Exclude fewer tasks, or give --sources.")
+        if self.target in self.web.targets or self.target in self.web.sources:
+            raise ParameterError(
+                f"The web of a selection problem must not know the target '{self.target}'. Pass web.without('{self.target}')."
+            )
+
+    def in_setup(self, setup: str) -> SelectionProblem:
+        """The same problem in another setup; similarities that were computed are kept."""
+        other = dataclasses.replace(self, setup=setup)
+        other.__dict__.update(
+            {name: self.__dict__[name] for name in ("roe", "coverage", "source_places") if name in self.__dict__}
+        )
+        return other
+
+    @cached_property
+    def source_places(self) -> npt.NDArray[np.intp]:
+        """Where each candidate stands among the web's sources."""
+        at = {name: i for i, name in enumerate(self.web.sources)}
+        return np.array([at[name] for name in self.candidates], dtype=np.intp)
+
+    @cached_property
+    def transfer(self) -> FloatArray:
+        """T of the problem's setup from each candidate to each target of the web: (targets, candidates), NaN = not measured."""
+        matrix = self.web.transfer(self.setup)
+        everything = len(self.candidates) == matrix.shape[1] and bool((self.source_places == np.arange(matrix.shape[1])).all())
+        return matrix if everything else matrix[:, self.source_places]
+
+    @cached_property
+    def roe(self) -> dict[str, float]:
+        """RoE similarity of the target with every task of the web that has example vectors. Raises WebError without texts."""
+        bank, vectors = self.texts
+        known = [task for task in self.web.tasks if task in bank]
+        return dict(zip(known, retrieval_of_experts(vectors, bank, known).tolist(), strict=True))
+
+    @cached_property
+    def coverage(self) -> dict[str, float]:
+        """How well the target's examples cover those of each task of the web: RoE the other way round."""
+        bank, vectors = self.texts
+        known = [task for task in self.web.tasks if task in bank]
+        return dict(zip(known, coverage(vectors, bank, known).tolist(), strict=True))
+
+    @property
+    def texts(self) -> tuple[ExampleBank, npt.NDArray[np.float32]]:
+        """The bank and the target's vectors. Raises WebError where either is missing."""
+        if self.bank is None or self.vectors is None:
+            what = "the web's tasks" if self.bank is None else f"the target '{self.target}'"
+            raise WebError(
+                f"This selector compares texts, and there are none of {what}. Give --examples DIR with "
+                "<task>.jsonl files, or choose --selector popularity."
+            )
+        return self.bank, self.vectors
+
+    @cached_property
+    def popularity(self) -> FloatArray:
+        """Mean T of each candidate over the other targets: (candidates,), NaN where none was measured."""
+        return nan_mean(self.transfer, axis=0)
+
+
+class Selector(Protocol):
+    """Anything that scores candidate sources for one target. Instances hold parameters only and may be shared."""
+
+    @property
+    def name(self) -> str:
+        """The name on the command line and in results."""
+
+    @property
+    def meaning(self) -> str:
+        """What the score means, in plain words, one sentence."""
+
+    def parameters(self) -> Mapping[str, Any]:
+        """The parameters in force, as they are written to results."""
+
+    def score(self, problem: SelectionProblem) -> FloatArray:
+        """One finite score per candidate, higher = better. Raises WebError where the problem lacks what is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class PivotEvidence:
+    """A pivot task that speaks for or against a source: how similar it is to the target, and how the source helped it (T)."""
+
+    task: str
+    similarity: float
+    transfer: float
+
+
+@dataclass(frozen=True, slots=True)
+class RankedSource:
+    """One source in a ranking, best = rank 1, with the evidence behind it.
+
+    measured: False for a candidate of which no transfers are measured. popularity: mean T over the web's targets.
+    similarity: RoE with the target. pivots: the similar tasks whose transfers weigh most.
+    """
+
+    rank: int
+    task: str
+    score: float
+    measured: bool = True
+    popularity: float | None = None
+    similarity: float | None = None
+    pivots: tuple[PivotEvidence, ...] = ()
+    details: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Sources for one target, best first, and how the order came about."""
+
+    target: str
+    selector: str
+    setup: str
+    sources: tuple[RankedSource, ...]
+    meaning: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    web: str = ""
+    n_examples: int = 0
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def top(self, k: int) -> tuple[str, ...]:
+        """Names of the k best sources."""
+        return tuple(source.task for source in self.sources[:k])
+
+    def to_dict(self, top: int | None = None) -> dict[str, Any]:
+        """The ranking as plain JSON values; `top` keeps the best only."""
+        return {
+            "target": self.target,
+            "selector": self.selector,
+            "setup": self.setup,
+            "web": self.web,
+            "n_examples": self.n_examples,
+            "parameters": dict(self.parameters),
+            "meaning": self.meaning,
+            "notes": list(self.notes),
+            "sources": [
+                {
+                    "rank": source.rank,
+                    "task": source.task,
+                    "score": source.score,
+                    "measured": source.measured,
+                    "similarity": source.similarity,
+                    "popularity": source.popularity,
+                    "pivots": [{"task": p.task, "similarity": p.similarity, "transfer": p.transfer} for p in source.pivots],
+                    **source.details,
+                }
+                for source in self.sources[:top]
+            ],
+        }
+
+
+def rank(selector: Selector, problem: SelectionProblem, *, notes: Sequence[str] = ()) -> Ranking:
+    """Score the candidates and sort them, best first; equal scores stand in the order of their names."""
+    scores = selector.score(problem)
+    if scores.shape != (len(problem.candidates),) or not np.isfinite(scores).all():
+        raise ParameterError(
+            f"The selector '{selector.name}' must give one finite score per candidate. Got {scores.shape} for "
+            f"{len(problem.candidates)} candidates."
+        )
+    names = np.array(problem.candidates)
+    order = np.lexsort((names, -scores))
+    similarity = problem.roe if problem.bank is not None and problem.vectors is not None else {}
+    by_similarity = _pivots_by_similarity(problem, similarity)
+    return Ranking(
+        target=problem.target,
+        selector=selector.name,
+        setup=problem.setup,
+        sources=tuple(
+            RankedSource(
+                rank=place,
+                task=problem.candidates[i],
+                score=float(scores[i]),
+                measured=problem.candidates[i] not in problem.web.estimated_sources,
+                popularity=_value_or_none(problem.popularity[i]),
+                similarity=similarity.get(problem.candidates[i]),
+                pivots=_strongest_pivots(problem, i, by_similarity, similarity),
+            )
+            for place, i in enumerate(order.tolist(), start=1)
+        ),
+        meaning=selector.meaning,
+        parameters=dict(selector.parameters()),
+        web=problem.web.name,
+        n_examples=0 if problem.vectors is None else len(problem.vectors),
+        notes=tuple(notes),
+    )
+
+
+def fill_missing(values: FloatArray) -> FloatArray:
+    """Replace what is missing by the mean of what is known: no evidence speaks neither for nor against. All missing gives 0."""
+    known = np.isfinite(values)
+    return values if known.all() else np.where(known, values, values[known].mean() if known.any() else 0.0)
+
+
+def _pivots_by_similarity(problem: SelectionProblem, similarity: Mapping[str, float]) -> list[int]:
+    known = [i for i, task in enumerate(problem.web.targets) if task in similarity]
+    return sorted(known, key=lambda i: -similarity[problem.web.targets[i]])[: 2 * PIVOTS_SHOWN]
+
+
+def _strongest_pivots(
+    problem: SelectionProblem, candidate: int, pivots: list[int], similarity: Mapping[str, float]
+) -> tuple[PivotEvidence, ...]:
+    targets = problem.web.targets
+    measured = [
+        i for i in pivots if np.isfinite(problem.transfer[i, candidate]) and targets[i] != problem.candidates[candidate]
+    ]
+    strongest = sorted(measured, key=lambda i: -abs(problem.transfer[i, candidate]))[:PIVOTS_SHOWN]
+    return tuple(PivotEvidence(targets[i], similarity[targets[i]], float(problem.transfer[i, candidate])) for i in strongest)
+
+
+def _value_or_none(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

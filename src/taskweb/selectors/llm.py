@@ -1,0 +1,49 @@
+"""LLM similarity: a language model's judgement of whether two tasks are alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from taskweb.errors import WebError
+from taskweb.selectors.base import FloatArray, SelectionProblem, fill_missing
+from taskweb.selectors.pair_scores import PairScores
+
+
+@dataclass(frozen=True, slots=True)
+class LlmSelector:
+    """log P(yes) - log P(no) that target and source are similar, mean of both orders (arXiv:2305.13256, section 3.1).
+
+    scores: the judgements, one direction or both.
+    """
+
+    scores: PairScores
+    name: str = "llm"
+    meaning: str = "a language model's judgement of similarity: log P(yes) - log P(no), mean of both orders; above 0 = similar"
+
+    def parameters(self) -> Mapping[str, Any]:
+        """The table the judgements come from."""
+        return {"pair_scores": self.scores.name}
+
+    def score(self, problem: SelectionProblem) -> FloatArray:
+        """A source that was not judged gets the mean of the others. Raises WebError where the target was not judged at all."""
+        similarity = self.similarities(problem)
+        return fill_missing(np.array([similarity.get(source, np.nan) for source in problem.candidates]))
+
+    def similarities(self, problem: SelectionProblem) -> Mapping[str, float]:
+        """The two-way score of the target with every task that was judged with it."""
+        found = {source: score for (target, source), score in self.scores.two_way().scores.items() if target == problem.target}
+        if not found:
+            raise WebError(
+                f"The table of pair scores '{self.scores.name}' holds no score for the target '{problem.target}'. "
+                "Name the target as in the table with --name."
+            )
+        return found
+
+    def scales(self) -> tuple[float, float, float, float]:
+        """Mean, population standard deviation, minimum and maximum over the directed scores, as TaskShop standardises with."""
+        values = np.array(list(self.scores.scores.values()))
+        return float(values.mean()), float(values.std()), float(values.min()), float(values.max())

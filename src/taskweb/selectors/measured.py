@@ -1,0 +1,42 @@
+"""The answer that needs no prediction: the target's own measured row."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from taskweb.errors import WebError
+from taskweb.selectors.base import RankedSource, Ranking
+from taskweb.web import ALL_SETUPS, TransferWeb
+
+
+def rank_measured(web: TransferWeb, target: str, setup: str = ALL_SETUPS, candidates: tuple[str, ...] | None = None) -> Ranking:
+    """Rank sources by the transfers that were measured for this target. Sources without a measurement are left out.
+
+    Raises NameNotFoundError for an unknown target or setup, WebError where nothing was measured.
+    """
+    place = web.target_index(target)
+    row = web.transfer(web.check_setup(setup))[place]
+    allowed = set(web.sources if candidates is None else candidates) - {target}
+    places = [i for i, source in enumerate(web.sources) if source in allowed and np.isfinite(row[i])]
+    if not places:
+        raise WebError(f"No transfer to '{target}' was measured in setup '{setup}'. Give its examples as a file instead.")
+    places.sort(key=lambda i: (-row[i], web.sources[i]))
+    details = {name: web.matrix(name, setup)[place] for name in ("pc", "pm") if getattr(web, name) is not None}
+    scale = "0.5 PC + 0.1 PM - 0.05" if web.scale == "combined" else "raw score, standardised"
+    return Ranking(
+        target=target,
+        selector="measured",
+        setup=setup,
+        sources=tuple(
+            RankedSource(
+                place_, web.sources[i], float(row[i]), details={name: float(values[i]) for name, values in details.items()}
+            )
+            for place_, i in enumerate(places, start=1)
+        ),
+        meaning=f"measured transfer score T = {scale}; above 0 = the source helped",
+        web=web.name,
+        notes=(
+            f"'{target}' is a task of the web: these are its own measured transfers. Add --unseen to see what "
+            "would be predicted without them.",
+        ),
+    )

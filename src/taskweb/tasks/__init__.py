@@ -1,0 +1,18 @@
+"""Tasks and examples: what they are, where they come from, and the catalogue of the tasks that taskweb knows."""
+
+from taskweb.tasks.catalogue import catalogue, find_task
+from taskweb.tasks.loading import Columns, Sampling, example_files, load_examples
+from taskweb.tasks.task import Example, ExampleSet, HubSource, Task
+
+__all__ = [
+    "Columns",
+    "Example",
+    "ExampleSet",
+    "HubSource",
+    "Sampling",
+    "Task",
+    "catalogue",
+    "example_files",
+    "find_task",
+    "load_examples",
+]

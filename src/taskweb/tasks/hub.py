@@ -1,0 +1,51 @@
+"""Rows of a Hugging Face data set, streamed, so that 32 examples of a large set cost 32 examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from taskweb.errors import InputError, MissingDependencyError
+
+_PREFERRED_SPLITS = ("train", "validation", "test")
+
+
+def parse_hub_reference(reference: str) -> tuple[str, str | None, str | None]:
+    """Split `hf:<id>[/<config>][@<revision>]` into (id, config, revision).
+
+    An id has one or two parts (`imdb`, `nyu-mll/glue`); a third is the config. Raises InputError otherwise.
+    """
+    body, _, revision = reference.removeprefix("hf:").partition("@")
+    parts = body.split("/")
+    if not all(parts) or len(parts) > 3:
+        raise InputError(
+            f"'{reference}' is not a data set on the Hub. Write hf:<owner>/<name>, hf:<owner>/<name>/<config>, or "
+            "add @<revision>."
+        )
+    return "/".join(parts[:2]), parts[2] if len(parts) == 3 else None, revision or None
+
+
+def rows_of_hub(reference: str, split: str | None = None) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Stream the rows of `hf:<id>[/<config>][@<revision>]`, numbered from 1; without a split: train, validation, or test.
+
+    Raises MissingDependencyError without the `datasets` package, InputError when the set, config or split cannot be loaded.
+    """
+    identifier, config, revision = parse_hub_reference(reference)
+    try:
+        import datasets
+    except ImportError:
+        raise MissingDependencyError("datasets", "data", f"Loading {reference}") from None
+    try:
+        available = [split] if split else datasets.get_dataset_split_names(identifier, config, revision=revision)
+        chosen = next((name for name in _PREFERRED_SPLITS if name in available), available[0])
+        rows = datasets.load_dataset(identifier, config, split=chosen, revision=revision, streaming=True)
+        yield from enumerate(rows, start=1)
+    except InputError:
+        raise
+    except Exception as fault:  # noqa: BLE001 - the library raises many kinds: network, missing set, script-only repository
+        reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
+        raise InputError(
+            f"{reference} could not be loaded from the Hugging Face Hub: {reason.rstrip('.')}. Check id, config "
+            "and split (--split), and the network; "
+            "repositories that need a loading script work with @refs/convert/parquet."
+        ) from None

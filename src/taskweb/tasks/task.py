@@ -1,0 +1,109 @@
+"""The records every stage shares: an example, a task, and a named set of examples."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from taskweb.errors import ParameterError
+
+TaskKind = Literal["classification", "multiple_choice", "regression", "span_qa", "generation"]
+TASK_KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One example of a task.
+
+    input: the prompt, not empty.
+    output: the wanted answer; None where the example is unlabelled.
+    choices: the answers to choose from; None where the answer is free.
+    """
+
+    input: str
+    output: str | None = None
+    choices: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HubSource:
+    """Where a task's examples lie on the Hugging Face Hub.
+
+    input_columns are joined by a newline; label_column holds the answer or, with `label_names`, an index into them.
+    choice_columns, where given, hold the choices of each row.
+    """
+
+    id: str
+    config: str | None
+    split: str
+    revision: str
+    input_columns: tuple[str, ...]
+    label_column: str | None = None
+    label_names: tuple[str, ...] | None = None
+    choice_columns: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task: what kind it is, how it is scored, and where its examples come from.
+
+    metrics: names from `taskweb.metrics`; the task score is their mean.
+    transfer_metrics: the metrics that relative gains (PC, PM) are computed from, usually the same.
+    train_examples: size of the training split, 0 where the task has none.
+    """
+
+    name: str
+    kind: TaskKind
+    metrics: tuple[str, ...]
+    category: str = "other"
+    title: str = ""
+    transfer_metrics: tuple[str, ...] = ()
+    train_examples: int = 0
+    licence: str = "unstated"
+    citation: str = ""
+    zero_shot_only: bool = False
+    hub: HubSource | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in TASK_KINDS:
+            raise ParameterError(
+                f"The kind of task '{self.name}' must be one of {', '.join(TASK_KINDS)}. Got '{self.kind}' instead."
+            )
+        if not self.metrics:
+            raise ParameterError(f"Task '{self.name}' names no metric.")
+        if not self.transfer_metrics:
+            object.__setattr__(self, "transfer_metrics", self.metrics)
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleSet:
+    """Examples of one task, as loaded.
+
+    name: the task's name (a file's stem, a data set's id).
+    origin: where they came from, for messages.
+    skipped: rows passed over because their input was empty.
+    total: rows read to choose these from (reading stops early when the first ones are taken).
+    """
+
+    name: str
+    examples: tuple[Example, ...]
+    origin: str
+    skipped: int = 0
+    total: int = 0
+    digest: str = field(default="")
+
+    def __post_init__(self) -> None:
+        if not self.digest:
+            object.__setattr__(self, "digest", digest_of(self.examples))
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+
+def digest_of(examples: tuple[Example, ...]) -> str:
+    """SHA-256 over the content of examples, in order; equal content gives an equal digest."""
+    sha = hashlib.sha256()
+    for example in examples:
+        sha.update(repr((example.input, example.output, example.choices)).encode("utf-8", "backslashreplace"))
+    return sha.hexdigest()

@@ -1,0 +1,105 @@
+"""From a web to figures: what `taskweb benchmark` does."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from taskweb.errors import InputError
+from taskweb.selectors import DEFAULT_SELECTOR, RandomSelector, Selector, read_pair_scores
+from taskweb.selectors.benchmark import REFERENCES, BenchmarkRow, DrawSettings, benchmark
+from taskweb.web import ALL_SETUPS
+from taskweb.web.published import PUBLISHED
+from taskweb.web.sources import open_web
+from taskweb.workflows.evidence import EncoderSettings, Progress, SelectorSettings, needs_texts, silent, task_texts
+
+STANDARD_SELECTORS = ("random", "popularity", "roe", "text-embedding", "taskshop")
+POOL_EXAMPLES = 480  # texts per task that draws are taken from, where they come from a folder
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkResult:
+    """All rows of a benchmark, and what it rests on."""
+
+    web: str
+    rows: tuple[BenchmarkRow, ...]
+    draws: DrawSettings
+    notes: tuple[str, ...]
+
+    def references_of(self, row: BenchmarkRow) -> dict[str, BenchmarkRow]:
+        """The rows that a row is compared with: popularity and TaskShop in the same setup."""
+        return {other.selector: other for other in self.rows if other.setup == row.setup and other.selector in REFERENCES}
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain JSON values; figures in percent."""
+        return {
+            "default": DEFAULT_SELECTOR,
+            "web": self.web,
+            "draws": dataclasses.asdict(self.draws),
+            "notes": list(self.notes),
+            "results": [row.to_dict(self.references_of(row)) for row in self.rows],
+        }
+
+
+def run_benchmark(
+    *,
+    web: str | Path = PUBLISHED,
+    setup: str = ALL_SETUPS,
+    selectors: Sequence[str] = (),
+    examples: Path | None = None,
+    targets: Sequence[str] | None = None,
+    draws: DrawSettings | None = None,
+    predictions: Path | None = None,
+    selector_settings: SelectorSettings | None = None,
+    encoder: EncoderSettings | None = None,
+    progress: Progress = silent,
+) -> BenchmarkResult:
+    """Evaluate selectors on a web, leaving one target out at a time; random, popularity and TaskShop are always among them.
+
+    selectors: names; none means the standard ones, or the references alone where `predictions` are given.
+    predictions: a table with the columns selector, target, source, score. Raises a TaskWebError.
+    """
+    known = open_web(web)
+    known.check_setup(setup)
+    for target in targets or ():
+        known.target_index(target)
+    settings, drawn = selector_settings or SelectorSettings(), draws or DrawSettings()
+    tables = read_pair_scores(predictions) if predictions is not None else {}
+    asked = tuple(selectors) or (() if tables else STANDARD_SELECTORS)
+    embedder = (encoder or EncoderSettings()).embedder() if examples is not None else None
+    texts = task_texts(known, examples, embedder, limit=POOL_EXAMPLES, progress=progress)
+    built: dict[str, Selector] = {}
+    notes = [*known.notes, *texts.notes]
+    for name in dict.fromkeys(("random", *REFERENCES, *asked)):
+        selector = RandomSelector() if name == "random" else settings.build(name)
+        if needs_texts(selector) and texts.bank is None:
+            if name in selectors:
+                raise InputError(
+                    f"The selector '{name}' compares texts, and there are none of the web's tasks. Give "
+                    "--examples DIR with <task>.jsonl files."
+                )
+            notes.append(f"{name} is left out: it compares texts, and there are none of the web's tasks (--examples DIR)")
+            continue
+        built[f"{name} (own)" if name in tables else name] = selector
+    chosen = list(targets) if targets is not None else [t for t in known.targets if t not in known.tuning_targets]
+    skipped = [t for t in known.tuning_targets if t in known.targets and t not in chosen]
+    if skipped:
+        notes.append(
+            f"{', '.join(skipped)} is not a target here: hyperparameters were chosen on it (name it with "
+            "--targets to include it)"
+        )
+    if not any(needs_texts(selector) for selector in built.values()):
+        drawn = dataclasses.replace(drawn, draws=1)
+    with progress("Leaving targets out", len(chosen)) as advance:
+        rows = benchmark(
+            known,
+            built,
+            predictions=tables,
+            pool=texts.bank,
+            setup=setup,
+            targets=chosen,
+            settings=drawn,
+            on_progress=lambda: advance(1),
+        )
+    return BenchmarkResult(known.name, tuple(rows), drawn, tuple(notes))
