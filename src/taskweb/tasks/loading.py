@@ -70,7 +70,7 @@ def load_examples(
     name: str | None = None,
     hub_split: str | None = None,
 ) -> ExampleSet:
-    """Load examples from a JSONL, CSV or Parquet file (also `.gz`), from `-` (standard input), or from `hf:<id>[/<config>][@revision]`.
+    """Load examples from a JSONL, CSV, TSV or Parquet file (also `.gz`), `-` for standard input, or `hf:<id>[/<config>][@revision]`.
 
     Rows with an empty input are passed over and counted. Raises InputError, naming the place and what to do, for
     anything that cannot be used, and MissingDependencyError where Parquet or the Hub need a package that is missing.
