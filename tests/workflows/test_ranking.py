@@ -13,7 +13,7 @@ from taskweb.tasks import Example
 from taskweb.web.published import published_bank, published_web
 from taskweb.workflows.demo import demo_target
 from taskweb.workflows.embedding import Embedder
-from taskweb.workflows.evidence import EncoderSettings
+from taskweb.workflows.evidence import EncoderSettings, SelectorSettings
 from taskweb.workflows.ranking import rank
 
 pytestmark = pytest.mark.usefixtures("encoder")
@@ -160,3 +160,11 @@ def test_a_cache_that_is_broken_or_read_only_is_passed_over(encoder: SentenceEnc
 
 def test_the_embedded_bank_was_made_by_this_encoder(encoder: SentenceEncoder) -> None:
     published_bank().stamp.require_match(Embedder(encoder).stamp, "")
+
+
+def test_a_file_named_like_a_task_finds_its_row_in_a_table_of_judgements(tmp_path: Path) -> None:
+    path = write_examples(tmp_path / "rte.jsonl", [example.input for example in EXAMPLES])
+    table = tmp_path / "judged.csv"
+    table.write_text("target,source,score\nrte,snli,3\nrte,imdb,-3\n")
+    ranking = rank(path, selector="llm", selector_settings=SelectorSettings(pair_scores=str(table)))
+    assert (ranking.sources[0].task, ranking.sources[-1].task) == ("snli", "imdb")
