@@ -112,9 +112,8 @@ def main() -> None:
                 results.append(
                     {"what": name, "tokens": counted, "seconds": summary(seconds[name]), "peak_mb": summary(memory[name])}
                 )
-                print(
-                    f"{name:22s} {counted:5d} tokens  {results[-1]['seconds']['median']:.2f} s  {results[-1]['peak_mb']['median']:.0f} MB"
-                )
+                figures = results[-1]["seconds"]["median"], results[-1]["peak_mb"]["median"]
+                print(f"{name:22s} {counted:5d} tokens  {figures[0]:.2f} s  {figures[1]:.0f} MB")
     load = os.getloadavg()[0]
     arguments.out.parent.mkdir(exist_ok=True)
     arguments.out.write_text(
