@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from taskweb.errors import InputError, MissingDependencyError, WebError
-from taskweb.metrics import higher_is_better
-from taskweb.tasks import catalogue
-from taskweb.web.scores import NO_SOURCE, Codes, RunTable
+from taskweb.errors import InputError, MissingDependencyError
+from taskweb.web.scores import NO_SOURCE, Codes, RunTable, occurrence
+from taskweb.web.task_scores import task_scores
 from taskweb.web.transfer_web import FloatArray
 
 REQUIRED_COLUMNS = ("source", "target", "setup", "metric", "score")
@@ -28,7 +27,7 @@ class _Column:
     """A column of names as codes into distinct values."""
 
     names: list[str]
-    codes: npt.NDArray[np.int64]
+    codes: Codes
 
 
 def read_tidy(path: Path) -> RunTable:
@@ -53,83 +52,62 @@ def read_tidy(path: Path) -> RunTable:
 
 def _runs_of_rows(path: Path, columns: dict[str, _Column], seeds: npt.NDArray[np.int64] | None, score: FloatArray) -> RunTable:
     setup, target, source, metric = (columns[name] for name in ("setup", "target", "source", "metric"))
-    sign = np.array([1.0 if higher_is_better(name) else -1.0 for name in metric.names])
-    score = score * sign[metric.codes]
-    is_baseline = source.codes == _baseline_code(source)
-    pair = (setup.codes * len(target.names) + target.codes) * len(source.names) + source.codes
-    if seeds is None:
-        seeds = _occurrence(pair * len(metric.names) + metric.codes)
-        seeds = np.where(is_baseline, seeds + int(seeds.max()) + 1, seeds)  # so that no run is paired with a baseline by chance
-    distinct_seeds, seed_codes = np.unique(seeds, return_inverse=True)
-    run, first, index = np.unique(pair * len(distinct_seeds) + seed_codes, return_index=True, return_inverse=True)
-    table = np.full((len(metric.names), len(run)), np.nan)
-    cells = np.bincount(index * len(metric.names) + metric.codes, minlength=len(run) * len(metric.names))
-    if cells.max() > 1:
-        row = int(np.flatnonzero(cells[index * len(metric.names) + metric.codes] > 1)[1])
-        where = {column: columns[column].names[columns[column].codes[row]] for column in columns}
-        raise InputError(
-            f"{path}, row {row + 1}: {', '.join(f'{column} {name}' for column, name in where.items())}, seed {seeds[row]} "
-            "stands there twice. Remove one, or give each run its own seed."
-        )
-    table[metric.codes, index] = score
-    given = np.zeros_like(table, dtype=bool)
-    given[metric.codes, index] = True
-    of_run = setup.codes[first], target.codes[first]
-    mean, gain = _task_scores(path, table, given, of_run, target.names, metric.names)
     no_source = _baseline_code(source)
     kept = [i for i in range(len(source.names)) if i != no_source]
-    new_code = np.full(len(source.names), NO_SOURCE, np.int32)
-    new_code[kept] = np.arange(len(kept), dtype=np.int32)
     if not kept:
         raise InputError(f"The web {path} holds baselines only: every source is '{BASELINE}'.")
+    pair = setup.codes.astype(np.int64)
+    for column in (target, source):
+        pair *= len(column.names)
+        pair += column.codes
+    if seeds is None:
+        seeds = occurrence(pair * len(metric.names) + metric.codes)
+        seeds[source.codes == no_source] += int(seeds.max()) + 1  # so that no run is paired with a baseline by chance
+    distinct_seeds, inverse = np.unique(seeds, return_inverse=True)
+    seed_codes: Codes = inverse.astype(np.int32)
+    pair *= len(distinct_seeds)
+    pair += seed_codes
+    first, run = _distinct(pair)
+    del pair
+    _refuse_repeated(path, columns, seeds, run, len(first))
+    of_run = setup.codes[first], target.codes[first]
+    mean, gain = task_scores(f"The web {path}", of_run, target.names, metric.names, run, metric.codes, score)
+    new_code = np.full(len(source.names), NO_SOURCE, np.int32)
+    new_code[kept] = np.arange(len(kept), dtype=np.int32)
     return RunTable(
         tuple(setup.names), tuple(target.names), tuple(source.names[i] for i in kept),
-        of_run[0].astype(np.int32), of_run[1].astype(np.int32), new_code[source.codes[first]],
-        seed_codes[first].astype(np.int32), mean, gain,
+        *of_run, new_code[source.codes[first]], seed_codes[first], mean, gain,
     )  # fmt: skip
 
 
-def _task_scores(
-    path: Path,
-    table: FloatArray,
-    given: npt.NDArray[np.bool_],
-    of_run: tuple[Codes, Codes] | tuple[npt.NDArray[np.int64], ...],
-    targets: Sequence[str],
-    metrics: Sequence[str],
-) -> tuple[FloatArray, FloatArray]:
-    """Mean of the metrics that make up the score, and of those that gains are computed from, per run."""
-    mean, gain = np.full(table.shape[1], np.nan), np.full(table.shape[1], np.nan)
-    known_tasks = catalogue()
-    group = of_run[0] * len(targets) + of_run[1]
-    order = np.argsort(group, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
-        name = targets[int(of_run[1][rows[0]])]
-        present = [i for i in range(len(metrics)) if given[i, rows].any()]
-        task = known_tasks.get(name)
-        chosen = [i for i in present if task is not None and metrics[i] in task.metrics] or present
-        if len({higher_is_better(metrics[i]) for i in chosen}) > 1:
-            raise WebError(
-                f"The web {path}: target '{name}' mixes metrics of which more and of which less is better "
-                f"({', '.join(metrics[i] for i in chosen)}). Keep one kind."
-            )
-        for_gain = [i for i in chosen if task is not None and metrics[i] in task.transfer_metrics] or chosen
-        mean[rows] = table[np.ix_(np.array(chosen), rows)].mean(axis=0)
-        gain[rows] = table[np.ix_(np.array(for_gain), rows)].mean(axis=0)
-    return mean, gain
+def _distinct(key: npt.NDArray[np.int64]) -> tuple[Codes, Codes]:
+    """The first row of each distinct key, in order of the keys, and for each row the number of its key."""
+    order = np.argsort(key, kind="stable").astype(np.int32)
+    ordered = key[order]
+    starts = np.empty(len(key), dtype=bool)
+    starts[:1] = True
+    np.not_equal(ordered[1:], ordered[:-1], out=starts[1:])
+    number = np.empty(len(key), np.int32)
+    number[order] = np.cumsum(starts, dtype=np.int32) - np.int32(1)
+    return order[starts], number
+
+
+def _refuse_repeated(path: Path, columns: dict[str, _Column], seeds: npt.NDArray[np.int64], run: Codes, n_runs: int) -> None:
+    metric = columns["metric"]
+    filled = np.zeros((n_runs, len(metric.names)), dtype=bool)
+    filled[run, metric.codes] = True
+    if np.count_nonzero(filled) == len(run):
+        return
+    cell = run.astype(np.int64) * len(metric.names) + metric.codes
+    row = int(np.flatnonzero(np.bincount(cell)[cell] > 1)[1])
+    where = ", ".join(f"{name} {column.names[column.codes[row]]}" for name, column in columns.items())
+    raise InputError(
+        f"{path}, row {row + 1}: {where}, seed {seeds[row]} stands there twice. Remove one, or give each run its own seed."
+    )
 
 
 def _baseline_code(source: _Column) -> int:
     return next((i for i, name in enumerate(source.names) if name.lower() == BASELINE), -1)
-
-
-def _occurrence(key: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """For each row, how many earlier rows have the same key."""
-    order = np.argsort(key, kind="stable")
-    ordered = key[order]
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    out = np.empty(len(key), np.int64)
-    out[order] = np.arange(len(key)) - np.repeat(starts, np.diff(np.append(starts, len(key))))
-    return out
 
 
 def _require_columns(path: Path, found: Sequence[str]) -> None:
@@ -165,9 +143,9 @@ def _read_csv(path: Path) -> tuple[dict[str, _Column], npt.NDArray[np.int64] | N
     columns = {}
     for name, values in texts.items():
         distinct, codes = (
-            np.unique(np.array(values, dtype=object), return_inverse=True) if values else (np.array([]), np.zeros(0, np.int64))
+            np.unique(np.array(values, dtype=object), return_inverse=True) if values else (np.array([]), np.zeros(0, np.int32))
         )
-        columns[name] = _Column([str(value) for value in distinct], codes.astype(np.int64))
+        columns[name] = _Column([str(value) for value in distinct], codes.astype(np.int32))
     return columns, np.array(seeds, np.int64) if SEED_COLUMN in found else None, np.array(scores)
 
 
@@ -217,7 +195,7 @@ def _read_parquet(path: Path) -> tuple[dict[str, _Column], npt.NDArray[np.int64]
             encoded = column.cast(pa.dictionary(pa.int32(), pa.string())).unify_dictionaries().combine_chunks()
             columns[name] = _Column(
                 [str(value) for value in encoded.dictionary.to_pylist()],
-                encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64),
+                encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False),
             )
         seeds = table.column(SEED_COLUMN).cast(pa.int64()).to_numpy() if SEED_COLUMN in wanted else None
         return columns, seeds, table.column("score").cast(pa.float64()).to_numpy()
