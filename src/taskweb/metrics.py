@@ -34,7 +34,7 @@ def f1(predictions: Sequence[Any], references: Sequence[Any]) -> float:
     """F1 of the positive class (label 1) for two labels in {0, 1}, macro F1 otherwise; in [0, 1]."""
     _same_length(predictions, references)
     labels = set(references) | set(predictions)
-    return _f1_of(predictions, references, 1) if labels <= {0, 1} else macro_f1(predictions, references)
+    return _f1_of(predictions, references, 1) if labels and labels <= {0, 1} else macro_f1(predictions, references)
 
 
 def macro_f1(predictions: Sequence[Any], references: Sequence[Any]) -> float:

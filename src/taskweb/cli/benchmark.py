@@ -18,7 +18,12 @@ def benchmark(
     setup: options.Setup = "all",
     selector: Annotated[
         list[str] | None,
-        typer.Option("--selector", metavar="NAME", help="Evaluate this selector. Repeatable. Default: all that need no table."),
+        typer.Option(
+            "--selector",
+            metavar="NAME",
+            rich_help_panel=options.SELECTOR,
+            help="Evaluate this selector. Repeatable. Default: all that need no table.",
+        ),
     ] = None,
     examples: options.Examples = None,
     targets: Annotated[
@@ -35,7 +40,9 @@ def benchmark(
     predictions: Annotated[
         Path | None, typer.Option("--predictions", metavar="FILE", help="Evaluate a CSV of selector,target,source,score.")
     ] = None,
-    per_target: Annotated[bool, typer.Option("--per-target", help="Also show every target and category.")] = False,
+    per_target: Annotated[
+        bool, typer.Option("--per-target", rich_help_panel=options.OUTPUT, help="Also show every target and category.")
+    ] = False,
     lam: options.Lambda = 0.7,
     pivots: options.Pivots = None,
     n_pivots: options.NPivots = None,
@@ -46,7 +53,7 @@ def benchmark(
     allow_download: options.AllowDownload = False,
     no_cache: options.NoCache = False,
     output: Annotated[
-        options.TableFormat, typer.Option("--format", help="How to print the figures.")
+        options.TableFormat, typer.Option("--format", rich_help_panel=options.OUTPUT, help="How to print the figures.")
     ] = options.TableFormat.table,
     quiet: options.Quiet = False,
 ) -> None:

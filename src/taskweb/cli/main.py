@@ -49,7 +49,7 @@ app.command(name="demo")(demo)
 def main() -> None:
     """Run the command line. Errors a user can cause print one line and exit with status 2; bugs keep their traceback."""
     try:
-        status = app(standalone_mode=False)
+        status = app(standalone_mode=False, prog_name="taskweb")
         sys.stdout.flush()
         sys.exit(status if isinstance(status, int) else 0)
     except TaskWebError as fault:
@@ -59,7 +59,7 @@ def main() -> None:
         where = f" See: {context.command_path} --help" if context is not None else ""
         if type(fault).__name__ == "NoArgsIsHelpError":
             _stop(2, str(fault))
-        _fail(f"{fault.format_message()}{where}")  # type: ignore[attr-defined]
+        _fail(f"{fault.format_message().rstrip('.')}.{where}")  # type: ignore[attr-defined]
     except typer.Abort:
         _stop(130, "Stopped.")
     except KeyboardInterrupt:

@@ -8,16 +8,32 @@ from typing import Annotated
 
 import typer
 
+# Panels of the help pages.
+TARGET = "The target"
+WEB = "The web of transfers"
+SELECTOR = "The selector"
+ENCODER = "The sentence encoder"
+OUTPUT = "Output"
+
 Web = Annotated[
-    str, typer.Option("--web", metavar="WEB", help="Measured transfers: 'published', or a tidy CSV or Parquet file.")
+    str,
+    typer.Option(
+        "--web", metavar="WEB", rich_help_panel=WEB, help="Measured transfers: 'published', or a tidy CSV or Parquet file."
+    ),
 ]
 Setup = Annotated[
-    str, typer.Option("--setup", metavar="MODEL/METHOD", help="One setup of the web, such as t5l/finetune, or 'all'.")
+    str,
+    typer.Option(
+        "--setup", metavar="MODEL/METHOD", rich_help_panel=WEB, help="One setup of the web, such as t5l/finetune, or 'all'."
+    ),
 ]
 Examples = Annotated[
     Path | None,
     typer.Option(
-        "--examples", metavar="DIR", help="Texts of the web's tasks, one <task>.jsonl each. The published web brings its own."
+        "--examples",
+        metavar="DIR",
+        rich_help_panel=WEB,
+        help="Texts of the web's tasks, one <task>.jsonl each. The published web brings its own.",
     ),
 ]
 EncoderPath = Annotated[
@@ -25,26 +41,49 @@ EncoderPath = Annotated[
     typer.Option(
         "--encoder",
         metavar="PATH",
+        rich_help_panel=ENCODER,
         help="Folder or Hub id of the sentence encoder. Default: all-MiniLM-L6-v2, wherever it is found.",
     ),
 ]
 AllowDownload = Annotated[
-    bool, typer.Option("--allow-download", help="Fetch the encoder from the Hub when it is not on this machine.")
+    bool,
+    typer.Option(
+        "--allow-download", rich_help_panel=ENCODER, help="Fetch the encoder from the Hub when it is not on this machine."
+    ),
 ]
-MaxTokens = Annotated[int, typer.Option("--max-tokens", metavar="N", help="Cut texts at N tokens before embedding.")]
-NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read nor write cached embeddings.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say what was used and how long it took.")]
-Lambda = Annotated[float, typer.Option("--lambda", metavar="X", help="TaskShop: weight of the pivots, 0 to 1.")]
-Pivots = Annotated[str | None, typer.Option("--pivots", metavar="T,T", help="TaskShop: go through these tasks only.")]
+MaxTokens = Annotated[
+    int, typer.Option("--max-tokens", metavar="N", rich_help_panel=ENCODER, help="Cut texts at N tokens before embedding.")
+]
+NoCache = Annotated[bool, typer.Option("--no-cache", rich_help_panel=ENCODER, help="Neither read nor write cached embeddings.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel=OUTPUT, help="Print the result only.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", rich_help_panel=OUTPUT, help="Say what was used and how long it took.")
+]
+Lambda = Annotated[
+    float, typer.Option("--lambda", metavar="X", rich_help_panel=SELECTOR, help="TaskShop: weight of the pivots, 0 to 1.")
+]
+Pivots = Annotated[
+    str | None, typer.Option("--pivots", metavar="T,T", rich_help_panel=SELECTOR, help="TaskShop: go through these tasks only.")
+]
 NPivots = Annotated[
-    int | None, typer.Option("--n-pivots", metavar="N", help="TaskShop: only the N pivots most similar to the target.")
+    int | None,
+    typer.Option(
+        "--n-pivots", metavar="N", rich_help_panel=SELECTOR, help="TaskShop: only the N pivots most similar to the target."
+    ),
 ]
-Base = Annotated[str, typer.Option("--base", metavar="NAME", help="TaskShop: which similarity, roe, text-embedding or llm.")]
+Base = Annotated[
+    str,
+    typer.Option(
+        "--base", metavar="NAME", rich_help_panel=SELECTOR, help="TaskShop: which similarity, roe, text-embedding or llm."
+    ),
+]
 PairScores = Annotated[
     str | None,
     typer.Option(
-        "--pair-scores", metavar="FILE[:NAME]", help="For llm: a CSV with target,source,score (NAME picks its selector)."
+        "--pair-scores",
+        metavar="FILE[:NAME]",
+        rich_help_panel=SELECTOR,
+        help="For llm: a CSV with target,source,score (NAME picks its selector).",
     ),
 ]
 

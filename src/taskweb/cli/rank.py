@@ -22,56 +22,105 @@ def rank(
     web: options.Web = "published",
     setup: options.Setup = "all",
     selector: Annotated[
-        str, typer.Option("--selector", metavar="NAME", help="taskshop, roe, text-embedding, llm, popularity or random.")
+        str,
+        typer.Option(
+            "--selector",
+            metavar="NAME",
+            rich_help_panel=options.SELECTOR,
+            help="taskshop, roe, text-embedding, llm, popularity or random.",
+        ),
     ] = "taskshop",
     sources: Annotated[
-        Path | None, typer.Option("--sources", metavar="DIR", help="Your own candidates, one <task>.jsonl each.")
+        Path | None,
+        typer.Option(
+            "--sources", metavar="DIR", rich_help_panel=options.WEB, help="Your own candidates, one <task>.jsonl each."
+        ),
     ] = None,
     exclude: Annotated[
         list[str] | None,
-        typer.Option("--exclude", metavar="TASK", help="Leave a task out, as source and as pivot. Repeatable."),
+        typer.Option(
+            "--exclude",
+            metavar="TASK",
+            rich_help_panel=options.WEB,
+            help="Leave a task out, as source and as pivot. Repeatable.",
+        ),
     ] = None,
-    top: Annotated[int | None, typer.Option("--top", metavar="K", min=1, help="Show the K best only.")] = None,
+    top: Annotated[
+        int | None, typer.Option("--top", metavar="K", min=1, rich_help_panel=options.OUTPUT, help="Show the K best only.")
+    ] = None,
     unseen: Annotated[
-        bool, typer.Option("--unseen", help="Predict for a task of the web as if nothing of it were measured.")
+        bool,
+        typer.Option(
+            "--unseen", rich_help_panel=options.WEB, help="Predict for a task of the web as if nothing of it were measured."
+        ),
     ] = False,
     examples: options.Examples = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Use at most N target examples.")] = 32,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, rich_help_panel=options.TARGET, help="Use at most N target examples.")
+    ] = 32,
     sample_seed: Annotated[
         int | None,
-        typer.Option("--sample-seed", metavar="SEED", help="Draw the examples at random instead of taking the first."),
+        typer.Option(
+            "--sample-seed",
+            metavar="SEED",
+            rich_help_panel=options.TARGET,
+            help="Draw the examples at random instead of taking the first.",
+        ),
     ] = None,
     input_column: Annotated[
-        list[str] | None, typer.Option("--input-column", metavar="NAME", help="Column of the input; several are joined.")
+        list[str] | None,
+        typer.Option(
+            "--input-column", metavar="NAME", rich_help_panel=options.TARGET, help="Column of the input; several are joined."
+        ),
     ] = None,
     output_column: Annotated[
-        str, typer.Option("--output-column", metavar="NAME", help="Column of the answer, if there is one.")
+        str,
+        typer.Option(
+            "--output-column", metavar="NAME", rich_help_panel=options.TARGET, help="Column of the answer, if there is one."
+        ),
     ] = "output",
     choices_column: Annotated[
-        str, typer.Option("--choices-column", metavar="NAME", help="Column of the list of choices, if there is one.")
+        str,
+        typer.Option(
+            "--choices-column",
+            metavar="NAME",
+            rich_help_panel=options.TARGET,
+            help="Column of the list of choices, if there is one.",
+        ),
     ] = "choices",
     input_format: Annotated[
         str | None,
-        typer.Option("--input-format", metavar="FORMAT", help="jsonl, csv, tsv or parquet, where the name does not tell."),
+        typer.Option(
+            "--input-format",
+            metavar="FORMAT",
+            rich_help_panel=options.TARGET,
+            help="jsonl, csv, tsv or parquet, where the name does not tell.",
+        ),
     ] = None,
     split: Annotated[
-        str | None, typer.Option("--split", metavar="NAME", help="Split of a Hub data set. Default: train.")
+        str | None,
+        typer.Option(
+            "--split", metavar="NAME", rich_help_panel=options.TARGET, help="Split of a Hub data set. Default: train."
+        ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="What to call the target. Default: the file's name.")
+        str | None,
+        typer.Option(
+            "--name", metavar="NAME", rich_help_panel=options.TARGET, help="What to call the target. Default: the file's name."
+        ),
     ] = None,
     lam: options.Lambda = 0.7,
     pivots: options.Pivots = None,
     n_pivots: options.NPivots = None,
     base: options.Base = "roe",
     pair_scores: options.PairScores = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the random selector.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", rich_help_panel=options.SELECTOR, help="Seed of the random selector.")] = 0,
     encoder: options.EncoderPath = None,
     max_tokens: options.MaxTokens = 512,
     allow_download: options.AllowDownload = False,
     no_cache: options.NoCache = False,
     output: Annotated[
-        options.RankingFormat, typer.Option("--format", help="How to print the ranking.")
+        options.RankingFormat, typer.Option("--format", rich_help_panel=options.OUTPUT, help="How to print the ranking.")
     ] = options.RankingFormat.table,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,

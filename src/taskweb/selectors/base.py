@@ -34,7 +34,7 @@ class SelectionProblem:
     target: its name, for people only. candidates: sources to score, all of them sources of `web`.
     web: a web that does not know the target. setup: whose transfers count, or `all`.
     bank: example vectors of the web's tasks; vectors: (examples, dimension) unit vectors of the target's examples.
-    Either is None where there are no texts.
+    Either is None where there are no texts. table_name: the target's name in tables of pair scores, where it differs.
     """
 
     target: str
@@ -43,6 +43,7 @@ class SelectionProblem:
     setup: str = ALL_SETUPS
     bank: ExampleBank | None = field(default=None, repr=False)
     vectors: npt.NDArray[np.float32] | None = field(default=None, repr=False)
+    table_name: str | None = None
 
     def __post_init__(self) -> None:
         self.web.check_setup(self.setup)

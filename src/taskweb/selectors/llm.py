@@ -35,10 +35,11 @@ class LlmSelector:
 
     def similarities(self, problem: SelectionProblem) -> Mapping[str, float]:
         """The two-way score of the target with every task that was judged with it."""
-        found = {source: score for (target, source), score in self.scores.two_way().scores.items() if target == problem.target}
+        name = problem.table_name or problem.target
+        found = {source: score for (target, source), score in self.scores.two_way().scores.items() if target == name}
         if not found:
             raise WebError(
-                f"The table of pair scores '{self.scores.name}' holds no score for the target '{problem.target}'. "
+                f"The table of pair scores '{self.scores.name}' holds no score for the target '{name}'. "
                 "Name the target as in the table with --name."
             )
         return found

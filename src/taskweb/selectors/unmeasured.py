@@ -1,12 +1,12 @@
 """A person's own candidates: sources of which no transfers are measured, put on the same scale as those that are.
 
 What an unmeasured source would do to a task is estimated by the mean of what the measured sources did to it, weighted by
-their likeness to the new one: weights exp(z), with z the similarity (mean of RoE in both directions) standardised over
+their likeness to the new one: weights exp(z / width), with z the similarity (mean of RoE in both directions) standardised over
 the measured sources. The estimate enters every selector exactly where a measured T would, so scores are comparable;
 being a mean of many, it lies nearer the middle than a measurement, as befits what is known less.
 
 The kernel's width was measured on the published web with sources hidden: narrower kernels (down to the nearest source
-alone) predict worse than the plain mean, exp(z) best (benchmarks/unmeasured_sources.py).
+alone) predict worse than the plain mean of all, width 1 slightly better (benchmarks/unmeasured_sources.py).
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from taskweb.selectors.similarity import coverage, retrieval_of_experts
 from taskweb.web import ExampleBank, TransferWeb
 
 
-def with_unmeasured(web: TransferWeb, bank: ExampleBank, names: Sequence[str]) -> TransferWeb:
+def with_unmeasured(web: TransferWeb, bank: ExampleBank, names: Sequence[str], *, width: float = 1.0) -> TransferWeb:
     """The web with further sources whose transfers are estimated; the bank holds vectors of theirs and of the web's.
 
+    width: of the kernel, in standard deviations of similarity; infinity weighs all measured sources alike.
     Only `t` is estimated: `pc`, `pm` and raw scores of the new sources stay missing. Raises ParameterError for a name that
     the web knows already, NameNotFoundError for one without vectors.
     """
@@ -34,7 +35,9 @@ def with_unmeasured(web: TransferWeb, bank: ExampleBank, names: Sequence[str]) -
     measured = [source for source in web.sources if source in bank]
     at = [web.sources.index(source) for source in measured]
     weights = (
-        np.stack([_likeness_weights(bank, name, measured) for name in names], axis=1) if measured else np.ones((0, len(names)))
+        np.stack([_likeness_weights(bank, name, measured, width) for name in names], axis=1)
+        if measured
+        else np.ones((0, len(names)))
     )
     known = np.isfinite(web.t[:, :, at])
     total = np.where(known, web.t[:, :, at], 0.0) @ weights
@@ -54,11 +57,11 @@ def with_unmeasured(web: TransferWeb, bank: ExampleBank, names: Sequence[str]) -
     )
 
 
-def _likeness_weights(bank: ExampleBank, name: str, measured: Sequence[str]) -> FloatArray:
+def _likeness_weights(bank: ExampleBank, name: str, measured: Sequence[str], width: float) -> FloatArray:
     own = bank.of(name)
     likeness = (retrieval_of_experts(own, bank, measured) + coverage(own, bank, measured)) / 2
     spread = float(likeness.std())
-    return np.exp((likeness - likeness.mean()) / spread) if spread > 0 else np.ones(len(measured))
+    return np.exp((likeness - likeness.mean()) / spread / width) if spread > 0 else np.ones(len(measured))
 
 
 def _padded(array: FloatArray, more: int) -> FloatArray:

