@@ -20,6 +20,7 @@ from taskweb.web.transfer_web import FloatArray, TransferWeb, combined_score, na
 
 Codes = npt.NDArray[np.int32]
 NO_SOURCE = -1  # the source code of a baseline
+UNKNOWN_SEED = -1
 LEAST_GAIN = 1e-8
 _MOST_SPLITS = 35  # all ways to halve 8 seeds
 
@@ -48,7 +49,20 @@ class RunTable:
         return len(self.score)
 
 
-def occurrence(key: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def number_unknown_seeds(seed: Codes, place: npt.NDArray[np.int64], is_baseline: npt.NDArray[np.bool_]) -> Codes:
+    """Give runs of unknown seed (UNKNOWN_SEED) numbers that pair none of them with a baseline; known seeds stay.
+
+    place: what the runs of a seed are told apart by, such as a code of setup, target and source. Unknown seeds count up
+    within a place, from one number for transfers and from a larger one for baselines.
+    """
+    codes = seed.copy()
+    for rows in (np.flatnonzero((seed == UNKNOWN_SEED) & (is_baseline == kind)) for kind in (False, True)):
+        if len(rows):
+            codes[rows] = _occurrence(place[rows]) + (int(codes.max()) + 1)
+    return codes
+
+
+def _occurrence(key: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """For each row, how many earlier rows have the same key."""
     order = np.argsort(key, kind="stable")
     ordered = key[order]
@@ -62,8 +76,8 @@ def score_runs(runs: RunTable, name: str, *, tuning_targets: Sequence[str] = ())
     """Summarise runs into a web: PC, PM, T, mean raw score, its standard error, seeds, baselines, split-half reliability.
 
     A run is compared with the baseline of its own seed; where that seed has none, with the mean of the target's
-    baselines (stated in `notes`). A setup without any baseline gets z-scores per target as T, and no PC and PM.
-    Raises WebError when no run has a score.
+    baselines (stated in `notes`). Without any baseline other than zero, T holds z-scores per target, and there are no PC and
+    PM; a setup that alone lacks them has no T. Raises WebError when no run has a score.
     """
     if not np.isfinite(runs.score).any():
         raise WebError(f"The web '{name}' holds no score at all: every value is missing. Check the 'score' column.")
@@ -92,32 +106,30 @@ def score_runs(runs: RunTable, name: str, *, tuning_targets: Sequence[str] = ())
         notes.append(
             f"{unpaired} runs have no baseline of their own seed and are compared with the mean of their target's baselines"
         )
-    has_baseline = np.array([np.isfinite(of_setup).any() for of_setup in pc])
+    has_gain = np.array([np.isfinite(of_setup).any() for of_setup in pc])
+    what = "no baseline other than zero" if np.isfinite(baseline_mean).any() else "no baselines"
     t = combined_score(pc, pm)
-    if not has_baseline.all():
-        lacking = [setup for setup, found in zip(runs.setups, has_baseline.tolist(), strict=True) if not found]
-        if has_baseline.any():
-            notes.append(f"no baseline in {', '.join(lacking)}: no transfer score there")
-        else:
-            t = _standardised(mean)
-            notes.append(
-                "no baselines: T is the raw score standardised over the sources of each target; PC and PM are not available"
-            )
+    if not has_gain.any():
+        t = _standardised(mean)
+        notes.append(f"{what}: T is the raw score standardised over the sources of each target; PC and PM are not available")
+    elif not has_gain.all():
+        lacking = [setup for setup, found in zip(runs.setups, has_gain.tolist(), strict=True) if not found]
+        notes.append(f"no baseline other than zero in {', '.join(lacking)}: no transfer score there")
     return TransferWeb(
         name=name,
         setups=runs.setups,
         targets=runs.targets,
         sources=runs.sources,
         t=t,
-        pc=pc if has_baseline.any() else None,
-        pm=pm if has_baseline.any() else None,
+        pc=pc if has_gain.any() else None,
+        pm=pm if has_gain.any() else None,
         score=mean,
         score_se=score_se,
         n_seeds=n_seeds,
         baseline=baseline_mean,
         reliability=reliability,
         hours=hours,
-        scale="combined" if has_baseline.any() else "zscore",
+        scale="combined" if has_gain.any() else "zscore",
         tuning_targets=tuple(tuning_targets),
         notes=tuple(notes),
     )

@@ -30,9 +30,9 @@ def task_scores(
 
     where: what is read, for messages. of_run: setup and target of each run, as codes; targets, metrics: the names behind the
     codes. run, metric, value: the measurements, one row each, a run and a metric at most once.
-    A target counts those of its catalogue metrics that were measured in that setup; if there are none, or the catalogue does
-    not know it, every metric measured there. A run that lacks one of them has no score. A metric of which less is better
-    counts negated. Raises WebError where both kinds would be mixed.
+    A target counts those of its catalogue metrics that have a value in some run of that setup; if there are none, or the
+    catalogue does not know it, every metric that has one. A run that lacks one of them has no score. A metric of which less is
+    better counts negated. Raises WebError where both kinds would be mixed.
     """
     setup, target = of_run
     n_runs = len(setup)
@@ -40,7 +40,8 @@ def task_scores(
     n_groups = int(group.max(initial=-1)) + 1
     group_of_value = group[run]
     measured = np.zeros((n_groups, len(metrics)), dtype=bool)
-    measured[group_of_value, metric] = True
+    has_value = ~np.isnan(value)
+    measured[group_of_value[has_value], metric[has_value]] = True
     for_mean, for_gain = _metrics_of_groups(where, measured, targets, metrics)
 
     sign = np.array([1.0 if higher_is_better(name) else -1.0 for name in metrics])

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from taskweb.errors import WebError
-from taskweb.web.scores import NO_SOURCE, RunTable, occurrence
+from taskweb.web.scores import NO_SOURCE, UNKNOWN_SEED, Codes, RunTable, number_unknown_seeds
 from taskweb.web.store.opening import reading
 from taskweb.web.task_scores import task_scores
 
@@ -66,6 +66,7 @@ def run_table(connection: sqlite3.Connection, path: Path) -> RunTable:
     source[transfer] = source_of_transfer
     place = (setup.astype(np.int64) * len(targets) + target) * (len(sources) + 1) + source + 1
     _refuse_rivals(connection, path, runs, place)
+    seed = number_unknown_seeds(_seed_codes(runs), place, ~transfer)
 
     metrics, metric = _codes(values["metric"], metric_names)
     of_run = np.searchsorted(runs["id"], values["run"])
@@ -75,12 +76,12 @@ def run_table(connection: sqlite3.Connection, path: Path) -> RunTable:
     )
     hours = runs["seconds"] / 3600
     return RunTable(
-        setups, targets, sources, setup, target, source, _seed_codes(runs, place, transfer), score, gain_score,
+        setups, targets, sources, setup, target, source, seed, score, gain_score,
         hours if np.isfinite(hours).any() else None,
     )  # fmt: skip
 
 
-def _codes(ids: npt.NDArray[np.int32], names: dict[int, str]) -> tuple[tuple[str, ...], npt.NDArray[np.int32]]:
+def _codes(ids: Codes, names: dict[int, str]) -> tuple[tuple[str, ...], Codes]:
     """The names behind these ids, sorted, and each id's position among them; ids of one name share it."""
     used = np.unique(ids)
     distinct = sorted({names[i] for i in used.tolist()})
@@ -89,17 +90,11 @@ def _codes(ids: npt.NDArray[np.int32], names: dict[int, str]) -> tuple[tuple[str
     return tuple(distinct), by_id[np.searchsorted(used, ids)] if len(used) else np.zeros(0, np.int32)
 
 
-def _seed_codes(runs: npt.NDArray[Any], place: npt.NDArray[np.int64], transfer: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
-    """Number the seeds: known ones by seed and replicate, unknown ones within each pair, apart for transfers and baselines."""
-    codes = np.zeros(len(runs), np.int32)
+def _seed_codes(runs: npt.NDArray[Any]) -> Codes:
+    """Number the seeds: known ones by seed and replicate."""
+    codes = np.full(len(runs), UNKNOWN_SEED, np.int32)
     known = runs["seeded"]
-    distinct, codes[known] = np.unique(runs[["seed", "replicate"]][known], return_inverse=True)
-    next_code = len(distinct)
-    for group in (transfer, ~transfer):
-        rows = np.flatnonzero(~known & group)
-        if len(rows):
-            codes[rows] = next_code + occurrence(place[rows])
-            next_code = int(codes[rows].max()) + 1
+    codes[known] = np.unique(runs[["seed", "replicate"]][known], return_inverse=True)[1]
     return codes
 
 
