@@ -53,7 +53,7 @@ def details_record(run: Run) -> str | None:
 def seconds_of(run: Run) -> float | None:
     """Run time over all stages, None where none is known."""
     known = [value for value in run.durations.values() if math.isfinite(value)]
-    return math.fsum(known) if known else None
+    return sum(known) if known else None
 
 
 def stored_value(value: float | None) -> float | str | None:
