@@ -137,7 +137,7 @@ def score_runs(runs: RunTable, name: str, *, tuning_targets: Sequence[str] = ())
 
 def _gains(pair: npt.NDArray[np.int64], x: FloatArray, b: FloatArray, shape: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
     """PC and PM of each pair from the scores with transfer x and without b."""
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         gain = x - b
         pm = _ratio(_count(pair[gain > LEAST_GAIN], shape), _count(pair[np.isfinite(b)], shape))
         gain /= np.abs(b)
@@ -173,7 +173,7 @@ def split_half_reliability(runs: RunTable, gain_score: FloatArray, baseline: Flo
 def _mean_half_correlation(x: FloatArray, b: FloatArray) -> float:
     seeds = len(x)
     paired = np.isfinite(b)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         gain = (x - b) / np.abs(b) if paired.any() else x
         wins = paired & (x - b > LEAST_GAIN)
     halves = [half for half in combinations(range(seeds), seeds // 2) if seeds % 2 or 0 in half][:_MOST_SPLITS]

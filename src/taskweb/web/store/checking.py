@@ -17,15 +17,17 @@ _RIVALS = """
 """
 
 
-def problems_of(connection: sqlite3.Connection, runs: Callable[[], Iterable[tuple[str, Run]]]) -> list[str]:
+def problems_of(connection: sqlite3.Connection, runs: Callable[[], Iterable[tuple[str, Run | Exception]]]) -> list[str]:
     """Every problem found, a sentence each; `runs` gives all records with the key that they are stored under."""
     problems: list[str] = []
     for found in (_of_file, _of_links, _of_statuses, _of_rivals, lambda _: _of_keys(runs())):
         try:
             problems += _first(found(connection))
-        except (sqlite3.DatabaseError, TaskWebError, ValueError, TypeError, KeyError) as fault:
-            problems.append(f"The store cannot be read to its end: {fault}")
-    return problems
+        except sqlite3.DatabaseError as fault:
+            problems.append(f"The file is damaged: {fault}")
+        except TaskWebError as fault:
+            problems.append(str(fault))
+    return list(dict.fromkeys(problems))
 
 
 def _first(problems: Iterator[str]) -> list[str]:
@@ -60,7 +62,9 @@ def _of_rivals(connection: sqlite3.Connection) -> Iterator[str]:
         )
 
 
-def _of_keys(runs: Iterable[tuple[str, Run]]) -> Iterator[str]:
+def _of_keys(runs: Iterable[tuple[str, Run | Exception]]) -> Iterator[str]:
     for key, run in runs:
-        if run.key != key:
+        if isinstance(run, Exception):
+            yield f"The run {key} cannot be read: {run}"
+        elif run.key != key:
             yield f"The run {key} does not match its key: what defines it was changed. Its content has the key {run.key}."

@@ -41,7 +41,10 @@ def open_store_file(path: Path, *, create: bool, read_only: bool) -> sqlite3.Con
         with disk_faults(path):
             _create_file(path)
     _check_header(path)
+    if not read_only and not _may_write(path):
+        raise _write_protected(path)
     with disk_faults(path):
+        _check_schema(path)
         connection = _connect(path, read_only=read_only)
         try:
             _bring_up_to_date(path, connection, read_only=read_only)
@@ -96,12 +99,20 @@ def _explain(path: Path, fault: sqlite3.Error) -> TaskWebError | None:
             f"The store {path} has been held by another process for {BUSY_SECONDS:.0f} s. Try again when it is done."
         )
     if code == sqlite3.SQLITE_READONLY:
-        return InputError(f"The store {path} is write-protected. Change its permissions, or copy it to a place of your own.")
+        return _write_protected(path)
     if code == sqlite3.SQLITE_CANTOPEN:
         return InputError(f"The store {path} cannot be opened: SQLite may not write beside it. Check the folder's permissions.")
     if code == sqlite3.SQLITE_IOERR:
         return WebError(f"The store {path} could not be read or written ({fault}). Check the disk; committed runs are kept.")
     return None
+
+
+def _write_protected(path: Path) -> InputError:
+    return InputError(f"The store {path} is write-protected. Change its permissions, or copy it to a place of your own.")
+
+
+def _may_write(path: Path) -> bool:
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _no_space(path: Path) -> WebError:
@@ -142,9 +153,20 @@ def _check_header(path: Path) -> None:
     page_bytes = int.from_bytes(header[16:18], "big")
     wanted = int.from_bytes(header[28:32], "big") * (65536 if page_bytes == 1 else page_bytes)
     # Pages may still stand in the write-ahead log beside the file; SQLite then takes them from there.
-    log = path.with_name(path.name + "-wal")
-    if size < wanted and not (log.exists() and log.stat().st_size):
+    if size < wanted and not _has_log(path):
         raise _cut_short(path, size, wanted)
+
+
+def _check_schema(path: Path) -> None:
+    """Read the list of tables as a file that nobody writes to, which leaves no trace beside a damaged one."""
+    if not _has_log(path):
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+
+
+def _has_log(path: Path) -> bool:
+    log = path.with_name(path.name + "-wal")
+    return log.exists() and log.stat().st_size > 0
 
 
 def _cut_short(path: Path, size: int, wanted: int | None = None) -> InputError:
@@ -192,18 +214,18 @@ def _sync_folder(folder: Path) -> None:
 
 def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     address = f"{path.absolute().as_uri()}?mode="
-    writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    writable = _may_write(path) and _may_write(path.parent)
     # A reader that may write takes part in clearing up the write-ahead log; otherwise its files would be left behind.
     connection = sqlite3.connect(
         f"{address}{'rw' if writable or not read_only else 'ro'}", uri=True, isolation_level=None, timeout=BUSY_SECONDS
     )
     try:
         connection.execute("PRAGMA schema_version")
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as fault:
         connection.close()
-        if not read_only or writable or path.with_name(path.name + "-wal").exists():
+        if not read_only or is_busy(fault) or _has_log(path):
             raise
-        # In a folder that cannot be written to, the file is taken as not changing.
+        # Where nothing can be written beside the file, it is taken as not changing.
         connection = sqlite3.connect(f"{address}ro&immutable=1", uri=True, isolation_level=None)
     if read_only:
         connection.execute("PRAGMA query_only = ON")

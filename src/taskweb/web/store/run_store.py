@@ -6,14 +6,14 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from types import EllipsisType, TracebackType
 from typing import Any, Self, TypeVar
 
-from taskweb.errors import ParameterError
+from taskweb.errors import InputError, ParameterError, TaskWebError
 from taskweb.web.run import RUN_STATUSES, Run, SetupRecord, canonical_json
 from taskweb.web.scores import RunTable
 from taskweb.web.store.checking import problems_of
@@ -68,8 +68,9 @@ class RunStore:
     Made by `RunStore.open`, closed by `close` or by leaving a `with` block.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, *, read_only: bool = False) -> None:
         self.path = path
+        self._read_only = read_only
         self._connection: sqlite3.Connection | None = connection
         self._process = os.getpid()
         self._ids: dict[tuple[str, str], int] = {}
@@ -82,7 +83,7 @@ class RunStore:
         newer version, or cannot be read.
         """
         where = Path(path)
-        return cls(where, open_store_file(where, create=create, read_only=read_only))
+        return cls(where, open_store_file(where, create=create, read_only=read_only), read_only=read_only)
 
     def close(self) -> None:
         """Close the file; a second time does nothing."""
@@ -194,8 +195,9 @@ class RunStore:
         if status is not None and status not in RUN_STATUSES:
             raise ParameterError(f"The status of runs must be one of {', '.join(RUN_STATUSES)}. Got '{status}' instead.")
         any_source = isinstance(source, EllipsisType)
-        wanted = {"setup": setup, "target": target, "status": status}
-        return (run for _, run in self._stream(wanted | {"any_source": any_source, "source": None if any_source else source}))
+        wanted: dict[str, Any] = {"setup": setup, "target": target, "status": status}
+        wanted |= {"any_source": any_source, "source": None if any_source else source}
+        return (run for _, run in self._stream(wanted, self._read))
 
     def run_table(self) -> RunTable:
         """All runs as columns, ready to be scored; those that did not finish have no score.
@@ -228,7 +230,7 @@ class RunStore:
 
     def check(self) -> list[str]:
         """What is wrong with what is stored, a sentence each; empty where all is well."""
-        return problems_of(self._open, lambda: self._stream(_EVERYTHING))
+        return problems_of(self._open, lambda: self._stream(_EVERYTHING, self._read_or_fault))
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -243,6 +245,8 @@ class RunStore:
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction: all of it is on disk afterwards, or nothing."""
+        if self._read_only:
+            raise InputError(f"The store {self.path} was opened for reading only. Open it for writing.")
         connection = self._open
         with disk_faults(self.path):
             self._begin(connection)
@@ -320,12 +324,12 @@ class RunStore:
         found = connection.execute(f"SELECT id FROM {table} WHERE {column} = ?", (text,)).fetchone()  # noqa: S608
         return self._ids.setdefault((table, text), int(found[0]))
 
-    def _stream(self, wanted: dict[str, Any]) -> Iterator[tuple[str, Run]]:
+    def _stream(self, wanted: dict[str, Any], read: Callable[[tuple[Any, ...]], T]) -> Iterator[tuple[str, T]]:
         after = -1
         while True:
             with disk_faults(self.path), reading(self._open) as connection:
                 rows = connection.execute(_SELECT_CHUNK, wanted | {"after": after, "most": _CHUNK}).fetchall()
-                chunk = [(row[1].hex(), self._read(row)) for row in rows]
+                chunk = [(row[1].hex(), read(row)) for row in rows]
             if not chunk:
                 return
             yield from chunk
@@ -337,6 +341,12 @@ class RunStore:
             "SELECT metrics.name, value FROM scores CROSS JOIN metrics ON metrics.id = scores.metric WHERE run = ?", (number,)
         )
         return read_run(_setup(setup), facts, origin, details, {name: read_value(cell) for name, cell in values})
+
+    def _read_or_fault(self, row: tuple[Any, ...]) -> Run | Exception:
+        try:
+            return self._read(row)
+        except (TaskWebError, ValueError, TypeError) as fault:
+            return fault
 
     def _one(self, query: str, *values: Any) -> Any:
         with disk_faults(self.path):
