@@ -109,7 +109,13 @@ class Run:
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces; NaN and infinities as the strings "NaN", "Infinity", "-Infinity"."""
-    return json.dumps(_finite(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    try:
+        return _strict_json(value)
+    except (ValueError, TypeError):  # a value that is not finite, or a mapping that is no dict
+        return _strict_json(_finite(value))
+
+
+_strict_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 def _finite(value: Any) -> Any:

@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from taskweb.errors import WebError
-from taskweb.metrics import mean_ranks
-from taskweb.web.transfer_web import FloatArray, TransferWeb, combined_score
+from taskweb.web.transfer_web import FloatArray, TransferWeb, combined_score, nan_mean
 
 Codes = npt.NDArray[np.int32]
 NO_SOURCE = -1  # the source code of a baseline
+UNKNOWN_SEED = -1
 LEAST_GAIN = 1e-8
 _MOST_SPLITS = 35  # all ways to halve 8 seeds
 
@@ -49,12 +49,35 @@ class RunTable:
         return len(self.score)
 
 
+def number_unknown_seeds(seed: Codes, place: npt.NDArray[np.int64], is_baseline: npt.NDArray[np.bool_]) -> Codes:
+    """Give runs of unknown seed (UNKNOWN_SEED) numbers that pair none of them with a baseline; known seeds stay.
+
+    place: what the runs of a seed are told apart by, such as a code of setup, target and source. Unknown seeds count up
+    within a place, from one number for transfers and from a larger one for baselines.
+    """
+    codes = seed.copy()
+    for rows in (np.flatnonzero((seed == UNKNOWN_SEED) & (is_baseline == kind)) for kind in (False, True)):
+        if len(rows):
+            codes[rows] = _occurrence(place[rows]) + (int(codes.max()) + 1)
+    return codes
+
+
+def _occurrence(key: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """For each row, how many earlier rows have the same key."""
+    order = np.argsort(key, kind="stable")
+    ordered = key[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    out = np.empty(len(key), np.int64)
+    out[order] = np.arange(len(key)) - np.repeat(starts, np.diff(np.append(starts, len(key))))
+    return out
+
+
 def score_runs(runs: RunTable, name: str, *, tuning_targets: Sequence[str] = ()) -> TransferWeb:
     """Summarise runs into a web: PC, PM, T, mean raw score, its standard error, seeds, baselines, split-half reliability.
 
     A run is compared with the baseline of its own seed; where that seed has none, with the mean of the target's
-    baselines (stated in `notes`). A setup without any baseline gets z-scores per target as T, and no PC and PM.
-    Raises WebError when no run has a score.
+    baselines (stated in `notes`). Without any baseline other than zero, T holds z-scores per target, and there are no PC and
+    PM; a setup that alone lacks them has no T. Raises WebError when no run has a score.
     """
     if not np.isfinite(runs.score).any():
         raise WebError(f"The web '{name}' holds no score at all: every value is missing. Check the 'score' column.")
@@ -63,57 +86,62 @@ def score_runs(runs: RunTable, name: str, *, tuning_targets: Sequence[str] = ())
     transfer = runs.source != NO_SOURCE
     row = runs.setup.astype(np.int64) * shape[1] + runs.target
     baseline, unpaired = _baseline_of_runs(runs, gain_score, row)
-    pair = (row * shape[2] + runs.source)[transfer]
-    x, b = gain_score[transfer], baseline[transfer]
-
-    with np.errstate(invalid="ignore", divide="ignore"):
-        relative = (x - b) / np.abs(b)
-    relative[~np.isfinite(relative)] = np.nan
-    runs_of_pair = _count(pair, shape)
-    compared = _count(pair[np.isfinite(b)], shape)
-    pc = _mean(pair, relative, shape)
-    pm = _ratio(_count(pair[x - b > LEAST_GAIN], shape), compared)
+    reliability = split_half_reliability(runs, gain_score, baseline)
+    hours = None if runs.hours is None else _sum(row, np.nan_to_num(runs.hours), shape[:2])
+    baseline_mean = _mean(row[~transfer], runs.score[~transfer], shape[:2])
+    pair = row[transfer]
+    del row  # a web of millions of runs should fit into a laptop's memory
+    pair *= shape[2]
+    pair += runs.source[transfer]
+    pc, pm = _gains(pair, gain_score[transfer], baseline[transfer], shape)
+    del baseline
     raw = runs.score[transfer]
     mean = _mean(pair, raw, shape)
     n_seeds = _count(pair[np.isfinite(raw)], shape)
-    n_seeds[runs_of_pair == 0] = np.nan
+    score_se = _standard_error(pair, raw, mean, n_seeds)
+    n_seeds[_count(pair, shape) == 0] = np.nan
 
     notes = []
     if unpaired:
         notes.append(
             f"{unpaired} runs have no baseline of their own seed and are compared with the mean of their target's baselines"
         )
-    has_baseline = np.array([np.isfinite(of_setup).any() for of_setup in pc])
+    has_gain = np.array([np.isfinite(of_setup).any() for of_setup in pc])
+    what = "no baseline other than zero" if np.isfinite(baseline_mean).any() else "no baselines"
     t = combined_score(pc, pm)
-    if not has_baseline.all():
-        lacking = [setup for setup, found in zip(runs.setups, has_baseline.tolist(), strict=True) if not found]
-        if has_baseline.any():
-            notes.append(f"no baseline in {', '.join(lacking)}: no transfer score there")
-        else:
-            t = _standardised(mean)
-            notes.append(
-                "no baselines: T is the raw score standardised over the sources of each target; PC and PM are not available"
-            )
-    own = runs.score[~transfer]
-    baseline_mean = _mean(row[~transfer], own, shape[:2])
+    if not has_gain.any():
+        t = _standardised(mean)
+        notes.append(f"{what}: T is the raw score standardised over the sources of each target; PC and PM are not available")
+    elif not has_gain.all():
+        lacking = [setup for setup, found in zip(runs.setups, has_gain.tolist(), strict=True) if not found]
+        notes.append(f"no baseline other than zero in {', '.join(lacking)}: no transfer score there")
     return TransferWeb(
         name=name,
         setups=runs.setups,
         targets=runs.targets,
         sources=runs.sources,
         t=t,
-        pc=pc if has_baseline.any() else None,
-        pm=pm if has_baseline.any() else None,
+        pc=pc if has_gain.any() else None,
+        pm=pm if has_gain.any() else None,
         score=mean,
-        score_se=_standard_error(pair, raw, mean, n_seeds),
+        score_se=score_se,
         n_seeds=n_seeds,
         baseline=baseline_mean,
-        reliability=split_half_reliability(runs, gain_score, baseline),
-        hours=None if runs.hours is None else _sum(row, np.nan_to_num(runs.hours), shape[:2]),
-        scale="combined" if has_baseline.any() else "zscore",
+        reliability=reliability,
+        hours=hours,
+        scale="combined" if has_gain.any() else "zscore",
         tuning_targets=tuple(tuning_targets),
         notes=tuple(notes),
     )
+
+
+def _gains(pair: npt.NDArray[np.int64], x: FloatArray, b: FloatArray, shape: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
+    """PC and PM of each pair from the scores with transfer x and without b."""
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        gain = x - b
+        pm = _ratio(_count(pair[gain > LEAST_GAIN], shape), _count(pair[np.isfinite(b)], shape))
+        gain /= np.abs(b)
+    return _mean(pair, gain, shape), pm
 
 
 def split_half_reliability(runs: RunTable, gain_score: FloatArray, baseline: FloatArray) -> FloatArray:
@@ -124,19 +152,19 @@ def split_half_reliability(runs: RunTable, gain_score: FloatArray, baseline: Flo
     the full set.
     """
     result = np.full((len(runs.setups), len(runs.targets)), np.nan)
-    transfer = np.flatnonzero(runs.source != NO_SOURCE)
-    key = runs.setup[transfer].astype(np.int64) * len(runs.targets) + runs.target[transfer]
-    order = np.argsort(key, kind="stable")
-    ends = np.flatnonzero(np.diff(key[order])) + 1
-    for rows in np.split(transfer[order], ends):
-        if not len(rows):
+    row = runs.setup.astype(np.int32) * np.int32(len(runs.targets)) + runs.target
+    row[runs.source == NO_SOURCE] = -1
+    order = np.argsort(row, kind="stable").astype(np.int32)
+    ends = np.flatnonzero(np.diff(row[order])) + 1
+    for rows in np.split(order, ends):
+        if not len(rows) or row[rows[0]] < 0:
             continue
-        seeds = np.unique(runs.seed[rows])
+        seeds, seed = np.unique(runs.seed[rows], return_inverse=True)
         if len(seeds) < 2:  # two halves
             continue
         x = np.full((len(seeds), len(runs.sources)), np.nan)
         b = np.full_like(x, np.nan)
-        place = np.searchsorted(seeds, runs.seed[rows]), runs.source[rows]
+        place = seed, runs.source[rows]
         x[place], b[place] = gain_score[rows], baseline[rows]
         result[runs.setup[rows[0]], runs.target[rows[0]]] = _mean_half_correlation(x, b)
     return result
@@ -144,28 +172,50 @@ def split_half_reliability(runs: RunTable, gain_score: FloatArray, baseline: Flo
 
 def _mean_half_correlation(x: FloatArray, b: FloatArray) -> float:
     seeds = len(x)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        gain = (x - b) / np.abs(b) if np.isfinite(b).any() else x
-        wins = np.where(np.isfinite(b), (x - b > LEAST_GAIN).astype(float), np.nan)
+    paired = np.isfinite(b)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        gain = (x - b) / np.abs(b) if paired.any() else x
+        wins = paired & (x - b > LEAST_GAIN)
     halves = [half for half in combinations(range(seeds), seeds // 2) if seeds % 2 or 0 in half][:_MOST_SPLITS]
     inside = np.zeros((len(halves), seeds))
     inside[np.repeat(np.arange(len(halves)), seeds // 2), np.concatenate(halves)] = 1.0
+    finite = np.isfinite(gain)
+    gain = np.where(finite, gain, 0.0)
 
     def scores(weights: FloatArray) -> FloatArray:
-        mean_gain = _ratio(weights @ np.nan_to_num(gain), weights @ np.isfinite(gain))
-        if not np.isfinite(b).any():
-            return mean_gain
-        return combined_score(mean_gain, _ratio(weights @ np.nan_to_num(wins), weights @ np.isfinite(wins)))
+        mean_gain = _ratio(weights @ gain, weights @ finite)
+        return combined_score(mean_gain, _ratio(weights @ wins, weights @ paired)) if paired.any() else mean_gain
 
-    first, second = scores(inside), scores(1.0 - inside)
-    values = []
-    for one, other in zip(first, second, strict=True):
-        both = np.isfinite(one) & np.isfinite(other)
-        if both.sum() > 2:  # two points always correlate perfectly
-            ranks = mean_ranks(one[both]), mean_ranks(other[both])
-            if np.ptp(ranks[0]) > 0 and np.ptp(ranks[1]) > 0:
-                values.append(float(np.corrcoef(*ranks)[0, 1]))
-    return float(np.mean(values)) if values else float("nan")
+    one, other = scores(inside), scores(1.0 - inside)
+    both = np.isfinite(one) & np.isfinite(other)
+    values = _row_correlations(_row_ranks(one, both), _row_ranks(other, both))
+    values = values[both.sum(axis=1) > 2]  # two points always correlate perfectly
+    values = values[np.isfinite(values)]
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
+def _row_ranks(values: FloatArray, present: npt.NDArray[np.bool_]) -> FloatArray:
+    """Ranks of the present values within each row, ascending, the tied at their mean rank; NaN for the others."""
+    n, width = values.shape
+    order = np.argsort(np.where(present, values, np.inf), axis=1)
+    order += np.arange(0, n * width, width)[:, None]
+    flat = order.ravel()
+    ordered = np.where(present, values, np.inf).ravel()[flat]
+    starts = np.empty(n * width, dtype=bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=starts[1:])
+    starts[::width] = True
+    first = np.flatnonzero(starts)
+    last = np.append(first[1:], n * width) - 1
+    ranks = np.empty(n * width)
+    ranks[flat] = np.repeat((first + last) / 2 - first // width * width, last - first + 1)
+    return np.where(present, ranks.reshape(n, width), np.nan)
+
+
+def _row_correlations(one: FloatArray, other: FloatArray) -> FloatArray:
+    """Pearson correlation of each pair of rows over what is not NaN; NaN where a row does not vary."""
+    a, b = (np.nan_to_num(values - nan_mean(values, axis=1)[:, None]) for values in (one, other))
+    scale = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
+    return _ratio((a * b).sum(axis=1), scale)
 
 
 def _baseline_of_runs(runs: RunTable, gain_score: FloatArray, row: npt.NDArray[np.int64]) -> tuple[FloatArray, int]:
@@ -175,22 +225,26 @@ def _baseline_of_runs(runs: RunTable, gain_score: FloatArray, row: npt.NDArray[n
     rows = len(runs.setups) * len(runs.targets)
     known = np.full(rows * seeds, np.nan)
     known[row[is_baseline] * seeds + runs.seed[is_baseline]] = gain_score[is_baseline]
-    own = known[row * seeds + runs.seed]
-    mean = _mean(row[is_baseline], gain_score[is_baseline], (rows,))[row]
-    lacking = np.isnan(own) & np.isfinite(mean) & ~is_baseline
-    return np.where(lacking, mean, own), int(lacking.sum())
+    mean = _mean(row[is_baseline], gain_score[is_baseline], (rows,))
+    baseline = known[row * seeds + runs.seed]
+    lacking = np.isnan(baseline) & ~is_baseline
+    lacking[lacking] = np.isfinite(mean[row[lacking]])
+    baseline[lacking] = mean[row[lacking]]
+    return baseline, int(lacking.sum())
 
 
 def _standard_error(pair: npt.NDArray[np.int64], values: FloatArray, mean: FloatArray, n: FloatArray) -> FloatArray:
-    squares = _sum(pair, np.nan_to_num(values - mean.ravel()[pair]) ** 2, mean.shape)
+    deviation = values - mean.ravel()[pair]
+    deviation *= deviation
+    squares = _sum(pair, np.nan_to_num(deviation, copy=False), mean.shape)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(n > 1, np.sqrt(squares / (n - 1) / n), np.nan)
 
 
 def _standardised(score: FloatArray) -> FloatArray:
-    mean = np.nanmean(score, axis=2, keepdims=True) if np.isfinite(score).any() else score
-    deviation = np.sqrt(np.nanmean((score - mean) ** 2, axis=2, keepdims=True))
-    return (score - mean) / np.where(deviation > 0, deviation, np.nan)
+    centred = score - nan_mean(score, axis=2)[..., None]
+    deviation = np.sqrt(nan_mean(centred**2, axis=2))[..., None]
+    return centred / np.where(deviation > 0, deviation, np.nan)
 
 
 def _count(index: npt.NDArray[np.int64], shape: Sequence[int]) -> FloatArray:
@@ -204,6 +258,8 @@ def _sum(index: npt.NDArray[np.int64], values: FloatArray, shape: Sequence[int])
 
 def _mean(index: npt.NDArray[np.int64], values: FloatArray, shape: Sequence[int]) -> FloatArray:
     finite = np.isfinite(values)
+    if finite.all():
+        return _ratio(_sum(index, values, shape), _count(index, shape))
     return _ratio(_sum(index[finite], values[finite], shape), _count(index[finite], shape))
 
 

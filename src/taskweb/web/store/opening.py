@@ -1,0 +1,250 @@
+"""Opening the file of a store: what is refused without touching it, creation, and what a fault of the disk means."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from taskweb.errors import InputError, TaskWebError, WebError
+from taskweb.web.store.schema import APPLICATION_ID, migrate, newest_version, version_of
+
+BUSY_SECONDS = 60.0  # how long a writer waits for its turn
+_MAGIC = b"SQLite format 3\x00"
+_HEADER_BYTES = 100
+_CACHE_KIB = 64 * 1024
+_LEAST_ROOM = 64 * 1024  # bytes that the index of a write-ahead log may need
+_CHECKPOINT_PAGES = 4000  # 16 MB: a bulk import then rewrites each index page less often
+
+
+def is_store(path: Path) -> bool:
+    """Whether a file starts like a store, whatever its name; reads no more than its header."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except OSError:
+        return False
+
+
+def open_store_file(path: Path, *, create: bool, read_only: bool) -> sqlite3.Connection:
+    """Connect to the file of a store, make it where asked to, and bring it to the newest version.
+
+    Raises InputError, leaving the file as it is, for what is no store, is damaged, newer, missing or not readable.
+    """
+    if path.is_dir():
+        raise InputError(f"The store {path} is a folder. Give a file.")
+    if create and not read_only and not path.exists():
+        with disk_faults(path):
+            _create_file(path)
+    _check_header(path)
+    if not read_only and not _may_write(path):
+        raise _write_protected(path)
+    with disk_faults(path):
+        _check_schema(path)
+        connection = _connect(path, read_only=read_only)
+        try:
+            _bring_up_to_date(path, connection, read_only=read_only)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+@contextlib.contextmanager
+def disk_faults(path: Path) -> Iterator[None]:
+    """Turn what the disk or SQLite reports about a file into one plain sentence; a mistake in our SQL stays as it is."""
+    try:
+        yield
+    except sqlite3.Error as fault:
+        explained = _explain(path, fault)
+        if explained is None:
+            raise
+        raise explained from None
+    except OSError as fault:
+        if fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise _no_space(path) from None
+        raise InputError(f"The store {path} cannot be used: {fault.strerror or fault}.") from None
+
+
+@contextlib.contextmanager
+def reading(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """One view of the file for several queries, whatever others write meanwhile."""
+    connection.execute("BEGIN")
+    try:
+        yield connection
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def is_busy(fault: sqlite3.Error) -> bool:
+    """Whether another process held the file."""
+    return _primary_code(fault) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _explain(path: Path, fault: sqlite3.Error) -> TaskWebError | None:
+    code = _primary_code(fault)
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path)):
+        return _no_space(path)
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return WebError(
+            f"The store {path} is damaged ({fault}). Restore a copy, or merge what can still be read into a new store."
+        )
+    if is_busy(fault):
+        return WebError(
+            f"The store {path} has been held by another process for {BUSY_SECONDS:.0f} s. Try again when it is done."
+        )
+    if code == sqlite3.SQLITE_READONLY:
+        return _write_protected(path)
+    if code == sqlite3.SQLITE_CANTOPEN:
+        return InputError(f"The store {path} cannot be opened: SQLite may not write beside it. Check the folder's permissions.")
+    if code == sqlite3.SQLITE_IOERR:
+        return WebError(f"The store {path} could not be read or written ({fault}). Check the disk; committed runs are kept.")
+    return None
+
+
+def _write_protected(path: Path) -> InputError:
+    return InputError(f"The store {path} is write-protected. Change its permissions, or copy it to a place of your own.")
+
+
+def _may_write(path: Path) -> bool:
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _no_space(path: Path) -> WebError:
+    return WebError(
+        f"There is no space left for the store {path}. Runs stored before are kept. Make room, then run this again."
+    )
+
+
+def _is_full(path: Path) -> bool:
+    try:
+        room = os.statvfs(path.parent)
+    except (OSError, AttributeError):
+        return False
+    return room.f_bavail * room.f_frsize < _LEAST_ROOM
+
+
+def _primary_code(fault: sqlite3.Error) -> int:
+    return int(getattr(fault, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _check_header(path: Path) -> None:
+    """Refuse a file by its first bytes, so that SQLite never opens what is no store and could change it."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            header = file.read(_HEADER_BYTES)
+    except FileNotFoundError:
+        raise InputError(f"There is no store {path}. Check the path, or import runs into it first.") from None
+    except OSError as fault:
+        raise InputError(f"The store {path} cannot be read: {fault.strerror or fault}.") from None
+    if not header.startswith(_MAGIC):
+        raise InputError(f"The file {path} is not a store of runs. Give a store made by taskweb, or another name.")
+    if len(header) < _HEADER_BYTES:
+        raise _cut_short(path, size)
+    if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
+        raise InputError(f"The file {path} is an SQLite database of another program, not a store of runs.")
+    _refuse_newer(path, int.from_bytes(header[60:64], "big"))
+    page_bytes = int.from_bytes(header[16:18], "big")
+    wanted = int.from_bytes(header[28:32], "big") * (65536 if page_bytes == 1 else page_bytes)
+    # Pages may still stand in the write-ahead log beside the file; SQLite then takes them from there.
+    if size < wanted and not _has_log(path):
+        raise _cut_short(path, size, wanted)
+
+
+def _check_schema(path: Path) -> None:
+    """Read the list of tables as a file that nobody writes to, which leaves no trace beside a damaged one."""
+    if not _has_log(path):
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+
+
+def _has_log(path: Path) -> bool:
+    log = path.with_name(path.name + "-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
+def _cut_short(path: Path, size: int, wanted: int | None = None) -> InputError:
+    of = f" of {wanted}" if wanted else ""
+    return InputError(f"The store {path} is cut short: {size}{of} bytes are there. Copy it again from where it came from.")
+
+
+def _refuse_newer(path: Path, version: int) -> None:
+    if version > newest_version():
+        raise InputError(
+            f"The store {path} was written by a newer taskweb (format {version}, this one knows {newest_version()}). "
+            "Upgrade it with: pip install --upgrade taskweb"
+        )
+
+
+def _create_file(path: Path) -> None:
+    """Make an empty store under a temporary name and give it its name once it is whole; one made meanwhile by others stays."""
+    if not path.parent.is_dir():
+        raise InputError(f"The store {path} cannot be made: there is no folder {path.parent}.")
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        with contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as connection:
+            migrate(connection)
+            connection.execute("PRAGMA journal_mode = WAL")
+        try:
+            os.link(fresh, path)
+        except FileExistsError:
+            return
+        except OSError:  # a file system without hard links
+            fresh.replace(path)
+        _sync_folder(path.parent)
+    finally:
+        for suffix in ("", "-journal", "-wal", "-shm"):
+            fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # not every system can
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    address = f"{path.absolute().as_uri()}?mode="
+    writable = _may_write(path) and _may_write(path.parent)
+    # A reader that may write takes part in clearing up the write-ahead log; otherwise its files would be left behind.
+    connection = sqlite3.connect(
+        f"{address}{'rw' if writable or not read_only else 'ro'}", uri=True, isolation_level=None, timeout=BUSY_SECONDS
+    )
+    try:
+        connection.execute("PRAGMA schema_version")
+    except sqlite3.OperationalError as fault:
+        connection.close()
+        if not read_only or is_busy(fault) or _has_log(path):
+            raise
+        # Where nothing can be written beside the file, it is taken as not changing.
+        connection = sqlite3.connect(f"{address}ro&immutable=1", uri=True, isolation_level=None)
+    if read_only:
+        connection.execute("PRAGMA query_only = ON")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def _bring_up_to_date(path: Path, connection: sqlite3.Connection, *, read_only: bool) -> None:
+    version = version_of(connection)  # the header may lag behind the write-ahead log
+    _refuse_newer(path, version)
+    if version == newest_version():
+        return
+    if read_only:
+        raise InputError(
+            f"The store {path} has the older format {version}, this taskweb reads {newest_version()}. "
+            "Open it for writing once to bring it up to date, for instance by importing into it."
+        )
+    migrate(connection)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
