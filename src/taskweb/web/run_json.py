@@ -20,12 +20,13 @@ _SCALAR_MAPPINGS = ("definition", "extra")
 _NUMBER_MAPPINGS = ("metrics", "durations")
 _RUN_FIELDS = frozenset(Run.__dataclass_fields__)
 _SETUP_FIELDS = frozenset(SetupRecord.__dataclass_fields__)
+_STRICT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def json_text(value: Any) -> str:
     """One line of strict JSON for a mapping or a sequence of scalars. Raises ParameterError for what JSON cannot hold."""
     try:
-        return json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return _STRICT.encode(_plain(value))
     except (TypeError, ValueError) as fault:
         raise ParameterError(f"This part of a run cannot be written as JSON: {fault}.") from None
 

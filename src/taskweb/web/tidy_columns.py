@@ -14,10 +14,9 @@ from typing import Any
 from taskweb.errors import ParameterError
 from taskweb.web.run import Run
 from taskweb.web.run_json import json_text
+from taskweb.web.tidy import BASELINE, SEED_COLUMN
 
-BASELINE = "none"
-TIDY_COLUMNS = ("source", "target", "setup", "seed", "metric", "score")
-REQUIRED_COLUMNS = ("source", "target", "setup", "metric", "score")
+TIDY_COLUMNS = ("source", "target", "setup", SEED_COLUMN, "metric", "score")
 JSON_COLUMNS = ("hyperparameters", "definition", "sizes", "durations", "history", "versions", "extra")
 RECORD_COLUMNS = ("replicate", "status", "reason", "model", "revision", "method", "commit", *JSON_COLUMNS)
 

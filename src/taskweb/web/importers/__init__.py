@@ -17,7 +17,7 @@ from taskweb.web.importers.tidy import import_dataset, import_tidy
 from taskweb.web.importers.units import Units
 from taskweb.web.importers.untrusted import reading
 from taskweb.web.run import Run
-from taskweb.web.tidy_columns import REQUIRED_COLUMNS
+from taskweb.web.tidy import REQUIRED_COLUMNS
 
 KINDS = ("tidy", "jsonl", "dataset", "published", "authors-layout", "authors-pickle")
 _VALID = f"Kinds: {', '.join(KINDS)}"

@@ -23,7 +23,7 @@ from taskweb.web.importers.units import Units
 from taskweb.web.importers.untrusted import first_line, reading
 from taskweb.web.run import Run, SetupRecord
 from taskweb.web.run_json import is_number
-from taskweb.web.tidy_columns import BASELINE
+from taskweb.web.tidy import BASELINE
 
 RUN_FOLDER = re.compile(
     r"(?P<model>.+?)(?:-(?P<method>finetune|bitfit|pfeiffer|houlsby|lora|ia3|prefix))?"

@@ -25,7 +25,8 @@ from taskweb.web.importers.tables import Table, open_table
 from taskweb.web.importers.units import Units, UnitSurvey
 from taskweb.web.importers.untrusted import reading
 from taskweb.web.run import Run, SetupRecord
-from taskweb.web.tidy_columns import BASELINE, RECORD_COLUMNS, REQUIRED_COLUMNS, TIDY_COLUMNS
+from taskweb.web.tidy import BASELINE, REQUIRED_COLUMNS
+from taskweb.web.tidy_columns import RECORD_COLUMNS, TIDY_COLUMNS
 
 _DEFINING = (
     "source", "target", "setup", "seed", "replicate", "model", "revision", "method", "hyperparameters", "definition",
