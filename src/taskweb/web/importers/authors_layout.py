@@ -208,11 +208,11 @@ def _run(found: _RunFolder, setup: SetupRecord, units: Units, notices: Notices) 
 
 def _sort(key: str, value: Any, sizes: dict[str, int], durations: dict[str, float], extra: dict[str, Any]) -> bool:
     """Put away a figure that is no metric; tell whether it was."""
-    if key in _SIZES and is_number(value) and value == value and abs(value) < 2**63:
+    if key in _SIZES and is_number(value) and abs(value) < 2**63:
         sizes[_SIZES[key]] = int(value)
     elif key in _DURATIONS and is_number(value):
         durations[_DURATIONS[key]] = float(value)
-    elif not key.startswith("eval_") or _NO_METRIC.fullmatch(key):
+    elif not key.startswith("eval_") or key in (*_SIZES, *_DURATIONS) or _NO_METRIC.fullmatch(key):
         if value is None or isinstance(value, str | int | float):
             extra[key] = value
     else:

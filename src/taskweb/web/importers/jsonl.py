@@ -28,7 +28,7 @@ def import_jsonl(
     name = name or str(path)
     declared = Units.declared(units)
     with reading(name, "a file of runs in JSON lines"), path.open("rb") as file:
-        total, done, number = path.stat().st_size, 0, 0
+        total, done, number, found = path.stat().st_size, 0, 0, False
         while line := file.readline(_MOST_BYTES_A_LINE + 1):
             number += 1
             done += len(line)
@@ -36,9 +36,12 @@ def import_jsonl(
             if len(line) > _MOST_BYTES_A_LINE:
                 raise InputError(f"{where} is longer than {_MOST_BYTES_A_LINE // 2**20} MiB. Each run stands on its own line.")
             if line.strip():
+                found = True
                 yield _run(line, declared, where)
             if on_progress is not None and number % _LINES_PER_REPORT == 0:
                 on_progress(done, total)
+        if not found:
+            raise InputError(f"{name} holds no runs.")
         if on_progress is not None:
             on_progress(total, total)
 

@@ -86,17 +86,20 @@ class UnitSurvey:
     _seen: dict[tuple[str, Unit], _Seen] = field(default_factory=dict, init=False)
 
     def add(self, metric: str, value: float, setup: str, row: int) -> None:
-        """Take note of one value."""
+        """Take note of one value; NaN says nothing."""
+        if math.isnan(value):
+            return
         unit = self.units.of(metric, setup)
         seen = self._seen.get((metric, unit))
         if seen is None:
             seen = self._seen[(metric, unit)] = _Seen()
-        if is_beyond(metric, value / 100.0 if unit == "percent" else value):
+        beyond = is_beyond(metric, value / 100.0 if unit == "percent" else value)
+        if beyond:
             seen.beyond.count(value, row)
-        if 0.0 < abs(value) <= 1.0:
-            seen.small.count(value, row)
-        elif abs(value) > 1.0:
+        if abs(value) > 1.0:
             seen.large.count(value, row)
+        elif value and not beyond:
+            seen.small.count(value, row)
 
     def check(self, name: str, on_notice: OnNotice | None) -> None:
         """Raise InputError for the first metric with values out of bounds; tell of columns that look mixed."""
@@ -106,7 +109,7 @@ class UnitSurvey:
                 continue
             mixed = f"{seen.small} are at most 1, {seen.large} are above"
             if seen.beyond.number:
-                if unit == "fraction" and seen.small.number:
+                if unit == "fraction" and seen.small.number and seen.large.number:
                     raise InputError(
                         f"{name}: the metric '{metric}' mixes fractions and percent: {mixed}. Declare the setups that are in "
                         f"percent, for example --unit 'SETUP:{metric}=percent', or --unit {metric}=percent for all."
@@ -144,6 +147,8 @@ class _Seen:
 
 def _beyond(metric: str, value: float, unit: Unit) -> str:
     low, high = METRICS[metric].bounds or (-math.inf, math.inf)
-    if unit == "percent":
-        return f"{metric} is {value:g} percent, outside [{100 * low:g}, {100 * high:g}]. Mend or remove the value."
-    return f"{metric} is {value:g}, outside [{low:g}, {high:g}]. If it is in percent, say so: --unit {metric}=percent."
+    span = f"[{100 * low:g}, {100 * high:g}]" if unit == "percent" else f"[{low:g}, {high:g}]"
+    of_unit = " percent" if unit == "percent" else ""
+    declare = f"If it is in percent, say so: --unit {metric}=percent."
+    hint = declare if unit == "fraction" and abs(value) > 1.0 else "Mend or remove the value."
+    return f"{metric} is {value:g}{of_unit}, outside {span}. {hint}"

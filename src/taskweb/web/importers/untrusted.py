@@ -10,10 +10,15 @@ from taskweb.errors import InputError, TaskWebError
 
 @contextmanager
 def reading(name: str, what: str) -> Iterator[None]:
-    """Turn any exception of a parser into an InputError that says that `name` is not `what`; errors of taskweb pass."""
+    """Turn any exception of a parser into an InputError of one line, which says that `name` is not `what`.
+
+    Errors of taskweb pass, and so do warnings where they are exceptions.
+    """
     try:
         yield
-    except TaskWebError:
+    except InputError as fault:
+        raise InputError(" ".join(str(fault).split())) from None  # names in a file may hold line breaks
+    except (TaskWebError, Warning):
         raise
     except FileNotFoundError:
         raise InputError(f"There is no {name}. Check the path.") from None
