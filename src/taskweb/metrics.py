@@ -77,23 +77,31 @@ def normalise_answer(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A task metric. higher_is_better tells the direction of a gain; function is None where only measured values are read."""
+    """A task metric. higher_is_better tells the direction of a gain; function is None where only measured values are read.
+
+    bounds: the least and the largest value as a fraction (a share, a correlation); None where there are no such bounds.
+    """
 
     name: str
     function: Callable[..., float] | None = None
     higher_is_better: bool = True
+    bounds: tuple[float, float] | None = None
+
+
+_SHARE = (0.0, 1.0)
+_CORRELATION = (-1.0, 1.0)
 
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", accuracy),
-        Metric("f1", f1),
-        Metric("macro_f1", macro_f1),
-        Metric("pearson", pearson),
-        Metric("spearmanr", spearman),
-        Metric("exact_match", exact_match),
-        Metric("token_f1", token_f1),
+        Metric("accuracy", accuracy, bounds=_SHARE),
+        Metric("f1", f1, bounds=_SHARE),
+        Metric("macro_f1", macro_f1, bounds=_SHARE),
+        Metric("pearson", pearson, bounds=_CORRELATION),
+        Metric("spearmanr", spearman, bounds=_CORRELATION),
+        Metric("exact_match", exact_match, bounds=_SHARE),
+        Metric("token_f1", token_f1, bounds=_SHARE),
         *(
             Metric(name, higher_is_better=False)
             for name in ("loss", "perplexity", "error", "error_rate", "mse", "rmse", "mae", "wer", "cer")
