@@ -110,10 +110,21 @@ METRICS: dict[str, Metric] = {
 }
 
 
+_STAGES = frozenset({"train", "eval", "val", "valid", "validation", "dev", "test", "predict"})
+
+
 def higher_is_better(metric: str) -> bool:
     """Whether a larger value of that metric is better; a metric not in the table counts as better when higher."""
-    known = METRICS.get(metric.lower())
+    name = canonical_metric(metric)
+    known = METRICS.get(name) or METRICS.get(name.rsplit("_", 1)[-1])
     return known is None or known.higher_is_better
+
+
+def canonical_metric(metric: str) -> str:
+    """The plain name of a metric: lower case, without the prefix that a trainer puts before it (`eval_`, `test_`, ...)."""
+    name = metric.strip().lower()
+    prefix, _, rest = name.partition("_")
+    return rest if prefix in _STAGES and rest else name
 
 
 # --- correlations -----------------------------------------------------------------------------------------------------

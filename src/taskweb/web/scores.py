@@ -151,9 +151,9 @@ def _gains(pair: npt.NDArray[np.int64], x: FloatArray, b: FloatArray, shape: tup
 def split_half_reliability(runs: RunTable, gain_score: FloatArray, baseline: FloatArray) -> FloatArray:
     """How far each target's ranking of sources can be trusted: (setups, targets) in [-1, 1], NaN where it cannot be told.
 
-    The seeds of a target are halved in every way, or in 35 random ones where there are more; for each, T is computed from both halves and the two
-    rankings are compared by Spearman correlation; the result is the mean. It speaks of half the seeds, so it understates
-    the full set.
+    The seeds of a target are halved in every way, or in 35 random ones where there are more; for each, T is computed from
+    both halves and the two rankings are compared by Spearman correlation; the result is the mean. It speaks of half the
+    seeds, so it understates the full set.
     """
     result = np.full((len(runs.setups), len(runs.targets)), np.nan)
     row = runs.setup.astype(np.int32) * np.int32(len(runs.targets)) + runs.target
@@ -190,9 +190,10 @@ def _halvings(seeds: int) -> FloatArray:
 
 def _mean_half_correlation(x: FloatArray, b: FloatArray) -> float:
     seeds = len(x)
-    paired = np.isfinite(b)
+    paired = ~np.isnan(b)
+    b = np.where(np.isneginf(b), np.nan, b)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        gain = (x - b) / np.abs(b) if paired.any() else x
+        gain = (x - b) / np.abs(b) if np.isfinite(b).any() else x
         wins = paired & (x - b > LEAST_GAIN)
     inside = _halvings(seeds)
     finite = np.isfinite(gain)
@@ -245,8 +246,9 @@ def _baseline_of_runs(runs: RunTable, gain_score: FloatArray, row: npt.NDArray[n
     rows = len(runs.setups) * len(runs.targets)
     known = np.full(rows * seeds, np.nan)
     own = gain_score[is_baseline]
-    known[row[is_baseline] * seeds + runs.seed[is_baseline]] = np.where(np.isnan(own), -np.inf, own)
     mean = _mean(row[is_baseline], own, (rows,))
+    no_score = np.isnan(own) & np.isfinite(mean[row[is_baseline]])
+    known[row[is_baseline] * seeds + runs.seed[is_baseline]] = np.where(no_score, -np.inf, own)
     baseline = known[row * seeds + runs.seed]
     lacking = np.isnan(baseline) & ~is_baseline
     lacking[lacking] = np.isfinite(mean[row[lacking]])

@@ -165,7 +165,9 @@ def _number(text: str, path: Path, line: int) -> float:
     except ValueError:
         value = math.inf
     if math.isinf(value):
-        raise InputError(f"The web {path}, line {line}: the score '{text}' is not a number. Leave it empty where there is none.")
+        raise InputError(
+            f"The web {path}, line {line}: the score '{text}' is not a number. Leave it empty where there is none."
+        )
     return value
 
 
