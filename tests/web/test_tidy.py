@@ -121,3 +121,31 @@ def test_arbitrary_bytes_are_a_web_or_an_error(tmp_path: Path, content: bytes, s
         assert open_web(path).t.size
     except (TaskWebError, MissingDependencyError) as fault:
         assert str(fault)
+
+
+def test_empty_seeds_are_unknown_in_csv_and_parquet(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    csv = pytest.importorskip("pyarrow.csv")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = "none,b,m/f,,accuracy,0.4\nNone,b,m/f,,accuracy,0.6\na,b,m/f,,accuracy,0.6\na,b,m/f,,accuracy,0.5\n"
+    path = written(tmp_path, HEADER + rows + "none,c,m/f,7,accuracy,0.5\na,c,m/f,7,accuracy,0.6\n")
+    parquet.write_table(csv.read_csv(path), tmp_path / "web.parquet")
+    table = csv.read_csv(path)
+    numbers = pyarrow.array([float("nan") if seed is None else float(seed) for seed in table["seed"].to_pylist()])
+    parquet.write_table(table.set_column(table.column_names.index("seed"), "seed", numbers), tmp_path / "floats.parquet")
+    for where in (path, tmp_path / "web.parquet", tmp_path / "floats.parquet"):
+        web = open_web(where)
+        assert web.sources == ("a",)
+        assert web.pc[0, :, 0] == pytest.approx([0.1, 0.2])
+        assert web.notes[0].startswith("2 runs have no baseline of their own seed")
+
+
+def test_seeds_of_any_size_are_told_apart(tmp_path: Path) -> None:
+    large = 2**80
+    rows = "".join(f"none,b,m/f,{large + i},accuracy,0.5\na,b,m/f,{large + i},accuracy,0.6\n" for i in range(3))
+    assert open_web(written(tmp_path, HEADER + rows)).n_seeds[0, 0, 0] == 3
+
+
+def test_a_metric_without_any_value_does_not_count(tmp_path: Path) -> None:
+    rows = "none,cb,m/f,1,accuracy,0.5\na,cb,m/f,1,accuracy,0.6\na,cb,m/f,1,f1,\n"
+    assert open_web(written(tmp_path, HEADER + rows)).score[0, 0, 0] == pytest.approx(0.6)
