@@ -55,9 +55,11 @@ def reference(runs: Runs) -> dict[tuple[int, int, int], dict[str, float]]:
             if tuple(pair) != (setup, target, source):
                 continue
             b = own.get(seed, fmean(own.values()) if own else None)
+            if own and seed not in own and (setup, target, NO_SOURCE, seed) in runs:
+                b = math.nan  # the baseline of this seed was run and has no score: nothing to compare with
             if not math.isnan(x):
                 raw.append(x)
-                if b is not None and b != 0:
+                if b is not None and b != 0 and not math.isnan(b):
                     gains.append((x - b) / abs(b))
             if b is not None:
                 compared += 1
@@ -222,3 +224,23 @@ def test_unknown_seeds_are_never_those_of_a_baseline() -> None:
     baseline = np.array([False, False, True, True, False, False])
     codes = number_unknown_seeds(np.array([-1, -1, -1, -1, 3, 0], np.int32), place, baseline)
     assert codes.tolist() == [4, 5, 6, 7, 3, 0]
+
+
+def test_a_baseline_without_a_score_compares_with_nothing() -> None:
+    web = score_runs(table({(0, 0, NO_SOURCE, 0): 0.5, (0, 0, NO_SOURCE, 1): math.nan, (0, 0, 0, 0): 0.6, (0, 0, 0, 1): 0.9}), "made-up")
+    assert web.pc[0, 0, 0] == pytest.approx(0.2)
+    assert web.pm[0, 0, 0] == 0.5
+
+
+def test_many_seeds_are_halved_at_random_and_quickly() -> None:
+    draw = np.random.default_rng(0)
+    truth = draw.normal(size=len(SOURCES))
+    runs = {(0, 0, s, k): 0.5 + 0.01 * truth[s] + 0.0001 * draw.normal() for s in range(len(SOURCES)) for k in range(40)}
+    runs |= {(0, 0, NO_SOURCE, k): 0.5 for k in range(40)}
+    web = score_runs(table(runs), "made-up")
+    assert web.reliability[0, 0] > 0.9
+
+
+def test_infinite_scores_are_refused() -> None:
+    with pytest.raises(WebError, match="holds an infinite score"):
+        score_runs(table({(0, 0, 0, 0): math.inf, (0, 0, 1, 0): 0.5}), "made-up")

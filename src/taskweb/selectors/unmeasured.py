@@ -20,7 +20,7 @@ from taskweb.errors import ParameterError
 from taskweb.selectors.base import FloatArray
 from taskweb.selectors.similarity import coverage, retrieval_of_experts
 from taskweb.web import ExampleBank, TransferWeb
-from taskweb.web.transfer_web import without_self
+from taskweb.web.transfer_web import PAIR_FIELDS, without_self
 
 
 def with_unmeasured(web: TransferWeb, bank: ExampleBank, names: Sequence[str], *, width: float = 1.0) -> TransferWeb:
@@ -47,7 +47,7 @@ def with_unmeasured(web: TransferWeb, bank: ExampleBank, names: Sequence[str], *
     estimate = np.divide(total, mass, out=np.full(total.shape, np.nan), where=mass > 0)
     wider = {
         field: _padded(getattr(web, field), len(names))
-        for field in ("pc", "pm", "score", "score_se", "n_seeds")
+        for field in [name for name in PAIR_FIELDS if name != "t"]
         if getattr(web, field) is not None
     }
     return dataclasses.replace(

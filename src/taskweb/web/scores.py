@@ -97,7 +97,7 @@ def score_runs(runs: RunTable, name: str, *, tuning_targets: Sequence[str] = ())
     del row  # a web of millions of runs should fit into a laptop's memory
     pair *= shape[2]
     pair += runs.source[transfer]
-    pc, pm = _gains(pair, gain_score[transfer], baseline[transfer], shape)
+    gains = _gains(pair, gain_score[transfer], baseline[transfer], shape)
     del baseline
     raw = runs.score[transfer]
     mean = _mean(pair, raw, shape)
@@ -110,9 +110,9 @@ def score_runs(runs: RunTable, name: str, *, tuning_targets: Sequence[str] = ())
         notes.append(
             f"{unpaired} runs have no baseline of their own seed and are compared with the mean of their target's baselines"
         )
-    has_gain = np.array([np.isfinite(of_setup).any() for of_setup in pc])
+    has_gain = np.array([np.isfinite(of_setup).any() for of_setup in gains.pc])
     what = "no baseline other than zero" if np.isfinite(baseline_mean).any() else "no baselines"
-    t = combined_score(pc, pm)
+    t = combined_score(gains.pc, gains.pm)
     if not has_gain.any():
         t = _standardised(mean)
         notes.append(f"{what}: T is the raw score standardised over the sources of each target; PC and PM are not available")
@@ -125,8 +125,10 @@ def score_runs(runs: RunTable, name: str, *, tuning_targets: Sequence[str] = ())
         targets=runs.targets,
         sources=runs.sources,
         t=t,
-        pc=pc if has_gain.any() else None,
-        pm=pm if has_gain.any() else None,
+        pc=gains.pc if has_gain.any() else None,
+        pm=gains.pm if has_gain.any() else None,
+        pc_se=gains.pc_se if has_gain.any() else None,
+        sign_p=gains.sign_p if has_gain.any() else None,
         score=mean,
         score_se=score_se,
         n_seeds=n_seeds,
@@ -139,13 +141,38 @@ def score_runs(runs: RunTable, name: str, *, tuning_targets: Sequence[str] = ())
     )
 
 
-def _gains(pair: npt.NDArray[np.int64], x: FloatArray, b: FloatArray, shape: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
-    """PC and PM of each pair from the scores with transfer x and without b."""
+@dataclass(frozen=True, slots=True)
+class _Gains:
+    """What the seeds of each pair say of its gain; fields as in TransferWeb."""
+
+    pc: FloatArray
+    pm: FloatArray
+    pc_se: FloatArray
+    sign_p: FloatArray
+
+
+def _gains(pair: npt.NDArray[np.int64], x: FloatArray, b: FloatArray, shape: tuple[int, ...]) -> _Gains:
+    """Gains of each pair from the scores with transfer x and without b."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         gain = np.where(np.isneginf(b), np.nan, x - b)
-        pm = _ratio(_count(pair[gain > LEAST_GAIN], shape), _count(pair[~np.isnan(b)], shape))
+        wins, losses = _count(pair[gain > LEAST_GAIN], shape), _count(pair[gain < -LEAST_GAIN], shape)
+        pm = _ratio(wins, _count(pair[~np.isnan(b)], shape))
         gain /= np.abs(b)
-    return _mean(pair, gain, shape), pm
+    gain[~np.isfinite(gain)] = np.nan
+    pc = _mean(pair, gain, shape)
+    se = _standard_error(pair, gain, pc, _count(pair[~np.isnan(gain)], shape))
+    return _Gains(pc, pm, se, _sign_test(wins, losses))
+
+
+def _sign_test(wins: FloatArray, losses: FloatArray) -> FloatArray:
+    """Two-sided p of the sign test for each pair; NaN where every seed ties or there is none."""
+    p = np.full(wins.shape, np.nan)
+    for total in np.unique(wins + losses).astype(int).tolist():
+        if total:
+            at = wins + losses == total
+            tail = np.cumsum([math.comb(total, k) for k in range(total + 1)], dtype=float) / 2.0**total
+            p[at] = np.minimum(1.0, 2.0 * tail[np.minimum(wins, losses)[at].astype(int)])
+    return p
 
 
 def split_half_reliability(runs: RunTable, gain_score: FloatArray, baseline: FloatArray) -> FloatArray:

@@ -15,7 +15,7 @@ from taskweb.errors import WebError, unknown_name
 FloatArray = npt.NDArray[np.float64]
 ALL_SETUPS = "all"
 
-PAIR_FIELDS = ("t", "pc", "pm", "score", "score_se", "n_seeds")
+PAIR_FIELDS = ("t", "pc", "pm", "score", "score_se", "n_seeds", "pc_se", "sign_p")
 TARGET_FIELDS = ("baseline", "reliability", "hours")
 
 
@@ -28,7 +28,8 @@ class TransferWeb:
         (setups, targets, sources) float.
     pc, pm: relative gain over the baseline, and share of seeds with a gain in [0, 1]; None without baselines.
     score, score_se: mean raw score of the target after the source, and its standard error over seeds; None if unknown.
-    n_seeds: runs with a score behind each pair.
+    n_seeds: runs with a score behind each pair. pc_se: standard error of PC over seeds.
+    sign_p: two-sided sign test of gains against losses over seeds, in (0, 1]; ties count for neither.
     baseline: the target's own mean score without transfer; (setups, targets).
     reliability: split-half rank correlation of each target's ranking of sources, in [-1, 1]; (setups, targets).
     hours: run time of all runs of a target; (setups, targets).
@@ -45,6 +46,8 @@ class TransferWeb:
     score: FloatArray | None = field(default=None, repr=False)
     score_se: FloatArray | None = field(default=None, repr=False)
     n_seeds: FloatArray | None = field(default=None, repr=False)
+    pc_se: FloatArray | None = field(default=None, repr=False)
+    sign_p: FloatArray | None = field(default=None, repr=False)
     baseline: FloatArray | None = field(default=None, repr=False)
     reliability: FloatArray | None = field(default=None, repr=False)
     hours: FloatArray | None = field(default=None, repr=False)
@@ -79,7 +82,7 @@ class TransferWeb:
     def matrix(self, what: str = "t", setup: str = ALL_SETUPS) -> FloatArray:
         """One quantity as (targets, sources): of one setup, or the plain mean over the setups that measured the pair.
 
-        what: t, pc, pm, score, score_se or n_seeds. Raises NameNotFoundError for an unknown setup, WebError where the web
+        what: one of PAIR_FIELDS. Raises NameNotFoundError for an unknown setup, WebError where the web
         does not hold the quantity.
         """
         if what not in PAIR_FIELDS:

@@ -78,6 +78,8 @@ def test_text_that_is_no_unicode_survives_where_errors_are_reported(store: RunCo
     assert content(store.get(run.key)) == content(run)
     with pytest.raises(ParameterError, match="no text"):
         store.add(made_up_run(2, metrics={"\udcff": 1.0}))
+    with pytest.raises(ParameterError, match="no text"):
+        store.add(made_up_run(2, target="\udcff"))
     assert len(store) == 1
     assert store.add(made_up_run(3))
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from taskweb.web.store import RunStore
+from taskweb.errors import WebError
+from taskweb.web.store import RunStore, opening, run_store
 from tests.conftest import REPOSITORY
 from tests.web.store.made_up import content, made_up_run, made_up_runs
 
@@ -87,6 +88,16 @@ def test_a_writer_killed_200_times_loses_nothing_that_it_stored(tmp_path: Path) 
     acknowledged, found = kill_and_resume(tmp_path, 200, seed=1)
     sys.stderr.write(f"200 kills: {acknowledged} runs acknowledged, {found} found, none lost, none twice\n")
     assert 0 < acknowledged <= found
+
+
+def test_a_store_held_for_long_by_another_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (opening, run_store):
+        monkeypatch.setattr(module, "BUSY_SECONDS", 0.1)
+    path = tmp_path / "runs.db"
+    with RunStore.open(path, create=True) as store, RunStore.open(path) as other:
+        with store._writing(), pytest.raises(WebError, match="has been held by another process"):
+            other.add(made_up_run(1))
+        assert other.add(made_up_run(1))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -17,7 +17,7 @@ from taskweb.web.transfer_web import PAIR_FIELDS, TARGET_FIELDS, TransferWeb, co
 
 PUBLISHED = "published"
 TUNING_TARGETS = ("piqa",)  # held out by the paper to choose TaskShop's lambda
-PAIR_COLUMNS = ("pc", "pm", "score", "score_se", "n_seeds")
+PAIR_COLUMNS = ("pc", "pm", "score", "score_se", "n_seeds", "pc_se", "sign_p")
 
 
 @cache

@@ -107,6 +107,10 @@ class RunCollection(Protocol):
         """Store the runs of another collection; those of this one are kept where the two disagree."""
         ...
 
+    def close(self) -> None:
+        """Let go of the file; a second time does nothing."""
+        ...
+
     def check(self) -> list[str]:
         """What is wrong with what is stored, a sentence each; empty where all is well."""
         ...

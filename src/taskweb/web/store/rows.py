@@ -69,11 +69,15 @@ def read_value(cell: float | str | None) -> float | None:
     return math.nan if cell == NAN else cell  # type: ignore[return-value]
 
 
-def refuse_unstorable(run: Run) -> None:
-    """Raise ParameterError for a run whose whole numbers are beyond what the tables hold."""
+def stored_key(run: Run) -> bytes:
+    """The key of a run as a cell. Raises ParameterError for a run that the tables cannot hold."""
     for name, value in (("seed", run.seed), ("replicate", run.replicate)):
         if value is not None and not -_LARGEST_INTEGER <= value <= _LARGEST_INTEGER:
             raise ParameterError(f"The {name} of a run on '{run.target}' must fit into 64 bits. Got {value} instead.")
+    try:
+        return bytes.fromhex(run.key)
+    except UnicodeEncodeError:
+        raise ParameterError(f"What defines the run on {run.target!r} holds characters that are no text.") from None
 
 
 def read_run(

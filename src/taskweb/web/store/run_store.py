@@ -8,34 +8,23 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 from types import EllipsisType, TracebackType
 from typing import Any, Self, TypeVar
 
 from taskweb.errors import InputError, ParameterError, TaskWebError
-from taskweb.web.run import RUN_STATUSES, Run, SetupRecord, canonical_json
+from taskweb.web.run import RUN_STATUSES, Run, canonical_json
 from taskweb.web.scores import RunTable
 from taskweb.web.store.checking import problems_of
 from taskweb.web.store.columns import run_table
 from taskweb.web.store.contract import MergeReport, RunCollection, StoreInfo
 from taskweb.web.store.opening import BUSY_SECONDS, disk_faults, is_busy, open_store_file, reading
-from taskweb.web.store.rows import (
-    details_record,
-    origin_record,
-    read_run,
-    read_setup,
-    read_value,
-    refuse_unstorable,
-    seconds_of,
-    setup_record,
-    stored_value,
-)  # fmt: skip
+from taskweb.web.store.rows import read_run, read_setup, read_value, stored_key
+from taskweb.web.store.writing import RunWriter, batches
 
 T = TypeVar("T")
 _BATCH = 10_000  # runs per transaction: a larger one rewrites each page of the index of keys less often
 _CHUNK = 2000  # runs read at a time
-_KEYS = 500  # keys looked up at a time; older SQLite allows 999 values in a query
 _PAUSE = 0.02  # seconds between two tries to begin writing
 
 _SELECT_RUNS = """
@@ -56,13 +45,9 @@ _SELECT_CHUNK = f"""{_SELECT_RUNS}
     ORDER BY runs.id LIMIT :most
 """
 _SELECT_ONE = f"{_SELECT_RUNS} WHERE runs.key = ?"
-_INSERT_RUN = """
-    INSERT INTO runs (id, key, setup, target, source, seed, replicate, status, seconds, origin)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
 
 
-class RunStore:
+class RunStore(RunCollection):
     """Runs in one SQLite file; keeps the contract of RunCollection.
 
     Made by `RunStore.open`, closed by `close` or by leaving a `with` block.
@@ -73,7 +58,7 @@ class RunStore:
         self._read_only = read_only
         self._connection: sqlite3.Connection | None = connection
         self._process = os.getpid()
-        self._ids: dict[tuple[str, str], int] = {}
+        self._writer = RunWriter(connection)
 
     @classmethod
     def open(cls, path: str | Path, *, create: bool = False, read_only: bool = False) -> Self:
@@ -111,16 +96,15 @@ class RunStore:
         disk is full; the batches before stay stored.
         """
         stored = 0
-        for batch in _batches(runs, _BATCH):
+        for batch in batches(runs, _BATCH):
             by_key: dict[bytes, Run] = {}
             for run in batch:
-                refuse_unstorable(run)
-                key = bytes.fromhex(run.key)
+                key = stored_key(run)
                 earlier = by_key.setdefault(key, run)
                 if replace_failed and earlier.status != "finished" and run.status == "finished":
                     by_key[key] = run
-            with self._writing() as connection:
-                stored += self._write(connection, by_key, replace_failed=replace_failed)
+            with self._writing():
+                stored += self._writer.write(by_key, replace_failed=replace_failed)
         return stored
 
     def remove(self, keys: Iterable[str]) -> int:
@@ -133,7 +117,7 @@ class RunStore:
         """Store the runs of another collection; those of this one are kept where the two disagree."""
         added = already_there = 0
         conflicts: list[str] = []
-        for batch in _batches(other.runs(), _CHUNK):
+        for batch in batches(other.runs(), _CHUNK):
             fresh: list[Run] = []
             for run in batch:
                 own = self.get(run.key)
@@ -254,7 +238,7 @@ class RunStore:
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
-                self._ids.clear()  # names numbered in this transaction are gone
+                self._writer.forget()
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
@@ -270,59 +254,6 @@ class RunStore:
                 time.sleep(_PAUSE)
             else:
                 return
-
-    def _write(self, connection: sqlite3.Connection, runs: dict[bytes, Run], *, replace_failed: bool) -> int:
-        next_id = int(connection.execute("SELECT ifnull(max(id), -1) + 1 FROM runs").fetchone()[0])
-        replaced: list[tuple[int]] = []
-        of_runs, of_scores, of_details = [], [], []
-        known = _known(connection, list(runs))
-        for key, run in runs.items():
-            if key not in known:
-                row_id, next_id = next_id, next_id + 1
-            elif replace_failed and known[key][1] != "finished" and run.status == "finished":
-                row_id = known[key][0]
-                replaced.append((row_id,))
-            else:
-                continue
-            source = None if run.source is None else self._id(connection, "tasks", run.source)
-            of_runs.append((
-                row_id, key, self._setup_id(connection, run.setup), self._id(connection, "tasks", run.target), source,
-                run.seed, run.replicate, run.status, seconds_of(run), self._origin_id(connection, run),
-            ))  # fmt: skip
-            for metric, value in run.metrics.items():
-                of_scores.append((row_id, self._id(connection, "metrics", metric), stored_value(value)))
-            details = details_record(run)
-            if details is not None:
-                of_details.append((row_id, details))
-        if replaced:
-            connection.executemany("DELETE FROM runs WHERE id = ?", replaced)  # takes scores and details along
-        connection.executemany(_INSERT_RUN, of_runs)
-        connection.executemany("INSERT INTO scores (run, metric, value) VALUES (?, ?, ?)", of_scores)
-        connection.executemany("INSERT INTO details (run, record) VALUES (?, ?)", of_details)
-        return len(of_runs)
-
-    def _setup_id(self, connection: sqlite3.Connection, setup: SetupRecord) -> int:
-        record = setup_record(setup)
-        return self._id(connection, "setups", record, name=setup.name)
-
-    def _origin_id(self, connection: sqlite3.Connection, run: Run) -> int | None:
-        record = origin_record(run)
-        return None if record is None else self._id(connection, "origins", record)
-
-    def _id(self, connection: sqlite3.Connection, table: str, text: str, **further: str) -> int:
-        """The number of a name or record that many runs share, given to it here if it is new."""
-        known = self._ids.get((table, text))
-        if known is not None:
-            return known
-        column = "record" if table in ("setups", "origins") else "name"
-        columns, values = (column, *further), (text, *further.values())
-        marks = ", ".join("?" * len(values))
-        try:
-            connection.execute(f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({marks})", values)  # noqa: S608
-        except UnicodeEncodeError:
-            raise ParameterError(f"The name {text!r} of one of the {table} holds characters that are no text.") from None
-        found = connection.execute(f"SELECT id FROM {table} WHERE {column} = ?", (text,)).fetchone()  # noqa: S608
-        return self._ids.setdefault((table, text), int(found[0]))
 
     def _stream(self, wanted: dict[str, Any], read: Callable[[tuple[Any, ...]], T]) -> Iterator[tuple[str, T]]:
         after = -1
@@ -355,21 +286,6 @@ class RunStore:
 
 _EVERYTHING = {"setup": None, "target": None, "status": None, "any_source": True, "source": None}
 _setup = lru_cache(maxsize=256)(read_setup)
-
-
-def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    remaining = iter(items)
-    while batch := list(islice(remaining, size)):
-        yield batch
-
-
-def _known(connection: sqlite3.Connection, keys: list[bytes]) -> dict[bytes, tuple[int, str]]:
-    """Row and status of those keys that are stored."""
-    found: dict[bytes, tuple[int, str]] = {}
-    for some in _batches(keys, _KEYS):
-        query = f"SELECT key, id, status FROM runs WHERE key IN ({', '.join('?' * len(some))})"  # noqa: S608
-        found.update((key, (row_id, status)) for key, row_id, status in connection.execute(query, some))
-    return found
 
 
 def _key_bytes(key: object) -> bytes | None:

@@ -1,0 +1,205 @@
+"""Keeping webs: importing, merging, exporting and describing them; what `taskweb web` does."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from taskweb.errors import InputError
+from taskweb.web import ALL_SETUPS, TransferWeb
+from taskweb.web.exporters import export_runs
+from taskweb.web.exporters.atomic import whole_file
+from taskweb.web.importers import detect_kind, import_runs
+from taskweb.web.published import PUBLISHED
+from taskweb.web.sources import open_web
+from taskweb.web.store import MergeReport, RunStore, StoreInfo, is_store
+from taskweb.workflows.evidence import Progress, silent
+
+PAIR_FIGURES = ("pc", "pm", "t", "score", "score_se", "n_seeds", "pc_se", "sign_p")
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What an import did: runs read, of those new in the store, and what was noticed on the way."""
+
+    kind: str
+    read: int
+    added: int
+    info: StoreInfo
+    notices: tuple[str, ...]
+
+
+def import_web(
+    source: Path,
+    store: Path,
+    *,
+    kind: str | None = None,
+    units: Mapping[str, str] | None = None,
+    baselines: Path | None = None,
+    progress: Progress = silent,
+) -> ImportReport:
+    """Read runs from a file or folder of any kind that is known and keep them in a store, new or existing.
+
+    A store that did not exist before is not left behind when nothing could be read. Raises InputError and WebError.
+    """
+    kind = kind or detect_kind(source)
+    existed = os.path.lexists(store)
+    notices: list[str] = []
+    read = 0
+    try:
+        with progress(f"Importing {source}", 0) as advance:
+            runs = import_runs(source, kind=kind, units=units, baselines=baselines, on_notice=notices.append)
+
+            def counted() -> Any:
+                nonlocal read
+                for run in runs:
+                    read += 1
+                    yield run
+                    advance(1)
+
+            with RunStore.open(store, create=True) as kept:
+                added = kept.add_many(counted())
+                if not read:
+                    raise InputError(f"{source} holds no runs. Check that it is what --kind says ({kind}).")
+                return ImportReport(kind, read, added, kept.info(), tuple(notices))
+    except BaseException:
+        if not existed:
+            for name in (store, Path(f"{store}-wal"), Path(f"{store}-shm")):
+                with suppress(OSError):
+                    name.unlink()
+        raise
+
+
+def merge_webs(store: Path, others: Sequence[Path], *, replace_failed: bool = False) -> list[tuple[Path, MergeReport]]:
+    """Bring the runs of other stores into one; runs that both know are kept as they are in `store`."""
+    reports = []
+    with RunStore.open(store, create=True) as kept:
+        for other in others:
+            if other.resolve() == store.resolve():
+                raise InputError(f"{other} cannot be merged into itself. Name another store.")
+            with RunStore.open(other, read_only=True) as given:
+                reports.append((other, kept.merge(given, replace_failed=replace_failed)))
+    return reports
+
+
+def export_web(web: str, path: Path, *, kind: str | None = None) -> tuple[int, str]:
+    """Write a web to a file or folder: its runs, or the scores of its pairs where it is a summary (`published`).
+
+    Returns how many were written, and of what ("runs" or "pairs"). Raises InputError and WebError.
+    """
+    if web == PUBLISHED:
+        return _export_scores(score_rows(open_web(web)), path, kind), "pairs"
+    if not is_store(Path(web)):
+        return export_runs(import_runs(Path(web), on_notice=lambda _line: None), path, kind=kind), "runs"
+    with RunStore.open(web, read_only=True) as store:
+        return export_runs(store.runs(), path, kind=kind), "runs"
+
+
+def _export_scores(rows: list[dict[str, Any]], path: Path, kind: str | None) -> int:
+    kind = kind or path.suffix.lower().lstrip(".")
+    if kind not in ("csv", "json"):
+        raise InputError(f"The published web is a summary without runs, so {path} cannot hold them. Export its scores to a .csv or .json file.")
+    with whole_file(path) as temporary:
+        if kind == "json":
+            temporary.write_text(json.dumps(rows, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        else:
+            with temporary.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(rows)
+    return len(rows)
+
+
+def score_rows(web: TransferWeb, setup: str | None = None, target: str | None = None, source: str | None = None) -> list[dict[str, Any]]:
+    """One row per measured pair and setup: names, then every figure the web holds; None where it was not measured.
+
+    setup: one setup, `all` for the mean over setups, None for every setup on its own.
+    """
+    if target is not None:
+        web.target_index(target)
+    if source is not None:
+        web.source_index(source)
+    wanted = web.setups if setup is None else (web.check_setup(setup),)
+    rows = []
+    for name in wanted:
+        held = {figure: web.matrix(figure, name) for figure in _figures_of(web, name)}
+        for i, j in np.argwhere(_measured(web, name)):
+            if target in (None, web.targets[i]) and source in (None, web.sources[j]):
+                figures = {figure: _value(matrix[i, j]) for figure, matrix in held.items()}
+                rows.append(
+                    {"setup": name, "source": web.sources[j], "target": web.targets[i]}
+                    | {figure: figures.get(figure) for figure in PAIR_FIGURES}
+                )
+    return rows
+
+
+def _figures_of(web: TransferWeb, setup: str) -> tuple[str, ...]:
+    """Figures that can be told of a setup; the certainty of one setup's seeds does not average over setups."""
+    held = [figure for figure in PAIR_FIGURES if getattr(web, figure) is not None]
+    return tuple(f for f in held if setup != ALL_SETUPS or f not in ("score_se", "pc_se", "sign_p"))
+
+
+def _measured(web: TransferWeb, setup: str) -> Any:
+    seen = np.isfinite(web.transfer(setup))
+    if web.n_seeds is not None:
+        seen |= np.isfinite(web.matrix("n_seeds", setup))
+    return seen
+
+
+def _value(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+
+
+@dataclass(frozen=True)
+class WebDescription:
+    """What a web holds. info: the counts of runs, None for a summary, which holds no runs."""
+
+    web: TransferWeb
+    info: StoreInfo | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        web = self.web
+        reliability = None if web.reliability is None else dict(zip(web.setups, _means(web.reliability), strict=True))
+        hours = None if web.hours is None else dict(zip(web.setups, _sums(web.hours), strict=True))
+        return {
+            "web": web.name,
+            "scale": web.scale,
+            "setups": list(web.setups),
+            "targets": list(web.targets),
+            "sources": list(web.sources),
+            "pairs": {setup: int(np.isfinite(web.transfer(setup)).sum()) for setup in web.setups},
+            "split_half_reliability": reliability,
+            "hours": hours,
+            "runs": None
+            if self.info is None
+            else {"total": self.info.runs, "baselines": self.info.baselines, "seeds": list(self.info.seeds), **self.info.by_status},
+            "notes": list(web.notes),
+        }
+
+
+def describe_web(web: str) -> WebDescription:
+    """Open a web and count what it holds. Raises InputError and WebError."""
+    opened = open_web(web)
+    if web == PUBLISHED or not is_store(Path(web)):
+        return WebDescription(opened, None)
+    with RunStore.open(web, read_only=True) as store:
+        return WebDescription(opened, store.info())
+
+
+def _means(matrix: Any) -> list[float | None]:
+    return [_value(row[np.isfinite(row)].mean()) if np.isfinite(row).any() else None for row in matrix]
+
+
+def _sums(matrix: Any) -> list[float | None]:
+    return [_value(row[np.isfinite(row)].sum()) if np.isfinite(row).any() else None for row in matrix]
