@@ -6,7 +6,7 @@ Finding of the paper (arXiv:2305.13256, section 3): transfers in different setup
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ from taskweb.web.analysis.square import TaskSquare, square_of
 from taskweb.web.bootstrap import mean_interval, mean_over_targets, resample_counts
 from taskweb.web.transfer_web import TransferWeb, nan_mean
 
+ANY_TWO = "any two"
 FEWEST_SOURCES = 3  # two points always correlate perfectly
 SAME_MODEL, SAME_METHOD, SAME_FAMILY, OTHER_FAMILY, VARIANT = (
     "same model, other method",
@@ -110,7 +111,6 @@ class Agreement:
     pairs: tuple[SetupPair, ...]
     relations: tuple[RelationAgreement, ...]
     notes: tuple[str, ...] = ()
-    per_target: FloatArray = field(default_factory=lambda: np.zeros((0, 0)), repr=False, compare=False)
 
     @property
     def verdict(self) -> str:
@@ -135,7 +135,7 @@ class Agreement:
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain JSON values."""
-        return {key: value for key, value in plain_result(self).items() if key != "per_target"}
+        return plain_result(self)
 
 
 def agreement(web: TransferWeb, seed: int = 0, *, resamples: int = RESAMPLES) -> Agreement:
@@ -173,7 +173,7 @@ def agreement(web: TransferWeb, seed: int = 0, *, resamples: int = RESAMPLES) ->
                 _corrected(per_target[[row]], ceilings[[row]]),
             )
         )
-    return Agreement(parts, tuple(pairs), _relations(pairs, per_target, ceilings, seed, resamples), tuple(notes), per_target)
+    return Agreement(parts, tuple(pairs), _relations(pairs, per_target, ceilings, seed, resamples), tuple(notes))
 
 
 def setup_parts(setup: str) -> SetupParts:
@@ -201,13 +201,13 @@ def _relations(
         name: [i for i, pair in enumerate(pairs) if pair.relation == name]
         for name in (VARIANT, SAME_MODEL, SAME_METHOD, SAME_FAMILY, OTHER_FAMILY)
     }
-    groups["any"] = list(range(len(pairs)))
+    groups[ANY_TWO] = list(range(len(pairs)))
     rows = []
     for name, members in groups.items():
         if not members:
             continue
         known = [pairs[i].of_pairs.value for i in members if pairs[i].of_pairs.known]
-        compared = name not in (OTHER_FAMILY, "any") and bool(others)
+        compared = name not in (OTHER_FAMILY, ANY_TWO) and bool(others)
         difference = _by_target(per_target[members]) - _by_target(per_target[others]) if compared else None
         rows.append(
             RelationAgreement(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from taskweb.errors import ParameterError
 from taskweb.tasks.catalogue import catalogue
 from taskweb.web.analysis.estimate import (
     FEWEST_TASKS,
@@ -129,7 +130,12 @@ class TransferShares:
 
 
 def shares(web: TransferWeb, seed: int = 0, *, top: int = TOP_PAIRS, resamples: int = RESAMPLES) -> TransferShares:
-    """Count the transfers of a web that help and that hurt. top: pairs listed at either end."""
+    """Count the transfers of a web that help and that hurt. top: pairs listed at either end.
+
+    Raises ParameterError for `top` below 1.
+    """
+    if top < 1:
+        raise ParameterError(f"The 'top' parameter must be at least 1. Got {top} instead.")
     square = square_of(web)
     draws = task_draws(len(square.tasks), resamples=resamples, seed=seed)
     notes = list(square.notes)
