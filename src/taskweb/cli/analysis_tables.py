@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from rich.console import RenderableType
@@ -75,7 +75,7 @@ def in_short(result: Analysis) -> str:
         curve = result.curve()
         known = [share.value for share in curve.positive if share.known]
         explained = {
-            "transitivity": f"{_points(curve.baselines['strengths'].overall.value)} beyond strong tasks",
+            "transitivity": f"{_points(curve.strictest.overall.value)} beyond strong tasks",
             "strengths": "as strong sources and easy targets explain",
             "popularity": "as popular sources alone explain",
             "none": "not clearly more than any pair",
@@ -199,9 +199,7 @@ def _commutativity(result: Commutativity) -> Iterator[RenderableType]:
 
 def _transitivity(result: Transitivity) -> Iterator[RenderableType]:
     curve = result.curve()
-    table = _table(
-        "both transfers above", ">A→C above 0", ">95%", ">triples", ">pairs A, C", ">by popularity", ">p", ">by strengths", ">p"
-    )
+    table = _table("both transfers above", ">A→C above 0", ">95%", ">triples", ">pairs A, C", *_columns("by", curve.baselines))
     for i, threshold in enumerate(result.thresholds):
         cells = []
         for baseline in curve.baselines.values():
@@ -212,7 +210,7 @@ def _transitivity(result: Transitivity) -> Iterator[RenderableType]:
         )
     yield table
     yield Text()
-    table = _table("setup", ">any A→C", ">A→B, B→C above 0", ">beyond popularity", ">p", ">beyond strengths", ">p")
+    table = _table("setup", ">any A→C", ">A→B, B→C above 0", *_columns("beyond", result.curve().baselines))
     for one in result.curves:
         cells = []
         for baseline in one.baselines.values():
@@ -223,9 +221,15 @@ def _transitivity(result: Transitivity) -> Iterator[RenderableType]:
     yield from note_lines(
         "by",
         "the same in webs where it is random which target receives which of a source's transfers (popularity), "
-        "and where each target's mean and spread are kept as well (strengths)",
+        "where each target keeps its mean and spread too (strengths), "
+        "and where sources also do more for targets that move more (sensitivity)",
     )
     yield from note_lines("beyond", "observed less that, mean over thresholds; 95%: bootstrap over tasks; p: one-sided")
+
+
+def _columns(word: str, baselines: Iterable[str]) -> Iterator[str]:
+    for name in baselines:
+        yield from (f">{word} {name}", ">p")
 
 
 def _agreement(result: Agreement) -> Iterator[RenderableType]:

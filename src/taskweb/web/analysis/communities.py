@@ -61,8 +61,8 @@ def adjusted_rand(one: Sequence[int] | Labels, other: Sequence[int] | Labels) ->
 
 def _gains(weights: FloatArray) -> FloatArray:
     """What each edge adds to modularity when both its ends are in one community: (nodes, nodes)."""
-    total = weights.sum()
-    gains: FloatArray = weights / total - np.outer(weights.sum(axis=1), weights.sum(axis=0)) / total**2
+    shares = weights / weights.sum()
+    gains: FloatArray = shares - np.outer(shares.sum(axis=1), shares.sum(axis=0))
     return gains
 
 

@@ -168,6 +168,6 @@ def _correlations(x: FloatArray, y: FloatArray) -> FloatArray:
     a, b = np.where(finite, x, 0.0), np.where(finite, y, 0.0)
     a = np.where(finite, a - a.sum(axis=(1, 2), keepdims=True) / count, 0.0)
     b = np.where(finite, b - b.sum(axis=(1, 2), keepdims=True) / count, 0.0)
-    scale = np.sqrt((a * a).sum(axis=(1, 2)) * (b * b).sum(axis=(1, 2)))
+    scale = np.sqrt((a * a).sum(axis=(1, 2))) * np.sqrt((b * b).sum(axis=(1, 2)))
     result: FloatArray = np.divide((a * b).sum(axis=(1, 2)), scale, out=np.full(len(x), np.nan), where=scale > 0)
     return result

@@ -81,7 +81,7 @@ def pair_means(cells: Sequence[FloatArray], draws: FloatArray) -> list[Estimate]
     """
     values, sampled = [], []
     for cell in cells:
-        flat = cell.reshape(-1, *cell.shape[-2:])
+        flat = cell if cell.ndim == 3 else cell[None]
         finite = np.isfinite(flat)
         total, count = np.where(finite, flat, 0.0).sum(axis=0), finite.sum(axis=0).astype(float)
         values.append(total.sum() / count.sum() if count.any() else np.nan)
@@ -111,7 +111,7 @@ def _weighted_pearson(a: FloatArray, b: FloatArray, weights: FloatArray) -> Floa
     share = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
     a, b = a - (share * a).sum(axis=1, keepdims=True), b - (share * b).sum(axis=1, keepdims=True)
     both, one, other = (share * a * b).sum(axis=1), (share * a * a).sum(axis=1), (share * b * b).sum(axis=1)
-    scale = np.sqrt(one * other)
+    scale = np.sqrt(one) * np.sqrt(other)
     # A side that is constant is left with rounding errors of its own size.
     varies = scale > 1e-12 * (np.abs(a).max(axis=1, initial=0.0) * np.abs(b).max(axis=1, initial=0.0))
     correlation: FloatArray = np.divide(both, scale, out=np.full(len(weights), np.nan), where=varies & (scale > 0))

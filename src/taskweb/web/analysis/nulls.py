@@ -1,6 +1,6 @@
 """Webs as they would be if only single tasks mattered, and not which task meets which.
 
-Both keep missing pairs where they are, and move values in the same way in all setups, which share their tasks.
+All keep missing pairs where they are, and move values in the same way in all setups, which share their tasks.
 """
 
 from __future__ import annotations
@@ -34,16 +34,30 @@ def popularity_null(t: FloatArray) -> Draw:
 
 
 def strengths_null(t: FloatArray) -> Draw:
-    """Webs that keep the mean of each source, the mean of each target, and how widely each target's transfers spread.
+    """Webs in which T is an effect of the source plus one of the target plus noise of the target's own size.
 
-    What an additive fit of source and target leaves over is divided by the target's spread, moved among the targets of its
-    source, and multiplied by the spread of where it lands. Means of targets are kept on average over draws.
+    What an additive fit of source and target leaves over is divided by its spread in the target, moved among the targets of
+    its source, and multiplied by the spread of where it lands. Means of targets are kept on average over draws.
     """
     fitted = additive_fit(t)
     rest = t - fitted
-    spread = np.sqrt(nan_mean(rest**2, axis=-2))[..., None, :]
-    move = popularity_null(np.divide(rest, spread, out=np.where(np.isfinite(t), 0.0, np.nan), where=spread > 0))
-    return lambda stream: fitted + move(stream) * spread
+    spread = _size(rest)
+    move = popularity_null(_divided(rest, spread))
+    return lambda stream: fitted + spread * move(stream)
+
+
+def sensitivity_null(t: FloatArray) -> Draw:
+    """The same where the effect of the source also grows with how far the target's scores move at all.
+
+    T is standardised per target before the additive fit, and scaled back after the draw. Means and spreads of targets are
+    kept on average over draws.
+    """
+    mean = nan_mean(t, axis=-2)[..., None, :]
+    spread = _size(t - mean)
+    standard = _divided(t - mean, spread)
+    fitted = additive_fit(standard)
+    move = popularity_null(standard - fitted)
+    return lambda stream: mean + spread * (fitted + move(stream))
 
 
 def additive_fit(t: FloatArray) -> FloatArray:
@@ -63,7 +77,12 @@ def additive_fit(t: FloatArray) -> FloatArray:
     return t - rest
 
 
-BASELINES: dict[str, Callable[[FloatArray], Draw]] = {"popularity": popularity_null, "strengths": strengths_null}
+POPULARITY = "popularity"
+BASELINES: dict[str, Callable[[FloatArray], Draw]] = {
+    POPULARITY: popularity_null,
+    "strengths": strengths_null,
+    "sensitivity": sensitivity_null,
+}
 
 
 def one_sided_p(observed: float, drawn: FloatArray) -> float:
@@ -73,3 +92,14 @@ def one_sided_p(observed: float, drawn: FloatArray) -> float:
         return float("nan")
     tolerance = 1e-12 * max(1.0, abs(observed))  # a draw that is the observed web itself is a tie
     return float((1 + (known >= observed - tolerance).sum()) / (1 + len(known)))
+
+
+def _size(values: FloatArray) -> FloatArray:
+    """Root mean square over the sources of each target: (..., 1, targets)."""
+    size: FloatArray = np.sqrt(nan_mean(values**2, axis=-2))[..., None, :]
+    return size
+
+
+def _divided(values: FloatArray, size: FloatArray) -> FloatArray:
+    """Values over their size; 0 where all are 0, NaN where they are."""
+    return np.divide(values, size, out=np.where(np.isfinite(values), 0.0, np.nan), where=size > 0)

@@ -11,7 +11,7 @@ from taskweb.errors import ParameterError
 from taskweb.web.analysis.communities import Labels, adjusted_rand, communities, modularity
 from taskweb.web.analysis.estimate import Estimate, FloatArray, plain_result
 from taskweb.web.analysis.leaf_order import Merge, average_linkage, optimal_order
-from taskweb.web.analysis.nulls import BASELINES, one_sided_p
+from taskweb.web.analysis.nulls import BASELINES, POPULARITY, one_sided_p
 from taskweb.web.analysis.square import TaskSquare, square_of
 from taskweb.web.bootstrap import percentile_interval, resample_counts
 from taskweb.web.transfer_web import TransferWeb, nan_mean
@@ -47,8 +47,8 @@ class Structure:
 
     order: tasks, like next to like. merges: the tree behind it; leaves are the positions in `tasks`. communities: groups of
     tasks, largest first, in the graph of transfers above `threshold` weighted by T; `alone`: tasks without such a transfer.
-    modularity: of these communities, in [-0.5, 1]. by_chance: the same in webs where only single tasks matter, `popularity`
-    keeping the transfers of each source, `strengths` also the mean and spread of each target. stability: adjusted Rand index
+    modularity: of these communities, in [-0.5, 1]. by_chance: the same in webs where only single tasks matter, of
+    which there are three (see `Transitivity`). stability: adjusted Rand index
     of communities with those of resampled setups, mean and 95% interval.
     """
 
@@ -65,11 +65,17 @@ class Structure:
     notes: tuple[str, ...] = ()
 
     @property
+    def strictest(self) -> ByChance:
+        """The baseline, among those that know sources and targets, that explains the modularity best."""
+        both = [chance for name, chance in self.by_chance.items() if name != POPULARITY]
+        return max(both, key=lambda chance: (np.nan_to_num(chance.p, nan=2.0), chance.mean))
+
+    @property
     def verdict(self) -> str:
         """What the figures say, in one sentence."""
         if not np.isfinite(self.modularity):
             return "Communities cannot be told: no transfer is strong and positive."
-        chance = self.by_chance["strengths"]
+        chance = self.strictest
         figures = f"modularity {self.modularity:.2f}"
         if np.isfinite(chance.mean):
             figures += f", by chance {chance.mean:.2f} ({chance.low:.2f} to {chance.high:.2f})"

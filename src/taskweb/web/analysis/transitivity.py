@@ -23,7 +23,7 @@ from taskweb.web.analysis.estimate import (
     plain_result,
     task_draws,
 )
-from taskweb.web.analysis.nulls import BASELINES, Draw, one_sided_p
+from taskweb.web.analysis.nulls import BASELINES, POPULARITY, Draw, one_sided_p
 from taskweb.web.analysis.square import TaskSquare, square_of
 from taskweb.web.bootstrap import percentile_interval
 from taskweb.web.transfer_web import ALL_SETUPS, TransferWeb, nan_mean
@@ -68,13 +68,19 @@ class TransitivityCurve:
     lift: Estimate
     baselines: dict[str, Baseline]
 
+    @property
+    def strictest(self) -> Baseline:
+        """The baseline, among those that know sources and targets, that explains the curve best."""
+        both = [baseline for name, baseline in self.baselines.items() if name != POPULARITY]
+        return max(both, key=lambda baseline: (np.nan_to_num(baseline.overall_p, nan=2.0), -baseline.overall.value))
+
 
 @dataclass(frozen=True, slots=True)
 class Transitivity:
     """Curves over common thresholds on T: one per setup, then `pooled`, then `all`.
 
-    Baselines: `popularity` keeps the transfers of each source and makes random which target receives which; `strengths`
-    also keeps the mean and the spread of each target.
+    Baselines: `popularity` keeps the transfers of each source and makes random which target receives which; `strengths` adds
+    the mean and the spread of each target; in `sensitivity` the effect of a source also grows with the target's spread.
     """
 
     thresholds: tuple[float, ...]
@@ -89,15 +95,15 @@ class Transitivity:
     def finding(self) -> Finding:
         """What explains the pooled curve.
 
-        transitivity: more than both baselines. strengths: more than the popularity of sources, but not than strengths of
+        transitivity: more than every baseline. strengths: more than the popularity of sources, but not than strengths of
         sources and targets. popularity: no more than the popularity of sources. none: no lift over the base rate at all.
         """
         curve = self.curve()
-        by_popularity, by_strengths = curve.baselines["popularity"], curve.baselines["strengths"]
+        by_popularity = curve.baselines[POPULARITY]
         if not (curve.lift.known and by_popularity.overall.known):
             return "unknown"
         if by_popularity.overall_p < SIGNIFICANT:
-            return "transitivity" if by_strengths.overall_p < SIGNIFICANT else "strengths"
+            return "transitivity" if curve.strictest.overall_p < SIGNIFICANT else "strengths"
         return "none" if curve.lift.value <= 0 or curve.lift.low <= 0 else "popularity"
 
     @property
@@ -112,19 +118,19 @@ class Transitivity:
             f"When A helps B and B helps C, A helps C in {100 * first:.0f}% of cases (any pair: {100 * curve.base_rate:.0f}%), "
             f"and in {100 * last:.0f}% when both transfers are strong"
         )
-        by_popularity, by_strengths = curve.baselines["popularity"], curve.baselines["strengths"]
+        by_popularity, strictest = curve.baselines[POPULARITY], curve.strictest
         beyond = f"{100 * by_popularity.overall.value:+.0f} points beyond the popularity of sources"
         if self.finding == "transitivity":
-            proper = by_strengths.overall.value
+            proper = strictest.overall.value
             part = "most" if proper < curve.lift.value / 2 else "the lesser part"
             return (
                 f"{opening}; sources that help anyone and targets that anyone helps explain {part} of it, and "
-                f"{100 * proper:+.0f} points are transitivity proper (p = {by_strengths.overall_p:.3f})."
+                f"{100 * proper:+.0f} points are transitivity proper (p = {strictest.overall_p:.3f})."
             )
         if self.finding == "strengths":
             return (
                 f"{opening}: {beyond}, but no more than sources that help anyone and targets that anyone helps would give "
-                f"(p = {by_strengths.overall_p:.2f})."
+                f"(p = {strictest.overall_p:.2f})."
             )
         if self.finding == "popularity":
             return f"{opening}, which the popularity of sources alone explains (p = {by_popularity.overall_p:.2f})."
