@@ -176,7 +176,7 @@ def transitivity(
     square = square_of(web)
     measured = square.t[square.t > 0]
     grid = np.unique([0.0, *np.quantile(measured, quantiles)]) if len(measured) else np.zeros(1)
-    observed = _count(square.t, grid)
+    observed = _count(square.t, grid, exact=True)
     draws = task_draws(len(square.tasks), resamples=resamples, seed=seed)
     sampled = [_count(square.t, grid, weights) for weights in draws]
     enough = len(square.tasks) >= FEWEST_TASKS and bool(observed.triples.any())
@@ -203,26 +203,31 @@ def transitivity(
     return Transitivity(tuple(grid.tolist()), tuple(curves), _notes(square, observed))
 
 
-def _count(t: FloatArray, grid: FloatArray, weights: FloatArray | None = None) -> _Counts:
+def _count(t: FloatArray, grid: FloatArray, weights: FloatArray | None = None, *, exact: bool = False) -> _Counts:
     """Count in each setup, pooled, and in T averaged over setups. t: (setups, source, target); weights: (tasks,), 1 if None.
 
     The paths from A to C are the matrix product of T(A -> B) > threshold with T(B -> C) > threshold. No task stands twice
-    in a chain, since a task's transfer to itself is missing.
+    in a chain, since a task's transfer to itself is missing. exact: in double precision, and with pairs; draws need neither.
     """
+    kind: npt.DTypeLike = np.float64 if exact else np.float32
     stack = np.concatenate([t, nan_mean(t, axis=0)[None]])
-    once = np.ones(t.shape[-1]) if weights is None else weights
-    above = (stack[:, None] > grid[:, None, None]).astype(float)
+    once: npt.NDArray[np.floating] = (np.ones(t.shape[-1]) if weights is None else weights).astype(kind)
+    above: npt.NDArray[np.floating] = (stack[:, None] > grid[:, None, None]).astype(kind)
     ends = np.isfinite(stack) * once[:, None] * once
     helped = ends * (stack > 0)
-    paths = np.matmul(above, once[:, None] * above)
-    triples = np.einsum("stac,sac->st", paths, ends)
-    positive = np.einsum("stac,sac->st", paths, helped)
-    pairs = np.einsum("stac,sac->st", (paths > 0).astype(float), np.isfinite(stack).astype(float))
-    positive_pairs, all_pairs = helped.sum(axis=(1, 2)), ends.sum(axis=(1, 2))
+    paths = np.matmul(above, once[:, None] * above).reshape(len(stack), len(grid), t.shape[-1] ** 2)
+    flat = np.stack([ends, helped], axis=-1).reshape(len(stack), paths.shape[-1], 2)
+    triples, positive = np.moveaxis(np.matmul(paths, flat), -1, 0).astype(float)
+    pairs = (
+        ((paths > 0) & np.isfinite(stack).reshape(len(stack), 1, paths.shape[-1])).sum(axis=-1)
+        if exact
+        else np.zeros(triples.shape)
+    )
+    positive_pairs, all_pairs = helped.sum(axis=(1, 2), dtype=float), ends.sum(axis=(1, 2), dtype=float)
     return _Counts(
         _with_pooled(triples),
         _with_pooled(positive),
-        _with_pooled(pairs),
+        _with_pooled(pairs.astype(float)),
         _ratio(_with_pooled(positive_pairs), _with_pooled(all_pairs)),
     )
 
