@@ -29,7 +29,7 @@ def shown(parts: object, width: int = 132) -> str:
 
 
 def test_every_analysis_is_shown_with_its_sentence(published: WebAnalysis) -> None:
-    text = shown(web_analysis_tables(published))
+    text = shown(web_analysis_tables(published, 132))
     flat = " ".join(text.split())
     for result in published.results.values():
         assert " ".join(result.verdict.split()) in flat
@@ -43,6 +43,18 @@ def test_every_analysis_is_shown_with_its_sentence(published: WebAnalysis) -> No
         assert said in text
     assert "nan" not in text.replace("finetune", "")
     assert all(len(line) <= 132 for line in text.splitlines())
+
+
+def test_narrow_terminals_get_fewer_columns_and_nothing_cut(published: WebAnalysis) -> None:
+    wide, narrow = shown(web_analysis_tables(published, 132)), shown(web_analysis_tables(published, 80), 80)
+    assert all(len(line) <= 80 for line in narrow.splitlines())
+    assert "…" not in narrow.replace("…  ", "")
+    assert "setup                pairs  Pearson" in wide
+    assert "gpt2m/finetune         210    -0.04  -0.30 to +0.20" in wide  # figures stand on the right
+    assert "Spearman  " in wide
+    assert "Spearman  " not in narrow
+    for said in ("cosmosqa → socialiqa", "same family, other size and method", "mean of all setups", "by sensitivity"):
+        assert said in narrow
 
 
 def test_in_short_is_one_line_each(published: WebAnalysis) -> None:
@@ -68,11 +80,11 @@ def test_in_short_is_one_line_each(published: WebAnalysis) -> None:
 )
 def test_any_web_is_shown(web: object) -> None:
     analysis = analyze(web)  # type: ignore[arg-type]
-    text = shown(web_analysis_tables(analysis)) + shown(analyses_in_short(analysis))
+    text = shown(web_analysis_tables(analysis, 132)) + shown(analyses_in_short(analysis))
     assert "nan" not in text.replace("finetune", "").lower()
 
 
 def test_only_what_was_chosen_is_shown() -> None:
     analysis = analyze(made_up_web(), analyses=["agreement"])
     assert len(list(analyses_in_short(analysis))) == 1
-    assert "transitive" not in shown(web_analysis_tables(analysis))
+    assert "transitive" not in shown(web_analysis_tables(analysis, 132))

@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from taskweb.cli.cells import note_lines, signed
+from taskweb.cli.tables import explained, signed
 from taskweb.web.analysis import (
     Agreement,
     Analysis,
@@ -20,41 +20,41 @@ from taskweb.web.analysis import (
     WebAnalysis,
 )
 from taskweb.web.analysis.estimate import Estimate
-from taskweb.web.analysis.shares import POOLED, PairTransfer, Strength
+from taskweb.web.analysis.shares import PairTransfer, Strength
+from taskweb.web.analysis.square import POOLED
 from taskweb.web.transfer_web import ALL_SETUPS
 
 _SHOWN_STRENGTHS = 5
 _SHOWN_PAIRS = 5
+_GAP = 2
 _ALIKE = 0.7  # of the ceiling, from which one setup speaks for another
 _SETUP_LABELS = {ALL_SETUPS: "mean of all setups", POOLED: "all setups together"}
 _IN_SHORT = ("commutativity", "transitivity", "agreement")
 
 
-def web_analysis_tables(analysis: WebAnalysis) -> Iterator[RenderableType]:
-    """All analyses that were made, one after the other."""
+def web_analysis_tables(analysis: WebAnalysis, width: int) -> Iterator[RenderableType]:
+    """All analyses that were made, one after the other, in tables that fit `width`."""
     for result in analysis.results.values():
-        yield from analysis_tables(result, analysis.web)
+        yield from analysis_tables(result, analysis.web, width)
 
 
-def analysis_tables(result: Analysis, web: str) -> Iterator[RenderableType]:
+def analysis_tables(result: Analysis, web: str, width: int) -> Iterator[RenderableType]:
     """One analysis: a title, what it says, its tables, and what the figures mean."""
     if isinstance(result, TransferShares):
         yield from _opening("Which transfers help", web, result)
-        yield from _shares(result)
+        yield from _shares(result, width)
     elif isinstance(result, Commutativity):
         yield from _opening("Do transfers commute", web, result)
-        yield from _commutativity(result)
+        yield from _commutativity(result, width)
     elif isinstance(result, Transitivity):
         yield from _opening("Are transfers transitive", web, result)
-        yield from _transitivity(result)
+        yield from _transitivity(result, width)
     elif isinstance(result, Agreement):
         yield from _opening("Do setups agree", web, result)
-        yield from _agreement(result)
+        yield from _agreement(result, width)
     elif isinstance(result, Structure):
         yield from _opening("Which tasks belong together", web, result)
-        yield from _structure(result)
-    for note in result.notes:
-        yield from note_lines("note", note)
+        yield from _structure(result, width)
 
 
 def analyses_in_short(analysis: WebAnalysis) -> Iterator[Text]:
@@ -96,9 +96,9 @@ def _opening(title: str, web: str, result: Analysis) -> Iterator[RenderableType]
     yield Text()
 
 
-def _shares(result: TransferShares) -> Iterator[RenderableType]:
-    table = _table(
-        "setup", ">transfers", ">T above 0", ">95%", ">PC above 0", ">95%", ">mean T", ">lowest", ">median", ">highest"
+def _shares(result: TransferShares, width: int) -> Iterator[RenderableType]:
+    table = _Grid(
+        "setup", "?>transfers", ">T above 0", "?>95%", ">PC above 0", "?>95%", ">mean T", "?>lowest", "?>median", "?>highest"
     )
     for row in result.by_setup:
         table.add_row(
@@ -111,26 +111,27 @@ def _shares(result: TransferShares) -> Iterator[RenderableType]:
             _signed(row.mean_t.value),
             *(_signed(row.quantiles[i]) for i in (0, 2, 4)),
         )
-    yield table
+    yield table.fitted(width)
     yield Text()
-    yield _strengths("as a source", result.sources)
+    yield _strengths("as a source", result.sources, width)
     yield Text()
-    yield _strengths("as a target", result.targets)
+    yield _strengths("as a target", result.targets, width)
     yield Text()
-    yield _pairs(result.strongest[:_SHOWN_PAIRS], result.most_harmful[:_SHOWN_PAIRS])
+    yield _pairs(result.strongest[:_SHOWN_PAIRS], result.most_harmful[:_SHOWN_PAIRS], width)
     yield Text()
-    yield _categories(result)
+    yield _categories(result, width)
     yield Text()
-    yield from note_lines(
-        "T", "half the mean gain over the baseline (PC), half the share of seeds that gain (PM); above 0 helps"
+    yield from explained("from ↓", "mean T from the tasks of one category to those of another", width)
+    yield from explained(
+        "T", "half the mean gain over the baseline (PC), half the share of seeds that gain (PM); above 0 helps", width
     )
-    yield from note_lines(
-        "95%", "bootstrap over tasks, each drawn in both roles and all setups; of one task: over its partners"
+    yield from explained(
+        "95%", "bootstrap over tasks, each drawn in both roles and all setups; of one task: over its partners", width
     )
 
 
-def _strengths(title: str, strengths: Sequence[Strength]) -> Table:
-    table = _table(title, "about", ">mean T", ">95%", ">T above 0", ">partners")
+def _strengths(title: str, strengths: Sequence[Strength], width: int) -> Table:
+    table = _Grid(title, "?about", ">mean T", ">95%", ">T above 0", "?>partners")
     split = len(strengths) > 2 * _SHOWN_STRENGTHS
     shown = (*strengths[:_SHOWN_STRENGTHS], None, *strengths[-_SHOWN_STRENGTHS:]) if split else strengths
     for strength in shown:
@@ -145,33 +146,33 @@ def _strengths(title: str, strengths: Sequence[Strength]) -> Table:
             _percent(strength.positive_t),
             str(strength.partners),
         )
-    return table
+    return table.fitted(width)
 
 
-def _pairs(strongest: Sequence[PairTransfer], most_harmful: Sequence[PairTransfer]) -> Table:
-    table = _table("transfer", ">mean T", ">lowest", ">highest", ">setups with this sign")
+def _pairs(strongest: Sequence[PairTransfer], most_harmful: Sequence[PairTransfer], width: int) -> Table:
+    table = _Grid("transfer", ">mean T", "?>lowest", "?>highest", ">setups with this sign")
     for pair in (*strongest, *reversed(most_harmful)):
         table.add_row(
             f"{pair.source} → {pair.target}",
             *(_signed(value) for value in (pair.mean_t, pair.lowest_t, pair.highest_t)),
             f"{pair.agree} of {pair.setups}",
         )
-    return table
+    return table.fitted(width)
 
 
-def _categories(result: TransferShares) -> Table:
+def _categories(result: TransferShares, width: int) -> Table:
     targets = list(dict.fromkeys(sorted(cell.target_category for cell in result.by_category)))
     cells = {(cell.source_category, cell.target_category): cell for cell in result.by_category}
-    table = _table("mean T, from ↓ to →", *(f">{name}" for name in targets))
+    table = _Grid("from ↓ to →", *(f">{name}" for name in targets))
     for source in dict.fromkeys(cell.source_category for cell in result.by_category):
         row = [cells.get((source, target)) for target in targets]
         table.add_row(source, *(Text("") if cell is None else _signed(cell.mean_t.value) for cell in row))
-    return table
+    return table.fitted(width)
 
 
-def _commutativity(result: Commutativity) -> Iterator[RenderableType]:
-    table = _table(
-        "setup", ">pairs", ">Pearson", ">95%", ">p", ">Spearman", ">beyond strengths", ">p", ">opposite", ">by chance"
+def _commutativity(result: Commutativity, width: int) -> Iterator[RenderableType]:
+    table = _Grid(
+        "setup", "?>pairs", ">Pearson", "?>95%", "?>p", "?>Spearman", ">beyond strengths", "?>p", ">opposite", ">by chance"
     )
     for row in result.rows:
         table.add_row(
@@ -186,20 +187,22 @@ def _commutativity(result: Commutativity) -> Iterator[RenderableType]:
             _percent(row.opposite.value),
             _percent(row.opposite_by_chance),
         )
-    yield table
+    yield table.fitted(width)
     yield Text()
-    yield from note_lines(
-        "Pearson", "correlation of T(A→B) with T(B→A); 95%: bootstrap over tasks; p: against relabelled tasks"
+    yield from explained(
+        "Pearson", "correlation of T(A→B) with T(B→A); 95%: bootstrap over tasks; p: against relabelled tasks", width
     )
-    yield from note_lines(
-        "strengths", "beyond strengths: the same once the mean of each source and of each target is taken out"
+    yield from explained(
+        "strengths", "beyond strengths: the same once the mean of each source and of each target is taken out", width
     )
-    yield from note_lines("opposite", "pairs in which one way helps and the other hurts")
+    yield from explained("opposite", "pairs in which one way helps and the other hurts", width)
 
 
-def _transitivity(result: Transitivity) -> Iterator[RenderableType]:
+def _transitivity(result: Transitivity, width: int) -> Iterator[RenderableType]:
     curve = result.curve()
-    table = _table("both transfers above", ">A→C above 0", ">95%", ">triples", ">pairs A, C", *_columns("by", curve.baselines))
+    table = _Grid(
+        "both transfers above", ">A→C above 0", "?>95%", "?>triples", "?>pairs A, C", *_columns("by", curve.baselines)
+    )
     for i, threshold in enumerate(result.thresholds):
         cells = []
         for baseline in curve.baselines.values():
@@ -208,33 +211,34 @@ def _transitivity(result: Transitivity) -> Iterator[RenderableType]:
         table.add_row(
             f"{threshold:.3f}", _percent(share.value), _percent_band(share), str(curve.triples[i]), str(curve.pairs[i]), *cells
         )
-    yield table
+    yield table.fitted(width)
     yield Text()
-    table = _table("setup", ">any A→C", ">A→B, B→C above 0", *_columns("beyond", result.curve().baselines))
+    table = _Grid("setup", ">any", "?>A→B, B→C above 0", *_columns("over", result.curve().baselines))
     for one in result.curves:
         cells = []
         for baseline in one.baselines.values():
             cells += [_points(baseline.overall.value), _p(baseline.overall_p)]
         table.add_row(_setup(one.setup), _percent(one.base_rate), _percent(one.positive[0].value), *cells)
-    yield table
+    yield table.fitted(width)
     yield Text()
-    yield from note_lines(
+    yield from explained(
         "by",
         "the same in webs where it is random which target receives which of a source's transfers (popularity), "
         "where each target keeps its mean and spread too (strengths), "
         "and where sources also do more for targets that move more (sensitivity)",
+        width,
     )
-    yield from note_lines("beyond", "observed less that, mean over thresholds; 95%: bootstrap over tasks; p: one-sided")
+    yield from explained("over", "observed less that, mean over thresholds; 95%: bootstrap over tasks; p: one-sided", width)
 
 
 def _columns(word: str, baselines: Iterable[str]) -> Iterator[str]:
     for name in baselines:
-        yield from (f">{word} {name}", ">p")
+        yield from (f">{word} {name}", "?>p")
 
 
-def _agreement(result: Agreement) -> Iterator[RenderableType]:
-    table = _table(
-        "setups with", ">pairs of setups", ">rankings", ">95%", ">ceiling", ">of ceiling", ">all T", ">beyond other family"
+def _agreement(result: Agreement, width: int) -> Iterator[RenderableType]:
+    table = _Grid(
+        "setups with", "?>pairs of setups", ">rankings", "?>95%", ">ceiling", "?>of ceiling", "?>all T", ">beyond other family"
     )
     for row in result.relations:
         table.add_row(
@@ -247,9 +251,9 @@ def _agreement(result: Agreement) -> Iterator[RenderableType]:
             _number(row.of_pairs, ".2f"),
             _with_band(row.beyond_other_family, "+.2f"),
         )
-    yield table
+    yield table.fitted(width)
     yield Text()
-    table = _table("setups", "", ">rankings", ">95%", ">ceiling", ">all T")
+    table = _Grid("setups", "?", ">rankings", "?>95%", ">ceiling", ">all T")
     for pair in sorted(result.pairs, key=lambda pair: -np.nan_to_num(pair.of_rankings.value, nan=-2.0)):
         table.add_row(
             f"{pair.first}, {pair.second}",
@@ -259,49 +263,74 @@ def _agreement(result: Agreement) -> Iterator[RenderableType]:
             _number(pair.ceiling, ".2f"),
             _number(pair.of_pairs.value, ".2f"),
         )
-    yield table
+    yield table.fitted(width)
     yield Text()
-    yield from note_lines(
-        "rankings", "Spearman correlation of a target's ranking of sources, mean over targets; 95%: bootstrap over targets"
+    yield from explained(
+        "rankings",
+        "Spearman correlation of a target's ranking of sources, mean over targets; 95%: bootstrap over targets",
+        width,
     )
-    yield from note_lines(
-        "ceiling", "what seeds that differ would leave of it if the two setups were the same, from split halves"
+    yield from explained(
+        "ceiling", "what seeds that differ would leave of it if the two setups were the same, from split halves", width
     )
-    yield from note_lines("all T", "Spearman correlation of T over all pairs")
+    yield from explained("all T", "Spearman correlation of T over all pairs", width)
 
 
-def _structure(result: Structure) -> Iterator[RenderableType]:
-    table = _table("community", ">held together", "tasks")
+def _structure(result: Structure, width: int) -> Iterator[RenderableType]:
     for i, community in enumerate(result.communities, start=1):
-        table.add_row(str(i), _percent(community.held_together), ", ".join(community.tasks))
+        held = f" ({_percent(community.held_together)})" if np.isfinite(community.held_together) else ""
+        yield from explained(str(i), ", ".join(community.tasks) + held, width)
     if result.alone:
-        table.add_row(Text("none", style="dim"), "", Text(", ".join(result.alone), style="dim"))
-    yield table
+        yield from explained("none", ", ".join(result.alone), width)
     yield Text()
-    table = _table("modularity", ">value", ">95%", ">p")
+    table = _Grid("modularity", ">value", ">95%", ">p")
     table.add_row("observed", _number(result.modularity, ".3f"), "", "")
     for name, chance in result.by_chance.items():
         band = _band(Estimate(chance.mean, chance.low, chance.high), ".3f")
         table.add_row(f"by {name}", _number(chance.mean, ".3f"), band, _p(chance.p))
-    yield table
+    yield table.fitted(width)
     yield Text()
-    yield from note_lines("order", " · ".join(result.order))
-    yield from note_lines(
-        "strong", f"{result.edges} transfers with T above {result.threshold:.3f}" if result.edges else "no transfer"
+    yield from explained("order", " · ".join(result.order), width)
+    yield from explained(
+        "strong", f"{result.edges} transfers with T above {result.threshold:.3f}" if result.edges else "no transfer", width
     )
     if result.stability.known:
-        yield from note_lines(
-            "stability", f"adjusted Rand index when setups are resampled: {_with_band(result.stability, '.2f')}"
+        yield from explained(
+            "stability", f"adjusted Rand index when setups are resampled: {_with_band(result.stability, '.2f')}", width
         )
-    yield from note_lines("held", "held together: how often two of its tasks share a community when setups are resampled")
+    yield from explained("%", "how often two tasks of a community share one when setups are resampled", width)
 
 
-def _table(*columns: str) -> Table:
-    """A table without lines; a title that begins with '>' stands on the right."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for column in columns:
-        table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left", no_wrap=True)
-    return table
+class _Grid:
+    """A table without lines that leaves columns out where it does not fit.
+
+    A title that begins with '>' stands on the right; one that begins with '?' may be left out, the last of them first.
+    """
+
+    def __init__(self, *titles: str) -> None:
+        self.titles = titles
+        self.rows: list[Sequence[Text]] = []
+
+    def add_row(self, *cells: str | Text) -> None:
+        filled = (*cells, *[""] * (len(self.titles) - len(cells)))
+        self.rows.append([cell if isinstance(cell, Text) else Text(cell) for cell in filled])
+
+    def fitted(self, width: int) -> Table:
+        columns = [[Text(title.lstrip("?>")), *(row[i] for row in self.rows)] for i, title in enumerate(self.titles)]
+        widths = [max(cell.cell_len for cell in column) for column in columns]
+        kept = list(range(len(columns)))
+        for i in reversed(range(len(columns))):
+            if self.titles[i].startswith("?") and sum(widths[k] + _GAP for k in kept) - _GAP > width:
+                kept.remove(i)
+        table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
+        for i in kept:
+            if ">" in self.titles[i]:  # by hand: a column that is never cut is not justified either
+                for cell in columns[i]:
+                    cell.pad_left(widths[i] - cell.cell_len)
+            table.add_column(columns[i][0], no_wrap=True, overflow="ignore")
+        for row in self.rows:
+            table.add_row(*(row[i] for i in kept))
+        return table
 
 
 def _setup(name: str) -> Text:

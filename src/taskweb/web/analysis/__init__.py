@@ -49,6 +49,11 @@ class WebAnalysis:
     tasks: tuple[str, ...]
     results: Mapping[str, Analysis]
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The notes of all results, each once."""
+        return tuple(dict.fromkeys(note for result in self.results.values() for note in result.notes))
+
     def to_dict(self) -> dict[str, Any]:
         """All results as plain JSON values; NaN becomes null."""
         return {

@@ -23,11 +23,10 @@ from taskweb.web.analysis.estimate import (
     plain_result,
     task_draws,
 )
-from taskweb.web.analysis.square import TaskSquare, square_of
+from taskweb.web.analysis.square import POOLED, TaskSquare, square_of
 from taskweb.web.bootstrap import resample_counts
 from taskweb.web.transfer_web import TransferWeb, nan_mean
 
-POOLED = "pooled"
 OTHER_CATEGORY = "other"
 TOP_PAIRS = 10
 

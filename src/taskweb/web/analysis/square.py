@@ -8,6 +8,8 @@ import numpy as np
 
 from taskweb.web.transfer_web import FloatArray, TransferWeb, nan_mean
 
+POOLED = "pooled"  # where the transfers of all setups are counted together
+
 
 @dataclass(frozen=True, eq=False)
 class TaskSquare:

@@ -24,11 +24,10 @@ from taskweb.web.analysis.estimate import (
     task_draws,
 )
 from taskweb.web.analysis.nulls import BASELINES, POPULARITY, Draw, one_sided_p
-from taskweb.web.analysis.square import TaskSquare, square_of
+from taskweb.web.analysis.square import POOLED, TaskSquare, square_of
 from taskweb.web.bootstrap import percentile_interval
 from taskweb.web.transfer_web import ALL_SETUPS, TransferWeb, nan_mean
 
-POOLED = "pooled"
 SIGNIFICANT = 0.05
 QUANTILES = tuple(q / 10 for q in range(1, 10))  # of the positive T of all setups
 Finding = Literal["transitivity", "strengths", "popularity", "none", "unknown"]
@@ -89,7 +88,7 @@ class Transitivity:
 
     def curve(self, setup: str = POOLED) -> TransitivityCurve:
         """The curve of a setup, of `pooled`, or of `all`."""
-        return next(curve for curve in self.curves if curve.setup == setup)
+        return next(curve for curve in reversed(self.curves) if curve.setup == setup)
 
     @property
     def finding(self) -> Finding:
