@@ -19,7 +19,6 @@ from taskweb.selectors import (
     read_pair_scores,
 )
 from taskweb.selectors.benchmark import MEAN, BenchmarkRow, DrawSettings, benchmark
-from taskweb.selectors.bootstrap import mean_interval, mean_over_targets
 from taskweb.web.published import published_bank, published_web
 from tests.conftest import made_up_bank, made_up_web
 
@@ -173,18 +172,6 @@ def test_without_raw_scores_there_is_no_regret() -> None:
 def test_settings_are_checked() -> None:
     with pytest.raises(ParameterError, match="'draws' parameter"):
         DrawSettings(draws=0)
-
-
-def test_bootstrap_intervals_cover_as_they_say() -> None:
-    draw = np.random.default_rng(0)
-    covered = 0
-    for _ in range(200):
-        low, high = mean_interval(draw.normal(1.0, 1.0, (1, 25)))
-        covered += low <= 1.0 <= high
-    assert 175 <= covered <= 198  # 95% asked for; the percentile bootstrap is a little short with 25 values
-    values = np.array([[1.0, np.nan, 3.0], [5.0, 5.0, 5.0]])
-    assert mean_over_targets(values) == 3.5
-    assert all(np.isnan(mean_interval(np.array([[1.0]]))))
 
 
 def test_a_target_named_twice_counts_once() -> None:

@@ -16,11 +16,11 @@ import numpy.typing as npt
 from taskweb.errors import ParameterError, WebError
 from taskweb.metrics import ndcg, regret_at_k
 from taskweb.selectors.base import FloatArray, SelectionProblem, Selector
-from taskweb.selectors.bootstrap import mean_interval, mean_over_targets
 from taskweb.selectors.pair_scores import PairScores
 from taskweb.selectors.random import RandomSelector
 from taskweb.tasks import catalogue
 from taskweb.web import ALL_SETUPS, ExampleBank, TransferWeb
+from taskweb.web.bootstrap import mean_interval, mean_over_targets
 
 MEAN = "mean"
 REGRET_K = 5

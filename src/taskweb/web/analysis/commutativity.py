@@ -1,0 +1,173 @@
+"""Does a transfer say anything about the transfer back? T(A -> B) against T(B -> A).
+
+Finding of the paper (arXiv:2305.13256, section 3): commutativity often does not hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from taskweb.web.analysis.estimate import (
+    FEWEST_TASKS,
+    RESAMPLES,
+    Estimate,
+    FloatArray,
+    estimates_of,
+    pair_means,
+    plain_result,
+    ranked,
+    task_draws,
+    weighted_correlations,
+)
+from taskweb.web.analysis.nulls import additive_fit, one_sided_p
+from taskweb.web.analysis.square import square_of
+from taskweb.web.transfer_web import ALL_SETUPS, TransferWeb, nan_mean
+
+SIGNIFICANT = 0.05
+STRONG = 0.5  # a correlation from which one speaks of commuting, not of a trace
+
+
+@dataclass(frozen=True, slots=True)
+class SetupCommutativity:
+    """One setup, or T averaged over setups (`all`).
+
+    pairs: unordered pairs measured both ways. pearson, spearman: correlation of T(A -> B) with T(B -> A), each pair entered
+    in both directions, so that no order of the two is preferred. pearson_p, spearman_p: one-sided, against random relabelling
+    of the tasks of the way back. residual: Pearson correlation once the mean of each source and of each target is taken out.
+    opposite: share of pairs in which one way helps and the other hurts; opposite_by_chance: its mean under the relabelling.
+    """
+
+    setup: str
+    pairs: int
+    pearson: Estimate
+    pearson_p: float
+    spearman: Estimate
+    spearman_p: float
+    residual: Estimate
+    residual_p: float
+    opposite: Estimate
+    opposite_by_chance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Commutativity:
+    """Commutativity of a web: one row per setup, then T averaged over setups.
+
+    Intervals are 95% bootstrap intervals over tasks. The correlation is lowered by noise in T, so a low one is weaker
+    evidence against commutativity the fewer seeds there are.
+    """
+
+    rows: tuple[SetupCommutativity, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def mean(self) -> SetupCommutativity:
+        """The row of T averaged over setups."""
+        return self.rows[-1]
+
+    @property
+    def verdict(self) -> str:
+        """What the figures say, in one sentence."""
+        row = self.mean
+        if not row.pearson.known:
+            return "Whether transfers commute cannot be told: too few pairs were measured both ways, or they do not vary."
+        figures = f"T(A→B) and T(B→A) correlate at {row.pearson.value:+.2f}"
+        if np.isfinite(row.pearson.low):
+            figures += f" ({row.pearson.low:+.2f} to {row.pearson.high:+.2f})"
+        figures += f", and {100 * row.opposite.value:.0f}% of pairs help one way and hurt the other"
+        if row.residual_p < SIGNIFICANT and not row.pearson_p < SIGNIFICANT:
+            figures += f"; once each task's own strength is taken out, {row.residual.value:+.2f} is left"
+        if row.pearson.value >= STRONG and row.pearson_p < SIGNIFICANT:
+            return f"Transfers largely commute: {figures}."
+        if row.pearson_p < SIGNIFICANT:
+            return f"Transfers commute weakly: {figures}."
+        return f"Transfers do not commute: {figures}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain JSON values."""
+        return plain_result(self)
+
+
+def commutativity(
+    web: TransferWeb, seed: int = 0, *, resamples: int = RESAMPLES, permutations: int = RESAMPLES
+) -> Commutativity:
+    """Compare every transfer with the transfer back."""
+    square = square_of(web)
+    both_ways = np.isfinite(square.t) & np.isfinite(square.t.swapaxes(1, 2))
+    used = np.flatnonzero(both_ways.any(axis=(0, 1)))
+    stack = np.concatenate([square.t, square.mean[None]])[:, used][:, :, used]
+    draws = task_draws(len(used), resamples=resamples, seed=seed)
+    notes = list(square.notes)
+    never = [task for i, task in enumerate(square.tasks) if i not in set(used.tolist())]
+    if never:
+        notes.append(f"never measured both ways, and left out: {', '.join(never)}")
+    if len(used) < FEWEST_TASKS:
+        notes.append(f"no intervals: they need {FEWEST_TASKS} tasks measured both ways")
+    by_chance = _relabelled(stack, seed, permutations if len(used) >= FEWEST_TASKS else 0)
+    names = (*square.setups, ALL_SETUPS)
+    rows = [
+        _row(name, t, draws, {key: drawn[i] for key, drawn in by_chance.items()})
+        for i, (name, t) in enumerate(zip(names, stack, strict=True))
+    ]
+    return Commutativity(tuple(rows), tuple(notes))
+
+
+def _row(name: str, t: FloatArray, draws: FloatArray, by_chance: dict[str, FloatArray]) -> SetupCommutativity:
+    back = t.T
+    a, b = np.nonzero(np.isfinite(t) & np.isfinite(back))
+    once, weights = np.ones((1, len(a))), draws[:, a] * draws[:, b]
+    rest = t - additive_fit(t)
+
+    def estimate(matrix: FloatArray, *, ranks: bool = False) -> Estimate:
+        x, y = matrix[a, b], matrix[b, a]
+        value = weighted_correlations(x, y, once, ranks=ranks)
+        return estimates_of(value, weighted_correlations(x, y, weights, ranks=ranks)[:, None])[0]
+
+    pearson, spearman, residual = estimate(t), estimate(t, ranks=True), estimate(rest)
+    opposite = np.where(np.isfinite(t) & np.isfinite(back), (np.sign(t) * np.sign(back) < 0).astype(float), np.nan)
+    return SetupCommutativity(
+        name,
+        len(a) // 2,
+        pearson,
+        one_sided_p(pearson.value, by_chance["pearson"]),
+        spearman,
+        one_sided_p(spearman.value, by_chance["spearman"]),
+        residual,
+        one_sided_p(residual.value, by_chance["residual"]),
+        pair_means([opposite], draws)[0],
+        float(nan_mean(by_chance["opposite"], axis=0)),
+    )
+
+
+def _relabelled(stack: FloatArray, seed: int, permutations: int) -> dict[str, FloatArray]:
+    """The figures when the tasks of the way back are relabelled at random: name -> (rows, permutations)."""
+    stream = np.random.default_rng(seed)
+    matrices = {
+        "pearson": stack,
+        "spearman": np.array([ranked(t) for t in stack]),
+        "residual": np.array([t - additive_fit(t) for t in stack]),
+    }
+    drawn = {name: np.full((len(stack), permutations), np.nan) for name in (*matrices, "opposite")}
+    for k in range(permutations):
+        order = stream.permutation(stack.shape[1])
+        for name, matrix in matrices.items():
+            drawn[name][:, k] = _correlations(matrix, matrix.swapaxes(1, 2)[:, order][:, :, order])
+        product = np.sign(stack) * np.sign(stack.swapaxes(1, 2)[:, order][:, :, order])
+        drawn["opposite"][:, k] = nan_mean(np.where(np.isfinite(product), product < 0, np.nan).reshape(len(stack), -1), axis=1)
+    return drawn
+
+
+def _correlations(x: FloatArray, y: FloatArray) -> FloatArray:
+    """Pearson correlation of two stacks of matrices, matrix by matrix, over the places where both are finite."""
+    finite: npt.NDArray[np.bool_] = np.isfinite(x) & np.isfinite(y)
+    count = np.maximum(finite.sum(axis=(1, 2), keepdims=True), 1)
+    a, b = np.where(finite, x, 0.0), np.where(finite, y, 0.0)
+    a = np.where(finite, a - a.sum(axis=(1, 2), keepdims=True) / count, 0.0)
+    b = np.where(finite, b - b.sum(axis=(1, 2), keepdims=True) / count, 0.0)
+    scale = np.sqrt((a * a).sum(axis=(1, 2))) * np.sqrt((b * b).sum(axis=(1, 2)))
+    result: FloatArray = np.divide((a * b).sum(axis=(1, 2)), scale, out=np.full(len(x), np.nan), where=scale > 0)
+    return result

@@ -1,0 +1,105 @@
+"""Webs as they would be if only single tasks mattered, and not which task meets which.
+
+All keep missing pairs where they are, and move values in the same way in all setups, which share their tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from taskweb.web.transfer_web import FloatArray, nan_mean
+
+Draw = Callable[[np.random.Generator], FloatArray]
+_MOST_SWEEPS = 200
+
+
+def popularity_null(t: FloatArray) -> Draw:
+    """Webs in which each source keeps its own transfers, but which target receives which is random.
+
+    t: (setups, sources, targets). The result draws arrays of that shape.
+    """
+    finite = np.isfinite(t)
+    slots = np.argsort(~finite, axis=-1, kind="stable")  # measured targets first
+
+    def draw(stream: np.random.Generator) -> FloatArray:
+        keys = np.where(finite, stream.random(t.shape[-2:]), np.inf)
+        moved = np.take_along_axis(t, np.argsort(keys, axis=-1, kind="stable"), axis=-1)
+        out = np.full(t.shape, np.nan)
+        np.put_along_axis(out, slots, moved, axis=-1)
+        return out
+
+    return draw
+
+
+def strengths_null(t: FloatArray) -> Draw:
+    """Webs in which T is an effect of the source plus one of the target plus noise of the target's own size.
+
+    What an additive fit of source and target leaves over is divided by its spread in the target, moved among the targets of
+    its source, and multiplied by the spread of where it lands. Means of targets are kept on average over draws.
+    """
+    fitted = additive_fit(t)
+    rest = t - fitted
+    spread = _size(rest)
+    move = popularity_null(_divided(rest, spread))
+    return lambda stream: fitted + spread * move(stream)
+
+
+def sensitivity_null(t: FloatArray) -> Draw:
+    """The same where the effect of the source also grows with how far the target's scores move at all.
+
+    T is standardised per target before the additive fit, and scaled back after the draw. Means and spreads of targets are
+    kept on average over draws.
+    """
+    mean = nan_mean(t, axis=-2)[..., None, :]
+    spread = _size(t - mean)
+    standard = _divided(t - mean, spread)
+    fitted = additive_fit(standard)
+    move = popularity_null(standard - fitted)
+    return lambda stream: mean + spread * (fitted + move(stream))
+
+
+def additive_fit(t: FloatArray) -> FloatArray:
+    """Least-squares fit of T by an effect of the source plus an effect of the target; NaN where T is."""
+    finite = np.isfinite(t)
+    rest = t.copy()
+    for _ in range(_MOST_SWEEPS):
+        by_source = np.nan_to_num(nan_mean(rest, axis=-1))[..., :, None]
+        rest = rest - by_source
+        by_target = np.nan_to_num(nan_mean(rest, axis=-2))[..., None, :]
+        rest = rest - by_target
+        largest = max(float(np.abs(by_source).max(initial=0.0)), float(np.abs(by_target).max(initial=0.0)))
+        if largest <= 1e-12 * float(np.abs(t[finite]).max(initial=0.0)):
+            break
+    # An exact fit leaves rounding errors, not a pattern.
+    rest[np.abs(rest) <= 1e-10 * float(np.abs(t[finite]).max(initial=0.0))] = 0.0
+    return t - rest
+
+
+POPULARITY = "popularity"
+BASELINES: dict[str, Callable[[FloatArray], Draw]] = {
+    POPULARITY: popularity_null,
+    "strengths": strengths_null,
+    "sensitivity": sensitivity_null,
+}
+
+
+def one_sided_p(observed: float, drawn: FloatArray) -> float:
+    """Share of draws at least as large as the observed figure, the observed one counted in; NaN where it cannot be told."""
+    known = drawn[np.isfinite(drawn)]
+    if not np.isfinite(observed) or not len(known):
+        return float("nan")
+    tolerance = 1e-12 * max(1.0, abs(observed))  # a draw that is the observed web itself is a tie
+    return float((1 + (known >= observed - tolerance).sum()) / (1 + len(known)))
+
+
+def _size(values: FloatArray) -> FloatArray:
+    """Root mean square over the sources of each target: (..., 1, targets)."""
+    size: FloatArray = np.sqrt(nan_mean(values**2, axis=-2))[..., None, :]
+    return size
+
+
+def _divided(values: FloatArray, size: FloatArray) -> FloatArray:
+    """Values over their size; 0 where all are 0, NaN where they are."""
+    return np.divide(values, size, out=np.where(np.isfinite(values), 0.0, np.nan), where=size > 0)

@@ -1,0 +1,213 @@
+"""What the transfers alone say about which tasks belong together: an order for heatmaps, and communities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from taskweb.errors import ParameterError
+from taskweb.web.analysis.communities import Labels, adjusted_rand, communities, modularity
+from taskweb.web.analysis.estimate import Estimate, FloatArray, plain_result
+from taskweb.web.analysis.leaf_order import Merge, average_linkage, optimal_order
+from taskweb.web.analysis.nulls import BASELINES, POPULARITY, one_sided_p
+from taskweb.web.analysis.square import TaskSquare, square_of
+from taskweb.web.bootstrap import percentile_interval, resample_counts
+from taskweb.web.transfer_web import TransferWeb, nan_mean
+
+STRONG_QUANTILE = 0.75
+RESAMPLES = 200
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class ByChance:
+    """Modularity of webs in which only single tasks matter: mean, 95% band, and the one-sided p of the observed one."""
+
+    mean: float
+    low: float
+    high: float
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class Community:
+    """Tasks that help one another strongly. held_together: how often two of them share a community when setups are
+    resampled, in [0, 1]; NaN with one setup or one task.
+    """
+
+    tasks: tuple[str, ...]
+    held_together: float
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """Structure of the T averaged over setups.
+
+    order: tasks, like next to like. merges: the tree behind it; leaves are the positions in `tasks`. communities: groups of
+    tasks, largest first, in the graph of transfers above `threshold` weighted by T; `alone`: tasks without such a transfer.
+    modularity: of these communities, in [-0.5, 1]. by_chance: the same in webs where only single tasks matter, of
+    which there are three (see `Transitivity`). stability: adjusted Rand index
+    of communities with those of resampled setups, mean and 95% interval.
+    """
+
+    tasks: tuple[str, ...]
+    order: tuple[str, ...]
+    merges: tuple[Merge, ...]
+    threshold: float
+    edges: int
+    communities: tuple[Community, ...]
+    alone: tuple[str, ...]
+    modularity: float
+    by_chance: dict[str, ByChance]
+    stability: Estimate
+    notes: tuple[str, ...] = ()
+
+    @property
+    def strictest(self) -> ByChance:
+        """The baseline, among those that know sources and targets, that explains the modularity best."""
+        both = [chance for name, chance in self.by_chance.items() if name != POPULARITY]
+        return max(both, key=lambda chance: (np.nan_to_num(chance.p, nan=2.0), chance.mean))
+
+    @property
+    def verdict(self) -> str:
+        """What the figures say, in one sentence."""
+        if not np.isfinite(self.modularity):
+            return "Communities cannot be told: no transfer is strong and positive."
+        chance = self.strictest
+        figures = f"modularity {self.modularity:.2f}"
+        if np.isfinite(chance.mean):
+            figures += f", by chance {chance.mean:.2f} ({chance.low:.2f} to {chance.high:.2f})"
+        number = f"{len(self.communities)} communit{'y' if len(self.communities) == 1 else 'ies'}"
+        if np.isfinite(chance.p) and chance.p < SIGNIFICANT:
+            return f"Strong transfers fall into {number}, more marked than the strengths of single tasks explain: {figures}."
+        return f"Strong transfers fall into {number}, which are no more than chance would show: {figures}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain JSON values."""
+        return plain_result(self)
+
+
+def structure(
+    web: TransferWeb,
+    seed: int = 0,
+    *,
+    quantile: float = STRONG_QUANTILE,
+    resamples: int = RESAMPLES,
+    permutations: int = RESAMPLES,
+) -> Structure:
+    """Order the tasks of a web and find its communities. quantile: of all T, above which (and above 0) a transfer is strong.
+
+    Raises ParameterError for a quantile outside [0, 1].
+    """
+    if not 0 <= quantile <= 1:
+        raise ParameterError(f"The 'quantile' parameter must be from 0 to 1. Got {quantile} instead.")
+    square = square_of(web)
+    mean = square.mean
+    graph = _strong(mean, quantile)
+    labels = communities(graph)
+    observed = modularity(graph, labels)
+    notes = list(square.notes)
+    if not graph.any():
+        notes.append("no transfer is above 0 and above the threshold, so there are no communities")
+    if len(square.setups) < 2:
+        notes.append("stability needs two setups or more")
+    by_chance = {}
+    for i, (name, null) in enumerate(BASELINES.items()):
+        stream, draw = np.random.default_rng((seed, i)), null(square.t)
+        drawn = np.array(
+            [_modularity_of(nan_mean(draw(stream), axis=0), quantile) for _ in range(permutations if graph.any() else 0)]
+        )
+        low, high = percentile_interval(drawn) if len(drawn) > 1 else (np.nan, np.nan)
+        by_chance[name] = ByChance(float(nan_mean(drawn, axis=0)), float(low), float(high), one_sided_p(observed, drawn))
+    again = _resampled(square, quantile, seed, resamples if graph.any() else 0)
+    distance = profile_distance(mean)
+    merges = average_linkage(distance)
+    order = optimal_order(distance, merges)
+    return Structure(
+        square.tasks,
+        tuple(square.tasks[i] for i in _best_givers_first(order, mean)),
+        tuple(merges),
+        _threshold(mean, quantile),
+        int((graph > 0).sum()),
+        _described(square, graph, labels, again),
+        tuple(task for i, task in enumerate(square.tasks) if not (graph[i].any() or graph[:, i].any())),
+        observed,
+        by_chance,
+        _stability(labels, again),
+        tuple(notes),
+    )
+
+
+def profile_distance(t: FloatArray) -> FloatArray:
+    """How differently two tasks give and receive: (tasks, tasks), at least 0.
+
+    t: (source, target). T is first divided by the root mean square of its target, so that no target outweighs the others.
+    The distance is the root mean square difference over what both were measured with, as sources and as targets alike; two
+    tasks without anything in common are as far apart as the two furthest.
+    """
+    size = np.sqrt(nan_mean(t**2, axis=0))
+    scaled = np.divide(t, size, out=np.where(np.isfinite(t), 0.0, np.nan), where=np.isfinite(t) & (size > 0))
+    profiles = np.concatenate([scaled, scaled.T], axis=1)
+    squares = np.array([nan_mean((profiles - one) ** 2, axis=1) for one in profiles]).reshape(t.shape)
+    distance = np.sqrt((squares + squares.T) / 2)
+    np.fill_diagonal(distance, 0.0)
+    furthest = distance[np.isfinite(distance)].max(initial=0.0)
+    return np.where(np.isfinite(distance), distance, furthest if furthest > 0 else 1.0) * (1 - np.eye(len(t)))
+
+
+def _threshold(t: FloatArray, quantile: float) -> float:
+    measured = t[np.isfinite(t)]
+    return max(0.0, float(np.quantile(measured, quantile))) if len(measured) else float("nan")
+
+
+def _strong(t: FloatArray, quantile: float) -> FloatArray:
+    return np.where(t > _threshold(t, quantile), t, 0.0)
+
+
+def _modularity_of(t: FloatArray, quantile: float) -> float:
+    graph = _strong(t, quantile)
+    return modularity(graph, communities(graph))
+
+
+def _resampled(square: TaskSquare, quantile: float, seed: int, resamples: int) -> list[Labels]:
+    """Communities when setups are drawn again with replacement."""
+    if len(square.setups) < 2:  # nothing to draw from
+        return []
+    times = resample_counts(len(square.setups), resamples=resamples, seed=seed)
+    finite = np.isfinite(square.t)
+    filled = np.where(finite, square.t, 0.0)
+    found = []
+    for weights in times:
+        count, total = np.tensordot(weights, finite, 1), np.tensordot(weights, filled, 1)
+        t = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+        found.append(communities(_strong(t, quantile)))
+    return found
+
+
+def _stability(labels: Labels, again: list[Labels]) -> Estimate:
+    values = np.array([adjusted_rand(labels, other) for other in again])
+    if len(values) < 2 or not np.isfinite(values).any():
+        return Estimate(float("nan"))
+    low, high = percentile_interval(values)
+    return Estimate(float(nan_mean(values, axis=0)), float(low), float(high))
+
+
+def _described(square: TaskSquare, graph: FloatArray, labels: Labels, again: list[Labels]) -> tuple[Community, ...]:
+    groups = [np.flatnonzero(labels == label) for label in range(labels.max(initial=-1) + 1)]
+    described = []
+    for members in sorted(groups, key=lambda group: (-len(group), group[0])):
+        if not (graph[members].any() or graph[:, members].any()):
+            continue
+        apart = ~np.eye(len(members), dtype=bool)
+        shares = [(other[members][:, None] == other[members][None, :])[apart].mean() for other in again if len(members) > 1]
+        described.append(Community(tuple(square.tasks[i] for i in members), float(np.mean(shares)) if shares else float("nan")))
+    return tuple(described)
+
+
+def _best_givers_first(order: list[int], t: FloatArray) -> list[int]:
+    """Turn the order so that the end whose half gives more as sources comes first."""
+    gives = np.nan_to_num(nan_mean(t, axis=1))
+    half = len(order) // 2
+    return order if gives[order[:half]].sum() >= gives[order[len(order) - half :]].sum() else order[::-1]

@@ -1,0 +1,285 @@
+"""If A helps B and B helps C, does A help C? And is that more than the popularity of A?
+
+Finding of the paper (arXiv:2305.13256, section 3): the share of positive A -> C grows with the strength of A -> B and B -> C.
+A popular source helps whatever target, so the share is compared with webs in which only the strengths of single tasks matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from taskweb.errors import ParameterError
+from taskweb.web.analysis.estimate import (
+    FEWEST_TASKS,
+    RESAMPLES,
+    Estimate,
+    FloatArray,
+    estimates_of,
+    plain_result,
+    task_draws,
+)
+from taskweb.web.analysis.nulls import BASELINES, POPULARITY, Draw, one_sided_p
+from taskweb.web.analysis.square import POOLED, TaskSquare, square_of
+from taskweb.web.bootstrap import percentile_interval
+from taskweb.web.transfer_web import ALL_SETUPS, TransferWeb, nan_mean
+
+SIGNIFICANT = 0.05
+QUANTILES = tuple(q / 10 for q in range(1, 10))  # of the positive T of all setups
+Finding = Literal["transitivity", "strengths", "popularity", "none", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The same shares in webs where only single tasks matter, one entry per threshold; NaN where no draw has a triple.
+
+    mean, low, high: mean and 95% band over draws. excess: observed share less the mean; its interval is observed less the
+    band. p: one-sided, at each threshold. overall: mean excess over thresholds with triples; overall_p: one-sided.
+    """
+
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    excess: tuple[Estimate, ...]
+    p: tuple[float, ...]
+    overall: Estimate
+    overall_p: float
+
+
+@dataclass(frozen=True, slots=True)
+class TransitivityCurve:
+    """One setup, all setups `pooled` (their triples counted together), or T averaged over setups (`all`).
+
+    base_rate: share of T > 0 among all pairs. One entry per threshold: positive: P(T(A->C) > 0 given T(A->B) and T(B->C)
+    above it), with a 95% bootstrap interval over tasks, drawn in all roles and all setups; triples: A, B, C behind it, all
+    different; pairs: different (A, C) among them. lift: mean over thresholds of positive less base_rate.
+    """
+
+    setup: str
+    base_rate: float
+    positive: tuple[Estimate, ...]
+    triples: tuple[int, ...]
+    pairs: tuple[int, ...]
+    lift: Estimate
+    baselines: dict[str, Baseline]
+
+    @property
+    def strictest(self) -> Baseline:
+        """The baseline, among those that know sources and targets, that explains the curve best."""
+        both = [baseline for name, baseline in self.baselines.items() if name != POPULARITY]
+        return max(both, key=lambda baseline: (np.nan_to_num(baseline.overall_p, nan=2.0), -baseline.overall.value))
+
+
+@dataclass(frozen=True, slots=True)
+class Transitivity:
+    """Curves over common thresholds on T: one per setup, then `pooled`, then `all`.
+
+    Baselines: `popularity` keeps the transfers of each source and makes random which target receives which; `strengths` adds
+    the mean and the spread of each target; in `sensitivity` the effect of a source also grows with the target's spread.
+    """
+
+    thresholds: tuple[float, ...]
+    curves: tuple[TransitivityCurve, ...]
+    notes: tuple[str, ...] = ()
+
+    def curve(self, setup: str = POOLED) -> TransitivityCurve:
+        """The curve of a setup, of `pooled`, or of `all`."""
+        return next(curve for curve in reversed(self.curves) if curve.setup == setup)
+
+    @property
+    def finding(self) -> Finding:
+        """What explains the pooled curve.
+
+        transitivity: more than every baseline. strengths: more than the popularity of sources, but not than strengths of
+        sources and targets. popularity: no more than the popularity of sources. none: no lift over the base rate at all.
+        """
+        curve = self.curve()
+        by_popularity = curve.baselines[POPULARITY]
+        if not (curve.lift.known and by_popularity.overall.known):
+            return "unknown"
+        if by_popularity.overall_p < SIGNIFICANT:
+            return "transitivity" if curve.strictest.overall_p < SIGNIFICANT else "strengths"
+        return "none" if curve.lift.value <= 0 or curve.lift.low <= 0 else "popularity"
+
+    @property
+    def verdict(self) -> str:
+        """What the figures say, in one sentence."""
+        curve = self.curve()
+        if self.finding == "unknown":
+            return "Transitivity cannot be told: no chain A→B→C with both steps positive and A→C measured can be compared."
+        known = [i for i, share in enumerate(curve.positive) if share.known]
+        first, last = curve.positive[known[0]].value, curve.positive[known[-1]].value
+        opening = (
+            f"When A helps B and B helps C, A helps C in {100 * first:.0f}% of cases (any pair: {100 * curve.base_rate:.0f}%), "
+            f"and in {100 * last:.0f}% when both transfers are strong"
+        )
+        by_popularity, strictest = curve.baselines[POPULARITY], curve.strictest
+        beyond = f"{100 * by_popularity.overall.value:+.0f} points beyond the popularity of sources"
+        if self.finding == "transitivity":
+            proper = strictest.overall.value
+            part = "most" if proper < curve.lift.value / 2 else "the lesser part"
+            return (
+                f"{opening}; sources that help anyone and targets that anyone helps explain {part} of it, and "
+                f"{100 * proper:+.0f} points are transitivity proper (p = {strictest.overall_p:.3f})."
+            )
+        if self.finding == "strengths":
+            return (
+                f"{opening}: {beyond}, but no more than sources that help anyone and targets that anyone helps would give "
+                f"(p = {strictest.overall_p:.2f})."
+            )
+        if self.finding == "popularity":
+            return f"{opening}, which the popularity of sources alone explains (p = {by_popularity.overall_p:.2f})."
+        return f"{opening}, which is not clearly more than for any pair."
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain JSON values."""
+        return {"finding": self.finding} | plain_result(self)
+
+
+@dataclass(frozen=True, eq=False)
+class _Counts:
+    """Triples, those with T(A -> C) > 0, and pairs (A, C) behind them: (matrices, thresholds); and pairs with T > 0."""
+
+    triples: FloatArray
+    positive: FloatArray
+    pairs: FloatArray
+    base_rate: FloatArray
+
+    @property
+    def share(self) -> FloatArray:
+        return _ratio(self.positive, self.triples)
+
+    @property
+    def lift(self) -> FloatArray:
+        return nan_mean(self.share, axis=1) - self.base_rate
+
+
+def transitivity(
+    web: TransferWeb,
+    seed: int = 0,
+    *,
+    quantiles: Sequence[float] = QUANTILES,
+    resamples: int = RESAMPLES,
+    permutations: int = RESAMPLES,
+) -> Transitivity:
+    """Follow chains A -> B -> C over growing thresholds, and compare with webs where only single tasks matter.
+
+    quantiles: of the positive T of all setups, in [0, 1]; they are the thresholds, beside 0. Raises ParameterError.
+    """
+    if not all(0 <= q <= 1 for q in quantiles):
+        raise ParameterError(f"The 'quantiles' parameter must hold numbers from 0 to 1. Got {tuple(quantiles)} instead.")
+    square = square_of(web)
+    measured = square.t[square.t > 0]
+    grid = np.unique([0.0, *np.quantile(measured, quantiles)]) if len(measured) else np.zeros(1)
+    observed = _count(square.t, grid, exact=True)
+    draws = task_draws(len(square.tasks), resamples=resamples, seed=seed)
+    sampled = [_count(square.t, grid, weights) for weights in draws]
+    enough = len(square.tasks) >= FEWEST_TASKS and bool(observed.triples.any())
+    by_chance = {
+        name: _drawn_shares(null(square.t), grid, np.random.default_rng((seed, i)), permutations if enough else 0)
+        for i, (name, null) in enumerate(BASELINES.items())
+    }
+    names = (*square.setups, POOLED, ALL_SETUPS)
+    curves = []
+    for i, name in enumerate(names):
+        shares = _stacked([one.share[i] for one in sampled], len(grid))
+        lifts = _stacked([one.lift[i : i + 1] for one in sampled], 1)
+        curves.append(
+            TransitivityCurve(
+                name,
+                float(observed.base_rate[i]),
+                tuple(estimates_of(observed.share[i], shares)),
+                tuple(int(n) for n in observed.triples[i]),
+                tuple(int(n) for n in observed.pairs[i]),
+                estimates_of(observed.lift[i : i + 1], lifts)[0],
+                {key: _baseline(observed.share[i], drawn[:, i]) for key, drawn in by_chance.items()},
+            )
+        )
+    return Transitivity(tuple(grid.tolist()), tuple(curves), _notes(square, observed))
+
+
+def _count(t: FloatArray, grid: FloatArray, weights: FloatArray | None = None, *, exact: bool = False) -> _Counts:
+    """Count in each setup, pooled, and in T averaged over setups. t: (setups, source, target); weights: (tasks,), 1 if None.
+
+    The paths from A to C are the matrix product of T(A -> B) > threshold with T(B -> C) > threshold. No task stands twice
+    in a chain, since a task's transfer to itself is missing. exact: in double precision, and with pairs; draws need neither.
+    """
+    kind: npt.DTypeLike = np.float64 if exact else np.float32
+    stack = np.concatenate([t, nan_mean(t, axis=0)[None]])
+    once: npt.NDArray[np.floating] = (np.ones(t.shape[-1]) if weights is None else weights).astype(kind)
+    above: npt.NDArray[np.floating] = (stack[:, None] > grid[:, None, None]).astype(kind)
+    ends = np.isfinite(stack) * once[:, None] * once
+    helped = ends * (stack > 0)
+    paths = np.matmul(above, once[:, None] * above).reshape(len(stack), len(grid), t.shape[-1] ** 2)
+    flat = np.stack([ends, helped], axis=-1).reshape(len(stack), paths.shape[-1], 2)
+    triples, positive = np.moveaxis(np.matmul(paths, flat), -1, 0).astype(float)
+    pairs = (
+        ((paths > 0) & np.isfinite(stack).reshape(len(stack), 1, paths.shape[-1])).sum(axis=-1)
+        if exact
+        else np.zeros(triples.shape)
+    )
+    positive_pairs, all_pairs = helped.sum(axis=(1, 2), dtype=float), ends.sum(axis=(1, 2), dtype=float)
+    return _Counts(
+        _with_pooled(triples),
+        _with_pooled(positive),
+        _with_pooled(pairs.astype(float)),
+        _ratio(_with_pooled(positive_pairs), _with_pooled(all_pairs)),
+    )
+
+
+def _with_pooled(counts: FloatArray) -> FloatArray:
+    """Counts of setups and of their mean web -> counts of setups, of all setups pooled, and of their mean web."""
+    return np.concatenate([counts[:-1], counts[:-1].sum(axis=0, keepdims=True), counts[-1:]])
+
+
+def _drawn_shares(draw: Draw, grid: FloatArray, stream: np.random.Generator, permutations: int) -> FloatArray:
+    """Shares in webs drawn at random: (permutations, matrices, thresholds)."""
+    drawn = [_count(draw(stream), grid).share for _ in range(permutations)]
+    return np.array(drawn) if drawn else np.zeros((0, len(_count(draw(stream), grid).share), len(grid)))
+
+
+def _baseline(observed: FloatArray, drawn: FloatArray) -> Baseline:
+    """observed: (thresholds,); drawn: (permutations, thresholds)."""
+    mean = nan_mean(drawn, axis=0)
+    if len(drawn) < 2:  # no band
+        low = high = np.full(len(observed), np.nan)
+    else:
+        low, high = percentile_interval(drawn)
+    excess = [
+        Estimate(*ends) for ends in zip(*(x.tolist() for x in (observed - mean, observed - high, observed - low)), strict=True)
+    ]
+    compared = np.isfinite(observed - mean)
+    deviation = nan_mean((drawn - mean)[:, compared], axis=1)
+    overall = float(nan_mean((observed - mean)[compared], axis=0))
+    band = percentile_interval(deviation) if len(drawn) > 1 and compared.any() else (np.nan, np.nan)
+    return Baseline(
+        tuple(mean.tolist()),
+        tuple(low.tolist()),
+        tuple(high.tolist()),
+        tuple(excess),
+        tuple(one_sided_p(value, drawn[:, i]) for i, value in enumerate(observed.tolist())),
+        Estimate(overall, overall - float(band[1]), overall - float(band[0])),
+        one_sided_p(overall, deviation),
+    )
+
+
+def _notes(square: TaskSquare, observed: _Counts) -> tuple[str, ...]:
+    notes = list(square.notes)
+    if len(square.tasks) < FEWEST_TASKS:
+        notes.append(f"a chain needs {FEWEST_TASKS} tasks")
+    elif not observed.triples.any():
+        notes.append("there is no chain A -> B -> C with both transfers positive and A -> C measured")
+    return tuple(notes)
+
+
+def _stacked(rows: list[FloatArray], width: int) -> FloatArray:
+    return np.array(rows).reshape(len(rows), width)
+
+
+def _ratio(numerator: npt.NDArray[np.floating], denominator: npt.NDArray[np.floating]) -> FloatArray:
+    ratio: FloatArray = np.divide(numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=denominator > 0)
+    return ratio

@@ -1,0 +1,55 @@
+"""Bootstrap intervals: means over targets, in one setup or averaged over several, and figures over resampled tasks."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+RESAMPLES = 10_000
+LEVEL = 0.95
+
+
+def mean_over_targets(values: FloatArray) -> float:
+    """Mean over setups of the mean over targets; values: (setups, targets), NaN where a target is left out."""
+    present = np.isfinite(values)
+    counted = present.any(axis=1)
+    if not counted.any():
+        return float("nan")
+    return float((np.where(present, values, 0.0).sum(axis=1)[counted] / present.sum(axis=1)[counted]).mean())
+
+
+def mean_interval(
+    values: FloatArray, *, level: float = LEVEL, seed: int = 0, resamples: int = RESAMPLES
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of `mean_over_targets`: targets are resampled, each with its values in all setups.
+
+    values: (setups, targets), NaN where a target is left out. Result: (low, high), NaN with fewer than two targets.
+    """
+    kept = values[np.isfinite(values).any(axis=1)][:, np.isfinite(values).any(axis=0)]
+    targets = kept.shape[1]
+    if targets < 2:  # one value has no spread
+        return float("nan"), float("nan")
+    times = resample_counts(targets, resamples=resamples, seed=seed)
+    present = np.isfinite(kept)
+    counts = times @ present.T
+    sums = times @ np.where(present, kept, 0.0).T
+    means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+    low, high = np.nanquantile(np.nanmean(means, axis=1), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def resample_counts(items: int, *, resamples: int = RESAMPLES, seed: int = 0) -> FloatArray:
+    """How often each item is drawn in each resample of as many items with replacement: (resamples, items)."""
+    picks = np.random.default_rng(seed).integers(0, items, (resamples, items))
+    flat = (np.arange(resamples)[:, None] * items + picks).ravel()
+    return np.bincount(flat, minlength=resamples * items).reshape(resamples, items).astype(float)
+
+
+def percentile_interval(draws: FloatArray, *, level: float = LEVEL) -> tuple[FloatArray, FloatArray]:
+    """Percentile interval over the first axis, draws without a value left aside: (low, high), NaN with fewer than two."""
+    finite = np.isfinite(draws)
+    enough = finite.sum(axis=0) > 1
+    usable = np.where(enough & finite, draws, np.where(enough, np.nan, 0.0))
+    low, high = np.nanquantile(usable, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return np.where(enough, low, np.nan), np.where(enough, high, np.nan)
