@@ -227,7 +227,9 @@ def test_unknown_seeds_are_never_those_of_a_baseline() -> None:
 
 
 def test_a_baseline_without_a_score_compares_with_nothing() -> None:
-    web = score_runs(table({(0, 0, NO_SOURCE, 0): 0.5, (0, 0, NO_SOURCE, 1): math.nan, (0, 0, 0, 0): 0.6, (0, 0, 0, 1): 0.9}), "made-up")
+    web = score_runs(
+        table({(0, 0, NO_SOURCE, 0): 0.5, (0, 0, NO_SOURCE, 1): math.nan, (0, 0, 0, 0): 0.6, (0, 0, 0, 1): 0.9}), "made-up"
+    )
     assert web.pc[0, 0, 0] == pytest.approx(0.2)
     assert web.pm[0, 0, 0] == 0.5
 
@@ -244,3 +246,18 @@ def test_many_seeds_are_halved_at_random_and_quickly() -> None:
 def test_infinite_scores_are_refused() -> None:
     with pytest.raises(WebError, match="holds an infinite score"):
         score_runs(table({(0, 0, 0, 0): math.inf, (0, 0, 1, 0): 0.5}), "made-up")
+
+
+def test_scores_that_are_all_alike_are_standardised_to_nothing() -> None:
+    web = score_runs(table({(0, 0, s, k): 0.7281540242957816 for s in range(3) for k in range(s + 1)}), "made-up")
+    assert web.t[0, 0, :3].tolist() == [0.0, 0.0, 0.0]
+    assert np.isnan(web.t[0, 0, 3])
+
+
+def test_the_sign_test_and_the_standard_error_of_gains() -> None:
+    gains = [0.1, 0.2, 0.3, -0.1, 0.0, 0.1]
+    runs = {(0, 0, 0, k): 0.5 * (1 + gain) for k, gain in enumerate(gains)} | {(0, 0, NO_SOURCE, k): 0.5 for k in range(6)}
+    web = score_runs(table(runs), "made-up")
+    assert web.sign_p[0, 0, 0] == pytest.approx(2 * (1 + 5) / 2**5)  # four gains, one loss, one tie
+    assert web.pc_se[0, 0, 0] == pytest.approx(stdev(gains) / math.sqrt(6))
+    assert np.isnan(web.sign_p[0, 0, 1])

@@ -103,6 +103,9 @@ class RankingFormat(StrEnum):
     csv = "csv"
 
 
+TableOrJson = Annotated[TableFormat, typer.Option("--format", rich_help_panel=OUTPUT, help="How to print it.")]
+
+
 def names(text: str | None) -> tuple[str, ...] | None:
     """Split a comma-separated option; None stays None."""
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())

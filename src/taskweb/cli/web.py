@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,7 @@ from typing import Annotated
 import typer
 
 from taskweb.cli import options
-from taskweb.cli.console import output_console, progress_for, say
+from taskweb.cli.console import output_console, print_json, progress_for, say, say_notes
 
 app = typer.Typer(
     name="web",
@@ -58,8 +57,7 @@ def import_(
             raise InputError(f"The unit '{declared}' is not understood. Write METRIC=percent or METRIC=fraction.")
         units[metric] = value
     report = import_web(source, to, kind=kind, units=units, baselines=baselines, progress=progress_for(quiet=quiet))
-    for notice in report.notices:
-        say(f"Note: {notice.rstrip('.')}.", quiet=quiet)
+    say_notes(report.notices, quiet=quiet)
     known = f", {report.read - report.added:,} were there already" if report.added < report.read else ""
     say(f"Read {report.read:,} runs ({report.kind}): {report.added:,} are new in {to}{known}.", quiet=quiet)
 
@@ -73,13 +71,14 @@ def show(web: WebArgument, output: options.TableOrJson = options.TableFormat.tab
     from taskweb.workflows.webs import describe_web
 
     description = describe_web(web)
+    say_notes(description.web.notes, quiet=False)
     if output is options.TableFormat.json:
-        sys.stdout.write(json.dumps(description.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        print_json(description.to_dict())
         return
     from taskweb.cli.web_tables import description_table
 
     console = output_console()
-    for part in description_table(description):
+    for part in description_table(description, console.width):
         console.print(part)
 
 
@@ -102,10 +101,9 @@ def scores(
 
     opened = open_web(web)
     rows = score_rows(opened, setup, target, source)
-    for note in opened.notes:
-        say(f"Note: {note}.")
+    say_notes(opened.notes, quiet=False)
     if output is options.RankingFormat.json:
-        sys.stdout.write(json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        print_json(rows)
     elif output is options.RankingFormat.csv:
         out = io.StringIO()
         writer = csv.DictWriter(out, ("setup", "source", "target", *PAIR_FIGURES), lineterminator="\n")
@@ -116,7 +114,7 @@ def scores(
         from taskweb.cli.web_tables import scores_table
 
         console = output_console()
-        for part in scores_table(rows):
+        for part in scores_table(rows, console.width):
             console.print(part)
 
 
@@ -126,7 +124,9 @@ def analyze(
     analysis: Annotated[
         list[str] | None,
         typer.Option(
-            "--analysis", metavar="NAME", help="shares, commutativity, transitivity, agreement or structure. Repeatable. Default: all."
+            "--analysis",
+            metavar="NAME",
+            help="shares, commutativity, transitivity, agreement or structure. Repeatable.",
         ),
     ] = None,
     setup: Annotated[
@@ -145,12 +145,12 @@ def analyze(
     opened = open_web(web)
     result = analyze_web(opened.restrict(setups=setup) if setup else opened, seed=seed, analyses=analysis)
     if output is options.TableFormat.json:
-        sys.stdout.write(json.dumps(result.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        print_json(result.to_dict())
         return
     from taskweb.cli.analysis_tables import web_analysis_tables
 
     console = output_console()
-    for part in web_analysis_tables(result):
+    for part in web_analysis_tables(result, console.width):
         console.print(part)
 
 
@@ -208,8 +208,12 @@ def vacuum(store: StoreArgument, quiet: options.Quiet = False) -> None:
 @app.command()
 def export(
     web: WebArgument,
-    to: Annotated[Path, typer.Option("--to", metavar="PATH", help="A .csv, .parquet or .jsonl file, or a folder for a data set.")],
-    kind: Annotated[str | None, typer.Option("--kind", metavar="KIND", help="csv, parquet, jsonl or dataset. Default: by the name.")] = None,
+    to: Annotated[
+        Path, typer.Option("--to", metavar="PATH", help="A .csv, .parquet or .jsonl file, or a folder for a data set.")
+    ],
+    kind: Annotated[
+        str | None, typer.Option("--kind", metavar="KIND", help="csv, parquet, jsonl or dataset. Default: by the name.")
+    ] = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Write the runs of a web to a tidy table, JSON lines, or a folder that the datasets library loads.

@@ -25,6 +25,7 @@ NO_SOURCE = -1  # the source code of a baseline
 UNKNOWN_SEED = -1
 LEAST_GAIN = 1e-8
 _MOST_SPLITS = 35  # all ways to halve 8 seeds
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -292,9 +293,12 @@ def _standard_error(pair: npt.NDArray[np.int64], values: FloatArray, mean: Float
 
 
 def _standardised(score: FloatArray) -> FloatArray:
-    centred = score - nan_mean(score, axis=2)[..., None]
+    """Scores in standard deviations from the mean over sources; 0 where all sources score alike, up to rounding."""
+    mean = nan_mean(score, axis=2)[..., None]
+    centred: FloatArray = score - mean
     deviation = np.sqrt(nan_mean(centred**2, axis=2))[..., None]
-    return centred / np.where(deviation > 0, deviation, np.nan)
+    varies = deviation > _ROUNDING * np.abs(mean)
+    return np.where(varies | np.isnan(score), centred / np.where(varies, deviation, 1.0), 0.0)
 
 
 def _count(index: npt.NDArray[np.int64], shape: Sequence[int]) -> FloatArray:

@@ -106,7 +106,10 @@ def export_web(web: str, path: Path, *, kind: str | None = None) -> tuple[int, s
 def _export_scores(rows: list[dict[str, Any]], path: Path, kind: str | None) -> int:
     kind = kind or path.suffix.lower().lstrip(".")
     if kind not in ("csv", "json"):
-        raise InputError(f"The published web is a summary without runs, so {path} cannot hold them. Export its scores to a .csv or .json file.")
+        raise InputError(
+            f"The published web is a summary without runs, so {path} cannot hold them. Export its scores to a "
+            ".csv or .json file."
+        )
     with whole_file(path) as temporary:
         if kind == "json":
             temporary.write_text(json.dumps(rows, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -118,7 +121,9 @@ def _export_scores(rows: list[dict[str, Any]], path: Path, kind: str | None) -> 
     return len(rows)
 
 
-def score_rows(web: TransferWeb, setup: str | None = None, target: str | None = None, source: str | None = None) -> list[dict[str, Any]]:
+def score_rows(
+    web: TransferWeb, setup: str | None = None, target: str | None = None, source: str | None = None
+) -> list[dict[str, Any]]:
     """One row per measured pair and setup: names, then every figure the web holds; None where it was not measured.
 
     setup: one setup, `all` for the mean over setups, None for every setup on its own.
@@ -158,8 +163,6 @@ def _value(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-
-
 @dataclass(frozen=True)
 class WebDescription:
     """What a web holds. info: the counts of runs, None for a summary, which holds no runs."""
@@ -183,7 +186,12 @@ class WebDescription:
             "hours": hours,
             "runs": None
             if self.info is None
-            else {"total": self.info.runs, "baselines": self.info.baselines, "seeds": list(self.info.seeds), **self.info.by_status},
+            else {
+                "total": self.info.runs,
+                "baselines": self.info.baselines,
+                "seeds": list(self.info.seeds),
+                **self.info.by_status,
+            },
             "notes": list(web.notes),
         }
 
@@ -195,6 +203,10 @@ def describe_web(web: str) -> WebDescription:
         return WebDescription(opened, None)
     with RunStore.open(web, read_only=True) as store:
         return WebDescription(opened, store.info())
+
+
+def _counts_of(info: StoreInfo) -> dict[str, Any]:
+    return {"total": info.runs, "baselines": info.baselines, "seeds": list(info.seeds), **info.by_status}
 
 
 def _means(matrix: Any) -> list[float | None]:

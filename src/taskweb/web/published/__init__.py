@@ -32,7 +32,7 @@ def published_web() -> TransferWeb:
     fields: dict[str, Any] = {}
     for column, name in enumerate(PAIR_COLUMNS, start=3):
         fields[name] = np.full((len(setups), len(targets), len(sources)), np.nan)
-        fields[name][place] = [float(line[column]) for line in pairs]
+        fields[name][place] = [float(line[column] or "nan") for line in pairs]
     target_place = tuple(np.array([[at[i][line[i]] for i in range(2)] for line in rows]).T)
     for column, name in enumerate(TARGET_FIELDS, start=2):
         fields[name] = np.full((len(setups), len(targets)), np.nan)
