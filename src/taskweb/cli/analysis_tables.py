@@ -117,7 +117,7 @@ def _shares(result: TransferShares, width: int) -> Iterator[RenderableType]:
     yield Text()
     yield _strengths("as a target", result.targets, width)
     yield Text()
-    yield _pairs(result.strongest[:_SHOWN_PAIRS], result.most_harmful[:_SHOWN_PAIRS], width)
+    yield pair_table(result.strongest[:_SHOWN_PAIRS], result.most_harmful[:_SHOWN_PAIRS], width)
     yield Text()
     yield _categories(result, width)
     yield Text()
@@ -149,7 +149,8 @@ def _strengths(title: str, strengths: Sequence[Strength], width: int) -> Table:
     return table.fitted(width)
 
 
-def _pairs(strongest: Sequence[PairTransfer], most_harmful: Sequence[PairTransfer], width: int) -> Table:
+def pair_table(strongest: Sequence[PairTransfer], most_harmful: Sequence[PairTransfer], width: int) -> Table:
+    """The transfers that stand out: strongest first, most harmful last."""
     table = _Grid("transfer", ">mean T", "?>lowest", "?>highest", ">setups with this sign")
     for pair in (*strongest, *reversed(most_harmful)):
         table.add_row(

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import tempfile
 from pathlib import Path
 
 from taskweb.errors import InputError, unknown_name
 from taskweb.tasks.paths import kind_of_path
+from taskweb.web.importers import detect_kind, import_runs, read_authors_pickle
+from taskweb.web.importers.tables import open_table
 from taskweb.web.published import PUBLISHED, published_web
 from taskweb.web.scores import score_runs
 from taskweb.web.store import RunStore, is_store
 from taskweb.web.tidy import TIDY_SUFFIXES, read_tidy
+from taskweb.web.tidy_columns import RECORD_COLUMNS
 from taskweb.web.transfer_web import TransferWeb
 
 
 def open_web(where: str | Path = PUBLISHED) -> TransferWeb:
-    """The web named `published`, or that of a store of runs (whatever its name), or of a tidy CSV, TSV or Parquet file.
+    """The web named `published`, or that of a store of runs, a tidy CSV, TSV or Parquet file, or anything that can be imported.
 
     Raises InputError and WebError.
     """
@@ -26,9 +31,34 @@ def open_web(where: str | Path = PUBLISHED) -> TransferWeb:
     if is_store(path):
         with RunStore.open(path, read_only=True) as store:
             return score_runs(store.run_table(), str(where))
-    if path.suffix.lower() not in TIDY_SUFFIXES and kind_of_path(path) == "file":
+    if kind_of_path(path) == "folder" and not any(path.iterdir()):
+        raise InputError(f"The web {path} is a folder, and empty. Give a file, or a folder of runs that can be imported.")
+    if path.suffix.lower() in TIDY_SUFFIXES and not _is_record(path):
+        return score_runs(read_tidy(path), str(where))
+    if kind_of_path(path) == "missing":
+        raise InputError(f"There is no web {path}. Give 'published', a store, or a tidy CSV or Parquet file.")
+    return _web_of_runs(path, str(where))
+
+
+def _is_record(path: Path) -> bool:
+    """Whether a table holds whole records of runs, which tell apart what a tidy table cannot."""
+    return kind_of_path(path) == "file" and set(open_table(path, str(path)).columns) >= set(RECORD_COLUMNS)
+
+
+def _web_of_runs(path: Path, name: str) -> TransferWeb:
+    """The web of a file or folder that can be imported, by way of a store that is thrown away."""
+    try:
+        kind = detect_kind(path)
+    except InputError:
         raise InputError(
             f"The web {path} is of no known kind. Give 'published', a store made by taskweb, or a tidy file ending in "
             f"{', '.join(TIDY_SUFFIXES)}."
-        )
-    return score_runs(read_tidy(path), str(where))
+        ) from None
+    if kind == "authors-pickle":
+        return read_authors_pickle(path)
+    notices: list[str] = []
+    with tempfile.TemporaryDirectory() as folder, RunStore.open(Path(folder) / "runs.db", create=True) as store:
+        if not store.add_many(import_runs(path, kind=kind, on_notice=notices.append)):
+            raise InputError(f"The web {path} holds no runs.")
+        web = score_runs(store.run_table(), name)
+    return dataclasses.replace(web, notes=(*web.notes, *notices))
