@@ -49,8 +49,8 @@ def test_narrow_terminals_get_fewer_columns_and_nothing_cut(published: WebAnalys
     wide, narrow = shown(web_analysis_tables(published, 132)), shown(web_analysis_tables(published, 80), 80)
     assert all(len(line) <= 80 for line in narrow.splitlines())
     assert "…" not in narrow.replace("…  ", "")
-    assert "setup                pairs  Pearson" in wide
-    assert "gpt2m/finetune         210    -0.04  -0.30 to +0.20" in wide  # figures stand on the right
+    assert "setup               pairs  Pearson" in wide
+    assert "gpt2m/finetune        210    -0.04  -0.30 to +0.20" in wide  # figures stand on the right
     assert "Spearman  " in wide
     assert "Spearman  " not in narrow
     for said in ("cosmosqa → socialiqa", "same family, other size and method", "mean of all setups", "by sensitivity"):

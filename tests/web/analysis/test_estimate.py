@@ -1,0 +1,83 @@
+"""Resampled figures are those of the web in which tasks really stand as often as they were drawn."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from taskweb.metrics import correlation, rank_correlation
+from taskweb.web.analysis.estimate import Estimate, estimates_of, pair_means, plain, task_draws, weighted_correlations
+from taskweb.web.analysis.transitivity import _count
+
+
+def drawn_web(t: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Each task as often as it was drawn; two copies of one task have no transfer between them."""
+    origin = np.repeat(np.arange(len(times)), times.astype(int))
+    return t[..., origin[:, None], origin[None, :]]
+
+
+def holed(seed: int, setups: int = 2, tasks: int = 6) -> tuple[np.ndarray, np.ndarray]:
+    draw = np.random.default_rng(seed)
+    t = np.round(draw.normal(size=(setups, tasks, tasks)), 1)  # some ties
+    t[draw.random(t.shape) < 0.1] = np.nan
+    t[:, np.arange(tasks), np.arange(tasks)] = np.nan
+    return t, task_draws(tasks, resamples=4, seed=seed)
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=25, deadline=None)
+def test_means_over_pairs(seed: int) -> None:
+    t, draws = holed(seed)
+    by_hand = [
+        [np.mean(web[np.isfinite(web)])] if np.isfinite(web := drawn_web(t, times)).any() else [np.nan] for times in draws
+    ]
+    (expected,) = estimates_of([np.nanmean(t)], np.array(by_hand))
+    (found,) = pair_means([t], draws)
+    np.testing.assert_allclose((found.value, found.low, found.high), (expected.value, expected.low, expected.high))
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=25, deadline=None)
+def test_correlations(seed: int) -> None:
+    (t, _), draws = holed(seed)[0], holed(seed)[1]
+    a, b = np.nonzero(np.isfinite(t) & np.isfinite(t.T))
+    weights = draws[:, a] * draws[:, b]
+    for ranks, by_hand in ((False, correlation), (True, rank_correlation)):
+        found = weighted_correlations(t[a, b], t[b, a], weights, ranks=ranks)
+        for value, times in zip(found, draws, strict=True):
+            web = drawn_web(t, times)
+            assert value == pytest.approx(by_hand(web.ravel(), web.T.ravel()), nan_ok=True, abs=1e-9)
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=25, deadline=None)
+def test_chains(seed: int) -> None:
+    t, draws = holed(seed)
+    grid = np.array([0.0, 0.5])
+    for times in draws:
+        weighted, by_hand = _count(t, grid, times), _count(drawn_web(t, times), grid, exact=True)
+        np.testing.assert_allclose(weighted.triples, by_hand.triples)
+        np.testing.assert_allclose(weighted.positive, by_hand.positive)
+        np.testing.assert_allclose(weighted.base_rate, by_hand.base_rate)
+
+
+def test_plain_values_hold_no_nan() -> None:
+    value = {"a": Estimate(1.0), "b": (np.float64("inf"), np.int64(2)), 3: np.array([np.nan, 1.0]), "c": "x", "d": True}
+    assert plain(value) == {
+        "a": {"value": 1.0, "low": None, "high": None},
+        "b": [None, 2],
+        "3": [None, 1.0],
+        "c": "x",
+        "d": True,
+    }
+
+
+def test_a_figure_that_is_unknown_has_no_interval() -> None:
+    unknown, known = estimates_of([math.nan, 1.0], np.tile(np.arange(5.0)[:, None], 2))
+    assert math.isnan(unknown.low)
+    assert (known.low, known.high) == (pytest.approx(0.1), pytest.approx(3.9))
+    assert len(task_draws(2)) == 0
