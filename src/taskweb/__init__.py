@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from taskweb.web import TransferWeb
     from taskweb.web.sources import open_web
     from taskweb.workflows.benchmarking import run_benchmark
-    from taskweb.workflows.ranking import rank
+    from taskweb.workflows.evidence import EncoderSettings, SelectorSettings
+    from taskweb.workflows.ranking import TargetSettings, rank
 
 __version__ = "0.1.0"
 __all__ = [
+    "EncoderSettings",
     "Example",
     "Ranking",
+    "SelectorSettings",
+    "TargetSettings",
     "Task",
     "TaskWebError",
     "TransferWeb",
@@ -41,6 +45,9 @@ _HOMES = {
     "catalogue": "taskweb.tasks",
     "load_examples": "taskweb.tasks",
     "open_web": "taskweb.web.sources",
+    "EncoderSettings": "taskweb.workflows.evidence",
+    "SelectorSettings": "taskweb.workflows.evidence",
+    "TargetSettings": "taskweb.workflows.ranking",
     "rank": "taskweb.workflows.ranking",
     "run_benchmark": "taskweb.workflows.benchmarking",
 }

@@ -38,7 +38,10 @@ class MissingDependencyError(TaskWebError, ImportError):
     """An optional dependency that is needed here and not installed."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs {package}, which is not installed. Install it with: pip install 'taskweb[{extra}]'")
+        super().__init__(
+            f"{purpose} needs {package}, which is not installed. Install it with: pip install {package} (or all "
+            f"of the extra '{extra}')."
+        )
 
 
 _MOST_NAMES_SHOWN = 12

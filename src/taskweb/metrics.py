@@ -77,23 +77,31 @@ def normalise_answer(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A task metric. higher_is_better tells the direction of a gain; function is None where only measured values are read."""
+    """A task metric. higher_is_better tells the direction of a gain; function is None where only measured values are read.
+
+    bounds: the least and the largest value as a fraction (a share, a correlation); None where there are no such bounds.
+    """
 
     name: str
     function: Callable[..., float] | None = None
     higher_is_better: bool = True
+    bounds: tuple[float, float] | None = None
+
+
+_SHARE = (0.0, 1.0)
+_CORRELATION = (-1.0, 1.0)
 
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", accuracy),
-        Metric("f1", f1),
-        Metric("macro_f1", macro_f1),
-        Metric("pearson", pearson),
-        Metric("spearmanr", spearman),
-        Metric("exact_match", exact_match),
-        Metric("token_f1", token_f1),
+        Metric("accuracy", accuracy, bounds=_SHARE),
+        Metric("f1", f1, bounds=_SHARE),
+        Metric("macro_f1", macro_f1, bounds=_SHARE),
+        Metric("pearson", pearson, bounds=_CORRELATION),
+        Metric("spearmanr", spearman, bounds=_CORRELATION),
+        Metric("exact_match", exact_match, bounds=_SHARE),
+        Metric("token_f1", token_f1, bounds=_SHARE),
         *(
             Metric(name, higher_is_better=False)
             for name in ("loss", "perplexity", "error", "error_rate", "mse", "rmse", "mae", "wer", "cer")
@@ -102,10 +110,21 @@ METRICS: dict[str, Metric] = {
 }
 
 
+_STAGES = frozenset({"train", "eval", "val", "valid", "validation", "dev", "test", "predict"})
+
+
 def higher_is_better(metric: str) -> bool:
     """Whether a larger value of that metric is better; a metric not in the table counts as better when higher."""
-    known = METRICS.get(metric.lower())
+    name = canonical_metric(metric)
+    known = METRICS.get(name) or METRICS.get(name.rsplit("_", 1)[-1])
     return known is None or known.higher_is_better
+
+
+def canonical_metric(metric: str) -> str:
+    """The plain name of a metric: lower case, without the prefix that a trainer puts before it (`eval_`, `test_`, ...)."""
+    name = metric.strip().lower()
+    prefix, _, rest = name.partition("_")
+    return rest if prefix in _STAGES and rest else name
 
 
 # --- correlations -----------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -59,8 +60,37 @@ def test_rank_as_csv_and_as_a_table(run, target: Path, encoder: object) -> None:
     rows = list(csv.DictReader(io.StringIO(run("rank", str(target), "--format", "csv", "--top", "3").out)))
     assert [row["rank"] for row in rows] == ["1", "2", "3"]
     table = run("rank", str(target), "--top", "3").out
-    assert all(row["task"] in table for row in rows)
-    assert "popularity" in table
+    lines = [line.split() for line in table.splitlines()]
+    for row in rows:
+        assert any(line[:2] == [row["rank"], row["task"]] and f"{float(row['score']):.3f}" in line for line in lines)
+    assert "4" not in {line[0] for line in lines if line}
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 132])
+def test_no_terminal_is_too_narrow_for_rank_source_and_score(width: int, target: Path, encoder: object) -> None:
+    environment = os.environ | {"COLUMNS": str(width)}
+    command = f"{sys.executable} -m taskweb.cli.main rank {target}"
+    done = subprocess.run(
+        ["script", "-qec", f"stty cols {width}; {command}", "/dev/null"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    ranked = json.loads(subprocess.run([*command.split(), "--format", "json"], capture_output=True, check=True).stdout)[
+        "sources"
+    ]
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+    for source in ranked:
+        line = next(line for line in plain.splitlines() if line.split()[:2] == [str(source["rank"]), source["task"]])
+        assert f"{source['score']:.3f}" in line
+        assert len(line.rstrip()) <= width
+    benchmark = f"{sys.executable} -m taskweb.cli.main benchmark --setup t5l/finetune --draws 1 --targets rte,cb"
+    done = subprocess.run(
+        ["script", "-qec", f"stty cols {width}; {benchmark}", "/dev/null"], capture_output=True, text=True, check=True
+    )
+    assert "NDCG" in done.stdout
+    assert "44.94" in done.stdout
 
 
 def test_rank_reads_standard_input(target: Path, encoder: object) -> None:
@@ -71,16 +101,44 @@ def test_rank_reads_standard_input(target: Path, encoder: object) -> None:
 
 
 def test_a_reader_that_goes_away_is_no_error(target: Path, encoder: object) -> None:
-    command = f"{sys.executable} -m taskweb.cli.main rank {target} --format json | head -c 5"
+    command = f"{sys.executable} -m taskweb.cli.main rank {target} --format json | head -c 5; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, check=True)
     assert done.stderr == b""
+    assert done.stdout.rstrip().endswith((b"0", b"141"))
+
+
+@pytest.mark.parametrize(
+    ("redirection", "status", "message"),
+    [
+        ("<&-", 2, "Error: Standard input is closed"),
+        ("</dev/null", 2, "holds no usable examples"),
+        (">&- <{target}", 0, ""),
+        (">/dev/full <{target}", 2, "Error: The output cannot be written: No space left"),
+    ],
+)
+def test_odd_streams(redirection: str, status: int, message: str, target: Path, encoder: object) -> None:
+    command = f"{sys.executable} -m taskweb.cli.main rank - --format json " + redirection.format(target=target)
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("output", ["table", "json", "csv"])
+def test_a_terminal_that_knows_ascii_only(output: str, target: Path, encoder: object) -> None:
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "taskweb.cli.main", "rank", str(target), "--name", "café", "--format", output]
+    done = subprocess.run(command, capture_output=True, check=True, env=environment)
+    assert done.stdout.isascii()
+    if output == "json":
+        assert json.loads(done.stdout)["target"] == "café"
 
 
 def test_verbose_and_quiet(run, target: Path, encoder: object) -> None:
     assert "Ranked 22 sources from 32 examples" in run("rank", str(target), "--verbose").err
     few = target.with_name("few.jsonl")
     few.write_text('{"input": "x"}\n')
-    assert "only 1 target examples" in run("rank", str(few), "--format", "json").err
+    assert "only 1 target example:" in run("rank", str(few), "--format", "json").err
     assert run("rank", str(few), "--format", "json", "--quiet").err == ""
 
 
@@ -106,9 +164,9 @@ def test_benchmark_of_all_setups_has_a_mean_row(run) -> None:
 
 def test_benchmark_as_a_table(run) -> None:
     done = run("benchmark", "--setup", "t5b/pfeiffer", "--draws", "1", "--per-target")
-    assert "wsc in t5b/pfeiffer is left out: all its sources scored the same" in " ".join(done.out.split())
+    assert "Note: wsc in t5b/pfeiffer is left out: all its sources scored the same" in done.err
     assert "by category" in done.out
-    assert "piqa is not a target here" in " ".join(done.out.split())
+    assert "piqa is not a target here" in done.err
 
 
 def test_benchmark_of_predictions(run, published_data: Path) -> None:
@@ -138,6 +196,14 @@ BAD_COMMANDS = {
     "unknown web": (["rank", "{target}", "--web", "none.csv"], "There is no web none.csv"),
     "unknown format": (["rank", "{target}", "--input-format", "xml"], "no input format named 'xml'"),
     "unknown encoder": (["rank", "{target}", "--encoder", "./none"], "encoder folder ./none does not exist"),
+    "a column that is not there": (["rank", "{target}", "--choices-column", "lables"], "no column 'lables'"),
+    "a name too long for the system": (["rank", "x" * 5000 + ".jsonl"], "cannot be read: File name too long"),
+    "a web too long for the system": (["rank", "{target}", "--web", "x" * 5000 + ".csv"], "cannot be read: File name too long"),
+    "a user who is not there": (["rank", "{target}", "--encoder", "~nosuchuser/x"], "cannot be used"),
+    "a web nearly named": (["rank", "{target}", "--web", "publishd"], "Did you mean 'published'"),
+    "pivots that name nothing": (["rank", "{target}", "--pivots", ""], "names no task"),
+    "a source that never was a target": (["rank", "squad_v2"], "Add --unseen"),
+    "a seed below zero": (["benchmark", "--seed", "-1"], "Invalid value for '--seed'"),
     "unknown option": (["rank", "{target}", "--tops", "3"], "No such option"),
     "unknown command": (["rang"], "No such command"),
     "a word for a number": (["rank", "{target}", "--top", "five"], "Invalid value for '--top'"),
@@ -152,8 +218,11 @@ BAD_COMMANDS = {
 
 
 @pytest.mark.parametrize("case", BAD_COMMANDS)
-def test_bad_input_is_one_line_and_status_2(case: str, run, target: Path, tmp_path: Path, encoder: object) -> None:
+def test_bad_input_is_one_line_and_status_2(
+    case: str, run, target: Path, tmp_path: Path, encoder: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arguments, message = BAD_COMMANDS[case]
+    monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
     done = run(*(part.format(target=target, folder=tmp_path) for part in arguments))
     assert done.status == 2

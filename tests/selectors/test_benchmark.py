@@ -158,7 +158,7 @@ def test_incomplete_predictions_are_left_out_and_said() -> None:
     full = {(t, s): 1.0 + j for t in web.targets for j, s in enumerate(web.sources) if s != t}
     partial = {pair: score for pair, score in full.items() if pair != ("task0", "task3")}
     rows = benchmark(web, {}, predictions={"mine": PairScores("mine", partial)})
-    assert row_of(rows, "mine", MEAN).left_out == {"task0": "no prediction for 1 of its 7 sources"}
+    assert row_of(rows, "mine", MEAN).left_out == {"task0 (a/finetune)": "no prediction for 1 of its 7 sources"}
     with pytest.raises(WebError, match="'mine' could not be evaluated on any target: no prediction for 7"):
         benchmark(web, {}, predictions={"mine": PairScores("mine", {("x", "y"): 1.0})})
 
@@ -185,3 +185,24 @@ def test_bootstrap_intervals_cover_as_they_say() -> None:
     values = np.array([[1.0, np.nan, 3.0], [5.0, 5.0, 5.0]])
     assert mean_over_targets(values) == 3.5
     assert all(np.isnan(mean_interval(np.array([[1.0]]))))
+
+
+def test_a_target_named_twice_counts_once() -> None:
+    web = made_up_web()
+    once, twice = (
+        benchmark(web, {"popularity": PopularitySelector()}, targets=names)
+        for names in (["task1", "task2"], ["task1", "task2", "task1"])
+    )
+    assert once[0].interval(0) == twice[0].interval(0)
+    assert twice[0].targets == ("task1", "task2")
+
+
+def test_a_task_as_its_own_source_counts_nowhere() -> None:
+    plain, measured = made_up_web(), made_up_web()
+    measured.t[:, np.arange(6), np.arange(6)] = 9.0
+    bank = made_up_bank(plain.tasks)
+    for selector in (PopularitySelector(), TaskShopSelector()):
+        figures = [
+            row_of(benchmark(web, {"s": selector}, pool=bank, settings=FEW), "s", MEAN).figure(0) for web in (plain, measured)
+        ]
+        assert figures[0] == figures[1]

@@ -3,7 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from taskweb.selectors.similarity import coverage, example_text, mean_embedding_cosine, retrieval_of_experts
+from taskweb.selectors.similarity import (
+    coverage,
+    example_text,
+    mean_embedding_cosine,
+    retrieval_of_experts,
+    retrieval_on_one_scale,
+)
 from taskweb.tasks import Example
 from tests.conftest import made_up_bank
 
@@ -30,3 +36,22 @@ def test_a_task_is_most_like_itself() -> None:
     assert retrieval_of_experts(BANK.of("t3"), BANK, BANK.tasks).argmax() == 3
     assert retrieval_of_experts(BANK.of("t3"), BANK, ["t3"])[0] == pytest.approx(1.0, abs=1e-6)
     assert coverage(BANK.of("t3"), BANK, ["t3"])[0] == pytest.approx(1.0, abs=1e-6)
+
+
+def test_the_largest_of_a_few_is_expected_exactly() -> None:
+    from itertools import combinations
+
+    from taskweb.selectors.similarity import _weights_of_largest
+
+    values = np.sort(np.random.default_rng(0).random(7))[::-1]
+    for size in range(1, 8):
+        expected = np.mean([max(subset) for subset in combinations(values, size)])
+        assert _weights_of_largest(7, size) @ values == pytest.approx(expected)
+
+
+def test_sources_of_fewer_examples_stand_on_the_scale_of_the_others() -> None:
+    assert np.array_equal(retrieval_on_one_scale(TARGET, BANK, BANK.tasks), retrieval_of_experts(TARGET, BANK, BANK.tasks))
+    few = BANK.joined({"t0": BANK.of("t0")[:2], "t1": BANK.of("t1")[:5]})
+    raw, scaled = retrieval_of_experts(TARGET, few, few.tasks), retrieval_on_one_scale(TARGET, few, few.tasks)
+    assert scaled[0] - raw[0] > scaled[1] - raw[1] > 0
+    assert np.array_equal(scaled[2:], raw[2:])

@@ -106,6 +106,7 @@ BAD = {
     "only empty inputs": (rows({"input": ""}), "all 1 rows have an empty 'input'"),
     "broken line": (rows(ROW) + '{"input": "x"\n', "line 2 is not valid JSON"),
     "a JSON list": ('[\n{"input": "x"}\n]\n', "line 1 is not valid JSON.*looks like one JSON list"),
+    "a JSON list on one line": ('[{"input": "x"}]\n', "is a JSON list"),
     "not an object": ("3\n", "line 1 is not a JSON object.*int"),
     "missing column": (rows({"text": "x", "label": 1}), "no column 'input'. Columns found: text, label"),
     "choices as text": (rows({"input": "x", "choices": "yes or no"}), "'choices' must be a list"),
@@ -164,7 +165,7 @@ def test_csv_faults_name_their_line(tmp_path: Path) -> None:
 
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'taskweb\[data\]'"):
+    with pytest.raises(MissingDependencyError, match="pip install pyarrow"):
         load_examples(written(tmp_path, "x", "t.parquet"))
 
 

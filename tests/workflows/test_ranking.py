@@ -9,12 +9,12 @@ import pytest
 import taskweb
 from taskweb.errors import EncoderError, InputError, NameNotFoundError
 from taskweb.selectors.encoder import SentenceEncoder
-from taskweb.tasks import Example
+from taskweb.tasks import Columns, Example
 from taskweb.web.published import published_bank, published_web
 from taskweb.workflows.demo import demo_target
 from taskweb.workflows.embedding import Embedder
 from taskweb.workflows.evidence import EncoderSettings, SelectorSettings
-from taskweb.workflows.ranking import rank
+from taskweb.workflows.ranking import TargetSettings, rank
 
 pytestmark = pytest.mark.usefixtures("encoder")
 EXAMPLES = [
@@ -168,3 +168,65 @@ def test_a_file_named_like_a_task_finds_its_row_in_a_table_of_judgements(tmp_pat
     table.write_text("target,source,score\nrte,snli,3\nrte,imdb,-3\n")
     ranking = rank(path, selector="llm", selector_settings=SelectorSettings(pair_scores=str(table)))
     assert (ranking.sources[0].task, ranking.sources[-1].task) == ("snli", "imdb")
+
+
+def test_a_short_file_is_not_less_alike_for_being_short(tmp_path: Path) -> None:
+    """RoE is a largest value, which grows with the number of examples: sources are put on one scale."""
+    questions = [
+        f"Premise: {w} {n} are on the table. Hypothesis: there is {w} fruit. Entailed?"
+        for w in ("ripe", "no", "some")
+        for n in range(30)
+    ]
+    for count in (2, 10, 90):
+        write_examples(tmp_path / "own" / f"own{count}.jsonl", questions[:: 90 // count][:count])
+    ranking = rank(EXAMPLES, sources=tmp_path / "own", selector="roe")
+    own = {source.task: source.similarity for source in ranking.sources if not source.measured}
+    assert max(own.values()) - min(own.values()) < 0.1
+    assert any("few examples, so their similarity is uncertain: own2 (2)" in note for note in ranking.notes)
+
+
+def test_own_candidates_that_hold_the_target_are_told(tmp_path: Path) -> None:
+    write_examples(tmp_path / "own" / "copy.jsonl", [example.input for example in EXAMPLES])
+    assert any("copy holds 3 of the target's own examples" in note for note in rank(EXAMPLES, sources=tmp_path / "own").notes)
+
+
+def test_names_of_own_candidates_never_clash(tmp_path: Path) -> None:
+    for name in ("rte", "rte (own)"):
+        write_examples(tmp_path / "own" / f"{name}.jsonl", ["What is two plus two?"])
+    own = [source.task for source in rank(EXAMPLES, sources=tmp_path / "own").sources if not source.measured]
+    assert sorted(own) == ["rte (own)", "rte (own2)"]
+
+
+def test_mapped_columns_need_not_be_those_of_the_sources(tmp_path: Path) -> None:
+    target = tmp_path / "t.csv"
+    target.write_text("premise,hypothesis\nIt is hot.,It is warm.\n")
+    write_examples(tmp_path / "own" / "weather.jsonl", ["It is icy."])
+    settings = TargetSettings(Columns(("premise", "hypothesis")))
+    assert len(rank(target, target_settings=settings, sources=tmp_path / "own")) == 23
+
+
+def test_a_folder_does_not_hide_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "rte").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert rank("rte").selector == "measured"
+
+
+def test_excluding_everything_says_so() -> None:
+    with pytest.raises(taskweb.TaskWebError, match="Exclude fewer tasks"):
+        rank(EXAMPLES, exclude=published_web().tasks)
+
+
+def test_a_changed_configuration_is_another_encoder(tmp_path: Path) -> None:
+    from tests.selectors.encoder.test_sentence_encoder import checkpoint
+
+    folder = checkpoint(tmp_path / "e")
+    before = SentenceEncoder(folder).identity
+    config = json.loads((folder / "config.json").read_text()) | {"num_attention_heads": 2}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert SentenceEncoder(folder).identity != before
+
+
+@pytest.mark.parametrize("target", [None, [1], 3.5])
+def test_targets_of_no_kind_are_refused(target: object) -> None:
+    with pytest.raises(InputError, match="must be a path"):
+        rank(target)  # type: ignore[arg-type]

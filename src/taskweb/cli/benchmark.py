@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from taskweb.cli import options
-from taskweb.cli.console import output_console, progress_for, say
+from taskweb.cli.console import output_console, print_json, progress_for, say, say_notes
 
 
 def benchmark(
@@ -36,7 +35,7 @@ def benchmark(
     source_examples: Annotated[
         int, typer.Option("--source-examples", metavar="N", min=1, help="Most source examples in each draw.")
     ] = 100,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the draws.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the draws.")] = 0,
     predictions: Annotated[
         Path | None, typer.Option("--predictions", metavar="FILE", help="Evaluate a CSV of selector,target,source,score.")
     ] = None,
@@ -56,6 +55,7 @@ def benchmark(
         options.TableFormat, typer.Option("--format", rich_help_panel=options.OUTPUT, help="How to print the figures.")
     ] = options.TableFormat.table,
     quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Measure how well selectors rank sources, leaving one target out at a time.
 
@@ -63,6 +63,7 @@ def benchmark(
 
     Example: taskweb benchmark --setup t5l/finetune --selector roe
     """
+    start = time.monotonic()
     from taskweb.selectors.benchmark import DrawSettings
     from taskweb.workflows.benchmarking import run_benchmark
     from taskweb.workflows.evidence import EncoderSettings, SelectorSettings
@@ -80,12 +81,13 @@ def benchmark(
         progress=progress_for(quiet=quiet),
     )
     if output is options.TableFormat.json:
-        sys.stdout.write(json.dumps(result.to_dict(), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
-        for note in result.notes:
-            say(f"Note: {note}.", quiet=quiet)
-        return
-    from taskweb.cli.tables import benchmark_tables
+        print_json(result.to_dict())
+    else:
+        from taskweb.cli.tables import benchmark_tables
 
-    console = output_console()
-    for part in benchmark_tables(result, per_target=per_target):
-        console.print(part)
+        console = output_console()
+        for part in benchmark_tables(result, console.width, per_target=per_target):
+            console.print(part)
+    say_notes((*result.notes, *result.left_out()), quiet=quiet)
+    if verbose:
+        say(f"Evaluated {len(result.rows)} rows in {time.monotonic() - start:.1f} s.")

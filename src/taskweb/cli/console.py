@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,18 @@ def output_console() -> Console:
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
+
+
+def print_json(value: object) -> None:
+    """A value as JSON on stdout; escaped where the stream cannot hold every character."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "")
+    sys.stdout.write(json.dumps(value, ensure_ascii=encoding != "utf8", indent=2, allow_nan=False) + "\n")
+
+
+def say_notes(notes: Iterable[str], *, quiet: bool) -> None:
+    """What a person should know of a result, a line each on stderr."""
+    for note in dict.fromkeys(notes):
+        say(f"Note: {note.rstrip('.')}.", quiet=quiet)
 
 
 def say(message: str, *, quiet: bool = False) -> None:

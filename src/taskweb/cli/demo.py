@@ -41,7 +41,7 @@ def demo(
         encoder=EncoderSettings(encoder, allow_download),
         progress=progress_for(quiet=quiet),
     )
-    for part in ranking_table(ranking):
+    for part in ranking_table(ranking, console.width):
         console.print(part)
     if not quiet:
         best = ", ".join(ranking.top(5))

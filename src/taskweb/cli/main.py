@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Annotated
@@ -16,6 +17,8 @@ from taskweb.errors import TaskWebError
 
 # Typer carries its own copy of click, or depends on the package, according to its version: the base class serves both.
 _ClickException: type[Exception] = typer.BadParameter.__mro__[2]
+_INTERRUPTED = 130
+_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 app = typer.Typer(
     name="taskweb",
@@ -48,10 +51,10 @@ app.command(name="demo")(demo)
 
 def main() -> None:
     """Run the command line. Errors a user can cause print one line and exit with status 2; bugs keep their traceback."""
+    _open_closed_streams()
     try:
         status = app(standalone_mode=False, prog_name="taskweb")
         sys.stdout.flush()
-        sys.exit(status if isinstance(status, int) else 0)
     except TaskWebError as fault:
         _fail(str(fault))
     except _ClickException as fault:
@@ -60,22 +63,42 @@ def main() -> None:
         if type(fault).__name__ == "NoArgsIsHelpError":
             _stop(2, str(fault))
         _fail(f"{fault.format_message().rstrip('.')}.{where}")  # type: ignore[attr-defined]
-    except typer.Abort:
-        _stop(130, "Stopped.")
-    except KeyboardInterrupt:
-        _stop(130, "Stopped.")
+    except (typer.Abort, KeyboardInterrupt):
+        _stop(_INTERRUPTED, "Stopped.")
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away: say nothing at exit either
+        _forget_output()  # the reader went away: nothing to say
         sys.exit(141)
+    except OSError as fault:
+        if fault.errno not in _CANNOT_WRITE:
+            raise
+        _forget_output()
+        _fail(f"The output cannot be written: {fault.strerror or fault}.")
+    if status == _INTERRUPTED:
+        _stop(_INTERRUPTED, "Stopped.")
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _open_closed_streams() -> None:
+    """Give closed standard streams a place to write to, and let characters that an encoding lacks be replaced."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - open until the process ends
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def _forget_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str) -> None:
-    one_line = " ".join(message.split())
-    _stop(2, f"Error: {one_line}")
+    _stop(2, f"Error: {' '.join(message.split())}")
 
 
 def _stop(status: int, message: str) -> None:
-    sys.stderr.write(message + "\n")
+    if message:
+        sys.stderr.write(message + "\n")
     sys.exit(status)
 
 

@@ -33,7 +33,7 @@ Examples = Annotated[
         "--examples",
         metavar="DIR",
         rich_help_panel=WEB,
-        help="Texts of the web's tasks, one <task>.jsonl each. The published web brings its own.",
+        help="Texts of the web's tasks, one <task>.jsonl each (at most 100 of each are used, 480 by benchmark).",
     ),
 ]
 EncoderPath = Annotated[

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated
 import typer
 
 from taskweb.cli import options
-from taskweb.cli.console import output_console, progress_for, say
+from taskweb.cli.console import output_console, print_json, progress_for, say, say_notes
 
 
 def rank(
@@ -33,7 +32,10 @@ def rank(
     sources: Annotated[
         Path | None,
         typer.Option(
-            "--sources", metavar="DIR", rich_help_panel=options.WEB, help="Your own candidates, one <task>.jsonl each."
+            "--sources",
+            metavar="DIR",
+            rich_help_panel=options.WEB,
+            help="Your own candidates, one <task>.jsonl each; of each, at most 100 examples are used.",
         ),
     ] = None,
     exclude: Annotated[
@@ -74,20 +76,20 @@ def rank(
         ),
     ] = None,
     output_column: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--output-column", metavar="NAME", rich_help_panel=options.TARGET, help="Column of the answer, if there is one."
         ),
-    ] = "output",
+    ] = None,
     choices_column: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--choices-column",
             metavar="NAME",
             rich_help_panel=options.TARGET,
             help="Column of the list of choices, if there is one.",
         ),
-    ] = "choices",
+    ] = None,
     input_format: Annotated[
         str | None,
         typer.Option(
@@ -150,7 +152,12 @@ def rank(
         examples=examples,
         unseen=unseen,
         target_settings=TargetSettings(
-            Columns(tuple(input_column or ("input",)), output_column, choices_column),
+            Columns(
+                tuple(input_column or ("input",)),
+                output_column or "output",
+                choices_column or "choices",
+                frozenset(name for name in (output_column, choices_column) if name),
+            ),
             Sampling(limit, sample_seed),
             input_format,
             split,
@@ -161,7 +168,7 @@ def rank(
         progress=progress_for(quiet=quiet),
     )
     if output is options.RankingFormat.json:
-        sys.stdout.write(json.dumps(ranking.to_dict(top), ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+        print_json(ranking.to_dict(top))
     elif output is options.RankingFormat.csv:
         from taskweb.cli.tables import ranking_csv
 
@@ -170,11 +177,9 @@ def rank(
         from taskweb.cli.tables import ranking_table
 
         console = output_console()
-        for part in ranking_table(ranking, top):
+        for part in ranking_table(ranking, console.width, top):
             console.print(part)
-    if output is not options.RankingFormat.table:
-        for note in ranking.notes:
-            say(f"Note: {note}.", quiet=quiet)
+    say_notes(ranking.notes, quiet=quiet)
     if verbose:
         say(
             f"Ranked {len(ranking)} sources from {ranking.n_examples} examples with {ranking.selector} "

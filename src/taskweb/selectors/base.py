@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from taskweb.errors import ParameterError, WebError
-from taskweb.selectors.similarity import coverage, retrieval_of_experts
+from taskweb.selectors.similarity import coverage, retrieval_on_one_scale
 from taskweb.web import ALL_SETUPS, ExampleBank, TransferWeb
-from taskweb.web.transfer_web import nan_mean
+from taskweb.web.transfer_web import nan_mean, without_self
 
 FloatArray = npt.NDArray[np.float64]
 PIVOTS_SHOWN = 3
@@ -48,7 +48,7 @@ class SelectionProblem:
     def __post_init__(self) -> None:
         self.web.check_setup(self.setup)
         if not self.candidates:
-            raise WebError(f"No candidate sources are left for '{self.target}'. Exclude fewer tasks, or give --sources.")
+            raise WebError("No candidate sources are left. Exclude fewer tasks, or give --sources.")
         if self.target in self.web.targets or self.target in self.web.sources:
             raise ParameterError(
                 f"The web of a selection problem must not know the target '{self.target}'. Pass web.without('{self.target}')."
@@ -70,17 +70,20 @@ class SelectionProblem:
 
     @cached_property
     def transfer(self) -> FloatArray:
-        """T of the problem's setup from each candidate to each target of the web: (targets, candidates), NaN = not measured."""
+        """T of the problem's setup from each candidate to each target of the web: (targets, candidates), NaN = not measured.
+
+        A task as its own source is left out, even where it was measured.
+        """
         matrix = self.web.transfer(self.setup)
         everything = len(self.candidates) == matrix.shape[1] and bool((self.source_places == np.arange(matrix.shape[1])).all())
-        return matrix if everything else matrix[:, self.source_places]
+        return without_self(matrix if everything else matrix[:, self.source_places], self.web.targets, self.candidates)
 
     @cached_property
     def roe(self) -> dict[str, float]:
         """RoE similarity of the target with every task of the web that has example vectors. Raises WebError without texts."""
         bank, vectors = self.texts
         known = [task for task in self.web.tasks if task in bank]
-        return dict(zip(known, retrieval_of_experts(vectors, bank, known).tolist(), strict=True))
+        return dict(zip(known, retrieval_on_one_scale(vectors, bank, known).tolist(), strict=True))
 
     @cached_property
     def coverage(self) -> dict[str, float]:
@@ -153,7 +156,10 @@ class RankedSource:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Sources for one target, best first, and how the order came about."""
+    """Sources for one target, best first, and how the order came about.
+
+    scale: what T is in the web behind it, see `TransferWeb.scale`.
+    """
 
     target: str
     selector: str
@@ -164,6 +170,7 @@ class Ranking:
     web: str = ""
     n_examples: int = 0
     notes: tuple[str, ...] = ()
+    scale: str = "combined"
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -232,6 +239,7 @@ def rank(selector: Selector, problem: SelectionProblem, *, notes: Sequence[str] 
         web=problem.web.name,
         n_examples=0 if problem.vectors is None else len(problem.vectors),
         notes=tuple(notes),
+        scale=problem.web.scale,
     )
 
 

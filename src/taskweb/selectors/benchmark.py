@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from taskweb.errors import ParameterError, WebError
 from taskweb.metrics import ndcg, regret_at_k
@@ -136,96 +137,96 @@ def benchmark(
     first in the order given. Raises WebError where no target can be evaluated.
     """
     settings = settings or DrawSettings()
+    tables = predictions or {}
     setups = web.setups if web.check_setup(setup) == ALL_SETUPS else (setup,)
-    chosen = tuple(targets) if targets is not None else tuple(t for t in web.targets if t not in web.tuning_targets)
-    left_out = {name: _unusable_targets(web, name, chosen, pool) for name in setups}
+    chosen = tuple(dict.fromkeys(targets if targets is not None else (t for t in web.targets if t not in web.tuning_targets)))
     values = {name: np.full((2, settings.draws, len(setups), len(chosen)), np.nan) for name in selectors}
-    table_values = {name: np.full((2, 1, len(setups), len(chosen)), np.nan) for name in predictions or {}}
-    missing: dict[str, dict[str, str]] = {name: {} for name in table_values}
-    banks = [
-        None if pool is None else pool.sampled(settings.source_examples, np.random.default_rng((settings.seed, draw)))
-        for draw in range(settings.draws)
-    ]
+    values |= {name: np.full((2, 1, len(setups), len(chosen)), np.nan) for name in tables}
+    left_out: dict[str, dict[tuple[str, str], str]] = {name: {} for name in values}
     for j, target in enumerate(chosen):
-        place = web.target_index(target)
         known = web.without(target)
-        candidates = known.sources
-        at = [web.sources.index(source) for source in candidates]
-        for draw, bank in enumerate(banks):
-            base = SelectionProblem(
-                target,
-                known,
-                candidates,
-                ALL_SETUPS,
-                None if bank is None else bank.without(target),
-                _target_vectors(pool, target, draw, settings),
-            )
+        truths = {name: _Truth.of(web, name, target, known.sources) for name in setups}
+        for i, name in enumerate(setups):
+            reason = truths[name].fault or ("there are no examples of it" if pool is not None and target not in pool else None)
+            for shown in values:
+                gap = reason or (_gap(tables[shown], target, known.sources, truths[name]) if shown in tables else None)
+                if gap is not None:
+                    left_out[shown][target, name] = gap
+                elif shown in tables:
+                    values[shown][:, 0, i, j] = truths[name].figures(_predicted(tables[shown], target, known.sources))
+        for draw in range(settings.draws):
+            problem = _drawn_problem(target, known, pool, draw, settings) if selectors else None
             for i, name in enumerate(setups):
-                if target in left_out[name]:
-                    continue
-                problem = base.in_setup(name)
                 for shown, selector in selectors.items():
-                    scores = (
-                        np.zeros(len(candidates)) if isinstance(selector, RandomSelector) else selector.score(problem)
-                    )  # ties = every order alike
-                    values[shown][:, draw, i, j] = _figures(web, web.setup_index(name), place, at, scores)
-                base.__dict__.update({key: problem.__dict__[key] for key in ("roe", "coverage") if key in problem.__dict__})
-        for shown, table in (predictions or {}).items():
-            scores = np.array([table.scores.get((target, source), np.nan) for source in candidates])
-            for i, name in enumerate(setups):
-                if target in left_out[name]:
-                    continue
-                measured = np.isfinite(web.t[web.setup_index(name), place, at])
-                if not np.isfinite(scores[measured]).all():
-                    missing[shown][target] = (
-                        f"no prediction for {int((~np.isfinite(scores[measured])).sum())} of its {int(measured.sum())} sources"
-                    )
-                    continue
-                table_values[shown][:, 0, i, j] = _figures(web, web.setup_index(name), place, at, scores)
+                    if (target, name) not in left_out[shown] and problem is not None:
+                        problem = problem.in_setup(name)
+                        values[shown][:, draw, i, j] = truths[name].figures(_scores(selector, problem))
         if on_progress is not None:
             on_progress()
     rows = []
-    for shown, array in {**table_values, **values}.items():
-        if not np.isfinite(array[0]).any():
-            why = next(iter(missing.get(shown, {}).values()), None) or next(
-                (r for by in left_out.values() for r in by.values()), "there are no targets"
-            )
+    for shown in (*tables, *selectors):
+        if not np.isfinite(values[shown][0]).any():
+            why = next(iter(left_out[shown].values()), "there are no targets")
             raise WebError(f"The selector '{shown}' could not be evaluated on any target: {why}.")
         for i, name in enumerate(setups):
-            rows.append(
-                BenchmarkRow(shown, name, chosen, 100.0 * array[:, :, i : i + 1], left_out[name] | missing.get(shown, {}))
-            )
+            reasons = {target: reason for (target, where), reason in left_out[shown].items() if where == name}
+            rows.append(BenchmarkRow(shown, name, chosen, 100.0 * values[shown][:, :, i : i + 1], reasons))
         if setup == ALL_SETUPS:
-            everything = {f"{target} ({name})": reason for name, by in left_out.items() for target, reason in by.items()}
-            rows.append(BenchmarkRow(shown, MEAN, chosen, 100.0 * array, everything | missing.get(shown, {})))
+            reasons = {f"{target} ({name})": reason for (target, name), reason in left_out[shown].items()}
+            rows.append(BenchmarkRow(shown, MEAN, chosen, 100.0 * values[shown], reasons))
     return rows
 
 
-def _figures(web: TransferWeb, setup: int, target: int, candidates: Sequence[int], scores: FloatArray) -> tuple[float, float]:
-    truth = web.t[setup, target, candidates]
-    raw = np.full(len(truth), np.nan) if web.score is None else web.score[setup, target, candidates]
-    measured = np.isfinite(truth)
-    regret = (
-        regret_at_k(truth[measured], raw[measured], scores[measured], REGRET_K)
-        if np.isfinite(raw[measured]).all()
-        else float("nan")
-    )
-    return ndcg(truth[measured], scores[measured]), regret
+@dataclass(frozen=True)
+class _Truth:
+    """The row that was held back: T and raw scores of the candidates. fault: why the target cannot be judged, or None."""
+
+    t: FloatArray
+    raw: FloatArray
+    measured: npt.NDArray[np.bool_]
+    fault: str | None
+
+    @classmethod
+    def of(cls, web: TransferWeb, setup: str, target: str, candidates: Sequence[str]) -> _Truth:
+        place = web.setup_index(setup), web.target_index(target), [web.source_index(source) for source in candidates]
+        t = web.t[place]
+        measured = np.isfinite(t)
+        fault = None
+        if measured.sum() < 2:  # nothing to rank
+            fault = "fewer than two of its sources were measured"
+        elif np.ptp(t[measured]) == 0:
+            fault = "all its sources scored the same, so there is no order to find"
+        return cls(t, np.full(len(t), np.nan) if web.score is None else web.score[place], measured, fault)
+
+    def figures(self, scores: FloatArray) -> tuple[float, float]:
+        """NDCG and Regret@5 of a selector's scores; no regret where raw scores are missing."""
+        truth, raw, predicted = self.t[self.measured], self.raw[self.measured], scores[self.measured]
+        regret = regret_at_k(truth, raw, predicted, REGRET_K) if np.isfinite(raw).all() else float("nan")
+        return ndcg(truth, predicted), regret
 
 
-def _unusable_targets(web: TransferWeb, setup: str, targets: Sequence[str], pool: ExampleBank | None) -> dict[str, str]:
-    reasons = {}
-    for target in targets:
-        row = web.transfer(setup)[web.target_index(target)]
-        row = np.delete(row, web.sources.index(target)) if target in web.sources else row
-        measured = row[np.isfinite(row)]
-        if len(measured) < 2:  # nothing to rank
-            reasons[target] = "fewer than two of its sources were measured"
-        elif np.ptp(measured) == 0:
-            reasons[target] = "all its sources scored the same, so there is no order to find"
-        elif pool is not None and target not in pool:
-            reasons[target] = "there are no examples of it"
-    return reasons
+def _scores(selector: Selector, problem: SelectionProblem) -> FloatArray:
+    """A selector's scores; chance scores all alike, since ties count as the mean over all orders."""
+    return np.zeros(len(problem.candidates)) if isinstance(selector, RandomSelector) else selector.score(problem)
+
+
+def _predicted(table: PairScores, target: str, candidates: Sequence[str]) -> FloatArray:
+    return np.array([table.scores.get((target, source), np.nan) for source in candidates])
+
+
+def _gap(table: PairScores, target: str, candidates: Sequence[str], truth: _Truth) -> str | None:
+    """What a table lacks for a target, or None."""
+    lacking = int((~np.isfinite(_predicted(table, target, candidates)[truth.measured])).sum())
+    return f"no prediction for {lacking} of its {int(truth.measured.sum())} sources" if lacking else None
+
+
+def _drawn_problem(
+    target: str, known: TransferWeb, pool: ExampleBank | None, draw: int, settings: DrawSettings
+) -> SelectionProblem:
+    bank = None
+    if pool is not None:
+        bank = pool.sampled(settings.source_examples, np.random.default_rng((settings.seed, draw))).without(target)
+    return SelectionProblem(target, known, known.sources, ALL_SETUPS, bank, _target_vectors(pool, target, draw, settings))
 
 
 def _target_vectors(pool: ExampleBank | None, target: str, draw: int, settings: DrawSettings) -> Any:

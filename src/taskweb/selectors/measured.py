@@ -14,6 +14,10 @@ def rank_measured(web: TransferWeb, target: str, setup: str = ALL_SETUPS, candid
 
     Raises NameNotFoundError for an unknown target or setup, WebError where nothing was measured.
     """
+    if target not in web.targets and target in web.sources:
+        raise WebError(
+            f"'{target}' was never a target in the web '{web.name}', so nothing was measured for it. Add --unseen to predict."
+        )
     place = web.target_index(target)
     row = web.transfer(web.check_setup(setup))[place]
     allowed = set(web.sources if candidates is None else candidates) - {target}
@@ -22,7 +26,9 @@ def rank_measured(web: TransferWeb, target: str, setup: str = ALL_SETUPS, candid
         raise WebError(f"No transfer to '{target}' was measured in setup '{setup}'. Give its examples as a file instead.")
     places.sort(key=lambda i: (-row[i], web.sources[i]))
     details = {name: web.matrix(name, setup)[place] for name in ("pc", "pm") if getattr(web, name) is not None}
-    scale = "0.5 PC + 0.1 PM - 0.05" if web.scale == "combined" else "raw score, standardised"
+    meaning = "measured transfer score T = 0.5 PC + 0.1 PM - 0.05; above 0 = the source helped"
+    if web.scale == "zscore":
+        meaning = "raw score after the source, standardised over the sources of this target; without baselines it tells no gain"
     return Ranking(
         target=target,
         selector="measured",
@@ -33,8 +39,9 @@ def rank_measured(web: TransferWeb, target: str, setup: str = ALL_SETUPS, candid
             )
             for place_, i in enumerate(places, start=1)
         ),
-        meaning=f"measured transfer score T = {scale}; above 0 = the source helped",
+        meaning=meaning,
         web=web.name,
+        scale=web.scale,
         notes=(
             f"'{target}' is a task of the web: these are its own measured transfers. Add --unseen to see what "
             "would be predicted without them.",

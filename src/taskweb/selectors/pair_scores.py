@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from taskweb.errors import InputError, unknown_name
+from taskweb.tasks.paths import unreadable
 
 COLUMNS = ("target", "source", "score")
 
@@ -41,7 +42,7 @@ def read_pair_scores(path: Path) -> dict[str, PairScores]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             return _tables(csv.DictReader(file), path)
     except OSError as fault:
-        raise InputError(f"The table of scores {path} cannot be read: {fault.strerror or fault}.") from None
+        raise unreadable(path, fault) from None
     except (UnicodeDecodeError, csv.Error) as fault:
         raise InputError(f"The table of scores {path} is not a CSV file in UTF-8: {fault}.") from None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from taskweb.web import ExampleBank
 
 FloatArray = npt.NDArray[np.float64]
 Vectors = npt.NDArray[np.float32]
+_MOST_REFERENCES = 50
 
 
 def example_text(example: Example) -> str:
@@ -26,38 +27,81 @@ def retrieval_of_experts(target: Vectors, bank: ExampleBank, sources: Sequence[s
     target: (examples, dimension) unit vectors. Result: (len(sources),) in [-1, 1]. Cost and memory grow linearly with the
     bank's examples; a mapped bank is read in pieces. Source: Jang et al., 2023, as used in arXiv:2305.13256.
     """
-    scores = np.empty(len(sources))
-    position = 0
     transposed = np.ascontiguousarray(target.T, dtype=np.float32)
-    for names, vectors, starts in bank.chunks(sources):
-        best = np.maximum.reduceat(vectors @ transposed, starts, axis=0)
-        scores[position : position + len(names)] = best.mean(axis=1, dtype=np.float64)
-        position += len(names)
-    return scores
+
+    def score(vectors: Vectors, starts: npt.NDArray[np.intp]) -> FloatArray:
+        best: FloatArray = np.maximum.reduceat(vectors @ transposed, starts, axis=0).mean(axis=1, dtype=np.float64)
+        return best
+
+    return _per_source(bank, sources, score)
 
 
 def coverage(target: Vectors, bank: ExampleBank, sources: Sequence[str]) -> FloatArray:
     """RoE the other way round: for each source, the mean over its examples of the largest dot product with a target's."""
-    scores = np.empty(len(sources))
-    position = 0
     transposed = np.ascontiguousarray(target.T, dtype=np.float32)
-    for names, vectors, starts in bank.chunks(sources):
+
+    def score(vectors: Vectors, starts: npt.NDArray[np.intp]) -> FloatArray:
         best = (vectors @ transposed).max(axis=1).astype(np.float64)
-        counts = np.diff(np.append(starts, len(vectors)))
-        scores[position : position + len(names)] = np.add.reduceat(best, starts) / counts
-        position += len(names)
-    return scores
+        mean: FloatArray = np.add.reduceat(best, starts) / np.diff(np.append(starts, len(vectors)))
+        return mean
+
+    return _per_source(bank, sources, score)
 
 
 def mean_embedding_cosine(target: Vectors, bank: ExampleBank, sources: Sequence[str]) -> FloatArray:
     """Cosine between the mean embedding of the target and that of each source (TextEmb; Vu et al., 2020, arXiv:2005.00770)."""
-    scores = np.empty(len(sources))
-    position = 0
     centre = target.mean(axis=0, dtype=np.float64)
     centre /= max(float(np.linalg.norm(centre)), 1e-12)
-    for names, vectors, starts in bank.chunks(sources):
+
+    def score(vectors: Vectors, starts: npt.NDArray[np.intp]) -> FloatArray:
         totals = np.add.reduceat(vectors, starts, axis=0).astype(np.float64)  # the sum points where the mean does
-        norms = np.maximum(np.linalg.norm(totals, axis=1), 1e-12)
-        scores[position : position + len(names)] = totals @ centre / norms
+        cosine: FloatArray = totals @ centre / np.maximum(np.linalg.norm(totals, axis=1), 1e-12)
+        return cosine
+
+    return _per_source(bank, sources, score)
+
+
+def retrieval_on_one_scale(target: Vectors, bank: ExampleBank, sources: Sequence[str]) -> FloatArray:
+    """RoE with sources of fewer examples put on the scale of the others.
+
+    A largest dot product grows with the number of examples it is taken over, so a short file would look less alike than it
+    is. A source with n examples, fewer than the median N of all, is raised by what the fuller sources gain on average from n
+    to N examples; that expectation is exact. Where no source is short, this is `retrieval_of_experts`.
+    """
+    scores: FloatArray = retrieval_of_experts(target, bank, sources)
+    counts = np.array([len(bank.vectors[source]) for source in sources])
+    usual = int(np.median(counts))
+    short = sorted({int(count) for count in counts if count < usual})
+    if not short:
+        return scores
+    fuller = [source for source, count in zip(sources, counts, strict=True) if count >= usual]
+    references = fuller[:: max(1, len(fuller) // _MOST_REFERENCES)][:_MOST_REFERENCES]
+    sizes = [*short, usual]
+    expected = np.zeros(len(sizes))
+    for source in references:
+        descending = -np.sort(-(bank.of(source) @ target.T), axis=0)
+        expected += [(_weights_of_largest(len(descending), size) @ descending).mean() for size in sizes]
+    gain = dict(zip(sizes, (expected[-1] - expected) / len(references), strict=True))
+    raised: FloatArray = scores + np.array([gain.get(int(count), 0.0) for count in counts])
+    return raised
+
+
+def _weights_of_largest(n: int, size: int) -> FloatArray:
+    """How often each of n values in descending order is the largest of `size` values drawn without replacement."""
+    weights = np.zeros(n)
+    weights[0] = size / n
+    for i in range(n - size):
+        weights[i + 1] = weights[i] * (n - size - i) / (n - 1 - i)
+    return weights
+
+
+def _per_source(
+    bank: ExampleBank, sources: Sequence[str], score: Callable[[Vectors, npt.NDArray[np.intp]], FloatArray]
+) -> FloatArray:
+    """Apply `score` to the bank piece by piece: (stacked vectors, where each source starts) -> one value per source."""
+    scores = np.empty(len(sources))
+    position = 0
+    for names, vectors, starts in bank.chunks(sources):
+        scores[position : position + len(names)] = score(vectors, starts)
         position += len(names)
     return scores

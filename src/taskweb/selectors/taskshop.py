@@ -47,6 +47,8 @@ class TaskShopSelector:
     def __post_init__(self) -> None:
         if not 0.0 <= self.lam <= 1.0:
             raise ParameterError(f"The 'lambda' parameter of TaskShop must be between 0 and 1. Got {self.lam} instead.")
+        if self.pivots is not None and not self.pivots:
+            raise ParameterError("The 'pivots' parameter of TaskShop names no task. Leave it out to go through all.")
         if self.n_pivots is not None and self.n_pivots < 1:
             raise ParameterError(f"The 'n_pivots' parameter of TaskShop must be at least 1. Got {self.n_pivots} instead.")
 
@@ -110,10 +112,6 @@ class TaskShopSelector:
         targets = problem.web.targets
         transfer = problem.transfer if len(places) == len(targets) else problem.transfer[places]
         measured = np.isfinite(transfer)
-        column = {source: j for j, source in enumerate(problem.candidates)}
-        own = [(row, column[targets[i]]) for row, i in enumerate(places) if targets[i] in column]
-        if own and any(measured[pair] for pair in own):  # a source is no pivot for itself, even where T(s -> s) was measured
-            measured[tuple(np.array(own).T)] = False
         pivot_similarity = np.array([similarity[targets[i]] for i in places])
         count = measured.sum(axis=0)
         total = 0.5 * np.where(measured, transfer, 0.0).sum(axis=0) + 0.5 * (pivot_similarity @ measured)

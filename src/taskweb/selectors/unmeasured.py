@@ -20,6 +20,7 @@ from taskweb.errors import ParameterError
 from taskweb.selectors.base import FloatArray
 from taskweb.selectors.similarity import coverage, retrieval_of_experts
 from taskweb.web import ExampleBank, TransferWeb
+from taskweb.web.transfer_web import without_self
 
 
 def with_unmeasured(web: TransferWeb, bank: ExampleBank, names: Sequence[str], *, width: float = 1.0) -> TransferWeb:
@@ -39,8 +40,9 @@ def with_unmeasured(web: TransferWeb, bank: ExampleBank, names: Sequence[str], *
         if measured
         else np.ones((0, len(names)))
     )
-    known = np.isfinite(web.t[:, :, at])
-    total = np.where(known, web.t[:, :, at], 0.0) @ weights
+    t = without_self(web.t[:, :, at], web.targets, measured)
+    known = np.isfinite(t)
+    total = np.where(known, t, 0.0) @ weights
     mass = known @ weights
     estimate = np.divide(total, mass, out=np.full(total.shape, np.nan), where=mass > 0)
     wider = {

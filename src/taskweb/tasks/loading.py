@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, cast, get_args
 
 from taskweb.errors import InputError, MissingDependencyError, ParameterError
+from taskweb.tasks.paths import kind_of_path, unreadable
 from taskweb.tasks.task import Example, ExampleSet
 
 FileFormat = Literal["jsonl", "csv", "tsv", "parquet"]
@@ -39,11 +40,15 @@ Row = tuple[int, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns hold what. Several input columns are joined by a newline."""
+    """Which columns hold what. Several input columns are joined by a newline.
+
+    required: optional columns (output, choices) that must be there all the same, because somebody named them.
+    """
 
     input: tuple[str, ...] = ("input",)
     output: str = "output"
     choices: str = "choices"
+    required: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,8 @@ def load_examples(
     sampling = sampling or Sampling()
     text = str(where)
     if text == "-":
+        if sys.stdin is None:
+            raise InputError("Standard input is closed. Pipe the examples in, or name a file.")
         origin, rows = "standard input", _rows_of_stream(sys.stdin.buffer, "standard input", file_format or "jsonl")
         name = name or "stdin"
     elif text.startswith("hf:"):
@@ -102,14 +109,18 @@ def task_name_of(path: Path) -> str:
 
 def example_files(folder: Path) -> dict[str, Path]:
     """The files of a folder that hold examples, by task name. Raises InputError where there are none, or two of one name."""
-    if not folder.is_dir():
-        what = "is a file, not a folder" if folder.exists() else "does not exist"
+    if (kind := kind_of_path(folder)) != "folder":
+        what = "is a file, not a folder" if kind == "file" else "does not exist"
         raise InputError(
             f"The examples folder {folder} {what}. Give a folder that holds one <task>.jsonl (or .csv, .parquet) per task."
         )
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if not path.is_file() or Path(path.name.removesuffix(".gz")).suffix.lower() not in SUFFIXES:
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as fault:
+        raise unreadable(folder, fault) from None
+    for path in paths:
+        if kind_of_path(path) != "file" or Path(path.name.removesuffix(".gz")).suffix.lower() not in SUFFIXES:
             continue
         task = task_name_of(path)
         if task in found:
@@ -122,6 +133,20 @@ def example_files(folder: Path) -> dict[str, Path]:
             f"The folder {folder} holds no example files. taskweb looks for <task>{', <task>'.join(SUFFIXES)} (or .gz)."
         )
     return found
+
+
+def load_folder(folder: Path, *, columns: Columns | None = None, sampling: Sampling | None = None) -> Iterator[ExampleSet]:
+    """Load every file of examples in a folder, one by one, named after the file.
+
+    A file that lacks the mapped columns is read with the default ones: a folder may mix both. Raises InputError.
+    """
+    for task, path in example_files(folder).items():
+        try:
+            yield load_examples(path, columns=columns, sampling=sampling, name=task)
+        except MissingColumnError:
+            if columns in (None, Columns()):
+                raise
+            yield load_examples(path, sampling=sampling, name=task)
 
 
 def _collect(rows: Iterable[Row], name: str, origin: str, columns: Columns, sampling: Sampling) -> ExampleSet:
@@ -148,15 +173,27 @@ def _collect(rows: Iterable[Row], name: str, origin: str, columns: Columns, samp
     return ExampleSet(name, tuple(chosen), origin, skipped, usable + skipped)
 
 
+class MissingColumnError(InputError):
+    """A column that is named, and not there."""
+
+
+def _require(column: str, option: str, row: Mapping[str, Any], line: int, origin: str) -> None:
+    if column not in row:
+        found = ", ".join(str(key) for key in list(row)[:12]) or "none"
+        raise MissingColumnError(
+            f"{origin}, row {line}: there is no column '{column}'. Columns found: {_clean(found)}. Name the right "
+            f"one with {option}."
+        )
+
+
 def _example_of(row: Mapping[str, Any], line: int, origin: str, columns: Columns) -> Example | None:
+    for column in columns.input:
+        _require(column, "--input-column", row, line, origin)
+    for column, option in ((columns.output, "--output-column"), (columns.choices, "--choices-column")):
+        if column in columns.required:
+            _require(column, option, row, line, origin)
     parts: list[str] = []
     for column in columns.input:
-        if column not in row:
-            found = ", ".join(str(key) for key in list(row)[:12]) or "none"
-            raise InputError(
-                f"{origin}, row {line}: there is no column '{column}'. Columns found: {_clean(found)}. Name the "
-                "right one with --input-column."
-            )
         value = row[column]
         if value is None:
             continue
@@ -166,11 +203,8 @@ def _example_of(row: Mapping[str, Any], line: int, origin: str, columns: Columns
     text = "\n".join(parts)
     if not text.strip():
         return None
-    return Example(
-        text,
-        _output_of(row.get(columns.output), line, origin, columns),
-        _choices_of(row.get(columns.choices), line, origin, columns),
-    )
+    output = _output_of(row.get(columns.output), line, origin, columns)
+    return Example(text, output, _choices_of(row.get(columns.choices), line, origin, columns))
 
 
 def _output_of(value: Any, line: int, origin: str, columns: Columns) -> str | None:
@@ -210,9 +244,9 @@ def _clean(text: str) -> str:
 
 def _rows_of_file(path: Path, file_format: FileFormat | None) -> Iterator[Row]:
     try:
-        if path.is_dir():
+        if (kind := kind_of_path(path)) == "folder":
             raise InputError(f"{path} is a folder, not a file of examples. Name one file in it, or use it with --sources.")
-        if not path.exists():
+        if kind == "missing":
             raise InputError(f"There is no file {path}. Check the path, or give the name of a task in the web.")
         chosen = file_format or SUFFIXES.get(Path(path.name.removesuffix(".gz")).suffix.lower())
         if chosen is None:
@@ -228,9 +262,8 @@ def _rows_of_file(path: Path, file_format: FileFormat | None) -> Iterator[Row]:
             yield from _rows_of_stream(cast("IO[bytes]", stream), str(path), chosen)
     except (gzip.BadGzipFile, zlib.error, EOFError) as fault:
         raise InputError(f"{path} cannot be decompressed ({fault}). Is it a complete gzip file?") from None
-    except (OSError, ValueError) as fault:  # ValueError: a path with a NUL byte
-        reason = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
-        raise InputError(f"{path} cannot be read: {reason}.") from None
+    except OSError as fault:
+        raise unreadable(path, fault) from None
 
 
 def _rows_of_stream(stream: IO[bytes], origin: str, file_format: FileFormat) -> Iterator[Row]:
@@ -274,13 +307,14 @@ def _rows_of_jsonl(lines: Iterable[tuple[int, str]], origin: str) -> Iterator[Ro
             row = json.loads(text)
         except (ValueError, RecursionError) as fault:
             reason = fault.msg if isinstance(fault, json.JSONDecodeError) else str(fault)
-            hint = (
-                " JSONL holds one object per line; this looks like one JSON list."
-                if number == 1 and text.lstrip()[:1] == "["
-                else ""
-            )
+            hint = " JSONL holds one object per line; this looks like one JSON list." if text.lstrip()[:1] == "[" else ""
             raise InputError(f"{origin}, line {number} is not valid JSON: {reason}.{hint} Mend or remove that line.") from None
         if not isinstance(row, dict):
+            if isinstance(row, list):
+                raise InputError(
+                    f"{origin}, line {number} is a JSON list. JSONL holds one object per line: write each item on "
+                    "a line of its own."
+                )
             raise InputError(
                 f"{origin}, line {number} is not a JSON object with an 'input' field but {type(row).__name__}. "
                 "JSONL holds one object per line."

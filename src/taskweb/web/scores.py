@@ -2,12 +2,14 @@
 
 Definitions (arXiv:2305.13256, section 2), for one setup, target and source, with x_k the score of seed k after
 transfer and b_k the target's own score with the same seed:
-PC = mean of (x_k - b_k) / b_k over runs with a score; PM = share of all runs, also those without a score, that gain more
+PC = mean of (x_k - b_k) / |b_k| over runs with a score (the paper divides by b_k, which is the same for the scores above 0
+that it has; so a gain is a gain for scores below 0, too); PM = share of all runs, also those without a score, that gain more
 than 1e-8; T = 0.5 PC + 0.5 (0.2 PM - 0.1).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -79,6 +81,8 @@ def score_runs(runs: RunTable, name: str, *, tuning_targets: Sequence[str] = ())
     baselines (stated in `notes`). Without any baseline other than zero, T holds z-scores per target, and there are no PC and
     PM; a setup that alone lacks them has no T. Raises WebError when no run has a score.
     """
+    if np.isinf(runs.score).any():
+        raise WebError(f"The web '{name}' holds an infinite score. Leave the score of a run that failed empty.")
     if not np.isfinite(runs.score).any():
         raise WebError(f"The web '{name}' holds no score at all: every value is missing. Check the 'score' column.")
     shape = (len(runs.setups), len(runs.targets), len(runs.sources))
@@ -138,8 +142,8 @@ def score_runs(runs: RunTable, name: str, *, tuning_targets: Sequence[str] = ())
 def _gains(pair: npt.NDArray[np.int64], x: FloatArray, b: FloatArray, shape: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
     """PC and PM of each pair from the scores with transfer x and without b."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        gain = x - b
-        pm = _ratio(_count(pair[gain > LEAST_GAIN], shape), _count(pair[np.isfinite(b)], shape))
+        gain = np.where(np.isneginf(b), np.nan, x - b)
+        pm = _ratio(_count(pair[gain > LEAST_GAIN], shape), _count(pair[~np.isnan(b)], shape))
         gain /= np.abs(b)
     return _mean(pair, gain, shape), pm
 
@@ -147,9 +151,9 @@ def _gains(pair: npt.NDArray[np.int64], x: FloatArray, b: FloatArray, shape: tup
 def split_half_reliability(runs: RunTable, gain_score: FloatArray, baseline: FloatArray) -> FloatArray:
     """How far each target's ranking of sources can be trusted: (setups, targets) in [-1, 1], NaN where it cannot be told.
 
-    The seeds of a target are halved in every way (at most 35); for each, T is computed from both halves and the two
-    rankings are compared by Spearman correlation; the result is the mean. It speaks of half the seeds, so it understates
-    the full set.
+    The seeds of a target are halved in every way, or in 35 random ones where there are more; for each, T is computed from
+    both halves and the two rankings are compared by Spearman correlation; the result is the mean. It speaks of half the
+    seeds, so it understates the full set.
     """
     result = np.full((len(runs.setups), len(runs.targets)), np.nan)
     row = runs.setup.astype(np.int32) * np.int32(len(runs.targets)) + runs.target
@@ -170,15 +174,28 @@ def split_half_reliability(runs: RunTable, gain_score: FloatArray, baseline: Flo
     return result
 
 
+def _halvings(seeds: int) -> FloatArray:
+    """Ways to halve the seeds, a row each: 1 for the seeds of the first half. All of them, or _MOST_SPLITS drawn at random."""
+    half = seeds // 2
+    ways = math.comb(seeds, half) // (1 if seeds % 2 else 2)
+    if ways <= _MOST_SPLITS:
+        chosen = [way for way in combinations(range(seeds), half) if seeds % 2 or 0 in way]
+    else:
+        draw = np.random.default_rng(0)
+        chosen = [tuple(draw.permutation(seeds)[:half].tolist()) for _ in range(_MOST_SPLITS)]
+    inside = np.zeros((len(chosen), seeds))
+    inside[np.repeat(np.arange(len(chosen)), half), np.concatenate(chosen)] = 1.0
+    return inside
+
+
 def _mean_half_correlation(x: FloatArray, b: FloatArray) -> float:
     seeds = len(x)
-    paired = np.isfinite(b)
+    paired = ~np.isnan(b)
+    b = np.where(np.isneginf(b), np.nan, b)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        gain = (x - b) / np.abs(b) if paired.any() else x
+        gain = (x - b) / np.abs(b) if np.isfinite(b).any() else x
         wins = paired & (x - b > LEAST_GAIN)
-    halves = [half for half in combinations(range(seeds), seeds // 2) if seeds % 2 or 0 in half][:_MOST_SPLITS]
-    inside = np.zeros((len(halves), seeds))
-    inside[np.repeat(np.arange(len(halves)), seeds // 2), np.concatenate(halves)] = 1.0
+    inside = _halvings(seeds)
     finite = np.isfinite(gain)
     gain = np.where(finite, gain, 0.0)
 
@@ -219,13 +236,19 @@ def _row_correlations(one: FloatArray, other: FloatArray) -> FloatArray:
 
 
 def _baseline_of_runs(runs: RunTable, gain_score: FloatArray, row: npt.NDArray[np.int64]) -> tuple[FloatArray, int]:
-    """The baseline each run is compared with (NaN where its target has none), and how many runs lack one of their own seed."""
+    """The baseline each run is compared with, and how many runs lack one of their own seed.
+
+    NaN where the target has none, minus infinity where that of the run's own seed has no score: a run that cannot be
+    compared, though it counts among the seeds.
+    """
     is_baseline = runs.source == NO_SOURCE
     seeds = int(runs.seed.max()) + 1 if len(runs) else 1
     rows = len(runs.setups) * len(runs.targets)
     known = np.full(rows * seeds, np.nan)
-    known[row[is_baseline] * seeds + runs.seed[is_baseline]] = gain_score[is_baseline]
-    mean = _mean(row[is_baseline], gain_score[is_baseline], (rows,))
+    own = gain_score[is_baseline]
+    mean = _mean(row[is_baseline], own, (rows,))
+    no_score = np.isnan(own) & np.isfinite(mean[row[is_baseline]])
+    known[row[is_baseline] * seeds + runs.seed[is_baseline]] = np.where(no_score, -np.inf, own)
     baseline = known[row * seeds + runs.seed]
     lacking = np.isnan(baseline) & ~is_baseline
     lacking[lacking] = np.isfinite(mean[row[lacking]])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from taskweb.errors import InputError
+from taskweb.errors import InputError, unknown_name
+from taskweb.tasks.paths import kind_of_path
 from taskweb.web.published import PUBLISHED, published_web
 from taskweb.web.scores import score_runs
 from taskweb.web.store import RunStore, is_store
@@ -20,10 +21,12 @@ def open_web(where: str | Path = PUBLISHED) -> TransferWeb:
     if str(where) == PUBLISHED:
         return published_web()
     path = Path(where)
+    if kind_of_path(path) == "missing" and not path.suffix and len(path.parts) == 1:
+        raise unknown_name("web or file", str(where), [PUBLISHED])
     if is_store(path):
         with RunStore.open(path, read_only=True) as store:
             return score_runs(store.run_table(), str(where))
-    if path.suffix.lower() not in TIDY_SUFFIXES and path.is_file():
+    if path.suffix.lower() not in TIDY_SUFFIXES and kind_of_path(path) == "file":
         raise InputError(
             f"The web {path} is of no known kind. Give 'published', a store made by taskweb, or a tidy file ending in "
             f"{', '.join(TIDY_SUFFIXES)}."

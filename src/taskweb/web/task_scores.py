@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from taskweb.errors import WebError
-from taskweb.metrics import higher_is_better
+from taskweb.metrics import canonical_metric, higher_is_better
 from taskweb.tasks import catalogue
 from taskweb.web.scores import Codes
 from taskweb.web.transfer_web import FloatArray
@@ -73,13 +73,13 @@ def _metrics_of_groups(
         name = targets[group % len(targets)]
         present = np.flatnonzero(measured[group]).tolist()
         task = known_tasks.get(name)
-        chosen = [i for i in present if task is not None and metrics[i] in task.metrics] or present
+        chosen = [i for i in present if task is not None and canonical_metric(metrics[i]) in task.metrics] or present
         if len({higher_is_better(metrics[i]) for i in chosen}) > 1:
             raise WebError(
                 f"{where}: target '{name}' mixes metrics of which more and of which less is better "
                 f"({', '.join(metrics[i] for i in chosen)}). Keep one kind."
             )
-        gained = [i for i in chosen if task is not None and metrics[i] in task.transfer_metrics] or chosen
+        gained = [i for i in chosen if task is not None and canonical_metric(metrics[i]) in task.transfer_metrics] or chosen
         for_mean[group, chosen] = True
         for_gain[group, gained] = True
     return for_mean, for_gain

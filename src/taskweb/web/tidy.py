@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from taskweb.errors import InputError, MissingDependencyError
+from taskweb.tasks.paths import kind_of_path, unreadable
 from taskweb.web.scores import NO_SOURCE, UNKNOWN_SEED, Codes, RunTable, number_unknown_seeds
 from taskweb.web.task_scores import task_scores
 from taskweb.web.transfer_web import FloatArray
@@ -39,11 +41,11 @@ def read_tidy(path: Path) -> RunTable:
     that its target has in that setup has no score. Runs without a seed are not paired with baselines by seed.
     Raises InputError, naming what is wrong and where, and MissingDependencyError for Parquet without pyarrow.
     """
-    if path.is_dir():
+    if (kind := kind_of_path(path)) == "folder":
         raise InputError(
             f"The web {path} is a folder. Give a tidy CSV or Parquet file with the columns {', '.join(REQUIRED_COLUMNS)}."
         )
-    if not path.exists():
+    if kind == "missing":
         raise InputError(f"There is no web {path}. Give 'published', a store, or a tidy CSV or Parquet file.")
     columns, seeds, score = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
     if not len(score):
@@ -133,7 +135,7 @@ def _read_csv(path: Path) -> tuple[dict[str, _Column], _Column, FloatArray]:
                 scores.append(_number(row["score"], path, reader.line_num))
                 seeds.append(_seed(row.get(SEED_COLUMN), path, reader.line_num))
     except OSError as fault:
-        raise InputError(f"The web {path} cannot be read: {fault.strerror or fault}.") from None
+        raise unreadable(path, fault) from None
     except (UnicodeDecodeError, csv.Error) as fault:
         raise InputError(f"The web {path} is not a CSV file in UTF-8: {fault}.") from None
     columns = {name: _column(values) for name, values in texts.items()}
@@ -159,16 +161,24 @@ def _number(text: str, path: Path, line: int) -> float:
     if text.strip().lower() in _MISSING:
         return float("nan")
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
-        raise InputError(f"The web {path}, line {line}: the score '{text}' is not a number.") from None
+        value = math.inf
+    if math.isinf(value):
+        raise InputError(
+            f"The web {path}, line {line}: the score '{text}' is not a number. Leave it empty where there is none."
+        )
+    return value
 
 
 def _seed(text: str | None, path: Path, line: int) -> int | None:
     if text is None or text.strip().lower() in _MISSING:
         return None
     try:
-        return int(text) if text.strip().lstrip("+-").isdecimal() else int(float(text))
+        whole = int(text) if text.strip().lstrip("+-").isdecimal() else int(float(text))
+        if whole != float(text) or abs(whole) >= 2**63:
+            raise ValueError
+        return whole
     except (ValueError, OverflowError):
         raise InputError(f"The web {path}, line {line}: the seed '{text}' is not a whole number.") from None
 

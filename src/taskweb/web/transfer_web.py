@@ -58,6 +58,12 @@ class TransferWeb:
         for axis, names in (("setup", self.setups), ("target", self.targets), ("source", self.sources)):
             if len(set(names)) != len(names):
                 raise WebError(f"The web '{self.name}' names a {axis} twice.")
+        for reserved in ("all", "mean"):
+            if reserved in self.setups:
+                raise WebError(
+                    f"The web '{self.name}' has a setup named '{reserved}', which stands for all of them. Rename "
+                    "it, model/method."
+                )
         pairs = (len(self.setups), len(self.targets), len(self.sources))
         for attribute in PAIR_FIELDS + TARGET_FIELDS:
             array = getattr(self, attribute)
@@ -148,6 +154,18 @@ def nan_mean(array: FloatArray, axis: int) -> FloatArray:
     total = np.where(present, array, 0.0).sum(axis=axis)
     mean: FloatArray = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
     return mean
+
+
+def without_self(matrix: FloatArray, targets: Sequence[str], sources: Sequence[str]) -> FloatArray:
+    """The matrix (..., targets, sources) with NaN where a task is its own source; the same array where that holds already."""
+    column = {source: j for j, source in enumerate(sources)}
+    own = [(i, column[target]) for i, target in enumerate(targets) if target in column]
+    rows, columns = [i for i, _ in own], [j for _, j in own]
+    if np.isnan(matrix[..., rows, columns]).all():
+        return matrix
+    masked = matrix.copy()
+    masked[..., rows, columns] = np.nan
+    return masked
 
 
 def combined_score(pc: FloatArray, pm: FloatArray) -> FloatArray:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from taskweb.errors import InputError
 from taskweb.selectors import DEFAULT_SELECTOR, RandomSelector, Selector, read_pair_scores
-from taskweb.selectors.benchmark import REFERENCES, BenchmarkRow, DrawSettings, benchmark
+from taskweb.selectors.benchmark import MEAN, REFERENCES, BenchmarkRow, DrawSettings, benchmark
 from taskweb.web import ALL_SETUPS
 from taskweb.web.published import PUBLISHED
 from taskweb.web.sources import open_web
@@ -31,13 +31,24 @@ class BenchmarkResult:
         """The rows that a row is compared with: popularity and TaskShop in the same setup."""
         return {other.selector: other for other in self.rows if other.setup == row.setup and other.selector in REFERENCES}
 
+    def left_out(self) -> list[str]:
+        """A line for each target that some row lacks: who lacks it, where, and why."""
+        lines: dict[str, list[str]] = {}
+        setups = {row.setup for row in self.rows}
+        selectors = list(dict.fromkeys(row.selector for row in self.rows))
+        for row in self.rows:
+            if row.setup != MEAN or setups == {MEAN}:
+                for target, reason in row.left_out.items():
+                    lines.setdefault(f"{target} in {row.setup} is left out: {reason}", []).append(row.selector)
+        return [line if len(who) == len(selectors) else f"{', '.join(who)}: {line}" for line, who in lines.items()]
+
     def to_dict(self) -> dict[str, object]:
         """Plain JSON values; figures in percent."""
         return {
             "default": DEFAULT_SELECTOR,
             "web": self.web,
             "draws": dataclasses.asdict(self.draws),
-            "notes": list(self.notes),
+            "notes": [*self.notes, *self.left_out()],
             "results": [row.to_dict(self.references_of(row)) for row in self.rows],
         }
 
@@ -81,8 +92,11 @@ def run_benchmark(
                 )
             notes.append(f"{name} is left out: it compares texts, and there are none of the web's tasks (--examples DIR)")
             continue
-        built[f"{name} (own)" if name in tables else name] = selector
-    chosen = list(targets) if targets is not None else [t for t in known.targets if t not in known.tuning_targets]
+        built[name] = selector
+    tables = {f"{name} (file)" if name in built else name: table for name, table in tables.items()}
+    chosen = (
+        list(dict.fromkeys(targets)) if targets is not None else [t for t in known.targets if t not in known.tuning_targets]
+    )
     skipped = [t for t in known.tuning_targets if t in known.targets and t not in chosen]
     if skipped:
         notes.append(

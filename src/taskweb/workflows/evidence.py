@@ -21,7 +21,8 @@ from taskweb.selectors import (
 )
 from taskweb.selectors.encoder import DEFAULT_MAX_TOKENS, SentenceEncoder
 from taskweb.selectors.pair_scores import PairScores, choose_table
-from taskweb.tasks import Columns, ExampleSet, Sampling, example_files, load_examples
+from taskweb.tasks import Columns, ExampleSet, Sampling, example_files, load_examples, load_folder
+from taskweb.tasks.paths import kind_of_path
 from taskweb.web import ExampleBank, TransferWeb
 from taskweb.web.published import PUBLISHED, published_bank
 from taskweb.workflows.embedding import Embedder, Vectors, default_cache_folder
@@ -95,7 +96,7 @@ class SelectorSettings:
                 "The selector 'llm' needs a table of judgements: --pair-scores FILE.csv with the columns target, source, score."
             )
         whole = Path(self.pair_scores)
-        file, name = (self.pair_scores, None) if whole.exists() else _split_name(self.pair_scores)
+        file, name = (self.pair_scores, None) if kind_of_path(whole) != "missing" else _split_name(self.pair_scores)
         tables = read_pair_scores(Path(file))
         return choose_table(tables, name or next((known for known in _LLM_TABLES if known in tables), None), Path(file))
 
@@ -153,10 +154,7 @@ def _bank_of_folder(web: TransferWeb, folder: Path, embedder: Embedder, limit: i
 
 def load_candidates(folder: Path, columns: Columns | None = None, *, limit: int = SOURCE_EXAMPLES) -> list[ExampleSet]:
     """A person's own candidate sources: every file of examples in the folder, at most `limit` examples each, sampled."""
-    return [
-        load_examples(path, columns=columns, sampling=Sampling(limit, seed=0), name=task)
-        for task, path in example_files(folder).items()
-    ]
+    return list(load_folder(folder, columns=columns, sampling=Sampling(limit, seed=0)))
 
 
 def embed_with_progress(embedder: Embedder, sets: list[ExampleSet], title: str, progress: Progress) -> dict[str, Vectors]:

@@ -15,6 +15,7 @@ from taskweb.selectors.measured import rank_measured
 from taskweb.selectors.unmeasured import with_unmeasured
 from taskweb.tasks import Columns, Example, ExampleSet, Sampling, load_examples
 from taskweb.tasks.loading import SUFFIXES, FileFormat
+from taskweb.tasks.paths import kind_of_path
 from taskweb.web import ALL_SETUPS, ExampleBank, TransferWeb
 from taskweb.web.published import PUBLISHED
 from taskweb.web.sources import open_web
@@ -29,6 +30,9 @@ from taskweb.workflows.evidence import (
     silent,
     task_texts,
 )
+
+FEW_EXAMPLES = 8  # below this, rankings scatter (benchmarks/README.md)
+_TARGET_KEY = "\0target"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,50 +74,62 @@ def rank(
     settings = target_settings or TargetSettings()
     ranker = (selector_settings or SelectorSettings()).build(selector)
     name_in_web = _task_of_web(target, known)
-    known, notes = _excluding(known, tuple(exclude), name_in_web)
+    own = load_candidates(Path(sources), settings.columns) if sources is not None else []
+    excluded = tuple(dict.fromkeys(exclude))
+    known = _excluding(known, excluded, own, name_in_web)
+    own = [item for item in own if item.name not in excluded]
+    notes = [*known.notes]
+    if excluded:
+        notes.append(f"excluded as source and as pivot: {', '.join(excluded)}")
     if name_in_web is not None and not unseen:
         if sources is not None:
             raise InputError(
-                f"'{name_in_web}' is a task of the web, whose measured transfers say nothing of your own "
-                "--sources. Add --unseen to predict for all."
+                f"'{name_in_web}' is a task of the web, whose measured transfers say nothing of your own --sources. "
+                "Add --unseen to predict for all."
             )
-        return _with_notes(rank_measured(known, name_in_web, setup), notes)
+        measured = rank_measured(known, name_in_web, setup)
+        return dataclasses.replace(measured, notes=(*measured.notes, *notes))
 
     given = None if name_in_web is not None else _target_examples(target, settings)
     needs_encoder = (needs_texts(ranker) and (given is not None or examples is not None)) or sources is not None
     embedder = (encoder or EncoderSettings()).embedder() if needs_encoder else None
-    own = load_candidates(Path(sources), settings.columns) if sources is not None else []
-    own, renamed = _distinct_names(own, known, name_in_web)
+    own, renamed = _distinct_names(own, (*known.tasks, *([name_in_web] if name_in_web else [])))
+    notes += [*renamed, *_target_notes(given), *_own_notes(own, given)]
 
     vectors: dict[str, Vectors] = {}
-    target_key = "\0target"
     if embedder is not None:
-        sets = [*own] if given is None else [dataclasses.replace(given, name=target_key), *own]
+        sets = [*own] if given is None else [dataclasses.replace(given, name=_TARGET_KEY), *own]
         vectors = embed_with_progress(embedder, sets, "Embedding examples", progress) if sets else {}
     texts = task_texts(known, None if examples is None else Path(examples), embedder, progress=progress)
-    bank, target_vectors = texts.bank, vectors.pop(target_key, None)
-    if name_in_web is not None and bank is not None:
-        target_vectors = bank.of(name_in_web)
-    shown = name_in_web or settings.name or (given.name if given is not None else "target")
-    evidence = known if name_in_web is None else known.without(name_in_web)
-    bank = bank.without(shown) if bank is not None and name_in_web is not None else bank
+    notes += texts.notes
+    bank, target_vectors = texts.bank, vectors.pop(_TARGET_KEY, None)
+    shown = name_in_web or printable(settings.name or (given.name if given is not None else "target"))
+    evidence = known
+    if name_in_web is not None:
+        evidence = known.without(name_in_web)
+        if bank is not None:
+            target_vectors, bank = bank.of(name_in_web), bank.without(name_in_web)
+    if needs_texts(ranker):
+        evidence, lacking = _with_texts(evidence, bank)
+        notes += lacking
     if own:
         bank = (bank or ExampleBank({})).joined(vectors)
         evidence = with_unmeasured(evidence, bank, [item.name for item in own])
-    candidates, left_out = _rankable(evidence, bank, needs_texts(ranker))
-    problem = SelectionProblem(_unlike(shown, evidence), evidence, candidates, setup, bank, target_vectors, shown)
-    ranking = rank_problem(
-        ranker, problem, notes=(*evidence.notes, *notes, *texts.notes, *renamed, *left_out, *_target_notes(given))
-    )
-    return dataclasses.replace(ranking, target=shown)
+    problem = SelectionProblem(_unlike(shown, evidence), evidence, evidence.sources, setup, bank, target_vectors, shown)
+    return dataclasses.replace(rank_problem(ranker, problem, notes=notes), target=shown)
 
 
 def _task_of_web(target: str | Path | Sequence[Example], web: TransferWeb) -> str | None:
     """The web's task that the target names, or None for a target given as examples. A file goes before a name."""
-    if not isinstance(target, str) or target == "-" or target.startswith("hf:") or os.path.lexists(target):
+    if not isinstance(target, str) or target == "-" or target.startswith("hf:"):
+        return None
+    kind = kind_of_path(Path(target))
+    if kind == "file":
         return None
     if target in web.targets or target in web.sources:
         return target
+    if kind == "folder":
+        return None  # the loader says that a folder is no file
     looks_like_path = os.sep in target or Path(target.removesuffix(".gz")).suffix.lower() in SUFFIXES
     if looks_like_path:
         return None  # the loader says that there is no such file
@@ -130,46 +146,66 @@ def _target_examples(target: str | Path | Sequence[Example], settings: TargetSet
             name=settings.name,
             hub_split=settings.hub_split,
         )
-    examples = tuple(target)[: settings.sampling.limit]
-    if not any(example.input.strip() for example in examples):
+    if not isinstance(target, Sequence) or not all(isinstance(example, Example) for example in target):
+        raise InputError("The target must be a path, the name of a task in the web, or a list of taskweb.Example.")
+    examples = tuple(e for e in target if isinstance(e, Example) and e.input.strip())[: settings.sampling.limit]
+    if not examples:
         raise InputError("The target holds no usable examples. Give at least one Example with text in its input.")
-    return ExampleSet(settings.name or "target", examples, "examples in memory", total=len(target))
+    return ExampleSet(settings.name or "target", examples, "the target", len(target) - len(examples), len(target))
 
 
-def _excluding(web: TransferWeb, exclude: tuple[str, ...], target: str | None) -> tuple[TransferWeb, tuple[str, ...]]:
+def _excluding(web: TransferWeb, exclude: tuple[str, ...], own: list[ExampleSet], target: str | None) -> TransferWeb:
+    names = (*web.tasks, *(item.name for item in own))
     for task in exclude:
-        if task not in web.tasks:
-            raise unknown_name("task to exclude", task, web.tasks)
+        if task not in names:
+            raise unknown_name("task to exclude", task, names)
         if task == target:
             raise InputError(f"The target '{task}' cannot be excluded. Add --unseen to predict for it as if it were unknown.")
-    return (web.without(*exclude), (f"excluded as source and as pivot: {', '.join(exclude)}",)) if exclude else (web, ())
+    return web.without(*exclude) if exclude else web
 
 
-def _distinct_names(own: list[ExampleSet], web: TransferWeb, target: str | None) -> tuple[list[ExampleSet], tuple[str, ...]]:
+def _distinct_names(own: list[ExampleSet], taken: Sequence[str]) -> tuple[list[ExampleSet], list[str]]:
     """Own candidates that bear the name of a task in the web get one of their own: they may be something else."""
-    taken = set(web.tasks) | ({target} if target else set())
-    clashing = [item.name for item in own if item.name in taken]
-    renamed = [dataclasses.replace(item, name=f"{item.name} (own)") if item.name in taken else item for item in own]
-    notes = (
-        (
-            f"your {', '.join(clashing)} bears the name of a task in the web and is listed as '{clashing[0]} "
-            "(own)', not measured",
+    used = {*taken, *(item.name for item in own)}
+    result, notes = [], []
+    for item in own:
+        name = item.name
+        if name in taken:
+            name = next(f"{name} (own{tail})" for tail in ("", *range(2, 1000)) if f"{name} (own{tail})" not in used)
+            used.add(name)
+            notes.append(f"your {item.name} bears the name of a task in the web and is listed as '{name}', not measured")
+        result.append(dataclasses.replace(item, name=name))
+    return result, notes
+
+
+def _with_texts(web: TransferWeb, bank: ExampleBank | None) -> tuple[TransferWeb, list[str]]:
+    """The part of the web whose sources have texts to compare. Raises WebError where none has."""
+    if not web.sources:
+        raise WebError("No candidate sources are left. Exclude fewer tasks.")
+    lacking = [source for source in web.sources if bank is None or source not in bank]
+    if len(lacking) == len(web.sources):
+        raise WebError(
+            "This selector compares texts, and there are none of the web's tasks. Give --examples DIR with <task>.jsonl files, "
+            "or choose --selector popularity."
         )
-        if clashing
-        else ()
-    )
-    return renamed, notes
+    if not lacking:
+        return web, []
+    kept = [source for source in web.sources if source not in lacking]
+    return web.restrict(sources=kept), [f"not ranked for lack of examples: {', '.join(lacking)}"]
 
 
-def _rankable(web: TransferWeb, bank: ExampleBank | None, by_text: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Candidates a selector can score: all sources, or those with texts where texts are compared."""
-    if not by_text or bank is None:
-        return web.sources, ()
-    kept = tuple(source for source in web.sources if source in bank)
-    if not kept:
-        raise WebError("None of the web's sources has examples to compare with. Give --examples DIR with <task>.jsonl files.")
-    lacking = [source for source in web.sources if source not in bank]
-    return kept, (f"not ranked for lack of examples: {', '.join(lacking)}",) if lacking else ()
+def _own_notes(own: list[ExampleSet], given: ExampleSet | None) -> list[str]:
+    """What a person should know of their own candidates: those of few examples, and those that hold the target's."""
+    notes = []
+    few = [f"{item.name} ({len(item)})" for item in own if len(item) < FEW_EXAMPLES]
+    if few:
+        notes.append(f"few examples, so their similarity is uncertain: {', '.join(few)}")
+    inputs = set() if given is None else {example.input for example in given.examples}
+    for item in own:
+        shared = sum(example.input in inputs for example in item.examples)
+        if shared:
+            notes.append(f"{item.name} holds {shared} of the target's own examples: leave them out before training")
+    return notes
 
 
 def _unlike(shown: str, web: TransferWeb) -> str:
@@ -177,16 +213,18 @@ def _unlike(shown: str, web: TransferWeb) -> str:
     return f"{shown} (given)" if shown in web.tasks else shown
 
 
-def _target_notes(given: ExampleSet | None) -> tuple[str, ...]:
+def _target_notes(given: ExampleSet | None) -> list[str]:
     if given is None:
-        return ()
+        return []
     notes = []
     if given.skipped:
         notes.append(f"{given.skipped} rows of {given.origin} have no input and were passed over")
-    if len(given) < 8:  # below this, rankings scatter (benchmarks/README.md)
-        notes.append(f"only {len(given)} target examples: with fewer than 8 the ranking scatters")
-    return tuple(notes)
+    if len(given) < FEW_EXAMPLES:
+        count = "1 target example" if len(given) == 1 else f"{len(given)} target examples"
+        notes.append(f"only {count}: with fewer than {FEW_EXAMPLES} the ranking scatters")
+    return notes
 
 
-def _with_notes(ranking: Ranking, notes: tuple[str, ...]) -> Ranking:
-    return dataclasses.replace(ranking, notes=(*ranking.notes, *notes))
+def printable(text: str) -> str:
+    """The text without control characters, which could write anywhere on a terminal."""
+    return "".join(character for character in text if character.isprintable()) or "target"

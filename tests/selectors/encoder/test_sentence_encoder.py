@@ -189,7 +189,7 @@ def test_folders_that_cannot_be_used_are_one_line(tmp_path: Path) -> None:
         "other-size": ({"config.json": json.dumps(config | {"intermediate_size": 99})}, "do not fit their config.json"),
         "no-size": (
             {"config.json": json.dumps({k: v for k, v in config.items() if k != "vocab_size"})},
-            "lacks a usable value for 'vocab_size'",
+            "lacks one of the sizes",
         ),
         "other-pooling": ({"1_Pooling/config.json": '{"pooling_mode_lasttoken": true}'}, "none of mean, cls and max"),
         "dense": ({"modules.json": '[{"type": "sentence_transformers.models.Dense"}]'}, "has a 'Dense' module"),

@@ -90,8 +90,11 @@ def shape_from_config(config: Mapping[str, Any], where: str) -> BertShape:
     try:
         layers, hidden, heads, intermediate = (int(config[key]) for key in keys)
         vocabulary, positions = int(config["vocab_size"]), int(config["max_position_embeddings"])
-    except (KeyError, TypeError, ValueError) as fault:
-        raise EncoderError(f"The configuration in {where} lacks a usable value for {fault}.") from None
+    except (KeyError, TypeError, ValueError):
+        wanted = ", ".join((*keys, "vocab_size", "max_position_embeddings"))
+        raise EncoderError(
+            f"The configuration in {where} lacks one of the sizes it must state as whole numbers: {wanted}."
+        ) from None
     offset = int(config.get("pad_token_id", 1)) + 1 if kind in ("roberta", "xlm-roberta") else 0
     names = _DISTILBERT_NAMES if kind == "distilbert" else _BERT_NAMES
     epsilon = 1e-12 if kind == "distilbert" else float(config.get("layer_norm_eps", 1e-12))

