@@ -49,17 +49,18 @@ def reference(runs: Runs) -> dict[tuple[int, int, int], dict[str, float]]:
     """PC, PM, mean, standard error and number of seeds of each pair with a run, one run after the other."""
     pairs: dict[tuple[int, int, int], dict[str, float]] = {}
     for setup, target, source in {cell[:3] for cell in runs if cell[2] != NO_SOURCE}:
-        own = {cell[3]: x for cell, x in runs.items() if cell[:3] == (setup, target, NO_SOURCE) and not math.isnan(x)}
+        own = {cell[3]: x for cell, x in runs.items() if cell[:3] == (setup, target, NO_SOURCE)}
+        scored = [x for x in own.values() if not math.isnan(x)]
         gains, wins, compared, raw = [], 0, 0, []
         for (*pair, seed), x in runs.items():
             if tuple(pair) != (setup, target, source):
                 continue
-            b = own.get(seed, fmean(own.values()) if own else None)
+            b = own.get(seed, fmean(scored)) if scored else None
             if not math.isnan(x):
                 raw.append(x)
-                if b is not None and b != 0:
+                if b is not None and not math.isnan(b) and b != 0:
                     gains.append((x - b) / abs(b))
-            if b is not None:
+            if b is not None:  # also where the baseline of this seed has no score: no gain was seen
                 compared += 1
                 wins += x - b > LEAST_GAIN
         pairs[setup, target, source] = {
@@ -127,6 +128,9 @@ def reference_reliability(runs: Runs, setup: int, target: int) -> float:
     """The mean rank correlation of T over the halves of the seeds, half after half."""
     rows = {cell: x for cell, x in runs.items() if cell[:2] == (setup, target)}
     seeds = sorted({cell[3] for cell in rows if cell[2] != NO_SOURCE})
+    own = {cell[3]: x for cell, x in rows.items() if cell[2] == NO_SOURCE}
+    scored = {seed for seed, x in own.items() if not math.isnan(x)}
+    compared = any(seed in scored or (scored and seed not in own) for seed in seeds)
     found = []
     for half in combinations(seeds, len(seeds) // 2):
         if len(seeds) < 2 or (len(seeds) % 2 == 0 and seeds[0] not in half):
@@ -135,9 +139,8 @@ def reference_reliability(runs: Runs, setup: int, target: int) -> float:
         for part in (set(half), set(seeds) - set(half)):
             kept = {c: x for c, x in rows.items() if c[2] == NO_SOURCE or c[3] in part}
             pairs = reference(kept)
-            baselines = [x for cell, x in rows.items() if cell[2] == NO_SOURCE and not math.isnan(x)]
             t = [pairs.get((setup, target, k), dict.fromkeys(("pc", "pm", "score"), math.nan)) for k in range(len(SOURCES))]
-            both.append([0.5 * p["pc"] + 0.1 * p["pm"] - 0.05 if baselines else p["score"] for p in t])
+            both.append([0.5 * p["pc"] + 0.1 * p["pm"] - 0.05 if compared else p["score"] for p in t])
         one, other = (np.array(values) for values in both)
         present = np.isfinite(one) & np.isfinite(other)
         if present.sum() > 2:

@@ -140,10 +140,12 @@ def test_empty_seeds_are_unknown_in_csv_and_parquet(tmp_path: Path) -> None:
         assert web.notes[0].startswith("2 runs have no baseline of their own seed")
 
 
-def test_seeds_of_any_size_are_told_apart(tmp_path: Path) -> None:
-    large = 2**80
+def test_large_seeds_are_told_apart(tmp_path: Path) -> None:
+    large = 2**62
     rows = "".join(f"none,b,m/f,{large + i},accuracy,0.5\na,b,m/f,{large + i},accuracy,0.6\n" for i in range(3))
     assert open_web(written(tmp_path, HEADER + rows)).n_seeds[0, 0, 0] == 3
+    with pytest.raises(InputError, match=r"line 2: the seed '1208925819614629174706176'"):
+        open_web(written(tmp_path, HEADER + f"a,b,m/f,{2**80},accuracy,0.5\n"))
 
 
 def test_a_metric_without_any_value_does_not_count(tmp_path: Path) -> None:

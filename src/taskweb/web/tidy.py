@@ -175,8 +175,9 @@ def _seed(text: str | None, path: Path, line: int) -> int | None:
     if text is None or text.strip().lower() in _MISSING:
         return None
     try:
-        whole = int(text) if text.strip().lstrip("+-").isdecimal() else int(float(text))
-        if whole != float(text) or abs(whole) >= 2**63:
+        digits = text.strip().lstrip("+-").isdecimal()  # as a float, a large seed would lose its last digits
+        whole = int(text) if digits else int(float(text))
+        if (not digits and whole != float(text)) or abs(whole) >= 2**63:
             raise ValueError
         return whole
     except (ValueError, OverflowError):
