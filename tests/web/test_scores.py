@@ -49,18 +49,19 @@ def reference(runs: Runs) -> dict[tuple[int, int, int], dict[str, float]]:
     """PC, PM, mean, standard error and number of seeds of each pair with a run, one run after the other."""
     pairs: dict[tuple[int, int, int], dict[str, float]] = {}
     for setup, target, source in {cell[:3] for cell in runs if cell[2] != NO_SOURCE}:
-        own = {cell[3]: x for cell, x in runs.items() if cell[:3] == (setup, target, NO_SOURCE)}
-        scored = [x for x in own.values() if not math.isnan(x)]
+        own = {cell[3]: x for cell, x in runs.items() if cell[:3] == (setup, target, NO_SOURCE) and not math.isnan(x)}
         gains, wins, compared, raw = [], 0, 0, []
         for (*pair, seed), x in runs.items():
             if tuple(pair) != (setup, target, source):
                 continue
-            b = own.get(seed, fmean(scored)) if scored else None
+            b = own.get(seed, fmean(own.values()) if own else None)
+            if own and seed not in own and (setup, target, NO_SOURCE, seed) in runs:
+                b = math.nan  # the baseline of this seed was run and has no score: nothing to compare with
             if not math.isnan(x):
                 raw.append(x)
-                if b is not None and not math.isnan(b) and b != 0:
+                if b is not None and b != 0 and not math.isnan(b):
                     gains.append((x - b) / abs(b))
-            if b is not None:  # also where the baseline of this seed has no score: no gain was seen
+            if b is not None:
                 compared += 1
                 wins += x - b > LEAST_GAIN
         pairs[setup, target, source] = {
@@ -199,6 +200,14 @@ def test_no_baselines_at_all() -> None:
     assert web.notes[0].startswith("no baselines: T is the raw score standardised")
 
 
+def test_sources_that_differ_by_rounding_only_are_equal() -> None:
+    runs = {(0, 0, s, k): x for s in range(3) for k, x in enumerate(np.roll([0.001, 0.5, -0.5], s).tolist())}
+    web = score_runs(table(runs), "w")
+    assert np.isnan(web.t[0, 0]).all()  # no spread to standardise by
+    runs |= {(0, 0, NO_SOURCE, k): 0.7 for k in range(3)}
+    assert np.isfinite(score_runs(table(runs), "w").t[0, 0, :3]).all()
+
+
 def test_a_setup_without_baselines_beside_one_with_them() -> None:
     web = score_runs(table({(0, 0, NO_SOURCE, 0): 0.5, (0, 0, 0, 0): 0.6, (1, 0, 0, 0): 0.9}), "w")
     assert np.isnan(web.t[1]).all()
@@ -225,3 +234,25 @@ def test_unknown_seeds_are_never_those_of_a_baseline() -> None:
     baseline = np.array([False, False, True, True, False, False])
     codes = number_unknown_seeds(np.array([-1, -1, -1, -1, 3, 0], np.int32), place, baseline)
     assert codes.tolist() == [4, 5, 6, 7, 3, 0]
+
+
+def test_a_baseline_without_a_score_compares_with_nothing() -> None:
+    web = score_runs(
+        table({(0, 0, NO_SOURCE, 0): 0.5, (0, 0, NO_SOURCE, 1): math.nan, (0, 0, 0, 0): 0.6, (0, 0, 0, 1): 0.9}), "made-up"
+    )
+    assert web.pc[0, 0, 0] == pytest.approx(0.2)
+    assert web.pm[0, 0, 0] == 0.5
+
+
+def test_many_seeds_are_halved_at_random_and_quickly() -> None:
+    draw = np.random.default_rng(0)
+    truth = draw.normal(size=len(SOURCES))
+    runs = {(0, 0, s, k): 0.5 + 0.01 * truth[s] + 0.0001 * draw.normal() for s in range(len(SOURCES)) for k in range(40)}
+    runs |= {(0, 0, NO_SOURCE, k): 0.5 for k in range(40)}
+    web = score_runs(table(runs), "made-up")
+    assert web.reliability[0, 0] > 0.9
+
+
+def test_infinite_scores_are_refused() -> None:
+    with pytest.raises(WebError, match="holds an infinite score"):
+        score_runs(table({(0, 0, 0, 0): math.inf, (0, 0, 1, 0): 0.5}), "made-up")

@@ -24,6 +24,8 @@ Codes = npt.NDArray[np.int32]
 NO_SOURCE = -1  # the source code of a baseline
 UNKNOWN_SEED = -1
 LEAST_GAIN = 1e-8
+_DIGITS = 12  # scores that are equal may differ beyond these, as sums of floats in another order
+_NOISE = 10.0**-_DIGITS
 _MOST_SPLITS = 35  # all ways to halve 8 seeds
 
 
@@ -203,7 +205,7 @@ def _mean_half_correlation(x: FloatArray, b: FloatArray) -> float:
         mean_gain = _ratio(weights @ gain, weights @ finite)
         return combined_score(mean_gain, _ratio(weights @ wins, weights @ paired)) if paired.any() else mean_gain
 
-    one, other = scores(inside), scores(1.0 - inside)
+    one, other = scores(inside).round(_DIGITS), scores(1.0 - inside).round(_DIGITS)
     both = np.isfinite(one) & np.isfinite(other)
     values = _row_correlations(_row_ranks(one, both), _row_ranks(other, both))
     values = values[both.sum(axis=1) > 2]  # two points always correlate perfectly
@@ -267,7 +269,7 @@ def _standard_error(pair: npt.NDArray[np.int64], values: FloatArray, mean: Float
 def _standardised(score: FloatArray) -> FloatArray:
     centred = score - nan_mean(score, axis=2)[..., None]
     deviation = np.sqrt(nan_mean(centred**2, axis=2))[..., None]
-    return centred / np.where(deviation > 0, deviation, np.nan)
+    return centred / np.where(deviation > _NOISE, deviation, np.nan)
 
 
 def _count(index: npt.NDArray[np.int64], shape: Sequence[int]) -> FloatArray:

@@ -175,11 +175,11 @@ def _seed(text: str | None, path: Path, line: int) -> int | None:
     if text is None or text.strip().lower() in _MISSING:
         return None
     try:
-        digits = text.strip().lstrip("+-").isdecimal()  # as a float, a large seed would lose its last digits
-        whole = int(text) if digits else int(float(text))
-        if (not digits and whole != float(text)) or abs(whole) >= 2**63:
+        if text.strip().lstrip("+-").isdecimal():
+            return int(text)
+        if not float(text).is_integer():
             raise ValueError
-        return whole
+        return int(float(text))
     except (ValueError, OverflowError):
         raise InputError(f"The web {path}, line {line}: the seed '{text}' is not a whole number.") from None
 
