@@ -181,7 +181,7 @@ def test_a_kind_given_goes_before_the_ending(tmp_path: Path) -> None:
 def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
     for name in ("runs.parquet", "runs"):
-        with pytest.raises(MissingDependencyError, match="taskweb"):
+        with pytest.raises(MissingDependencyError, match="pip install pyarrow"):
             export_runs([simple_run()], tmp_path / name)
     assert not list(tmp_path.iterdir())
 

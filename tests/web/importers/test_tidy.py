@@ -187,7 +187,7 @@ def test_progress_ends_with_all_rows(tmp_path: Path) -> None:
 def test_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "runs.parquet").write_bytes(b"PAR1")
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
-    with pytest.raises(MissingDependencyError, match="taskweb"):
+    with pytest.raises(MissingDependencyError, match="pip install pyarrow"):
         list(import_tidy(tmp_path / "runs.parquet"))
 
 
