@@ -1,4 +1,4 @@
-.PHONY: demo test test-all lint clean
+.PHONY: demo test lint clean
 
 PYTHON ?= python3
 VENV := .venv

@@ -129,6 +129,9 @@ def reference_reliability(runs: Runs, setup: int, target: int) -> float:
     """The mean rank correlation of T over the halves of the seeds, half after half."""
     rows = {cell: x for cell, x in runs.items() if cell[:2] == (setup, target)}
     seeds = sorted({cell[3] for cell in rows if cell[2] != NO_SOURCE})
+    own = {cell[3]: x for cell, x in rows.items() if cell[2] == NO_SOURCE}
+    scored = {seed for seed, x in own.items() if not math.isnan(x)}
+    compared = any(seed in scored or (scored and seed not in own) for seed in seeds)
     found = []
     for half in combinations(seeds, len(seeds) // 2):
         if len(seeds) < 2 or (len(seeds) % 2 == 0 and seeds[0] not in half):
@@ -137,9 +140,8 @@ def reference_reliability(runs: Runs, setup: int, target: int) -> float:
         for part in (set(half), set(seeds) - set(half)):
             kept = {c: x for c, x in rows.items() if c[2] == NO_SOURCE or c[3] in part}
             pairs = reference(kept)
-            baselines = [x for cell, x in rows.items() if cell[2] == NO_SOURCE and not math.isnan(x)]
             t = [pairs.get((setup, target, k), dict.fromkeys(("pc", "pm", "score"), math.nan)) for k in range(len(SOURCES))]
-            both.append([0.5 * p["pc"] + 0.1 * p["pm"] - 0.05 if baselines else p["score"] for p in t])
+            both.append([0.5 * p["pc"] + 0.1 * p["pm"] - 0.05 if compared else p["score"] for p in t])
         one, other = (np.array(values) for values in both)
         present = np.isfinite(one) & np.isfinite(other)
         if present.sum() > 2:
@@ -196,6 +198,14 @@ def test_no_baselines_at_all() -> None:
     assert web.t[0, 0, :3] == pytest.approx(np.array([-1, 0, 1]) * 1.5**0.5)
     assert np.isnan(web.t[0, 1]).all()
     assert web.notes[0].startswith("no baselines: T is the raw score standardised")
+
+
+def test_sources_that_differ_by_rounding_only_are_equal() -> None:
+    runs = {(0, 0, s, k): x for s in range(3) for k, x in enumerate(np.roll([0.001, 0.5, -0.5], s).tolist())}
+    web = score_runs(table(runs), "w")
+    assert web.t[0, 0, :3].tolist() == [0.0, 0.0, 0.0]
+    runs |= {(0, 0, NO_SOURCE, k): 0.7 for k in range(3)}
+    assert np.isfinite(score_runs(table(runs), "w").t[0, 0, :3]).all()
 
 
 def test_a_setup_without_baselines_beside_one_with_them() -> None:

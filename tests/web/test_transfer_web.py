@@ -56,3 +56,13 @@ def test_helpers() -> None:
     assert nan_mean(values, 0)[0] == 2.0
     assert np.isnan(nan_mean(values, 0)[1])
     assert combined_score(np.array(0.2), np.array(0.5)) == pytest.approx(0.1)
+
+
+def test_a_data_frame_has_a_row_per_measured_pair() -> None:
+    pytest.importorskip("pandas")
+    web = made_up_web()
+    frame = web.to_pandas()
+    assert len(frame) == 2 * (6 * 8 - 6)
+    assert list(frame.columns) == ["setup", "source", "target", "t", "pc", "pm", "score"]
+    row = frame[(frame.setup == "b/finetune") & (frame.source == "task7") & (frame.target == "task2")].iloc[0]
+    assert row.t == web.t[1, 2, 7]

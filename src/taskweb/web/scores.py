@@ -24,8 +24,9 @@ Codes = npt.NDArray[np.int32]
 NO_SOURCE = -1  # the source code of a baseline
 UNKNOWN_SEED = -1
 LEAST_GAIN = 1e-8
+_DIGITS = 12  # scores that are equal may differ beyond these, as sums of floats in another order
+_NOISE = 10.0**-_DIGITS
 _MOST_SPLITS = 35  # all ways to halve 8 seeds
-_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,7 +232,7 @@ def _mean_half_correlation(x: FloatArray, b: FloatArray) -> float:
         mean_gain = _ratio(weights @ gain, weights @ finite)
         return combined_score(mean_gain, _ratio(weights @ wins, weights @ paired)) if paired.any() else mean_gain
 
-    one, other = scores(inside), scores(1.0 - inside)
+    one, other = scores(inside).round(_DIGITS), scores(1.0 - inside).round(_DIGITS)
     both = np.isfinite(one) & np.isfinite(other)
     values = _row_correlations(_row_ranks(one, both), _row_ranks(other, both))
     values = values[both.sum(axis=1) > 2]  # two points always correlate perfectly
@@ -297,7 +298,7 @@ def _standardised(score: FloatArray) -> FloatArray:
     mean = nan_mean(score, axis=2)[..., None]
     centred: FloatArray = score - mean
     deviation = np.sqrt(nan_mean(centred**2, axis=2))[..., None]
-    varies = deviation > _ROUNDING * np.abs(mean)
+    varies = deviation > _NOISE * np.maximum(1.0, np.abs(mean))
     return np.where(varies | np.isnan(score), centred / np.where(varies, deviation, 1.0), 0.0)
 
 

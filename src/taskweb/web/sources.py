@@ -31,8 +31,6 @@ def open_web(where: str | Path = PUBLISHED) -> TransferWeb:
     if is_store(path):
         with RunStore.open(path, read_only=True) as store:
             return score_runs(store.run_table(), str(where))
-    if kind_of_path(path) == "folder" and not any(path.iterdir()):
-        raise InputError(f"The web {path} is a folder, and empty. Give a file, or a folder of runs that can be imported.")
     if path.suffix.lower() in TIDY_SUFFIXES and not _is_record(path):
         return score_runs(read_tidy(path), str(where))
     if kind_of_path(path) == "missing":
@@ -50,8 +48,9 @@ def _web_of_runs(path: Path, name: str) -> TransferWeb:
     try:
         kind = detect_kind(path)
     except InputError:
+        what = "is a folder that holds no runs" if kind_of_path(path) == "folder" else "is of no known kind"
         raise InputError(
-            f"The web {path} is of no known kind. Give 'published', a store made by taskweb, or a tidy file ending in "
+            f"The web {path} {what}. Give 'published', a store made by taskweb, or a tidy file ending in "
             f"{', '.join(TIDY_SUFFIXES)}."
         ) from None
     if kind == "authors-pickle":

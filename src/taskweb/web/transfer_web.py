@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from taskweb.errors import WebError, unknown_name
+from taskweb.errors import MissingDependencyError, WebError, unknown_name
 
 FloatArray = npt.NDArray[np.float64]
 ALL_SETUPS = "all"
@@ -142,6 +142,25 @@ class TransferWeb:
             estimated_sources=self.estimated_sources & set(kept),
             **changed,  # type: ignore[arg-type]
         )
+
+    def to_pandas(self) -> Any:
+        """A pandas DataFrame with a row per measured setup, source and target, and a column per figure the web holds.
+
+        Raises MissingDependencyError without pandas.
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise MissingDependencyError("pandas", "data", "Converting a web to a data frame") from None
+        seen = np.isfinite(self.t) if self.n_seeds is None else np.isfinite(self.t) | np.isfinite(self.n_seeds)
+        setup, target, source = np.nonzero(seen)
+        named = {"setup": (self.setups, setup), "source": (self.sources, source), "target": (self.targets, target)}
+        columns: dict[str, Any] = {name: np.array(names, dtype=object)[at] for name, (names, at) in named.items()}
+        for name in PAIR_FIELDS:
+            array = getattr(self, name)
+            if array is not None:
+                columns[name] = array[setup, target, source]
+        return pd.DataFrame(columns)
 
     def check_setup(self, setup: str) -> str:
         """Return `setup` if it is one of the web's or `all`. Raises NameNotFoundError with the closest match."""
