@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from taskweb.cli.grid import Grid
 from taskweb.cli.tables import explained, signed
 from taskweb.web.analysis import (
     Agreement,
@@ -97,7 +98,7 @@ def _opening(title: str, web: str, result: Analysis) -> Iterator[RenderableType]
 
 
 def _shares(result: TransferShares, width: int) -> Iterator[RenderableType]:
-    table = _Grid(
+    table = Grid(
         "setup", "?>transfers", ">T above 0", "?>95%", ">PC above 0", "?>95%", ">mean T", "?>lowest", "?>median", "?>highest"
     )
     for row in result.by_setup:
@@ -131,7 +132,7 @@ def _shares(result: TransferShares, width: int) -> Iterator[RenderableType]:
 
 
 def _strengths(title: str, strengths: Sequence[Strength], width: int) -> Table:
-    table = _Grid(title, "?about", ">mean T", ">95%", ">T above 0", "?>partners")
+    table = Grid(title, "?about", ">mean T", ">95%", ">T above 0", "?>partners")
     split = len(strengths) > 2 * _SHOWN_STRENGTHS
     shown = (*strengths[:_SHOWN_STRENGTHS], None, *strengths[-_SHOWN_STRENGTHS:]) if split else strengths
     for strength in shown:
@@ -151,7 +152,7 @@ def _strengths(title: str, strengths: Sequence[Strength], width: int) -> Table:
 
 def pair_table(strongest: Sequence[PairTransfer], most_harmful: Sequence[PairTransfer], width: int) -> Table:
     """The transfers that stand out: strongest first, most harmful last."""
-    table = _Grid("transfer", ">mean T", "?>lowest", "?>highest", ">setups with this sign")
+    table = Grid("transfer", ">mean T", "?>lowest", "?>highest", ">setups with this sign")
     for pair in (*strongest, *reversed(most_harmful)):
         table.add_row(
             f"{pair.source} → {pair.target}",
@@ -164,7 +165,7 @@ def pair_table(strongest: Sequence[PairTransfer], most_harmful: Sequence[PairTra
 def _categories(result: TransferShares, width: int) -> Table:
     targets = list(dict.fromkeys(sorted(cell.target_category for cell in result.by_category)))
     cells = {(cell.source_category, cell.target_category): cell for cell in result.by_category}
-    table = _Grid("from ↓ to →", *(f">{name}" for name in targets))
+    table = Grid("from ↓ to →", *(f">{name}" for name in targets))
     for source in dict.fromkeys(cell.source_category for cell in result.by_category):
         row = [cells.get((source, target)) for target in targets]
         table.add_row(source, *(Text("") if cell is None else _signed(cell.mean_t.value) for cell in row))
@@ -172,7 +173,7 @@ def _categories(result: TransferShares, width: int) -> Table:
 
 
 def _commutativity(result: Commutativity, width: int) -> Iterator[RenderableType]:
-    table = _Grid(
+    table = Grid(
         "setup", "?>pairs", ">Pearson", "?>95%", "?>p", "?>Spearman", ">beyond strengths", "?>p", ">opposite", ">by chance"
     )
     for row in result.rows:
@@ -201,9 +202,7 @@ def _commutativity(result: Commutativity, width: int) -> Iterator[RenderableType
 
 def _transitivity(result: Transitivity, width: int) -> Iterator[RenderableType]:
     curve = result.curve()
-    table = _Grid(
-        "both transfers above", ">A→C above 0", "?>95%", "?>triples", "?>pairs A, C", *_columns("by", curve.baselines)
-    )
+    table = Grid("both transfers above", ">A→C above 0", "?>95%", "?>triples", "?>pairs A, C", *_columns("by", curve.baselines))
     for i, threshold in enumerate(result.thresholds):
         cells = []
         for baseline in curve.baselines.values():
@@ -214,7 +213,7 @@ def _transitivity(result: Transitivity, width: int) -> Iterator[RenderableType]:
         )
     yield table.fitted(width)
     yield Text()
-    table = _Grid("setup", ">any", "?>A→B, B→C above 0", *_columns("over", result.curve().baselines))
+    table = Grid("setup", ">any", "?>A→B, B→C above 0", *_columns("over", result.curve().baselines))
     for one in result.curves:
         cells = []
         for baseline in one.baselines.values():
@@ -238,7 +237,7 @@ def _columns(word: str, baselines: Iterable[str]) -> Iterator[str]:
 
 
 def _agreement(result: Agreement, width: int) -> Iterator[RenderableType]:
-    table = _Grid(
+    table = Grid(
         "setups with", "?>pairs of setups", ">rankings", "?>95%", ">ceiling", "?>of ceiling", "?>all T", ">beyond other family"
     )
     for row in result.relations:
@@ -254,7 +253,7 @@ def _agreement(result: Agreement, width: int) -> Iterator[RenderableType]:
         )
     yield table.fitted(width)
     yield Text()
-    table = _Grid("setups", "?", ">rankings", "?>95%", ">ceiling", ">all T")
+    table = Grid("setups", "?", ">rankings", "?>95%", ">ceiling", ">all T")
     for pair in sorted(result.pairs, key=lambda pair: -np.nan_to_num(pair.of_rankings.value, nan=-2.0)):
         table.add_row(
             f"{pair.first}, {pair.second}",
@@ -284,7 +283,7 @@ def _structure(result: Structure, width: int) -> Iterator[RenderableType]:
     if result.alone:
         yield from explained("none", ", ".join(result.alone), width)
     yield Text()
-    table = _Grid("modularity", ">value", ">95%", ">p")
+    table = Grid("modularity", ">value", ">95%", ">p")
     table.add_row("observed", _number(result.modularity, ".3f"), "", "")
     for name, chance in result.by_chance.items():
         band = _band(Estimate(chance.mean, chance.low, chance.high), ".3f")
@@ -300,38 +299,6 @@ def _structure(result: Structure, width: int) -> Iterator[RenderableType]:
             "stability", f"adjusted Rand index when setups are resampled: {_with_band(result.stability, '.2f')}", width
         )
     yield from explained("%", "how often two tasks of a community share one when setups are resampled", width)
-
-
-class _Grid:
-    """A table without lines that leaves columns out where it does not fit.
-
-    A title that begins with '>' stands on the right; one that begins with '?' may be left out, the last of them first.
-    """
-
-    def __init__(self, *titles: str) -> None:
-        self.titles = titles
-        self.rows: list[Sequence[Text]] = []
-
-    def add_row(self, *cells: str | Text) -> None:
-        filled = (*cells, *[""] * (len(self.titles) - len(cells)))
-        self.rows.append([cell if isinstance(cell, Text) else Text(cell) for cell in filled])
-
-    def fitted(self, width: int) -> Table:
-        columns = [[Text(title.lstrip("?>")), *(row[i] for row in self.rows)] for i, title in enumerate(self.titles)]
-        widths = [max(cell.cell_len for cell in column) for column in columns]
-        kept = list(range(len(columns)))
-        for i in reversed(range(len(columns))):
-            if self.titles[i].startswith("?") and sum(widths[k] + _GAP for k in kept) - _GAP > width:
-                kept.remove(i)
-        table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
-        for i in kept:
-            if ">" in self.titles[i]:  # by hand: a column that is never cut is not justified either
-                for cell in columns[i]:
-                    cell.pad_left(widths[i] - cell.cell_len)
-            table.add_column(columns[i][0], no_wrap=True, overflow="ignore")
-        for row in self.rows:
-            table.add_row(*(row[i] for i in kept))
-        return table
 
 
 def _setup(name: str) -> Text:

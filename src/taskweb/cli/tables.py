@@ -11,25 +11,16 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from taskweb.cli.grid import Grid
 from taskweb.selectors import Ranking
 from taskweb.selectors.base import PivotEvidence
-from taskweb.selectors.benchmark import BenchmarkRow
+from taskweb.selectors.benchmark import REFERENCES, BenchmarkRow
 from taskweb.tasks import catalogue
 from taskweb.workflows.benchmarking import BenchmarkResult
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _BAR_WIDTH = 10
 _LABEL_WIDTH = 12
-# Below these widths, columns are left out, the least needed first; rank, source and score are never squeezed.
-_WIDE, _MIDDLE, _NARROW = 104, 78, 58
-
-
-def plain_table(*columns: str, left: int = 1, gap: int = 3) -> Table:
-    """A table without lines: the first `left` columns to the left, figures to the right, nothing ever cut."""
-    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="dim")
-    for place, title in enumerate(columns):
-        table.add_column(title, justify="left" if place < left else "right", no_wrap=True, overflow="ignore")
-    return table
 
 
 def ranking_table(ranking: Ranking, width: int, top: int | None = None) -> Iterator[RenderableType]:
@@ -39,28 +30,12 @@ def ranking_table(ranking: Ranking, width: int, top: int | None = None) -> Itera
     facts = f"   {ranking.selector} · web '{ranking.web}' · {setup}"
     yield Text.assemble("\n", ("Sources for ", "dim"), (ranking.target, "bold cyan"), (facts, "dim"))
     measured = ranking.selector == "measured"
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    columns = [
-        "rank",
-        "source",
-        "about",
-        "score",
-        "bar",
-        *(("pc", "pm") if measured else ("similarity", "popularity", "pivots")),
-    ]
-    dropped = {_WIDE: {"pivots"}, _MIDDLE: {"about", "bar"}, _NARROW: {"similarity", "popularity", "pm"}}
-    hidden = set().union(*(names for limit, names in dropped.items() if width < limit))
-    columns = [name for name in columns if name not in hidden]
-    titles = {
-        "rank": "",
-        "bar": "",
-        "pc": "gain (PC)",
-        "pm": "seeds that gain (PM)",
-        "pivots": "similar tasks it helped or hurt",
-    }
-    for name in columns:
-        side = "left" if name in ("source", "about", "bar", "pivots") else "right"
-        table.add_column(titles.get(name, name), justify=side, no_wrap=True, overflow="ignore")  # type: ignore[arg-type]
+    further = (
+        ("?>gain (PC)", "?>seeds that gain (PM)")
+        if measured
+        else ("?>similarity", "?>popularity", "???similar tasks it helped or hurt")
+    )
+    grid = Grid(">", "source", "??about", ">score", "??", *further)
     low, high = min(s.score for s in ranking.sources), max(s.score for s in ranking.sources)
     tasks = catalogue()
     for source in shown:
@@ -68,25 +43,28 @@ def ranking_table(ranking: Ranking, width: int, top: int | None = None) -> Itera
         if not source.measured:
             name.append(" *", style="yellow")
         pc, pm = source.details.get("pc"), source.details.get("pm")
-        cells: dict[str, RenderableType] = {
-            "rank": Text(str(source.rank), style="dim"),
-            "source": name,
-            "about": Text(tasks[source.task].category if source.task in tasks else "", style="dim"),
-            "score": f"{source.score:.3f}",
-            "bar": Text(_bar((source.score - low) / (high - low) if high > low else 1.0), style="green"),
-            "pc": signed(pc, percent=True),
-            "pm": "" if pm is None else f"{100 * pm:.0f}%",
-            "similarity": "" if source.similarity is None else f"{source.similarity:.2f}",
-            "popularity": signed(source.popularity),
-            "pivots": _pivots(source.pivots),
-        }
-        table.add_row(*(cells[column] for column in columns))
+        figures: tuple[str | Text, ...]
+        if measured:
+            figures = (signed(pc, percent=True), "" if pm is None else f"{100 * pm:.0f}%")
+        else:
+            similarity = "" if source.similarity is None else f"{source.similarity:.2f}"
+            figures = (similarity, signed(source.popularity), _pivots(source.pivots))
+        grid.add_row(
+            Text(str(source.rank), style="dim"),
+            name,
+            Text(tasks[source.task].category if source.task in tasks else "", style="dim"),
+            f"{source.score:.3f}",
+            Text(_bar((source.score - low) / (high - low) if high > low else 1.0), style="green"),
+            *figures,
+        )
+    table = grid.fitted(width)
+    columns = [str(column.header).strip() for column in table.columns]
     yield table
     yield Text()
     yield from explained("score", ranking.meaning, width)
     if "popularity" in columns:
         yield from explained("popularity", _POPULARITY if ranking.scale == "combined" else _POPULARITY_OF_Z_SCORES, width)
-    if "pivots" in columns:
+    if "similar tasks it helped or hurt" in columns:
         yield from explained("▲ ▼", "helped or hurt that similar task when trained on before it", width)
     if any(not source.measured for source in shown):
         yield from explained("*", _UNMEASURED, width)
@@ -114,23 +92,27 @@ def ranking_csv(ranking: Ranking, top: int | None = None) -> str:
 
 def benchmark_tables(result: BenchmarkResult, width: int, *, per_target: bool = False) -> Iterator[RenderableType]:
     """A benchmark as one table per setup that fits `width`."""
-    columns = ["selector", "NDCG", "95%", "Regret@5", "95% ", "± draws", "targets", "NDCG vs popularity", "NDCG vs taskshop"]
-    for limit, names in ((120, columns[-2:]), (92, ["± draws"]), (80, ["95%", "95% "])):
-        if width < limit:
-            columns = [name for name in columns if name not in names]
     for setup in dict.fromkeys(row.setup for row in result.rows):
         rows = [row for row in result.rows if row.setup == setup]
         where = "mean over setups" if setup == "mean" else setup
         yield Text.assemble("\n", (where, "bold cyan"), (f"   web '{result.web}', each target left out in turn", "dim"))
-        table = plain_table(*columns)
+        grid = Grid(
+            "selector",
+            ">NDCG",
+            "??>95%",
+            ">Regret@5",
+            "??>95%",
+            "???>± draws",
+            "?>targets",
+            *(f"????>NDCG vs {r}" for r in REFERENCES),
+        )
         best = max(row.figure(0) for row in rows)
         for row in sorted(rows, key=lambda row: -row.figure(0)):
-            cells = _benchmark_cells(row, result.references_of(row), best)
-            table.add_row(*(cells[column] for column in columns))
-        yield table
+            grid.add_row(*_benchmark_cells(row, result.references_of(row), best))
+        yield grid.fitted(width)
         if per_target:
             yield Text()
-            yield _per_target(rows)
+            yield _per_target(rows, width)
     yield Text()
     yield from explained("NDCG", "agreement with the true order, 100 = perfect", width)
     yield from explained("Regret@5", "raw performance lost by taking the five predicted best, 0 = none; all in percent", width)
@@ -140,7 +122,7 @@ def benchmark_tables(result: BenchmarkResult, width: int, *, per_target: bool = 
     yield from explained("random", "the exact mean over all orders", width)
 
 
-def _benchmark_cells(row: BenchmarkRow, references: dict[str, BenchmarkRow], best: float) -> dict[str, RenderableType]:
+def _benchmark_cells(row: BenchmarkRow, references: dict[str, BenchmarkRow], best: float) -> Sequence[str | Text]:
     def interval(metric: int) -> Text:
         low, high = row.interval(metric)
         return Text(f"{low:.1f} to {high:.1f}" if low == low else "", style="dim")  # not NaN
@@ -153,26 +135,25 @@ def _benchmark_cells(row: BenchmarkRow, references: dict[str, BenchmarkRow], bes
         return f"{mean:+.1f}{band}" if mean == mean else ""  # not NaN
 
     spread, regret = row.draw_spread(0), row.figure(1)
-    return {
-        "selector": Text(row.selector, style="bold" if row.figure(0) == best else ""),
-        "NDCG": f"{row.figure(0):.2f}",
-        "95%": interval(0),
-        "Regret@5": "" if regret != regret else f"{regret:.2f}",  # not NaN
-        "95% ": interval(1),
-        "± draws": Text(f"{spread:.1f}" if spread > 1e-9 else "", style="dim"),  # rounding
-        "targets": Text(str(len(row.per_target())), style="dim"),
-        "NDCG vs popularity": against("popularity"),
-        "NDCG vs taskshop": against("taskshop"),
-    }
+    return (
+        Text(row.selector, style="bold" if row.figure(0) == best else ""),
+        f"{row.figure(0):.2f}",
+        interval(0),
+        "" if regret != regret else f"{regret:.2f}",  # not NaN
+        interval(1),
+        Text(f"{spread:.1f}" if spread > 1e-9 else "", style="dim"),  # rounding
+        Text(str(len(row.per_target())), style="dim"),
+        *(against(name) for name in REFERENCES),
+    )
 
 
-def _per_target(rows: Sequence[BenchmarkRow]) -> Table:
-    table = plain_table("NDCG / Regret@5", *(row.selector for row in rows))
+def _per_target(rows: Sequence[BenchmarkRow], width: int) -> Table:
+    table = Grid("NDCG / Regret@5", *(f">{row.selector}" for row in rows))
     for title, figures in (("category", [row.per_category() for row in rows]), ("target", [row.per_target() for row in rows])):
         table.add_row(Text(f"by {title}", style="dim"))
         for name in dict.fromkeys(key for one in figures for key in one):
             table.add_row(f"  {name}", *(_pair(one.get(name)) for one in figures))
-    return table
+    return table.fitted(width)
 
 
 def _pair(figures: dict[str, float | None] | None) -> str:

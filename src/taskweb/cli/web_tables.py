@@ -8,10 +8,10 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from taskweb.cli.tables import explained, plain_table, signed
+from taskweb.cli.grid import Grid
+from taskweb.cli.tables import explained, signed
 from taskweb.workflows.webs import WebDescription
 
-_NARROW = 96
 _RELIABILITY = "rank correlation of a target's sources between two halves of its seeds, mean over targets; 1 = the seeds agree"
 _SIGN_TEST = "how often as many seeds on one side, or more, come up by chance alone; small = not by chance"
 
@@ -22,7 +22,7 @@ def description_table(description: WebDescription, width: int) -> Iterator[Rende
     both = [task for task in web.targets if task in web.sources]
     counts = f"   {len(web.tasks)} tasks: {len(web.targets)} targets, {len(web.sources)} sources, {len(both)} of them both"
     yield Text.assemble("\n", (web.name, "bold cyan"), (counts, "dim"))
-    table = plain_table("setup", "pairs measured", "mean T", "reliability", "hours")
+    table = Grid("setup", ">pairs measured", ">mean T", ">reliability", "?>hours")
     for setup in web.setups:
         t = web.transfer(setup)
         known = t[t == t]  # not NaN
@@ -33,7 +33,7 @@ def description_table(description: WebDescription, width: int) -> Iterator[Rende
             _of_setup(facts["split_half_reliability"], setup, "{:.2f}"),
             _of_setup(facts["hours"], setup, "{:,.0f}"),
         )
-    yield table
+    yield table.fitted(width)
     yield Text()
     yield from explained("runs", _runs_in_words(facts["runs"]), width)
     yield from explained("reliability", _RELIABILITY, width)
@@ -42,26 +42,24 @@ def description_table(description: WebDescription, width: int) -> Iterator[Rende
 def scores_table(rows: Sequence[Mapping[str, Any]], width: int) -> Iterator[RenderableType]:
     """Transfer scores, a row per pair; the setup is named where there are several."""
     names = ("setup", "source", "target") if len({row["setup"] for row in rows}) > 1 else ("source", "target")
-    columns = ("T", "PC", "PM") if width < _NARROW else ("T", "PC", "± se", "PM", "sign test", "score", "seeds")
-    table = plain_table(*names, *columns, left=len(names), gap=2)
+    table = Grid(*names, ">T", ">PC", "?>± se", ">PM", "?>sign test", "?>score", "?>seeds")
     for row in rows:
-        figures: dict[str, RenderableType] = {
-            "T": signed(row["t"]),
-            "PC": signed(row["pc"], percent=True),
-            "± se": _cell(row["pc_se"], "{:.1%}"),
-            "PM": _cell(row["pm"], "{:.0%}"),
-            "sign test": _cell(row["sign_p"], "p {:.2f}"),
-            "score": _cell(row["score"], "{:.4f}"),
-            "seeds": _cell(row["n_seeds"], "{:.0f}"),
-        }
-        table.add_row(*(str(row[name]) for name in names), *(figures[column] for column in columns))
-    yield table
+        table.add_row(
+            *(str(row[name]) for name in names),
+            signed(row["t"]),
+            signed(row["pc"], percent=True),
+            _cell(row["pc_se"], "{:.1%}"),
+            _cell(row["pm"], "{:.0%}"),
+            _cell(row["sign_p"], "p {:.2f}"),
+            _cell(row["score"], "{:.4f}"),
+            _cell(row["n_seeds"], "{:.0f}"),
+        )
+    yield table.fitted(width)
     yield Text()
     yield from explained("T", "0.5 PC + 0.1 PM - 0.05: above 0 the source helped", width)
     yield from explained("PC", "mean gain over the target's own baseline of the same seed; se: its standard error", width)
     yield from explained("PM", "share of seeds that gain", width)
-    if "sign test" in columns:
-        yield from explained("sign test", _SIGN_TEST, width)
+    yield from explained("sign test", _SIGN_TEST, width)
 
 
 def _runs_in_words(runs: Mapping[str, Any] | None) -> str:
