@@ -222,13 +222,14 @@ def best_span(scores: FloatArray, offsets: Sequence[tuple[int, int]], text: str)
     special tokens.
     """
     best, found = float(scores[0].sum()), (0, 0)
+    is_text = np.array([begin < end for begin, end in offsets])
+    ends = np.where(is_text, scores[: len(offsets), 1], -np.inf)
     for first, (begin, end) in enumerate(offsets):
         if begin == end:
             continue
-        reachable = slice(first, min(first + _LONGEST_SPAN, len(offsets)))
-        last = first + int(np.argmax(scores[reachable, 1]))
-        value = float(scores[first, 0] + scores[last, 1])
-        if value > best and offsets[last][1] > begin:
+        last = first + int(np.argmax(ends[first : first + _LONGEST_SPAN]))
+        value = float(scores[first, 0] + ends[last])
+        if value > best:
             best, found = value, (begin, offsets[last][1])
     return text[slice(*found)].strip()
 

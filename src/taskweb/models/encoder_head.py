@@ -77,12 +77,12 @@ def fresh_head(body: nn.Module, head: Head, seed: int) -> nn.Module:
     config = body.config
     dropout = getattr(config, "classifier_dropout", None)
     dropout = config.hidden_dropout_prob if dropout is None else dropout
-    module = (
-        SpanHead(config.hidden_size)
-        if head.kind == "span_qa"
-        else LabelHead(config.hidden_size, head.outputs, dropout, dense=body.pooler is None)
-    )
     with seeded(seed), torch.no_grad():
+        module: nn.Module = (
+            SpanHead(config.hidden_size)
+            if head.kind == "span_qa"
+            else LabelHead(config.hidden_size, head.outputs, dropout, dense=body.pooler is None)
+        )
         for parameter in module.parameters():
             if parameter.ndim > 1:
                 nn.init.normal_(parameter, std=config.initializer_range)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
@@ -60,7 +61,10 @@ def load_model(
 def random_model(
     config: Any, tokenizer: Any, head: Head | None = None, *, seed: int = 0, max_input: int | None = None
 ) -> TaskModel:
-    """A model of that configuration with weights drawn from `seed`, for tests, demonstrations and research."""
+    """A model of that configuration with weights drawn from `seed`, for tests, demonstrations and research.
+
+    T5's output layer shares the embedding's weights, whatever the configuration says (a checkpoint's own one is kept).
+    """
     family = family_of(config)
     with seeded(seed), _quiet():
         module = _class_of(family).from_config(config, **_options_of(config))
@@ -133,7 +137,7 @@ def _user_errors(name: str) -> Iterator[None]:
         yield
     except TaskWebError:
         raise
-    except (OSError, ValueError, RuntimeError, KeyError) as fault:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as fault:
         reason = " ".join(str(fault).split())[:200] or type(fault).__name__
         raise InputError(
             f"The model {name} cannot be loaded: {reason.rstrip('.')}. Check its name, revision and files."

@@ -90,7 +90,8 @@ def _chosen(model: TaskModel, examples: Sequence[Example], batch_size: int, redu
             raise _no_output(example)
         if example.output not in own:
             raise InputError(
-                f"The answer '{example.output}' to '{shown(example)}' is none of its choices: {', '.join(own)}. Mend the example."
+                f"The answer '{example.output}' to '{shown(example)}' is none of its choices: {', '.join(own)}. "
+                "Mend the example."
             )
     scores = model.score_choices(examples, reduction=reduction, batch_size=batch_size)
     answers = [own[int(np.argmax(values))] for own, values in zip(choices, scores, strict=True)]
@@ -116,6 +117,4 @@ def _metric(name: str, found: Predictions) -> float:
 
 
 def _no_output(example: Example) -> InputError:
-    return InputError(
-        f"The example '{shown(example)}' has no output, so its answer cannot be judged. Leave unlabelled ones out."
-    )
+    return InputError(f"The example '{shown(example)}' has no output to judge an answer by. Leave unlabelled ones out.")

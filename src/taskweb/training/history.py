@@ -78,7 +78,7 @@ class TrainingHistory:
 
 
 class DivergedError(TaskWebError):
-    """The loss or the gradient is no longer finite. `history` tells what went before; the weights are those before the update."""
+    """The loss or the gradient is no longer finite. `history` tells what went before; weights are as before the update."""
 
     def __init__(self, history: TrainingHistory, loss: float, gradient_norm: float) -> None:
         super().__init__(

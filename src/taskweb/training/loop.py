@@ -138,7 +138,7 @@ class _Fit:
         return loss
 
     def _gradient(self, batch: list[Encoded]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean loss and norm of the gradient, which is left in the parameters, clipped; in halved passes where memory runs out."""
+        """Mean loss, and norm of the gradient, which is left in the parameters, clipped; passes are halved to fit in memory."""
         while True:
             size = self.history.micro_batch_size
             try:
@@ -154,8 +154,8 @@ class _Fit:
             held = min(size, len(batch))
             if held == 1:
                 raise TaskWebError(
-                    f"One example at a time is too much for the memory of {self.device} ({reason}). Cut inputs (max_input), turn "
-                    "on gradient checkpointing, or take a smaller model or a parameter-efficient method."
+                    f"One example at a time is too much for the memory of {self.device} ({reason}). Cut inputs (max_input), "
+                    "turn on gradient checkpointing, or take a smaller model or a parameter-efficient method."
                 )
             halved = math.ceil(held / 2)
             memory = (*self.history.memory, MemoryRecord(self.history.step + 1, halved))
