@@ -63,14 +63,6 @@ class EncoderWithHead(nn.Module):
         first = read.last_hidden_state[:, 0] if self.body.pooler is None else read.pooler_output
         return self.head(first).float()
 
-    def gradient_checkpointing_enable(self, settings: dict[str, Any]) -> None:
-        """Compute activations again on the way back."""
-        self.body.gradient_checkpointing_enable(settings)
-
-    def gradient_checkpointing_disable(self) -> None:
-        """Keep activations."""
-        self.body.gradient_checkpointing_disable()
-
 
 def fresh_head(body: nn.Module, head: Head, seed: int) -> nn.Module:
     """A head for the task with weights drawn from `seed`: normal with the configuration's range, biases zero."""

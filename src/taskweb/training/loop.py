@@ -202,11 +202,17 @@ def _draw_seed(seed: int, step: int, begin: int) -> int:
 @contextmanager
 def _in_training(module: nn.Module, settings: TrainingSettings) -> Iterator[None]:
     if settings.gradient_checkpointing:
-        module.gradient_checkpointing_enable({"use_reentrant": False})
+        _checkpointing(module, "enable")({"use_reentrant": False})
     module.train()
     try:
         yield
     finally:
         module.eval()
         if settings.gradient_checkpointing:
-            module.gradient_checkpointing_disable()
+            _checkpointing(module, "disable")()
+
+
+def _checkpointing(module: nn.Module, action: str) -> Callable[..., None]:
+    body = getattr(module, "body", module)
+    # The library renamed these during its fifth version, and warns where the old name is used.
+    return getattr(body, f"activation_checkpointing_{action}", None) or getattr(body, f"gradient_checkpointing_{action}")
