@@ -86,7 +86,8 @@ def test_bitfit_changes_nothing_before_training_to_the_bit(name: str) -> None:
     plain, model = tiny.model(name, seed=1), adapted(name, "bitfit")
     assert all(torch.equal(a, b) for a, b in zip(outputs(plain), outputs(model), strict=True))
     encoded = plain.encode(tiny.statements(6))
-    assert torch.equal(plain.loss(encoded), model.loss(encoded))
+    with torch.no_grad():  # with gradients, torch chooses the attention's kernel by which tensors need them
+        assert torch.equal(plain.loss(encoded), model.loss(encoded))
 
 
 def test_the_biases_of_t5_are_added_to_what_its_layers_put_out() -> None:

@@ -51,11 +51,12 @@ def config(name: str, *, dropout: float = 0.0, **changes: Any) -> Any:
         values |= {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
         return T5Config(**values | changes)
     if name == "gpt2":
-        values = {"vocab_size": size, "n_embd": HIDDEN, "n_layer": 2, "n_head": 4, "n_positions": 64}
+        values = {"vocab_size": size, "n_embd": HIDDEN, "n_layer": 2, "n_head": 4, "n_positions": 64, "initializer_range": 0.1}
         values |= {"resid_pdrop": dropout, "embd_pdrop": dropout, "attn_pdrop": dropout}
         end = tokenizer(name).eos_token_id
         return GPT2Config(**values | {"bos_token_id": end, "eos_token_id": end} | changes)
     values = {"vocab_size": size, "hidden_size": HIDDEN, "num_hidden_layers": 2, "num_attention_heads": 4}
+    values |= {"initializer_range": 0.1}  # wide, so that little training shows
     values |= {"intermediate_size": 48, "hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
     if name == "roberta":
         values |= {
