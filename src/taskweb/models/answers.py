@@ -1,0 +1,39 @@
+"""Answers as text: what a text model learns to write for an example, and what it chooses among."""
+
+from __future__ import annotations
+
+from taskweb.errors import InputError
+from taskweb.models.head import Head, number_of
+from taskweb.tasks import Example
+
+_SHOWN = 60
+
+
+def answer_text(example: Example, head: Head) -> str:
+    """The text to write: a number with three significant digits, nothing for a question without an answer, else the output.
+
+    Raises InputError for an example without an output, except where no answer is an answer (span_qa).
+    """
+    if head.kind == "span_qa":
+        return example.output or ""
+    if example.output is None:
+        raise InputError(
+            f"The example '{shown(example)}' has no output, so it cannot be learnt from. Leave unlabelled ones out."
+        )
+    return f"{number_of(example.output):.3g}" if head.kind == "regression" else example.output
+
+
+def choices_of(example: Example, head: Head) -> tuple[str, ...]:
+    """What an example may be answered with: its own choices, else the labels of the head. Raises InputError without any."""
+    choices = example.choices or head.labels
+    if not choices:
+        raise InputError(
+            f"The example '{shown(example)}' has no choices to score. Add 'choices', or generate the answer instead."
+        )
+    return choices
+
+
+def shown(example: Example) -> str:
+    """The beginning of an example's input on one line, for messages."""
+    line = " ".join(example.input.split())
+    return line if len(line) <= _SHOWN else line[: _SHOWN - 3] + "..."

@@ -1,0 +1,137 @@
+"""The contract of models: examples go in as token ids, a loss, scores of choices, numbers or texts come out.
+
+Invariants that every family keeps (tests/models/test_contract.py holds them):
+- nothing is padded before a batch is made, and padding changes no result beyond rounding;
+- the end of an input that is too long is cut; an answer or a choice never is;
+- scoring, reading numbers and generating leave the training mode and the random state as they found them;
+- what a model computes depends on its weights and the examples alone, not on their order or the batch size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from taskweb.models.head import Head
+from taskweb.tasks import Example
+
+FloatArray = npt.NDArray[np.float64]
+TokenIds = npt.NDArray[np.int32]
+Family = Literal["seq2seq", "causal", "encoder"]
+Reduction = Literal["mean", "sum"]
+REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
+Parameter = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a model's first weights come from.
+
+    name: Hub id, path of a folder, or `random` for weights drawn from a seed. revision: the commit on the Hub, the seed of
+    random weights, None for a folder.
+    """
+
+    name: str
+    revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """One example as token ids, without padding.
+
+    inputs: the sequences that are read: one, or one per choice where an encoder compares choices.
+    answer: what is learnt: ids of the answer's tokens; for heads the index of the label or choice, or (start, end) of a span.
+    number: the value of a regression by a head. weight: number of terms in the loss (tokens of the answer, or 1).
+    """
+
+    inputs: tuple[TokenIds, ...]
+    answer: tuple[int, ...]
+    number: float = 0.0
+    weight: int = 1
+
+    @property
+    def length(self) -> int:
+        """Tokens that are read and written."""
+        return sum(len(ids) for ids in self.inputs) + (self.weight if self.weight > 1 else 0)
+
+
+class TaskModel(Protocol):
+    """A model of one family, with the head of the task at hand.
+
+    module: what is trained; float32 weights. max_input: most tokens that an input may have.
+    method: how it is adapted, None until a method was applied.
+    An instance is not to be shared between threads.
+    """
+
+    module: nn.Module
+    tokenizer: Any
+    origin: Origin
+    head: Head
+    method: Method | None
+    max_input: int
+
+    @property
+    def family(self) -> Family:
+        """Which family this is."""
+
+    def set_head(self, head: Head, *, seed: int, carry: bool = False) -> bool:
+        """Prepare for a task. The body is kept; returns whether the weights of the head, if it has any, were kept too.
+
+        An encoder draws a fresh head from `seed`, unless `carry` is set and the new head is of the same kind with as many
+        outputs. Models that answer in text have no head of their own. Raises ParameterError for a kind the family cannot do.
+        """
+
+    def feed_forward_ends(self) -> list[nn.Module]:
+        """The modules whose output is the residual stream after each feed-forward block (post-norm: its last LayerNorm)."""
+
+    def encode(self, examples: Sequence[Example]) -> list[Encoded]:
+        """Token ids of labelled examples. Raises InputError for one without an answer, or whose answer is impossible."""
+
+    def loss(self, batch: Sequence[Encoded]) -> torch.Tensor:
+        """Sum of the loss over the batch's terms, a float32 scalar; divide by the sum of weights for the mean."""
+
+    def score_choices(
+        self, examples: Sequence[Example], *, reduction: Reduction = "mean", batch_size: int = 32
+    ) -> list[FloatArray]:
+        """One array per example: log-probability of each of its choices, higher = likelier.
+
+        Text models take the mean (or sum) over the choice's tokens, its end included, and read each input once. An encoder
+        takes the log-probabilities of its head. batch_size: most choices scored at once. An example without choices is scored
+        on the labels of the head; raises InputError where there are none either.
+        """
+
+    def numbers(self, examples: Sequence[Example], *, batch_size: int = 32) -> FloatArray:
+        """The predicted value of each example of a regression; text that is no number counts as `head.default`."""
+
+    def generate(self, examples: Sequence[Example], *, max_new_tokens: int = 64, batch_size: int = 32) -> list[str]:
+        """The answer to each example: greedy text, or the best span of the input. Encoders only find spans."""
+
+
+class Method(Protocol):
+    """A way to adapt a model: it decides which tensors are trained, and adds those that it needs. Holds parameters only."""
+
+    @property
+    def name(self) -> str:
+        """The short name, as in `t5l/finetune`."""
+
+    def parameters(self) -> Mapping[str, Parameter]:
+        """The parameters in force, as they are written to records and files."""
+
+    def apply(self, model: TaskModel, *, seed: int) -> None:
+        """Change the model in place; new weights are drawn from `seed`. The head is always trained."""
+
+
+def config_of(model: TaskModel) -> Any:
+    """The configuration of the model's body."""
+    return model.module.config
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """The device that the module's weights lie on."""
+    return next(module.parameters()).device

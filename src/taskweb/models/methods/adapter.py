@@ -1,0 +1,90 @@
+"""Pfeiffer adapters: a bottleneck after each feed-forward block (Pfeiffer et al., 2021, arXiv:2005.00247).
+
+With d(z) = up(activation(down(z))):
+- T5 and GPT-2 (pre-norm): the residual stream h after the block becomes h + d(h), in encoder and decoder alike;
+- BERT and RoBERTa (post-norm): the layer puts out LN(d(LN(h + x)) + h + x), with h the feed-forward output, x its input, and
+  LN the layer's own output LayerNorm, used twice.
+Weights are drawn from N(0, 0.02), biases are zero, as in the `adapters` library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the customary name
+from torch import nn
+from transformers.activations import ACT2FN
+
+from taskweb.errors import ParameterError, unknown_name
+from taskweb.models.base import Parameter, TaskModel, config_of, device_of
+from taskweb.models.batches import seeded
+from taskweb.models.methods.trainable import claim, train_only
+
+_SPREAD = 0.02
+_ADAPTER = "taskweb_adapter"
+
+
+class Bottleneck(nn.Module):
+    """up(activation(down(states))), without a residual."""
+
+    def __init__(self, hidden: int, width: int, activation: str) -> None:
+        super().__init__()
+        self.down = nn.Linear(hidden, width)
+        self.activation = ACT2FN[activation]
+        self.up = nn.Linear(width, hidden)
+        for layer in (self.down, self.up):
+            nn.init.normal_(layer.weight, std=_SPREAD)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """(..., hidden) to (..., hidden)."""
+        return self.up(self.activation(self.down(states)))
+
+
+@dataclass(frozen=True, slots=True)
+class PfeifferAdapter:
+    """Train one bottleneck per feed-forward block, of hidden size / `reduction_factor` numbers."""
+
+    reduction_factor: int = 16
+    activation: str = "relu"
+    name: str = "pfeiffer"
+
+    def __post_init__(self) -> None:
+        if self.reduction_factor < 1:
+            raise ParameterError(f"The reduction factor of an adapter must be 1 or more. Got {self.reduction_factor} instead.")
+        if self.activation not in ACT2FN:
+            raise unknown_name("activation", self.activation, ACT2FN)
+
+    def parameters(self) -> Mapping[str, Parameter]:
+        """Reduction factor and activation."""
+        return {"reduction_factor": self.reduction_factor, "activation": self.activation}
+
+    def apply(self, model: TaskModel, *, seed: int) -> None:
+        """Add the adapters. Raises ParameterError where the reduction leaves no width."""
+        hidden = int(config_of(model).hidden_size)
+        width = hidden // self.reduction_factor
+        if width < 1:
+            raise ParameterError(
+                f"A reduction factor of {self.reduction_factor} leaves nothing of {hidden} hidden units. Lower it."
+            )
+        claim(model, self)
+        device = device_of(model.module)
+        with seeded(seed):
+            for end in model.feed_forward_ends():
+                end.add_module(_ADAPTER, Bottleneck(hidden, width, self.activation).to(device))
+                end.register_forward_hook(_within_norm if isinstance(end, nn.LayerNorm) else _after_block)
+        train_only(model, lambda name: f".{_ADAPTER}." in name)
+
+
+def _after_block(block: Any, _: Any, output: Any) -> Any:
+    if isinstance(output, tuple):  # some blocks hand on more than the residual stream
+        return (output[0] + block.taskweb_adapter(output[0]), *output[1:])
+    return output + block.taskweb_adapter(output)
+
+
+def _within_norm(norm: Any, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+    summed = norm.taskweb_adapter(output) + inputs[0]
+    return F.layer_norm(summed, norm.normalized_shape, norm.weight, norm.bias, norm.eps)

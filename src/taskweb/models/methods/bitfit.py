@@ -1,0 +1,51 @@
+"""BitFit: biases alone are trained (Ben Zaken et al., 2022, arXiv:2106.10199).
+
+T5 has no biases. Its linear layers and norms get one each, zero at first, which is added to what they put out, so that nothing
+changes before training, to the bit. The output layer over the vocabulary gets none: it belongs to the (often tied) embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from taskweb.models.base import Parameter, TaskModel
+from taskweb.models.methods.trainable import claim, train_only
+
+_SHIFT = "taskweb_bias"
+
+
+@dataclass(frozen=True, slots=True)
+class BitFit:
+    """Train the biases of the body, and the head."""
+
+    name: str = "bitfit"
+
+    def parameters(self) -> Mapping[str, Parameter]:
+        """None."""
+        return {}
+
+    def apply(self, model: TaskModel, *, seed: int) -> None:  # noqa: ARG002 - biases start at zero
+        """Mark the biases as trained; T5 gets its own first."""
+        claim(model, self)
+        if model.family == "seq2seq":
+            for stack in (model.module.encoder, model.module.decoder):
+                for layer in list(stack.modules()):
+                    _add_bias(layer)
+        train_only(model, lambda name: name.rpartition(".")[2] in ("bias", _SHIFT))
+
+
+def _add_bias(layer: nn.Module) -> None:
+    is_norm = type(layer).__name__.endswith("LayerNorm") or type(layer).__name__.endswith("RMSNorm")
+    if (isinstance(layer, nn.Linear) or is_norm) and getattr(layer, "bias", None) is None:
+        # Added after the layer rather than inside it: another kernel could round differently.
+        layer.register_parameter(_SHIFT, nn.Parameter(torch.zeros_like(layer.weight[..., 0] if not is_norm else layer.weight)))
+        layer.register_forward_hook(_shifted)
+
+
+def _shifted(layer: Any, _: Any, output: torch.Tensor) -> torch.Tensor:
+    return output + layer.taskweb_bias

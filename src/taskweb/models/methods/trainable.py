@@ -1,0 +1,37 @@
+"""Which tensors of a model are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from taskweb.errors import ParameterError
+from taskweb.models.base import Method, TaskModel
+
+HEAD = "head."
+
+
+def claim(model: TaskModel, method: Method) -> None:
+    """Note that the model is adapted by that method. Raises ParameterError where it already was."""
+    if model.method is not None:
+        raise ParameterError(
+            f"This model is already adapted by '{model.method.name}'. Load a fresh one to adapt it by '{method.name}'."
+        )
+    model.method = method
+
+
+def train_only(model: TaskModel, wanted: Callable[[str], bool]) -> None:
+    """Train the tensors whose name is wanted, and the head; freeze all others."""
+    for name, parameter in model.module.named_parameters():
+        parameter.requires_grad_(wanted(name) or name.startswith(HEAD))
+
+
+def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
+    """The trained tensors by name; tied ones once."""
+    return {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+
+
+def count_trainable(module: nn.Module) -> int:
+    """How many numbers are trained."""
+    return sum(parameter.numel() for parameter in trainable(module).values())

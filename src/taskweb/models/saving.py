@@ -1,0 +1,108 @@
+"""Trained models as one file: what was trained, and a record of what it belongs to.
+
+Full fine-tuning saves every tensor. The other methods save the tensors that they train, the head's among them, and a
+fingerprint of the rest, so that they are never put onto another model unnoticed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from taskweb.errors import InputError, TaskWebError
+from taskweb.models.base import TaskModel, config_of
+from taskweb.models.head import Head
+from taskweb.models.loading import load_model
+from taskweb.models.methods import method_of
+from taskweb.models.methods.trainable import trainable
+from taskweb.models.tensor_file import read_tensors, write_tensors
+
+FORMAT = 1
+_PROBED = 16
+
+
+def save_model(model: TaskModel, path: str | Path) -> None:
+    """Write the trained tensors and the record to one safetensors file, whole or not at all.
+
+    Raises InputError for a model that no method was applied to, or a place that cannot be written.
+    """
+    if model.method is None:
+        raise InputError("This model was not adapted, so there is nothing to save. Apply a method to it first.")
+    record = {
+        "format": FORMAT,
+        "origin": dataclasses.asdict(model.origin),
+        "architecture": config_of(model).model_type,
+        "head": dataclasses.asdict(model.head),
+        "method": {"name": model.method.name, "parameters": dict(model.method.parameters())},
+        "max_input": model.max_input,
+        "frozen": fingerprint(model),
+    }
+    write_tensors(Path(path), trainable(model.module), record)
+
+
+def load_saved(path: str | Path, base: TaskModel | None = None) -> TaskModel:
+    """The model that was saved, ready to answer or to be trained on; its outputs are those of the saved one, to the bit.
+
+    base: the untrained model; None loads it from where it came from. A base given is changed in place, and must not be
+    adapted yet. Raises InputError where file and base do not fit together.
+    """
+    tensors, record = read_tensors(Path(path))
+    if record.get("format") != FORMAT:
+        raise InputError(f"{path} has format {record.get('format')}, and this version reads {FORMAT}. Is it a saved model?")
+    try:
+        head = Head(**{**record["head"], "labels": tuple(record["head"]["labels"])})
+        method = method_of(record["method"]["name"], record["method"]["parameters"])
+        origin = record["origin"]
+        architecture, max_input, frozen = record["architecture"], int(record["max_input"]), record["frozen"]
+    except (KeyError, TypeError, ValueError) as fault:
+        raise InputError(f"The record in {path} is incomplete: {fault}.") from None
+    model = base or _original(origin, head, max_input, path)
+    if config_of(model).model_type != architecture:
+        raise InputError(f"{path} belongs to a model of type {architecture}. Got {config_of(model).model_type} instead.")
+    model.set_head(head, seed=0)
+    model.max_input = max_input
+    method.apply(model, seed=0)
+    _put(tensors, model, path)
+    if fingerprint(model) != frozen:
+        raise InputError(
+            f"{path} was trained on other weights than those of {model.origin.name}. Give the model it belongs to: "
+            f"{origin['name']}, revision {origin['revision']}."
+        )
+    return model
+
+
+def fingerprint(model: TaskModel) -> str:
+    """SHA-256 over name, shape and first values of every tensor that is not trained; tells models apart, proves nothing."""
+    sha = hashlib.sha256()
+    for name, parameter in model.module.named_parameters():
+        if not parameter.requires_grad:
+            values = parameter.detach().flatten()[:_PROBED].float().cpu().tolist()
+            sha.update(json.dumps([name, list(parameter.shape), values]).encode())
+    return sha.hexdigest()
+
+
+def _original(origin: dict[str, Any], head: Head, max_input: int, path: str | Path) -> TaskModel:
+    if origin["name"] == "random":
+        raise InputError(
+            f"{path} belongs to a model with random weights (seed {origin['revision']}). Build it again, and give it."
+        )
+    try:
+        return load_model(origin["name"], head, revision=origin["revision"], max_input=max_input)
+    except TaskWebError as fault:
+        raise InputError(f"The model that {path} belongs to is not to be had: {fault}") from None
+
+
+def _put(tensors: dict[str, torch.Tensor], model: TaskModel, path: str | Path) -> None:
+    wanted = trainable(model.module)
+    if wrong := sorted((set(tensors) ^ set(wanted)) or {name for name in wanted if tensors[name].shape != wanted[name].shape}):
+        raise InputError(
+            f"{path} does not fit the model: {len(wrong)} tensors differ, such as {wrong[0]}. Is it the right model?"
+        )
+    with torch.no_grad():
+        for name, parameter in wanted.items():
+            parameter.copy_(tensors[name])

@@ -1,0 +1,54 @@
+"""One safetensors file with tensors and a JSON record, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from taskweb.errors import InputError
+
+_RECORD = "taskweb"
+
+
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], record: Mapping[str, Any]) -> None:
+    """Write tensors and a record to a temporary name, flush it to disk, and put it in place of `path`.
+
+    Raises InputError where the folder cannot be written to.
+    """
+    contents = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        os.close(descriptor)
+        temporary = Path(name)
+        save_file(contents, temporary, metadata={_RECORD: json.dumps(record, sort_keys=True)})
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, SafetensorError) as fault:
+        raise InputError(f"{path} cannot be written: {fault}.") from None
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The tensors, on the CPU, and the record of a file. Raises InputError where it is missing, damaged or not of taskweb."""
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            record = json.loads((file.metadata() or {}).get(_RECORD, "null"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (OSError, SafetensorError, ValueError) as fault:
+        raise InputError(f"{path} cannot be read: {str(fault).rstrip('.')}.") from None
+    if not isinstance(record, dict):
+        raise InputError(f"{path} holds tensors but no record of taskweb. Give a file that taskweb wrote.")
+    return tensors, record

@@ -1,0 +1,34 @@
+"""What the families that answer in text share: heads without weights, and numbers that are written out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from taskweb.models.base import FloatArray, TaskModel
+from taskweb.models.head import read_number
+from taskweb.tasks import Example
+
+_NUMBER_TOKENS = 12
+
+
+def written_numbers(model: TaskModel, examples: Sequence[Example], batch_size: int) -> FloatArray:
+    """Read the numbers that a model writes; what is no number counts as the head's default, the uninformed answer."""
+    texts = model.generate(examples, max_new_tokens=_NUMBER_TOKENS, batch_size=batch_size)
+    values = [read_number(text) for text in texts]
+    return np.array([model.head.default if value is None else value for value in values], dtype=np.float64)
+
+
+def greedy_settings(max_new_tokens: int, end: int, padding: int, start: int | None = None) -> object:
+    """Settings of greedy generation that owe nothing to what a checkpoint brought along."""
+    from transformers import GenerationConfig
+
+    return GenerationConfig(
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        num_beams=1,
+        eos_token_id=end,
+        pad_token_id=padding,
+        decoder_start_token_id=start,
+    )

@@ -1,0 +1,94 @@
+"""A training in the middle, as one file: trained tensors, the optimizer's state, position and history.
+
+No random state is kept: every draw is a function of the seed and the position, so that a resumed training ends with the same
+bits as one that was never stopped (same machine, device and number of threads).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from taskweb.errors import InputError, ParameterError
+from taskweb.models.base import Encoded, TaskModel
+from taskweb.models.methods.trainable import trainable
+from taskweb.models.saving import fingerprint
+from taskweb.models.tensor_file import read_tensors, write_tensors
+from taskweb.training.history import TrainingHistory
+from taskweb.training.settings import TrainingSettings
+
+FORMAT = 1
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointPlan:
+    """Where and how often to save a training in the middle. Where `path` exists, training goes on from there.
+
+    every: updates between checkpoints. The file is left when training ends; whoever planned it removes it.
+    """
+
+    path: Path
+    every: int = 500
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ParameterError(f"Checkpoints must be 1 or more updates apart. Got {self.every} instead.")
+
+
+def identity_of(model: TaskModel, encoded: Sequence[Encoded], settings: TrainingSettings, seed: int) -> str:
+    """SHA-256 of what a training is: method, frozen tensors, token ids, settings and seed."""
+    sha = hashlib.sha256()
+    method = None if model.method is None else [model.method.name, dict(model.method.parameters())]
+    sha.update(json.dumps([method, fingerprint(model), settings.to_dict(), seed], sort_keys=True).encode())
+    for item in encoded:
+        for ids in item.inputs:
+            sha.update(ids.tobytes())
+        sha.update(repr((item.answer, item.number)).encode())
+    return sha.hexdigest()
+
+
+def save_checkpoint(path: Path, model: TaskModel, optimizer: Any, history: TrainingHistory, identity: str) -> None:
+    """Write the checkpoint, whole or not at all."""
+    tensors: dict[str, torch.Tensor] = {}
+    for name, parameter in trainable(model.module).items():
+        tensors[f"weight:{name}"] = parameter
+        for moment, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"{moment}:{name}"] = value
+    write_tensors(path, tensors, {"format": FORMAT, "identity": identity, "history": history.to_dict()})
+
+
+def load_checkpoint(path: Path, model: TaskModel, optimizer: Any, identity: str) -> TrainingHistory:
+    """Put model and optimizer where they were, and return the history up to there.
+
+    Raises InputError for a checkpoint of another training, or a damaged one.
+    """
+    tensors, record = read_tensors(path)
+    if record.get("format") != FORMAT or record.get("identity") != identity:
+        raise InputError(
+            f"The checkpoint {path} belongs to another training: model, method, examples, settings or seed differ. "
+            "Remove it, or choose another place."
+        )
+    wanted = trainable(model.module)
+    if {f"weight:{name}" for name in wanted} - set(tensors):
+        raise InputError(f"The checkpoint {path} lacks weights of this model. Remove it.")
+    with torch.no_grad():
+        for name, parameter in wanted.items():
+            parameter.copy_(tensors[f"weight:{name}"])
+            state = _state_of(tensors, name, parameter)
+            if state:
+                optimizer.state[parameter] = state
+    return TrainingHistory.from_dict(record["history"])
+
+
+def _state_of(tensors: Mapping[str, torch.Tensor], name: str, parameter: nn.Parameter) -> dict[str, torch.Tensor]:
+    found = {moment: tensors[f"{moment}:{name}"] for moment in _MOMENTS if f"{moment}:{name}" in tensors}
+    # The count of steps stays on the CPU, where the optimizer keeps it.
+    return {moment: value if moment == "step" else value.to(parameter.device) for moment, value in found.items()}

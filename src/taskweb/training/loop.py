@@ -1,0 +1,218 @@
+"""The one training loop, for a task or a mixture, for every family and method."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from taskweb.errors import InputError, ParameterError, TaskWebError
+from taskweb.models.base import Encoded, TaskModel
+from taskweb.models.batches import seeded
+from taskweb.models.methods.trainable import trainable
+from taskweb.tasks import Example
+from taskweb.training.batches import epoch_batches
+from taskweb.training.checkpoint import CheckpointPlan, identity_of, load_checkpoint, save_checkpoint
+from taskweb.training.history import DivergedError, EvaluationRecord, MemoryRecord, StepRecord, TrainingHistory
+from taskweb.training.settings import TrainingSettings, chosen_device, chosen_precision, computing_in
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where training stands after an update: its number from 1, of how many, its loss, and the metrics if it was evaluated."""
+
+    step: int
+    total: int
+    loss: float
+    metrics: Mapping[str, float] | None = None
+
+
+def fit(
+    model: TaskModel,
+    examples: Sequence[Example],
+    settings: TrainingSettings,
+    *,
+    seed: int,
+    evaluate: Callable[[TaskModel], Mapping[str, float]] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    checkpoint: CheckpointPlan | None = None,
+) -> TrainingHistory:
+    """Train the model in place on labelled examples, and tell how it went.
+
+    The model must be adapted by a method, its head set. seed: for the order of examples and for dropout; on one machine, the
+    same seed and number of threads give the same bits, whatever ran in the process before. evaluate: called between updates,
+    with dropout off and in the precision of training. on_progress: called after every update; what it raises ends training.
+    checkpoint: saves the middle of the training, and goes on from there where the file exists.
+
+    The loss of an update is the mean over all its terms (tokens of answers, or examples), however many passes it takes. Where
+    a GPU's memory runs out, passes are halved and the update is repeated.
+    Raises DivergedError when loss or gradient are no longer finite, TaskWebError when memory does not suffice for one example,
+    InputError for examples that cannot be learnt from, ParameterError for a model without a method.
+    """
+    if model.method is None:
+        raise ParameterError("This model was not adapted, so nothing says what to train. Apply a method to it first.")
+    if not examples:
+        raise InputError("There are no examples to train on. Give at least one.")
+    device = chosen_device(settings.device)
+    model.module.to(device)
+    with seeded(seed), _in_training(model.module, settings):
+        return _Fit(model, model.encode(examples), settings, seed, device).run(evaluate, on_progress, checkpoint)
+
+
+class _Fit:
+    """The state of one call of `fit`."""
+
+    def __init__(
+        self, model: TaskModel, encoded: list[Encoded], settings: TrainingSettings, seed: int, device: torch.device
+    ) -> None:
+        self.model, self.encoded, self.settings, self.seed, self.device = model, encoded, settings, seed, device
+        self.lengths = [item.length for item in encoded]
+        self.per_epoch = math.ceil(len(encoded) / settings.batch_size)
+        self.parameters = list(trainable(model.module).values())
+        self.optimizer = torch.optim.AdamW(
+            _decayed_and_not(self.parameters, settings.weight_decay),
+            lr=settings.learning_rate,
+            betas=(settings.beta1, settings.beta2),
+            eps=settings.epsilon,
+        )
+        self.history = TrainingHistory(
+            total_steps=settings.steps or settings.epochs * self.per_epoch,
+            micro_batch_size=min(settings.micro_batch_size or settings.batch_size, settings.batch_size),
+            trained_parameters=sum(parameter.numel() for parameter in self.parameters),
+            device=str(device),
+            precision=chosen_precision(settings.precision, device),
+            threads=torch.get_num_threads(),
+        )
+
+    def run(
+        self,
+        evaluate: Callable[[TaskModel], Mapping[str, float]] | None,
+        on_progress: Callable[[Progress], None] | None,
+        checkpoint: CheckpointPlan | None,
+    ) -> TrainingHistory:
+        identity = identity_of(self.model, self.encoded, self.settings, self.seed) if checkpoint else ""
+        if checkpoint and checkpoint.path.exists():
+            found = load_checkpoint(checkpoint.path, self.model, self.optimizer, identity)
+            self.history = replace(found, resumed_at=found.step)
+        for batch in self._batches(self.history.step):
+            loss = self._update(batch)
+            metrics = self._evaluation(evaluate) if evaluate and self._is_due() else None
+            if checkpoint and self.history.step % checkpoint.every == 0:
+                save_checkpoint(checkpoint.path, self.model, self.optimizer, self.history, identity)
+            if on_progress:
+                on_progress(Progress(self.history.step, self.history.total_steps, loss, metrics))
+        return self.history
+
+    def _batches(self, done: int) -> Iterator[list[Encoded]]:
+        total = self.history.total_steps
+        for epoch in range(done // self.per_epoch, math.ceil(total / self.per_epoch)):
+            order = epoch_batches(self.lengths, self.settings.batch_size, self.seed, epoch, bucketing=self.settings.bucketing)
+            begin = epoch * self.per_epoch
+            for batch in order[max(0, done - begin) : total - begin]:
+                yield [self.encoded[index] for index in batch]
+
+    def _update(self, batch: list[Encoded]) -> float:
+        began = time.perf_counter()
+        step = self.history.step
+        rate = self.settings.rate_at(step, self.history.total_steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        loss, norm = torch.stack(self._gradient(batch)).tolist()
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            self.optimizer.zero_grad(set_to_none=True)
+            raise DivergedError(self.history, loss, norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        tokens = self.history.tokens + sum(item.length for item in batch)
+        losses = self.history.losses
+        if step % self.settings.log_every == 0 or step + 1 == self.history.total_steps:
+            losses = (*losses, StepRecord(step + 1, loss, rate, norm, tokens))
+        seconds = self.history.seconds + time.perf_counter() - began
+        self.history = replace(self.history, step=step + 1, tokens=tokens, seconds=seconds, losses=losses)
+        return loss
+
+    def _gradient(self, batch: list[Encoded]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean loss, and norm of the gradient, which is left in the parameters, clipped; passes are halved to fit in memory."""
+        while True:
+            size = self.history.micro_batch_size
+            try:
+                loss = self._passes(batch, size)
+                limit = math.inf if self.settings.clip_norm is None else self.settings.clip_norm
+                return loss, nn.utils.clip_grad_norm_(self.parameters, limit).to(loss.device)
+            except torch.OutOfMemoryError as fault:
+                # What the failed pass holds is freed only after this block, once the traceback is gone.
+                reason = str(fault).split(".")[0]
+            self.optimizer.zero_grad(set_to_none=True)
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            held = min(size, len(batch))
+            if held == 1:
+                raise TaskWebError(
+                    f"One example at a time is too much for the memory of {self.device} ({reason}). Cut inputs (max_input), "
+                    "turn on gradient checkpointing, or take a smaller model or a parameter-efficient method."
+                )
+            halved = math.ceil(held / 2)
+            memory = (*self.history.memory, MemoryRecord(self.history.step + 1, halved))
+            self.history = replace(self.history, micro_batch_size=halved, memory=memory)
+
+    def _passes(self, batch: list[Encoded], size: int) -> torch.Tensor:
+        terms = sum(item.weight for item in batch)
+        total = torch.zeros((), device=self.device)
+        for begin in range(0, len(batch), size):
+            torch.manual_seed(_draw_seed(self.seed, self.history.step, begin))
+            with computing_in(self.settings.precision, self.device):
+                loss = self.model.loss(batch[begin : begin + size]) / terms
+            loss.backward()
+            total += loss.detach()
+        return total
+
+    def _is_due(self) -> bool:
+        step = self.history.step
+        return step % (self.settings.evaluate_every or self.per_epoch) == 0 or step == self.history.total_steps
+
+    def _evaluation(self, evaluate: Callable[[TaskModel], Mapping[str, float]]) -> Mapping[str, float]:
+        began = time.perf_counter()
+        self.model.module.eval()
+        with computing_in(self.settings.precision, self.device):
+            metrics = dict(evaluate(self.model))
+        self.model.module.train()
+        record = EvaluationRecord(self.history.step, metrics, time.perf_counter() - began)
+        self.history = replace(self.history, evaluations=(*self.history.evaluations, record))
+        return metrics
+
+
+def _decayed_and_not(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[dict[str, object]]:
+    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
+    vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
+    groups = ({"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0})
+    return [group for group in groups if group["params"]]
+
+
+def _draw_seed(seed: int, step: int, begin: int) -> int:
+    """The seed of dropout in one pass; a function of the position, so that nothing need be remembered to resume."""
+    return int.from_bytes(hashlib.sha256(f"taskweb dropout {seed} {step} {begin}".encode()).digest()[:8], "little", signed=True)
+
+
+@contextmanager
+def _in_training(module: nn.Module, settings: TrainingSettings) -> Iterator[None]:
+    if settings.gradient_checkpointing:
+        _checkpointing(module, "enable")({"use_reentrant": False})
+    module.train()
+    try:
+        yield
+    finally:
+        module.eval()
+        if settings.gradient_checkpointing:
+            _checkpointing(module, "disable")()
+
+
+def _checkpointing(module: nn.Module, action: str) -> Callable[..., None]:
+    body = getattr(module, "body", module)
+    # The library renamed these during its fifth version, and warns where the old name is used.
+    return getattr(body, f"activation_checkpointing_{action}", None) or getattr(body, f"gradient_checkpointing_{action}")

@@ -1,0 +1,123 @@
+"""How to train: everything that a run's result depends on besides model, examples and seed."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+
+from taskweb.errors import ParameterError
+
+Schedule = Literal["constant", "linear"]
+Precision = Literal["auto", "float32", "bfloat16"]
+SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSettings:
+    """AdamW and the course of training.
+
+    learning_rate: at its peak. schedule: constant, or linear down to 0; either after a linear warm-up.
+    warmup_steps, or warmup_ratio: length of the warm-up, in updates or as a share of all updates in [0, 1]; not both.
+    batch_size: examples per update. micro_batch_size: most examples in memory at once, None for all; the gradient is the same
+    up to rounding. epochs: passes over the examples. steps: number of updates, which then counts instead of epochs.
+    weight_decay: of matrices, not of biases and norms. clip_norm: largest norm of the gradient, None for no limit.
+    evaluate_every: updates between evaluations, None for once per epoch; the last update is always followed by one.
+    log_every: updates between recorded losses; the first and the last are always recorded.
+    precision: of computation; weights stay float32. auto: bfloat16 on a GPU that has it. device: None takes a GPU if any.
+    gradient_checkpointing: compute activations twice, to hold fewer. bucketing: batches of inputs of similar length.
+    Raises ParameterError that lists all that is out of range.
+    """
+
+    learning_rate: float = 5e-5
+    batch_size: int = 32
+    epochs: int = 1
+    steps: int | None = None
+    schedule: Schedule = "linear"
+    warmup_steps: int = 0
+    warmup_ratio: float = 0.0
+    weight_decay: float = 0.0
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    clip_norm: float | None = 1.0
+    micro_batch_size: int | None = None
+    evaluate_every: int | None = None
+    log_every: int = 10
+    precision: Precision = "auto"
+    device: str | None = None
+    gradient_checkpointing: bool = False
+    bucketing: bool = True
+
+    def __post_init__(self) -> None:
+        wrong = [f"{name} {rule} (got {getattr(self, name)})" for name, rule, holds in self._rules() if not holds]
+        if wrong:
+            raise ParameterError(f"These training settings are out of range: {'; '.join(wrong)}.")
+
+    def _rules(self) -> list[tuple[str, str, bool]]:
+        return [
+            ("learning_rate", "must be above 0", 0 < self.learning_rate < math.inf),
+            *(
+                (name, "must be 1 or more", getattr(self, name) is None or getattr(self, name) >= 1)
+                for name in ("batch_size", "epochs", "steps", "micro_batch_size", "evaluate_every", "log_every")
+            ),
+            ("schedule", f"must be one of {', '.join(SCHEDULES)}", self.schedule in SCHEDULES),
+            (
+                "warmup_steps",
+                "must be 0 or more, and 0 beside a warmup_ratio",
+                self.warmup_steps >= 0 and not self._two_warmups,
+            ),
+            ("warmup_ratio", "must lie in [0, 1]", 0 <= self.warmup_ratio <= 1),
+            ("weight_decay", "must be 0 or more", 0 <= self.weight_decay < math.inf),
+            ("beta1", "must lie in [0, 1)", 0 <= self.beta1 < 1),
+            ("beta2", "must lie in [0, 1)", 0 <= self.beta2 < 1),
+            ("epsilon", "must be above 0", 0 < self.epsilon < math.inf),
+            ("clip_norm", "must be above 0", self.clip_norm is None or self.clip_norm > 0),
+            ("precision", f"must be one of {', '.join(PRECISIONS)}", self.precision in PRECISIONS),
+        ]
+
+    @property
+    def _two_warmups(self) -> bool:
+        return self.warmup_steps > 0 and self.warmup_ratio > 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as plain JSON values."""
+        return dataclasses.asdict(self)
+
+    def rate_at(self, step: int, total: int) -> float:
+        """The learning rate of update `step`, counted from 0, of `total`."""
+        warmup = self.warmup_steps or math.ceil(self.warmup_ratio * total)
+        if step < warmup:
+            return self.learning_rate * (step / warmup)
+        if self.schedule == "constant":
+            return self.learning_rate
+        return self.learning_rate * max(0.0, (total - step) / max(1, total - warmup))
+
+
+def chosen_device(name: str | None) -> torch.device:
+    """The device of that name, a GPU if any for None. Raises ParameterError for one that is not there."""
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError):
+        raise ParameterError(f"There is no device '{name}' here. Take cpu, or None for a GPU if there is one.") from None
+    return device
+
+
+def chosen_precision(precision: Precision, device: torch.device) -> Precision:
+    """What `auto` stands for on a device."""
+    if precision != "auto":
+        return precision
+    return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+
+
+def computing_in(precision: Precision, device: torch.device) -> AbstractContextManager[Any]:
+    """Compute in that precision, inside."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=chosen_precision(precision, device) == "bfloat16")
