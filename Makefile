@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests train small models on the CPU; any recent torch will do.
+TORCH ?= torch==2.13.0
 
 # Each stamp stands for one finished installation; a changed project file makes it again.
 $(VENV)/.installed: pyproject.toml requirements-encoder.txt
@@ -12,7 +14,8 @@ $(VENV)/.installed: pyproject.toml requirements-encoder.txt
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --editable '.[data]' --requirement requirements-dev.txt
+	$(BIN)/python -m pip install --quiet '$(TORCH)'
+	$(BIN)/python -m pip install --quiet --editable '.[data,train]' --requirement requirements-dev.txt
 	touch $@
 
 demo: $(VENV)/.installed

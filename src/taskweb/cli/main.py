@@ -13,6 +13,7 @@ from taskweb import __version__
 from taskweb.cli.benchmark import benchmark
 from taskweb.cli.demo import demo
 from taskweb.cli.rank import rank
+from taskweb.cli.run import run
 from taskweb.cli.web import app as web
 from taskweb.errors import TaskWebError
 
@@ -47,6 +48,7 @@ def _options(
 
 app.command(name="rank")(rank)
 app.command(name="benchmark")(benchmark)
+app.command(name="run")(run)
 app.command(name="demo")(demo)
 app.add_typer(web, name="web")
 

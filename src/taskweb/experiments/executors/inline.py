@@ -1,0 +1,20 @@
+"""One run after the other, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from taskweb.experiments.executors.base import Job
+from taskweb.experiments.specs import RunGroup
+
+
+@dataclass(frozen=True, slots=True)
+class InlineExecutor:
+    """For tests, debugging, and a single GPU."""
+
+    def run(self, job: Job, groups: Sequence[RunGroup]) -> Iterator[int]:
+        """See Executor."""
+        opened = job.open()
+        for group in groups:
+            yield opened.execute(group)

@@ -1,0 +1,106 @@
+"""The runs of a plan, each with the key it will have in the store, before any of them is run."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from taskweb.experiments.data import TaskData
+from taskweb.experiments.plan import Plan, PlannedSetup
+from taskweb.web.run import Run, SetupRecord, canonical_json
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """One run to do. source None: a baseline."""
+
+    setup: PlannedSetup
+    source: str | None
+    target: str
+    seed: int
+
+    def record(self, data: Mapping[str, TaskData], threads: int) -> Run:
+        """The run's record without its outcome; its key names what will be measured."""
+        settings = self.setup.settings_for(self.target)
+        own = data[self.target]
+        definition: dict[str, str | int | None] = {
+            "train_examples": len(own.target),
+            "evaluation_examples": len(own.evaluation),
+            "train_data": own.target_digest,
+            "evaluation_data": own.evaluation_digest,
+            "threads": threads,
+        }
+        if self.source is not None:
+            given = data[self.source]
+            definition |= {
+                "source_examples": len(given.source),
+                "source_data": given.source_digest,
+                "source_training": canonical_json(self.setup.source_training.to_dict()),
+            }
+        parameters = {f"method.{name}": value for name, value in self.setup.method_parameters.items()}
+        record = SetupRecord(
+            self.setup.name,
+            self.setup.model,
+            self.setup.revision,
+            self.setup.method,
+            {**settings.to_dict(), **parameters, "max_input": self.setup.max_input},
+        )
+        return Run(record, self.target, self.source, self.seed, definition=definition)
+
+
+@dataclass(frozen=True, slots=True)
+class RunGroup:
+    """Runs that share what was learnt from one source with one seed: the source is trained once, then every target."""
+
+    setup: PlannedSetup
+    source: str | None
+    seed: int
+    targets: tuple[str, ...]
+
+    def specs(self) -> Iterator[RunSpec]:
+        """The runs of the group, in order."""
+        return (RunSpec(self.setup, self.source, target, self.seed) for target in self.targets)
+
+
+def runs_of(plan: Plan) -> list[RunSpec]:
+    """All runs of a plan: for every seed and setup the baselines first, then the transfers, source by source."""
+    specs = []
+    pairs = _pairs(plan)
+    targets = [task for task in plan.tasks if any(task == target for _, target in pairs)]
+    for seed in plan.seeds:
+        for setup in plan.setups:
+            specs += [RunSpec(setup, None, target, seed) for target in targets]
+            specs += [RunSpec(setup, source, target, seed) for source, target in pairs]
+    return specs if plan.most_runs is None else specs[: plan.most_runs]
+
+
+def groups_of(specs: list[RunSpec]) -> list[RunGroup]:
+    """Gather runs by setup, source and seed, in the order in which they first come."""
+    gathered: dict[tuple[str, str | None, int], RunGroup] = {}
+    for spec in specs:
+        key = (spec.setup.name, spec.source, spec.seed)
+        known = gathered.get(key)
+        targets = (*known.targets, spec.target) if known else (spec.target,)
+        gathered[key] = RunGroup(spec.setup, spec.source, spec.seed, targets)
+    return list(gathered.values())
+
+
+def _pairs(plan: Plan) -> list[tuple[str, str]]:
+    wanted = plan.pairs
+    if wanted.mode == "listed":
+        return sorted(set(wanted.listed), key=lambda pair: (pair[0], pair[1]))
+    sources = wanted.sources if wanted.sources is not None else tuple(plan.tasks)
+    targets = wanted.targets if wanted.targets is not None else tuple(plan.tasks)
+    everything = [(source, target) for source in sources for target in targets if source != target]
+    if wanted.mode == "sampled":
+        count = max(1, round(wanted.share * len(everything)))
+        chosen = set(random.Random(wanted.seed).sample(everything, count))  # noqa: S311 - a fixed choice, not security
+        return [pair for pair in everything if pair in chosen]
+    return everything
+
+
+def outcome(record: Run, **changes: object) -> Run:
+    """The record with its outcome; what defines it stays."""
+    return dataclasses.replace(record, **changes)  # type: ignore[arg-type]
