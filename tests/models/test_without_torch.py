@@ -6,9 +6,8 @@ import subprocess
 import sys
 
 CODE = """
-import importlib.util, sys
-find = importlib.util.find_spec
-importlib.util.find_spec = lambda name, package=None: None if name == 'torch' else find(name, package)
+import sys
+sys.modules['torch'] = None
 from taskweb.errors import MissingDependencyError
 try:
     import taskweb.{part}
