@@ -106,6 +106,14 @@ def test_text_models_score_labels_where_an_example_has_no_choices(name: str) -> 
         model.score_choices([without])
 
 
+@pytest.mark.parametrize("name", tiny.NAMES)
+def test_no_examples_have_no_answers(name: str) -> None:
+    assert tiny.model(name).score_choices([]) == []
+    assert tiny.model(name, CHOICE).encode([]) == []
+    assert tiny.model(name, Head("span_qa")).generate([]) == []
+    assert tiny.model(name, Head("regression")).numbers([]).shape == (0,)
+
+
 def test_an_unknown_reduction_is_refused() -> None:
     with pytest.raises(ParameterError, match="one of mean, sum"):
         tiny.model("t5").score_choices(tiny.choice_questions(), reduction="max")  # type: ignore[arg-type]

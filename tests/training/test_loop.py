@@ -223,6 +223,22 @@ def test_mixtures_of_kinds_train_text_models_together() -> None:
     assert fit(model, examples, changed(steps=3), seed=0).step == 3
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", tiny.NAMES)
+def test_what_a_source_taught_is_carried_to_the_target(name: str, method: str) -> None:
+    target = [Example(f"the {word} film was very {word}", word, ("bad", "good")) for word in ("good", "bad")] * 3
+    losses_of = {}
+    for source in (None, tiny.statements(12)):
+        model = adapted(name, method, dropout=0.0)
+        if source:
+            fit(model, source, changed(steps=5, learning_rate=1e-2), seed=0)
+        body = {key: value.clone() for key, value in model.module.state_dict().items() if not key.startswith("head.")}
+        model.set_head(head_for("classification", target), seed=4)
+        assert all(torch.equal(value, model.module.state_dict()[key]) for key, value in body.items())
+        losses_of[source is None] = losses(fit(model, target, changed(steps=2), seed=0))
+    assert losses_of[True][0] != losses_of[False][0]
+
+
 def test_what_cannot_be_trained_is_refused() -> None:
     with pytest.raises(ParameterError, match="was not adapted"):
         fit(tiny.model("t5"), tiny.statements(), SETTINGS, seed=0)

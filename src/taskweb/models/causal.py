@@ -15,7 +15,7 @@ from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Red
 from taskweb.models.batches import groups, pad, without_training
 from taskweb.models.head import Head
 from taskweb.models.scoring import answer_labels, check_reduction, reduced, split_rows, token_losses
-from taskweb.models.text_answers import greedy_settings, written_numbers
+from taskweb.models.text_answers import choice_ids, greedy_settings, written_numbers
 from taskweb.tasks import Example
 
 
@@ -76,7 +76,7 @@ class CausalModel:
         An input is cut so that its longest choice has room.
         """
         check_reduction(reduction)
-        choices = [self._answers(choices_of(example, self.head)) for example in examples]
+        choices = choice_ids([choices_of(example, self.head) for example in examples], self._answers)
         inputs = [
             self._cut(ids, max(map(len, own)), example)
             for ids, own, example in zip(self._inputs(examples), choices, examples, strict=True)
@@ -136,11 +136,15 @@ class CausalModel:
         return reduced(token_losses(logits, labels), labels, reduction)
 
     def _inputs(self, examples: Sequence[Example]) -> list[TokenIds]:
+        if not examples:
+            return []
         texts = [example.input.rstrip() for example in examples]
         encoded = self.tokenizer(texts, add_special_tokens=False, truncation=True, max_length=self.max_input)["input_ids"]
         return [np.array(ids or [self._end], dtype=np.int32) for ids in encoded]
 
     def _answers(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
+        if not texts:
+            return []
         spaced = [f" {text}" if text else "" for text in texts]
         return [(*ids, self._end) for ids in self.tokenizer(spaced, add_special_tokens=False)["input_ids"]]
 

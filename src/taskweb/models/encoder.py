@@ -72,7 +72,8 @@ class EncoderModel:
         An answer span that was cut off with the end of its input counts as no answer.
         """
         if self.head.kind == "span_qa":
-            return [self._span(example) for example in examples]
+            read = self._tokenise(examples)
+            return [_span(example, ids, offsets) for example, (ids, offsets) in zip(examples, read, strict=True)]
         return [self._with_answer(example, inputs) for example, inputs in zip(examples, self._inputs(examples), strict=True)]
 
     def loss(self, batch: Sequence[Encoded]) -> torch.Tensor:
@@ -123,11 +124,11 @@ class EncoderModel:
             raise ParameterError(
                 f"An encoder cannot write text, it only finds spans of its input. Take T5 or GPT-2 for {self.head.kind}."
             )
-        offsets = [self._tokenise(example.input)[1] for example in examples]
+        read = self._tokenise(examples)
         texts = [""] * len(examples)
-        for group, outputs in self._outputs(self._inputs(examples), batch_size):
+        for group, outputs in self._outputs([(ids,) for ids, _ in read], batch_size):
             for i, scores in zip(group, outputs, strict=True):
-                texts[i] = best_span(scores, offsets[i], examples[i].input)
+                texts[i] = best_span(scores, read[i][1], examples[i].input)
         return texts
 
     def _run(self, sequences: Sequence[TokenIds]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -147,19 +148,34 @@ class EncoderModel:
 
     def _inputs(self, examples: Sequence[Example]) -> list[tuple[TokenIds, ...]]:
         if self.head.kind != "multiple_choice":
-            encoded = self.tokenizer([example.input for example in examples], truncation=True, max_length=self.max_input)
-            return [(np.array(ids, dtype=np.int32),) for ids in encoded["input_ids"]]
-        return [tuple(self._pair(example, choice) for choice in choices_of(example, self.head)) for example in examples]
+            return [(ids,) for ids, _ in self._tokenise(examples)]
+        choices = [choices_of(example, self.head) for example in examples]
+        rows = iter(self._pairs([(example, choice) for example, own in zip(examples, choices, strict=True) for choice in own]))
+        return [tuple(next(rows) for _ in own) for own in choices]
 
-    def _pair(self, example: Example, choice: str) -> TokenIds:
+    def _pairs(self, pairs: Sequence[tuple[Example, str]]) -> list[TokenIds]:
+        if not pairs:
+            return []
         room = self.max_input - self.tokenizer.num_special_tokens_to_add(pair=True)
-        if len(self.tokenizer(choice, add_special_tokens=False)["input_ids"]) >= room:
+        choices = [choice for _, choice in pairs]
+        lengths = map(len, self.tokenizer(choices, add_special_tokens=False)["input_ids"])
+        if full := [example for (example, _), length in zip(pairs, lengths, strict=True) if length >= room]:
             raise InputError(
-                f"A choice of '{shown(example)}' fills all {self.max_input} tokens that this model may use, which leaves no "
+                f"A choice of '{shown(full[0])}' fills all {self.max_input} tokens that this model may use, which leaves no "
                 "room for the input. Shorten the choice."
             )
-        ids = self.tokenizer(example.input, choice, truncation="only_first", max_length=self.max_input)["input_ids"]
-        return np.array(ids, dtype=np.int32)
+        inputs = [example.input for example, _ in pairs]
+        encoded = self.tokenizer(inputs, choices, truncation="only_first", max_length=self.max_input)["input_ids"]
+        return [np.array(ids, dtype=np.int32) for ids in encoded]
+
+    def _tokenise(self, examples: Sequence[Example]) -> list[tuple[TokenIds, list[tuple[int, int]]]]:
+        """Token ids of inputs, and where each token stands in the text."""
+        if not examples:
+            return []
+        texts = [example.input for example in examples]
+        encoded = self.tokenizer(texts, truncation=True, max_length=self.max_input, return_offsets_mapping=True)
+        ids = [np.array(own, dtype=np.int32) for own in encoded["input_ids"]]
+        return list(zip(ids, encoded["offset_mapping"], strict=True))
 
     def _segments(self, ids: TokenIds) -> TokenIds:
         """0 up to the first separator, 1 after it, as BERT was trained."""
@@ -180,26 +196,6 @@ class EncoderModel:
                 "Mend the example."
             )
         return Encoded(inputs, (valid.index(example.output),))
-
-    def _span(self, example: Example) -> Encoded:
-        ids, offsets = self._tokenise(example.input)
-        if not example.output:
-            return Encoded((ids,), (0, 0))
-        begin = example.input.find(example.output)
-        if begin < 0:
-            raise InputError(
-                f"The answer '{example.output}' is no part of the input '{shown(example)}', and an encoder only finds spans. "
-                "Mend the example, or take a T5 or GPT-2 model."
-            )
-        end = begin + len(example.output)
-        if end > max(stop for _, stop in offsets):
-            return Encoded((ids,), (0, 0))
-        inside = [place for place, (start, stop) in enumerate(offsets) if start < end and stop > begin]
-        return Encoded((ids,), (inside[0], inside[-1]) if inside else (0, 0))
-
-    def _tokenise(self, text: str) -> tuple[TokenIds, list[tuple[int, int]]]:
-        encoded = self.tokenizer(text, truncation=True, max_length=self.max_input, return_offsets_mapping=True)
-        return np.array(encoded["input_ids"], dtype=np.int32), encoded["offset_mapping"]
 
     def _label_places(self, choices: Sequence[str]) -> list[int]:
         places = {label: place for place, label in enumerate(self.head.labels)}
@@ -232,6 +228,22 @@ def best_span(scores: FloatArray, offsets: Sequence[tuple[int, int]], text: str)
         if value > best:
             best, found = value, (begin, offsets[last][1])
     return text[slice(*found)].strip()
+
+
+def _span(example: Example, ids: TokenIds, offsets: Sequence[tuple[int, int]]) -> Encoded:
+    if not example.output:
+        return Encoded((ids,), (0, 0))
+    begin = example.input.find(example.output)
+    if begin < 0:
+        raise InputError(
+            f"The answer '{example.output}' is no part of the input '{shown(example)}', and an encoder only finds spans. "
+            "Mend the example, or take a T5 or GPT-2 model."
+        )
+    end = begin + len(example.output)
+    if end > max(stop for _, stop in offsets):
+        return Encoded((ids,), (0, 0))
+    inside = [place for place, (start, stop) in enumerate(offsets) if start < end and stop > begin]
+    return Encoded((ids,), (inside[0], inside[-1]) if inside else (0, 0))
 
 
 def _by_example(scores: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:

@@ -15,7 +15,7 @@ from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Red
 from taskweb.models.batches import groups, pad, without_training
 from taskweb.models.head import Head
 from taskweb.models.scoring import answer_labels, check_reduction, reduced, split_rows, token_losses
-from taskweb.models.text_answers import greedy_settings, written_numbers
+from taskweb.models.text_answers import choice_ids, greedy_settings, written_numbers
 from taskweb.tasks import Example
 
 DEFAULT_MAX_INPUT = 512
@@ -75,7 +75,7 @@ class Seq2SeqModel:
         """Mean (or sum) log-probability of each choice; each input passes the encoder once."""
         check_reduction(reduction)
         inputs = self._inputs(examples)
-        choices = [self._answers(choices_of(example, self.head)) for example in examples]
+        choices = choice_ids([choices_of(example, self.head) for example in examples], self._answers)
         scores: list[FloatArray] = [np.zeros(0)] * len(examples)
         device = device_of(self.module)
         with without_training(self.module):
@@ -115,10 +115,14 @@ class Seq2SeqModel:
         return texts
 
     def _inputs(self, examples: Sequence[Example]) -> list[TokenIds]:
+        if not examples:
+            return []
         encoded = self.tokenizer([example.input for example in examples], truncation=True, max_length=self.max_input)
         return [np.array(ids, dtype=np.int32) for ids in encoded["input_ids"]]
 
     def _answers(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
+        if not texts:
+            return []
         return [(*ids, self._end) for ids in self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
 
     def _decoder_inputs(self, answers: Sequence[tuple[int, ...]], device: torch.device) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -18,6 +18,15 @@ def written_numbers(model: TaskModel, examples: Sequence[Example], batch_size: i
     texts = model.generate(examples, max_new_tokens=_NUMBER_TOKENS, batch_size=batch_size)
     values = [read_number(text) for text in texts]
     return np.array([model.head.default if value is None else value for value in values], dtype=np.float64)
+
+
+def choice_ids(
+    choices: Sequence[Sequence[str]], to_ids: Callable[[Sequence[str]], list[tuple[int, ...]]]
+) -> list[list[tuple[int, ...]]]:
+    """Token ids of every choice of every example; each text is tokenised once, however often it is a choice."""
+    texts = list(dict.fromkeys(text for own in choices for text in own))
+    ids = dict(zip(texts, to_ids(texts), strict=True))
+    return [[ids[text] for text in own] for own in choices]
 
 
 def greedy_settings(max_new_tokens: int, end: int, padding: int, start: int | None = None) -> object:

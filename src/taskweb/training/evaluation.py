@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,18 +40,19 @@ def evaluate(
     batch_size: int = 32,
     reduction: Reduction = "mean",
     max_new_tokens: int = 64,
-    precision: Precision = "float32",
+    precision: Precision | None = None,
 ) -> dict[str, float]:
     """The task's metrics on labelled examples, by name; the task score is their mean.
 
     Classification and multiple choice take the likeliest choice (the first of equals); batch_size: choices or examples at once.
+    precision: of computation; None leaves it as it is (float32, and within `fit` that of training).
     Raises InputError for an example without a valid output, ParameterError for a head of another kind or a metric that is only
     read, never computed.
     """
     uncomputed = [name for name in task.metrics if name not in METRICS or METRICS[name].function is None]
     if uncomputed:
         raise unknown_name("metric to compute", uncomputed[0], [name for name, metric in METRICS.items() if metric.function])
-    with computing_in(precision, device_of(model.module)):
+    with nullcontext() if precision is None else computing_in(precision, device_of(model.module)):
         found = predict(model, task, examples, batch_size=batch_size, reduction=reduction, max_new_tokens=max_new_tokens)
     return {name: _metric(name, found) for name in task.metrics}
 

@@ -1,0 +1,23 @@
+"""Without torch, importing models is one line that says what to install."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+CODE = """
+import sys
+sys.modules['torch'] = None
+from taskweb.errors import MissingDependencyError
+try:
+    import taskweb.{part}
+except MissingDependencyError as fault:
+    assert "pip install 'taskweb[train]'" in str(fault), fault
+    sys.exit(0)
+sys.exit(1)
+"""
+
+
+def test_models_and_training_say_what_is_missing() -> None:
+    for part in ("models", "training"):
+        assert subprocess.run([sys.executable, "-c", CODE.replace("{part}", part)], check=False).returncode == 0

@@ -1,8 +1,0 @@
-"""Tests of training need torch, and keep to one thread."""
-
-from __future__ import annotations
-
-import pytest
-
-pytest.importorskip("torch")
-pytest.importorskip("transformers")
