@@ -19,7 +19,7 @@ from taskweb.experiments.specs import groups_of, runs_of
 from taskweb.web.run import Run
 from taskweb.web.sources import open_web
 from taskweb.web.store import RunStore
-from tests.experiments.planned import write_checkpoint, write_plan
+from tests.experiments.planned import die, write_checkpoint, write_plan
 
 RUNS = 2 * (3 + 6)
 Undisturbed = tuple[Path, dict[str, tuple[object, ...]]]
@@ -154,7 +154,7 @@ def test_a_run_that_diverges_is_recorded_and_the_rest_goes_on(tmp_path: Path) ->
     write_plan(tmp_path)
     setups = (
         '[setups."tiny/finetune"]\nmodel = "./model"\ntraining = {learning_rate = 0.01, batch_size = 8, device = "cpu"}\n'
-        '[setups."tiny/finetune".targets.birds]\nlearning_rate = 1e38\nclip_norm = 1e30\n'
+        '[setups."tiny/finetune".targets.birds]\nlearning_rate = 1e20\nepochs = 4\n'
     )
     plan = write_plan(tmp_path, setups=setups, seeds="[1]")
     state = run_plan(plan, InlineExecutor())
@@ -171,7 +171,7 @@ def test_a_run_that_diverges_is_recorded_and_the_rest_goes_on(tmp_path: Path) ->
 def test_a_source_that_diverges_fails_its_runs_only(tmp_path: Path) -> None:
     setups = (
         '[setups."tiny/finetune"]\nmodel = "./model"\ntraining = {learning_rate = 0.01, batch_size = 8, device = "cpu"}\n'
-        "source_training = {learning_rate = 1e38, clip_norm = 1e30}\n"
+        "source_training = {learning_rate = 1e20, epochs = 4}\n"
     )
     state = run_plan(write_plan(tmp_path, setups=setups, seeds="[1]"), InlineExecutor())
     assert (state.finished, state.diverged) == (3, 6)
@@ -191,7 +191,7 @@ def test_other_families_are_measured_as_well(family: str, tmp_path: Path) -> Non
 
 def test_workers_that_keep_dying_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = write_plan(tmp_path, seeds="[1]", setups='[setups."tiny/finetune"]\nmodel = "./model"\n')
-    monkeypatch.setattr("taskweb.experiments.executors.process._execute", os.abort)
+    monkeypatch.setattr("taskweb.experiments.executors.process._execute", die)
     with pytest.raises(TaskWebError, match="Worker processes died 3 times"):
         run_plan(plan, ProcessExecutor(1))
 

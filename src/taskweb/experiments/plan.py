@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from taskweb.errors import InputError, ParameterError, TaskWebError, unknown_name
-from taskweb.models import METHODS, method_of
+from taskweb.models import method_of
 from taskweb.tasks import Columns, Task, catalogue
 from taskweb.tasks.paths import kind_of_path, unreadable
 from taskweb.tasks.task import TaskKind
@@ -232,16 +232,19 @@ class _Reader:
             settings = self._settings(f"{where} targets.{target}", changes, entry.get("training", {}))
             if settings is not None:
                 by_target[target] = settings
-        if base is None or source is None or "model" not in entry or method not in METHODS:
+        model = self._model(where, str(entry["model"])) if "model" in entry else None
+        if base is None or source is None or model is None:
             return None
-        model = str(entry["model"])
-        if not model.startswith("tiny:") and model.startswith((".", "/", "~")):
+        revision, most = entry.get("revision"), entry.get("max_input")
+        return PlannedSetup(name, model, revision, method, parameters, most, base, source, by_target)
+
+    def _model(self, where: str, model: str) -> str:
+        if model.startswith((".", "/", "~")):
             folder = self.folder / Path(model).expanduser()
             if kind_of_path(folder) != "folder":
                 self.faults.append(f"{where}: there is no model in {folder}")
-            model = str(folder)
-        revision, most = entry.get("revision"), entry.get("max_input")
-        return PlannedSetup(name, model, revision, method, parameters, most, base, source, by_target)
+            return str(folder)
+        return model
 
     def _settings(self, where: str, changes: Any, base: Mapping[str, Any]) -> TrainingSettings | None:
         names = [f.name for f in dataclasses.fields(TrainingSettings)]
