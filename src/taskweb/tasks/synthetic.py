@@ -116,8 +116,9 @@ class SyntheticFamily:
         mixes = np.zeros((self.tasks, self.skills))
         first = int(self.common > 0)
         for row in mixes:
-            chosen = stream.choice(np.arange(first, self.skills), self.skills_per_task, replace=False)
-            amounts = stream.uniform(0.5, 1.0, self.skills_per_task)
+            uses = np.count_nonzero(mixes[:, first:], axis=0)
+            chosen = first + np.lexsort((stream.random(len(uses)), uses))[: self.skills_per_task]  # the least used ones
+            amounts = stream.uniform(0.4, 1.0, self.skills_per_task)
             signs = np.where(stream.random(self.skills_per_task) < self.opposed, -1.0, 1.0)
             row[chosen] = np.sqrt(1 - self.common) * signs * amounts / np.linalg.norm(amounts)
         if first:
