@@ -1,0 +1,231 @@
+"""Whether small models trained from scratch transfer as a synthetic family has planted it.
+
+    python benchmarks/synthetic_family.py [--families NAME ...] [--workers 2] [--out benchmarks/results/synthetic_family.json]
+
+For each family, setup and seed: every task is a source, trained on it, then fine-tuned on a few examples of every other task,
+against the same model fine-tuned on the target alone. Reported: Spearman correlation of T with the planted relatedness, with a
+p-value from permuting the tasks; agreement in sign of PC where the planted relatedness is beyond 0.5 or -0.5; shares of positive
+and negative transfers; and how well transfers over two steps tell of the direct ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+from taskweb.metrics import rank_correlation
+from taskweb.models import TaskModel, head_for, method_of
+from taskweb.models.tiny import tiny_model
+from taskweb.tasks import ExampleSet
+from taskweb.tasks.synthetic import SyntheticFamily, find_family, synthetic_families
+from taskweb.training import TrainingSettings, evaluate, fit
+from taskweb.web.scores import NO_SOURCE, RunTable, score_runs
+from taskweb.web.transfer_web import TransferWeb
+
+STRONG = 0.5
+PERMUTATIONS = 9999
+FIGURES = (
+    "spearman",
+    "p_value",
+    "spearman_absolute",
+    "related_gain",
+    "opposed_lose",
+    "positive",
+    "negative",
+    "two_step",
+    "baseline",
+)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A tiny model, how it is trained on sources and targets, and whether an encoder's head is carried to the target."""
+
+    model: str
+    carry: bool = False
+    source_rate: float = 3e-3
+    target_rate: float = 3e-3
+    source_examples: int = 500
+    source_epochs: int = 5
+    target_examples: int = 32
+    target_epochs: int = 5
+    batch_size: int = 16
+    eval_examples: int = 300
+
+    @property
+    def name(self) -> str:
+        return f"{self.model}/finetune{'@carry' if self.carry else ''}"
+
+    def settings(self, *, source: bool) -> TrainingSettings:
+        return TrainingSettings(
+            learning_rate=self.source_rate if source else self.target_rate,
+            epochs=self.source_epochs if source else self.target_epochs,
+            batch_size=self.batch_size,
+            warmup_ratio=0.1,
+            device="cpu",
+        )
+
+
+SETUPS = (Setup("tiny:t5"), Setup("tiny:gpt2"), Setup("tiny:roberta", carry=True), Setup("tiny:roberta"))
+
+
+def measure(family: SyntheticFamily, setup: Setup, seed: int) -> dict[str, Any]:
+    """Accuracy of each target after each source, and alone, for one seed; seconds by stage."""
+    torch.set_num_threads(1)
+    names = family.task_names
+    size = len(names)
+    few = [family.examples(name, setup.target_examples, seed=seed) for name in names]
+    held_out = [family.examples(name, setup.eval_examples, split="eval") for name in names]
+    head = head_for("classification", few[0].examples)
+    fresh = tiny_model(setup.model, family.texts(), head, seed=seed)
+    method_of("finetune").apply(fresh, seed=seed)
+    seconds: dict[str, list[float]] = {"source": [], "target": []}
+
+    def learn(model: TaskModel, examples: ExampleSet, stage: str) -> None:
+        began = time.perf_counter()
+        fit(model, examples.examples, setup.settings(source=stage == "source"), seed=seed)
+        seconds[stage].append(time.perf_counter() - began)
+
+    def accuracy(model: TaskModel, place: int) -> float:
+        task = family.tasks_by_name[names[place]]
+        return evaluate(model, task, held_out[place].examples, batch_size=256)["accuracy"]
+
+    after = np.full((size, size), np.nan)  # target, source
+    alone, own = np.zeros(size), np.zeros(size)
+    for target in range(size):
+        model = copy.deepcopy(fresh)
+        learn(model, few[target], "target")
+        alone[target] = accuracy(model, target)
+    for source in range(size):
+        trained = copy.deepcopy(fresh)
+        # Other seeds than those of targets: a source's examples may be many.
+        learn(trained, family.examples(names[source], setup.source_examples, seed=1000 + seed), "source")
+        own[source] = accuracy(trained, source)
+        for target in range(size):
+            if target == source:
+                continue
+            model = copy.deepcopy(trained)
+            model.set_head(head, seed=seed, carry=setup.carry)
+            method_of("finetune").apply(model, seed=seed) if model.method is None else None
+            learn(model, few[target], "target")
+            after[target, source] = accuracy(model, target)
+    return {"after": after, "alone": alone, "own": own, "seconds": seconds}
+
+
+def web_of(family: SyntheticFamily, setup: Setup, measured: list[dict[str, Any]]) -> TransferWeb:
+    """The web of one setup from the accuracies of all seeds."""
+    size = len(family.task_names)
+    rows = []
+    for seed, result in enumerate(measured):
+        rows += [(target, NO_SOURCE, seed, result["alone"][target]) for target in range(size)]
+        rows += [(t, s, seed, result["after"][t, s]) for t in range(size) for s in range(size) if s != t]
+    target, source, seed_of, score = zip(*rows, strict=True)
+    codes = [np.array(values, dtype=np.int32) for values in (np.zeros(len(rows)), target, source, seed_of)]
+    return score_runs(RunTable((setup.name,), family.task_names, family.task_names, *codes, np.array(score)), "synthetic")
+
+
+def figures(family: SyntheticFamily, web: TransferWeb, measured: list[dict[str, Any]]) -> dict[str, float]:
+    """How the web compares with what was planted; shares in [0, 1], NaN where no pair qualifies."""
+    planted = family.relatedness
+    off = ~np.eye(len(planted), dtype=bool)
+    assert web.pc is not None
+    t, pc = web.t[0], web.pc[0]
+    found = rank_correlation(t[off], planted[off])
+    stream = np.random.default_rng(0)
+    beyond = 0
+    for _ in range(PERMUTATIONS):
+        order = stream.permutation(len(planted))
+        beyond += rank_correlation(t[off], planted[np.ix_(order, order)][off]) >= found - 1e-12
+    related, opposed = off & (planted >= STRONG), off & (planted <= -STRONG)
+    return {
+        "spearman": found,
+        "p_value": (beyond + 1) / (PERMUTATIONS + 1),
+        "spearman_absolute": rank_correlation(t[off], np.abs(planted[off])),
+        "related_pairs": int(related.sum()),
+        "opposed_pairs": int(opposed.sum()),
+        "related_gain": float(np.mean(pc[related] > 0)) if related.any() else float("nan"),
+        "opposed_lose": float(np.mean(pc[opposed] < 0)) if opposed.any() else float("nan"),
+        "positive": float(np.mean(pc[off] > 0)),
+        "negative": float(np.mean(pc[off] < 0)),
+        "two_step": two_step(t),
+        "baseline": float(np.mean([result["alone"] for result in measured])),
+        "after_own_source": float(np.mean([result["own"] for result in measured])),
+        "mean_pc": float(np.mean(pc[off])),
+        "mean_t": float(np.mean(t[off])),
+        "source_seconds": median(s for result in measured for s in result["seconds"]["source"]),
+        "target_seconds": median(s for result in measured for s in result["seconds"]["target"]),
+    }
+
+
+def two_step(t: np.ndarray) -> float:
+    """Spearman correlation of T with the sum over pivots of T(source, pivot) T(pivot, target), both free of the overall mean."""
+    off = ~np.eye(len(t), dtype=bool)
+    centred = np.where(off, t - np.mean(t[off]), 0.0)
+    # The diagonal is zero, so that neither source nor target is its own pivot.
+    return rank_correlation(t[off], (centred @ centred)[off])
+
+
+def report(families: dict[str, SyntheticFamily], setups: tuple[Setup, ...], seeds: int, workers: int) -> list[dict[str, Any]]:
+    jobs = [(name, setup, seed) for name in families for setup in setups for seed in range(seeds)]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(measure, families[name], setup, seed) for name, setup, seed in jobs]
+        results = dict(zip(jobs, (future.result() for future in futures), strict=True))
+    rows = []
+    for name, family in families.items():
+        for setup in setups:
+            measured = [results[name, setup, seed] for seed in range(seeds)]
+            web = web_of(family, setup, measured)
+            row = {"family": name, "setup": setup.name, "tasks": family.tasks, "seeds": seeds}
+            rows.append({**row, **figures(family, web, measured), "t": np.round(web.t[0], 4).tolist()})
+            print(_line(rows[-1]), flush=True)
+    return rows
+
+
+def _line(row: dict[str, Any]) -> str:
+    shown = " | ".join(f"{row[key]:.3f}" if key == "p_value" else f"{row[key]:.2f}" for key in FIGURES)
+    times = f"{row['source_seconds']:.2f} / {row['target_seconds']:.2f}"
+    return f"| {row['family']} | {row['setup']} | {shown} | {times} |"
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--families", nargs="*", default=None)
+    arguments.add_argument("--family-seed", type=int, help="take this seed instead of the families' own")
+    arguments.add_argument("--setups", nargs="*", default=[setup.name for setup in SETUPS])
+    arguments.add_argument("--seeds", type=int, default=3)
+    arguments.add_argument("--workers", type=int, default=2)
+    arguments.add_argument("--out", type=Path)
+    given = arguments.parse_args()
+    families = {name: find_family(name) for name in given.families or synthetic_families()}
+    if given.family_seed is not None:
+        families = {name: replace(family, seed=given.family_seed) for name, family in families.items()}
+    setups = tuple(setup for setup in SETUPS if setup.name in given.setups)
+    print("| family | setup | " + " | ".join(FIGURES) + " | seconds (source / target) |")
+    print("|---" * (len(FIGURES) + 3) + "|")
+    began = time.perf_counter()
+    rows = report(families, setups, given.seeds, given.workers)
+    seconds = time.perf_counter() - began
+    print(f"{seconds:.0f} seconds with {given.workers} workers")
+    if given.out:
+        record = {
+            "setups": [{"name": setup.name, **asdict(setup)} for setup in setups],
+            "families": {name: family.to_dict() for name, family in families.items()},
+            "seconds": seconds,
+            "rows": rows,
+        }
+        given.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,298 @@
+"""Families of generated tasks whose relatedness is planted, for demonstrations, tests and research on methods.
+
+An example is a handful of words; its answer tells whether their mean weight is above zero. A task is a vector of weights over
+words, mixed from the family's skills with signs. Two tasks that weigh shared words alike teach each other; tasks that weigh them
+in opposite ways teach each other the wrong thing. As every task is a mix of few skills, relatedness has low rank: what a
+task does to a pivot, and the pivot to a third task, tells of the first and the third.
+
+A skill weighs the words of its own topic, half of them above and half below zero. What a text is about thus tells which
+skills a task may share with another, and never whether they agree.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from taskweb.errors import ParameterError, unknown_name
+from taskweb.tasks.task import Example, ExampleSet, Task
+
+FloatArray = npt.NDArray[np.float64]
+Split = Literal["train", "eval"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+ANSWERS = ("no", "yes")
+_EVAL_SHARE = 4  # one bag of words in four belongs to evaluation
+_BLOCK = 512
+_MOST_BLOCKS_WITHOUT_NEWS = 50
+
+
+@dataclass(frozen=True)
+class SyntheticFamily:
+    """A family of classification tasks ("yes" or "no") with known relatedness; the same parameters give the same family.
+
+    seed: for skills, mixes and topics. tasks: how many. skills: how many weight vectors the tasks are mixed from, each over the
+    words of a topic of its own. skills_per_task: how many of them a task mixes.
+    opposed: probability that a task uses a skill with its sign turned; 0 gives no harmful pairs, 0.5 the most.
+    common: share of each task's squared weight that lies on the first skill, never turned: what all tasks have in common.
+    shared: share of each task's squared weight that comes from skills. The rest is drawn for the task alone over the same
+    words: at 0 transfers between tasks say nothing about other transfers, and texts say nothing about transfers.
+    similarity_signal: share of words drawn from the topics of the task's own skills, as often as the skill counts in the task.
+    The rest comes from all topics alike: at 0, texts of all tasks look the same.
+    label_noise: most wrong answers in a task's training examples, as a share; each task's own share lies evenly spread between 0
+    and it, so that some sources teach less than others. Evaluation is never noisy.
+    words: words of each topic. length: content words of an example. function_words: most function words among them.
+    margin: least distance of an example's mean weight from zero, in standard deviations; closer ones are not drawn.
+    Raises ParameterError that lists all that is out of range.
+    """
+
+    seed: int = 0
+    tasks: int = 8
+    skills: int = 4
+    skills_per_task: int = 2
+    opposed: float = 0.35
+    common: float = 0.0
+    shared: float = 1.0
+    similarity_signal: float = 1.0
+    label_noise: float = 0.0
+    words: int = 12
+    length: int = 6
+    function_words: int = 2
+    margin: float = 0.5
+
+    def __post_init__(self) -> None:
+        wrong = [f"{name} {rule} (got {getattr(self, name)})" for name, rule, holds in self._rules() if not holds]
+        if wrong:
+            raise ParameterError(f"These parameters of a synthetic family are out of range: {'; '.join(wrong)}.")
+
+    def _rules(self) -> list[tuple[str, str, bool]]:
+        topics = topic_words()
+        most_words = min(len(words) for words in topics.values())
+        least_skills = 2 if self.common > 0 else 1
+        return [
+            ("seed", "must be 0 or more", self.seed >= 0),
+            ("tasks", "must be 2 or more", self.tasks >= 2),
+            ("skills", f"must lie between {least_skills} and {len(topics)}", least_skills <= self.skills <= len(topics)),
+            (
+                "skills_per_task",
+                "must lie between 1 and the number of skills (less the common one)",
+                1 <= self.skills_per_task <= self.skills - (self.common > 0),
+            ),
+            *(
+                (name, "must lie in [0, 1]", 0 <= getattr(self, name) <= 1)
+                for name in ("opposed", "shared", "similarity_signal")
+            ),
+            ("common", "must lie in [0, 1)", 0 <= self.common < 1),
+            ("label_noise", "must lie in [0, 0.5)", 0 <= self.label_noise < 0.5),
+            ("words", f"must be even and lie between 4 and {most_words}", 4 <= self.words <= most_words and self.words % 2 == 0),
+            ("length", "must lie between 2 and 32", 2 <= self.length <= 32),
+            ("function_words", "must lie between 0 and 32", 0 <= self.function_words <= 32),
+            ("margin", "must lie in [0, 1.5]", 0 <= self.margin <= 1.5),
+        ]
+
+    @cached_property
+    def topics(self) -> tuple[str, ...]:
+        """The topic of each skill."""
+        return tuple(str(name) for name in self._stream("topics").permutation(list(topic_words()))[: self.skills])
+
+    @cached_property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The content words, topic by topic: `words` for each skill."""
+        return tuple(word for topic in self.topics for word in topic_words()[topic][: self.words])
+
+    @cached_property
+    def mixes(self) -> FloatArray:
+        """(tasks, skills): how much of each skill a task has, with sign; rows have length 1."""
+        stream = self._stream("mixes")
+        mixes = np.zeros((self.tasks, self.skills))
+        first = int(self.common > 0)
+        for row in mixes:
+            uses = np.count_nonzero(mixes[:, first:], axis=0)
+            chosen = first + np.lexsort((stream.random(len(uses)), uses))[: self.skills_per_task]  # the least used ones
+            amounts = stream.uniform(0.4, 1.0, self.skills_per_task)
+            signs = np.where(stream.random(self.skills_per_task) < self.opposed, -1.0, 1.0)
+            row[chosen] = np.sqrt(1 - self.common) * signs * amounts / np.linalg.norm(amounts)
+        if first:
+            mixes[:, 0] = np.sqrt(self.common)
+        return mixes
+
+    @cached_property
+    def weights(self) -> FloatArray:
+        """(tasks, words of the vocabulary): the weight of each word in each task; rows have length 1."""
+        stream = self._stream("weights")
+        skills = np.zeros((self.skills, self.skills, self.words))
+        for skill in range(self.skills):
+            skills[skill, skill] = _signed(stream, self.words)
+        own = np.array([[_signed(stream, self.words) for _ in range(self.skills)] for _ in range(self.tasks)])
+        from_skills = np.einsum("ts,sdw->tdw", self.mixes, skills)
+        weights = np.sqrt(self.shared) * from_skills + np.sqrt(1 - self.shared) * np.abs(self.mixes)[:, :, None] * own
+        flat: FloatArray = weights.reshape(self.tasks, -1)
+        return flat / np.linalg.norm(flat, axis=1, keepdims=True)
+
+    @cached_property
+    def relatedness(self) -> FloatArray:
+        """(tasks, tasks): cosine of two tasks' weights, in [-1, 1]; below zero the one teaches the opposite of the other.
+
+        Zero where tasks share no skill. What a measured transfer should follow where label noise is 0.
+        """
+        cosines = np.clip(self.weights @ self.weights.T, -1.0, 1.0)
+        np.fill_diagonal(cosines, 1.0)
+        return cosines
+
+    @cached_property
+    def topic_rates(self) -> FloatArray:
+        """(tasks, skills): how often a task draws its words from each skill's topic; rows sum to 1."""
+        return self.similarity_signal * self.mixes**2 + (1 - self.similarity_signal) / self.skills
+
+    @cached_property
+    def noise(self) -> FloatArray:
+        """(tasks,): the share of wrong answers in each task's training examples."""
+        return self._stream("noise").permutation(np.linspace(0.0, self.label_noise, self.tasks))
+
+    @cached_property
+    def task_names(self) -> tuple[str, ...]:
+        """A name for each task: the topics that it mixes, strongest first, and its number from 1."""
+        names = []
+        for number, mix in enumerate(self.mixes, start=1):
+            strongest = [self.topics[skill] for skill in np.argsort(-np.abs(mix), kind="stable") if mix[skill] != 0]
+            names.append("_".join((*strongest[:2], str(number))))
+        return tuple(names)
+
+    @cached_property
+    def tasks_by_name(self) -> Mapping[str, Task]:
+        """The tasks as records: classification by accuracy."""
+        return MappingProxyType(
+            {
+                name: Task(name, "classification", ("accuracy",), title=f"Synthetic: {name.replace('_', ' ')}", licence="CC0")
+                for name in self.task_names
+            }
+        )
+
+    def examples(self, task: str, n: int, *, seed: int = 0, split: Split = "train") -> ExampleSet:
+        """`n` different examples of a task, half of them (or one less) answered "yes", in random order.
+
+        No bag of words of one split occurs in the other, whatever the seeds. Raises NameNotFoundError for an unknown task or
+        split, ParameterError where the family has fewer than `n` different examples.
+        """
+        if task not in self.tasks_by_name:
+            raise unknown_name("task of this family", task, self.task_names)
+        if split not in SPLITS:
+            raise unknown_name("split", split, SPLITS)
+        if n < 1 or seed < 0:
+            raise ParameterError(f"Examples need n of 1 or more and a seed of 0 or more. Got n = {n} and seed = {seed} instead.")
+        place = self.task_names.index(task)
+        stream = self._stream("examples", split, place, seed)
+        wanted = [n - n // 2, n // 2]
+        bags: tuple[list[npt.NDArray[np.int64]], ...] = ([], [])
+        for bag, answer in self._bags(place, split, stream):
+            if len(bags[answer]) < wanted[answer]:
+                bags[answer].append(bag)
+            elif len(bags[1 - answer]) == wanted[1 - answer]:
+                break
+        if sum(map(len, bags)) < n:
+            raise ParameterError(
+                f"The task '{task}' has too few different examples to draw {n}. Draw fewer, or take a family with more words or "
+                "longer examples."
+            )
+        rows = [(bag, answer) for answer in (0, 1) for bag in bags[answer]]
+        noise = self.noise[place] if split == "train" else 0.0
+        wrong = set(stream.permutation(n)[: round(noise * n)].tolist())
+        drawn = [
+            Example(self._sentence(bag, stream), ANSWERS[answer ^ (row in wrong)], ANSWERS)
+            for row, (bag, answer) in enumerate(rows)
+        ]
+        return ExampleSet(task, tuple(drawn[i] for i in stream.permutation(n)), f"synthetic {split} examples, seed {seed}")
+
+    def texts(self) -> tuple[str, ...]:
+        """Texts that hold every word of the family's examples and answers, for building a tokenizer."""
+        function, answers = " ".join(function_words()), " ".join(ANSWERS)
+        return tuple(f"{function} {word} {answers} ." for word in self.vocabulary)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The parameters as plain JSON values; `SyntheticFamily(**values)` is the same family."""
+        return dataclasses.asdict(self)
+
+    def _bags(self, place: int, split: Split, stream: np.random.Generator) -> Iterator[tuple[npt.NDArray[np.int64], int]]:
+        """Different bags of words of a split with their answer, until too many blocks bring no new one."""
+        rates = np.repeat(self.topic_rates[place] / self.words, self.words)
+        weights = self.weights[place]
+        spread = np.sqrt(np.sum(rates * weights**2) / self.length)
+        seen: set[bytes] = set()
+        idle = 0
+        while idle < _MOST_BLOCKS_WITHOUT_NEWS:
+            drawn = stream.choice(len(rates), (_BLOCK, self.length), p=rates)
+            means = weights[drawn].mean(axis=1)
+            known = len(seen)
+            for bag, mean in zip(drawn, means, strict=True):
+                key = np.sort(bag).tobytes()
+                if mean == 0 or abs(mean) < self.margin * spread or key in seen or _split_of(key) != split:
+                    continue
+                seen.add(key)
+                yield bag, int(mean > 0)
+            idle = idle + 1 if len(seen) == known else 0
+
+    def _sentence(self, bag: npt.NDArray[np.int64], stream: np.random.Generator) -> str:
+        words = [self.vocabulary[index] for index in bag]
+        for _ in range(int(stream.integers(0, self.function_words, endpoint=True))):
+            words.insert(int(stream.integers(0, len(words))), str(stream.choice(function_words())))
+        return " ".join(words) + " ."
+
+    def _stream(self, *of: str | int) -> np.random.Generator:
+        digest = hashlib.sha256(repr((self.seed, *of)).encode()).digest()
+        return np.random.default_rng(int.from_bytes(digest[:16], "little"))
+
+
+@cache
+def synthetic_families() -> Mapping[str, SyntheticFamily]:
+    """The families with fixed parameters, by name."""
+    text = files("taskweb.tasks").joinpath("synthetic_families.toml").read_text(encoding="utf-8")
+    found = {}
+    for name, values in tomllib.loads(text).items():
+        known = {field.name for field in dataclasses.fields(SyntheticFamily)}
+        for key in values.keys() - known - {"about"}:
+            raise unknown_name(f"parameter of the family '{name}'", key, known)
+        found[name] = SyntheticFamily(**{key: value for key, value in values.items() if key != "about"})
+    return MappingProxyType(found)
+
+
+def find_family(name: str) -> SyntheticFamily:
+    """The family of that name. Raises NameNotFoundError with the closest match."""
+    if name not in synthetic_families():
+        raise unknown_name("synthetic family", name, synthetic_families())
+    return synthetic_families()[name]
+
+
+def topic_words() -> Mapping[str, tuple[str, ...]]:
+    """The content words of each topic."""
+    return _words()[0]
+
+
+def function_words() -> tuple[str, ...]:
+    """The words that count for nothing."""
+    return _words()[1]
+
+
+@cache
+def _words() -> tuple[Mapping[str, tuple[str, ...]], tuple[str, ...]]:
+    table = tomllib.loads(files("taskweb.tasks").joinpath("synthetic_words.toml").read_text(encoding="utf-8"))
+    return MappingProxyType({topic: tuple(words) for topic, words in table["topics"].items()}), tuple(table["function"])
+
+
+def _signed(stream: np.random.Generator, n: int) -> FloatArray:
+    """A vector of length 1: half of the values above and half below zero, of sizes within a factor of two."""
+    signs = stream.permutation(np.repeat([-1.0, 1.0], n // 2))
+    values: FloatArray = signs * stream.uniform(0.5, 1.0, n)
+    return values / np.linalg.norm(values)
+
+
+def _split_of(key: bytes) -> Split:
+    return "eval" if hashlib.blake2b(key, digest_size=4).digest()[0] % _EVAL_SHARE == 0 else "train"
