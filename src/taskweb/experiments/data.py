@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from taskweb.errors import InputError, ParameterError, TaskWebError
 from taskweb.experiments.plan import ExampleCounts, Plan, PlannedTask
 from taskweb.tasks import Example, Sampling, Task, load_examples
+from taskweb.tasks.synthetic import find_family
 from taskweb.tasks.task import digest_of
 
 _SPLIT_SEED = 0
@@ -63,12 +64,10 @@ def _from_files(planned: PlannedTask, counts: ExampleCounts) -> TaskData:
 
 
 def _synthetic(plan: Plan, task: Task) -> TaskData:
-    from taskweb.tasks.synthetic import synthetic_family
-
     assert plan.synthetic is not None
-    family, counts = synthetic_family(plan.synthetic), plan.examples
-    training = family.examples(task.name, max(counts.source, counts.target), split="train")
-    return _data(task, training, family.examples(task.name, counts.evaluation, split="evaluation"), counts)
+    family, counts = find_family(plan.synthetic), plan.examples
+    training = family.examples(task.name, max(counts.source, counts.target), split="train").examples
+    return _data(task, training, family.examples(task.name, counts.evaluation, split="eval").examples, counts)
 
 
 def _data(task: Task, training: Sequence[Example], evaluation: Sequence[Example], counts: ExampleCounts) -> TaskData:

@@ -21,12 +21,12 @@ from taskweb.experiments.data import TaskData
 from taskweb.experiments.plan import PlannedSetup
 from taskweb.experiments.specs import RunGroup, RunSpec, outcome
 from taskweb.models import Head, TaskModel, head_for, load_model, load_saved, method_of, save_model
+from taskweb.models.tiny import is_tiny, tiny_model
 from taskweb.training import DivergedError, TrainingHistory, evaluate, fit
 from taskweb.web.run import Run, Scalar
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "peft", "numpy")
 _MOST_LOSSES = 50
-TINY = "tiny:"
 
 
 @dataclass(frozen=True)
@@ -135,10 +135,8 @@ class Workbench:
         known = self._models.get(setup.name)
         if known is None:
             self._models.clear()  # one at a time: large models are large
-            if setup.model.startswith(TINY):
-                from taskweb.models.tiny import tiny_model
-
-                known = tiny_model(setup.model.removeprefix(TINY), self.texts, seed=0)
+            if is_tiny(setup.model):
+                known = tiny_model(setup.model, self.texts, head)
             else:
                 known = load_model(setup.model, head, revision=setup.revision, max_input=setup.max_input)
             self._models[setup.name] = known

@@ -13,6 +13,7 @@ from taskweb.errors import InputError, ParameterError, TaskWebError, unknown_nam
 from taskweb.models import method_of
 from taskweb.tasks import Columns, Task, catalogue
 from taskweb.tasks.paths import kind_of_path, unreadable
+from taskweb.tasks.synthetic import find_family
 from taskweb.tasks.task import TaskKind
 from taskweb.training import TrainingSettings
 
@@ -194,10 +195,8 @@ class _Reader:
         return PlannedTask(task, files["file"], files["eval_file"], columns)
 
     def _synthetic_tasks(self, preset: str, chosen: Any, tasks: Mapping[str, PlannedTask]) -> dict[str, PlannedTask]:
-        from taskweb.tasks.synthetic import synthetic_family
-
         try:
-            family = synthetic_family(preset)
+            family = find_family(preset)
         except TaskWebError as fault:
             self.faults.append(f"[synthetic]: {fault}")
             return {}
@@ -207,7 +206,7 @@ class _Reader:
                 self.faults.append(f"[synthetic]: {unknown_name('task of the family', str(name), family.task_names)}")
             if name in tasks:
                 self.faults.append(f"two tasks are named '{name}': one of the synthetic family and one with a file")
-        return {task.name: PlannedTask(task) for task in family.tasks if task.name in names}
+        return {name: PlannedTask(task) for name, task in family.tasks_by_name.items() if name in names}
 
     def _setup(self, name: str, entry: Any, tasks: Mapping[str, PlannedTask]) -> PlannedSetup | None:
         where = f'[setups."{name}"]'

@@ -93,7 +93,11 @@ class SyntheticFamily:
             ),
             ("common", "must lie in [0, 1)", 0 <= self.common < 1),
             ("label_noise", "must lie in [0, 0.5)", 0 <= self.label_noise < 0.5),
-            ("words", f"must be even and lie between 4 and {most_words}", 4 <= self.words <= most_words and self.words % 2 == 0),
+            (
+                "words",
+                f"must be even and lie between 4 and {most_words}",
+                4 <= self.words <= most_words and self.words % 2 == 0,
+            ),
             ("length", "must lie between 2 and 32", 2 <= self.length <= 32),
             ("function_words", "must lie between 0 and 32", 0 <= self.function_words <= 32),
             ("margin", "must lie in [0, 1.5]", 0 <= self.margin <= 1.5),
@@ -188,7 +192,9 @@ class SyntheticFamily:
         if split not in SPLITS:
             raise unknown_name("split", split, SPLITS)
         if n < 1 or seed < 0:
-            raise ParameterError(f"Examples need n of 1 or more and a seed of 0 or more. Got n = {n} and seed = {seed} instead.")
+            raise ParameterError(
+                f"Examples need n of 1 or more and a seed of 0 or more. Got n = {n} and seed = {seed} instead."
+            )
         place = self.task_names.index(task)
         stream = self._stream("examples", split, place, seed)
         wanted = [n - n // 2, n // 2]
