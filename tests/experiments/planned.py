@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import transformers
 
 from tests.models import tiny
 
@@ -16,6 +17,7 @@ TASKS = ("apples", "birds", "clouds")
 
 def write_checkpoint(folder: Path, name: str = "t5") -> Path:
     """A tiny model with random weights in the layout of a Hugging Face checkpoint."""
+    transformers.logging.disable_progress_bar()
     model = tiny.model(name, None if name in tiny.TEXT else tiny.LABELS)
     body = model.module if name in tiny.TEXT else model.module.body
     body.save_pretrained(folder)
