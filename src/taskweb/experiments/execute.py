@@ -42,8 +42,12 @@ class Workbench:
     texts: tuple[str, ...] = field(default=(), repr=False)
     _models: dict[str, TaskModel] = field(default_factory=dict, init=False, repr=False)
 
-    def execute(self, group: RunGroup, on_run: Callable[[Run], None], on_start: Callable[[RunSpec], None]) -> None:
+    def execute(
+        self, group: RunGroup, on_run: Callable[[Run], None], on_start: Callable[[RunSpec], None], *, release: bool = True
+    ) -> None:
         """Do all runs of a group; `on_run` is called with each outcome as soon as it is known.
+
+        release: remove the source's weights afterwards.
 
         A run that diverges or fails is an outcome, with its reason; the others go on. Same group, same bits, whatever ran
         before in the process: each run starts from the first weights, and draws from its own seed.
@@ -59,7 +63,7 @@ class Workbench:
                 on_run(outcome(record, status=source.status, reason=reason, **_circumstances()))
             else:
                 on_run(self._guarded(record, partial(self._transfer, record, spec, source)))
-        if group.source is not None:
+        if group.source is not None and release:
             self.checkpoints.release(self._source_key(group))
 
     def _trained_source(self, group: RunGroup) -> _Source | Run:

@@ -206,7 +206,8 @@ class SyntheticFamily:
                 break
         if sum(map(len, bags)) < n:
             raise ParameterError(
-                f"The task '{task}' has too few different examples to draw {n}. Draw fewer, or take a family with more words or "
+                f"The task '{task}' has too few different examples to draw {n}. Draw fewer, or take a family with "
+                "more words or "
                 "longer examples."
             )
         rows = [(bag, answer) for answer in (0, 1) for bag in bags[answer]]

@@ -1,9 +1,10 @@
-"""Where runs are executed: in this process, or in several."""
+"""Where runs are executed: in this process, in several, or on a Ray cluster."""
 
 from taskweb.experiments.executors.base import Executor, Job
 from taskweb.experiments.executors.inline import InlineExecutor
 from taskweb.experiments.executors.process import ProcessExecutor
+from taskweb.experiments.executors.ray import RayExecutor
 
-EXECUTORS = ("inline", "process")
+EXECUTORS = ("inline", "process", "ray")
 
-__all__ = ["EXECUTORS", "Executor", "InlineExecutor", "Job", "ProcessExecutor"]
+__all__ = ["EXECUTORS", "Executor", "InlineExecutor", "Job", "ProcessExecutor", "RayExecutor"]

@@ -1,0 +1,60 @@
+"""The Ray executor on a real local cluster of several nodes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from taskweb.errors import ParameterError, TaskWebError
+from taskweb.experiments import InlineExecutor, RayExecutor, run_plan
+from tests.experiments.planned import write_plan
+from tests.experiments.test_engine import copied, outcomes, stored
+
+ray = pytest.importorskip("ray")
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    from ray.cluster_utils import Cluster
+
+    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    yield started
+    ray.shutdown()
+    started.shutdown()
+
+
+def test_the_same_bits_though_a_node_dies(cluster: Any, tmp_path: Path) -> None:
+    one, other = tmp_path / "inline", tmp_path / "ray"
+    one.mkdir()
+    write_plan(one, seeds="[1, 2, 3, 4]")
+    copied(one, other)
+    (one / "plan.toml").write_text((other / "plan.toml").read_text())
+    run_plan(one / "plan.toml", InlineExecutor())
+    lost = cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    assert ray.is_initialized() is False
+
+    def fail() -> None:
+        while stored(other / "web.db") < 2:
+            time.sleep(0.02)
+        cluster.remove_node(lost, allow_graceful=False)
+
+    killer = threading.Thread(target=fail)
+    killer.start()
+    state = run_plan(other / "plan.toml", RayExecutor(cluster.address))
+    killer.join()
+    assert (state.finished, state.failed, state.todo) == (4 * 9, 0, ())
+    assert outcomes(other / "web.db") == outcomes(one / "web.db")
+
+
+def test_a_cluster_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(TaskWebError, match="No Ray cluster could be reached"):
+        run_plan(write_plan(tmp_path), RayExecutor("127.0.0.1:1"))
+    with pytest.raises(ParameterError, match="GPUs"):
+        RayExecutor(gpus=-1)
