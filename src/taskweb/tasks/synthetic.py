@@ -42,7 +42,8 @@ class SyntheticFamily:
 
     seed: for skills, mixes and topics. tasks: how many. skills: how many weight vectors the tasks are mixed from, each over the
     words of a topic of its own. skills_per_task: how many of them a task mixes.
-    opposed: probability that a task uses a skill with its sign turned; 0 gives no harmful pairs, 0.5 the most.
+    opposed: share of a skill's tasks that use it with its sign turned; 0 gives no harmful pairs, 0.5 the most. Every skill is
+    used by as many tasks as any other, or one more.
     common: share of each task's squared weight that lies on the first skill, never turned: what all tasks have in common.
     shared: share of each task's squared weight that comes from skills. The rest is drawn for the task alone over the same
     words: at 0 transfers between tasks say nothing about other transfers, and texts say nothing about transfers.
@@ -59,7 +60,7 @@ class SyntheticFamily:
     tasks: int = 8
     skills: int = 4
     skills_per_task: int = 2
-    opposed: float = 0.35
+    opposed: float = 0.25
     common: float = 0.0
     shared: float = 1.0
     similarity_signal: float = 1.0
@@ -113,14 +114,17 @@ class SyntheticFamily:
     def mixes(self) -> FloatArray:
         """(tasks, skills): how much of each skill a task has, with sign; rows have length 1."""
         stream = self._stream("mixes")
-        mixes = np.zeros((self.tasks, self.skills))
         first = int(self.common > 0)
-        for row in mixes:
-            uses = np.count_nonzero(mixes[:, first:], axis=0)
-            chosen = first + np.lexsort((stream.random(len(uses)), uses))[: self.skills_per_task]  # the least used ones
+        mixes = np.zeros((self.tasks, self.skills))
+        own = mixes[:, first:]
+        for row in own:
+            uses = np.count_nonzero(own, axis=0)
+            chosen = np.lexsort((stream.random(len(uses)), uses))[: self.skills_per_task]  # the least used ones
             amounts = stream.uniform(0.4, 1.0, self.skills_per_task)
-            signs = np.where(stream.random(self.skills_per_task) < self.opposed, -1.0, 1.0)
-            row[chosen] = np.sqrt(1 - self.common) * signs * amounts / np.linalg.norm(amounts)
+            row[chosen] = np.sqrt(1 - self.common) * amounts / np.linalg.norm(amounts)
+        for column in own.T:
+            users = stream.permutation(np.flatnonzero(column))
+            column[users[: round(self.opposed * len(users))]] *= -1
         if first:
             mixes[:, 0] = np.sqrt(self.common)
         return mixes
