@@ -4,8 +4,8 @@
 
 For each family, setup and seed: every task is a source, trained on it, then fine-tuned on a few examples of every other task,
 against the same model fine-tuned on the target alone. Reported: Spearman correlation of T with the planted relatedness, with a
-p-value from permuting the tasks; agreement in sign of PC where the planted relatedness is beyond 0.5 or -0.5; shares of positive
-and negative transfers; and how well transfers over two steps tell of the direct ones.
+p-value from permuting the tasks; agreement in sign of PC where the planted relatedness is 0.5 or more, or -0.5 or less; shares
+of positive and negative transfers; and how well transfers over two steps tell of the direct ones.
 """
 
 from __future__ import annotations
@@ -65,9 +65,11 @@ class Setup:
 
     @property
     def name(self) -> str:
+        """The short name, as in results."""
         return f"{self.model}/finetune{'@carry' if self.carry else ''}"
 
     def settings(self, *, source: bool) -> TrainingSettings:
+        """How sources, or targets, are trained on."""
         return TrainingSettings(
             learning_rate=self.source_rate if source else self.target_rate,
             epochs=self.source_epochs if source else self.target_epochs,
@@ -77,7 +79,7 @@ class Setup:
         )
 
 
-SETUPS = (Setup("tiny:t5"), Setup("tiny:gpt2"), Setup("tiny:roberta", carry=True), Setup("tiny:roberta"))
+SETUPS = (Setup("tiny:t5"), Setup("tiny:gpt2", target_epochs=20), Setup("tiny:roberta", carry=True), Setup("tiny:roberta"))
 
 
 def measure(family: SyntheticFamily, setup: Setup, seed: int) -> dict[str, Any]:
@@ -168,7 +170,7 @@ def figures(family: SyntheticFamily, web: TransferWeb, measured: list[dict[str, 
 
 
 def two_step(t: np.ndarray) -> float:
-    """Spearman correlation of T with the sum over pivots of T(source, pivot) T(pivot, target), both free of the overall mean."""
+    """Spearman correlation of T with the sum over pivots of T(source, pivot) T(pivot, target), its overall mean taken off."""
     off = ~np.eye(len(t), dtype=bool)
     centred = np.where(off, t - np.mean(t[off]), 0.0)
     # The diagonal is zero, so that neither source nor target is its own pivot.

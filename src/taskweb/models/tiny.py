@@ -30,9 +30,7 @@ def is_tiny(name: str) -> bool:
     return name.startswith(PREFIX)
 
 
-def tiny_model(
-    name: str, texts: Sequence[str], head: Head | None = None, *, seed: int = 0, dropout: float = 0.0
-) -> TaskModel:
+def tiny_model(name: str, texts: Sequence[str], head: Head | None = None, *, seed: int = 0, dropout: float = 0.0) -> TaskModel:
     """A tiny model with weights drawn from `seed`; the same texts, in any order, and seed give the same model.
 
     name: `tiny:t5`, `tiny:gpt2` or `tiny:roberta`. texts: at least one; inputs and answers should be made of their words (the

@@ -1,8 +1,8 @@
 """Families of generated tasks whose relatedness is planted, for demonstrations, tests and research on methods.
 
 An example is a handful of words; its answer tells whether their mean weight is above zero. A task is a vector of weights over
-words, mixed from the family's skills with signs. Two tasks that weigh shared words alike teach each other; tasks that weigh them
-in opposite ways teach each other the wrong thing. As every task is a mix of few skills, relatedness has low rank: what a
+words, mixed from the family's skills with signs. Two tasks that weigh shared words alike teach each other; tasks that weigh
+them in opposite ways teach each other the wrong thing. As every task is a mix of few skills, relatedness has low rank: what a
 task does to a pivot, and the pivot to a third task, tells of the first and the third.
 
 A skill weighs the words of its own topic, half of them above and half below zero. What a text is about thus tells which
@@ -49,7 +49,7 @@ class SyntheticFamily:
     words: at 0 transfers between tasks say nothing about other transfers, and texts say nothing about transfers.
     similarity_signal: share of words drawn from the topics of the task's own skills, as often as the skill counts in the task.
     The rest comes from all topics alike: at 0, texts of all tasks look the same.
-    label_noise: most wrong answers in a task's training examples, as a share; each task's own share lies evenly spread between 0
+    label_noise: most wrong answers in a task's training examples, as a share; the tasks' own shares are evenly spread between 0
     and it, so that some sources teach less than others. Evaluation is never noisy.
     words: words of each topic. length: content words of an example. function_words: most function words among them.
     margin: least distance of an example's mean weight from zero, in standard deviations; closer ones are not drawn.
@@ -77,7 +77,7 @@ class SyntheticFamily:
 
     def _rules(self) -> list[tuple[str, str, bool]]:
         topics = topic_words()
-        most_words = min(len(words) for words in topics.values())
+        most = min(len(words) for words in topics.values())
         least_skills = 2 if self.common > 0 else 1
         return [
             ("seed", "must be 0 or more", self.seed >= 0),
@@ -94,7 +94,7 @@ class SyntheticFamily:
             ),
             ("common", "must lie in [0, 1)", 0 <= self.common < 1),
             ("label_noise", "must lie in [0, 0.5)", 0 <= self.label_noise < 0.5),
-            ("words", f"must be even and lie between 4 and {most_words}", 4 <= self.words <= most_words and self.words % 2 == 0),
+            ("words", f"must be even and lie between 4 and {most}", 4 <= self.words <= most and self.words % 2 == 0),
             ("length", "must lie between 2 and 32", 2 <= self.length <= 32),
             ("function_words", "must lie between 0 and 32", 0 <= self.function_words <= 32),
             ("margin", "must lie in [0, 1.5]", 0 <= self.margin <= 1.5),
@@ -155,7 +155,8 @@ class SyntheticFamily:
     @cached_property
     def topic_rates(self) -> FloatArray:
         """(tasks, skills): how often a task draws its words from each skill's topic; rows sum to 1."""
-        return self.similarity_signal * self.mixes**2 + (1 - self.similarity_signal) / self.skills
+        rates: FloatArray = self.similarity_signal * self.mixes**2 + (1 - self.similarity_signal) / self.skills
+        return rates
 
     @cached_property
     def noise(self) -> FloatArray:
@@ -192,7 +193,7 @@ class SyntheticFamily:
         if split not in SPLITS:
             raise unknown_name("split", split, SPLITS)
         if n < 1 or seed < 0:
-            raise ParameterError(f"Examples need n of 1 or more and a seed of 0 or more. Got n = {n} and seed = {seed} instead.")
+            raise ParameterError(f"Examples need n of 1 or more and a seed of 0 or more. Got n = {n}, seed = {seed} instead.")
         place = self.task_names.index(task)
         stream = self._stream("examples", split, place, seed)
         wanted = [n - n // 2, n // 2]
@@ -204,8 +205,8 @@ class SyntheticFamily:
                 break
         if sum(map(len, bags)) < n:
             raise ParameterError(
-                f"The task '{task}' has too few different examples to draw {n}. Draw fewer, or take a family with more words or "
-                "longer examples."
+                f"The task '{task}' has too few different examples to draw {n}. Draw fewer, or take a family with more words "
+                "or longer examples."
             )
         rows = [(bag, answer) for answer in (0, 1) for bag in bags[answer]]
         noise = self.noise[place] if split == "train" else 0.0
