@@ -140,7 +140,8 @@ class SyntheticFamily:
         from_skills = np.einsum("ts,sdw->tdw", self.mixes, skills)
         weights = np.sqrt(self.shared) * from_skills + np.sqrt(1 - self.shared) * np.abs(self.mixes)[:, :, None] * own
         flat: FloatArray = weights.reshape(self.tasks, -1)
-        return flat / np.linalg.norm(flat, axis=1, keepdims=True)
+        flat /= np.linalg.norm(flat, axis=1, keepdims=True)
+        return flat
 
     @cached_property
     def relatedness(self) -> FloatArray:
