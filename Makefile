@@ -15,7 +15,7 @@ $(VENV)/.installed: pyproject.toml requirements-encoder.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	$(BIN)/python -m pip install --quiet '$(TORCH)'
-	$(BIN)/python -m pip install --quiet --editable '.[data,train]' --requirement requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --editable '.[data,train,ray]' --requirement requirements-dev.txt
 	touch $@
 
 demo: $(VENV)/.installed

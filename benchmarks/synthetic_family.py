@@ -4,8 +4,8 @@
 
 For each family, setup and seed: every task is a source, trained on it, then fine-tuned on a few examples of every other task,
 against the same model fine-tuned on the target alone. Reported: Spearman correlation of T with the planted relatedness, with a
-p-value from permuting the tasks; agreement in sign of PC where the planted relatedness is beyond 0.5 or -0.5; shares of positive
-and negative transfers; and how well transfers over two steps tell of the direct ones.
+p-value from permuting the tasks; agreement in sign of PC where the planted relatedness is 0.5 or more, or -0.5 or less; shares
+of positive and negative transfers; and how well transfers over two steps tell of the direct ones.
 """
 
 from __future__ import annotations
@@ -57,17 +57,19 @@ class Setup:
     source_rate: float = 3e-3
     target_rate: float = 3e-3
     source_examples: int = 500
-    source_epochs: int = 5
+    source_epochs: int = 4
     target_examples: int = 32
-    target_epochs: int = 5
+    target_epochs: int = 10
     batch_size: int = 16
-    eval_examples: int = 300
+    eval_examples: int = 250
 
     @property
     def name(self) -> str:
+        """The short name, as in results."""
         return f"{self.model}/finetune{'@carry' if self.carry else ''}"
 
     def settings(self, *, source: bool) -> TrainingSettings:
+        """How sources, or targets, are trained on."""
         return TrainingSettings(
             learning_rate=self.source_rate if source else self.target_rate,
             epochs=self.source_epochs if source else self.target_epochs,
@@ -77,7 +79,7 @@ class Setup:
         )
 
 
-SETUPS = (Setup("tiny:t5"), Setup("tiny:gpt2"), Setup("tiny:roberta", carry=True), Setup("tiny:roberta"))
+SETUPS = (Setup("tiny:t5"), Setup("tiny:gpt2", target_epochs=20), Setup("tiny:roberta", carry=True), Setup("tiny:roberta"))
 
 
 def measure(family: SyntheticFamily, setup: Setup, seed: int) -> dict[str, Any]:
@@ -117,7 +119,6 @@ def measure(family: SyntheticFamily, setup: Setup, seed: int) -> dict[str, Any]:
                 continue
             model = copy.deepcopy(trained)
             model.set_head(head, seed=seed, carry=setup.carry)
-            method_of("finetune").apply(model, seed=seed) if model.method is None else None
             learn(model, few[target], "target")
             after[target, source] = accuracy(model, target)
     return {"after": after, "alone": alone, "own": own, "seconds": seconds}
@@ -169,7 +170,7 @@ def figures(family: SyntheticFamily, web: TransferWeb, measured: list[dict[str, 
 
 
 def two_step(t: np.ndarray) -> float:
-    """Spearman correlation of T with the sum over pivots of T(source, pivot) T(pivot, target), both free of the overall mean."""
+    """Spearman correlation of T with the sum over pivots of T(source, pivot) T(pivot, target), its overall mean taken off."""
     off = ~np.eye(len(t), dtype=bool)
     centred = np.where(off, t - np.mean(t[off]), 0.0)
     # The diagonal is zero, so that neither source nor target is its own pivot.
@@ -177,19 +178,28 @@ def two_step(t: np.ndarray) -> float:
 
 
 def report(families: dict[str, SyntheticFamily], setups: tuple[Setup, ...], seeds: int, workers: int) -> list[dict[str, Any]]:
-    jobs = [(name, setup, seed) for name in families for setup in setups for seed in range(seeds)]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(measure, families[name], setup, seed) for name, setup, seed in jobs]
-        results = dict(zip(jobs, (future.result() for future in futures), strict=True))
     rows = []
-    for name, family in families.items():
-        for setup in setups:
-            measured = [results[name, setup, seed] for seed in range(seeds)]
-            web = web_of(family, setup, measured)
-            row = {"family": name, "setup": setup.name, "tasks": family.tasks, "seeds": seeds}
-            rows.append({**row, **figures(family, web, measured), "t": np.round(web.t[0], 4).tolist()})
-            print(_line(rows[-1]), flush=True)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        jobs = {
+            (name, setup, seed): pool.submit(measure, family, setup, seed)
+            for name, family in families.items()
+            for setup in setups
+            for seed in range(seeds)
+        }
+        for name, family in families.items():
+            for setup in setups:
+                measured = [jobs[name, setup, seed].result() for seed in range(seeds)]
+                web = web_of(family, setup, measured)
+                row = {"family": name, "setup": setup.name, "tasks": family.tasks, "seeds": seeds}
+                rows.append({**row, **figures(family, web, measured), "t": np.round(web.t[0], 4).tolist()})
+                print(_line(rows[-1]), flush=True)
     return rows
+
+
+def family_of(name: str) -> SyntheticFamily:
+    """The family of that name, or `name:seed` for its parameters with another seed."""
+    base, _, seed = name.partition(":")
+    return replace(find_family(base), seed=int(seed)) if seed else find_family(base)
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -198,33 +208,39 @@ def _line(row: dict[str, Any]) -> str:
     return f"| {row['family']} | {row['setup']} | {shown} | {times} |"
 
 
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and np.isnan(value) else value
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--families", nargs="*", default=None)
-    arguments.add_argument("--family-seed", type=int, help="take this seed instead of the families' own")
+    families = [*synthetic_families(), "mixed:11"]
+    arguments.add_argument("--families", nargs="*", default=families, help="a name, or name:seed for another seed than its own")
     arguments.add_argument("--setups", nargs="*", default=[setup.name for setup in SETUPS])
     arguments.add_argument("--seeds", type=int, default=3)
     arguments.add_argument("--workers", type=int, default=2)
     arguments.add_argument("--out", type=Path)
     given = arguments.parse_args()
-    families = {name: find_family(name) for name in given.families or synthetic_families()}
-    if given.family_seed is not None:
-        families = {name: replace(family, seed=given.family_seed) for name, family in families.items()}
+    chosen = {name: family_of(name) for name in given.families}
     setups = tuple(setup for setup in SETUPS if setup.name in given.setups)
     print("| family | setup | " + " | ".join(FIGURES) + " | seconds (source / target) |")
     print("|---" * (len(FIGURES) + 3) + "|")
     began = time.perf_counter()
-    rows = report(families, setups, given.seeds, given.workers)
+    rows = report(chosen, setups, given.seeds, given.workers)
     seconds = time.perf_counter() - began
     print(f"{seconds:.0f} seconds with {given.workers} workers")
     if given.out:
         record = {
             "setups": [{"name": setup.name, **asdict(setup)} for setup in setups],
-            "families": {name: family.to_dict() for name, family in families.items()},
+            "families": {name: family.to_dict() for name, family in chosen.items()},
             "seconds": seconds,
             "rows": rows,
         }
-        given.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        given.out.write_text(json.dumps(_without_nan(record)) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

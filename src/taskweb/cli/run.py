@@ -19,7 +19,7 @@ def run(
     ] = 2,
     ray_address: Annotated[
         str | None,
-        typer.Option("--ray-address", metavar="ADDRESS", help="A running Ray cluster. Default: a local one is started."),
+        typer.Option("--ray-address", metavar="ADDRESS", help="A running Ray cluster. Default: start a local one."),
     ] = None,
     gpus: Annotated[float, typer.Option("--gpus", metavar="N", min=0, help="GPUs per worker, with --executor ray.")] = 0.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be done.")] = False,
@@ -47,11 +47,11 @@ def run(
     state = state_of(plan, retry_failed=retry is not None)
     if not (dry_run or status):
         say(f"{state.plan.name}: {state.total - len(state.todo):,} of {state.total:,} runs are done.", quiet=quiet)
-        chosen: Executor = {
-            "inline": InlineExecutor,
-            "process": lambda: ProcessExecutor(workers),
-            "ray": lambda: RayExecutor(ray_address, gpus),
-        }[executor]()
+        chosen: Executor = InlineExecutor()
+        if executor == "process":
+            chosen = ProcessExecutor(workers)
+        elif executor == "ray":
+            chosen = RayExecutor(ray_address, gpus)
         with progress_for(quiet=quiet)(f"Running {state.plan.name}", len(state.todo)) as advance:
             state = run_plan(plan, chosen, retry_failed=retry is not None, on_progress=advance)
     if output is options.TableFormat.json:

@@ -1,8 +1,8 @@
 """Families of generated tasks whose relatedness is planted, for demonstrations, tests and research on methods.
 
 An example is a handful of words; its answer tells whether their mean weight is above zero. A task is a vector of weights over
-words, mixed from the family's skills with signs. Two tasks that weigh shared words alike teach each other; tasks that weigh them
-in opposite ways teach each other the wrong thing. As every task is a mix of few skills, relatedness has low rank: what a
+words, mixed from the family's skills with signs. Two tasks that weigh shared words alike teach each other; tasks that weigh
+them in opposite ways teach each other the wrong thing. As every task is a mix of few skills, relatedness has low rank: what a
 task does to a pivot, and the pivot to a third task, tells of the first and the third.
 
 A skill weighs the words of its own topic, half of them above and half below zero. What a text is about thus tells which
@@ -42,13 +42,14 @@ class SyntheticFamily:
 
     seed: for skills, mixes and topics. tasks: how many. skills: how many weight vectors the tasks are mixed from, each over the
     words of a topic of its own. skills_per_task: how many of them a task mixes.
-    opposed: probability that a task uses a skill with its sign turned; 0 gives no harmful pairs, 0.5 the most.
+    opposed: share of a skill's tasks that use it with its sign turned; 0 gives no harmful pairs, 0.5 the most. Every skill is
+    used by as many tasks as any other, or one more.
     common: share of each task's squared weight that lies on the first skill, never turned: what all tasks have in common.
     shared: share of each task's squared weight that comes from skills. The rest is drawn for the task alone over the same
     words: at 0 transfers between tasks say nothing about other transfers, and texts say nothing about transfers.
     similarity_signal: share of words drawn from the topics of the task's own skills, as often as the skill counts in the task.
     The rest comes from all topics alike: at 0, texts of all tasks look the same.
-    label_noise: most wrong answers in a task's training examples, as a share; each task's own share lies evenly spread between 0
+    label_noise: most wrong answers in a task's training examples, as a share; the tasks' own shares are evenly spread between 0
     and it, so that some sources teach less than others. Evaluation is never noisy.
     words: words of each topic. length: content words of an example. function_words: most function words among them.
     margin: least distance of an example's mean weight from zero, in standard deviations; closer ones are not drawn.
@@ -59,7 +60,7 @@ class SyntheticFamily:
     tasks: int = 8
     skills: int = 4
     skills_per_task: int = 2
-    opposed: float = 0.35
+    opposed: float = 0.25
     common: float = 0.0
     shared: float = 1.0
     similarity_signal: float = 1.0
@@ -76,7 +77,7 @@ class SyntheticFamily:
 
     def _rules(self) -> list[tuple[str, str, bool]]:
         topics = topic_words()
-        most_words = min(len(words) for words in topics.values())
+        most = min(len(words) for words in topics.values())
         least_skills = 2 if self.common > 0 else 1
         return [
             ("seed", "must be 0 or more", self.seed >= 0),
@@ -93,11 +94,7 @@ class SyntheticFamily:
             ),
             ("common", "must lie in [0, 1)", 0 <= self.common < 1),
             ("label_noise", "must lie in [0, 0.5)", 0 <= self.label_noise < 0.5),
-            (
-                "words",
-                f"must be even and lie between 4 and {most_words}",
-                4 <= self.words <= most_words and self.words % 2 == 0,
-            ),
+            ("words", f"must be even and lie between 4 and {most}", 4 <= self.words <= most and self.words % 2 == 0),
             ("length", "must lie between 2 and 32", 2 <= self.length <= 32),
             ("function_words", "must lie between 0 and 32", 0 <= self.function_words <= 32),
             ("margin", "must lie in [0, 1.5]", 0 <= self.margin <= 1.5),
@@ -117,14 +114,17 @@ class SyntheticFamily:
     def mixes(self) -> FloatArray:
         """(tasks, skills): how much of each skill a task has, with sign; rows have length 1."""
         stream = self._stream("mixes")
-        mixes = np.zeros((self.tasks, self.skills))
         first = int(self.common > 0)
-        for row in mixes:
-            uses = np.count_nonzero(mixes[:, first:], axis=0)
-            chosen = first + np.lexsort((stream.random(len(uses)), uses))[: self.skills_per_task]  # the least used ones
+        mixes = np.zeros((self.tasks, self.skills))
+        own = mixes[:, first:]
+        for row in own:
+            uses = np.count_nonzero(own, axis=0)
+            chosen = np.lexsort((stream.random(len(uses)), uses))[: self.skills_per_task]  # the least used ones
             amounts = stream.uniform(0.4, 1.0, self.skills_per_task)
-            signs = np.where(stream.random(self.skills_per_task) < self.opposed, -1.0, 1.0)
-            row[chosen] = np.sqrt(1 - self.common) * signs * amounts / np.linalg.norm(amounts)
+            row[chosen] = np.sqrt(1 - self.common) * amounts / np.linalg.norm(amounts)
+        for column in own.T:
+            users = stream.permutation(np.flatnonzero(column))
+            column[users[: round(self.opposed * len(users))]] *= -1
         if first:
             mixes[:, 0] = np.sqrt(self.common)
         return mixes
@@ -140,7 +140,8 @@ class SyntheticFamily:
         from_skills = np.einsum("ts,sdw->tdw", self.mixes, skills)
         weights = np.sqrt(self.shared) * from_skills + np.sqrt(1 - self.shared) * np.abs(self.mixes)[:, :, None] * own
         flat: FloatArray = weights.reshape(self.tasks, -1)
-        return flat / np.linalg.norm(flat, axis=1, keepdims=True)
+        flat /= np.linalg.norm(flat, axis=1, keepdims=True)
+        return flat
 
     @cached_property
     def relatedness(self) -> FloatArray:
@@ -155,7 +156,8 @@ class SyntheticFamily:
     @cached_property
     def topic_rates(self) -> FloatArray:
         """(tasks, skills): how often a task draws its words from each skill's topic; rows sum to 1."""
-        return self.similarity_signal * self.mixes**2 + (1 - self.similarity_signal) / self.skills
+        rates: FloatArray = self.similarity_signal * self.mixes**2 + (1 - self.similarity_signal) / self.skills
+        return rates
 
     @cached_property
     def noise(self) -> FloatArray:
@@ -192,9 +194,7 @@ class SyntheticFamily:
         if split not in SPLITS:
             raise unknown_name("split", split, SPLITS)
         if n < 1 or seed < 0:
-            raise ParameterError(
-                f"Examples need n of 1 or more and a seed of 0 or more. Got n = {n} and seed = {seed} instead."
-            )
+            raise ParameterError(f"Examples need n of 1 or more and a seed of 0 or more. Got n = {n}, seed = {seed} instead.")
         place = self.task_names.index(task)
         stream = self._stream("examples", split, place, seed)
         wanted = [n - n // 2, n // 2]
@@ -206,9 +206,8 @@ class SyntheticFamily:
                 break
         if sum(map(len, bags)) < n:
             raise ParameterError(
-                f"The task '{task}' has too few different examples to draw {n}. Draw fewer, or take a family with "
-                "more words or "
-                "longer examples."
+                f"The task '{task}' has too few different examples to draw {n}. Draw fewer, or take a family with more words "
+                "or longer examples."
             )
         rows = [(bag, answer) for answer in (0, 1) for bag in bags[answer]]
         noise = self.noise[place] if split == "train" else 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from taskweb.web.run import Run
 from taskweb.web.store import RunStore
 
 _RETRIES = 3
+_PATIENCE = 5.0  # seconds
 _benches: dict[str, Workbench] = {}
 
 
@@ -95,10 +97,13 @@ def _outcomes(name: str, bench: Workbench, group: RunGroup) -> Iterator[Run]:
 
 
 def _connect(ray: Any, address: str | None) -> None:
+    """Join a cluster, or start one. An address where nobody listens is told at once: Ray itself tries for minutes."""
     try:
-        ray.init(
-            address=address, log_to_driver=False, include_dashboard=False if address is None else None, configure_logging=False
-        )
+        if address is not None and address != "auto":
+            host, _, port = address.removeprefix("ray://").rpartition(":")
+            socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
+        options = {"include_dashboard": False} if address is None else {}
+        ray.init(address=address, log_to_driver=False, configure_logging=False, **options)
     except (ConnectionError, RuntimeError, ValueError, OSError) as fault:
         where = f"at {address}" if address else "on this machine"
         raise TaskWebError(f"No Ray cluster could be reached {where}: {str(fault).splitlines()[0]}.") from None
