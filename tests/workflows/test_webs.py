@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from taskweb.errors import InputError, TaskWebError
+from taskweb.web import TransferWeb
 from taskweb.web.importers import import_runs
 from taskweb.web.published import published_web
 from taskweb.web.run import Run, SetupRecord
@@ -37,13 +38,13 @@ def store(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["runs.csv", "runs.parquet", "runs.jsonl", "folder"])
+@pytest.mark.parametrize("name", ["runs.csv", "runs.parquet", "runs.jsonl", "runs.json", "folder"])
 def test_what_is_exported_is_the_same_web_and_can_be_imported_again(name: str, store: Path, tmp_path: Path) -> None:
     if name in ("runs.parquet", "folder"):
         pytest.importorskip("pyarrow")
     target = tmp_path / name
     assert export_web(str(store), target, kind="dataset" if name == "folder" else None) == (len(made_up_runs()), "runs")
-    one, other = open_web(store), open_web(target)
+    one, other = TransferWeb.open(store), open_web(target)
     assert (one.setups, one.targets, set(one.sources)) == (other.setups, other.targets, set(other.sources))
     other = other.restrict(sources=one.sources)
     for figure in ("t", "pc", "pm", "score", "n_seeds", "pc_se", "sign_p"):

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from taskweb.cli.grid import Grid
 from taskweb.cli.tables import explained, signed
+from taskweb.web.published import PUBLISHED
 from taskweb.workflows.webs import WebDescription
 
 _RELIABILITY = "rank correlation of a target's sources between two halves of its seeds, mean over targets; 1 = the seeds agree"
@@ -35,7 +36,7 @@ def description_table(description: WebDescription, width: int) -> Iterator[Rende
         )
     yield table.fitted(width)
     yield Text()
-    yield from explained("runs", _runs_in_words(facts["runs"]), width)
+    yield from explained("runs", _runs_in_words(facts["runs"], web.name), width)
     yield from explained("reliability", _RELIABILITY, width)
 
 
@@ -62,9 +63,11 @@ def scores_table(rows: Sequence[Mapping[str, Any]], width: int) -> Iterator[Rend
     yield from explained("sign test", _SIGN_TEST, width)
 
 
-def _runs_in_words(runs: Mapping[str, Any] | None) -> str:
-    if runs is None:
+def _runs_in_words(runs: Mapping[str, Any] | None, web: str) -> str:
+    if runs is None and web == PUBLISHED:
         return "this web is a summary over seeds and holds no runs"
+    if runs is None:
+        return "counted in a store only: taskweb web import FILE --to STORE"
     seeds = f", {len(runs['seeds'])} seeds" if runs["seeds"] else ""
     statuses = f"{runs['finished']:,} finished, {runs['failed']:,} failed, {runs['diverged']:,} diverged"
     return f"{runs['total']:,} in all, {runs['baselines']:,} of them baselines{seeds}; {statuses}"

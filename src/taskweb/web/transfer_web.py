@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -73,6 +74,16 @@ class TransferWeb:
             wanted = pairs if attribute in PAIR_FIELDS else pairs[:2]
             if array is not None and array.shape != wanted:
                 raise WebError(f"The web '{self.name}': '{attribute}' must have the shape {wanted}. Got {array.shape} instead.")
+
+    @classmethod
+    def open(cls, where: str | Path = "published") -> TransferWeb:
+        """The web named `published`, or that of a store, a tidy table, or anything that can be imported.
+
+        Raises InputError and WebError.
+        """
+        from taskweb.web.sources import open_web  # which makes webs from runs, and so needs this class
+
+        return open_web(where)
 
     @property
     def tasks(self) -> tuple[str, ...]:

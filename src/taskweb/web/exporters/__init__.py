@@ -18,7 +18,15 @@ EXPORTERS: dict[str, Callable[[Iterable[Run], Path], int]] = {
     "jsonl": export_jsonl,
     "dataset": export_dataset,
 }
-SUFFIXES = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl", "": "dataset"}
+SUFFIXES = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+    ".jsonl": "jsonl",
+    ".json": "jsonl",
+    ".ndjson": "jsonl",
+    "": "dataset",
+}
 
 
 def export_runs(runs: Iterable[Run], path: str | Path, *, kind: str | None = None) -> int:
