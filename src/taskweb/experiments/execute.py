@@ -122,13 +122,13 @@ class Workbench:
     def _fresh(self, setup: PlannedSetup, data: TaskData, seed: int, source: _Source | None = None) -> TaskModel:
         """The setup's model, ready for a task: its first weights or those after the source, a head, the method applied.
 
-        The head is the same in both cases: drawn from the seed, never carried over from the source.
+        The head is the same in both cases, drawn from the seed, unless the setup carries that of the source.
         """
         head = head_for(data.task.kind, [*data.target, *data.evaluation])
         model = self._first_weights(setup, head)
         if source is not None:
             load_saved(source.path, model)
-            model.set_head(head, seed=seed)
+            model.set_head(head, seed=seed, carry=setup.carry_head)
             return model
         model.set_head(head, seed=seed)
         method_of(setup.method, setup.method_parameters).apply(model, seed=seed)

@@ -22,7 +22,17 @@ PAIR_MODES: tuple[PairMode, ...] = get_args(PairMode)
 _PLAN_KEYS = ("store", "seeds", "threads", "examples", "tasks", "setups", "pairs", "synthetic", "budget")
 _EXAMPLE_KEYS = ("source", "target", "evaluation")
 _TASK_KEYS = ("file", "eval_file", "kind", "metrics", "input", "output", "choices")
-_SETUP_KEYS = ("model", "revision", "method", "method_parameters", "max_input", "training", "source_training", "targets")
+_SETUP_KEYS = (
+    "model",
+    "revision",
+    "method",
+    "method_parameters",
+    "max_input",
+    "carry_head",
+    "training",
+    "source_training",
+    "targets",
+)
 _PAIR_KEYS = ("mode", "listed", "share", "seed", "sources", "targets")
 _BUDGET_KEYS = ("runs",)
 _SYNTHETIC_KEYS = ("preset", "tasks")
@@ -51,6 +61,7 @@ class PlannedTask:
 class PlannedSetup:
     """A model and a method, with the settings for targets, for sources, and for single targets.
 
+    carry_head: an encoder keeps the source's head where the target's is of the same kind and size; a fresh one otherwise.
     model: Hub id, folder, or `tiny:t5`, `tiny:gpt2`, `tiny:roberta` for a small one with random weights.
     """
 
@@ -63,6 +74,7 @@ class PlannedSetup:
     training: TrainingSettings
     source_training: TrainingSettings
     by_target: Mapping[str, TrainingSettings]
+    carry_head: bool = False
 
     def settings_for(self, target: str) -> TrainingSettings:
         """How that target is trained."""
@@ -234,8 +246,8 @@ class _Reader:
         model = self._model(where, str(entry["model"])) if "model" in entry else None
         if base is None or source is None or model is None:
             return None
-        revision, most = entry.get("revision"), entry.get("max_input")
-        return PlannedSetup(name, model, revision, method, parameters, most, base, source, by_target)
+        revision, most, carry = entry.get("revision"), entry.get("max_input"), bool(entry.get("carry_head", False))
+        return PlannedSetup(name, model, revision, method, parameters, most, base, source, by_target, carry)
 
     def _model(self, where: str, model: str) -> str:
         if model.startswith((".", "/", "~")):

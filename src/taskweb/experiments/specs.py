@@ -45,7 +45,7 @@ class RunSpec:
             self.setup.model,
             self.setup.revision,
             self.setup.method,
-            {**settings.to_dict(), **parameters, "max_input": self.setup.max_input},
+            {**settings.to_dict(), **parameters, "max_input": self.setup.max_input, "carry_head": self.setup.carry_head},
         )
         return Run(record, self.target, self.source, self.seed, definition=definition)
 
