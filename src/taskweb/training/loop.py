@@ -165,7 +165,7 @@ class _Fit:
         terms = sum(item.weight for item in batch)
         total = torch.zeros((), device=self.device)
         for begin in range(0, len(batch), size):
-            torch.manual_seed(_draw_seed(self.seed, self.history.step, begin))
+            _seed(self.device, _draw_seed(self.seed, self.history.step, begin))
             with computing_in(self.settings.precision, self.device):
                 loss = self.model.loss(batch[begin : begin + size]) / terms
             loss.backward()
@@ -197,6 +197,14 @@ def _decayed_and_not(parameters: Sequence[nn.Parameter], weight_decay: float) ->
 def _draw_seed(seed: int, step: int, begin: int) -> int:
     """The seed of dropout in one pass; a function of the position, so that nothing need be remembered to resume."""
     return int.from_bytes(hashlib.sha256(f"taskweb dropout {seed} {step} {begin}".encode()).digest()[:8], "little", signed=True)
+
+
+def _seed(device: torch.device, seed: int) -> None:
+    """Seed what the device draws from. On the CPU its own generator alone: calls for devices that are absent take most time."""
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
 
 
 @contextmanager
