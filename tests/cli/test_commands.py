@@ -244,7 +244,10 @@ def test_no_weights_is_one_line(run, target: Path, monkeypatch: pytest.MonkeyPat
     assert run("rank", str(target), "--selector", "popularity").status == 0
 
 
-@pytest.mark.parametrize("command", [[], ["rank"], ["benchmark"], ["demo"]])
+WEB_COMMANDS = ("import", "show", "scores", "analyze", "merge", "check", "vacuum", "export")
+
+
+@pytest.mark.parametrize("command", [[], ["rank"], ["benchmark"], ["run"], ["demo"], *(["web", name] for name in WEB_COMMANDS)])
 def test_help_reads_like_documentation(command: list[str]) -> None:
     environment = os.environ | {"COLUMNS": "120", "NO_COLOR": "1"}
     done = subprocess.run(
