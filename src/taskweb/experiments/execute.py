@@ -42,12 +42,8 @@ class Workbench:
     texts: tuple[str, ...] = field(default=(), repr=False)
     _models: dict[str, TaskModel] = field(default_factory=dict, init=False, repr=False)
 
-    def execute(
-        self, group: RunGroup, on_run: Callable[[Run], None], on_start: Callable[[RunSpec], None], *, release: bool = True
-    ) -> None:
-        """Do all runs of a group; `on_run` is called with each outcome as soon as it is known.
-
-        release: remove the source's weights afterwards.
+    def outcomes(self, group: RunGroup, on_start: Callable[[RunSpec], None]) -> Iterator[Run]:
+        """Do all runs of a group, and hand out each outcome as soon as it is known; `on_start` is told which run begins.
 
         A run that diverges or fails is an outcome, with its reason; the others go on. Same group, same bits, whatever ran
         before in the process: each run starts from the first weights, and draws from its own seed.
@@ -60,10 +56,10 @@ class Workbench:
             record = spec.record(self.data, self.threads)
             if isinstance(source, Run):
                 reason = f"the source was not trained: {source.reason}"
-                on_run(outcome(record, status=source.status, reason=reason, **_circumstances()))
+                yield outcome(record, status=source.status, reason=reason, **_circumstances())
             else:
-                on_run(self._guarded(record, partial(self._transfer, record, spec, source)))
-        if group.source is not None and release:
+                yield self._guarded(record, partial(self._transfer, record, spec, source))
+        if group.source is not None:
             self.checkpoints.release(self._source_key(group))
 
     def _trained_source(self, group: RunGroup) -> _Source | Run:

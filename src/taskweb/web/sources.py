@@ -8,13 +8,10 @@ from pathlib import Path
 
 from taskweb.errors import InputError, unknown_name
 from taskweb.tasks.paths import kind_of_path
-from taskweb.web.importers import detect_kind, import_runs, read_authors_pickle
-from taskweb.web.importers.tables import open_table
 from taskweb.web.published import PUBLISHED, published_web
 from taskweb.web.scores import score_runs
 from taskweb.web.store import RunStore, is_store
 from taskweb.web.tidy import TIDY_SUFFIXES, read_tidy
-from taskweb.web.tidy_columns import RECORD_COLUMNS
 from taskweb.web.transfer_web import TransferWeb
 
 
@@ -40,11 +37,16 @@ def open_web(where: str | Path = PUBLISHED) -> TransferWeb:
 
 def _is_record(path: Path) -> bool:
     """Whether a table holds whole records of runs, which tell apart what a tidy table cannot."""
+    from taskweb.web.importers.tables import open_table
+    from taskweb.web.tidy_columns import RECORD_COLUMNS
+
     return kind_of_path(path) == "file" and set(open_table(path, str(path)).columns) >= set(RECORD_COLUMNS)
 
 
 def _web_of_runs(path: Path, name: str) -> TransferWeb:
     """The web of a file or folder that can be imported, by way of a store that is thrown away."""
+    from taskweb.web.importers import detect_kind, import_runs, read_authors_pickle  # heavy, and the published web needs none
+
     try:
         kind = detect_kind(path)
     except InputError:

@@ -184,14 +184,7 @@ class WebDescription:
             "pairs": {setup: int(np.isfinite(web.transfer(setup)).sum()) for setup in web.setups},
             "split_half_reliability": reliability,
             "hours": hours,
-            "runs": None
-            if self.info is None
-            else {
-                "total": self.info.runs,
-                "baselines": self.info.baselines,
-                "seeds": list(self.info.seeds),
-                **self.info.by_status,
-            },
+            "runs": None if self.info is None else _counts_of(self.info),
             "notes": list(web.notes),
         }
 

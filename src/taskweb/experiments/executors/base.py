@@ -13,7 +13,6 @@ from taskweb.experiments.execute import Workbench, texts_of
 from taskweb.experiments.markers import RunningMarker
 from taskweb.experiments.plan import Plan, read_plan
 from taskweb.experiments.specs import RunGroup
-from taskweb.web.run import Run
 from taskweb.web.store import RunStore
 
 
@@ -47,13 +46,9 @@ class OpenJob:
         """Do the runs of a group; each outcome is in the store before the next run starts. Returns how many there were."""
         done = 0
         with RunStore.open(self.plan.store, create=True) as store, RunningMarker(self.plan.store) as marker:
-
-            def keep(run: Run) -> None:
-                nonlocal done
+            for run in self.bench.outcomes(group, marker.tell):
                 store.add_many([run], replace_failed=self.replace_failed)
                 done += 1
-
-            self.bench.execute(group, keep, marker.tell)
         return done
 
 

@@ -88,12 +88,7 @@ def _outcomes(name: str, bench: Workbench, group: RunGroup) -> Iterator[Run]:
         _benches.clear()
         folder = Path(tempfile.gettempdir()) / f"taskweb-{name}-{os.getpid()}"
         _benches[name] = Workbench(bench.data, SourceCheckpoints(folder), bench.threads, bench.texts)
-    found: list[Run] = []
-    for target in group.targets:
-        part = RunGroup(group.setup, group.source, group.seed, (target,))
-        last = target == group.targets[-1]
-        _benches[name].execute(part, found.append, lambda _spec: None, release=last)
-        yield found.pop()
+    yield from _benches[name].outcomes(group, lambda _spec: None)
 
 
 def _connect(ray: Any, address: str | None) -> None:
