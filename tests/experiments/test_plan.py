@@ -8,6 +8,7 @@ from taskweb.errors import InputError, ParameterError, TaskWebError
 from taskweb.experiments import read_plan, state_of
 from taskweb.experiments.data import load_task_data
 from taskweb.experiments.specs import groups_of, runs_of
+from tests.conftest import REPOSITORY
 from tests.experiments.planned import TASKS, write_plan
 
 
@@ -34,6 +35,34 @@ def test_settings_of_sources_and_of_single_targets(tmp_path: Path) -> None:
     assert (setup.source_training.epochs, setup.source_training.learning_rate) == (5, 0.1)
     assert (setup.settings_for("birds").learning_rate, setup.settings_for("birds").epochs) == (0.3, 2)
     assert setup.settings_for("apples").learning_rate == 0.1
+
+
+def test_a_setup_may_have_seeds_of_its_own(tmp_path: Path) -> None:
+    one = '[setups."tiny/finetune"]\nmodel = "./model"\n'
+    both = one + '[setups."tiny/bitfit"]\nmodel = "./model"\n'
+    alike = read_plan(write_plan(tmp_path, setups=both))
+    assert [setup.seeds for setup in alike.setups] == [(1, 2), (1, 2)]
+    plan = read_plan(write_plan(tmp_path, setups=both + "seeds = [2, 7]\n"))
+    assert plan.all_seeds == (1, 2, 7)
+    specs = runs_of(plan)
+    assert {(s.setup.name, s.seed) for s in specs} == {
+        (f"tiny/{m}", s) for m, s in [("finetune", 1), ("finetune", 2), ("bitfit", 2), ("bitfit", 7)]
+    }
+    assert len(specs) == 4 * 9
+    data = load_task_data(plan)
+    keys = {spec.record(data, 1).key for spec in specs}
+    assert len(keys & {spec.record(data, 1).key for spec in runs_of(alike)}) == 3 * 9  # the same runs keep their keys
+    with pytest.raises(ParameterError, match=r'\[setups."tiny/bitfit"\] seeds must be a list of different whole numbers'):
+        read_plan(write_plan(tmp_path, setups=both + "seeds = []\n"))
+
+
+def test_the_keys_of_runs_stay() -> None:
+    """Stores that people have must still be known to their plans."""
+    plan = read_plan(REPOSITORY / "plans" / "synthetic.toml")
+    data = load_task_data(plan)
+    first, last = runs_of(plan)[0], runs_of(plan)[-1]
+    assert first.record(data, plan.threads).key == "d4f2083daa3e1210dbbca1cd309c17c15e21599b"
+    assert last.record(data, plan.threads).key == "ec461ced569c73e939f9389f097665561301484f"
 
 
 @pytest.mark.parametrize(

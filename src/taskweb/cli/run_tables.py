@@ -15,7 +15,7 @@ from taskweb.experiments import PlanState
 def state_tables(state: PlanState, width: int) -> Iterator[RenderableType]:
     """Runs done, running, failed and left, by setup, and how long the rest will take."""
     plan = state.plan
-    counts = f"   {len(plan.tasks)} tasks · {len(plan.setups)} setups · {len(plan.seeds)} seeds · {state.total:,} runs"
+    counts = f"   {len(plan.tasks)} tasks · {len(plan.setups)} setups · {len(plan.all_seeds)} seeds · {state.total:,} runs"
     yield Text.assemble("\n", (plan.name, "bold cyan"), (counts, "dim"))
     grid = Grid(">finished", ">failed", ">diverged", ">left", ">seconds per run", ">time left")
     each = state.seconds_per_run

@@ -29,6 +29,7 @@ _SETUP_KEYS = (
     "method_parameters",
     "max_input",
     "carry_head",
+    "seeds",
     "training",
     "source_training",
     "targets",
@@ -61,6 +62,7 @@ class PlannedTask:
 class PlannedSetup:
     """A model and a method, with the settings for targets, for sources, and for single targets.
 
+    seeds: what to draw from, one run of each pair per seed; the plan's, or the setup's own.
     carry_head: an encoder keeps the source's head where the target's is of the same kind and size; a fresh one otherwise.
     model: Hub id, folder, or `tiny:t5`, `tiny:gpt2`, `tiny:roberta` for a small one with random weights.
     """
@@ -74,6 +76,7 @@ class PlannedSetup:
     training: TrainingSettings
     source_training: TrainingSettings
     by_target: Mapping[str, TrainingSettings]
+    seeds: tuple[int, ...]
     carry_head: bool = False
 
     def settings_for(self, target: str) -> TrainingSettings:
@@ -109,6 +112,11 @@ class Plan:
     threads: int = 1
     most_runs: int | None = None
     synthetic: str | None = None
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """The seeds of the plan and of its setups, each once, in the order in which they are run."""
+        return tuple(dict.fromkeys((*self.seeds, *(seed for setup in self.setups for seed in setup.seeds))))
 
 
 def read_plan(path: Path) -> Plan:
@@ -149,15 +157,12 @@ class _Reader:
             tasks |= self._synthetic_tasks(str(preset), synthetic.get("tasks"), tasks)
         if not tasks and not self.faults:
             self.faults.append("it names no tasks; add [tasks.NAME] tables or [synthetic]")
+        seeds = self._seeds("", raw, (1,))
         setups = tuple(
-            made for label, entry in self._table("setups", raw).items() if (made := self._setup(label, entry, tasks))
+            made for label, entry in self._table("setups", raw).items() if (made := self._setup(label, entry, tasks, seeds))
         )
         if not self._table("setups", raw):
             self.faults.append('it names no setups; add a [setups."model/method"] table')
-        seeds = raw.get("seeds", [1])
-        if not (isinstance(seeds, list) and seeds and all(_is_count(s, 0) for s in seeds) and len(set(seeds)) == len(seeds)):
-            self.faults.append(f"seeds must be a list of different whole numbers from 0. Got {seeds}")
-            seeds = [0]
         counts = self._counts(self._table("examples", raw), "[examples]", _EXAMPLE_KEYS)
         budget = self._counts(self._table("budget", raw), "[budget]", _BUDGET_KEYS)
         threads = raw.get("threads", 1)
@@ -167,9 +172,7 @@ class _Reader:
         if self.faults:
             return None
         store = self.folder / str(raw.get("store", f"{name}.db"))
-        return Plan(
-            name, store, tuple(seeds), tasks, setups, ExampleCounts(**counts), pairs, threads, budget.get("runs"), preset
-        )
+        return Plan(name, store, seeds, tasks, setups, ExampleCounts(**counts), pairs, threads, budget.get("runs"), preset)
 
     def _task(self, name: str, entry: Any) -> PlannedTask | None:
         where = f"[tasks.{name}]"
@@ -220,7 +223,9 @@ class _Reader:
                 self.faults.append(f"two tasks are named '{name}': one of the synthetic family and one with a file")
         return {name: PlannedTask(task) for name, task in family.tasks_by_name.items() if name in names}
 
-    def _setup(self, name: str, entry: Any, tasks: Mapping[str, PlannedTask]) -> PlannedSetup | None:
+    def _setup(
+        self, name: str, entry: Any, tasks: Mapping[str, PlannedTask], plan_seeds: tuple[int, ...]
+    ) -> PlannedSetup | None:
         where = f'[setups."{name}"]'
         if not isinstance(entry, dict):
             self.faults.append(f"{where} must be a table with a model and a method")
@@ -234,6 +239,7 @@ class _Reader:
             method_of(method, parameters)
         except TaskWebError as fault:
             self.faults.append(f"{where}: {fault}")
+        seeds = self._seeds(f"{where} ", entry, plan_seeds)
         base = self._settings(f"{where} training", entry.get("training", {}), {})
         source = self._settings(f"{where} source_training", entry.get("source_training", {}), entry.get("training", {}))
         by_target = {}
@@ -247,7 +253,7 @@ class _Reader:
         if base is None or source is None or model is None:
             return None
         revision, most, carry = entry.get("revision"), entry.get("max_input"), bool(entry.get("carry_head", False))
-        return PlannedSetup(name, model, revision, method, parameters, most, base, source, by_target, carry)
+        return PlannedSetup(name, model, revision, method, parameters, most, base, source, by_target, seeds, carry)
 
     def _model(self, where: str, model: str) -> str:
         if model.startswith((".", "/", "~")):
@@ -290,6 +296,13 @@ class _Reader:
         if mode == "rows" and targets is None:
             self.faults.append("[pairs] rows needs targets = [...]")
         return PairPlan(mode, listed, float(share), int(raw.get("seed", 0)), sources, targets)
+
+    def _seeds(self, where: str, raw: Mapping[str, Any], otherwise: tuple[int, ...]) -> tuple[int, ...]:
+        seeds = raw.get("seeds", list(otherwise))
+        if isinstance(seeds, list) and seeds and all(_is_count(seed, 0) for seed in seeds) and len(set(seeds)) == len(seeds):
+            return tuple(seeds)
+        self.faults.append(f"{where}seeds must be a list of different whole numbers from 0. Got {seeds}")
+        return otherwise
 
     def _counts(self, raw: Mapping[str, Any], where: str, keys: Sequence[str]) -> dict[str, int]:
         self._known(where, raw, keys)

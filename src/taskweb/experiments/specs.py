@@ -69,8 +69,8 @@ def runs_of(plan: Plan) -> list[RunSpec]:
     specs = []
     pairs = _pairs(plan)
     targets = [task for task in plan.tasks if any(task == target for _, target in pairs)]
-    for seed in plan.seeds:
-        for setup in plan.setups:
+    for seed in plan.all_seeds:
+        for setup in (setup for setup in plan.setups if seed in setup.seeds):
             specs += [RunSpec(setup, None, target, seed) for target in targets]
             specs += [RunSpec(setup, source, target, seed) for source, target in pairs]
     return specs if plan.most_runs is None else specs[: plan.most_runs]
