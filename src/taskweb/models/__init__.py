@@ -12,6 +12,7 @@ for _package in ("torch", "transformers"):
         raise MissingDependencyError(_package, "train", "Training models")
 
 from taskweb.models.base import Encoded, Family, Method, Origin, Reduction, TaskModel
+from taskweb.models.bundle import open_model, save_bundle
 from taskweb.models.head import Head, head_for
 from taskweb.models.loading import load_model, random_model
 from taskweb.models.methods import METHODS, method_of
@@ -32,6 +33,8 @@ __all__ = [
     "load_model",
     "load_saved",
     "method_of",
+    "open_model",
     "random_model",
+    "save_bundle",
     "save_model",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ FAMILY_OF_TYPE: dict[str, Family] = {"t5": "seq2seq", "gpt2": "causal", "bert": 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _NEEDED = ["*.json", "*.txt", "*.model", "model.safetensors", "model-*-of-*.safetensors"]
 _POOLER = "pooler."
+_ADDED = ("taskweb_", "lora_")  # in the names of tensors that methods add
 
 
 def load_model(
@@ -35,6 +37,27 @@ def load_model(
     encoder needs one). seed: for what the checkpoint lacks (an encoder's head, BERT's pooler). Raises InputError where the
     checkpoint is missing, not in safetensors or incomplete, NameNotFoundError for an architecture that is not known.
     """
+    checkpoint = read_checkpoint(name, revision, seed)
+    if checkpoint.added:
+        raise InputError(
+            f"{name} holds a model that is adapted already: tensors were added to it, such as {checkpoint.added[0]}. Open it "
+            "with open_model, or give the model that it was made from."
+        )
+    return assembled(checkpoint, head, seed=seed, max_input=max_input)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a folder in Hugging Face layout holds; added: names of tensors that an adaptation method put there."""
+
+    module: Any
+    tokenizer: Any
+    origin: Origin
+    added: tuple[str, ...] = ()
+
+
+def read_checkpoint(name: str, revision: str | None, seed: int) -> Checkpoint:
+    """Read the body of a model and its tokenizer, by Hub id or path of a folder; errors as of `load_model`."""
     folder, origin = _folder_of(name, revision)
     with _user_errors(name), _quiet():
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
@@ -55,7 +78,8 @@ def load_model(
         raise InputError(
             f"The weights of {name} lack {len(missing)} tensors, such as {min(missing)}. Is the checkpoint complete?"
         )
-    return _assembled(module, tokenizer, origin, head, seed, max_input)
+    added = sorted(key for key in report["unexpected_keys"] if any(mark in key for mark in _ADDED))
+    return Checkpoint(module, tokenizer, origin, tuple(added))
 
 
 def random_model(
@@ -68,7 +92,7 @@ def random_model(
     family = family_of(config)
     with seeded(seed), _quiet():
         module = _class_of(family).from_config(config, **_options_of(config))
-    return _assembled(module, tokenizer, Origin("random", str(seed)), head, seed, max_input)
+    return assembled(Checkpoint(module, tokenizer, Origin("random", str(seed))), head, seed=seed, max_input=max_input)
 
 
 def family_of(config: Any) -> Family:
@@ -88,7 +112,9 @@ def _options_of(config: Any) -> dict[str, bool]:
     return {"add_pooling_layer": config.model_type == "bert"} if family_of(config) == "encoder" else {}
 
 
-def _assembled(module: Any, tokenizer: Any, origin: Origin, head: Head | None, seed: int, max_input: int | None) -> TaskModel:
+def assembled(checkpoint: Checkpoint, head: Head | None, *, seed: int, max_input: int | None) -> TaskModel:
+    """The model of a checkpoint's family; an encoder's head is drawn from `seed`."""
+    module, tokenizer, origin = checkpoint.module, checkpoint.tokenizer, checkpoint.origin
     if max_input is not None and max_input < 8:
         raise ParameterError(f"The most tokens of an input must be 8 or more. Got {max_input} instead.")
     rows = module.get_input_embeddings().weight.shape[0]
@@ -124,6 +150,8 @@ def _folder_of(name: str, revision: str | None) -> tuple[Path, Origin]:
 
 
 def _check_weights(folder: Path, name: str) -> None:
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{name} is not a model: it has no config.json. Give the folder of a model, or its id on the Hub.")
     if not any((folder / weights).exists() for weights in _WEIGHTS):
         raise InputError(
             f"{name} holds no weights in safetensors format (model.safetensors), and other formats can run code when they are "

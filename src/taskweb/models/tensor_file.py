@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from taskweb.errors import InputError
+from taskweb.tasks.atomic import whole_file
 
 _RECORD = "taskweb"
 
@@ -24,21 +23,12 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], record: Mappi
     Raises InputError where the folder cannot be written to.
     """
     contents = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
-    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        os.close(descriptor)
-        temporary = Path(name)
-        save_file(contents, temporary, metadata={_RECORD: json.dumps(record, sort_keys=True)})
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with whole_file(path) as temporary:
+            save_file(contents, temporary, metadata={_RECORD: json.dumps(record, sort_keys=True)})
     except (OSError, SafetensorError) as fault:
         raise InputError(f"{path} cannot be written: {fault}.") from None
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from taskweb.errors import InputError
+from taskweb.tasks.atomic import whole_file
 from taskweb.web import ALL_SETUPS, TransferWeb
 from taskweb.web.exporters import export_runs
-from taskweb.web.exporters.atomic import whole_file
 from taskweb.web.importers import detect_kind, import_runs
 from taskweb.web.published import PUBLISHED
 from taskweb.web.sources import open_web

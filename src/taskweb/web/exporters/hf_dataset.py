@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from taskweb.errors import ParameterError
-from taskweb.web.exporters.atomic import whole_folder
+from taskweb.tasks.atomic import whole_folder
 from taskweb.web.exporters.lead import with_lead
 from taskweb.web.exporters.tidy_parquet import require_pyarrow, write_parquet
 from taskweb.web.run import Run

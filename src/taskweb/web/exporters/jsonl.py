@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from taskweb.web.exporters.atomic import whole_file
+from taskweb.tasks.atomic import whole_file
 from taskweb.web.run import Run
 from taskweb.web.run_json import json_text, run_to_json
 

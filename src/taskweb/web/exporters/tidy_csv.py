@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from taskweb.errors import ParameterError
-from taskweb.web.exporters.atomic import whole_file
+from taskweb.tasks.atomic import whole_file
 from taskweb.web.exporters.lead import with_lead
 from taskweb.web.run import Run
 from taskweb.web.tidy_columns import RECORD_COLUMNS, TIDY_COLUMNS, Cell, rows_of_run, text_extras

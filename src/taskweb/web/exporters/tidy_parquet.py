@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from taskweb.errors import MissingDependencyError, ParameterError
-from taskweb.web.exporters.atomic import whole_file
+from taskweb.tasks.atomic import whole_file
 from taskweb.web.exporters.lead import with_lead
 from taskweb.web.run import Run
 from taskweb.web.tidy_columns import RECORD_COLUMNS, TIDY_COLUMNS, rows_of_run, text_extras

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from taskweb.errors import InputError
+
+_HERE = -100  # AT_FDCWD: paths as the process sees them
+_EXCHANGE = 2  # RENAME_EXCHANGE
 
 
 @contextmanager
@@ -39,12 +44,16 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def whole_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """A temporary folder next to `path` to write into; it becomes `path` when the block ends, and vanishes if it raises.
 
-    Raises InputError where `path` exists and is not an empty folder, or cannot be written to.
+    replace: whether a folder that is there already gives way; whoever asks for it has made sure that it may. At any moment the
+    old folder or the new one is there; where the system cannot exchange two folders in one step (other than Linux), neither is
+    for an instant, and the old one then lies beside the place as `.<name>.<letters>.old`.
+    Raises InputError where `path` exists and is not an empty folder (or, to be replaced, no folder), or cannot be written to.
     """
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+    taken = path.exists() and not (path.is_dir() and not any(path.iterdir()))
+    if taken and not (replace and path.is_dir()):
         raise InputError(f"{path} exists already. Give the name of a new folder.")
     try:
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
@@ -55,12 +64,37 @@ def whole_folder(path: Path) -> Iterator[Path]:
         for entry in (*temporary.rglob("*"), temporary):
             _sync(entry)
         temporary.chmod(0o777 & ~_umask())
-        temporary.replace(path)
+        if taken:
+            _swap(temporary, path)
+        else:
+            temporary.replace(path)
         _sync(path.parent)
     except OSError as fault:
         raise _cannot_write(path, fault) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _swap(new: Path, old: Path) -> None:
+    """Let two folders change places."""
+    if _exchanged(new, old):
+        return
+    aside = new.with_suffix(".old")
+    old.rename(aside)
+    try:
+        new.rename(old)
+    except OSError:
+        aside.rename(old)
+        raise
+    aside.rename(new)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Exchange two paths in one step; False where the system or the file system has no such step."""
+    if not sys.platform.startswith("linux"):
+        return False
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    return rename is not None and rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0
 
 
 def _sync(path: Path) -> None:

@@ -1,0 +1,150 @@
+"""Trained models as folders in Hugging Face layout, so that other tools open them too.
+
+| file | what |
+|---|---|
+| config.json, tokenizer files | as transformers writes them |
+| model.safetensors | every tensor, float32; those of the body under the names that transformers expects |
+| taskweb.json | the record: family, method and its parameters, head, max_input, origin, notes |
+
+A fully fine-tuned model, and BitFit where the architecture has biases, is thereby an ordinary checkpoint. The tensors that an
+adapter, LoRA or T5's biases add stand beside the body's, unmerged, so that what is opened answers to the bit as what was saved;
+other tools read the body alone and name the rest as unexpected. An encoder's head stands under `head.`.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from taskweb import __version__
+from taskweb.errors import InputError
+from taskweb.models.base import Method, TaskModel, config_of
+from taskweb.models.head import Head
+from taskweb.models.loading import assembled, read_checkpoint
+from taskweb.models.methods import method_of
+from taskweb.models.methods.trainable import HEAD
+from taskweb.tasks.atomic import whole_folder
+
+FORMAT = 1
+RECORD = "taskweb.json"
+_WEIGHTS = "model.safetensors"
+
+
+def save_bundle(model: TaskModel, folder: str | Path, *, notes: Mapping[str, Any] | None = None) -> None:
+    """Write the model to a folder, whole or not at all; a bundle that is there already gives way in one step.
+
+    notes: anything that JSON holds, such as how the model was trained. Raises InputError where the folder exists and is not a
+    bundle, or cannot be written.
+    """
+    place = Path(folder)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with whole_folder(place, replace=(place / RECORD).is_file()) as temporary:
+            config = copy.deepcopy(config_of(model))
+            config.architectures = [type(_body_of(model)).__name__]
+            config.save_pretrained(temporary)
+            model.tokenizer.save_pretrained(temporary)
+            save_file(_tensors_of(model), temporary / _WEIGHTS, metadata={"format": "pt"})
+            (temporary / RECORD).write_text(json.dumps(_record_of(model, notes), indent=2) + "\n", encoding="utf-8")
+    except (OSError, SafetensorError) as fault:
+        raise InputError(f"{place} cannot be written: {fault}.") from None
+
+
+def open_model(
+    name: str | Path, head: Head | None = None, *, revision: str | None = None, seed: int = 0, max_input: int | None = None
+) -> TaskModel:
+    """The model in a bundle, in any folder in Hugging Face layout, or on the Hub, in float32 on the CPU.
+
+    head: instead of the bundle's own (an encoder's weights are then drawn from `seed`, unless it is the same); a checkpoint
+    without record needs one where it is an encoder. Errors as of `load_model`, and InputError for a damaged record.
+    """
+    record_file = Path(name) / RECORD
+    if not record_file.is_file():
+        return assembled(read_checkpoint(str(name), revision, seed), head, seed=seed, max_input=max_input)
+    record = _Record.read(record_file)
+    model = assembled(read_checkpoint(str(name), None, seed), record.head, seed=seed, max_input=max_input or record.max_input)
+    before = set(model.module.state_dict())
+    if record.method is not None:
+        record.method.apply(model, seed=seed)
+    plain = {key for key in before if not key.startswith(HEAD)}
+    _fill(model, {key: _stored_name(key) for key in model.module.state_dict()}, plain, Path(name) / _WEIGHTS)
+    if head is not None and head != record.head:
+        model.set_head(head, seed=seed)
+    return model
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Record:
+    """What is read of taskweb.json."""
+
+    head: Head
+    method: Method | None
+    max_input: int
+
+    @classmethod
+    def read(cls, path: Path) -> _Record:
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            if record["format"] != FORMAT:
+                raise InputError(f"{path} has format {record['format']}, and this version reads {FORMAT}.")
+            method = record["method"]
+            return cls(
+                Head(**{**record["head"], "labels": tuple(record["head"]["labels"])}),
+                None if method is None else method_of(method["name"], method["parameters"]),
+                int(record["max_input"]),
+            )
+        except (OSError, KeyError, TypeError, ValueError) as fault:
+            raise InputError(f"{path} cannot be read as the record of a model: {fault}. Save the model again.") from None
+
+
+def _record_of(model: TaskModel, notes: Mapping[str, Any] | None) -> dict[str, Any]:
+    method = model.method
+    return {
+        "format": FORMAT,
+        "taskweb": __version__,
+        "family": model.family,
+        "method": None if method is None else {"name": method.name, "parameters": dict(method.parameters())},
+        "head": dataclasses.asdict(model.head),
+        "max_input": model.max_input,
+        "origin": dataclasses.asdict(model.origin),
+        "notes": dict(notes or {}),
+    }
+
+
+def _body_of(model: TaskModel) -> Any:
+    return model.module.body if model.family == "encoder" else model.module
+
+
+def _tensors_of(model: TaskModel) -> dict[str, torch.Tensor]:
+    """Every tensor once (tied ones under their first name, as transformers does), on the CPU."""
+    names = dict(model.module.named_parameters())
+    tied = {tensor.data_ptr() for tensor in names.values()}
+    buffers = {key: value for key, value in model.module.state_dict().items() if value.data_ptr() not in tied}
+    return {_stored_name(key): value.detach().contiguous().cpu() for key, value in {**names, **buffers}.items()}
+
+
+def _stored_name(key: str) -> str:
+    """The name in the file: an encoder's body without prefix, a layer that LoRA wraps under its own name."""
+    return key.removeprefix("body.").replace(".base_layer.", ".")
+
+
+def _fill(model: TaskModel, stored: Mapping[str, str], plain: set[str], path: Path) -> None:
+    """Put the tensors that no ordinary checkpoint has, the head's and the method's, into the model."""
+    read_already = {_stored_name(key) for key in plain}
+    state = model.module.state_dict()
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file, torch.no_grad():
+            for key, name in stored.items():
+                if name not in read_already:
+                    state[key].copy_(file.get_tensor(name))
+    except (OSError, RuntimeError, SafetensorError) as fault:
+        reason = " ".join(str(fault).split()).rstrip(".")
+        raise InputError(f"{path} does not hold what {RECORD} beside it says: {reason}. Save the model again.") from None
