@@ -23,6 +23,7 @@ from taskweb.models.saving import fingerprint
 from taskweb.models.tensor_file import read_tensors, write_tensors
 from taskweb.training.history import TrainingHistory
 from taskweb.training.settings import TrainingSettings
+from taskweb.training.workers import part_like, whole
 
 FORMAT = 1
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
@@ -55,14 +56,18 @@ def identity_of(model: TaskModel, encoded: Sequence[Encoded], settings: Training
     return sha.hexdigest()
 
 
-def save_checkpoint(path: Path, model: TaskModel, optimizer: Any, history: TrainingHistory, identity: str) -> None:
-    """Write the checkpoint, whole or not at all."""
+def save_checkpoint(
+    path: Path, model: TaskModel, optimizer: Any, history: TrainingHistory, identity: str, *, writing: bool = True
+) -> None:
+    """Write the checkpoint, whole or not at all. Of processes that train together all must call this, and one be `writing`."""
     tensors: dict[str, torch.Tensor] = {}
     for name, parameter in trainable(model.module).items():
         tensors[f"weight:{name}"] = parameter
         for moment, value in optimizer.state.get(parameter, {}).items():
             tensors[f"{moment}:{name}"] = value
-    write_tensors(path, tensors, {"format": FORMAT, "identity": identity, "history": history.to_dict()})
+    tensors = whole(tensors)
+    if writing:
+        write_tensors(path, tensors, {"format": FORMAT, "identity": identity, "history": history.to_dict()})
 
 
 def load_checkpoint(path: Path, model: TaskModel, optimizer: Any, identity: str) -> TrainingHistory:
@@ -81,7 +86,7 @@ def load_checkpoint(path: Path, model: TaskModel, optimizer: Any, identity: str)
         raise InputError(f"The checkpoint {path} lacks weights of this model. Remove it.")
     with torch.no_grad():
         for name, parameter in wanted.items():
-            parameter.copy_(tensors[f"weight:{name}"])
+            parameter.copy_(part_like(tensors[f"weight:{name}"], parameter))
             state = _state_of(tensors, name, parameter)
             if state:
                 optimizer.state[parameter] = state
@@ -91,4 +96,4 @@ def load_checkpoint(path: Path, model: TaskModel, optimizer: Any, identity: str)
 def _state_of(tensors: Mapping[str, torch.Tensor], name: str, parameter: nn.Parameter) -> dict[str, torch.Tensor]:
     found = {moment: tensors[f"{moment}:{name}"] for moment in _MOMENTS if f"{moment}:{name}" in tensors}
     # The count of steps stays on the CPU, where the optimizer keeps it.
-    return {moment: value if moment == "step" else value.to(parameter.device) for moment, value in found.items()}
+    return {moment: value if moment == "step" else part_like(value, parameter) for moment, value in found.items()}

@@ -21,6 +21,7 @@ from taskweb.training.batches import epoch_batches
 from taskweb.training.checkpoint import CheckpointPlan, identity_of, load_checkpoint, save_checkpoint
 from taskweb.training.history import DivergedError, EvaluationRecord, MemoryRecord, StepRecord, TrainingHistory
 from taskweb.training.settings import TrainingSettings, chosen_device, chosen_precision, computing_in
+from taskweb.training.workers import ALONE, Workers, is_split
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,34 @@ def fit(
     on_progress: Callable[[Progress], None] | None = None,
     checkpoint: CheckpointPlan | None = None,
 ) -> TrainingHistory:
-    """Train the model in place on labelled examples, and tell how it went.
+    """Train the model in place on labelled examples of its head's task, and tell how it went. See `fit_encoded`."""
+    if not examples:
+        raise InputError("There are no examples to train on. Give at least one.")
+    return fit_encoded(
+        model, model.encode(examples), settings, seed=seed, evaluate=evaluate, on_progress=on_progress, checkpoint=checkpoint
+    )
+
+
+def fit_encoded(
+    model: TaskModel,
+    encoded: Sequence[Encoded],
+    settings: TrainingSettings,
+    *,
+    seed: int,
+    evaluate: Callable[[TaskModel], Mapping[str, float]] | None = None,
+    until: Callable[[TrainingHistory], bool] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    checkpoint: CheckpointPlan | None = None,
+    workers: Workers = ALONE,
+) -> TrainingHistory:
+    """Train the model in place on examples as token ids, and tell how it went.
 
     The model must be adapted by a method, its head set. seed: for the order of examples and for dropout; on one machine, the
     same seed and number of threads give the same bits, whatever ran in the process before. evaluate: called between updates,
-    with dropout off and in the precision of training. on_progress: called after every update; what it raises ends training.
-    checkpoint: saves the middle of the training, and goes on from there where the file exists.
+    with dropout off and in the precision of training. until: asked after every evaluation, True ends training early.
+    on_progress: called after every update; what it raises ends training.
+    checkpoint: saves the middle of the training, and goes on from there where the file exists. workers: processes that train
+    together; each holds all examples and takes its part of every batch.
 
     The loss of an update is the mean over all its terms (tokens of answers, or examples), however many passes it takes. Where
     a GPU's memory runs out, passes are halved and the update is repeated.
@@ -57,26 +80,37 @@ def fit(
     """
     if model.method is None:
         raise ParameterError("This model was not adapted, so nothing says what to train. Apply a method to it first.")
-    if not examples:
+    if not encoded:
         raise InputError("There are no examples to train on. Give at least one.")
     device = chosen_device(settings.device)
     model.module.to(device)
     with seeded(seed), _in_training(model.module, settings):
-        return _Fit(model, model.encode(examples), settings, seed, device).run(evaluate, on_progress, checkpoint)
+        return _Fit(model, encoded, settings, seed, device, checkpoint, workers).run(evaluate, until, on_progress)
 
 
 class _Fit:
     """The state of one call of `fit`."""
 
     def __init__(
-        self, model: TaskModel, encoded: list[Encoded], settings: TrainingSettings, seed: int, device: torch.device
+        self,
+        model: TaskModel,
+        encoded: Sequence[Encoded],
+        settings: TrainingSettings,
+        seed: int,
+        device: torch.device,
+        checkpoint: CheckpointPlan | None,
+        workers: Workers,
     ) -> None:
         self.model, self.encoded, self.settings, self.seed, self.device = model, encoded, settings, seed, device
+        self.checkpoint, self.workers = checkpoint, workers
+        self.identity = identity_of(model, encoded, settings, seed) if checkpoint else ""
+        trained = sum(parameter.numel() for parameter in trainable(model.module).values())
+        workers.split(model)
         self.lengths = [item.length for item in encoded]
         self.per_epoch = math.ceil(len(encoded) / settings.batch_size)
         self.parameters = list(trainable(model.module).values())
         self.optimizer = torch.optim.AdamW(
-            _decayed_and_not(self.parameters, settings.weight_decay),
+            _groups(self.parameters, settings.weight_decay),
             lr=settings.learning_rate,
             betas=(settings.beta1, settings.beta2),
             eps=settings.epsilon,
@@ -84,7 +118,7 @@ class _Fit:
         self.history = TrainingHistory(
             total_steps=settings.steps or settings.epochs * self.per_epoch,
             micro_batch_size=min(settings.micro_batch_size or settings.batch_size, settings.batch_size),
-            trained_parameters=sum(parameter.numel() for parameter in self.parameters),
+            trained_parameters=trained,
             device=str(device),
             precision=chosen_precision(settings.precision, device),
             threads=torch.get_num_threads(),
@@ -93,21 +127,33 @@ class _Fit:
     def run(
         self,
         evaluate: Callable[[TaskModel], Mapping[str, float]] | None,
+        until: Callable[[TrainingHistory], bool] | None,
         on_progress: Callable[[Progress], None] | None,
-        checkpoint: CheckpointPlan | None,
     ) -> TrainingHistory:
-        identity = identity_of(self.model, self.encoded, self.settings, self.seed) if checkpoint else ""
+        checkpoint = self.checkpoint
         if checkpoint and checkpoint.path.exists():
-            found = load_checkpoint(checkpoint.path, self.model, self.optimizer, identity)
+            found = load_checkpoint(checkpoint.path, self.model, self.optimizer, self.identity)
             self.history = replace(found, resumed_at=found.step)
+        if self._is_enough(until):
+            return self.history
         for batch in self._batches(self.history.step):
             loss = self._update(batch)
             metrics = self._evaluation(evaluate) if evaluate and self._is_due() else None
+            enough = self._is_enough(until)
             if checkpoint and self.history.step % checkpoint.every == 0:
-                save_checkpoint(checkpoint.path, self.model, self.optimizer, self.history, identity)
+                save_checkpoint(
+                    checkpoint.path, self.model, self.optimizer, self.history, self.identity, writing=self.workers.is_first
+                )
             if on_progress:
                 on_progress(Progress(self.history.step, self.history.total_steps, loss, metrics))
+            if enough:
+                break
         return self.history
+
+    def _is_enough(self, until: Callable[[TrainingHistory], bool] | None) -> bool:
+        """Whether training ends here, by what the evaluation after this very update says."""
+        evaluations = self.history.evaluations
+        return bool(until and evaluations and evaluations[-1].step == self.history.step and until(self.history))
 
     def _batches(self, done: int) -> Iterator[list[Encoded]]:
         total = self.history.total_steps
@@ -142,10 +188,16 @@ class _Fit:
         while True:
             size = self.history.micro_batch_size
             try:
-                loss = self._passes(batch, size)
+                loss = self.workers.sum(self._passes(batch, size))
+                self.workers.sum_gradients(self.parameters)
                 limit = math.inf if self.settings.clip_norm is None else self.settings.clip_norm
-                return loss, nn.utils.clip_grad_norm_(self.parameters, limit).to(loss.device)
+                return loss, self.workers.clip(self.parameters, limit).to(loss.device)
             except torch.OutOfMemoryError as fault:
+                if self.workers.count > 1:  # the others wait in the middle of a pass, which cannot be taken back
+                    raise TaskWebError(
+                        f"The memory of {self.device} ran out with {size} examples at once in each process. Lower "
+                        "micro_batch_size; the last checkpoint is kept."
+                    ) from None
                 # What the failed pass holds is freed only after this block, once the traceback is gone.
                 reason = str(fault).split(".")[0]
             self.optimizer.zero_grad(set_to_none=True)
@@ -163,11 +215,13 @@ class _Fit:
 
     def _passes(self, batch: list[Encoded], size: int) -> torch.Tensor:
         terms = sum(item.weight for item in batch)
-        total = torch.zeros((), device=self.device)
-        for begin in range(0, len(batch), size):
-            _seed(self.device, _draw_seed(self.seed, self.history.step, begin))
+        own, total = self.workers.share(batch), torch.zeros((), device=self.device)
+        for begin in range(0, self.workers.largest_share(batch), size):
+            _seed(self.device, _draw_seed(self.seed, self.history.step, begin * self.workers.count + self.workers.place))
+            part = own[begin : begin + size]
             with computing_in(self.settings.precision, self.device):
-                loss = self.model.loss(batch[begin : begin + size]) / terms
+                # Where this process has nothing left, it keeps the others company with a loss of zero.
+                loss = self.model.loss(part) / terms if part else self.model.loss(batch[:1]) * 0.0
             loss.backward()
             total += loss.detach()
         return total
@@ -187,11 +241,12 @@ class _Fit:
         return metrics
 
 
-def _decayed_and_not(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[dict[str, object]]:
-    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
-    vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
-    groups = ({"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0})
-    return [group for group in groups if group["params"]]
+def _groups(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[dict[str, object]]:
+    """Matrices, which decay, apart from vectors; what is split among processes apart from what is not."""
+    found: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for parameter in parameters:
+        found.setdefault((parameter.ndim <= 1, is_split(parameter)), []).append(parameter)
+    return [{"params": found[key], "weight_decay": 0.0 if key[0] else weight_decay} for key in sorted(found)]
 
 
 def _draw_seed(seed: int, step: int, begin: int) -> int:
