@@ -1,0 +1,125 @@
+"""The manifest of a mixture folder: what is in it, where it came from, and the hashes that tell whether it is whole.
+
+`format` is 1, `content` "taskweb mixture". `tasks` has an entry per task: name, kind, metrics, rate asked and realised, counts
+of available, training, held-out and dropped examples, origin, licence and citation. `files` has an entry for `train` and
+`heldout`: name, rows and SHA-256. Beside these stand `digest` (of tasks and examples, whatever the format of the files) and
+the record of how the mixture came about: `ranking` (null where the tasks were named), `rates` (how they were set), `seed`,
+`arguments` as given and as resolved, `versions` of packages, and `notes`. No time and no place of writing: the same command
+gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from taskweb.errors import InputError, TaskWebError
+from taskweb.metrics import METRICS
+from taskweb.mixture.mixture import Mixture, MixtureTask
+from taskweb.tasks.task import TASK_KINDS
+
+FORMAT = 1
+CONTENT = "taskweb mixture"
+MANIFEST = "manifest.json"
+SIDES = ("train", "heldout")
+_OWN_KEYS = frozenset({"format", "content", "digest", "tasks", "files"})
+
+
+@dataclass(frozen=True, slots=True)
+class MixtureFile:
+    """One file of a mixture folder: its name within the folder, how many rows it holds, and its SHA-256."""
+
+    name: str
+    rows: int
+    sha256: str
+
+
+def manifest_of(mixture: Mixture, files: Mapping[str, MixtureFile]) -> dict[str, Any]:
+    """The manifest of a mixture that was written to these files, as plain JSON values."""
+    realised = mixture.realised
+    return {
+        "format": FORMAT,
+        "content": CONTENT,
+        "digest": mixture.digest,
+        **{key: value for key, value in mixture.record.items() if key not in _OWN_KEYS},
+        "tasks": [
+            {
+                "name": task.name,
+                "kind": task.kind,
+                "metrics": list(task.metrics),
+                "rate": task.rate,
+                "realised": realised[task.name],
+                "available": task.available,
+                "train": task.train,
+                "held_out": task.held_out,
+                "dropped": dict(task.dropped),
+                "origin": task.origin,
+                "licence": task.licence,
+                "citation": task.citation,
+            }
+            for task in mixture.tasks
+        ],
+        "files": {side: {"name": files[side].name, "rows": files[side].rows, "sha256": files[side].sha256} for side in SIDES},
+    }
+
+
+def tasks_of(manifest: Mapping[str, Any], where: object) -> tuple[MixtureTask, ...]:
+    """The tasks that a manifest tells of. Raises InputError where an entry is none."""
+    try:
+        tasks = tuple(_task_of(entry) for entry in manifest["tasks"])
+    except (TypeError, ValueError, LookupError, AttributeError, TaskWebError) as fault:
+        raise InputError(
+            f"The manifest of {where} does not describe its tasks ({type(fault).__name__}: {fault}). Make the mixture again."
+        ) from None
+    if not tasks or len({task.name for task in tasks}) < len(tasks):
+        raise InputError(f"The manifest of {where} names no tasks, or one twice. Make the mixture again.")
+    return tasks
+
+
+def files_of(manifest: Mapping[str, Any], where: object) -> dict[str, MixtureFile]:
+    """The files that a manifest tells of, by side. Raises InputError where an entry is none, or points out of the folder."""
+    try:
+        files = {
+            side: MixtureFile(
+                str(manifest["files"][side]["name"]),
+                int(manifest["files"][side]["rows"]),
+                str(manifest["files"][side]["sha256"]),
+            )
+            for side in SIDES
+        }
+    except (TypeError, ValueError, LookupError) as fault:
+        raise InputError(
+            f"The manifest of {where} does not name its files ({type(fault).__name__}: {fault}). Make the mixture again."
+        ) from None
+    for file in files.values():
+        if file.name.startswith(("/", "\\")) or ".." in file.name.replace("\\", "/").split("/"):
+            raise InputError(f"The manifest of {where} names a file outside the folder: {file.name}. Make the mixture again.")
+    return files
+
+
+def record_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """How the mixture came about: what a manifest says beside tasks, files and digest."""
+    return {key: value for key, value in manifest.items() if key not in _OWN_KEYS}
+
+
+def _task_of(entry: Mapping[str, Any]) -> MixtureTask:
+    task = MixtureTask(
+        name=str(entry["name"]),
+        kind=entry["kind"],
+        metrics=tuple(str(metric) for metric in entry["metrics"]),
+        rate=float(entry["rate"]),
+        available=int(entry["available"]),
+        train=int(entry["train"]),
+        held_out=int(entry["held_out"]),
+        dropped={str(reason): int(count) for reason, count in entry["dropped"].items()},
+        origin=str(entry["origin"]),
+        licence=str(entry["licence"]),
+        citation=str(entry["citation"]),
+    )
+    if task.kind not in TASK_KINDS:
+        raise ValueError(f"'{task.kind}' is no kind of task")
+    for metric in task.metrics:
+        if metric not in METRICS:
+            raise ValueError(f"'{metric}' is no metric")
+    return task

@@ -1,0 +1,106 @@
+"""The records of a mixture: which tasks, at which rates, and the examples that came of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from taskweb.errors import unknown_name
+from taskweb.tasks import Example, Task
+from taskweb.tasks.task import TaskKind
+
+
+@dataclass(frozen=True, slots=True)
+class MixedExample:
+    """An example, and the task that it is one of."""
+
+    task: str
+    example: Example
+
+    def to_row(self) -> dict[str, Any]:
+        """The example as a row of a mixture's files: task, input, output, choices."""
+        choices = None if self.example.choices is None else list(self.example.choices)
+        return {"task": self.task, "input": self.example.input, "output": self.example.output, "choices": choices}
+
+
+@dataclass(frozen=True, slots=True)
+class MixtureTask:
+    """One task of a mixture.
+
+    rate: the share asked for, in (0, 1]; over all tasks they sum to 1. available: distinct examples that could be trained on,
+    before sampling. train, held_out: examples in the mixture. dropped: rows left out before, by reason (see `cleaning`).
+    origin: where the examples came from. licence, citation: of the data, as the catalogue states them; `unknown` outside it.
+    """
+
+    name: str
+    kind: TaskKind
+    metrics: tuple[str, ...]
+    rate: float
+    available: int
+    train: int
+    held_out: int
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    origin: str = ""
+    licence: str = "unknown"
+    citation: str = ""
+
+    def to_task(self) -> Task:
+        """The task as a record of its own, to train on and to evaluate."""
+        return Task(self.name, self.kind, self.metrics, licence=self.licence, citation=self.citation)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Tasks, and what was sampled from each; every task has at least one training example.
+
+    train: in the order in which they stand in the file, tasks shuffled into each other. heldout: to evaluate on while
+    training; no input text is on both sides, whatever its spelling. record: how the mixture came about, plain JSON values (see
+    `manifest`).
+    """
+
+    tasks: tuple[MixtureTask, ...]
+    train: tuple[MixedExample, ...] = field(repr=False)
+    heldout: tuple[MixedExample, ...] = field(repr=False)
+    record: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def task(self, name: str) -> MixtureTask:
+        """The task of that name. Raises NameNotFoundError with the closest match."""
+        for task in self.tasks:
+            if task.name == name:
+                return task
+        raise unknown_name("task in the mixture", name, [task.name for task in self.tasks])
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """The rate asked for each task, by name."""
+        return {task.name: task.rate for task in self.tasks}
+
+    @property
+    def realised(self) -> dict[str, float]:
+        """The share that each task has of the training examples, by name."""
+        total = sum(task.train for task in self.tasks)
+        return {task.name: task.train / total for task in self.tasks}
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over tasks and examples, in order, whatever the format of the files: names what is trained on."""
+        sha = hashlib.sha256()
+        for line in self._content():
+            sha.update(line.encode("utf-8", "surrogatepass"))
+        return sha.hexdigest()
+
+    def _content(self) -> Iterator[str]:
+        yield from (json.dumps([task.name, task.kind, list(task.metrics)]) + "\n" for task in self.tasks)
+        for side in (self.train, self.heldout):
+            yield "\n"
+            yield from rows_as_lines(side)
+
+
+def rows_as_lines(examples: Iterable[MixedExample]) -> Iterator[str]:
+    """The rows of a mixture as JSON lines, each with its newline."""
+    for example in examples:
+        yield json.dumps(example.to_row(), ensure_ascii=False) + "\n"

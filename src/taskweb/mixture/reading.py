@@ -1,0 +1,127 @@
+"""Reading a mixture folder back, checked against the hashes of its manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from taskweb.errors import InputError, MissingDependencyError
+from taskweb.mixture.manifest import CONTENT, FORMAT, MANIFEST, MixtureFile, files_of, record_of, tasks_of
+from taskweb.mixture.mixture import MixedExample, Mixture
+from taskweb.tasks import Example
+from taskweb.tasks.paths import kind_of_path, unreadable
+
+_AGAIN = "Make the mixture again with taskweb mix"
+
+
+def read_mixture(path: str | Path) -> Mixture:
+    """The mixture in a folder, whatever the format of its files.
+
+    Raises InputError for a folder that is none, that is damaged (a file is missing or does not have the hash that the manifest
+    states), or whose format is not the one known here; MissingDependencyError where Parquet files need pyarrow.
+    """
+    folder = Path(path)
+    manifest = read_manifest(folder)
+    files = files_of(manifest, folder)
+    mixture = Mixture(
+        tasks_of(manifest, folder),
+        tuple(_examples_of(folder, files["train"])),
+        tuple(_examples_of(folder, files["heldout"])),
+        record_of(manifest),
+    )
+    _check(mixture, manifest, folder)
+    return mixture
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a mixture folder. Raises InputError where there is none, or one of another format."""
+    if (kind := kind_of_path(folder)) != "folder":
+        what = "is a file, not the folder of a mixture" if kind == "file" else "does not exist"
+        raise InputError(f"{folder} {what}. Make a mixture with: taskweb mix TARGET --sources DIR --to {folder}")
+    place = folder / MANIFEST
+    if kind_of_path(place) != "file":
+        raise InputError(f"{folder} is not a mixture: it holds no {MANIFEST}. Give a folder made by taskweb mix.")
+    try:
+        manifest = json.loads(place.read_bytes())
+    except OSError as fault:
+        raise unreadable(place, fault) from None
+    except (ValueError, RecursionError):
+        raise InputError(f"{place} is not valid JSON. {_AGAIN}.") from None
+    if not isinstance(manifest, dict) or manifest.get("content") != CONTENT:
+        raise InputError(f"{folder} is not a mixture: its {MANIFEST} is of something else. Give a folder made by taskweb mix.")
+    if manifest.get("format") != FORMAT:
+        raise InputError(
+            f"The mixture {folder} is of format {manifest.get('format')}, and this taskweb reads format {FORMAT}. {_AGAIN}, or "
+            "use the version that made it."
+        )
+    return manifest
+
+
+def _examples_of(folder: Path, file: MixtureFile) -> Iterator[MixedExample]:
+    place = folder / file.name
+    if kind_of_path(place) != "file":
+        raise InputError(f"The mixture {folder} is damaged: {file.name} is missing. {_AGAIN}.")
+    try:
+        content = place.read_bytes()
+    except OSError as fault:
+        raise unreadable(place, fault) from None
+    if hashlib.sha256(content).hexdigest() != file.sha256:
+        raise InputError(f"The mixture {folder} is damaged: {file.name} is not what the manifest says it is. {_AGAIN}.")
+    rows = _rows_of_parquet(content, place) if place.suffix == ".parquet" else _rows_of_jsonl(content)
+    count = 0
+    try:
+        for row in rows:
+            yield _example_of(row)
+            count += 1
+    except (TypeError, ValueError, LookupError, RecursionError) as fault:
+        raise InputError(
+            f"The mixture {folder} is damaged: row {count + 1} of {file.name} is none ({fault}). {_AGAIN}."
+        ) from None
+    if count != file.rows:
+        raise InputError(f"The mixture {folder} is damaged: {file.name} holds {count} rows instead of {file.rows}. {_AGAIN}.")
+
+
+def _rows_of_jsonl(content: bytes) -> Iterator[Mapping[str, Any]]:
+    for line in content.split(b"\n"):
+        if line:
+            yield json.loads(line)
+
+
+def _rows_of_parquet(content: bytes, place: Path) -> Iterator[Mapping[str, Any]]:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise MissingDependencyError("pyarrow", "data", f"Reading {place}") from None
+    try:
+        table = pq.read_table(io.BytesIO(content))
+    except pa.ArrowException as fault:
+        raise InputError(f"{place} is not a readable Parquet file: {str(fault).splitlines()[0]}. {_AGAIN}.") from None
+    yield from table.to_pylist()
+
+
+def _example_of(row: Mapping[str, Any]) -> MixedExample:
+    task, text, output, choices = row["task"], row["input"], row["output"], row["choices"]
+    if not (isinstance(task, str) and isinstance(text, str) and isinstance(output, str)):
+        raise TypeError("task, input and output must be text")
+    if choices is not None and not all(isinstance(choice, str) for choice in choices):
+        raise TypeError("choices must be texts or null")
+    return MixedExample(task, Example(text, output, None if choices is None else tuple(choices)))
+
+
+def _check(mixture: Mixture, manifest: Mapping[str, Any], folder: Path) -> None:
+    """Raise InputError where manifest and rows tell different things."""
+    counted = [Counter(item.task for item in side) for side in (mixture.train, mixture.heldout)]
+    stated = [
+        Counter({task.name: count for task in mixture.tasks if (count := getattr(task, side))})
+        for side in ("train", "held_out")
+    ]
+    if counted != stated:
+        raise InputError(f"The mixture {folder} is damaged: its manifest counts other examples than its files hold. {_AGAIN}.")
+    if manifest.get("digest") != mixture.digest:
+        raise InputError(f"The mixture {folder} is damaged: its manifest was changed after it was written. {_AGAIN}.")
