@@ -13,7 +13,7 @@ import pytest
 
 from taskweb.errors import ParameterError, TaskWebError
 from taskweb.experiments import InlineExecutor, ProcessExecutor, run_plan, state_of
-from taskweb.experiments.engine import checkpoint_folder
+from taskweb.experiments.cache import checkpoint_folder
 from taskweb.experiments.executors import Executor
 from taskweb.experiments.specs import groups_of, runs_of
 from taskweb.web.run import Run

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from taskweb.errors import InputError, ParameterError, TaskWebError
-from taskweb.experiments import read_plan, state_of
+from taskweb.experiments import check_plan, read_plan, state_of
 from taskweb.experiments.data import load_task_data
 from taskweb.experiments.specs import groups_of, runs_of
 from tests.conftest import REPOSITORY
@@ -106,7 +106,7 @@ def test_all_faults_of_a_plan_are_told_at_once(tmp_path: Path) -> None:
         seeds="[1, 1]",
     )
     with pytest.raises(ParameterError) as caught:
-        read_plan(plan)
+        check_plan(plan)
     said = str(caught.value)
     for fault in (
         "no key in plan named 'sedes'. Did you mean 'seeds'",

@@ -10,7 +10,7 @@ import sys
 sys.modules['torch'] = None
 from taskweb.errors import MissingDependencyError
 try:
-    import taskweb.{part}
+    from taskweb.{part} import {name}
 except MissingDependencyError as fault:
     assert "pip install torch" in str(fault), fault
     sys.exit(0)
@@ -19,5 +19,5 @@ sys.exit(1)
 
 
 def test_models_and_training_say_what_is_missing() -> None:
-    for part in ("models", "training"):
-        assert subprocess.run([sys.executable, "-c", CODE.replace("{part}", part)], check=False).returncode == 0
+    for part, name in (("models", "load_model"), ("training", "fit"), ("experiments", "run_plan")):
+        assert subprocess.run([sys.executable, "-c", CODE.format(part=part, name=name)], check=False).returncode == 0

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from taskweb.cli import options
 from taskweb.cli.console import output_console, print_json, progress_for, say
+
+if TYPE_CHECKING:
+    from taskweb.experiments import PlanState
+    from taskweb.experiments.checks import CutInputs
+    from taskweb.experiments.executors import Executor
 
 
 def run(
@@ -37,28 +43,50 @@ def run(
     Example: taskweb run my_plan.toml --executor process --workers 2
     """
     from taskweb.errors import unknown_name
-    from taskweb.experiments import EXECUTORS, InlineExecutor, ProcessExecutor, RayExecutor, run_plan, state_of
-    from taskweb.experiments.executors import Executor
+    from taskweb.experiments import EXECUTORS, state_of
 
     if retry not in (None, "failed"):
         raise unknown_name("kind of run to retry", retry, ["failed"])
     if executor not in EXECUTORS:
         raise unknown_name("executor", executor, EXECUTORS)
-    state = state_of(plan, retry_failed=retry is not None)
-    if not (dry_run or status):
-        say(f"{state.plan.name}: {state.total - len(state.todo):,} of {state.total:,} runs are done.", quiet=quiet)
-        chosen: Executor = InlineExecutor()
-        if executor == "process":
-            chosen = ProcessExecutor(workers)
-        elif executor == "ray":
-            chosen = RayExecutor(ray_address, gpus)
-        with progress_for(quiet=quiet)(f"Running {state.plan.name}", len(state.todo)) as advance:
-            state = run_plan(plan, chosen, retry_failed=retry is not None, on_progress=advance)
+    again = retry is not None
+    cut: tuple[CutInputs, ...] = ()
+    if status:
+        state = state_of(plan, retry_failed=again)
+    elif dry_run:
+        state, cut = _dry_run(plan, again)
+    else:
+        state = _measured(plan, _executor(executor, workers, ray_address, gpus), again, quiet)
     if output is options.TableFormat.json:
-        print_json(state.to_dict())
+        print_json(state.to_dict() | ({"cut_inputs": [asdict(own) for own in cut]} if dry_run else {}))
         return
-    from taskweb.cli.run_tables import state_tables
+    from taskweb.cli.run_tables import cut_tables, state_tables
 
     console = output_console()
-    for part in state_tables(state, console.width):
+    for part in (*state_tables(state, console.width), *cut_tables(cut, console.width)):
         console.print(part)
+
+
+def _dry_run(plan: Path, again: bool) -> tuple[PlanState, tuple[CutInputs, ...]]:
+    from taskweb.experiments import check_plan
+    from taskweb.experiments.state import plan_state
+
+    checked = check_plan(plan, count_cut=True)
+    return plan_state(checked.plan, checked.data, retry_failed=again), checked.cut
+
+
+def _measured(plan: Path, executor: Executor, again: bool, quiet: bool) -> PlanState:
+    from taskweb.experiments import run_plan, state_of
+
+    state = state_of(plan, retry_failed=again)
+    say(f"{state.plan.name}: {state.total - len(state.todo):,} of {state.total:,} runs are done.", quiet=quiet)
+    with progress_for(quiet=quiet)(f"Running {state.plan.name}", len(state.todo)) as advance:
+        return run_plan(plan, executor, retry_failed=again, on_progress=advance)
+
+
+def _executor(name: str, workers: int, ray_address: str | None, gpus: float) -> Executor:
+    from taskweb.experiments import InlineExecutor, ProcessExecutor, RayExecutor
+
+    if name == "process":
+        return ProcessExecutor(workers)
+    return RayExecutor(ray_address, gpus) if name == "ray" else InlineExecutor()

@@ -1,17 +1,53 @@
-"""Measuring transfers: a plan, the runs that it asks for, and the executors that do them. Needs the extra `train`."""
+"""Measuring transfers: a plan, the runs that it asks for, and the executors that do them. Needs the extra `train`.
 
-from taskweb.experiments.engine import PlanState, run_plan, state_of
-from taskweb.experiments.executors import EXECUTORS, InlineExecutor, ProcessExecutor, RayExecutor
-from taskweb.experiments.plan import Plan, read_plan
+The names below load on first use: where a plan stands can be read without torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from taskweb.experiments.checks import CheckedPlan, check_plan
+    from taskweb.experiments.engine import run_plan
+    from taskweb.experiments.executors import InlineExecutor, ProcessExecutor, RayExecutor
+    from taskweb.experiments.plan import Plan, read_plan
+    from taskweb.experiments.state import PlanState, state_of
+
+EXECUTORS = ("inline", "process", "ray")
 
 __all__ = [
     "EXECUTORS",
+    "CheckedPlan",
     "InlineExecutor",
     "Plan",
     "PlanState",
     "ProcessExecutor",
     "RayExecutor",
+    "check_plan",
     "read_plan",
     "run_plan",
     "state_of",
 ]
+
+_HOMES = {
+    "CheckedPlan": "checks",
+    "InlineExecutor": "executors",
+    "Plan": "plan",
+    "PlanState": "state",
+    "ProcessExecutor": "executors",
+    "RayExecutor": "executors",
+    "check_plan": "checks",
+    "read_plan": "plan",
+    "run_plan": "engine",
+    "state_of": "state",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'taskweb.experiments' has no attribute '{name}'")
+    if _HOMES[name] not in ("plan", "state"):
+        import_module("taskweb.models")  # says what is missing where torch is
+    return getattr(import_module(f"taskweb.experiments.{_HOMES[name]}"), name)

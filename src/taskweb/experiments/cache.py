@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taskweb.errors import InputError
+from taskweb.experiments.plan import Plan
 
 _PART = ".part"
 
@@ -51,3 +52,8 @@ class SourceCheckpoints:
             for file in self.folder.iterdir():
                 file.unlink()
             self.folder.rmdir()
+
+
+def checkpoint_folder(plan: Plan) -> Path:
+    """Where a plan keeps the weights of its sources while it runs."""
+    return plan.store.with_name(plan.store.name + ".sources")

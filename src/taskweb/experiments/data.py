@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from taskweb.errors import InputError, ParameterError, TaskWebError
@@ -34,17 +34,23 @@ class TaskData:
 
 def load_task_data(plan: Plan) -> dict[str, TaskData]:
     """Read all tasks of a plan. Raises ParameterError that lists every task that cannot be used, and why."""
+    found, faults = task_data_and_faults(plan)
+    if faults:
+        listed = "; ".join(f"({i}) {fault}" for i, fault in enumerate(faults.values(), 1))
+        raise ParameterError(f"The tasks of the plan '{plan.name}' cannot be used: {listed}.")
+    return found
+
+
+def task_data_and_faults(plan: Plan) -> tuple[dict[str, TaskData], dict[str, str]]:
+    """The tasks of a plan that can be used, and what is wrong with the others, both by name."""
     found: dict[str, TaskData] = {}
-    faults: list[str] = []
+    faults: dict[str, str] = {}
     for name, planned in plan.tasks.items():
         try:
             found[name] = _synthetic(plan, planned.task) if planned.file is None else _from_files(planned, plan.examples)
         except TaskWebError as fault:
-            faults.append(f"{name}: {str(fault).rstrip('.')}")
-    if faults:
-        listed = "; ".join(f"({i}) {fault}" for i, fault in enumerate(faults, 1))
-        raise ParameterError(f"The tasks of the plan '{plan.name}' cannot be used: {listed}.")
-    return found
+            faults[name] = f"[tasks.{name}]: {str(fault).rstrip('.')}"
+    return found, faults
 
 
 def _from_files(planned: PlannedTask, counts: ExampleCounts) -> TaskData:
@@ -95,3 +101,15 @@ def _check(task: Task, examples: Sequence[Example]) -> None:
 
 def _short(text: str) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
+
+
+def texts_of(data: Mapping[str, TaskData]) -> tuple[str, ...]:
+    """All texts of a plan, in a fixed order."""
+
+    def of_task(item: TaskData) -> Iterator[str]:
+        for example in (*item.source, *item.target):
+            yield example.input
+            yield from example.choices or ()
+            yield example.output or ""
+
+    return tuple(dict.fromkeys(text for name in sorted(data) for text in of_task(data[name])))

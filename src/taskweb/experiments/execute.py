@@ -6,7 +6,7 @@ import contextlib
 import copy
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -59,6 +59,7 @@ class Workbench:
                 yield outcome(record, status=source.status, reason=reason, **_circumstances())
             else:
                 yield self._guarded(record, partial(self._transfer, record, spec, source))
+                source = source and replace(source, seconds=0.0)  # counted once, with the first of its runs
         if group.source is not None:
             self.checkpoints.release(self._source_key(group))
 
@@ -120,7 +121,7 @@ class Workbench:
 
         The head is the same in both cases, drawn from the seed, unless the setup carries that of the source.
         """
-        head = head_for(data.task.kind, [*data.target, *data.evaluation])
+        head = head_of(data)
         model = self._first_weights(setup, head)
         if source is not None:
             load_saved(source.path, model)
@@ -198,13 +199,10 @@ def _line(fault: BaseException) -> str:
     return " ".join(str(fault).split()) or type(fault).__name__
 
 
-def texts_of(data: Mapping[str, TaskData]) -> tuple[str, ...]:
-    """All texts of a plan, in a fixed order."""
-
-    def of_task(item: TaskData) -> Iterator[str]:
-        for example in (*item.source, *item.target):
-            yield example.input
-            yield from example.choices or ()
-            yield example.output or ""
-
-    return tuple(dict.fromkeys(text for name in sorted(data) for text in of_task(data[name])))
+def head_of(data: TaskData) -> Head:
+    """The answers of a task, as target and as source: a label that only its source examples have counts too."""
+    known = [*data.target, *data.evaluation]
+    head = head_for(data.task.kind, known)
+    if head.labels and any(example.output not in head.labels for example in data.source):
+        return head_for(data.task.kind, [*known, *data.source])
+    return head

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from taskweb.errors import InputError, ParameterError, TaskWebError, unknown_name
-from taskweb.models import method_of
 from taskweb.tasks import Columns, Task, catalogue
 from taskweb.tasks.paths import kind_of_path, unreadable
 from taskweb.tasks.synthetic import find_family
 from taskweb.tasks.task import TaskKind
-from taskweb.training import TrainingSettings
+from taskweb.training.settings import TrainingSettings
 
 PairMode = Literal["all", "listed", "sampled", "rows"]
 PAIR_MODES: tuple[PairMode, ...] = get_args(PairMode)
@@ -124,6 +123,16 @@ def read_plan(path: Path) -> Plan:
 
     Raises InputError for a file that is no TOML, ParameterError that lists all faults of the plan at once.
     """
+    plan, faults = plan_and_faults(path)
+    refuse(path, faults)
+    return plan
+
+
+def plan_and_faults(path: Path, *, methods: bool = False) -> tuple[Plan, list[str]]:
+    """A plan and what is wrong with it; where there are faults, the plan holds the parts that can be read.
+
+    methods: check adaptation methods and their parameters too, which loads torch. Raises InputError for a file that is no TOML.
+    """
     if kind_of_path(path) != "file":
         raise InputError(f"There is no plan {path}. Give a TOML file.")
     try:
@@ -131,23 +140,28 @@ def read_plan(path: Path) -> Plan:
     except OSError as fault:
         raise unreadable(path, fault) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
-        raise InputError(f"The plan {path} is not valid TOML: {fault}.") from None
-    reader = _Reader(path.parent)
-    plan = reader.plan(path.stem, raw)
-    if reader.faults or plan is None:
-        listed = "; ".join(f"({i}) {fault.rstrip('.')}" for i, fault in enumerate(reader.faults, 1))
+        twice = " Two tasks or setups cannot share a name." if "twice" in str(fault) or "overwrite" in str(fault) else ""
+        raise InputError(f"The plan {path} is not valid TOML: {fault}.{twice}") from None
+    reader = _Reader(path.parent, methods)
+    return reader.plan(path.stem, raw), list(dict.fromkeys(reader.faults))
+
+
+def refuse(path: Path, faults: Sequence[str]) -> None:
+    """Raise ParameterError that lists the faults of a plan, if there are any."""
+    if faults:
+        listed = "; ".join(f"({i}) {fault.rstrip('.')}" for i, fault in enumerate(faults, 1))
         raise ParameterError(f"The plan {path} cannot be run: {listed}.")
-    return plan
 
 
 class _Reader:
     """Turns parsed TOML into records and gathers faults on the way."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, methods: bool) -> None:
         self.folder = folder
+        self.methods = methods
         self.faults: list[str] = []
 
-    def plan(self, name: str, raw: Mapping[str, Any]) -> Plan | None:
+    def plan(self, name: str, raw: Mapping[str, Any]) -> Plan:
         self._known("plan", raw, _PLAN_KEYS)
         synthetic = self._table("synthetic", raw)
         self._known("[synthetic]", synthetic, _SYNTHETIC_KEYS)
@@ -168,9 +182,8 @@ class _Reader:
         threads = raw.get("threads", 1)
         if not _is_count(threads, 1):
             self.faults.append(f"threads must be a whole number from 1. Got {threads}")
+            threads = 1
         pairs = self._pairs(self._table("pairs", raw), tasks)
-        if self.faults:
-            return None
         store = self.folder / str(raw.get("store", f"{name}.db"))
         return Plan(name, store, seeds, tasks, setups, ExampleCounts(**counts), pairs, threads, budget.get("runs"), preset)
 
@@ -215,7 +228,7 @@ class _Reader:
         except TaskWebError as fault:
             self.faults.append(f"[synthetic]: {fault}")
             return {}
-        names = list(family.task_names) if chosen is None else list(chosen)
+        names = list(family.task_names) if chosen is None else self._names("[synthetic] tasks", chosen)
         for name in names:
             if name not in family.task_names:
                 self.faults.append(f"[synthetic]: {unknown_name('task of the family', str(name), family.task_names)}")
@@ -235,25 +248,36 @@ class _Reader:
         if "model" not in entry:
             self.faults.append(f"{where} names no model: a Hub id or a folder")
         parameters = entry.get("method_parameters", {})
+        if self.methods:
+            self._check_method(where, method, parameters)
+        seeds = self._seeds(f"{where} ", entry, plan_seeds)
+        common = self._table("training", entry, where)
+        base = self._settings(f"{where} training", common, {})
+        source = self._settings(f"{where} source_training", entry.get("source_training", {}), common)
+        by_target = {}
+        for target, changes in self._table("targets", entry, where).items():
+            if target not in tasks:
+                self.faults.append(f"{where} targets: {unknown_name('task', target, tasks)}")
+            settings = self._settings(f"{where} targets.{target}", changes, common)
+            if settings is not None:
+                by_target[target] = settings
+        model = self._model(where, str(entry["model"])) if "model" in entry else None
+        revision, most, carry = entry.get("revision"), entry.get("max_input"), bool(entry.get("carry_head", False))
+        if revision is not None and not isinstance(revision, str):
+            self.faults.append(f"{where} revision must be a commit, branch or tag. Got {revision}")
+        if most is not None and not _is_count(most, 8):
+            self.faults.append(f"{where} max_input must be a whole number of tokens from 8. Got {most}")
+        if base is None or source is None or model is None:
+            return None
+        return PlannedSetup(name, model, revision, method, parameters, most, base, source, by_target, seeds, carry)
+
+    def _check_method(self, where: str, method: str, parameters: Any) -> None:
+        from taskweb.models import method_of
+
         try:
             method_of(method, parameters)
         except TaskWebError as fault:
             self.faults.append(f"{where}: {fault}")
-        seeds = self._seeds(f"{where} ", entry, plan_seeds)
-        base = self._settings(f"{where} training", entry.get("training", {}), {})
-        source = self._settings(f"{where} source_training", entry.get("source_training", {}), entry.get("training", {}))
-        by_target = {}
-        for target, changes in entry.get("targets", {}).items():
-            if target not in tasks:
-                self.faults.append(f"{where} targets: {unknown_name('task', target, tasks)}")
-            settings = self._settings(f"{where} targets.{target}", changes, entry.get("training", {}))
-            if settings is not None:
-                by_target[target] = settings
-        model = self._model(where, str(entry["model"])) if "model" in entry else None
-        if base is None or source is None or model is None:
-            return None
-        revision, most, carry = entry.get("revision"), entry.get("max_input"), bool(entry.get("carry_head", False))
-        return PlannedSetup(name, model, revision, method, parameters, most, base, source, by_target, seeds, carry)
 
     def _model(self, where: str, model: str) -> str:
         if model.startswith((".", "/", "~")):
@@ -283,19 +307,32 @@ class _Reader:
         mode = raw.get("mode", "all")
         if mode not in PAIR_MODES:
             self.faults.append(f"[pairs]: {unknown_name('mode', str(mode), PAIR_MODES)}")
-        listed = tuple(tuple(pair) for pair in raw.get("listed", []))
-        if any(len(pair) != 2 for pair in listed):
+        given = raw.get("listed", [])
+        if not (isinstance(given, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in given)):
             self.faults.append("[pairs] listed must hold pairs of source and target, such as [['snli', 'rte']]")
-        sources, targets = (tuple(raw[key]) if key in raw else None for key in ("sources", "targets"))
-        for name in {*(sources or ()), *(targets or ()), *(name for pair in listed for name in pair)} - set(tasks):
-            self.faults.append(f"[pairs]: {unknown_name('task', str(name), tasks)}")
+            given = []
+        listed = tuple((str(source), str(target)) for source, target in given)
+        self.faults += [f"[pairs] listed: '{source}' cannot be its own source" for source, target in listed if source == target]
+        sources, targets = (self._names(f"[pairs] {key}", raw[key]) if key in raw else None for key in ("sources", "targets"))
+        for name in sorted({*(sources or ()), *(targets or ()), *(name for pair in listed for name in pair)} - set(tasks)):
+            self.faults.append(f"[pairs]: {unknown_name('task', name, tasks)}")
         share = raw.get("share", 1.0)
         if not (isinstance(share, int | float) and 0 < share <= 1):
             self.faults.append(f"[pairs] share must lie above 0 and up to 1. Got {share}")
             share = 1.0
         if mode == "rows" and targets is None:
             self.faults.append("[pairs] rows needs targets = [...]")
-        return PairPlan(mode, listed, float(share), int(raw.get("seed", 0)), sources, targets)
+        seed = raw.get("seed", 0)
+        if not _is_count(seed, 0):
+            self.faults.append(f"[pairs] seed must be a whole number from 0. Got {seed}")
+            seed = 0
+        return PairPlan(mode, listed, float(share), seed, sources, targets)
+
+    def _names(self, where: str, given: Any) -> tuple[str, ...]:
+        if isinstance(given, list) and all(isinstance(name, str) for name in given):
+            return tuple(given)
+        self.faults.append(f"{where} must be a list of names. Got {given}")
+        return ()
 
     def _seeds(self, where: str, raw: Mapping[str, Any], otherwise: tuple[int, ...]) -> tuple[int, ...]:
         seeds = raw.get("seeds", list(otherwise))
@@ -309,13 +346,13 @@ class _Reader:
         for key, value in raw.items():
             if key in keys and not _is_count(value, 1):
                 self.faults.append(f"{where} {key} must be a whole number from 1. Got {value}")
-        return {key: value for key, value in raw.items() if key in keys}
+        return {key: value for key, value in raw.items() if key in keys and _is_count(value, 1)}
 
-    def _table(self, key: str, raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _table(self, key: str, raw: Mapping[str, Any], where: str = "") -> Mapping[str, Any]:
         found = raw.get(key, {})
         if isinstance(found, dict):
             return found
-        fault = f"[{key}] must be a table"
+        fault = f"{where} {key} must be a table" if where else f"[{key}] must be a table"
         if fault not in self.faults:
             self.faults.append(fault)
         return {}

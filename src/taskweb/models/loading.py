@@ -23,7 +23,8 @@ from taskweb.models.seq2seq import Seq2SeqModel
 
 FAMILY_OF_TYPE: dict[str, Family] = {"t5": "seq2seq", "gpt2": "causal", "bert": "encoder", "roberta": "encoder"}
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
-_NEEDED = ["*.json", "*.txt", "*.model", "model.safetensors", "model-*-of-*.safetensors"]
+NOT_WEIGHTS = ["*.json", "*.txt", "*.model"]
+_NEEDED = [*NOT_WEIGHTS, "model.safetensors", "model-*-of-*.safetensors"]
 _POOLER = "pooler."
 _ADDED = ("taskweb_", "lora_")  # in the names of tensors that methods add
 
@@ -59,19 +60,19 @@ class Checkpoint:
 def read_checkpoint(name: str, revision: str | None, seed: int) -> Checkpoint:
     """Read the body of a model and its tokenizer, by Hub id or path of a folder; errors as of `load_model`."""
     folder, origin = _folder_of(name, revision)
-    with _user_errors(name), _quiet():
+    with user_errors(name), quiet():
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         family = family_of(config)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         with seeded(seed):
-            module, report = _class_of(family).from_pretrained(
+            module, report = class_of(family).from_pretrained(
                 folder,
                 config=config,
                 use_safetensors=True,
                 trust_remote_code=False,
                 dtype=torch.float32,
                 output_loading_info=True,
-                **_options_of(config),
+                **options_of(config),
             )
     missing = [key for key in report["missing_keys"] if not key.startswith(_POOLER)]
     if missing:
@@ -90,8 +91,8 @@ def random_model(
     T5's output layer shares the embedding's weights, whatever the configuration says (a checkpoint's own one is kept).
     """
     family = family_of(config)
-    with seeded(seed), _quiet():
-        module = _class_of(family).from_config(config, **_options_of(config))
+    with seeded(seed), quiet():
+        module = class_of(family).from_config(config, **options_of(config))
     return assembled(Checkpoint(module, tokenizer, Origin("random", str(seed))), head, seed=seed, max_input=max_input)
 
 
@@ -103,11 +104,12 @@ def family_of(config: Any) -> Family:
     return FAMILY_OF_TYPE[kind]
 
 
-def _class_of(family: Family) -> Any:
+def class_of(family: Family) -> Any:
+    """What the library calls models of a family."""
     return {"seq2seq": AutoModelForSeq2SeqLM, "causal": AutoModelForCausalLM, "encoder": AutoModel}[family]
 
 
-def _options_of(config: Any) -> dict[str, bool]:
+def options_of(config: Any) -> dict[str, bool]:
     """BERT's pooler was trained with it and belongs to the body; RoBERTa has none, its head has a dense layer instead."""
     return {"add_pooling_layer": config.model_type == "bert"} if family_of(config) == "encoder" else {}
 
@@ -134,33 +136,53 @@ def assembled(checkpoint: Checkpoint, head: Head | None, *, seed: int, max_input
     return EncoderModel(module, tokenizer, origin, head, seed=seed, max_input=max_input)
 
 
-def _folder_of(name: str, revision: str | None) -> tuple[Path, Origin]:
+def local_folder(name: str) -> Path | None:
+    """The folder that a name means, None for a Hub id. Raises InputError for a path where no folder is."""
     folder = Path(name)
     if folder.is_dir():
-        _check_weights(folder, name)
-        return folder, Origin(name, None)
+        return folder
     if folder.is_absolute() or name.startswith(("./", "../", "~")):
         raise InputError(f"There is no folder {name}. Give the folder of a model with config.json, or its id on the Hub.")
+    return None
+
+
+def _folder_of(name: str, revision: str | None) -> tuple[Path, Origin]:
+    folder = local_folder(name)
+    if folder is not None:
+        check_weights(folder, name)
+        return folder, Origin(name, None)
     from huggingface_hub import snapshot_download
 
-    with _user_errors(name):
+    with user_errors(name):
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=_NEEDED))
-    _check_weights(folder, name)
+    check_weights(folder, name)
     return folder, Origin(name, folder.name)
 
 
-def _check_weights(folder: Path, name: str) -> None:
+def check_weights(folder: Path, name: str) -> None:
+    """Raise InputError for a folder that is no model, or holds no weights that are safe to read."""
     if not (folder / "config.json").is_file():
         raise InputError(f"{name} is not a model: it has no config.json. Give the folder of a model, or its id on the Hub.")
-    if not any((folder / weights).exists() for weights in _WEIGHTS):
-        raise InputError(
-            f"{name} holds no weights in safetensors format (model.safetensors), and other formats can run code when they are "
-            "read. Convert it first: load it where you trust it, then save_pretrained(folder)."
-        )
+    if not has_weights(folder):
+        raise no_weights(name)
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether a folder holds weights in safetensors format."""
+    return any((folder / weights).exists() for weights in _WEIGHTS)
+
+
+def no_weights(name: str) -> InputError:
+    """The error for a model without safe weights."""
+    return InputError(
+        f"{name} holds no weights in safetensors format (model.safetensors), and other formats can run code when they are "
+        "read. Convert it first: load it where you trust it, then save_pretrained(folder)."
+    )
 
 
 @contextmanager
-def _user_errors(name: str) -> Iterator[None]:
+def user_errors(name: str) -> Iterator[None]:
+    """Turn what the libraries raise for a model that cannot be loaded into one plain sentence."""
     try:
         yield
     except TaskWebError:
@@ -173,7 +195,7 @@ def _user_errors(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the library's reports and progress bars out of ours: what matters in them is checked and raised here."""
     level = transformers_logging.get_verbosity()
     bars = transformers_logging.is_progress_bar_enabled()

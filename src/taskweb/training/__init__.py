@@ -1,11 +1,19 @@
-"""Training: one loop for a task or a mixture, checkpoints, and the evaluation of what was learnt."""
+"""Training: one loop for a task or a mixture, checkpoints, and the evaluation of what was learnt.
 
-import taskweb.models  # noqa: F401 - first, as it says what is missing where torch is
-from taskweb.training.checkpoint import CheckpointPlan
-from taskweb.training.evaluation import Predictions, evaluate, predict
-from taskweb.training.history import DivergedError, EvaluationRecord, MemoryRecord, StepRecord, TrainingHistory
-from taskweb.training.loop import Progress, fit
-from taskweb.training.settings import TrainingSettings
+The names below load on first use: settings can be read and checked without torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from taskweb.training.checkpoint import CheckpointPlan
+    from taskweb.training.evaluation import Predictions, evaluate, predict
+    from taskweb.training.history import DivergedError, EvaluationRecord, MemoryRecord, StepRecord, TrainingHistory
+    from taskweb.training.loop import Progress, fit
+    from taskweb.training.settings import TrainingSettings
 
 __all__ = [
     "CheckpointPlan",
@@ -21,3 +29,26 @@ __all__ = [
     "fit",
     "predict",
 ]
+
+_HOMES = {
+    "CheckpointPlan": "checkpoint",
+    "DivergedError": "history",
+    "EvaluationRecord": "history",
+    "MemoryRecord": "history",
+    "Predictions": "evaluation",
+    "Progress": "loop",
+    "StepRecord": "history",
+    "TrainingHistory": "history",
+    "TrainingSettings": "settings",
+    "evaluate": "evaluation",
+    "fit": "loop",
+    "predict": "evaluation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'taskweb.training' has no attribute '{name}'")
+    if _HOMES[name] not in ("history", "settings"):
+        import_module("taskweb.models")  # says what is missing where torch is
+    return getattr(import_module(f"taskweb.training.{_HOMES[name]}"), name)

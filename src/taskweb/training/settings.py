@@ -6,11 +6,12 @@ import dataclasses
 import math
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
-
-import torch
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from taskweb.errors import ParameterError
+
+if TYPE_CHECKING:
+    import torch
 
 Schedule = Literal["constant", "linear"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -101,6 +102,8 @@ class TrainingSettings:
 
 def chosen_device(name: str | None) -> torch.device:
     """The device of that name, a GPU if any for None. Raises ParameterError for one that is not there."""
+    import torch
+
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -115,9 +118,13 @@ def chosen_precision(precision: Precision, device: torch.device) -> Precision:
     """What `auto` stands for on a device."""
     if precision != "auto":
         return precision
+    import torch
+
     return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
 
 
 def computing_in(precision: Precision, device: torch.device) -> AbstractContextManager[Any]:
     """Compute in that precision, inside."""
+    import torch
+
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=chosen_precision(precision, device) == "bfloat16")

@@ -5,6 +5,4 @@ from taskweb.experiments.executors.inline import InlineExecutor
 from taskweb.experiments.executors.process import ProcessExecutor
 from taskweb.experiments.executors.ray import RayExecutor
 
-EXECUTORS = ("inline", "process", "ray")
-
-__all__ = ["EXECUTORS", "Executor", "InlineExecutor", "Job", "ProcessExecutor", "RayExecutor"]
+__all__ = ["Executor", "InlineExecutor", "Job", "ProcessExecutor", "RayExecutor"]

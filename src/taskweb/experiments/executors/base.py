@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from taskweb.experiments.cache import SourceCheckpoints
-from taskweb.experiments.data import load_task_data
-from taskweb.experiments.execute import Workbench, texts_of
+from taskweb.experiments.cache import SourceCheckpoints, checkpoint_folder
+from taskweb.experiments.data import load_task_data, texts_of
+from taskweb.experiments.execute import Workbench
 from taskweb.experiments.markers import RunningMarker
 from taskweb.experiments.plan import Plan, read_plan
 from taskweb.experiments.specs import RunGroup
@@ -63,8 +63,3 @@ class Executor(Protocol):
     def run(self, job: Job, groups: Sequence[RunGroup]) -> Iterator[int]:
         """Execute the groups. Raises TaskWebError where no work can be done at all."""
         ...
-
-
-def checkpoint_folder(plan: Plan) -> Path:
-    """Where a plan keeps the weights of its sources while it runs."""
-    return plan.store.with_name(plan.store.name + ".sources")

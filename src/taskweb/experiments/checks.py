@@ -1,0 +1,88 @@
+"""What must be right before anything is trained: the plan, its examples and its models, all faults told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from taskweb.errors import TaskWebError
+from taskweb.experiments.data import TaskData, task_data_and_faults, texts_of
+from taskweb.experiments.plan import Plan, PlannedSetup, plan_and_faults, refuse
+
+
+@dataclass(frozen=True, slots=True)
+class CutInputs:
+    """How many of a task's inputs are longer than the models of these setups read; their ends are cut."""
+
+    setups: tuple[str, ...]
+    task: str
+    cut: int
+    examples: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedPlan:
+    """A plan without faults, its examples, and what of them is cut (counted where it was asked for)."""
+
+    plan: Plan
+    data: Mapping[str, TaskData]
+    cut: tuple[CutInputs, ...] = ()
+
+
+def check_plan(path: Path, *, count_cut: bool = False) -> CheckedPlan:
+    """Read a plan and try all of it but training: examples, configurations, tokenizers, and whether examples fit the models.
+
+    Loads no weights; of a model on the Hub it fetches configuration and tokenizer only. A part that is at fault hides only
+    what depends on it. Raises InputError for a file that is no TOML, ParameterError that lists all faults.
+    """
+    plan, faults = plan_and_faults(path, methods=True)
+    if not plan.store.parent.is_dir():
+        faults.append(f"the store {plan.store} cannot be made: there is no folder {plan.store.parent}")
+    data, data_faults = task_data_and_faults(plan)
+    faults += [fault for name, fault in data_faults.items() if not _mentions(f"[tasks.{name}]", faults)]
+    setups = [setup for setup in plan.setups if not _mentions(f'[setups."{setup.name}"]', faults)]
+    cut: list[CutInputs] = []
+    for alike in _by_model(setups):
+        model_faults, found = _of_model(alike, data, count_cut)
+        faults += model_faults
+        cut += found
+    refuse(path, faults)
+    return CheckedPlan(plan, data, tuple(cut))
+
+
+def _mentions(where: str, faults: Iterable[str]) -> bool:
+    return any(fault.startswith(where) for fault in faults)
+
+
+def _by_model(setups: Iterable[PlannedSetup]) -> list[list[PlannedSetup]]:
+    """Setups that read examples alike: those of one model."""
+    gathered: dict[tuple[str, str | None, int | None], list[PlannedSetup]] = {}
+    for setup in setups:
+        gathered.setdefault((setup.model, setup.revision, setup.max_input), []).append(setup)
+    return list(gathered.values())
+
+
+def _of_model(setups: list[PlannedSetup], data: Mapping[str, TaskData], count_cut: bool) -> tuple[list[str], list[CutInputs]]:
+    """What is wrong between one model and the examples, and what it cuts."""
+    from taskweb.experiments.execute import head_of
+    from taskweb.models.outline import check_examples, cut_inputs, outline_of
+
+    first, names = setups[0], tuple(setup.name for setup in setups)
+    where = f'[setups."{first.name}"]'
+    try:
+        model = outline_of(first.model, revision=first.revision, max_input=first.max_input, texts=texts_of(data))
+    except TaskWebError as fault:
+        return [f"{where}: {fault}"], []
+    faults: list[str] = []
+    cut: list[CutInputs] = []
+    for task, own in data.items():
+        try:
+            model.set_head(head_of(own), seed=0)
+            examples = list(dict.fromkeys((*own.source, *own.target, *own.evaluation)))
+            check_examples(model, examples)
+            if count_cut and (count := cut_inputs(model, examples)):
+                cut.append(CutInputs(names, task, count, len(examples)))
+        except TaskWebError as fault:
+            faults.append(f"{where} with [tasks.{task}]: {fault}")
+    return faults, cut

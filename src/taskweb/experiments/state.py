@@ -1,0 +1,148 @@
+"""Where a plan stands: what is done, what is being done, what is left, and how long that will take. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from taskweb.experiments.data import TaskData, task_data_and_faults
+from taskweb.experiments.markers import RunningRun, running_runs
+from taskweb.experiments.plan import Plan, plan_and_faults, refuse
+from taskweb.experiments.specs import RunSpec, runs_of
+from taskweb.web.store import RunStore, is_store
+
+
+@dataclass(frozen=True, slots=True)
+class SetupState:
+    """How far one setup is, in runs. missing: not in the store, those that are running included.
+
+    seconds_per_run: mean over its finished runs, the training of sources included; None before the first.
+    """
+
+    setup: str
+    finished: int
+    failed: int
+    diverged: int
+    running: int
+    missing: int
+    seconds_per_run: float | None
+
+
+@dataclass(frozen=True)
+class PlanState:
+    """Where a plan stands. todo: runs that are left, in the order in which they will be done.
+
+    spent: seconds that its runs took so far. seconds_left: what the runs that are left will take one worker, each at the mean
+    of its setup, or of all setups where its own was not measured yet; None before the first measured run.
+    """
+
+    plan: Plan
+    total: int
+    setups: tuple[SetupState, ...]
+    todo: tuple[RunSpec, ...]
+    running: tuple[RunningRun, ...]
+    spent: float
+    seconds_left: float | None
+
+    @property
+    def finished(self) -> int:
+        """Runs that have a score."""
+        return sum(setup.finished for setup in self.setups)
+
+    @property
+    def failed(self) -> int:
+        """Runs that failed."""
+        return sum(setup.failed for setup in self.setups)
+
+    @property
+    def diverged(self) -> int:
+        """Runs whose loss became infinite or NaN."""
+        return sum(setup.diverged for setup in self.setups)
+
+    @property
+    def missing(self) -> int:
+        """Runs that are not in the store."""
+        return sum(setup.missing for setup in self.setups)
+
+    @property
+    def seconds_per_run(self) -> float | None:
+        """Mean over the finished runs of all setups."""
+        measured = [(own.seconds_per_run, own.finished) for own in self.setups if own.seconds_per_run is not None]
+        return sum(mean * runs for mean, runs in measured) / sum(runs for _, runs in measured) if measured else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "plan": self.plan.name,
+            "store": str(self.plan.store),
+            "total": self.total,
+            "finished": self.finished,
+            "failed": self.failed,
+            "diverged": self.diverged,
+            "missing": self.missing,
+            "left": len(self.todo),
+            "running": [{**asdict(run), "seconds": round(run.seconds, 1)} for run in self.running],
+            "seconds_per_run": self.seconds_per_run,
+            "seconds_left": self.seconds_left,
+            "setups": [asdict(setup) for setup in self.setups],
+        }
+
+
+def state_of(plan_path: Path, *, retry_failed: bool = False) -> PlanState:
+    """Read a plan, its examples and its store. Raises TaskWebError for a plan that cannot be read or has faults."""
+    plan, faults = plan_and_faults(plan_path)
+    data, data_faults = task_data_and_faults(plan)
+    refuse(plan_path, [*faults, *data_faults.values()])
+    return plan_state(plan, data, retry_failed=retry_failed)
+
+
+def plan_state(plan: Plan, data: Mapping[str, TaskData], *, retry_failed: bool = False) -> PlanState:
+    """Where a plan stands. retry_failed: runs that failed or diverged are left to be done again."""
+    specs = keys_of(plan, data)
+    found = {key: outcome for key, outcome in stored_outcomes(plan.store).items() if key in specs}
+    running = tuple(running_runs(plan.store))
+    seconds: dict[str, list[float]] = {setup.name: [] for setup in plan.setups}
+    counts = {setup.name: dict.fromkeys(("finished", "failed", "diverged", "missing"), 0) for setup in plan.setups}
+    for key, spec in specs.items():
+        status, spent = found.get(key, ("missing", None))
+        counts[spec.setup.name][status] += 1
+        if status == "finished" and spent is not None:
+            seconds[spec.setup.name].append(spent)
+    means = {name: fmean(values) if values else None for name, values in seconds.items()}
+    again = ("missing", "failed", "diverged") if retry_failed else ("missing",)
+    todo = tuple(spec for key, spec in specs.items() if found.get(key, ("missing", None))[0] in again)
+    at_work = [run.setup for run in running]
+    return PlanState(
+        plan,
+        len(specs),
+        tuple(
+            SetupState(name, **own, running=at_work.count(name), seconds_per_run=means[name]) for name, own in counts.items()
+        ),
+        todo,
+        running,
+        sum(spent for _, spent in found.values() if spent is not None),
+        _seconds_left(todo, means, [value for values in seconds.values() for value in values]),
+    )
+
+
+def keys_of(plan: Plan, data: Mapping[str, TaskData]) -> dict[str, RunSpec]:
+    """The runs of a plan by the keys that they have in the store, in the order in which they are done."""
+    return {spec.record(data, plan.threads).key: spec for spec in runs_of(plan)}
+
+
+def stored_outcomes(store: Path) -> dict[str, tuple[str, float | None]]:
+    """Status and seconds of every run in a store, by key; nothing where there is no store."""
+    if not is_store(store):
+        return {}
+    with RunStore.open(store, read_only=True) as kept:
+        return {key: (status, seconds) for key, status, seconds in kept.outcomes()}
+
+
+def _seconds_left(todo: tuple[RunSpec, ...], means: Mapping[str, float | None], measured: list[float]) -> float | None:
+    if not measured:
+        return None
+    overall = fmean(measured)
+    return sum(overall if (own := means[spec.setup.name]) is None else own for spec in todo)

@@ -1,0 +1,93 @@
+"""Models without weights: configuration and tokenizer alone, enough to try whether examples fit."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig, AutoTokenizer
+
+from taskweb.models.base import Origin, TaskModel
+from taskweb.models.head import Head
+from taskweb.models.loading import (
+    NOT_WEIGHTS,
+    Checkpoint,
+    assembled,
+    check_weights,
+    class_of,
+    family_of,
+    has_weights,
+    local_folder,
+    no_weights,
+    options_of,
+    quiet,
+    user_errors,
+)
+from taskweb.models.tiny import is_tiny, tiny_model
+from taskweb.tasks import Example
+
+_ANY_HEAD = Head("regression")  # one that every family has; a task's own is set before its examples are read
+_ENDLESS = 10**9
+
+
+def outline_of(name: str, *, revision: str | None = None, max_input: int | None = None, texts: Sequence[str] = ()) -> TaskModel:
+    """A model that reads examples as the loaded one does, and computes nothing; set the head of a task first.
+
+    texts: what the vocabulary of a tiny model is taken from. Of a model on the Hub, configuration and tokenizer are fetched.
+    Raises InputError where the checkpoint is missing or not in safetensors, NameNotFoundError for an unknown architecture.
+    """
+    if is_tiny(name):
+        return tiny_model(name, texts, _ANY_HEAD)
+    folder = local_folder(name)
+    if folder is None:
+        folder = _fetched(name, revision)
+    else:
+        check_weights(folder, name)
+    with user_errors(name), quiet():
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        family = family_of(config)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        with torch.device("meta"):
+            module = class_of(family).from_config(config, **options_of(config))
+    checkpoint = Checkpoint(module, tokenizer, Origin(name, revision))
+    return assembled(checkpoint, _ANY_HEAD, seed=0, max_input=max_input)
+
+
+def check_examples(model: TaskModel, examples: Sequence[Example]) -> None:
+    """Try whether a model can learn from labelled examples and choose among their choices; inputs are cut where they must be.
+
+    Raises InputError for the first example that does not fit.
+    """
+    with quiet():
+        model.encode(examples)
+        if model.family == "causal":  # others cut an input without regard to its choices, or have tried them all
+            model.encode(
+                [dataclasses.replace(example, output=max(example.choices, key=len)) for example in examples if example.choices]
+            )
+
+
+def cut_inputs(model: TaskModel, examples: Sequence[Example]) -> int:
+    """How many of these labelled examples have an input whose end is cut."""
+    endless = copy.copy(model)
+    endless.max_input = _ENDLESS
+    with quiet():
+        pairs = zip(model.encode(examples), endless.encode(examples), strict=True)
+        return sum(
+            any(len(ids) < len(whole) for ids, whole in zip(one.inputs, other.inputs, strict=True)) for one, other in pairs
+        )
+
+
+def _fetched(name: str, revision: str | None) -> Path:
+    """Configuration and tokenizer from the Hub, or its cache; the weights must be known to be there."""
+    from huggingface_hub import HfApi, snapshot_download
+
+    with user_errors(name):
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=NOT_WEIGHTS))
+        if not has_weights(folder) and not any(
+            file.endswith(".safetensors") for file in HfApi().list_repo_files(name, revision=revision)
+        ):
+            raise no_weights(name)
+    return folder

@@ -1,0 +1,143 @@
+"""Everything that can be wrong is told at once, before anything is trained; where a plan stands is read without torch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from taskweb.errors import ParameterError
+from taskweb.experiments import InlineExecutor, check_plan, run_plan
+from tests.experiments.planned import SETTINGS, write_checkpoint, write_plan
+
+
+def faults_of(plan: Path) -> str:
+    with pytest.raises(ParameterError) as caught:
+        check_plan(plan)
+    said = str(caught.value)
+    assert "\n" not in said
+    return said
+
+
+def test_faults_of_the_plan_the_examples_and_the_models_are_told_together(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "config.json").write_text("{}")
+    setups = (
+        f'[setups."tiny/finetune"]\nmodel = "./model"\ntraining = {SETTINGS}\n'
+        '[setups."minus/finetune"]\nmodel = "./model"\ntraining = {epochs = -1}\n'
+        '[setups."none/finetune"]\nmodel = "./nowhere"\n'
+        '[setups."bare/finetune"]\nmodel = "./empty"\n'
+        '[setups."small/finetune"]\nmodel = "tiny:t6"\n'
+        '[setups."wrong/pfeifer"]\nmodel = "./model"\n'
+        '[setups."short/lora"]\nmodel = "./model"\nmax_input = 2\nmethod_parameters = {r = 0}\n'
+    )
+    plan = write_plan(
+        tmp_path, setups=setups, more='[pairs]\nmode = "listed"\nlisted = [["apples", "pears"], ["birds", "birds"]]'
+    )
+    (tmp_path / "apples.jsonl").write_text('{"input": "a", "output": "maybe", "choices": ["yes", "no"]}\n')
+    (tmp_path / "birds.jsonl").write_text('{"input": "a"}\n{"input": "b"}\n')
+    said = faults_of(plan)
+    for fault in (
+        "epochs must be 1 or more (got -1)",
+        "there is no model in",
+        "holds no weights in safetensors format",
+        "no tiny model named 'tiny:t6'",
+        "no adaptation method named 'pfeifer'. Did you mean 'pfeiffer'",
+        "max_input must be a whole number of tokens from 8. Got 2",
+        "LoRA needs r >= 1",
+        "no task named 'pears'",
+        "'birds' cannot be its own source",
+        "[tasks.apples]: the label 'maybe' of 'a' is not among its choices",
+        "[tasks.birds]: example 1 ('b') has no label",
+    ):
+        assert fault in said, (fault, said)
+    assert said.count("there is no model in") == 1
+    assert not (tmp_path / "web.db").exists()
+    with pytest.raises(ParameterError, match="epochs must be"):
+        run_plan(plan, InlineExecutor())
+
+
+def test_tables_of_the_wrong_shape_are_faults_and_no_crash(tmp_path: Path) -> None:
+    setups = '[setups."a/finetune"]\nmodel = "./model"\ntraining = 3\ntargets = 4\nrevision = 5\n'
+    more = 'budget = 1\n[pairs]\nlisted = [1]\nsources = "apples"\nseed = "x"\n'
+    plan = write_plan(tmp_path, setups=setups, more=more)
+    said = faults_of(plan)
+    for fault in (
+        "training must be a table",
+        "targets must be a table",
+        "revision must be",
+        "[budget] must be a table",
+        "[pairs] listed must hold pairs",
+        "[pairs] sources must be a list of names",
+        "[pairs] seed must be",
+    ):
+        assert fault in said, (fault, said)
+
+
+def test_two_tables_of_one_name(tmp_path: Path) -> None:
+    plan = write_plan(tmp_path, more='[tasks.apples]\nfile = "apples.jsonl"\n')
+    with pytest.raises(Exception, match="Two tasks or setups cannot share a name"):
+        check_plan(plan)
+
+
+def test_an_answer_longer_than_the_model_allows(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "model", "gpt2")
+    plan = write_plan(tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "birds.jsonl").read_text().splitlines()]
+    endless = " ".join(["very"] * 200)
+    (tmp_path / "birds.jsonl").write_text("\n".join(json.dumps({**line, "choices": ["no", "yes", endless]}) for line in lines))
+    said = faults_of(plan)
+    assert '[setups."tiny/finetune"] with [tasks.birds]: The answer to' in said
+    assert "leaves no room for the input" in said
+    assert "[tasks.apples]" not in said
+
+
+def test_a_kind_that_a_family_cannot_do(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "model", "roberta")
+    plan = write_plan(tmp_path)
+    plan.write_text(plan.read_text().replace("[tasks.birds]", '[tasks.birds]\nkind = "generation"\nmetrics = ["exact_match"]'))
+    assert "with [tasks.birds]: An encoder cannot write text" in faults_of(plan)
+
+
+@pytest.mark.parametrize("family", ["t5", "gpt2", "roberta"])
+def test_inputs_that_are_cut_are_counted(family: str, tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "model", family)
+    setups = "".join(
+        f'[setups."{name}/finetune"]\nmodel = "./model"\nmax_input = 24\ntraining = {SETTINGS}\n' for name in ("one", "two")
+    )
+    plan = write_plan(tmp_path, setups=setups)
+    lines = [json.loads(line) for line in (tmp_path / "birds.jsonl").read_text().splitlines()]
+    for line in lines[:30]:
+        line["input"] += " film" * 40
+    (tmp_path / "birds.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    checked = check_plan(plan, count_cut=True)
+    used = {*checked.data["birds"].source, *checked.data["birds"].evaluation}
+    (birds,) = [own for own in checked.cut if own.task == "birds"]
+    assert birds.setups == ("one/finetune", "two/finetune")
+    assert birds.cut == sum(" film film" in example.input for example in used)
+    assert birds.examples == len(used)
+    assert check_plan(plan).cut == ()
+
+
+def test_a_model_that_the_hub_does_not_have_or_cannot_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    setups = '[setups."far/finetune"]\nmodel = "nobody/nothing"\n[setups."bad/finetune"]\nmodel = "a/b/c"\n'
+    said = faults_of(write_plan(tmp_path, setups=setups))
+    assert "The model nobody/nothing cannot be loaded" in said
+    assert "The model a/b/c cannot be loaded" in said
+
+
+def test_where_a_plan_stands_is_read_without_torch(tmp_path: Path) -> None:
+    plan = write_plan(tmp_path)
+    code = (
+        "import sys\nsys.modules['torch'] = None\nfrom taskweb.cli.main import main\n"
+        f"sys.argv = ['taskweb', 'run', {str(plan)!r}, '--status', '--format', 'json']\n"
+        "try:\n    main()\nfinally:\n    assert 'transformers' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    state = json.loads(done.stdout)
+    assert (state["total"], state["missing"], state["left"]) == (18, 18, 18)
+    assert [own["setup"] for own in state["setups"]] == ["tiny/finetune"]
