@@ -14,6 +14,7 @@ from taskweb.cli.benchmark import benchmark
 from taskweb.cli.demo import demo
 from taskweb.cli.rank import rank
 from taskweb.cli.run import run
+from taskweb.cli.templates import templates
 from taskweb.cli.web import app as web
 from taskweb.errors import TaskWebError
 
@@ -49,6 +50,7 @@ def _options(
 app.command(name="rank")(rank)
 app.command(name="benchmark")(benchmark)
 app.command(name="run")(run)
+app.command(name="templates")(templates)
 app.command(name="demo")(demo)
 app.add_typer(web, name="web")
 

@@ -135,7 +135,8 @@ def rank(
     """
     start = time.monotonic()
     from taskweb.errors import unknown_name
-    from taskweb.tasks.loading import FILE_FORMATS, Columns, Sampling
+    from taskweb.tasks.loading import Columns, Sampling
+    from taskweb.tasks.rows import FILE_FORMATS
     from taskweb.workflows.evidence import EncoderSettings, SelectorSettings
     from taskweb.workflows.ranking import TargetSettings
     from taskweb.workflows.ranking import rank as rank_sources

@@ -14,8 +14,8 @@ from taskweb.selectors import rank as rank_problem
 from taskweb.selectors.measured import rank_measured
 from taskweb.selectors.unmeasured import with_unmeasured
 from taskweb.tasks import Columns, Example, ExampleSet, Sampling, load_examples
-from taskweb.tasks.loading import SUFFIXES, FileFormat
 from taskweb.tasks.paths import kind_of_path
+from taskweb.tasks.rows import SUFFIXES, FileFormat
 from taskweb.web import ALL_SETUPS, ExampleBank, TransferWeb
 from taskweb.web.published import PUBLISHED
 from taskweb.web.sources import open_web

@@ -1,0 +1,21 @@
+"""Prompts for tasks: templates as data, one TOML file per task, and their application to rows.
+
+The wording is our own, in the style of T0 (arXiv:2110.08207). Jinja (of the extra `train`) is loaded when one is applied.
+"""
+
+from taskweb.tasks.templates.reading import PROMPTED, read_templates, templated_tasks, templates_of
+from taskweb.tasks.templates.rendering import apply_templates, columns_of, render
+from taskweb.tasks.templates.template import Prompt, Template, TemplateSet
+
+__all__ = [
+    "PROMPTED",
+    "Prompt",
+    "Template",
+    "TemplateSet",
+    "apply_templates",
+    "columns_of",
+    "read_templates",
+    "render",
+    "templated_tasks",
+    "templates_of",
+]

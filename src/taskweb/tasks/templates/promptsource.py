@@ -1,0 +1,61 @@
+"""promptsource's templates.yaml (Bach et al., 2022, arXiv:2202.01279) as plain data: its tags build no objects here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from taskweb.errors import InputError, MissingDependencyError
+from taskweb.tasks.templates.template import Template, TemplateSet
+
+_TAGS = ("!Template", "!TemplateMetadata")
+
+
+def parse_promptsource(text: str, task: str, origin: str) -> TemplateSet:
+    """The templates of one data set that ask for its original task (the others turn it into another one).
+
+    Raises InputError where the text is no such file, MissingDependencyError without PyYAML.
+    """
+    entries = _mapping(_loaded(text, origin).get("templates"), origin, "'templates'")
+    found = tuple(
+        _template(_mapping(entry, origin, f"the template {key}"), task, origin)
+        for key, entry in entries.items()
+        if _is_original(entry)
+    )
+    if not found:
+        raise InputError(f"{origin} holds no templates for the original task. Give a templates.yaml of promptsource.")
+    return TemplateSet(task, found)
+
+
+def _loaded(text: str, origin: str) -> Mapping[str, Any]:
+    try:
+        import yaml
+    except ImportError:
+        raise MissingDependencyError("pyyaml", "train", f"Reading {origin}") from None
+
+    loader: Any = type("Loader", (yaml.SafeLoader,), {})  # a class of its own: constructors are kept on the class
+    for tag in _TAGS:
+        loader.add_constructor(tag, lambda reader, node: reader.construct_mapping(node, deep=True))
+    try:
+        return _mapping(yaml.load(text, Loader=loader), origin, "the file")  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, RecursionError) as fault:
+        reason = " ".join(str(fault).split())[:200].rstrip(".")
+        raise InputError(f"{origin} cannot be read as YAML: {reason}. Give a templates.yaml of promptsource.") from None
+
+
+def _template(entry: Mapping[str, Any], task: str, origin: str) -> Template:
+    if not isinstance(entry.get("jinja"), str) or not isinstance(entry.get("name"), str):
+        raise InputError(f"A template in {origin} lacks 'name' or 'jinja'. Give a templates.yaml of promptsource.")
+    choices = entry.get("answer_choices")
+    return Template(entry["name"], task, entry["jinja"], None if choices is None else str(choices), form="promptsource")
+
+
+def _is_original(entry: Any) -> bool:
+    metadata = entry.get("metadata") if isinstance(entry, dict) else None
+    return not isinstance(metadata, dict) or metadata.get("original_task") is not False
+
+
+def _mapping(value: Any, origin: str, what: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise InputError(f"{origin}: {what} is no mapping of names to values. Give a templates.yaml of promptsource.")
+    return value

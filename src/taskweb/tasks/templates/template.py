@@ -1,0 +1,55 @@
+"""The records of prompting: a template, the templates of a task, and a row with a template applied to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from taskweb.tasks.task import Example
+
+TemplateForm = Literal["taskweb", "promptsource"]
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One wording of a task, in Jinja over the columns of a row.
+
+    name: unique within the task. input: the prompt; in the form of promptsource, prompt and target divided by `|||`.
+    choices: one text per answer word, or one text that renders to all of them (a JSON list; for promptsource divided by `|||`);
+    None where the answer is free. They stand in the order of the task's labels.
+    answer: renders to the place of the right choice, counted from 0; to nothing or less than 0 where it is not known.
+    output: renders to the wanted text, instead of `answer`. references: renders to a JSON list of all accepted texts.
+    """
+
+    name: str
+    task: str
+    input: str
+    choices: tuple[str, ...] | str | None = None
+    answer: str | None = None
+    output: str | None = None
+    references: str | None = None
+    form: TemplateForm = "taskweb"
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateSet:
+    """The templates of a task. example: a made-up row to show them on; None where a file brings none."""
+
+    task: str
+    templates: tuple[Template, ...]
+    example: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A row with a template applied to it.
+
+    row: where the row stands in its file, from 1. answer: the place of the right choice, None where it is not known or the
+    answer is free. references: all accepted texts of a free answer (empty: there is no answer).
+    """
+
+    row: int
+    example: Example
+    answer: int | None = None
+    references: tuple[str, ...] = ()
