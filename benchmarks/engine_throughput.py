@@ -100,7 +100,9 @@ class Bench:
 
     def trainer(self, group: RunGroup) -> list[float]:
         """The same runs by the Trainer."""
-        source = self.trained(self.fresh(group.seed), self.data[group.source].source, group.setup.source_training, group.seed)
+        source = self.trained(
+            self.fresh(group.seed), self.data[group.source].source, group.setup.source_settings_for(group.source), group.seed
+        )
         return [self.after(source, target, group) for target in group.targets]
 
     def after(self, source: nn.Module, target: str, group: RunGroup) -> float:
@@ -271,7 +273,9 @@ def shares_of(bench: Bench, group: RunGroup) -> dict[str, float]:
 
 def seconds_of_process(bench: Bench, model: str, group: RunGroup, folder: Path) -> float:
     """Wall seconds of a process that starts, imports, loads the weights after the source, and does one run by the Trainer."""
-    source = bench.trained(bench.fresh(group.seed), bench.data[group.source].source, group.setup.source_training, group.seed)
+    source = bench.trained(
+        bench.fresh(group.seed), bench.data[group.source].source, group.setup.source_settings_for(group.source), group.seed
+    )
     weights = folder / "source.pt"
     torch.save(source.state_dict(), weights)
     began = time.perf_counter()

@@ -46,7 +46,7 @@ def test_faults_of_the_plan_the_examples_and_the_models_are_told_together(tmp_pa
         "holds no weights in safetensors format",
         "no tiny model named 'tiny:t6'",
         "no adaptation method named 'pfeifer'. Did you mean 'pfeiffer'",
-        "max_input must be a whole number of tokens from 8. Got 2",
+        "max_input must be a whole number from 8. Got 2",
         "LoRA needs r >= 1",
         "no task named 'pears'",
         "'birds' cannot be its own source",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from taskweb.errors import InputError, ParameterError, TaskWebError
 from taskweb.experiments import check_plan, read_plan, state_of
 from taskweb.experiments.data import load_task_data
-from taskweb.experiments.specs import groups_of, runs_of
+from taskweb.experiments.specs import groups_of, pairs_of, runs_of
 from tests.conftest import REPOSITORY
 from tests.experiments.planned import TASKS, write_plan
 
@@ -63,6 +64,138 @@ def test_the_keys_of_runs_stay() -> None:
     first, last = runs_of(plan)[0], runs_of(plan)[-1]
     assert first.record(data, plan.threads).key == "d4f2083daa3e1210dbbca1cd309c17c15e21599b"
     assert last.record(data, plan.threads).key == "ec461ced569c73e939f9389f097665561301484f"
+
+
+def test_settings_of_single_tasks_in_either_role(tmp_path: Path) -> None:
+    setups = (
+        '[setups."tiny/finetune"]\nmodel = "./model"\ntraining = {epochs = 2, batch_size = 8}\n'
+        "source_training = {epochs = 5}\ntasks.birds = {batch_size = 4}\n"
+        "targets.birds = {epochs = 3}\nsources.birds = {learning_rate = 0.5}\nsources.clouds = {epochs = 7}\n"
+    )
+    plan = read_plan(write_plan(tmp_path, setups=setups))
+    setup = plan.setups[0]
+    birds = setup.settings_for("birds")
+    assert (birds.epochs, birds.batch_size, birds.learning_rate) == (3, 4, setup.training.learning_rate)
+    birds = setup.source_settings_for("birds")
+    assert (birds.epochs, birds.batch_size, birds.learning_rate) == (5, 4, 0.5)
+    assert [setup.source_settings_for(task).epochs for task in ("apples", "clouds")] == [5, 7]
+    assert [setup.settings_for(task).epochs for task in ("apples", "clouds")] == [2, 2]
+    data = load_task_data(plan)
+    trained = {spec.source: spec.record(data, 1).definition.get("source_training", "") for spec in runs_of(plan)}
+    assert '"epochs":7' in str(trained["clouds"])
+    assert '"epochs":5' in str(trained["apples"])
+
+
+def test_tasks_may_be_sources_only_or_targets_only(tmp_path: Path) -> None:
+    plan = write_plan(tmp_path, seeds="[1]")
+    plan.write_text(
+        plan.read_text()
+        .replace('"apples.jsonl"', '"apples.jsonl"\nrole = "source"')
+        .replace('"clouds.jsonl"', '"clouds.jsonl"\nrole = "target"')
+    )
+    specs = runs_of(read_plan(plan))
+    assert [(s.source, s.target) for s in specs if s.source] == [("apples", "birds"), ("apples", "clouds"), ("birds", "clouds")]
+    assert [s.target for s in specs if s.source is None] == ["birds", "clouds"]
+    plan.write_text(plan.read_text() + '[pairs]\nsources = ["clouds"]\ntargets = ["apples"]\n')
+    with pytest.raises(ParameterError, match=r"'clouds' is a target only.*'apples' is a source only"):
+        read_plan(plan)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "fault"),
+    [
+        ('mode = "listed"', "needs listed"),
+        ('mode = "rows"', "needs targets"),
+        ('mode = "sampled"', "needs share"),
+        ("share = 0.5", 'share goes with mode = "sampled" alone'),
+        ('mode = "sampled"\nshare = 1.5', "share must lie above 0 and up to 1"),
+        ('mode = "listed"\nlisted = [["apples"]]', "must hold pairs"),
+        ('mode = "listed"\nlisted = ["apples"]', "must hold pairs"),
+        ('mode = "listed"\nlisted = [["apples", 3]]', "must be a list of names"),
+        ('mode = "listed"\nlisted = [["apples", "birds"], ["birds", "birds"]]', "cannot be its own source"),
+        ('sources = ["apples"]\ntargets = ["apples"]', "it leaves no pair"),
+        ("targets = 3", "targets must be a list of names"),
+        ("seed = -1", "seed must be a whole number from 0"),
+    ],
+)
+def test_pairs_that_cannot_be(pairs: str, fault: str, tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match=fault):
+        read_plan(write_plan(tmp_path, more=f"[pairs]\n{pairs}"))
+
+
+def test_a_sample_of_pairs_is_drawn_by_its_seed(tmp_path: Path) -> None:
+    def drawn(seed: int, seeds: str = "[1]") -> list[tuple[str, str]]:
+        pairs = f'[pairs]\nmode = "sampled"\nshare = 0.5\nseed = {seed}'
+        return pairs_of(read_plan(write_plan(tmp_path, seeds=seeds, more=pairs)))
+
+    everything = pairs_of(read_plan(write_plan(tmp_path)))
+    assert drawn(1) == drawn(1, "[3, 4]")  # whatever the runs' seeds
+    assert len({tuple(drawn(seed)) for seed in range(20)}) > 5
+    counts = Counter(pair for seed in range(40) for pair in drawn(seed))
+    assert sum(counts.values()) == 40 * 3
+    assert set(counts) == set(everything)
+    assert all(8 <= count <= 32 for count in counts.values())  # 20 expected of each
+    assert drawn(1) == [pair for pair in everything if pair in drawn(1)]
+
+
+def test_a_budget_cuts_the_order_of_runs(tmp_path: Path) -> None:
+    whole = [(s.source, s.target, s.seed) for s in runs_of(read_plan(write_plan(tmp_path)))]
+    for runs in (1, 4, 17, 18, 100):
+        cut = read_plan(write_plan(tmp_path, more=f"[budget]\nruns = {runs}"))
+        assert [(s.source, s.target, s.seed) for s in runs_of(cut)] == whole[:runs]
+
+
+UNKNOWN_KEYS = [
+    ("", "sotre = 1", "key in plan named 'sotre'. Did you mean 'store'"),
+    ("", "[example]", "key in plan named 'example'. Did you mean 'examples'"),
+    ("", "[examples]\nsources = 3", r"key in \[examples\] named 'sources'. Did you mean 'source'"),
+    ("", "[pairs]\nmodes = 3", r"key in \[pairs\] named 'modes'. Did you mean 'mode'"),
+    ("", "[budget]\nrun = 3", r"key in \[budget\] named 'run'. Did you mean 'runs'"),
+    ("", '[synthetic]\npresets = "mixed"', r"key in \[synthetic\] named 'presets'. Did you mean 'preset'"),
+    ("", '[tasks.rte]\nfiles = "a"', r"key in \[tasks.rte\] named 'files'. Did you mean 'file'"),
+    ("modell = 3", "", "named 'modell'. Did you mean 'model'"),
+    ("training = {epoch = 3}", "", "training named 'epoch'. Did you mean 'epochs'"),
+    ("source_training = {epoch = 3}", "", "source_training named 'epoch'. Did you mean 'epochs'"),
+    ("targets.rte = {epoch = 3}", "", "targets.rte named 'epoch'. Did you mean 'epochs'"),
+    ("sources.rte = {epoch = 3}", "", "sources.rte named 'epoch'. Did you mean 'epochs'"),
+    ("tasks.rtee = {epochs = 3}", '[tasks.rte]\nfile = "a"', "tasks: There is no task named 'rtee'. Did you mean 'rte'"),
+    ("method_parameters = {reduction_facto = 3}", "", "named 'reduction_facto'. Did you mean 'reduction_factor'"),
+]
+
+
+@pytest.mark.parametrize(("setup", "rest", "fault"), UNKNOWN_KEYS)
+def test_unknown_keys_are_refused_with_the_closest_one(setup: str, rest: str, fault: str, tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text(f'{rest}\n[setups."tiny/pfeiffer"]\nmodel = "tiny:t5"\n{setup}\n')
+    with pytest.raises(ParameterError, match=fault):
+        check_plan(path)
+
+
+WRONG_VALUES = [
+    ("store = 3", "store must be text"),
+    ("threads = true", "threads must be a whole number from 1"),
+    ("examples = 3", r"\[examples\] must be a table"),
+    ("[examples]\nsource = 0", r"\[examples\] source must be a whole number from 1"),
+    ("[tasks]\nrte = 3", r"\[tasks.rte\] must be a table"),
+    ("[tasks.rte]\nfile = 3", r"\[tasks.rte\] file must be text"),
+    ('[tasks.rte]\nrole = "sauce"', "no role named 'sauce'. Did you mean 'source'"),
+    ('[tasks.rte]\nmetrics = ["acuracy"]', "no metric named 'acuracy'. Did you mean 'accuracy'"),
+    ('[tasks.rte]\nkind = "class"', "no kind named 'class'. Did you mean 'classification'"),
+    ('[setups."tiny/finetune"]\nmodel = 3', "model must be text"),
+    ('[setups."tiny/finetune"]\nmodel = "tiny:t5"\nmax_input = "all"', "max_input must be a whole number"),
+    ('[setups."tiny/finetune"]\nmodel = "tiny:t5"\ncarry_head = "yes"', "carry_head must be true or false"),
+    ('[setups."tiny/finetune"]\nmodel = "tiny:t5"\ntraining = {epochs = "ten"}', "a value is of the wrong type"),
+    ('[setups."tiny/finetune"]\nmodel = "tiny:t5"\ntraining = 3', "training must be a table"),
+    ('[setups]\n"tiny/finetune" = 3', "must be a table with a model and a method"),
+]
+
+
+@pytest.mark.parametrize(("content", "fault"), WRONG_VALUES)
+def test_values_of_the_wrong_type_are_refused(content: str, fault: str, tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text(content)
+    with pytest.raises(ParameterError, match=fault):
+        read_plan(path)
 
 
 @pytest.mark.parametrize(

@@ -192,8 +192,12 @@ def test_a_model_is_adapted_once() -> None:
 def test_impossible_parameters_are_refused() -> None:
     with pytest.raises(NameNotFoundError, match="Did you mean 'pfeiffer'"):
         method_of("pfeifer")
-    with pytest.raises(ParameterError, match="cannot be set up"):
+    with pytest.raises(NameNotFoundError, match=r"no parameter of the method 'pfeiffer' named 'reduction_facto'. Did you mean"):
+        method_of("pfeiffer", {"reduction_facto": 3})
+    with pytest.raises(NameNotFoundError, match=r"no parameter of the method 'bitfit' named 'r'. None are known"):
         method_of("bitfit", {"r": 3})
+    with pytest.raises(ParameterError, match="cannot be set up"):
+        method_of("pfeiffer", {"reduction_factor": "small"})
     with pytest.raises(ParameterError, match="must be 1 or more"):
         method_of("pfeiffer", {"reduction_factor": 0})
     with pytest.raises(NameNotFoundError, match="no activation named 'relux'"):

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from taskweb.experiments.checks import CheckedPlan, check_plan
     from taskweb.experiments.engine import run_plan
     from taskweb.experiments.executors import InlineExecutor, ProcessExecutor, RayExecutor
-    from taskweb.experiments.plan import Plan, read_plan
+    from taskweb.experiments.plan import Plan
+    from taskweb.experiments.plan_file import read_plan
     from taskweb.experiments.state import PlanState, state_of
 
 EXECUTORS = ("inline", "process", "ray")
@@ -39,7 +40,7 @@ _HOMES = {
     "ProcessExecutor": "executors",
     "RayExecutor": "executors",
     "check_plan": "checks",
-    "read_plan": "plan",
+    "read_plan": "plan_file",
     "run_plan": "engine",
     "state_of": "state",
 }
@@ -48,6 +49,6 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'taskweb.experiments' has no attribute '{name}'")
-    if _HOMES[name] not in ("plan", "state"):
+    if _HOMES[name] not in ("plan", "plan_file", "state"):
         import_module("taskweb.models")  # says what is missing where torch is
     return getattr(import_module(f"taskweb.experiments.{_HOMES[name]}"), name)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from taskweb.errors import TaskWebError
 from taskweb.experiments.data import TaskData, task_data_and_faults, texts_of
-from taskweb.experiments.plan import Plan, PlannedSetup, plan_and_faults, refuse
+from taskweb.experiments.plan import Plan, PlannedSetup
+from taskweb.experiments.plan_file import plan_and_faults, refuse
 
 
 @dataclass(frozen=True, slots=True)

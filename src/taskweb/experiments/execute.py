@@ -71,12 +71,12 @@ class Workbench:
         if path.exists():
             return _Source(path, 0.0)
         spec = RunSpec(group.setup, group.source, group.targets[0], group.seed)
-        record = spec.record(self.data, self.threads)
+        record, settings = spec.record(self.data, self.threads), group.setup.source_settings_for(group.source)
 
         def train() -> Run:
             begin = time.perf_counter()
             model = self._fresh(group.setup, data, group.seed)
-            history = fit(model, data.source, group.setup.source_training, seed=group.seed)
+            history = fit(model, data.source, settings, seed=group.seed)
             with self.checkpoints.writing(key) as place:
                 save_model(model, place)
             return outcome(record, durations={"source_training": time.perf_counter() - begin}, sizes={"steps": history.step})
@@ -150,7 +150,8 @@ class Workbench:
         assert group.source is not None
         own = RunSpec(group.setup, None, group.source, group.seed).record(self.data, self.threads)
         given = self.data[group.source]
-        defining = {"source_data": given.source_digest, "training": repr(group.setup.source_training.to_dict())}
+        settings = group.setup.source_settings_for(group.source)
+        defining = {"source_data": given.source_digest, "training": repr(settings.to_dict())}
         return outcome(own, definition={**own.definition, **defining}).key
 
 

@@ -37,7 +37,7 @@ class RunSpec:
             definition |= {
                 "source_examples": len(given.source),
                 "source_data": given.source_digest,
-                "source_training": canonical_json(self.setup.source_training.to_dict()),
+                "source_training": canonical_json(self.setup.source_settings_for(self.source).to_dict()),
             }
         parameters = {f"method.{name}": value for name, value in self.setup.method_parameters.items()}
         record = SetupRecord(
@@ -67,7 +67,7 @@ class RunGroup:
 def runs_of(plan: Plan) -> list[RunSpec]:
     """All runs of a plan: for every seed and setup the baselines first, then the transfers, source by source."""
     specs = []
-    pairs = _pairs(plan)
+    pairs = pairs_of(plan)
     targets = [task for task in plan.tasks if any(task == target for _, target in pairs)]
     for seed in plan.all_seeds:
         for setup in (setup for setup in plan.setups if seed in setup.seeds):
@@ -87,13 +87,12 @@ def groups_of(specs: list[RunSpec]) -> list[RunGroup]:
     return list(gathered.values())
 
 
-def _pairs(plan: Plan) -> list[tuple[str, str]]:
+def pairs_of(plan: Plan) -> list[tuple[str, str]]:
+    """The pairs of source and target that a plan asks for, in the order of its runs; the same plan gives the same ones."""
     wanted = plan.pairs
     if wanted.mode == "listed":
         return sorted(set(wanted.listed), key=lambda pair: (pair[0], pair[1]))
-    sources = wanted.sources if wanted.sources is not None else tuple(plan.tasks)
-    targets = wanted.targets if wanted.targets is not None else tuple(plan.tasks)
-    everything = [(source, target) for source in sources for target in targets if source != target]
+    everything = [(source, target) for source in plan.sources for target in plan.targets if source != target]
     if wanted.mode == "sampled":
         count = max(1, round(wanted.share * len(everything)))
         chosen = set(random.Random(wanted.seed).sample(everything, count))  # noqa: S311 - a fixed choice, not security

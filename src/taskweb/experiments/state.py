@@ -10,7 +10,8 @@ from typing import Any
 
 from taskweb.experiments.data import TaskData, task_data_and_faults
 from taskweb.experiments.markers import RunningRun, running_runs
-from taskweb.experiments.plan import Plan, plan_and_faults, refuse
+from taskweb.experiments.plan import Plan
+from taskweb.experiments.plan_file import plan_and_faults, refuse
 from taskweb.experiments.specs import RunSpec, runs_of
 from taskweb.web.store import RunStore, is_store
 

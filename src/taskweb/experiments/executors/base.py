@@ -11,7 +11,8 @@ from taskweb.experiments.cache import SourceCheckpoints, checkpoint_folder
 from taskweb.experiments.data import load_task_data, texts_of
 from taskweb.experiments.execute import Workbench
 from taskweb.experiments.markers import RunningMarker
-from taskweb.experiments.plan import Plan, read_plan
+from taskweb.experiments.plan import Plan
+from taskweb.experiments.plan_file import read_plan
 from taskweb.experiments.specs import RunGroup
 from taskweb.web.store import RunStore
 

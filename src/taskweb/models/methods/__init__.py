@@ -7,6 +7,7 @@ encoder only where `set_head` is asked to.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from inspect import signature
 
 from taskweb.errors import ParameterError, unknown_name
 from taskweb.models.base import Method, Parameter
@@ -26,10 +27,14 @@ METHODS: Mapping[str, Callable[..., Method]] = {
 def method_of(name: str, parameters: Mapping[str, Parameter] | None = None) -> Method:
     """The method of that name with these parameters.
 
-    Raises NameNotFoundError for an unknown name, ParameterError for parameters that the method does not take.
+    Raises NameNotFoundError for an unknown name of a method or a parameter, ParameterError for values that cannot be.
     """
     if name not in METHODS:
         raise unknown_name("adaptation method", name, METHODS)
+    known = [parameter for parameter in signature(METHODS[name]).parameters if parameter != "name"]
+    for parameter in parameters or {}:
+        if parameter not in known:
+            raise unknown_name(f"parameter of the method '{name}'", parameter, known)
     try:
         return METHODS[name](**(parameters or {}))
     except TypeError as fault:

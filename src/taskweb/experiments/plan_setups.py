@@ -1,0 +1,131 @@
+"""Reading the setups of a plan: models, methods, and the settings of targets and sources."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from taskweb.errors import TaskWebError, unknown_name
+from taskweb.experiments.plan import PlannedSetup
+from taskweb.experiments.plan_values import Faults
+from taskweb.tasks.paths import kind_of_path
+from taskweb.training.settings import TrainingSettings
+
+SETUP_KEYS = (
+    "model",
+    "revision",
+    "method",
+    "method_parameters",
+    "max_input",
+    "carry_head",
+    "seeds",
+    "training",
+    "source_training",
+    "tasks",
+    "targets",
+    "sources",
+)
+_SETTINGS = tuple(f.name for f in dataclasses.fields(TrainingSettings))
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What setups refer to: the folder that relative ones start from, the tasks, and the seeds of the plan."""
+
+    folder: Path
+    tasks: Collection[str]
+    seeds: tuple[int, ...]
+
+
+def read_setup(name: str, entry: Any, known: Places, faults: Faults, *, methods: bool) -> PlannedSetup | None:
+    """One setup; None where it cannot be made, with the reasons among the faults. methods: check the method, with torch.
+
+    Settings of a target are `training`, changed by `tasks.NAME` and then by `targets.NAME`; those of a source are `training`,
+    changed by `source_training`, `tasks.NAME` and `sources.NAME`.
+    """
+    where = f'[setups."{name}"] '
+    if not isinstance(entry, dict):
+        faults.add(f"{where}must be a table with a model and a method")
+        return None
+    faults.known_keys(where, entry, SETUP_KEYS)
+    method = faults.text(where, entry, "method") or name.partition("/")[2].partition("@")[0]
+    parameters = dict(faults.table(where, "method_parameters", entry))
+    if methods:
+        _check_method(where, method, parameters, faults)
+    training = _changes(where, "training", entry, faults)
+    source_training = {**training, **_changes(where, "source_training", entry, faults)}
+    changes = {key: _changes_by_task(where, key, entry, known.tasks, faults) for key in ("tasks", "targets", "sources")}
+    by_target = _by_task(f"{where}targets.", training, changes["tasks"], changes["targets"], faults)
+    by_source = _by_task(f"{where}sources.", source_training, changes["tasks"], changes["sources"], faults)
+    base = _settings(f"{where}training", training, faults)
+    source = _settings(f"{where}source_training", source_training, faults)
+    model = _model(where, entry, known.folder, faults)
+    own_seeds = faults.seeds(where, entry, known.seeds)
+    revision, most = faults.text(where, entry, "revision"), faults.count_or_none(where, entry, "max_input", least=8)
+    carry = faults.flag(where, entry, "carry_head")
+    if base is None or source is None or model is None:
+        return None
+    return PlannedSetup(name, model, revision, method, parameters, most, base, source, by_target, by_source, own_seeds, carry)
+
+
+def _check_method(where: str, method: str, parameters: Mapping[str, Any], faults: Faults) -> None:
+    from taskweb.models import method_of
+
+    try:
+        method_of(method, parameters)
+    except TaskWebError as fault:
+        faults.add(f"{where.strip()}: {fault}")
+
+
+def _model(where: str, entry: Mapping[str, Any], folder: Path, faults: Faults) -> str | None:
+    model = faults.text(where, entry, "model")
+    if model is None:
+        if "model" not in entry:
+            faults.add(f"{where}names no model: a Hub id or a folder")
+        return None
+    if not model.startswith((".", "/", "~")):
+        return model
+    place = folder / Path(model).expanduser()
+    if kind_of_path(place) != "folder":
+        faults.add(f"{where.strip()}: there is no model in {place}")
+    return str(place)
+
+
+def _changes(where: str, key: str, entry: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
+    return {name: value for name, value in faults.table(where, key, entry, _SETTINGS).items() if name in _SETTINGS}
+
+
+def _changes_by_task(
+    where: str, key: str, entry: Mapping[str, Any], tasks: Collection[str], faults: Faults
+) -> dict[str, dict[str, Any]]:
+    table = faults.table(where, key, entry)
+    for task in table:
+        if task not in tasks:
+            faults.add(f"{where}{key}: {unknown_name('task', task, tasks)}")
+    return {task: _changes(f"{where}{key}.", task, table, faults) for task in table}
+
+
+def _by_task(
+    where: str,
+    base: Mapping[str, Any],
+    both: Mapping[str, Mapping[str, Any]],
+    own: Mapping[str, Mapping[str, Any]],
+    faults: Faults,
+) -> dict[str, TrainingSettings]:
+    """The settings of tasks that have their own in one role: `own` of the role over `both` roles' over the base."""
+    values = {task: {**base, **both.get(task, {}), **own.get(task, {})} for task in dict.fromkeys((*both, *own))}
+    made = {task: _settings(f"{where}{task}", given, faults) for task, given in values.items()}
+    return {task: settings for task, settings in made.items() if settings is not None}
+
+
+def _settings(where: str, values: Mapping[str, Any], faults: Faults) -> TrainingSettings | None:
+    try:
+        return TrainingSettings(**values)
+    except TaskWebError as fault:
+        faults.add(f"{where}: {fault}")
+    except TypeError:
+        faults.add(f"{where}: a value is of the wrong type")
+    return None

@@ -1,0 +1,117 @@
+"""Values of a plan, read with their types checked, and what is wrong with them gathered on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from taskweb.errors import TaskWebError, unknown_name
+
+Choice = TypeVar("Choice", bound=str)
+
+
+class Faults:
+    """What is wrong with a plan, in the order in which it was found, each fault once.
+
+    Every reader returns a value of the right type, the default where the given one is not, so that reading goes on to the next
+    fault. `where` is how the place is shown: `[tasks.rte] `, with a space, or nothing for the plan itself.
+    """
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def add(self, fault: str | TaskWebError) -> None:
+        """Note one fault, unless it is known."""
+        text = str(fault).rstrip(".")
+        if text not in self.found:
+            self.found.append(text)
+
+    def known_keys(self, where: str, raw: Mapping[str, Any], keys: Iterable[str]) -> None:
+        """All keys of a table must be among these."""
+        keys = tuple(keys)
+        for key in raw:
+            if key not in keys:
+                self.add(unknown_name(f"key in {where.strip() or 'plan'}", key, keys))
+
+    def table(self, where: str, key: str, raw: Mapping[str, Any], keys: Iterable[str] | None = None) -> Mapping[str, Any]:
+        """A table, empty where there is none; with only these keys, where they are given."""
+        found = raw.get(key, {})
+        if not isinstance(found, dict):
+            self.add(f"{where}{key} must be a table" if where else f"[{key}] must be a table")
+            return {}
+        if keys is not None:
+            self.known_keys(f"{where}{key} " if where else f"[{key}] ", found, keys)
+        return found
+
+    def text(self, where: str, raw: Mapping[str, Any], key: str, default: str | None = None) -> str | None:
+        """A text that is not empty."""
+        found = raw.get(key, default)
+        if found is default or (isinstance(found, str) and found):
+            return found
+        self.add(f"{where}{key} must be text. Got {found}")
+        return default
+
+    def texts(self, where: str, raw: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
+        """One text or a list of them, none empty; None where the key is not there."""
+        found = raw.get(key)
+        if found is None:
+            return None
+        listed = [found] if isinstance(found, str) else found
+        if isinstance(listed, list) and listed and all(isinstance(text, str) and text for text in listed):
+            return tuple(listed)
+        self.add(f"{where}{key} must be a text or a list of texts. Got {found}")
+        return None
+
+    def names(self, where: str, raw: Mapping[str, Any], key: str, kind: str, known: Iterable[str]) -> tuple[str, ...] | None:
+        """A list of names that are known, each once; None where the key is not there."""
+        found = raw.get(key)
+        if found is None:
+            return None
+        if not (isinstance(found, list) and found and all(isinstance(name, str) for name in found)):
+            self.add(f"{where}{key} must be a list of names. Got {found}")
+            return None
+        for name in found:
+            if name not in known:
+                self.add(f"{where}{key}: {unknown_name(kind, name, known)}")
+        return tuple(dict.fromkeys(found))
+
+    def choice(self, where: str, raw: Mapping[str, Any], key: str, choices: Sequence[Choice], default: Choice) -> Choice:
+        """One of the choices."""
+        found = raw.get(key, default)
+        for choice in choices:
+            if choice == found:
+                return choice
+        self.add(f"{where.strip()}: {unknown_name(key, str(found), choices)}")
+        return default
+
+    def flag(self, where: str, raw: Mapping[str, Any], key: str) -> bool:
+        """True or false; false where the key is not there."""
+        found = raw.get(key, False)
+        if isinstance(found, bool):
+            return found
+        self.add(f"{where}{key} must be true or false. Got {found}")
+        return False
+
+    def count(self, where: str, raw: Mapping[str, Any], key: str, default: int, *, least: int = 1) -> int:
+        """A whole number, `least` or more."""
+        found = raw.get(key, default)
+        if _is_count(found, least):
+            return int(found)
+        self.add(f"{where}{key} must be a whole number from {least}. Got {found}")
+        return default
+
+    def count_or_none(self, where: str, raw: Mapping[str, Any], key: str, *, least: int = 1) -> int | None:
+        """A whole number, `least` or more; None where the key is not there."""
+        return self.count(where, raw, key, least, least=least) if key in raw else None
+
+    def seeds(self, where: str, raw: Mapping[str, Any], default: tuple[int, ...]) -> tuple[int, ...]:
+        """Different whole numbers from 0."""
+        found = raw.get("seeds", list(default))
+        if isinstance(found, list) and found and all(_is_count(seed, 0) for seed in found) and len(set(found)) == len(found):
+            return tuple(found)
+        self.add(f"{where}seeds must be a list of different whole numbers from 0. Got {found}")
+        return default
+
+
+def _is_count(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
