@@ -30,6 +30,10 @@ class EncoderError(TaskWebError):
     """Encoder weights that are missing, unsupported, or do not fit the embeddings at hand."""
 
 
+class JudgeError(TaskWebError):
+    """A language model that cannot be asked, or whose answers cannot be used."""
+
+
 class ParameterError(TaskWebError, ValueError):
     """An argument outside its range."""
 

@@ -23,6 +23,10 @@ def test_every_task_is_complete() -> None:
         assert task.title
         assert task.citation
         assert task.licence
+        assert task.description.endswith(".")
+        assert task.illustration is not None
+        assert task.illustration.input
+        assert task.illustration.output in (task.illustration.choices or [task.illustration.output])
         if task.hub is None:
             assert task.name == "story_cloze"  # handed out on request only
         else:
@@ -49,6 +53,10 @@ def test_lookup_answers_with_the_closest_match() -> None:
         ('[t]\nkind="classification"\nmetrics=[]\ncategory="NLI"', "names no metric"),
         ('[t]\nkind="classification"\nmetrics=["accuracy"]\ncategory="nli"', "category of task 't' must be one of"),
         ('[t]\nkind="classification"\nmetrics=["accuracy"]\ncategory="NLI"\n[t.hub]\nid="a/b"', "incomplete"),
+        (
+            '[t]\nkind="classification"\nmetrics=["f1"]\ncategory="NLI"\nillustration.text="x"',
+            "illustration of task 't' named 'text'",
+        ),
     ],
 )
 def test_a_faulty_catalogue_is_refused(text: str, message: str) -> None:

@@ -44,6 +44,21 @@ def say(message: str, *, quiet: bool = False) -> None:
         sys.stderr.write(message + "\n")
 
 
+def consent_of(*, yes: bool, quiet: bool) -> Callable[[str], bool]:
+    """Show what something costs; on a terminal, ask whether to go on."""
+
+    def consent(cost: str) -> bool:
+        asked = not yes and sys.stdin.isatty() and sys.stderr.isatty()
+        say(cost, quiet=quiet and not asked)
+        if not asked:
+            return True
+        sys.stderr.write("Go on? [y/N] ")
+        sys.stderr.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    return consent
+
+
 def progress_for(*, quiet: bool) -> Progress:
     """How long work is shown: a bar on a terminal, a line now and then elsewhere, nothing when quiet."""
     from taskweb.workflows.evidence import silent

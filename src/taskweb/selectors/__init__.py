@@ -10,7 +10,7 @@ from taskweb.selectors.taskshop import TaskShopSelector
 from taskweb.selectors.text_embedding import TextEmbeddingSelector
 
 DEFAULT_SELECTOR = "taskshop"
-SELECTOR_NAMES = ("taskshop", "roe", "text-embedding", "llm", "popularity", "random")
+SELECTOR_NAMES = ("taskshop", "taskshop-llm", "roe", "text-embedding", "llm", "popularity", "random")
 
 __all__ = [
     "DEFAULT_SELECTOR",

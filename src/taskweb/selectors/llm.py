@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,16 +17,17 @@ from taskweb.selectors.pair_scores import PairScores
 class LlmSelector:
     """log P(yes) - log P(no) that target and source are similar, mean of both orders (arXiv:2305.13256, section 3.1).
 
-    scores: the judgements, one direction or both.
+    scores: the judgements, one direction or both. judge: who judged, and how, where they were not read from a table.
     """
 
     scores: PairScores
+    judge: Mapping[str, Any] = field(default_factory=dict)
     name: str = "llm"
     meaning: str = "a language model's judgement of similarity: log P(yes) - log P(no), mean of both orders; above 0 = similar"
 
     def parameters(self) -> Mapping[str, Any]:
-        """The table the judgements come from."""
-        return {"pair_scores": self.scores.name}
+        """The table or the model that the judgements come from."""
+        return {"judge": self.scores.name, **self.judge} if self.judge else {"pair_scores": self.scores.name}
 
     def score(self, problem: SelectionProblem) -> FloatArray:
         """A source that was not judged gets the mean of the others. Raises WebError where the target was not judged at all."""
@@ -38,6 +39,8 @@ class LlmSelector:
         name = problem.table_name or problem.target
         found = {source: score for (target, source), score in self.scores.two_way().scores.items() if target == name}
         if not found:
+            if self.judge:
+                raise WebError(f"{self.scores.name} judged no pair with the target '{name}'. Use --selector taskshop.")
             raise WebError(
                 f"The table of pair scores '{self.scores.name}' holds no score for the target '{name}'. "
                 "Name the target as in the table with --name."

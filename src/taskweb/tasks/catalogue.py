@@ -9,12 +9,14 @@ from types import MappingProxyType
 from typing import Any
 
 from taskweb.errors import ParameterError, unknown_name
-from taskweb.tasks.task import HubSource, Task
+from taskweb.tasks.task import Example, HubSource, Task
 
 CATEGORIES = ("NLI", "paraphrase", "sentiment", "commonsense", "semantics", "QA")
 _TASK_KEYS = frozenset(
     {
         "title",
+        "description",
+        "illustration",
         "kind",
         "metrics",
         "transfer_metrics",
@@ -26,6 +28,7 @@ _TASK_KEYS = frozenset(
         "hub",
     }
 )
+_ILLUSTRATION_KEYS = frozenset({"input", "output", "choices"})
 _HUB_KEYS = frozenset({"id", "config", "split", "revision", "input_columns", "label_column", "label_names", "choice_columns"})
 
 
@@ -53,13 +56,18 @@ def _task_of(name: str, entry: dict[str, Any]) -> Task:
     hub = entry.get("hub")
     if hub is not None:
         _refuse_unknown(f"the Hub entry of task '{name}'", hub, _HUB_KEYS)
+    illustration = entry.get("illustration")
+    if illustration is not None:
+        _refuse_unknown(f"the illustration of task '{name}'", illustration, _ILLUSTRATION_KEYS)
     if entry.get("category") not in CATEGORIES:
         raise ParameterError(
             f"The category of task '{name}' must be one of {', '.join(CATEGORIES)}. Got '{entry.get('category')}' instead."
         )
     try:
         source = None if hub is None else HubSource(**{key: _frozen(value) for key, value in ({"config": None} | hub).items()})
-        return Task(name=name, **{key: _frozen(value) for key, value in entry.items() if key != "hub"}, hub=source)
+        shown = None if illustration is None else Example(**{key: _frozen(value) for key, value in illustration.items()})
+        plain = {key: _frozen(value) for key, value in entry.items() if key not in ("hub", "illustration")}
+        return Task(name=name, **plain, illustration=shown, hub=source)
     except TypeError as fault:
         raise ParameterError(f"Task '{name}' in the catalogue is incomplete: {fault}.") from None
 

@@ -51,6 +51,7 @@ class Task:
     metrics: names from `taskweb.metrics`; the task score is their mean.
     transfer_metrics: the metrics that relative gains (PC, PM) are computed from, usually the same.
     train_examples: size of the training split, 0 where the task has none.
+    description: what is asked of whoever solves it, in plain words. illustration: one made-up example.
     """
 
     name: str
@@ -62,6 +63,8 @@ class Task:
     train_examples: int = 0
     licence: str = "unstated"
     citation: str = ""
+    description: str = ""
+    illustration: Example | None = None
     zero_shot_only: bool = False
     hub: HubSource | None = None
 

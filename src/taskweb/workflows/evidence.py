@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from taskweb.errors import InputError, unknown_name
+from taskweb.errors import InputError, ParameterError, unknown_name
 from taskweb.selectors import (
     SELECTOR_NAMES,
     LlmSelector,
@@ -26,6 +26,7 @@ from taskweb.tasks.paths import kind_of_path
 from taskweb.web import ExampleBank, TransferWeb
 from taskweb.web.published import PUBLISHED, published_bank
 from taskweb.workflows.embedding import Embedder, Vectors, default_cache_folder
+from taskweb.workflows.judging import JudgedTarget, JudgeSettings
 
 SOURCE_EXAMPLES = 100
 _LLM_TABLES = ("llm_directed", "llm")
@@ -59,7 +60,10 @@ class EncoderSettings:
 
 @dataclass(frozen=True, slots=True)
 class SelectorSettings:
-    """Parameters of selectors, as far as they have them."""
+    """Parameters of selectors, as far as they have them.
+
+    LLM similarity comes from the table `pair_scores`, or from the model that `judge` names; `judged` is what that one said.
+    """
 
     lam: float = 0.7
     pivots: tuple[str, ...] | None = None
@@ -67,6 +71,8 @@ class SelectorSettings:
     pair_scores: str | None = None
     base: str = "roe"
     seed: int = 0
+    judge: JudgeSettings | None = None
+    judged: JudgedTarget | None = field(default=None, repr=False)
 
     def build(self, name: str) -> Selector:
         """The selector of that name. Raises NameNotFoundError with the closest match, InputError for an unusable table."""
@@ -75,13 +81,15 @@ class SelectorSettings:
         if name == "popularity":
             return PopularitySelector()
         if name == "llm":
-            return LlmSelector(self._table())
+            return self._llm()
         if name == "roe":
             return RoeSelector()
         if name == "text-embedding":
             return TextEmbeddingSelector()
         if name == "taskshop":
             return TaskShopSelector(self._base(), self.lam, self.pivots, self.n_pivots)
+        if name == "taskshop-llm":
+            return TaskShopSelector(self._llm(), self.lam, self.pivots, self.n_pivots, name)
         raise unknown_name("selector", name, SELECTOR_NAMES)
 
     def _base(self) -> RoeSelector | TextEmbeddingSelector | LlmSelector:
@@ -90,10 +98,22 @@ class SelectorSettings:
             raise unknown_name("similarity for TaskShop", self.base, ("roe", "text-embedding", "llm"))
         return base
 
+    def _llm(self) -> LlmSelector:
+        if self.judge is None:
+            return LlmSelector(self._table())
+        if self.pair_scores is not None:
+            raise ParameterError(
+                "Judgements come from a table (--pair-scores) or from a model (--llm-model). Give one of them."
+            )
+        if self.judged is None:
+            return LlmSelector(PairScores(self.judge.model, {}), {"api": self.judge.api})
+        return LlmSelector(self.judged.scores, self.judged.judge)
+
     def _table(self) -> PairScores:
         if self.pair_scores is None:
             raise InputError(
-                "The selector 'llm' needs a table of judgements: --pair-scores FILE.csv with the columns target, source, score."
+                "LLM similarity needs a model to ask (--llm-model with --llm-url, or the folder of a local one), or a table of "
+                "judgements: --pair-scores FILE.csv with the columns target, source, score."
             )
         whole = Path(self.pair_scores)
         file, name = (self.pair_scores, None) if kind_of_path(whole) != "missing" else _split_name(self.pair_scores)
@@ -107,6 +127,12 @@ class TaskTexts:
 
     bank: ExampleBank | None
     notes: tuple[str, ...] = field(default=())
+
+
+def asks_judge(selector: Selector) -> bool:
+    """Whether the selector rests on a language model that is asked, not on a table of judgements."""
+    base = selector.base if isinstance(selector, TaskShopSelector) else selector
+    return isinstance(base, LlmSelector) and bool(base.judge)
 
 
 def needs_texts(selector: Selector) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from taskweb.errors import InputError, WebError, unknown_name
 from taskweb.selectors import DEFAULT_SELECTOR, Ranking, SelectionProblem
 from taskweb.selectors import rank as rank_problem
+from taskweb.selectors.judge import TaskCard
 from taskweb.selectors.measured import rank_measured
 from taskweb.selectors.unmeasured import with_unmeasured
 from taskweb.tasks import Columns, Example, ExampleSet, Sampling, load_examples
@@ -24,12 +25,15 @@ from taskweb.workflows.evidence import (
     EncoderSettings,
     Progress,
     SelectorSettings,
+    asks_judge,
     embed_with_progress,
     load_candidates,
     needs_texts,
     silent,
     task_texts,
 )
+from taskweb.workflows.judging import JudgedTarget, JudgeSettings, judge_target
+from taskweb.workflows.task_cards import card_of_examples, card_of_target, cards_of_web
 
 FEW_EXAMPLES = 8  # below this, rankings scatter (benchmarks/README.md)
 _TARGET_KEY = "\0target"
@@ -72,7 +76,10 @@ def rank(
     known = web if isinstance(web, TransferWeb) else open_web(web)
     known.check_setup(setup)
     settings = target_settings or TargetSettings()
-    ranker = (selector_settings or SelectorSettings()).build(selector)
+    selecting = selector_settings or SelectorSettings()
+    ranker = selecting.build(selector)
+    if selecting.judge is not None and not asks_judge(ranker):
+        raise InputError(f"A language model is asked by the selectors llm and taskshop-llm only. Got '{selector}' instead.")
     name_in_web = _task_of_web(target, known)
     own = load_candidates(Path(sources), settings.columns) if sources is not None else []
     excluded = tuple(dict.fromkeys(exclude))
@@ -115,7 +122,14 @@ def rank(
     if own:
         bank = (bank or ExampleBank({})).joined(vectors)
         evidence = with_unmeasured(evidence, bank, [item.name for item in own])
-    problem = SelectionProblem(_unlike(shown, evidence), evidence, evidence.sources, setup, bank, target_vectors, shown)
+    distinct, name_in_table = _unlike(shown, evidence), shown
+    if selecting.judge is not None:
+        folder = None if examples is None else Path(examples)
+        card = card_of_target(given, name_in_web or "", selecting.judge.describe, folder)
+        evidence, judged = _judged(selecting.judge, distinct, card, evidence, own, folder, progress)
+        ranker, name_in_table = dataclasses.replace(selecting, judged=judged).build(selector), distinct
+        notes += judged.notes
+    problem = SelectionProblem(distinct, evidence, evidence.sources, setup, bank, target_vectors, name_in_table)
     return dataclasses.replace(rank_problem(ranker, problem, notes=notes), target=shown)
 
 
@@ -192,6 +206,31 @@ def _with_texts(web: TransferWeb, bank: ExampleBank | None) -> tuple[TransferWeb
         return web, []
     kept = [source for source in web.sources if source not in lacking]
     return web.restrict(sources=kept), [f"not ranked for lack of examples: {', '.join(lacking)}"]
+
+
+def _judged(
+    settings: JudgeSettings,
+    target: str,
+    card: TaskCard,
+    web: TransferWeb,
+    own: list[ExampleSet],
+    folder: Path | None,
+    progress: Progress,
+) -> tuple[TransferWeb, JudgedTarget]:
+    """The part of the web that a language model could judge, and its judgements. Raises WebError where it could judge none."""
+    cards, unknown = cards_of_web([task for task in web.tasks if task not in web.estimated_sources], folder)
+    cards |= {item.name: card_of_examples(item) for item in own}
+    sources = [source for source in web.sources if source in cards]
+    if not sources:
+        raise WebError(
+            "A language model judges definitions and examples, and there are none of the web's tasks. Give --examples DIR with "
+            "<task>.jsonl files."
+        )
+    judged = judge_target(settings, target, card, cards, progress)
+    if unknown:
+        note = f"not judged for lack of a definition and of examples: {', '.join(unknown)}"
+        judged = dataclasses.replace(judged, notes=(*judged.notes, note))
+    return web if len(sources) == len(web.sources) else web.restrict(sources=sources), judged
 
 
 def _own_notes(own: list[ExampleSet], given: ExampleSet | None) -> list[str]:

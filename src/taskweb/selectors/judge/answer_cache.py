@@ -1,0 +1,54 @@
+"""Answers of judges on disk: one small file per question, so that nothing is asked, nor paid for, twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from taskweb.errors import InputError
+from taskweb.tasks.atomic import whole_file
+
+_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCache:
+    """A folder of files named by the SHA-256 of model, parameters and prompt.
+
+    A file holds the log-odds, the model and the parameters: neither the prompt, nor an address, nor a key. folder None keeps
+    nothing. A file that cannot be read counts as missing; one that cannot be written is passed over.
+    """
+
+    folder: Path | None
+
+    def get(self, model: str, parameters: Mapping[str, Any], prompt: str) -> float | None:
+        """The log-odds of that question, or None where it was never answered."""
+        if self.folder is None:
+            return None
+        try:
+            found = json.loads(self._path(model, parameters, prompt).read_text(encoding="utf-8"))
+            value = found["log_odds"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return value if isinstance(value, float) and math.isfinite(value) else None
+
+    def keep(self, model: str, parameters: Mapping[str, Any], prompt: str, log_odds: float) -> None:
+        """Write an answer, whole or not at all."""
+        if self.folder is None:
+            return
+        text = json.dumps({"schema": _SCHEMA, "model": model, "parameters": dict(parameters), "log_odds": float(log_odds)})
+        with suppress(OSError, InputError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with whole_file(self._path(model, parameters, prompt)) as path:
+                path.write_text(text + "\n", encoding="utf-8")
+
+    def _path(self, model: str, parameters: Mapping[str, Any], prompt: str) -> Path:
+        assert self.folder is not None
+        text = json.dumps([_SCHEMA, model, dict(parameters), prompt], sort_keys=True)
+        return self.folder / f"{hashlib.sha256(text.encode('utf-8', 'backslashreplace')).hexdigest()}.json"

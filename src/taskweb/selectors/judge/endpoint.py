@@ -1,0 +1,217 @@
+"""One HTTP request to an OpenAI-compatible endpoint, and what can go wrong with it. The key is in no message."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import IO, Any
+from urllib.parse import urlsplit, urlunsplit
+
+from taskweb.errors import JudgeError, ParameterError
+
+KEY_VARIABLES = ("TASKWEB_LLM_KEY", "OPENAI_API_KEY")
+_MOST_BYTES = 4 << 20
+_MOST_SHOWN = 300
+_PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+_SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
+
+
+class PassingError(JudgeError):
+    """A fault that may be gone at the next attempt; see the arguments.
+
+    wait: the seconds that the endpoint asks for, if it does. unreachable: whether nobody is there at all.
+    """
+
+    def __init__(self, message: str, wait: float | None = None, *, unreachable: bool = False) -> None:
+        super().__init__(message)
+        self.wait = wait
+        self.unreachable = unreachable
+
+
+class RefusedError(JudgeError):
+    """The endpoint understands the request and will not do it: a parameter, a model, or a key."""
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirect would carry the key to another host."""
+
+    def redirect_request(self, *_arguments: Any) -> None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where an OpenAI-compatible API answers.
+
+    url: its base, usually ending in /v1. key: sent as a bearer token, never shown. timeout: most seconds for a request.
+    Raises ParameterError for an address that cannot be used. May be shared between threads.
+    """
+
+    url: str
+    key: str | None = field(default=None, repr=False)
+    timeout: float = 60.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "url", _base_of(self.url))
+        if self.key is not None and not (self.key.isascii() and self.key.isprintable() and " " not in self.key):
+            raise ParameterError(
+                f"The key in {' or '.join(KEY_VARIABLES)} holds spaces, line breaks or characters beyond ASCII. Set it again."
+            )
+
+    @property
+    def shown(self) -> str:
+        """The address without its query."""
+        return urlunsplit(urlsplit(self.url)._replace(query=""))
+
+    def post(self, path: str, body: Mapping[str, Any], *, timeout: float | None = None) -> dict[str, Any]:
+        """Send JSON to `path` below the base and return the JSON object that comes back.
+
+        Raises PassingError for what may pass, RefusedError or JudgeError for what will not.
+        """
+        most = min(self.timeout, timeout) if timeout is not None else self.timeout
+        parts = urlsplit(self.url)
+        address = urlunsplit(parts._replace(path=parts.path + path))
+        headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "taskweb"}
+        if self.key is not None:
+            headers["Authorization"] = f"Bearer {self.key}"
+        request = urllib.request.Request(address, json.dumps(body).encode(), headers)  # noqa: S310 - the scheme was checked
+        end = time.monotonic() + most
+        try:
+            with urllib.request.build_opener(_NoRedirects).open(request, timeout=most) as response:
+                text = _read(response, end)
+                kind = response.headers.get_content_type()
+        except urllib.error.HTTPError as fault:
+            with fault:
+                raise self._fault_of_status(fault, end) from None
+        except (TimeoutError, urllib.error.URLError, http.client.HTTPException, OSError) as fault:
+            raise self._fault_of_connection(fault, most) from None
+        return self._object(text, kind)
+
+    def _object(self, text: bytes, kind: str) -> dict[str, Any]:
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = None
+        if isinstance(found, dict):
+            return found
+        what = "not a JSON object" if kind == "application/json" else f"{kind}, not JSON"
+        raise PassingError(
+            f"{self.shown} answered with {what}, or only with a part of it. Is it the base of an OpenAI-compatible API "
+            "(usually it ends in /v1)?"
+        )
+
+    def _fault_of_connection(self, fault: Exception, timeout: float) -> PassingError:
+        cause = fault.reason if isinstance(fault, urllib.error.URLError) else fault
+        if isinstance(cause, TimeoutError):
+            return PassingError(f"{self.shown} did not answer within {timeout:.0f} s. Is it up, and --llm-timeout long enough?")
+        reason = self._clean(getattr(cause, "strerror", None) or str(cause) or type(cause).__name__)
+        unreachable = isinstance(cause, ConnectionRefusedError | socket.gaierror | ssl.SSLCertVerificationError)
+        return PassingError(
+            f"{self.shown} cannot be reached: {reason}. Check the address, and that the server runs.", unreachable=unreachable
+        )
+
+    def _fault_of_status(self, fault: urllib.error.HTTPError, end: float) -> JudgeError:
+        message, code = self._message_of(fault, end)
+        said = f": {message.rstrip('.')}" if message else ""
+        status = fault.code
+        if status in (401, 403):
+            advice = "Set the key in" if self.key is None else "It refused the key in"
+            return JudgeError(f"{self.shown} answered {status}{said}. {advice} {' or '.join(KEY_VARIABLES)}.")
+        if 300 <= status < 400:
+            target = urlsplit(fault.headers.get("Location") or "")
+            place = self._clean(
+                f"{target.scheme}://{target.netloc.rpartition('@')[2]}{target.path}" if target.netloc else target.path
+            )
+            return JudgeError(
+                f"{self.shown} sends requests on to {place or 'elsewhere'}. Give the final address with --llm-url."
+            )
+        if status == 429 and code in _SPENT:
+            return JudgeError(f"{self.shown} answered 429{said}. The account has no budget left.")
+        if status in _PASSING:
+            return PassingError(
+                f"{self.shown} answered {status}{said}. Try again later.", _wait_of(fault.headers.get("Retry-After"))
+            )
+        if status == 404:
+            return RefusedError(f"{self.shown} answered 404{said}. Check --llm-model and --llm-url (it usually ends in /v1).")
+        return RefusedError(f"{self.shown} answered {status}{said}. Check --llm-model and the --llm options.")
+
+    def _message_of(self, fault: urllib.error.HTTPError, end: float) -> tuple[str, str]:
+        """What the endpoint says of an error, and its code."""
+        try:
+            found = json.loads(_read(fault, end))
+        except (ValueError, OSError, http.client.HTTPException):
+            return "", ""
+        error = found.get("error", found) if isinstance(found, dict) else None
+        if isinstance(error, Mapping):
+            message = error.get("message") or error.get("detail") or ""
+            return self._clean(message if isinstance(message, str) else json.dumps(message)), str(error.get("code") or "")
+        return self._clean(error) if isinstance(error, str) else "", ""
+
+    def _clean(self, text: str) -> str:
+        """A text from outside, fit to be shown: one line, not long, and without the key."""
+        if self.key:
+            text = text.replace(self.key, "[key]")
+        line = "".join(c if c.isprintable() else " " for c in " ".join(text.split()))
+        return line if len(line) <= _MOST_SHOWN else line[:_MOST_SHOWN] + "..."
+
+
+def key_from_environment() -> str | None:
+    """The key, from the first of `KEY_VARIABLES` that is set and not empty."""
+    return next((value for name in KEY_VARIABLES if (value := os.environ.get(name, "").strip())), None)
+
+
+def _base_of(url: str) -> str:
+    try:
+        parts = urlsplit(url.strip())
+        plain = url.strip().isascii() and url.strip().isprintable() and " " not in url.strip()
+        usable = plain and parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ParameterError("The address of the endpoint must start with http:// or https://, as http://localhost:8000/v1.")
+    if parts.username is not None or parts.password is not None:
+        raise ParameterError(
+            f"The address of the endpoint holds a name or a password. Put the key in {KEY_VARIABLES[0]} instead."
+        )
+    path = parts.path.rstrip("/")
+    for ending in ("/chat/completions", "/completions"):
+        path = path.removesuffix(ending)
+    return urlunsplit(parts._replace(path=path, fragment=""))
+
+
+def _read(response: IO[bytes], end: float) -> bytes:
+    """The whole body. A body that never ends, in time or in size, is cut off: raises TimeoutError or HTTPException."""
+    parts, size = [], 0
+    while part := response.read1(1 << 16):  # type: ignore[attr-defined]
+        parts.append(part)
+        size += len(part)
+        if time.monotonic() > end:
+            raise TimeoutError
+        if size > _MOST_BYTES:
+            raise http.client.HTTPException("the answer is too long")
+    return b"".join(parts)
+
+
+def _wait_of(header: str | None) -> float | None:
+    """Seconds to wait: Retry-After is a number or a date."""
+    if header is None:
+        return None
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        pass
+    try:
+        date = parsedate_to_datetime(header)
+    except (ValueError, TypeError):
+        return None
+    return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

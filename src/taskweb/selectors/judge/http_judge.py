@@ -1,0 +1,151 @@
+"""A judge behind an OpenAI-compatible endpoint: a hosted one, vLLM, llama.cpp's server, Ollama."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from taskweb.errors import JudgeError
+from taskweb.selectors.judge.endpoint import Endpoint, PassingError, RefusedError
+from taskweb.selectors.judge.patience import Patience, in_threads
+from taskweb.selectors.judge.reading import log_odds_of_tokens, positions_of, smoothed_log_odds, text_of, word_of_text
+
+APIS = ("chat", "completions")
+ANSWERS = ("logprobs", "repeats")
+_TOP_LOGPROBS = (20, 5)  # the most that most endpoints give, and the most that some do
+_MOST_FAILURES = 5  # in a row, before an endpoint counts as lost
+
+
+class NoLogprobsError(JudgeError):
+    """The endpoint gives no log-probabilities."""
+
+
+class UnclearError(JudgeError):
+    """An answer that is neither yes nor no: asking again would only cost again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Spelling:
+    """How a request is put: endpoints differ in the parameters that they take."""
+
+    tokens: str = "max_tokens"
+    top: int = _TOP_LOGPROBS[0]
+    temperature: bool = True
+
+
+@dataclass
+class HttpJudge:
+    """Asks a model by its name. Several questions are under way at once; the first goes ahead alone.
+
+    how: `logprobs` reads the probabilities of the answer's first word, one request per question; `repeats` asks `repeats`
+    times at `temperature` and takes the smoothed log-odds of the answers. answer_tokens: most tokens of an answer: a few, or
+    many for a model that thinks first. time_limit: seconds for all questions together.
+    `answers` raises NoLogprobsError where the endpoint gives none.
+    """
+
+    endpoint: Endpoint
+    model: str
+    how: str = "logprobs"
+    api: str = "chat"
+    repeats: int = 10
+    temperature: float = 1.0
+    answer_tokens: int = 8
+    workers: int = 4
+    time_limit: float = 600.0
+    _spelling: _Spelling = field(default_factory=_Spelling, repr=False)
+    _seen_logprobs: bool = field(default=False, repr=False)
+
+    def parameters(self) -> Mapping[str, Any]:
+        """The API, how answers are read, and what changes them."""
+        shared = {"api": self.api, "answers": self.how, "answer_tokens": self.answer_tokens}
+        return shared if self.how == "logprobs" else shared | {"repeats": self.repeats, "temperature": self.temperature}
+
+    def requests_for(self, questions: int) -> int:
+        """How many requests so many questions take when nothing fails."""
+        return questions * (1 if self.how == "logprobs" else self.repeats)
+
+    def answers(self, prompts: Sequence[str]) -> Iterator[tuple[int, float | JudgeError]]:
+        """See `Judge`. The first question tells what the endpoint can do, so that a wrong setting costs one request."""
+        patience = Patience(self.time_limit)
+        failures = 0
+        for places, workers in ((range(min(1, len(prompts))), 1), (range(1, len(prompts)), self.workers)):
+            patience.stop.clear()
+            for place, outcome in in_threads(lambda at: self._log_odds(prompts[at], patience), places, workers, patience):
+                if not isinstance(outcome, BaseException):
+                    failures = 0
+                    yield place, outcome
+                elif isinstance(outcome, PassingError | UnclearError):
+                    failures += 1
+                    if failures == _MOST_FAILURES or getattr(outcome, "unreachable", False):
+                        raise outcome
+                    yield place, outcome
+                else:
+                    raise outcome
+
+    def _log_odds(self, prompt: str, patience: Patience) -> float:
+        if self.how == "logprobs":
+            return patience.try_often(lambda left: self._read_logprobs(self._choice(prompt, left)))
+        words = [patience.try_often(lambda left: self._read_word(self._choice(prompt, left))) for _ in range(self.repeats)]
+        if not any(words):
+            raise UnclearError(
+                f"{self.model} answered neither Yes nor No. A model that thinks first needs more room: --llm-answer-tokens."
+            )
+        return smoothed_log_odds(words.count("yes"), words.count("no"))
+
+    def _choice(self, prompt: str, left: float) -> Mapping[str, Any]:
+        """The one choice of an answer. A parameter that the endpoint refuses is spelt in another way, and asked again."""
+        path = "/chat/completions" if self.api == "chat" else "/completions"
+        while True:
+            used = self._spelling
+            try:
+                answer = self.endpoint.post(path, self._body(prompt, used), timeout=left)
+                break
+            except RefusedError as fault:
+                if self._spelling == used:  # else another thread has found a way
+                    self._spelling = self._respelt(used, str(fault).lower(), fault)
+        choices = answer.get("choices")
+        if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
+            raise PassingError(f"{self.endpoint.shown} sent an answer without choices.")
+        return choices[0]
+
+    def _body(self, prompt: str, spelling: _Spelling) -> dict[str, Any]:
+        body: dict[str, Any] = {"model": self.model, spelling.tokens: self.answer_tokens}
+        body |= {"messages": [{"role": "user", "content": prompt}]} if self.api == "chat" else {"prompt": prompt}
+        if spelling.temperature:
+            body["temperature"] = 0.0 if self.how == "logprobs" else self.temperature
+        if self.how == "logprobs":
+            body |= {"logprobs": True, "top_logprobs": spelling.top} if self.api == "chat" else {"logprobs": _TOP_LOGPROBS[-1]}
+        return body
+
+    def _respelt(self, used: _Spelling, complaint: str, fault: RefusedError) -> _Spelling:
+        """Another form of the parameter that was refused. Raises NoLogprobsError, or the fault where there is none."""
+        if "max_completion_tokens" in complaint and used.tokens == "max_tokens" and self.api == "chat":
+            return replace(used, tokens="max_completion_tokens")
+        if "logprob" in complaint and self.how == "logprobs":
+            if used.top == _TOP_LOGPROBS[-1] or self.api == "completions":
+                raise NoLogprobsError(f"{self.endpoint.shown} gives no log-probabilities for {self.model}.")
+            return replace(used, top=_TOP_LOGPROBS[-1])
+        if "temperature" in complaint and used.temperature:
+            return replace(used, temperature=False)
+        raise fault
+
+    def _read_logprobs(self, choice: Mapping[str, Any]) -> float:
+        try:
+            positions = positions_of(choice)
+            found = None if positions is None else log_odds_of_tokens(positions)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise PassingError(f"{self.endpoint.shown} sent log-probabilities in an unknown form.") from None
+        if positions is None and self._seen_logprobs:
+            raise PassingError(f"{self.endpoint.shown} left the log-probabilities out of an answer.")
+        if positions is None:
+            raise NoLogprobsError(f"{self.endpoint.shown} gives no log-probabilities for {self.model}.")
+        self._seen_logprobs = True
+        if found is None:
+            raise UnclearError(
+                f"{self.model} answered neither Yes nor No. Use a model that follows instructions, or --llm-answers repeats."
+            )
+        return found
+
+    def _read_word(self, choice: Mapping[str, Any]) -> str | None:
+        return word_of_text(text_of(choice))

@@ -1,0 +1,123 @@
+"""Trying again: exponential backoff with jitter, what an endpoint asks for with Retry-After, and an end to it."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+from taskweb.errors import JudgeError
+from taskweb.selectors.judge.endpoint import PassingError
+
+_FIRST_WAIT = 0.5
+_LONGEST_WAIT = 30.0
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class OutOfTimeError(JudgeError):
+    """The total time is over."""
+
+
+@dataclass
+class Patience:
+    """How long one round of questions may take, and how often each is tried; shared by the threads that ask.
+
+    seconds: for all of it, from now on. attempts: of each request. When the endpoint asks one thread to wait, all wait.
+    """
+
+    seconds: float
+    attempts: int = 5
+    stop: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    def __post_init__(self) -> None:
+        self._end = time.monotonic() + self.seconds
+        self._not_before = 0.0
+        self._reached = False
+        self._lock = threading.Lock()
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left, 0 or more."""
+        return max(0.0, self._end - time.monotonic())
+
+    def out_of_time(self) -> OutOfTimeError:
+        """The error for when nothing is left."""
+        return OutOfTimeError(f"The time limit of {self.seconds:g} s is over (--llm-time-limit).")
+
+    def try_often(self, request: Callable[[float], Result]) -> Result:
+        """The outcome of `request(seconds left)`. Raises its last PassingError when attempts are used up, or OutOfTimeError."""
+        for attempt in range(self.attempts):
+            self._wait_until_allowed()
+            try:
+                result = request(self.left)
+            except PassingError as fault:
+                if attempt + 1 == self.attempts or (fault.unreachable and not self._reached):
+                    raise
+                self._postpone(fault, attempt)
+            else:
+                self._reached = True
+                return result
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _postpone(self, fault: PassingError, attempt: int) -> None:
+        backoff = min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+        if fault.wait is not None and fault.wait > self.left:
+            raise OutOfTimeError(
+                f"{str(fault).rstrip('.')}. It asks to wait {fault.wait:.0f} s, longer than the {self.left:.0f} s that are "
+                "left (--llm-time-limit)."
+            )
+        if fault.wait is not None:
+            with self._lock:
+                self._not_before = max(self._not_before, time.monotonic() + fault.wait)
+        self._sleep(backoff)
+
+    def _wait_until_allowed(self) -> None:
+        while (wait := self._not_before - time.monotonic()) > 0:
+            self._sleep(wait)
+        if self.left <= 0 or self.stop.is_set():
+            raise self.out_of_time()
+
+    def _sleep(self, seconds: float) -> None:
+        if self.stop.wait(min(seconds, self.left)) or self.left <= 0:
+            raise self.out_of_time()
+
+
+def in_threads(
+    work: Callable[[Item], Result], items: Sequence[Item], workers: int, patience: Patience
+) -> Iterator[tuple[Item, Result | BaseException]]:
+    """Do the work on all items, a few at a time, and yield each with its result, or with what it raised, as they come.
+
+    The threads never keep the program from ending: one that is stuck in a request is left behind. Raises OutOfTimeError.
+    """
+    todo: SimpleQueue[Item] = SimpleQueue()
+    done: SimpleQueue[tuple[Item, Result | BaseException]] = SimpleQueue()
+    for item in items:
+        todo.put(item)
+
+    def worker() -> None:
+        while not patience.stop.is_set():
+            try:
+                item = todo.get_nowait()
+            except Empty:
+                return
+            try:
+                done.put((item, work(item)))
+            except BaseException as fault:  # noqa: BLE001 - handed to the thread that waits
+                done.put((item, fault))
+
+    for _ in range(min(workers, len(items))):
+        threading.Thread(target=worker, daemon=True).start()
+    try:
+        for _ in items:
+            try:
+                yield done.get(timeout=patience.left + 0.1)
+            except Empty:
+                raise patience.out_of_time() from None
+    finally:
+        patience.stop.set()

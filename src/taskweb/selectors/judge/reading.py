@@ -1,0 +1,92 @@
+"""From what an endpoint answers to log-odds of yes against no."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+MISSING_LOGPROB = -15.0  # as published: what is not among the likeliest tokens is about as unlikely as that
+_WORD = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
+_END_OF_THOUGHT = "</think>"
+
+# The likeliest tokens at one place of an answer, with their log-probabilities, and the token that was taken.
+Position = tuple[str, Mapping[str, float]]
+
+
+def positions_of(choice: Mapping[str, Any]) -> list[Position] | None:
+    """The tokens of a choice with their alternatives, in either form in use; None where it holds no log-probabilities."""
+    logprobs = choice.get("logprobs")
+    if not isinstance(logprobs, Mapping):
+        return None
+    content = logprobs.get("content")
+    if isinstance(content, list) and content:
+        return [(str(place["token"]), _alternatives(place)) for place in content]
+    tops = logprobs.get("top_logprobs")
+    if isinstance(tops, list) and tops:
+        tokens = logprobs.get("tokens") or [max(top, key=top.__getitem__) if top else "" for top in tops]
+        return [
+            (str(token), {str(k): float(v) for k, v in (top or {}).items()}) for token, top in zip(tokens, tops, strict=False)
+        ]
+    return None
+
+
+def log_odds_of_tokens(positions: Sequence[Position]) -> float | None:
+    """The log-odds of yes against no where the answer stands; None where it is neither.
+
+    That is the first token taken that reads yes or no, after thoughts if there are any, or else the very first. Spellings
+    that differ by spaces and case are added up. One that is not among the alternatives, or less likely, counts as -15.
+    """
+    start, text = 0, ""
+    for place, (token, _) in enumerate(positions):
+        text += token
+        if text.rstrip().endswith(_END_OF_THOUGHT):
+            start = place + 1
+    places = [place for place in range(start, len(positions)) if _word(positions[place][0])] or [start]
+    if places[0] >= len(positions):
+        return None
+    alternatives = positions[places[0]][1]
+    yes, no = (_log_sum([value for token, value in alternatives.items() if _word(token) == word]) for word in ("yes", "no"))
+    return None if yes is None and no is None else floored(yes) - floored(no)
+
+
+def floored(logprob: float | None) -> float:
+    """A log-probability that is missing, or lower than that, as the one of what is missing."""
+    return MISSING_LOGPROB if logprob is None or not logprob > MISSING_LOGPROB else logprob
+
+
+def word_of_text(text: str) -> str | None:
+    """`yes` or `no`, whichever an answer says first after its thoughts; None where it says neither."""
+    found = _WORD.search(text.rpartition(_END_OF_THOUGHT)[2])
+    return None if found is None else found.group(1).lower()
+
+
+def smoothed_log_odds(yes: int, no: int) -> float:
+    """log((yes + 1/2) / (no + 1/2)): finite also where all answers agree."""
+    return math.log((yes + 0.5) / (no + 0.5))
+
+
+def text_of(choice: Mapping[str, Any]) -> str:
+    """The answer's text, of a chat or of a completion; "" where there is none."""
+    message = choice.get("message")
+    content = message.get("content") if isinstance(message, Mapping) else choice.get("text")
+    return content if isinstance(content, str) else ""
+
+
+def _alternatives(place: Mapping[str, Any]) -> dict[str, float]:
+    own = {str(place["token"]): float(place["logprob"])}
+    return own | {str(other["token"]): float(other["logprob"]) for other in place.get("top_logprobs") or ()}
+
+
+def _word(token: str) -> str | None:
+    bare = token.strip(" \t\r\n\"'.,*▁Ġ").lower()
+    return bare if bare in ("yes", "no") else None
+
+
+def _log_sum(values: list[float]) -> float | None:
+    known = [value for value in values if math.isfinite(value)]
+    if not known:
+        return None
+    top = max(known)
+    return top + math.log(sum(math.exp(value - top) for value in known))

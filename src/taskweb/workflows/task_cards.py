@@ -1,0 +1,57 @@
+"""What a judge is told of the tasks at hand: definitions from the catalogue or the person, examples from files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from taskweb.errors import InputError
+from taskweb.selectors.judge import TaskCard
+from taskweb.tasks import ExampleSet, Sampling, catalogue, example_files, load_examples
+
+_EXAMPLES_WITHOUT_DEFINITION = 3
+
+
+def card_of_task(name: str, examples: ExampleSet | None = None) -> TaskCard | None:
+    """The card of a web's task: the catalogue's definition, and an example of its own or else the catalogue's made-up one.
+
+    Without a definition, up to three examples stand for it. None where neither is known.
+    """
+    known = catalogue().get(name)
+    definition = "" if known is None else known.description
+    if examples is None:
+        illustration = () if known is None or known.illustration is None else (known.illustration,)
+        return TaskCard(definition, illustration) if definition or illustration else None
+    return card_of_examples(examples, definition)
+
+
+def card_of_examples(examples: ExampleSet, definition: str = "") -> TaskCard:
+    """The card of a task given by its examples, those with an answer first."""
+    first = sorted(examples.examples, key=lambda example: example.output is None)
+    return TaskCard(definition, tuple(first[: 1 if definition.strip() else _EXAMPLES_WITHOUT_DEFINITION]))
+
+
+def cards_of_web(tasks: Sequence[str], folder: Path | None) -> tuple[dict[str, TaskCard], list[str]]:
+    """Cards of a web's tasks, with texts from a folder where it has some, and the tasks of which nothing can be told."""
+    files = {} if folder is None else example_files(folder)
+    sampling = Sampling(_EXAMPLES_WITHOUT_DEFINITION, seed=0)
+    cards = {
+        name: card_of_task(name, load_examples(files[name], sampling=sampling, name=name) if name in files else None)
+        for name in tasks
+    }
+    return {name: card for name, card in cards.items() if card is not None}, [name for name in tasks if cards[name] is None]
+
+
+def card_of_target(given: ExampleSet | None, name_in_web: str, describe: str | None, folder: Path | None) -> TaskCard:
+    """The card of a target that is given by examples, or is a task of the web; `describe` is its definition.
+
+    Raises InputError where nothing is known of it.
+    """
+    if given is not None:
+        return card_of_examples(given, describe or "")
+    known = cards_of_web([name_in_web], folder)[0].get(name_in_web)
+    if known is None and not (describe or "").strip():
+        raise InputError(f"Nothing is known of what '{name_in_web}' asks. Give --describe TEXT, or --examples DIR.")
+    if known is None:
+        return TaskCard(describe or "")
+    return TaskCard(describe or known.definition, known.examples)

@@ -1,0 +1,295 @@
+"""Judges behind an endpoint, with every fault that one can have."""
+
+from __future__ import annotations
+
+import math
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from taskweb.errors import JudgeError
+from taskweb.selectors.judge import patience
+from taskweb.selectors.judge.endpoint import Endpoint, PassingError, RefusedError
+from taskweb.selectors.judge.http_judge import HttpJudge, NoLogprobsError, UnclearError
+from taskweb.selectors.judge.patience import OutOfTimeError
+from tests.selectors.judge.endpoint_server import (
+    Reply,
+    Script,
+    chat,
+    completion,
+    dripping,
+    hang_up,
+    logprobs,
+    raw,
+    says,
+    serving,
+    silent,
+    status,
+)
+
+PROMPTS = [f"question {i}" for i in range(12)]
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "_FIRST_WAIT", 0.01)
+
+
+def judge_at(script: Script, timeout: float = 5.0, **changes: object) -> HttpJudge:
+    return HttpJudge(Endpoint(script.url, "sk-secret", timeout), "judge-1", **changes)  # type: ignore[arg-type]
+
+
+def asked(judge: HttpJudge, prompts: list[str] = PROMPTS) -> dict[int, float | JudgeError]:
+    return dict(judge.answers(prompts))
+
+
+def test_log_odds_of_each_question_in_its_place() -> None:
+    with serving(logprobs(lambda question: float(question.split()[1]) - 5.5)) as script:
+        answers = asked(judge_at(script))
+    assert answers == {i: pytest.approx(i - 5.5) for i in range(12)}
+    assert len(script) == 12
+    first = script.requests[0]
+    assert first.path == "/v1/chat/completions"
+    assert first.authorization == "Bearer sk-secret"
+    assert first.body == {
+        "model": "judge-1",
+        "max_tokens": 8,
+        "messages": [{"role": "user", "content": "question 0"}],
+        "temperature": 0.0,
+        "logprobs": True,
+        "top_logprobs": 20,
+    }
+
+
+def test_completions_with_log_probabilities() -> None:
+    with serving(completion) as script:
+        assert asked(judge_at(script, api="completions"), ["q"]) == {0: pytest.approx(2.0)}
+    assert script.requests[0].path == "/v1/completions"
+    assert script.requests[0].body["prompt"] == "q"
+    assert script.requests[0].body["logprobs"] == 5
+
+
+def test_repeated_answers_give_smoothed_log_odds() -> None:
+    with serving(says("Yes.", "no", "Yes", "I can't tell", "<think>no, no</think> yes")) as script:
+        answers = asked(judge_at(script, how="repeats", repeats=5, temperature=0.7), ["q"])
+    assert answers == {0: pytest.approx(math.log(3.5 / 1.5))}
+    assert len(script) == 5
+    assert script.requests[0].body["temperature"] == 0.7
+    assert "logprobs" not in script.requests[0].body
+
+
+def test_several_questions_are_under_way_at_once_and_the_first_alone() -> None:
+    def slow(handler, body) -> None:
+        time.sleep(0.05)
+        logprobs()(handler, body)
+
+    with serving(slow) as script:
+        assert len(asked(judge_at(script, workers=3))) == 12
+        assert script.most_at_once == 3
+    with serving(slow) as script:
+        assert len(asked(judge_at(script, workers=1))) == 12
+        assert script.most_at_once == 1
+
+
+PASSING: dict[str, Reply] = {
+    "a timeout": silent(0.5),
+    "too many requests": status(429),
+    "an error of the server": status(500),
+    "an overloaded server": status(503),
+    "an error page": lambda handler, _body: handler.send(502, b"<html>Bad gateway</html>", "text/html"),
+    "malformed JSON": raw(b'{"choices": [}'),
+    "no JSON": raw(b"<html>log in</html>", "text/html"),
+    "JSON that is no object": raw(b"[1, 2]"),
+    "a truncated body": raw(b'{"choices": [{"mess', Content_Length="400"),
+    "an empty body": raw(b""),
+    "no choices": raw(b'{"choices": []}'),
+    "choices of another kind": raw(b'{"choices": ["Yes"]}'),
+    "log-probabilities of another kind": raw(
+        b'{"choices": [{"logprobs": {"content": [{"token": "Yes", "logprob": "high"}]}}]}'
+    ),
+    "a slow stream": dripping(0.6),
+    "a closed connection": hang_up,
+    "text that is not UTF-8": raw(b'{"choices": "\xff\xfe"}'),
+}
+
+
+@pytest.mark.parametrize("fault", PASSING)
+def test_what_may_pass_is_tried_again(fault: str) -> None:
+    with serving(logprobs(), PASSING[fault]) as script:
+        assert asked(judge_at(script, timeout=0.2), PROMPTS[:3]) == {i: pytest.approx(1.0) for i in range(3)}
+        assert len(script) == 4
+
+
+@pytest.mark.parametrize("fault", PASSING)
+def test_a_fault_that_stays_is_told_after_five_attempts(fault: str) -> None:
+    with serving(PASSING[fault]) as script:
+        [(place, answer)] = judge_at(script, timeout=0.1).answers(["q"])
+        assert place == 0
+        assert isinstance(answer, PassingError)
+        assert script.url in str(answer)
+        assert len(script) == 5
+
+
+def test_one_question_that_fails_does_not_stop_the_others() -> None:
+    def reply(handler, body) -> None:
+        question = body["messages"][0]["content"]
+        (status(500) if question == "question 4" else logprobs())(handler, body)
+
+    with serving(reply) as script:
+        answers = asked(judge_at(script))
+    assert isinstance(answers.pop(4), PassingError)
+    assert list(answers.values()) == pytest.approx([1.0] * 11)
+
+
+def test_an_endpoint_that_is_lost_stops_the_round() -> None:
+    with serving(status(500)) as script:
+        with pytest.raises(PassingError, match="answered 500: out of order"):
+            asked(judge_at(script, workers=1))
+        assert 25 <= len(script) <= 30
+
+
+def test_nobody_there_is_told_at_once() -> None:
+    with serving(logprobs()) as script:
+        pass
+    start = time.monotonic()
+    with pytest.raises(PassingError, match=r"cannot be reached: .*refused.* Check the address, and that the server runs"):
+        asked(judge_at(script))
+    assert time.monotonic() - start < 2
+
+
+def test_retry_after_in_seconds_is_honoured_by_all_threads() -> None:
+    with serving(logprobs(), logprobs(), status(429, Retry_After="0.4")) as script:
+        start = time.monotonic()
+        assert len(asked(judge_at(script))) == 12
+    assert 0.4 <= time.monotonic() - start < 3
+
+
+def test_retry_after_as_a_date() -> None:
+    later = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
+    with serving(logprobs(), status(503, Retry_After=later)) as script:
+        start = time.monotonic()
+        assert len(asked(judge_at(script), ["q"])) == 1
+    assert 0.5 <= time.monotonic() - start < 4
+
+
+@pytest.mark.parametrize("header", ["soon", "-3", "nan", ""])
+def test_a_retry_after_that_says_nothing(header: str) -> None:
+    with serving(logprobs(), status(429, Retry_After=header)) as script:
+        assert asked(judge_at(script), ["q"]) == {0: pytest.approx(1.0)}
+
+
+@pytest.mark.parametrize("header", ["3600", "inf"])
+def test_a_wait_beyond_the_time_limit_is_not_begun(header: str) -> None:
+    with serving(status(429, "slow down", Retry_After=header)) as script:
+        start = time.monotonic()
+        with pytest.raises(OutOfTimeError, match=r"429: slow down.*It asks to wait (3600|inf) s"):
+            asked(judge_at(script))
+    assert time.monotonic() - start < 2
+    assert len(script) == 1
+
+
+def test_the_total_time_is_limited_and_answers_come_before_it_ends() -> None:
+    def reply(handler, body) -> None:
+        (silent(5) if body["messages"][0]["content"] == "question 7" else logprobs())(handler, body)
+
+    found = set()
+    with serving(reply) as script:
+        start = time.monotonic()
+        with pytest.raises(OutOfTimeError, match=r"limit of 0\.6 s is over"):
+            for place, _ in judge_at(script, timeout=60, time_limit=0.6).answers(PROMPTS):
+                found.add(place)
+        assert time.monotonic() - start < 2
+    assert found == set(range(12)) - {7}
+
+
+FINAL = {
+    "a wrong key": (status(401, "Incorrect API key provided: sk-secret"), r"answered 401: .*\[key\]\. It refused the key in"),
+    "a key without rights": (status(403, "no access"), "answered 403: no access. It refused the key"),
+    "no such model": (status(404, "no model judge-1"), "404: no model judge-1. Check --llm-model and --llm-url"),
+    "a bad request": (status(400, "bad\nprompt\x1b[2J"), r"answered 400: bad prompt \[2J\. Check"),
+    "no budget": (status(429, "quota", error_code="insufficient_quota"), "429: quota. The account has no budget left"),
+    "a redirect": (
+        status(307, Location="https://user:pw@elsewhere.example/v1?key=1"),
+        r"sends requests on to https://elsewhere\.example/v1\. Give the final address",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FINAL)
+def test_what_will_not_pass_is_told_after_one_request(case: str) -> None:
+    reply, message = FINAL[case]
+    with serving(reply) as script:
+        with pytest.raises(JudgeError, match=message) as fault:
+            asked(judge_at(script))
+        assert len(script) == 1
+    assert "sk-secret" not in str(fault.value)
+    assert "pw" not in str(fault.value)
+
+
+def test_no_key_where_one_is_asked_for() -> None:
+    with serving(status(401)) as script, pytest.raises(JudgeError, match="Set the key in TASKWEB_LLM_KEY or OPENAI_API_KEY"):
+        list(HttpJudge(Endpoint(script.url), "m").answers(["q"]))
+    assert script.requests[0].authorization is None
+
+
+def test_an_endpoint_without_log_probabilities_costs_one_request() -> None:
+    for reply, requests in ((says("Yes"), 1), (status(400, "logprobs are not supported"), 2)):
+        with serving(reply) as script, pytest.raises(NoLogprobsError):
+            asked(judge_at(script))
+        assert len(script) == requests
+
+
+def test_log_probabilities_that_are_missing_once_are_asked_for_again() -> None:
+    with serving(logprobs(), logprobs(), says("Yes")) as script:
+        assert list(asked(judge_at(script)).values()) == pytest.approx([1.0] * 12)
+    assert len(script) == 13
+
+
+def test_fewer_alternatives_where_twenty_are_refused() -> None:
+    def reply(handler, body) -> None:
+        few = body["top_logprobs"] <= 5
+        (logprobs() if few else status(400, "top_logprobs must be at most 5"))(handler, body)
+
+    with serving(reply) as script:
+        assert len(asked(judge_at(script))) == 12
+    assert len(script) == 13
+
+
+def test_models_that_take_other_parameters() -> None:
+    def reply(handler, body) -> None:
+        if "max_tokens" in body:
+            status(400, "Unsupported parameter: use 'max_completion_tokens' instead")(handler, body)
+        elif "temperature" in body:
+            status(400, "temperature does not support 1 with this model")(handler, body)
+        else:
+            says("Yes")(handler, body)
+
+    with serving(reply) as script:
+        answers = asked(judge_at(script, how="repeats", repeats=2, answer_tokens=500), ["q", "r"])
+    assert answers == {0: pytest.approx(math.log(5)), 1: pytest.approx(math.log(5))}
+    assert len(script) == 6
+    assert script.requests[-1].body["max_completion_tokens"] == 500
+
+
+def test_answers_that_are_neither_are_not_asked_again() -> None:
+    def reply(handler, body) -> None:
+        handler.send(200, chat(("Hmm", {"Hmm": -0.1, "Well": -2.0})))
+
+    with serving(reply) as script:
+        with pytest.raises(UnclearError, match="neither Yes nor No"):
+            asked(judge_at(script, workers=1))
+        assert len(script) <= 6
+    with serving(says("Perhaps")) as script:
+        [(_, answer)] = judge_at(script, how="repeats", repeats=3).answers(["q"])
+        assert isinstance(answer, UnclearError)
+        assert "--llm-answer-tokens" in str(answer)
+        assert len(script) == 3
+
+
+def test_a_refusal_in_the_middle_stops_the_round() -> None:
+    with serving(status(400, "no more"), logprobs(), logprobs()) as script:
+        with pytest.raises(RefusedError, match="no more"):
+            asked(judge_at(script, workers=2))
+        assert len(script) < 8
