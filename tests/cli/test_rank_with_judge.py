@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.selectors.judge.endpoint_server import logprobs, raw, serving, status
+from tests.selectors.judge.endpoint_server import logprobs, raw, serving, silent, status
 
 KEY = "sk-never-to-be-seen"
 
@@ -150,3 +153,50 @@ def test_the_key_is_never_printed(reply: object, message: str, target: Path) -> 
     assert done.returncode == 2
     assert message in done.stderr or "time limit" in done.stderr
     assert KEY not in done.stdout + done.stderr
+
+
+def test_taskshop_with_a_judge_keeps_its_parameters(target: Path) -> None:
+    with serving(logprobs(by_length)) as script:
+        asking = ["rank", str(target), "--selector", "taskshop-llm", "--llm-url", script.url, "--llm-model", "m"]
+        done = taskweb(*asking, "--lambda", "0.2", "--n-pivots", "3", "--format", "json")
+    parameters = json.loads(done.stdout)["parameters"]
+    assert (parameters["lambda"], parameters["n_pivots"], parameters["judge"]) == (0.2, 3, "m")
+
+
+def test_a_benchmark_with_a_judge(tmp_path: Path) -> None:
+    with serving(logprobs(by_length)) as script:
+        asking = ["benchmark", "--setup", "t5l/finetune", "--targets", "rte,cb", "--draws", "1", "--format", "json"]
+        done = taskweb(*asking, "--llm-url", script.url, "--llm-model", "m")
+    assert "462 requests" in done.stderr
+    assert {"llm", "taskshop-llm", "taskshop"} <= {row["selector"] for row in json.loads(done.stdout)["results"]}
+    assert KEY not in done.stdout + done.stderr
+
+
+def test_an_interrupted_command_goes_on_where_it_stopped(target: Path) -> None:
+    answered = threading.Event()
+    count = iter(range(1000))
+
+    def reply(handler, body) -> None:
+        if next(count) < 12:
+            logprobs(by_length)(handler, body)
+        else:
+            answered.set()
+            silent(5)(handler, body)
+
+    with serving(reply) as script:
+        command = [sys.executable, "-m", "taskweb.cli.main", "rank", str(target), "--selector", "llm", "--llm-model", "m"]
+        started = subprocess.Popen(
+            [*command, "--llm-url", script.url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
+        )
+        assert answered.wait(30)
+        time.sleep(0.3)
+        started.send_signal(signal.SIGINT)
+        out, err = started.communicate(timeout=20)
+        assert (started.returncode, out) == (130, b"")
+        assert err.decode().splitlines()[-1] == "Stopped."
+    with serving(logprobs(by_length)) as script:
+        done = taskweb("rank", str(target), "--selector", "llm", "--llm-url", script.url, "--llm-model", "m")
+        assert done.returncode == 0
+        assert len(script) == 32
+    assert "32 requests" in done.stderr
+    assert "12 of them from the cache" in done.stderr

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 
 import taskweb
 from taskweb.errors import InputError, JudgeError, ParameterError, TaskWebError, WebError
-from taskweb.selectors.judge import patience
+from taskweb.selectors.benchmark import DrawSettings
+from taskweb.selectors.judge import patience, prompt_of
 from taskweb.tasks import Example, catalogue
 from taskweb.web.published import published_web
+from taskweb.workflows.benchmarking import run_benchmark
 from taskweb.workflows.evidence import SelectorSettings
 from taskweb.workflows.judging import JudgeSettings
 from taskweb.workflows.ranking import TargetSettings, rank
+from taskweb.workflows.task_cards import card_of_task
 from tests.conftest import made_up_web
 from tests.selectors.judge.endpoint_server import Script, completion, logprobs, question_of, says, serving, silent, status
 
@@ -224,6 +228,49 @@ def test_own_candidates_are_judged_too(tmp_path: Path) -> None:
     assert ranking.sources[0].task == "weather"
     assert not ranking.sources[0].measured
     assert len(script) == 46
+
+
+def test_a_benchmark_asks_for_all_pairs_once() -> None:
+    web = published_web()
+    with serving(logprobs(by_word)) as script:
+        result = run_benchmark(
+            setup="t5l/finetune",
+            selectors=["llm", "taskshop-llm"],
+            targets=["rte", "cb", "imdb"],
+            draws=DrawSettings(1),
+            selector_settings=settings(script),
+        )
+        assert len(script) == len(web.tasks) * (len(web.tasks) - 1)
+        assert {"llm", "taskshop-llm"} <= {row.selector for row in result.rows}
+        assert any("22 tasks against one another in both orders" in note for note in result.notes)
+        rank("rte", unseen=True, selector="llm", selector_settings=settings(script))
+        assert len(script) == len(web.tasks) * (len(web.tasks) - 1)
+        with pytest.raises(InputError, match="Name one of them"):
+            run_benchmark(selectors=["popularity"], selector_settings=settings(script))
+
+
+def test_a_benchmark_of_judgements_in_a_table_and_of_the_same_live_agree(tmp_path: Path) -> None:
+    """A judge that says what the table says gives the figures that the table gives."""
+    web = published_web()
+    names = {card_of_task(name): name for name in web.tasks}
+    table = {
+        (a, b): round(math.sin(7 * i + 3 * j), 3) for i, a in enumerate(web.tasks) for j, b in enumerate(web.tasks) if i != j
+    }
+    said = {prompt_of(a, b): table[names[a], names[b]] for a in names for b in names if a is not b}
+    assert len(said) == len(table)
+    file = tmp_path / "table.csv"
+    file.write_text("target,source,score\n" + "".join(f"{a},{b},{score}\n" for (a, b), score in table.items()))
+    arguments = {"setup": "t5l/finetune", "selectors": ["llm", "taskshop-llm"], "targets": ["rte", "cb", "wic"]}
+    with serving(logprobs(said.__getitem__)) as script:
+        live = run_benchmark(**arguments, draws=DrawSettings(1), selector_settings=settings(script))  # type: ignore[arg-type]
+    read = run_benchmark(
+        **arguments,  # type: ignore[arg-type]
+        draws=DrawSettings(1),
+        selector_settings=SelectorSettings(pair_scores=str(file)),
+    )
+    for name in ("llm", "taskshop-llm"):
+        one, other = (next(row for row in result.rows if row.selector == name) for result in (live, read))
+        assert one.values == pytest.approx(other.values)
 
 
 def test_faults_of_settings_are_told_at_once(tmp_path: Path) -> None:

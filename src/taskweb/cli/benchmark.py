@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from taskweb.cli import options
-from taskweb.cli.console import output_console, print_json, progress_for, say, say_notes
+from taskweb.cli import judge_options, options
+from taskweb.cli.console import consent_of, output_console, print_json, progress_for, say, say_notes
 
 
 def benchmark(
@@ -47,6 +47,18 @@ def benchmark(
     n_pivots: options.NPivots = None,
     base: options.Base = "roe",
     pair_scores: options.PairScores = None,
+    llm_model: judge_options.LlmModel = None,
+    llm_url: judge_options.LlmUrl = None,
+    llm_api: judge_options.LlmApi = judge_options.ApiName.chat,
+    llm_answers: judge_options.LlmAnswers = judge_options.AnswerReading.auto,
+    llm_repeats: judge_options.LlmRepeats = 10,
+    llm_temperature: judge_options.LlmTemperature = 1.0,
+    llm_answer_tokens: judge_options.LlmAnswerTokens = 8,
+    llm_workers: judge_options.LlmWorkers = 4,
+    llm_timeout: judge_options.LlmTimeout = 60.0,
+    llm_time_limit: judge_options.LlmTimeLimit = 600.0,
+    llm_price: judge_options.LlmPrice = None,
+    yes: judge_options.Yes = False,
     encoder: options.EncoderPath = None,
     max_tokens: options.MaxTokens = 512,
     allow_download: options.AllowDownload = False,
@@ -68,6 +80,21 @@ def benchmark(
     from taskweb.workflows.benchmarking import run_benchmark
     from taskweb.workflows.evidence import EncoderSettings, SelectorSettings
 
+    judge = judge_options.judge_of(
+        llm_model,
+        llm_url,
+        llm_api,
+        llm_answers,
+        llm_repeats,
+        llm_temperature,
+        llm_answer_tokens,
+        llm_workers,
+        llm_timeout,
+        llm_time_limit,
+        llm_price,
+        use_cache=not no_cache,
+        consent=consent_of(yes=yes, quiet=quiet),
+    )
     result = run_benchmark(
         web=web,
         setup=setup,
@@ -76,7 +103,7 @@ def benchmark(
         targets=options.names(targets),
         draws=DrawSettings(draws, target_examples, source_examples, seed),
         predictions=predictions,
-        selector_settings=SelectorSettings(lam, options.names(pivots), n_pivots, pair_scores, base),
+        selector_settings=SelectorSettings(lam, options.names(pivots), n_pivots, pair_scores, base, judge=judge),
         encoder=EncoderSettings(encoder, allow_download, max_tokens, not no_cache),
         progress=progress_for(quiet=quiet),
     )

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from taskweb.errors import ParameterError
-
 # Panels of the help pages.
 TARGET = "The target"
 WEB = "The web of transfers"
 SELECTOR = "The selector"
 ENCODER = "The sentence encoder"
-JUDGE = "The language model (llm, taskshop-llm)"
 OUTPUT = "Output"
 
 Web = Annotated[
@@ -58,7 +54,9 @@ AllowDownload = Annotated[
 MaxTokens = Annotated[
     int, typer.Option("--max-tokens", metavar="N", rich_help_panel=ENCODER, help="Cut texts at N tokens before embedding.")
 ]
-NoCache = Annotated[bool, typer.Option("--no-cache", rich_help_panel=ENCODER, help="Neither read nor write cached embeddings.")]
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", rich_help_panel=ENCODER, help="Neither read nor write cached embeddings and judgements.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel=OUTPUT, help="Print the result only.")]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", rich_help_panel=OUTPUT, help="Say what was used and how long it took.")
@@ -92,91 +90,6 @@ PairScores = Annotated[
 ]
 
 
-class ApiName(StrEnum):
-    """The part of the API that is asked."""
-
-    chat = "chat"
-    completions = "completions"
-
-
-class AnswerReading(StrEnum):
-    """How a model's answers become a score."""
-
-    auto = "auto"
-    logprobs = "logprobs"
-    repeats = "repeats"
-
-
-LlmModel = Annotated[
-    str | None,
-    typer.Option(
-        "--llm-model",
-        metavar="NAME",
-        rich_help_panel=JUDGE,
-        help="Ask this model: its name at --llm-url, or the folder of a causal model.",
-    ),
-]
-LlmUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--llm-url",
-        metavar="URL",
-        rich_help_panel=JUDGE,
-        help="Base of an OpenAI-compatible API, as http://localhost:8000/v1. The key is read from $TASKWEB_LLM_KEY "
-        "or $OPENAI_API_KEY.",
-    ),
-]
-Describe = Annotated[
-    str | None,
-    typer.Option("--describe", metavar="TEXT", rich_help_panel=JUDGE, help="What the target asks, in a sentence or two."),
-]
-LlmApi = Annotated[
-    ApiName, typer.Option("--llm-api", rich_help_panel=JUDGE, help="Which part of the API; completions is for base models.")
-]
-LlmAnswers = Annotated[
-    AnswerReading,
-    typer.Option(
-        "--llm-answers",
-        rich_help_panel=JUDGE,
-        help="Log-probabilities, repeated answers, or the former where the endpoint gives them.",
-    ),
-]
-LlmRepeats = Annotated[
-    int, typer.Option("--llm-repeats", metavar="N", rich_help_panel=JUDGE, help="How often repeats asks each question.")
-]
-LlmTemperature = Annotated[
-    float, typer.Option("--llm-temperature", metavar="X", rich_help_panel=JUDGE, help="Temperature of repeats.")
-]
-LlmAnswerTokens = Annotated[
-    int,
-    typer.Option(
-        "--llm-answer-tokens",
-        metavar="N",
-        rich_help_panel=JUDGE,
-        help="Most tokens of an answer; many for a model that thinks first.",
-    ),
-]
-LlmWorkers = Annotated[
-    int, typer.Option("--llm-workers", metavar="N", rich_help_panel=JUDGE, help="Questions under way at once.")
-]
-LlmTimeout = Annotated[
-    float, typer.Option("--llm-timeout", metavar="S", rich_help_panel=JUDGE, help="Most seconds for one request.")
-]
-LlmTimeLimit = Annotated[
-    float, typer.Option("--llm-time-limit", metavar="S", rich_help_panel=JUDGE, help="Most seconds for all of them.")
-]
-LlmPrice = Annotated[
-    str | None,
-    typer.Option(
-        "--llm-price",
-        metavar="IN[,OUT]",
-        rich_help_panel=JUDGE,
-        help="Price of a million tokens read and written: the cost is then shown in money too.",
-    ),
-]
-Yes = Annotated[bool, typer.Option("--yes", "-y", rich_help_panel=JUDGE, help="Spend it without being asked first.")]
-
-
 class TableFormat(StrEnum):
     """How results are printed, where CSV makes no sense."""
 
@@ -198,16 +111,3 @@ TableOrJson = Annotated[TableFormat, typer.Option("--format", rich_help_panel=OU
 def names(text: str | None) -> tuple[str, ...] | None:
     """Split a comma-separated option; None stays None."""
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def prices(text: str | None) -> tuple[float, float] | None:
-    """Read `IN` or `IN,OUT`, which is the same as IN where it is left out. Raises ParameterError for anything else."""
-    if text is None:
-        return None
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) not in (1, 2) or not all(math.isfinite(number) for number in numbers):
-        raise ParameterError(f"--llm-price must be one number or two, as 0.15,0.6. Got '{text}' instead.")
-    return numbers[0], numbers[-1]

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from taskweb.cli import options
+from taskweb.cli import judge_options, options
 from taskweb.cli.console import consent_of, output_console, print_json, progress_for, say, say_notes
 
 
@@ -117,19 +117,19 @@ def rank(
     base: options.Base = "roe",
     pair_scores: options.PairScores = None,
     seed: Annotated[int, typer.Option("--seed", rich_help_panel=options.SELECTOR, help="Seed of the random selector.")] = 0,
-    llm_model: options.LlmModel = None,
-    llm_url: options.LlmUrl = None,
-    describe: options.Describe = None,
-    llm_api: options.LlmApi = options.ApiName.chat,
-    llm_answers: options.LlmAnswers = options.AnswerReading.auto,
-    llm_repeats: options.LlmRepeats = 10,
-    llm_temperature: options.LlmTemperature = 1.0,
-    llm_answer_tokens: options.LlmAnswerTokens = 8,
-    llm_workers: options.LlmWorkers = 4,
-    llm_timeout: options.LlmTimeout = 60.0,
-    llm_time_limit: options.LlmTimeLimit = 600.0,
-    llm_price: options.LlmPrice = None,
-    yes: options.Yes = False,
+    llm_model: judge_options.LlmModel = None,
+    llm_url: judge_options.LlmUrl = None,
+    describe: judge_options.Describe = None,
+    llm_api: judge_options.LlmApi = judge_options.ApiName.chat,
+    llm_answers: judge_options.LlmAnswers = judge_options.AnswerReading.auto,
+    llm_repeats: judge_options.LlmRepeats = 10,
+    llm_temperature: judge_options.LlmTemperature = 1.0,
+    llm_answer_tokens: judge_options.LlmAnswerTokens = 8,
+    llm_workers: judge_options.LlmWorkers = 4,
+    llm_timeout: judge_options.LlmTimeout = 60.0,
+    llm_time_limit: judge_options.LlmTimeLimit = 600.0,
+    llm_price: judge_options.LlmPrice = None,
+    yes: judge_options.Yes = False,
     encoder: options.EncoderPath = None,
     max_tokens: options.MaxTokens = 512,
     allow_download: options.AllowDownload = False,
@@ -147,36 +147,31 @@ def rank(
     Example: taskweb rank my_task.jsonl --top 5
     """
     start = time.monotonic()
-    from taskweb.errors import ParameterError, unknown_name
+    from taskweb.errors import unknown_name
     from taskweb.tasks.loading import Columns, Sampling
     from taskweb.tasks.rows import FILE_FORMATS
     from taskweb.workflows.evidence import EncoderSettings, SelectorSettings
-    from taskweb.workflows.judging import JudgeSettings
     from taskweb.workflows.ranking import TargetSettings
     from taskweb.workflows.ranking import rank as rank_sources
 
     if input_format is not None and input_format not in FILE_FORMATS:
         raise unknown_name("input format", input_format, FILE_FORMATS)
-    if llm_model is None and (llm_url, describe) != (None, None):
-        raise ParameterError("--llm-url and --describe are for a language model that is asked. Name it with --llm-model.")
-    judge = None
-    if llm_model is not None:
-        judge = JudgeSettings(
-            llm_model,
-            llm_url,
-            describe,
-            llm_api,
-            llm_answers,
-            llm_repeats,
-            llm_temperature,
-            llm_answer_tokens,
-            llm_workers,
-            llm_timeout,
-            llm_time_limit,
-            options.prices(llm_price),
-            not no_cache,
-            consent_of(yes=yes, quiet=quiet),
-        )
+    judge = judge_options.judge_of(
+        llm_model,
+        llm_url,
+        llm_api,
+        llm_answers,
+        llm_repeats,
+        llm_temperature,
+        llm_answer_tokens,
+        llm_workers,
+        llm_timeout,
+        llm_time_limit,
+        llm_price,
+        use_cache=not no_cache,
+        consent=consent_of(yes=yes, quiet=quiet),
+        describe=describe,
+    )
     ranking = rank_sources(
         target,
         web=web,

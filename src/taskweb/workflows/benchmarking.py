@@ -9,11 +9,14 @@ from pathlib import Path
 from taskweb.errors import InputError
 from taskweb.selectors import DEFAULT_SELECTOR, RandomSelector, Selector, read_pair_scores
 from taskweb.selectors.benchmark import MEAN, REFERENCES, BenchmarkRow, DrawSettings, benchmark
-from taskweb.web import ALL_SETUPS
+from taskweb.web import ALL_SETUPS, TransferWeb
 from taskweb.web.published import PUBLISHED
 from taskweb.web.sources import open_web
-from taskweb.workflows.evidence import EncoderSettings, Progress, SelectorSettings, needs_texts, silent, task_texts
+from taskweb.workflows.evidence import EncoderSettings, Progress, SelectorSettings, asks_judge, needs_texts, silent, task_texts
+from taskweb.workflows.judging import JudgeSettings, judge_all
+from taskweb.workflows.task_cards import cards_of_web
 
+JUDGE_SELECTORS = ("llm", "taskshop-llm")  # evaluated too where a language model is named
 STANDARD_SELECTORS = ("random", "popularity", "roe", "text-embedding", "taskshop")
 POOL_EXAMPLES = 480  # texts per task that draws are taken from, where they come from a folder
 
@@ -78,10 +81,18 @@ def run_benchmark(
     settings, drawn = selector_settings or SelectorSettings(), draws or DrawSettings()
     tables = read_pair_scores(predictions) if predictions is not None else {}
     asked = tuple(selectors) or (() if tables else STANDARD_SELECTORS)
+    judge_notes: tuple[str, ...] = ()
+    unjudged: list[str] = []
+    if settings.judge is not None:
+        asked = tuple(selectors) or (*asked, *JUDGE_SELECTORS)
+        settings, unjudged = _with_judgements(settings, settings.judge, asked, known, examples, progress)
+        judge_notes = settings.judged.notes if settings.judged is not None else ()
+        if unjudged:
+            judge_notes += (f"no targets for lack of a definition and of examples: {', '.join(unjudged)}",)
     embedder = (encoder or EncoderSettings()).embedder() if examples is not None else None
     texts = task_texts(known, examples, embedder, limit=POOL_EXAMPLES, progress=progress)
     built: dict[str, Selector] = {}
-    notes = [*known.notes, *texts.notes]
+    notes = [*known.notes, *judge_notes, *texts.notes]
     for name in dict.fromkeys(("random", *REFERENCES, *asked)):
         selector = RandomSelector() if name == "random" else settings.build(name)
         if needs_texts(selector) and texts.bank is None:
@@ -97,7 +108,8 @@ def run_benchmark(
     chosen = (
         list(dict.fromkeys(targets)) if targets is not None else [t for t in known.targets if t not in known.tuning_targets]
     )
-    skipped = [t for t in known.tuning_targets if t in known.targets and t not in chosen]
+    chosen = [target for target in chosen if target not in unjudged]
+    skipped = [t for t in known.tuning_targets if t in known.targets and t not in (*chosen, *unjudged)]
     if skipped:
         notes.append(
             f"{', '.join(skipped)} is not a target here: hyperparameters were chosen on it (name it with "
@@ -117,3 +129,26 @@ def run_benchmark(
             on_progress=lambda: advance(1),
         )
     return BenchmarkResult(known.name, tuple(rows), drawn, tuple(notes))
+
+
+def _with_judgements(
+    settings: SelectorSettings,
+    judge: JudgeSettings,
+    asked: Sequence[str],
+    web: TransferWeb,
+    examples: Path | None,
+    progress: Progress,
+) -> tuple[SelectorSettings, list[str]]:
+    """The settings with the judgements of all tasks of the web, and the tasks of which a judge could be told nothing.
+
+    Raises InputError where no selector asks a judge.
+    """
+    if not any(asks_judge(settings.build(name)) for name in asked):
+        raise InputError(f"A language model is asked by the selectors {' and '.join(JUDGE_SELECTORS)} only. Name one of them.")
+    cards, unknown = cards_of_web(web.tasks, examples)
+    if len(cards) < 2:
+        raise InputError(
+            "A language model judges definitions and examples, and there are none of the web's tasks. Give --examples DIR with "
+            "<task>.jsonl files."
+        )
+    return dataclasses.replace(settings, judged=judge_all(judge, cards, progress)), unknown

@@ -26,7 +26,7 @@ from taskweb.tasks.paths import kind_of_path
 from taskweb.web import ExampleBank, TransferWeb
 from taskweb.web.published import PUBLISHED, published_bank
 from taskweb.workflows.embedding import Embedder, Vectors, default_cache_folder
-from taskweb.workflows.judging import JudgedTarget, JudgeSettings
+from taskweb.workflows.judging import Judged, JudgeSettings
 
 SOURCE_EXAMPLES = 100
 _LLM_TABLES = ("llm_directed", "llm")
@@ -72,7 +72,7 @@ class SelectorSettings:
     base: str = "roe"
     seed: int = 0
     judge: JudgeSettings | None = None
-    judged: JudgedTarget | None = field(default=None, repr=False)
+    judged: Judged | None = field(default=None, repr=False)
 
     def build(self, name: str) -> Selector:
         """The selector of that name. Raises NameNotFoundError with the closest match, InputError for an unusable table."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from taskweb.errors import InputError, JudgeError, ParameterError
-from taskweb.selectors.judge import AnswerCache, Judge, Judgements, TaskCard, ask, both_orders, not_kept
+from taskweb.selectors.judge import AnswerCache, Judge, Judgements, Pair, TaskCard, ask, both_orders, not_kept
 from taskweb.selectors.judge.cost import Cost, cost_of
 from taskweb.selectors.judge.endpoint import Endpoint, key_from_environment
 from taskweb.selectors.judge.http_judge import ANSWERS, APIS, HttpJudge, NoLogprobsError
@@ -74,8 +74,8 @@ class JudgeSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedTarget:
-    """The judgements of a target, how they came about, and what a person should know."""
+class Judged:
+    """Judgements, how they came about, and what a person should know."""
 
     scores: PairScores
     judge: Mapping[str, Any]
@@ -84,12 +84,25 @@ class JudgedTarget:
 
 def judge_target(
     settings: JudgeSettings, target: str, card: TaskCard, others: Mapping[str, TaskCard], progress: Progress
-) -> JudgedTarget:
-    """Ask for the target with each of the others, in both orders; what was answered before is not asked again.
+) -> Judged:
+    """Ask for the target with each of the others, in both orders.
 
-    Raises JudgeError where the model cannot be asked, consent is refused, or the time is over: what was answered is kept.
+    What was answered before is not asked again. Raises JudgeError where the model cannot be asked, consent is refused, or the
+    time is over: what was answered is kept.
     """
-    prompts = both_orders(target, card, others)
+    return _judged(settings, both_orders(target, card, others), f"the target against {len(others)} tasks", progress)
+
+
+def judge_all(settings: JudgeSettings, cards: Mapping[str, TaskCard], progress: Progress) -> Judged:
+    """Ask for all tasks with one another, in both orders; else as `judge_target`."""
+    names = list(cards)
+    prompts: dict[Pair, str] = {}
+    for place, name in enumerate(names):
+        prompts |= both_orders(name, cards[name], {other: cards[other] for other in names[place + 1 :]})
+    return _judged(settings, prompts, f"{len(names)} tasks against one another", progress)
+
+
+def _judged(settings: JudgeSettings, prompts: Mapping[Pair, str], what: str, progress: Progress) -> Judged:
     cache = AnswerCache(default_cache_folder() / "judge" if settings.use_cache else None)
     judges = _judges(settings)
     missing = {id(judge): not_kept(judge, list(prompts.values()), cache) for judge in judges}
@@ -97,14 +110,13 @@ def judge_target(
     if known is None:
         _ask_for_consent(settings, [(judge, missing[id(judge)]) for judge in judges])
     judge, found = _asked(judges if known is None else [known], prompts, cache, progress, settings)
-    notes = [_summary(settings, judge, found, len(prompts))]
+    notes = [_summary(settings, judge, found, what)]
     if _key_in_the_open(settings) and found.n_cached < len(prompts):
         notes.append("the key was sent over an unencrypted connection: use https")
     if found.unanswered:
         why = str(next(iter(found.unanswered.values()))).rstrip(".")
         notes.append(f"{len(found.unanswered)} of {len(prompts)} questions were not answered: {why}")
-    scores = PairScores(judge.model, found.log_odds)
-    return JudgedTarget(scores, judge.parameters(), tuple(notes))
+    return Judged(PairScores(judge.model, found.log_odds), judge.parameters(), tuple(notes))
 
 
 def _judges(settings: JudgeSettings) -> list[Judge]:
@@ -133,7 +145,7 @@ def _judges(settings: JudgeSettings) -> list[Judge]:
 
 def _asked(
     judges: Sequence[Judge],
-    prompts: Mapping[tuple[str, str], str],
+    prompts: Mapping[Pair, str],
     cache: AnswerCache,
     progress: Progress,
     settings: JudgeSettings,
@@ -176,8 +188,8 @@ def _key_in_the_open(settings: JudgeSettings) -> bool:
     return parts.scheme == "http" and parts.hostname not in _LOCAL_HOSTS and key_from_environment() is not None
 
 
-def _summary(settings: JudgeSettings, judge: Judge, found: Judgements, asked: int) -> str:
+def _summary(settings: JudgeSettings, judge: Judge, found: Judgements, what: str) -> str:
     how = {"logprobs": "log-probabilities", "repeats": f"{settings.repeats} answers to each question"}
     reading = how.get(str(judge.parameters().get("answers")), "log-probabilities")
     cached = f", {found.n_cached} of them from the cache" if found.n_cached else ""
-    return f"{judge.model} judged the target against {asked // 2} tasks in both orders by {reading}{cached}"
+    return f"{judge.model} judged {what} in both orders by {reading}{cached}"

@@ -32,7 +32,7 @@ from taskweb.workflows.evidence import (
     silent,
     task_texts,
 )
-from taskweb.workflows.judging import JudgedTarget, JudgeSettings, judge_target
+from taskweb.workflows.judging import Judged, JudgeSettings, judge_target
 from taskweb.workflows.task_cards import card_of_examples, card_of_target, cards_of_web
 
 FEW_EXAMPLES = 8  # below this, rankings scatter (benchmarks/README.md)
@@ -130,7 +130,8 @@ def rank(
         ranker, name_in_table = dataclasses.replace(selecting, judged=judged).build(selector), distinct
         notes += judged.notes
     problem = SelectionProblem(distinct, evidence, evidence.sources, setup, bank, target_vectors, name_in_table)
-    return dataclasses.replace(rank_problem(ranker, problem, notes=notes), target=shown)
+    ranking = dataclasses.replace(rank_problem(ranker, problem, notes=notes), target=shown)
+    return ranking if selecting.judge is None else dataclasses.replace(ranking, n_examples=len(card.examples))
 
 
 def _task_of_web(target: str | Path | Sequence[Example], web: TransferWeb) -> str | None:
@@ -216,7 +217,7 @@ def _judged(
     own: list[ExampleSet],
     folder: Path | None,
     progress: Progress,
-) -> tuple[TransferWeb, JudgedTarget]:
+) -> tuple[TransferWeb, Judged]:
     """The part of the web that a language model could judge, and its judgements. Raises WebError where it could judge none."""
     cards, unknown = cards_of_web([task for task in web.tasks if task not in web.estimated_sources], folder)
     cards |= {item.name: card_of_examples(item) for item in own}
