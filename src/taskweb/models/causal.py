@@ -14,7 +14,7 @@ from taskweb.models.answers import answer_text, choices_of, shown
 from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, TokenIds, device_of
 from taskweb.models.batches import groups, pad, without_training
 from taskweb.models.head import Head
-from taskweb.models.scoring import answer_labels, check_reduction, reduced, split_rows, token_losses
+from taskweb.models.scoring import answer_scores, check_reduction, split_rows, token_losses
 from taskweb.models.text_answers import choice_ids, greedy_settings, written_numbers
 from taskweb.tasks import Example
 
@@ -131,9 +131,7 @@ class CausalModel:
                 use_cache=True,
             )
             states = torch.cat([states, written.last_hidden_state], dim=1)
-        logits = self.module.lm_head(states)
-        labels = answer_labels(answers, logits.shape[1], device)
-        return reduced(token_losses(logits, labels), labels, reduction)
+        return answer_scores(states, answers, self.module.lm_head, reduction)
 
     def _inputs(self, examples: Sequence[Example]) -> list[TokenIds]:
         if not examples:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -39,12 +39,24 @@ def token_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return flat.reshape(labels.shape)
 
 
-def reduced(losses: torch.Tensor, labels: torch.Tensor, reduction: Reduction) -> FloatArray:
-    """Mean (or sum) log-probability of each row's labels: (rows,) float64."""
-    total = -losses.double().sum(dim=-1)
-    if reduction == "mean":
-        total = total / (labels != IGNORED).sum(dim=-1)
-    return total.cpu().numpy()
+def answer_scores(
+    states: torch.Tensor,
+    answers: Sequence[Sequence[int]],
+    logits_of: Callable[[torch.Tensor], torch.Tensor],
+    reduction: Reduction,
+) -> FloatArray:
+    """Mean (or sum) log-probability of each answer's tokens: (answers,) float64.
+
+    states: (answers, longest, hidden), the state at which each token is predicted; what lies beyond an answer is not looked at.
+    logits_of: from (tokens, hidden) to (tokens, vocabulary).
+    """
+    lengths = [len(answer) for answer in answers]
+    rows = np.repeat(np.arange(len(answers)), lengths)
+    places = np.concatenate([np.arange(length) for length in lengths])
+    labels = torch.tensor([token for answer in answers for token in answer], device=states.device)
+    losses = token_losses(logits_of(states[torch.from_numpy(rows), torch.from_numpy(places)]), labels)
+    total = -np.add.reduceat(losses.double().cpu().numpy(), np.cumsum([0, *lengths[:-1]]))
+    return total / np.array(lengths) if reduction == "mean" else total
 
 
 def split_rows(values: FloatArray, counts: Sequence[int]) -> list[FloatArray]:

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from transformers.modeling_outputs import BaseModelOutput
 
 from taskweb.models.answers import answer_text, choices_of
 from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, TokenIds, device_of
 from taskweb.models.batches import groups, pad, without_training
 from taskweb.models.head import Head
-from taskweb.models.scoring import answer_labels, check_reduction, reduced, split_rows, token_losses
+from taskweb.models.scoring import answer_labels, answer_scores, check_reduction, split_rows, token_losses
 from taskweb.models.text_answers import choice_ids, greedy_settings, written_numbers
 from taskweb.tasks import Example
 
@@ -72,28 +71,15 @@ class Seq2SeqModel:
     def score_choices(
         self, examples: Sequence[Example], *, reduction: Reduction = "mean", batch_size: int = 32
     ) -> list[FloatArray]:
-        """Mean (or sum) log-probability of each choice; each input passes the encoder once."""
+        """Mean (or sum) log-probability of each choice; an input is encoded, and its keys and values computed, once."""
         check_reduction(reduction)
         inputs = self._inputs(examples)
         choices = choice_ids([choices_of(example, self.head) for example in examples], self._answers)
         scores: list[FloatArray] = [np.zeros(0)] * len(examples)
-        device = device_of(self.module)
         with without_training(self.module):
             for group in groups([len(ids) for ids in inputs], [len(own) for own in choices], batch_size):
-                ids, mask = pad([inputs[i] for i in group], self._padding, device)
-                states = self.module.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
-                counts = [len(choices[i]) for i in group]
-                rows = torch.repeat_interleave(torch.tensor(counts, device=device))
-                answers = [answer for i in group for answer in choices[i]]
-                logits = self.module(
-                    encoder_outputs=BaseModelOutput(last_hidden_state=states[rows]),
-                    attention_mask=mask[rows],
-                    decoder_input_ids=self._decoder_inputs(answers, device),
-                    use_cache=False,
-                ).logits
-                labels = answer_labels(answers, logits.shape[1], device)
-                values = reduced(token_losses(logits, labels), labels, reduction)
-                for i, part in zip(group, split_rows(values, counts), strict=True):
+                values = self._score([inputs[i] for i in group], [choices[i] for i in group], reduction)
+                for i, part in zip(group, split_rows(values, [len(choices[i]) for i in group]), strict=True):
                     scores[i] = part
         return scores
 
@@ -113,6 +99,35 @@ class Seq2SeqModel:
                 for i, row in zip(group, written.tolist(), strict=True):
                     texts[i] = self.tokenizer.decode(row, skip_special_tokens=True).strip()
         return texts
+
+    def _score(self, inputs: list[TokenIds], choices: list[list[tuple[int, ...]]], reduction: Reduction) -> FloatArray:
+        device = device_of(self.module)
+        ids, mask = pad(inputs, self._padding, device)
+        read = self.module.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
+        # The first token of every answer is predicted from the start mark, which fills the cache of keys and values.
+        begun = self.module.decoder(
+            input_ids=torch.full((len(inputs), 1), self._start, device=device),
+            encoder_hidden_states=read,
+            encoder_attention_mask=mask,
+            use_cache=True,
+        )
+        rows = torch.repeat_interleave(torch.tensor([len(own) for own in choices], device=device))
+        answers = [answer for own in choices for answer in own]
+        states = begun.last_hidden_state[rows]
+        if any(len(answer) > 1 for answer in answers):
+            cache = begun.past_key_values
+            cache.batch_select_indices(rows)
+            written = self.module.decoder(
+                input_ids=pad([answer[:-1] for answer in answers], self._padding, device)[0],
+                encoder_hidden_states=read[:1].expand(len(answers), -1, -1),  # its keys and values are in the cache
+                encoder_attention_mask=mask[rows],
+                past_key_values=cache,
+                use_cache=True,
+            )
+            states = torch.cat([states, written.last_hidden_state], dim=1)
+        if self.module.config.scale_decoder_outputs:
+            states = states * self.module.config.d_model**-0.5
+        return answer_scores(states, answers, self.module.lm_head, reduction)
 
     def _inputs(self, examples: Sequence[Example]) -> list[TokenIds]:
         if not examples:
