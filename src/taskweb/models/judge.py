@@ -14,7 +14,7 @@ from taskweb.errors import InputError, JudgeError
 from taskweb.models.base import device_of
 from taskweb.models.batches import without_training
 from taskweb.models.loading import check_weights, quiet, user_errors
-from taskweb.models.scoring import answer_labels, reduced, token_losses
+from taskweb.models.scoring import answer_labels, token_losses
 
 _WORDS = ("Yes", "No")
 
@@ -63,7 +63,7 @@ class LocalJudge:
 
     def _logprob(self, logits: torch.Tensor, word: tuple[int, ...]) -> float:
         labels = answer_labels([word], logits.shape[1], logits.device)
-        return float(reduced(token_losses(logits, labels), labels, "sum")[0])
+        return -float(token_losses(logits, labels).double().sum())
 
     def _ids(self, prompt: str) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
         """Token ids of the question, and of both words as they follow it."""
