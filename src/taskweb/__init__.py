@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from taskweb.web.sources import open_web
     from taskweb.workflows.benchmarking import run_benchmark
     from taskweb.workflows.evidence import EncoderSettings, SelectorSettings
+    from taskweb.workflows.judging import JudgeSettings
     from taskweb.workflows.ranking import TargetSettings, rank
 
 __version__ = "0.1.0"
 __all__ = [
     "EncoderSettings",
     "Example",
+    "JudgeSettings",
     "Ranking",
     "SelectorSettings",
     "TargetSettings",
@@ -38,6 +40,7 @@ __all__ = [
 
 _HOMES = {
     "Example": "taskweb.tasks",
+    "JudgeSettings": "taskweb.workflows.judging",
     "Ranking": "taskweb.selectors",
     "Task": "taskweb.tasks",
     "TaskWebError": "taskweb.errors",

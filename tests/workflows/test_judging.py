@@ -50,6 +50,8 @@ def test_a_target_is_ranked_by_judgements_in_both_orders() -> None:
     assert ranking.selector == "llm"
     assert ranking.parameters["judge"] == "judge-1"
     assert ranking.parameters["answers"] == "logprobs"
+    assert ranking.n_examples == 1
+    assert ranking.to_dict()["sources"][0]["llm_similarity"] == ranking.sources[0].score
     assert any("judged the target against 22 tasks in both orders by log-probabilities" in note for note in ranking.notes)
     questions = [question_of(request.body) for request in script.requests]
     assert all("Definition: Is it warm?\nExample input: It is hot." in question for question in questions)
@@ -169,10 +171,10 @@ def test_a_round_that_is_cut_short_goes_on_from_the_cache() -> None:
 
     def reply(handler, body) -> None:
         held.append(None)
-        (logprobs(by_word) if len(held) <= 20 else silent(3))(handler, body)
+        (logprobs(by_word) if len(held) <= 20 else silent(6))(handler, body)
 
     with serving(reply) as script, pytest.raises(JudgeError, match="the answers are kept, so the same command goes on"):
-        rank(EXAMPLES, selector="llm", selector_settings=settings(script, time_limit=1.0))
+        rank(EXAMPLES, selector="llm", selector_settings=settings(script, time_limit=2.5))
     with serving(logprobs(by_word)) as script:
         ranking = rank(EXAMPLES, selector="llm", selector_settings=settings(script))
         assert len(script) == 24

@@ -13,6 +13,7 @@ from taskweb.selectors import DEFAULT_SELECTOR, Ranking, SelectionProblem
 from taskweb.selectors import rank as rank_problem
 from taskweb.selectors.judge import TaskCard
 from taskweb.selectors.measured import rank_measured
+from taskweb.selectors.pair_scores import PairScores
 from taskweb.selectors.unmeasured import with_unmeasured
 from taskweb.tasks import Columns, Example, ExampleSet, Sampling, load_examples
 from taskweb.tasks.paths import kind_of_path
@@ -131,7 +132,7 @@ def rank(
         notes += judged.notes
     problem = SelectionProblem(distinct, evidence, evidence.sources, setup, bank, target_vectors, name_in_table)
     ranking = dataclasses.replace(rank_problem(ranker, problem, notes=notes), target=shown)
-    return ranking if selecting.judge is None else dataclasses.replace(ranking, n_examples=len(card.examples))
+    return ranking if selecting.judge is None else _with_similarity(ranking, judged.scores, distinct, len(card.examples))
 
 
 def _task_of_web(target: str | Path | Sequence[Example], web: TransferWeb) -> str | None:
@@ -232,6 +233,16 @@ def _judged(
         note = f"not judged for lack of a definition and of examples: {', '.join(unknown)}"
         judged = dataclasses.replace(judged, notes=(*judged.notes, note))
     return web if len(sources) == len(web.sources) else web.restrict(sources=sources), judged
+
+
+def _with_similarity(ranking: Ranking, scores: PairScores, target: str, n_examples: int) -> Ranking:
+    """The ranking with each source's judgement beside its score, and the number of examples that the judge saw."""
+    both = scores.two_way().scores
+    sources = tuple(
+        dataclasses.replace(source, details={**source.details, "llm_similarity": both.get((target, source.task))})
+        for source in ranking.sources
+    )
+    return dataclasses.replace(ranking, sources=sources, n_examples=n_examples)
 
 
 def _own_notes(own: list[ExampleSet], given: ExampleSet | None) -> list[str]:

@@ -19,6 +19,7 @@ class Request:
     path: str
     body: dict[str, Any]
     authorization: str | None
+    at: float
 
 
 @dataclass
@@ -44,7 +45,7 @@ class Handler(BaseHTTPRequestHandler):
         script = self.script
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with script._lock:
-            script.requests.append(Request(self.path, body, self.headers.get("Authorization")))
+            script.requests.append(Request(self.path, body, self.headers.get("Authorization"), time.monotonic()))
             reply = script.faults.pop(0) if script.faults else script.reply
             script._at_once += 1
             script.most_at_once = max(script.most_at_once, script._at_once)

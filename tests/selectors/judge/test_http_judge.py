@@ -94,7 +94,7 @@ def test_several_questions_are_under_way_at_once_and_the_first_alone() -> None:
 
 
 PASSING: dict[str, Reply] = {
-    "a timeout": silent(0.5),
+    "a timeout": silent(1.0),
     "too many requests": status(429),
     "an error of the server": status(500),
     "an overloaded server": status(503),
@@ -109,8 +109,10 @@ PASSING: dict[str, Reply] = {
     "log-probabilities of another kind": raw(
         b'{"choices": [{"logprobs": {"content": [{"token": "Yes", "logprob": "high"}]}}]}'
     ),
-    "a slow stream": dripping(0.6),
+    "a slow stream": dripping(1.0),
     "a closed connection": hang_up,
+    "an error that is called a success": raw(b'{"error": {"message": "upstream"}, "choices": []}'),
+    "JSON without end": raw(b"[" * 100_000),
     "text that is not UTF-8": raw(b'{"choices": "\xff\xfe"}'),
 }
 
@@ -118,7 +120,7 @@ PASSING: dict[str, Reply] = {
 @pytest.mark.parametrize("fault", PASSING)
 def test_what_may_pass_is_tried_again(fault: str) -> None:
     with serving(logprobs(), PASSING[fault]) as script:
-        assert asked(judge_at(script, timeout=0.2), PROMPTS[:3]) == {i: pytest.approx(1.0) for i in range(3)}
+        assert asked(judge_at(script, timeout=0.5), PROMPTS[:3]) == {i: pytest.approx(1.0) for i in range(3)}
         assert len(script) == 4
 
 
@@ -156,14 +158,20 @@ def test_nobody_there_is_told_at_once() -> None:
     start = time.monotonic()
     with pytest.raises(PassingError, match=r"cannot be reached: .*refused.* Check the address, and that the server runs"):
         asked(judge_at(script))
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 4
 
 
 def test_retry_after_in_seconds_is_honoured_by_all_threads() -> None:
-    with serving(logprobs(), logprobs(), status(429, Retry_After="0.4")) as script:
-        start = time.monotonic()
+    def slow(handler, body) -> None:
+        time.sleep(0.05)
+        logprobs()(handler, body)
+
+    with serving(slow, logprobs(), status(429, Retry_After="1.0")) as script:
         assert len(asked(judge_at(script))) == 12
-    assert 0.4 <= time.monotonic() - start < 3
+    refused = script.requests[1].at
+    later = [request.at - refused for request in script.requests[2:]]
+    assert not [delay for delay in later if 0.6 < delay < 0.99]  # before, there are those that were under way
+    assert sum(delay >= 0.99 for delay in later) >= 5
 
 
 def test_retry_after_as_a_date() -> None:
@@ -171,7 +179,7 @@ def test_retry_after_as_a_date() -> None:
     with serving(logprobs(), status(503, Retry_After=later)) as script:
         start = time.monotonic()
         assert len(asked(judge_at(script), ["q"])) == 1
-    assert 0.5 <= time.monotonic() - start < 4
+    assert 0.5 <= time.monotonic() - start < 8
 
 
 @pytest.mark.parametrize("header", ["soon", "-3", "nan", ""])
@@ -186,7 +194,7 @@ def test_a_wait_beyond_the_time_limit_is_not_begun(header: str) -> None:
         start = time.monotonic()
         with pytest.raises(OutOfTimeError, match=r"429: slow down.*It asks to wait (3600|inf) s"):
             asked(judge_at(script))
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 4
     assert len(script) == 1
 
 
@@ -200,7 +208,7 @@ def test_the_total_time_is_limited_and_answers_come_before_it_ends() -> None:
         with pytest.raises(OutOfTimeError, match=r"limit of 0\.6 s is over"):
             for place, _ in judge_at(script, timeout=60, time_limit=0.6).answers(PROMPTS):
                 found.add(place)
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < 4
     assert found == set(range(12)) - {7}
 
 
@@ -293,3 +301,16 @@ def test_a_refusal_in_the_middle_stops_the_round() -> None:
         with pytest.raises(RefusedError, match="no more"):
             asked(judge_at(script, workers=2))
         assert len(script) < 8
+
+
+def test_what_others_have_finished_is_kept_when_one_fault_stops_the_round() -> None:
+    def reply(handler, body) -> None:
+        number = int(body["messages"][0]["content"].split()[1])
+        time.sleep(0.3 if number == 1 else 0.0)
+        (status(400, "no more") if number == 1 else logprobs())(handler, body)
+
+    found = set()
+    with serving(reply) as script, pytest.raises(RefusedError, match="no more"):
+        for place, _ in judge_at(script, workers=2).answers(PROMPTS):
+            found.add(place)
+    assert found == set(range(12)) - {1}

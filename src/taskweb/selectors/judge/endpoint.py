@@ -100,8 +100,10 @@ class Endpoint:
     def _object(self, text: bytes, kind: str) -> dict[str, Any]:
         try:
             found = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
+        if isinstance(found, dict) and found.get("error"):  # some gateways call it a success
+            raise PassingError(f"{self.shown} answered with an error: {self._message_of(found)[0] or 'it does not say which'}.")
         if isinstance(found, dict):
             return found
         what = "not a JSON object" if kind == "application/json" else f"{kind}, not JSON"
@@ -121,7 +123,10 @@ class Endpoint:
         )
 
     def _fault_of_status(self, fault: urllib.error.HTTPError, end: float) -> JudgeError:
-        message, code = self._message_of(fault, end)
+        try:
+            message, code = self._message_of(json.loads(_read(fault, end)))
+        except (ValueError, RecursionError, OSError, http.client.HTTPException):
+            message, code = "", ""
         said = f": {message.rstrip('.')}" if message else ""
         status = fault.code
         if status in (401, 403):
@@ -145,12 +150,8 @@ class Endpoint:
             return RefusedError(f"{self.shown} answered 404{said}. Check --llm-model and --llm-url (it usually ends in /v1).")
         return RefusedError(f"{self.shown} answered {status}{said}. Check --llm-model and the --llm options.")
 
-    def _message_of(self, fault: urllib.error.HTTPError, end: float) -> tuple[str, str]:
+    def _message_of(self, found: object) -> tuple[str, str]:
         """What the endpoint says of an error, and its code."""
-        try:
-            found = json.loads(_read(fault, end))
-        except (ValueError, OSError, http.client.HTTPException):
-            return "", ""
         error = found.get("error", found) if isinstance(found, dict) else None
         if isinstance(error, Mapping):
             message = error.get("message") or error.get("detail") or ""

@@ -71,17 +71,19 @@ class HttpJudge:
         failures = 0
         for places, workers in ((range(min(1, len(prompts))), 1), (range(1, len(prompts)), self.workers)):
             patience.stop.clear()
+            final: BaseException | None = None
             for place, outcome in in_threads(lambda at: self._log_odds(prompts[at], patience), places, workers, patience):
                 if not isinstance(outcome, BaseException):
                     failures = 0
                     yield place, outcome
-                elif isinstance(outcome, PassingError | UnclearError):
+                elif isinstance(outcome, PassingError | UnclearError) and not _is_lost(outcome, failures + 1):
                     failures += 1
-                    if failures == _MOST_FAILURES or getattr(outcome, "unreachable", False):
-                        raise outcome
                     yield place, outcome
                 else:
-                    raise outcome
+                    final = final or outcome
+                    patience.stop.set()  # what others have finished is still handed out: it is paid for
+            if final is not None:
+                raise final
 
     def _log_odds(self, prompt: str, patience: Patience) -> float:
         if self.how == "logprobs":
@@ -149,3 +151,7 @@ class HttpJudge:
 
     def _read_word(self, choice: Mapping[str, Any]) -> str | None:
         return word_of_text(text_of(choice))
+
+
+def _is_lost(fault: JudgeError, in_a_row: int) -> bool:
+    return in_a_row >= _MOST_FAILURES or (isinstance(fault, PassingError) and fault.unreachable)

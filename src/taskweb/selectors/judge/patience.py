@@ -93,7 +93,8 @@ def in_threads(
 ) -> Iterator[tuple[Item, Result | BaseException]]:
     """Do the work on all items, a few at a time, and yield each with its result, or with what it raised, as they come.
 
-    The threads never keep the program from ending: one that is stuck in a request is left behind. Raises OutOfTimeError.
+    Once `patience.stop` is set, what is finished is yielded, and no more is begun. The threads never keep the program from
+    ending: one that is stuck in a request is left behind. Raises OutOfTimeError.
     """
     todo: SimpleQueue[Item] = SimpleQueue()
     done: SimpleQueue[tuple[Item, Result | BaseException]] = SimpleQueue()
@@ -115,9 +116,13 @@ def in_threads(
         threading.Thread(target=worker, daemon=True).start()
     try:
         for _ in items:
+            stopping = patience.stop.is_set()
             try:
-                yield done.get(timeout=patience.left + 0.1)
+                finished = done.get(timeout=0.0 if stopping else patience.left + 0.1)
             except Empty:
+                if stopping:
+                    return
                 raise patience.out_of_time() from None
+            yield finished
     finally:
         patience.stop.set()
