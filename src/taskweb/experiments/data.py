@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from taskweb.errors import InputError, ParameterError, TaskWebError
+from taskweb.experiments.examples import GroupedExample, examples_of_file, examples_of_hub, one_per_group
 from taskweb.experiments.plan import ExampleCounts, Plan, PlannedTask
-from taskweb.tasks import Example, Sampling, Task, load_examples
+from taskweb.tasks import Example, Task
 from taskweb.tasks.synthetic import find_family
 from taskweb.tasks.task import digest_of
 
-_SPLIT_SEED = 0
 _LARGEST_EVALUATION_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class TaskData:
-    """Labelled examples of one task; no input text is on both sides.
+    """Labelled examples of one task; no underlying text is on both sides, and evaluation holds each once.
 
     source, target: to train on in either role. evaluation: to measure on. Digests name their content in run records.
     """
@@ -47,51 +47,86 @@ def task_data_and_faults(plan: Plan) -> tuple[dict[str, TaskData], dict[str, str
     faults: dict[str, str] = {}
     for name, planned in plan.tasks.items():
         try:
-            found[name] = _synthetic(plan, planned.task) if planned.file is None else _from_files(planned, plan.examples)
+            found[name] = _read(plan, planned)
         except TaskWebError as fault:
             faults[name] = f"[tasks.{name}]: {str(fault).rstrip('.')}"
     return found, faults
 
 
-def _from_files(planned: PlannedTask, counts: ExampleCounts) -> TaskData:
-    assert planned.file is not None
-    everything = _distinct(load_examples(planned.file, columns=planned.columns, sampling=Sampling(None)).examples)
-    random.Random(_SPLIT_SEED).shuffle(everything)  # noqa: S311 - a fixed order, not security
-    if planned.eval_file is not None:
-        held_out = _distinct(load_examples(planned.eval_file, columns=planned.columns, sampling=Sampling(None)).examples)
-        random.Random(_SPLIT_SEED).shuffle(held_out)  # noqa: S311
-        evaluation = held_out[: counts.evaluation]
-        unseen = {example.input for example in evaluation}
-        training = [example for example in everything if example.input not in unseen]
+def _read(plan: Plan, planned: PlannedTask) -> TaskData:
+    if planned.file is None and planned.hub is None:
+        return _synthetic(plan, planned)
+    counts, role = plan.examples, planned.role
+    most = max(counts.source if role != "target" else 0, counts.target if role != "source" else 0)
+    wanted = most if planned.hub is not None else None  # of a file, all examples are read and checked
+    if role == "source":
+        return _of_groups(planned, list(islice(_examples(planned), wanted)), [], counts)
+    if planned.eval_file is not None or planned.eval_split is not None:
+        evaluation = list(islice(one_per_group(_evaluation_examples(planned)), counts.evaluation))
+        pool = _examples(planned)
     else:
-        size = min(counts.evaluation, int(len(everything) * _LARGEST_EVALUATION_SHARE))
-        evaluation, training = everything[:size], everything[size:]
-    return _data(planned.task, training, evaluation, counts)
+        everything = list(_with_groups(_examples(planned), None if wanted is None else counts.evaluation + wanted))
+        groups = list(one_per_group(everything))
+        evaluation = groups[: min(counts.evaluation, int(len(groups) * _LARGEST_EVALUATION_SHARE))]
+        pool = iter(everything)
+    unseen = {item.group for item in evaluation}
+    training = list(islice((item for item in pool if item.group not in unseen), wanted))
+    return _of_groups(planned, training, evaluation, counts)
 
 
-def _synthetic(plan: Plan, task: Task) -> TaskData:
+def _of_groups(
+    planned: PlannedTask, training: Sequence[GroupedExample], evaluation: Sequence[GroupedExample], counts: ExampleCounts
+) -> TaskData:
+    data = _data(planned.task, [item.example for item in training], [item.example for item in evaluation], counts)
+    if not training or not (evaluation or planned.role == "source"):
+        raise InputError("it has too few labelled examples to train and to evaluate on")
+    return data
+
+
+def _examples(planned: PlannedTask) -> Iterator[GroupedExample]:
+    if planned.file is not None:
+        return iter(examples_of_file(planned, planned.file))
+    assert planned.hub is not None
+    return examples_of_hub(planned, planned.hub, planned.split)
+
+
+def _evaluation_examples(planned: PlannedTask) -> Iterator[GroupedExample]:
+    if planned.eval_file is not None:
+        return iter(examples_of_file(planned, planned.eval_file))
+    assert planned.hub is not None
+    return examples_of_hub(planned, planned.hub, planned.eval_split)
+
+
+def _with_groups(items: Iterator[GroupedExample], groups: int | None) -> Iterator[GroupedExample]:
+    """The items until there are so many groups; all for None."""
+    seen: set[str] = set()
+    for item in items:
+        yield item
+        seen.add(item.group)
+        if len(seen) == groups:
+            return
+
+
+def _synthetic(plan: Plan, planned: PlannedTask) -> TaskData:
     assert plan.synthetic is not None
-    family, counts = find_family(plan.synthetic), plan.examples
-    training = family.examples(task.name, max(counts.source, counts.target), split="train").examples
-    return _data(task, training, family.examples(task.name, counts.evaluation, split="eval").examples, counts)
+    family, counts, name = find_family(plan.synthetic), plan.examples, planned.task.name
+    training = family.examples(name, max(counts.source, counts.target), split="train").examples
+    evaluation = family.examples(name, counts.evaluation, split="eval").examples
+    return _data(planned.task, training, evaluation, counts)
 
 
 def _data(task: Task, training: Sequence[Example], evaluation: Sequence[Example], counts: ExampleCounts) -> TaskData:
     _check(task, [*training, *evaluation])
-    if not training or not evaluation:
-        raise InputError("it has too few labelled examples to train and to evaluate on")
     source, target, held_out = tuple(training[: counts.source]), tuple(training[: counts.target]), tuple(evaluation)
     return TaskData(task, source, target, held_out, digest_of(source), digest_of(target), digest_of(held_out))
 
 
-def _distinct(examples: Sequence[Example]) -> list[Example]:
-    """One example per input text: the same text under another label would stand on both sides of the split."""
-    return list({example.input: example for example in reversed(examples)}.values())[::-1]
-
-
 def _check(task: Task, examples: Sequence[Example]) -> None:
+    free = task.kind == "span_qa"  # no answer is an answer there
+    if free and not any(example.output for example in examples):
+        raise InputError("none of its examples has an output")
     for place, example in enumerate(examples, 1):
-        if example.output is None:
+        if example.output is None and not free:
             raise InputError(f"example {place} ('{_short(example.input)}') has no label")
         if task.kind in ("classification", "multiple_choice") and example.choices and example.output not in example.choices:
             raise InputError(f"the label '{example.output}' of '{_short(example.input)}' is not among its choices")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from taskweb.tasks import Columns, Task
+from taskweb.tasks.templates import Template
 from taskweb.training.settings import TrainingSettings
 
 PairMode = Literal["all", "listed", "sampled", "rows"]
@@ -27,13 +28,30 @@ class ExampleCounts:
 
 @dataclass(frozen=True, slots=True)
 class PlannedTask:
-    """A task of a plan, what it is used as, and where its examples are. file None: a task of a synthetic family."""
+    """A task of a plan, what it is used as, and where its examples are: in files, on the Hub, or else in a synthetic family.
+
+    hub: `hf:<id>[/<config>][@<revision>]`. split, eval_split: of it. Without eval_file or eval_split, examples are held out.
+    columns: what holds what in rows of prompts. labels: texts that the numbers 0, 1, ... of the output column stand for,
+    and the choices. templates: make prompts of rows instead; each row gets one, in turn.
+    group_pattern: its groups hold the underlying text of an input, which must match it whole; it may be several prompts'.
+    """
 
     task: Task
+    role: Role = "both"
     file: Path | None = None
     eval_file: Path | None = None
+    hub: str | None = None
+    split: str | None = None
+    eval_split: str | None = None
     columns: Columns = field(default_factory=Columns)
-    role: Role = "both"
+    labels: tuple[str, ...] | None = None
+    templates: tuple[Template, ...] = ()
+    group_pattern: str | None = None
+
+    @property
+    def origin(self) -> str:
+        """Where its examples come from, for people."""
+        return str(self.file or self.hub or "synthetic")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from taskweb.experiments.plan_values import Faults
 from taskweb.experiments.specs import pairs_of
 from taskweb.tasks.paths import kind_of_path, unreadable
 
-PLAN_KEYS = ("store", "seeds", "threads", "examples", "tasks", "setups", "pairs", "synthetic", "budget")
+PLAN_KEYS = ("store", "seeds", "threads", "examples", "folder", "tasks", "setups", "pairs", "synthetic", "budget")
 EXAMPLE_KEYS = ("source", "target", "evaluation")
 PAIR_KEYS = ("mode", "listed", "share", "seed", "sources", "targets")
 BUDGET_KEYS = ("runs",)

@@ -1,21 +1,40 @@
-"""Reading the tasks of a plan: files and a synthetic family."""
+"""Reading the tasks of a plan: files, a folder of files, data sets on the Hub, and a synthetic family."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from taskweb.errors import TaskWebError
+from taskweb.errors import TaskWebError, unknown_name
 from taskweb.experiments.plan import ROLES, PlannedTask
 from taskweb.experiments.plan_values import Faults
 from taskweb.metrics import METRICS
-from taskweb.tasks import Columns, Task, catalogue
+from taskweb.tasks import Columns, Task, catalogue, example_files
+from taskweb.tasks.hub import parse_hub_reference
 from taskweb.tasks.paths import kind_of_path
 from taskweb.tasks.synthetic import find_family
 from taskweb.tasks.task import TASK_KINDS, TaskKind
+from taskweb.tasks.templates import Template, read_templates, templated_tasks, templates_of
 
-TASK_KEYS = ("file", "eval_file", "role", "kind", "metrics", "input", "output", "choices")
+TASK_KEYS = (
+    "file",
+    "eval_file",
+    "hub",
+    "split",
+    "eval_split",
+    "role",
+    "kind",
+    "metrics",
+    "input",
+    "output",
+    "choices",
+    "labels",
+    "templates",
+    "group_column",
+    "group_pattern",
+)
 METRICS_OF_KIND: Mapping[TaskKind, tuple[str, ...]] = {
     "classification": ("accuracy",),
     "multiple_choice": ("accuracy",),
@@ -24,12 +43,22 @@ METRICS_OF_KIND: Mapping[TaskKind, tuple[str, ...]] = {
     "generation": ("exact_match", "token_f1"),
 }
 SYNTHETIC_KEYS = ("preset", "tasks")
+_ONLY_WITH = {"eval_file": "file", "split": "hub", "eval_split": "hub"}
+_EITHER = (
+    ("file", "hub"),
+    ("group_column", "group_pattern"),
+    *(("templates", key) for key in ("input", "output", "choices", "labels")),
+)
 
 
-def read_tasks(raw: Mapping[str, Any], folder: Path, faults: Faults) -> tuple[dict[str, PlannedTask], str | None]:
-    """The tasks by name, and the preset of the family that some of them come from. Relative paths start from `folder`."""
-    tables = faults.table("", "tasks", raw)
-    tasks = {name: found for name, entry in tables.items() if (found := _task(name, entry, folder, faults))}
+def read_tasks(raw: Mapping[str, Any], base: Path, faults: Faults) -> tuple[dict[str, PlannedTask], str | None]:
+    """The tasks by name, and the preset of the family that some of them come from. Relative paths start from `base`.
+
+    `tasks` is a table of tables, or a list of names: the same as tables that are empty. Where it is not there, all files of
+    `folder` are tasks.
+    """
+    reader = _TaskReader(base, _files_of(raw, base, faults), faults)
+    tasks = {name: found for name, entry in _entries(raw, reader).items() if (found := reader.task(name, entry))}
     synthetic = faults.table("", "synthetic", raw, SYNTHETIC_KEYS)
     preset = faults.text("[synthetic] ", synthetic, "preset")
     if preset is not None:
@@ -37,54 +66,170 @@ def read_tasks(raw: Mapping[str, Any], folder: Path, faults: Faults) -> tuple[di
     elif synthetic:
         faults.add("[synthetic] names no preset")
     if not tasks and not faults.found:
-        faults.add("it names no tasks; add [tasks.NAME] tables or [synthetic]")
+        faults.add("it names no tasks; add [tasks.NAME] tables, a folder of task files, or [synthetic]")
     return tasks, preset
 
 
-def _task(name: str, entry: Any, folder: Path, faults: Faults) -> PlannedTask | None:
-    where = f"[tasks.{name}] "
-    if not isinstance(entry, dict):
-        faults.add(f"{where}must be a table such as {{file = '{name}.jsonl'}}")
+def _files_of(raw: Mapping[str, Any], base: Path, faults: Faults) -> dict[str, Path] | None:
+    """The files of the plan's folder by task; None without a folder."""
+    folder = faults.text("", raw, "folder")
+    if folder is None:
         return None
-    faults.known_keys(where, entry, TASK_KEYS)
-    file, eval_file = (_file(where, entry, key, folder, faults) for key in ("file", "eval_file"))
-    if file is None:
-        file = folder / f"{name}.jsonl"
-        if "file" not in entry:
-            faults.add(f"{where}names no file")
-    task = _record(where, name, entry, faults)
-    role = faults.choice(where, entry, "role", ROLES, "both")
-    inputs = faults.texts(where, entry, "input") or ("input",)
-    output, choices = (faults.text(where, entry, key, key) or key for key in ("output", "choices"))
-    columns = Columns(inputs, output, choices, frozenset(entry[key] for key in ("output", "choices") if key in entry))
-    return None if task is None else PlannedTask(task, file, eval_file, columns, role)
+    try:
+        return example_files(base / Path(folder).expanduser())
+    except TaskWebError as fault:
+        faults.add(f"folder: {fault}")
+        return {}
 
 
-def _file(where: str, entry: Mapping[str, Any], key: str, folder: Path, faults: Faults) -> Path | None:
-    given = faults.text(where, entry, key)
+def _entries(raw: Mapping[str, Any], reader: _TaskReader) -> Mapping[str, Any]:
+    given = raw.get("tasks")
     if given is None:
-        return None
-    path = folder / Path(given).expanduser()
-    try:
-        if kind_of_path(path) != "file":
-            faults.add(f"{where.strip()}: there is no file {path}")
-    except TaskWebError as fault:
-        faults.add(f"{where.strip()}: {fault}")
-    return path
+        return {name: {} for name in reader.files or ()}
+    if isinstance(given, list):
+        if len(set(map(str, given))) == len(given) and all(isinstance(name, str) and name for name in given):
+            return {name: {} for name in given}
+        reader.faults.add(f"tasks must be tables, or a list of different names. Got {given}")
+        return {}
+    return reader.faults.table("", "tasks", raw)
 
 
-def _record(where: str, name: str, entry: Mapping[str, Any], faults: Faults) -> Task | None:
-    """The task by its name in the catalogue, where it is known there, with what the entry says differently."""
-    known = catalogue().get(name)
-    kind = faults.choice(where, entry, "kind", TASK_KINDS, known.kind if known else "classification")
-    own = known.metrics if known and kind == known.kind else METRICS_OF_KIND[kind]
-    computed = [metric for metric, how in METRICS.items() if how.function]
-    metrics = faults.names(where, entry, "metrics", "metric", computed) or own
-    try:
-        return Task(name, kind, metrics, known.category if known else "other")
-    except TaskWebError as fault:
-        faults.add(f"{where.strip()}: {fault}")
-        return None
+class _TaskReader:
+    """Reads single tasks of a plan. files: those of the plan's folder, None without one."""
+
+    def __init__(self, base: Path, files: Mapping[str, Path] | None, faults: Faults) -> None:
+        self.base = base
+        self.files = files
+        self.faults = faults
+
+    def task(self, name: str, entry: Any) -> PlannedTask | None:
+        where, faults = f"[tasks.{name}] ", self.faults
+        if not isinstance(entry, dict):
+            faults.add(f"{where}must be a table such as {{file = '{name}.jsonl'}}")
+            return None
+        faults.known_keys(where, entry, TASK_KEYS)
+        for key, needed in _ONLY_WITH.items():
+            if key in entry and needed not in entry and not (needed == "hub" and self._is_of_catalogue(entry)):
+                faults.add(f"{where}{key} goes with {needed} alone")
+        for one, other in _EITHER:
+            if one in entry and other in entry:
+                faults.add(f"{where}has both {one} and {other}; keep one")
+        task = self._record(where, name, entry)
+        file, hub, splits = self._place(where, name, entry)
+        return (
+            None
+            if task is None
+            else PlannedTask(
+                task,
+                role=faults.choice(where, entry, "role", ROLES, "both"),
+                file=file,
+                eval_file=self._file(where, entry, "eval_file"),
+                hub=hub,
+                split=faults.text(where, entry, "split", splits[0]),
+                eval_split=faults.text(where, entry, "eval_split", splits[1]),
+                columns=self._columns(where, entry),
+                labels=faults.texts(where, entry, "labels"),
+                templates=self._templates(where, name, entry),
+                group_pattern=self._pattern(where, entry),
+            )
+        )
+
+    def _is_of_catalogue(self, entry: Mapping[str, Any]) -> bool:
+        """Whether the task's examples are those that the catalogue names."""
+        return entry.get("hub") is True or (self.files is None and "file" not in entry and "hub" not in entry)
+
+    def _place(
+        self, where: str, name: str, entry: Mapping[str, Any]
+    ) -> tuple[Path | None, str | None, tuple[str | None, str | None]]:
+        """File, data set on the Hub, and its splits to train and to evaluate on; one of file and data set."""
+        nowhere = self.base / f"{name}.jsonl", None, (None, None)  # keeps the task known, so that others may name it
+        if "file" in entry:
+            return self._file(where, entry, "file") or nowhere[0], None, (None, None)
+        if self._is_of_catalogue(entry):
+            known = catalogue().get(name)
+            if known is not None and known.hub is not None:
+                return None, known.hub.reference, (known.hub.split, known.hub.evaluation_split)
+            if known is not None:
+                self.faults.add(f"{where}names no file, and its examples are not on the Hub; add file = '...'")
+            elif "hub" in entry:
+                self.faults.add(f"{where}hub = true: {unknown_name('task of the catalogue', name, catalogue())}")
+            else:
+                self.faults.add(f"{where}names no file and no data set (hub), and is no task of the catalogue")
+            return nowhere
+        if "hub" in entry:
+            return None, self._reference(where, entry), (None, None)
+        files = self.files or {}
+        if name not in files:
+            hint = unknown_name("file for the task", name, files)
+            self.faults.add(f"{where}is not in the folder: {hint} Or say hub = true for that of the catalogue")
+        return files.get(name, nowhere[0]), None, (None, None)
+
+    def _reference(self, where: str, entry: Mapping[str, Any]) -> str:
+        given = entry["hub"]
+        if not (isinstance(given, str) and given.startswith("hf:")):
+            self.faults.add(f"{where}hub must be true or hf:<owner>/<name>[/<config>][@<revision>]. Got {given}")
+            return "hf:unknown"
+        try:
+            parse_hub_reference(given)
+        except TaskWebError as fault:
+            self.faults.add(f"{where}hub: {fault}")
+        return given
+
+    def _file(self, where: str, entry: Mapping[str, Any], key: str) -> Path | None:
+        given = self.faults.text(where, entry, key)
+        if given is None:
+            return None
+        path = self.base / Path(given).expanduser()
+        try:
+            if kind_of_path(path) != "file":
+                self.faults.add(f"{where.strip()}: there is no file {path}")
+        except TaskWebError as fault:
+            self.faults.add(f"{where.strip()}: {fault}")
+        return path
+
+    def _record(self, where: str, name: str, entry: Mapping[str, Any]) -> Task | None:
+        """The task by its name in the catalogue, where it is known there, with what the entry says differently."""
+        known, faults = catalogue().get(name), self.faults
+        kind = faults.choice(where, entry, "kind", TASK_KINDS, known.kind if known else "classification")
+        own = known.metrics if known and kind == known.kind else METRICS_OF_KIND[kind]
+        computed = [metric for metric, how in METRICS.items() if how.function]
+        metrics = faults.names(where, entry, "metrics", "metric", computed) or own
+        try:
+            return Task(name, kind, metrics, known.category if known else "other")
+        except TaskWebError as fault:
+            faults.add(f"{where.strip()}: {fault}")
+            return None
+
+    def _columns(self, where: str, entry: Mapping[str, Any]) -> Columns:
+        inputs = self.faults.texts(where, entry, "input") or ("input",)
+        output, choices = (self.faults.text(where, entry, key, key) or key for key in ("output", "choices"))
+        named = frozenset(str(entry[key]) for key in ("output", "choices") if key in entry)
+        return Columns(inputs, output, choices, named, self.faults.texts(where, entry, "group_column") or ())
+
+    def _templates(self, where: str, name: str, entry: Mapping[str, Any]) -> tuple[Template, ...]:
+        """Those that the entry names; the task's first one for rows of the catalogue's data set; none for rows of prompts."""
+        faults, given = self.faults, entry.get("templates")
+        if given is None:
+            by_template = self._is_of_catalogue(entry) and name in templated_tasks()
+            return templates_of(name).templates[:1] if by_template else ()
+        try:
+            if isinstance(given, str) and given != "all":
+                return read_templates(self.base / Path(given).expanduser(), name).templates
+            known = {template.name: template for template in templates_of(name).templates}
+        except TaskWebError as fault:
+            faults.add(f"{where}templates: {fault}")
+            return ()
+        chosen = tuple(known) if given == "all" else faults.names(where, entry, "templates", "template", known) or ()
+        return tuple(known[one] for one in chosen if one in known)
+
+    def _pattern(self, where: str, entry: Mapping[str, Any]) -> str | None:
+        given = self.faults.text(where, entry, "group_pattern")
+        try:
+            if given is not None and re.compile(given).groups == 0:
+                self.faults.add(f"{where}group_pattern must hold a group, (...), around the underlying text. Got {given}")
+        except re.error as fault:
+            self.faults.add(f"{where}group_pattern is no regular expression: {fault}. Got {given}")
+        return given
 
 
 def _synthetic_tasks(

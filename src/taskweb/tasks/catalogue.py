@@ -29,7 +29,9 @@ _TASK_KEYS = frozenset(
     }
 )
 _ILLUSTRATION_KEYS = frozenset({"input", "output", "choices"})
-_HUB_KEYS = frozenset({"id", "config", "split", "revision", "input_columns", "label_column", "label_names", "choice_columns"})
+_HUB_KEYS = frozenset(
+    {"id", "config", "split", "revision", "input_columns", "label_column", "label_names", "choice_columns", "evaluation_split"}
+)
 
 
 def parse_catalogue(text: str) -> dict[str, Task]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -25,11 +26,31 @@ def parse_hub_reference(reference: str) -> tuple[str, str | None, str | None]:
     return "/".join(parts[:2]), parts[2] if len(parts) == 3 else None, revision or None
 
 
+def shuffled_rows_of_hub(reference: str, split: str | None = None, *, seed: int = 0) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The rows of a data set in an order drawn with `seed`, numbered from 1 by their place in it; the whole split is fetched.
+
+    Many data sets lie sorted by label, so that their first rows stand for little. Raises as `rows_of_hub`.
+    """
+    rows = _loaded(reference, split, streaming=False)
+    places = list(range(len(rows)))
+    random.Random(seed).shuffle(places)  # noqa: S311 - a fixed order, not security
+    yield from ((place + 1, rows[place]) for place in places)
+
+
 def rows_of_hub(reference: str, split: str | None = None) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Stream the rows of `hf:<id>[/<config>][@<revision>]`, numbered from 1; without a split: train, validation, or test.
 
     Raises MissingDependencyError without the `datasets` package, InputError when the set, config or split cannot be loaded.
     """
+    rows = _loaded(reference, split, streaming=True)
+    try:
+        yield from enumerate(rows, start=1)
+    except Exception as fault:  # noqa: BLE001 - the library raises many kinds: network, broken files
+        raise _not_loaded(reference, fault) from None
+
+
+def _loaded(reference: str, split: str | None, *, streaming: bool) -> Any:
+    """The split, or without one train, validation or test."""
     identifier, config, revision = parse_hub_reference(reference)
     try:
         import datasets
@@ -38,14 +59,15 @@ def rows_of_hub(reference: str, split: str | None = None) -> Iterator[tuple[int,
     try:
         available = [split] if split else datasets.get_dataset_split_names(identifier, config, revision=revision)
         chosen = next((name for name in _PREFERRED_SPLITS if name in available), available[0])
-        rows = datasets.load_dataset(identifier, config, split=chosen, revision=revision, streaming=True)
-        yield from enumerate(rows, start=1)
-    except InputError:
-        raise
+        return datasets.load_dataset(identifier, config, split=chosen, revision=revision, streaming=streaming)
     except Exception as fault:  # noqa: BLE001 - the library raises many kinds: network, missing set, script-only repository
-        reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
-        raise InputError(
-            f"{reference} could not be loaded from the Hugging Face Hub: {reason.rstrip('.')}. Check id, config "
-            "and split (--split), and the network; "
-            "repositories that need a loading script work with @refs/convert/parquet."
-        ) from None
+        raise _not_loaded(reference, fault) from None
+
+
+def _not_loaded(reference: str, fault: Exception) -> InputError:
+    reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
+    return InputError(
+        f"{reference} could not be loaded from the Hugging Face Hub: {reason.rstrip('.')}. Check id, config "
+        "and split (--split), and the network; "
+        "repositories that need a loading script work with @refs/convert/parquet."
+    )

@@ -28,12 +28,14 @@ class Columns:
     """Which columns hold what. Several input columns are joined by a newline.
 
     required: optional columns (output, choices) that must be there all the same, because somebody named them.
+    group: columns that say which rows stand for the same underlying example.
     """
 
     input: tuple[str, ...] = ("input",)
     output: str = "output"
     choices: str = "choices"
     required: frozenset[str] = frozenset()
+    group: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ def _collect(rows: Iterable[Row], name: str, origin: str, columns: Columns, samp
         nonlocal skipped, read
         for line, row in rows:
             read += 1
-            example = _example_of(row, line, origin, columns)
+            example = example_of(row, line, origin, columns)
             if example is None:
                 skipped += 1
             else:
@@ -162,7 +164,8 @@ def _require(column: str, option: str, row: Mapping[str, Any], line: int, origin
         )
 
 
-def _example_of(row: Mapping[str, Any], line: int, origin: str, columns: Columns) -> Example | None:
+def example_of(row: Mapping[str, Any], line: int, origin: str, columns: Columns) -> Example | None:
+    """The example that a row holds, None for an empty input. line, origin: where it stands, for messages. Raises InputError."""
     for column in columns.input:
         _require(column, "--input-column", row, line, origin)
     for column, option in ((columns.output, "--output-column"), (columns.choices, "--choices-column")):

@@ -31,7 +31,7 @@ class HubSource:
     """Where a task's examples lie on the Hugging Face Hub.
 
     input_columns are joined by a newline; label_column holds the answer or, with `label_names`, an index into them.
-    choice_columns, where given, hold the choices of each row.
+    choice_columns, where given, hold the choices of each row. split: to train on; evaluation_split: with public labels.
     """
 
     id: str
@@ -42,6 +42,12 @@ class HubSource:
     label_column: str | None = None
     label_names: tuple[str, ...] | None = None
     choice_columns: tuple[str, ...] | None = None
+    evaluation_split: str = "validation"
+
+    @property
+    def reference(self) -> str:
+        """`hf:<id>[/<config>]@<revision>`."""
+        return f"hf:{'/'.join(filter(None, (self.id, self.config)))}@{self.revision}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,113 @@
+"""The examples of one task of a plan, in a fixed random order, each with the underlying text that others may share."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from taskweb.errors import InputError
+from taskweb.experiments.plan import PlannedTask
+from taskweb.tasks import Example
+from taskweb.tasks.hub import shuffled_rows_of_hub
+from taskweb.tasks.loading import example_of
+from taskweb.tasks.rows import rows_of
+from taskweb.tasks.templates import render
+
+_ORDER_SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GroupedExample:
+    """An example, and what names its underlying text: examples of one group are prompts of the same thing."""
+
+    example: Example
+    group: str
+
+
+def examples_of_file(planned: PlannedTask, file: Path) -> list[GroupedExample]:
+    """All examples of a file, one per input text, in an order that depends on the texts' number alone.
+
+    Of examples with the same input one is kept: the same text under another label would stand on both sides of a split.
+    """
+    rows = rows_of(file)
+    found = [item for line, row in rows if (item := _of_row(planned, row, line, str(file))) is not None]
+    kept = list({item.example.input: item for item in reversed(found)}.values())[::-1]
+    random.Random(_ORDER_SEED).shuffle(kept)  # noqa: S311 - a fixed order, not security
+    return kept
+
+
+def examples_of_hub(planned: PlannedTask, reference: str, split: str | None) -> Iterator[GroupedExample]:
+    """The labelled examples of a data set on the Hub, one per input text, converted as they are asked for."""
+    seen: set[str] = set()
+    for line, row in shuffled_rows_of_hub(reference, split, seed=_ORDER_SEED):
+        item = _of_row(planned, row, line, reference)
+        if item is None or (item.example.output is None and planned.task.kind != "span_qa") or item.example.input in seen:
+            continue
+        seen.add(item.example.input)
+        yield item
+
+
+def one_per_group(items: Iterable[GroupedExample]) -> Iterator[GroupedExample]:
+    """The first example of each group."""
+    seen: set[str] = set()
+    for item in items:
+        if item.group not in seen:
+            seen.add(item.group)
+            yield item
+
+
+def _of_row(planned: PlannedTask, row: Mapping[str, Any], line: int, origin: str) -> GroupedExample | None:
+    """The row as an example; None for one that is empty, or to which its template gives nothing."""
+    if planned.templates:
+        prompt = render(planned.templates[line % len(planned.templates)], row, line, origin)
+        example = None if prompt is None else prompt.example
+    else:
+        example = example_of(row, line, origin, planned.columns)
+    if example is None:
+        return None
+    if planned.labels is not None:
+        example = _labelled(example, planned.labels, line, origin)
+    return GroupedExample(example, _group(planned, example, row, line, origin))
+
+
+def _labelled(example: Example, labels: tuple[str, ...], line: int, origin: str) -> Example:
+    """The example with the label that its output is the number of; a number below 0 stands for no label."""
+    if example.output is None:
+        return Example(example.input, None, labels)
+    number = re.fullmatch(r"(-?\d+)(?:\.0+)?", example.output)
+    if number is None or int(number[1]) >= len(labels):
+        raise InputError(
+            f"{origin}, row {line}: the output '{example.output}' is no number of a label. There are {len(labels)}, from 0"
+        )
+    place = int(number[1])
+    return Example(example.input, labels[place] if place >= 0 else None, labels)
+
+
+def _group(planned: PlannedTask, example: Example, row: Mapping[str, Any], line: int, origin: str) -> str:
+    """What names the underlying text: the group's columns, what the pattern finds in the input, or the whole input.
+
+    Texts count as the same whatever their case and white space.
+    """
+    columns = planned.columns.group
+    if columns:
+        for column in columns:
+            if column not in row:
+                found = ", ".join(map(str, row))
+                raise InputError(f"{origin}, row {line}: there is no column '{column}' to group by. Columns found: {found}")
+        return _normalised(json.dumps([row[column] for column in columns], sort_keys=True, default=str))
+    if planned.group_pattern is not None:
+        found_texts = re.fullmatch(planned.group_pattern, example.input, flags=re.DOTALL)
+        if found_texts is None:
+            raise InputError(f"{origin}, row {line}: group_pattern does not match the input '{example.input[:60]}...'")
+        return "\n".join(_normalised(text) for text in found_texts.groups() if text)
+    return _normalised(example.input)
+
+
+def _normalised(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
