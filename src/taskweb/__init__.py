@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from taskweb.errors import TaskWebError
+    from taskweb.mixture import Mixture, read_mixture, write_mixture
+    from taskweb.mixture.sampling import MixtureSettings
     from taskweb.selectors import Ranking
     from taskweb.tasks import Example, Task, catalogue, load_examples
     from taskweb.web import TransferWeb
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from taskweb.workflows.benchmarking import run_benchmark
     from taskweb.workflows.evidence import EncoderSettings, SelectorSettings
     from taskweb.workflows.judging import JudgeSettings
+    from taskweb.workflows.mixing import mix
     from taskweb.workflows.ranking import TargetSettings, rank
 
 __version__ = "0.1.0"
@@ -24,6 +27,8 @@ __all__ = [
     "EncoderSettings",
     "Example",
     "JudgeSettings",
+    "Mixture",
+    "MixtureSettings",
     "Ranking",
     "SelectorSettings",
     "TargetSettings",
@@ -33,9 +38,12 @@ __all__ = [
     "__version__",
     "catalogue",
     "load_examples",
+    "mix",
     "open_web",
     "rank",
+    "read_mixture",
     "run_benchmark",
+    "write_mixture",
 ]
 
 _HOMES = {
@@ -50,9 +58,14 @@ _HOMES = {
     "open_web": "taskweb.web.sources",
     "EncoderSettings": "taskweb.workflows.evidence",
     "SelectorSettings": "taskweb.workflows.evidence",
+    "Mixture": "taskweb.mixture",
+    "MixtureSettings": "taskweb.mixture.sampling",
     "TargetSettings": "taskweb.workflows.ranking",
+    "mix": "taskweb.workflows.mixing",
     "rank": "taskweb.workflows.ranking",
+    "read_mixture": "taskweb.mixture",
     "run_benchmark": "taskweb.workflows.benchmarking",
+    "write_mixture": "taskweb.mixture",
 }
 
 

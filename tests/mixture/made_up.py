@@ -19,7 +19,7 @@ def made_up_mixture(train: int = 6, held_out: int = 2, *, note: str = "by hand")
 
     tasks = (
         MixtureTask("claims", "classification", ("accuracy",), 0.5, 20, train, held_out, {"duplicate": 1}, "claims.jsonl"),
-        MixtureTask("titles", "generation", ("exact_match",), 0.5, 30, train, held_out, {}, "titles.jsonl", "CC0"),
+        MixtureTask("titles", "generation", ("exact_match",), 0.5, 30, train, held_out, {}, "titles.jsonl", "d1e5", "CC0"),
     )
     return Mixture(
         tasks,

@@ -12,6 +12,7 @@ import typer
 from taskweb import __version__
 from taskweb.cli.benchmark import benchmark
 from taskweb.cli.demo import demo
+from taskweb.cli.mix import mix
 from taskweb.cli.rank import rank
 from taskweb.cli.run import run
 from taskweb.cli.templates import templates
@@ -50,6 +51,7 @@ def _options(
 app.command(name="rank")(rank)
 app.command(name="benchmark")(benchmark)
 app.command(name="run")(run)
+app.command(name="mix")(mix)
 app.command(name="templates")(templates)
 app.command(name="demo")(demo)
 app.add_typer(web, name="web")

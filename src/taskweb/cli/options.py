@@ -89,6 +89,57 @@ PairScores = Annotated[
     ),
 ]
 
+Selector = Annotated[
+    str,
+    typer.Option(
+        "--selector",
+        metavar="NAME",
+        rich_help_panel=SELECTOR,
+        help="taskshop, taskshop-llm, roe, text-embedding, llm, popularity or random.",
+    ),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude", metavar="TASK", rich_help_panel=WEB, help="Leave a task out, as source and as pivot. Repeatable."
+    ),
+]
+Unseen = Annotated[
+    bool,
+    typer.Option("--unseen", rich_help_panel=WEB, help="Predict for a task of the web as if nothing of it were measured."),
+]
+InputColumn = Annotated[
+    list[str] | None,
+    typer.Option("--input-column", metavar="NAME", rich_help_panel=TARGET, help="Column of the input; several are joined."),
+]
+OutputColumn = Annotated[
+    str | None,
+    typer.Option("--output-column", metavar="NAME", rich_help_panel=TARGET, help="Column of the answer, if there is one."),
+]
+ChoicesColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--choices-column", metavar="NAME", rich_help_panel=TARGET, help="Column of the list of choices, if there is one."
+    ),
+]
+InputFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--input-format",
+        metavar="FORMAT",
+        rich_help_panel=TARGET,
+        help="jsonl, csv, tsv or parquet, where the name does not tell.",
+    ),
+]
+Split = Annotated[
+    str | None,
+    typer.Option("--split", metavar="NAME", rich_help_panel=TARGET, help="Split of a Hub data set. Default: train."),
+]
+TargetName = Annotated[
+    str | None,
+    typer.Option("--name", metavar="NAME", rich_help_panel=TARGET, help="What to call the target. Default: the file's name."),
+]
+
 
 class TableFormat(StrEnum):
     """How results are printed, where CSV makes no sense."""

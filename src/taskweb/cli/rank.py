@@ -20,15 +20,7 @@ def rank(
     ],
     web: options.Web = "published",
     setup: options.Setup = "all",
-    selector: Annotated[
-        str,
-        typer.Option(
-            "--selector",
-            metavar="NAME",
-            rich_help_panel=options.SELECTOR,
-            help="taskshop, taskshop-llm, roe, text-embedding, llm, popularity or random.",
-        ),
-    ] = "taskshop",
+    selector: options.Selector = "taskshop",
     sources: Annotated[
         Path | None,
         typer.Option(
@@ -38,24 +30,11 @@ def rank(
             help="Your own candidates, one <task>.jsonl each; of each, at most 100 examples are used.",
         ),
     ] = None,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--exclude",
-            metavar="TASK",
-            rich_help_panel=options.WEB,
-            help="Leave a task out, as source and as pivot. Repeatable.",
-        ),
-    ] = None,
+    exclude: options.Exclude = None,
     top: Annotated[
         int | None, typer.Option("--top", metavar="K", min=1, rich_help_panel=options.OUTPUT, help="Show the K best only.")
     ] = None,
-    unseen: Annotated[
-        bool,
-        typer.Option(
-            "--unseen", rich_help_panel=options.WEB, help="Predict for a task of the web as if nothing of it were measured."
-        ),
-    ] = False,
+    unseen: options.Unseen = False,
     examples: options.Examples = None,
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", min=1, rich_help_panel=options.TARGET, help="Use at most N target examples.")
@@ -69,48 +48,12 @@ def rank(
             help="Draw the examples at random instead of taking the first.",
         ),
     ] = None,
-    input_column: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--input-column", metavar="NAME", rich_help_panel=options.TARGET, help="Column of the input; several are joined."
-        ),
-    ] = None,
-    output_column: Annotated[
-        str | None,
-        typer.Option(
-            "--output-column", metavar="NAME", rich_help_panel=options.TARGET, help="Column of the answer, if there is one."
-        ),
-    ] = None,
-    choices_column: Annotated[
-        str | None,
-        typer.Option(
-            "--choices-column",
-            metavar="NAME",
-            rich_help_panel=options.TARGET,
-            help="Column of the list of choices, if there is one.",
-        ),
-    ] = None,
-    input_format: Annotated[
-        str | None,
-        typer.Option(
-            "--input-format",
-            metavar="FORMAT",
-            rich_help_panel=options.TARGET,
-            help="jsonl, csv, tsv or parquet, where the name does not tell.",
-        ),
-    ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            "--split", metavar="NAME", rich_help_panel=options.TARGET, help="Split of a Hub data set. Default: train."
-        ),
-    ] = None,
-    name: Annotated[
-        str | None,
-        typer.Option(
-            "--name", metavar="NAME", rich_help_panel=options.TARGET, help="What to call the target. Default: the file's name."
-        ),
-    ] = None,
+    input_column: options.InputColumn = None,
+    output_column: options.OutputColumn = None,
+    choices_column: options.ChoicesColumn = None,
+    input_format: options.InputFormat = None,
+    split: options.Split = None,
+    name: options.TargetName = None,
     lam: options.Lambda = 0.7,
     pivots: options.Pivots = None,
     n_pivots: options.NPivots = None,

@@ -55,6 +55,7 @@ def manifest_of(mixture: Mixture, files: Mapping[str, MixtureFile]) -> dict[str,
                 "held_out": task.held_out,
                 "dropped": dict(task.dropped),
                 "origin": task.origin,
+                "source_digest": task.source_digest,
                 "licence": task.licence,
                 "citation": task.citation,
             }
@@ -114,6 +115,7 @@ def _task_of(entry: Mapping[str, Any]) -> MixtureTask:
         held_out=int(entry["held_out"]),
         dropped={str(reason): int(count) for reason, count in entry["dropped"].items()},
         origin=str(entry["origin"]),
+        source_digest=str(entry["source_digest"]),
         licence=str(entry["licence"]),
         citation=str(entry["citation"]),
     )

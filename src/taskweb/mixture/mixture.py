@@ -33,7 +33,8 @@ class MixtureTask:
 
     rate: the share asked for, in (0, 1]; over all tasks they sum to 1. available: distinct examples that could be trained on,
     before sampling. train, held_out: examples in the mixture. dropped: rows left out before, by reason (see `cleaning`).
-    origin: where the examples came from. licence, citation: of the data, as the catalogue states them; `unknown` outside it.
+    origin: where the examples came from. source_digest: SHA-256 over all that was read there. licence, citation: of the data,
+    as the catalogue states them; `unknown` outside it.
     """
 
     name: str
@@ -45,6 +46,7 @@ class MixtureTask:
     held_out: int
     dropped: Mapping[str, int] = field(default_factory=dict)
     origin: str = ""
+    source_digest: str = ""
     licence: str = "unknown"
     citation: str = ""
 

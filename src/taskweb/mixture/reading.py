@@ -107,8 +107,8 @@ def _rows_of_parquet(content: bytes, place: Path) -> Iterator[Mapping[str, Any]]
 
 def _example_of(row: Mapping[str, Any]) -> MixedExample:
     task, text, output, choices = row["task"], row["input"], row["output"], row["choices"]
-    if not (isinstance(task, str) and isinstance(text, str) and isinstance(output, str)):
-        raise TypeError("task, input and output must be text")
+    if not (isinstance(task, str) and isinstance(text, str) and isinstance(output, str | None)):
+        raise TypeError("task and input must be text, output text or null")
     if choices is not None and not all(isinstance(choice, str) for choice in choices):
         raise TypeError("choices must be texts or null")
     return MixedExample(task, Example(text, output, None if choices is None else tuple(choices)))

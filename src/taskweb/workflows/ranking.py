@@ -57,7 +57,7 @@ def rank(
     web: str | Path | TransferWeb = PUBLISHED,
     setup: str = ALL_SETUPS,
     selector: str = DEFAULT_SELECTOR,
-    sources: str | Path | None = None,
+    sources: str | Path | Sequence[ExampleSet] | None = None,
     exclude: Iterable[str] = (),
     examples: str | Path | None = None,
     unseen: bool = False,
@@ -70,7 +70,7 @@ def rank(
 
     target: a file of examples, `-` for standard input, `hf:<id>`, the examples themselves, or the name of a task in the web.
     web: `published`, a tidy file, or an open web. setup: one of the web's setups, or `all` for their mean.
-    sources: a folder of own candidates, one file per task. exclude: tasks to leave out altogether, as source and as pivot.
+    sources: own candidates: a folder with one file per task, or loaded. exclude: tasks to leave out, as source and as pivot.
     examples: a folder with the texts of the web's tasks. unseen: predict for a task of the web as if it were unknown.
     Raises a TaskWebError for anything that cannot be used.
     """
@@ -81,8 +81,8 @@ def rank(
     ranker = selecting.build(selector)
     if selecting.judge is not None and not asks_judge(ranker):
         raise InputError(f"A language model is asked by the selectors llm and taskshop-llm only. Got '{selector}' instead.")
-    name_in_web = _task_of_web(target, known)
-    own = load_candidates(Path(sources), settings.columns) if sources is not None else []
+    name_in_web = task_of_web(target, known)
+    own = _own_candidates(sources, settings.columns)
     excluded = tuple(dict.fromkeys(exclude))
     known = _excluding(known, excluded, own, name_in_web)
     own = [item for item in own if item.name not in excluded]
@@ -135,7 +135,13 @@ def rank(
     return ranking if selecting.judge is None else _with_similarity(ranking, judged.scores, distinct, len(card.examples))
 
 
-def _task_of_web(target: str | Path | Sequence[Example], web: TransferWeb) -> str | None:
+def _own_candidates(sources: str | Path | Sequence[ExampleSet] | None, columns: Columns) -> list[ExampleSet]:
+    if sources is None:
+        return []
+    return load_candidates(Path(sources), columns) if isinstance(sources, str | Path) else list(sources)
+
+
+def task_of_web(target: str | Path | Sequence[Example], web: TransferWeb) -> str | None:
     """The web's task that the target names, or None for a target given as examples. A file goes before a name."""
     if not isinstance(target, str) or target == "-" or target.startswith("hf:"):
         return None
@@ -164,10 +170,11 @@ def _target_examples(target: str | Path | Sequence[Example], settings: TargetSet
         )
     if not isinstance(target, Sequence) or not all(isinstance(example, Example) for example in target):
         raise InputError("The target must be a path, the name of a task in the web, or a list of taskweb.Example.")
-    examples = tuple(e for e in target if isinstance(e, Example) and e.input.strip())[: settings.sampling.limit]
-    if not examples:
+    usable = tuple(e for e in target if isinstance(e, Example) and e.input.strip())
+    if not usable:
         raise InputError("The target holds no usable examples. Give at least one Example with text in its input.")
-    return ExampleSet(settings.name or "target", examples, "the target", len(target) - len(examples), len(target))
+    chosen = usable[: settings.sampling.limit]
+    return ExampleSet(settings.name or "target", chosen, "the target", len(target) - len(usable), len(target))
 
 
 def _excluding(web: TransferWeb, exclude: tuple[str, ...], own: list[ExampleSet], target: str | None) -> TransferWeb:

@@ -1,0 +1,83 @@
+"""axolotl: a file of conversations per task, and the `datasets` of a configuration with a `weight` each.
+
+axolotl's `weight` is no probability: it is the fraction of that data set which is kept, above 0 and at most 1. To hold the
+rates r with n examples, as many as possible are kept: M = min(n / r) over the tasks in all, r * M of each, so that the task
+that is shortest for its rate keeps weight 1. axolotl knows `weight` from 0.20 on, and cuts weight * n to a whole number.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+from taskweb.mixture.exporters.per_task import ExportRates, TaskFiles, chat_row, write_task_files, write_text
+from taskweb.mixture.mixture import Mixture
+
+_DIGITS = 6
+
+
+def export_axolotl(mixture: Mixture, folder: Path, rates: ExportRates = "asked") -> tuple[str, ...]:
+    """Write conversations and `datasets.yaml`; say how many examples the weights keep where they do not keep all."""
+    files = write_task_files(mixture, folder, chat_row, rates)
+    kept = kept_counts(files)
+    total, all_rows = sum(kept), sum(task.rows for task in files)
+    lines = [
+        "# The data sets of an axolotl configuration. Run axolotl in this folder, or give the files their full paths.",
+        f"# The weights keep {total} of {all_rows} examples. They need axolotl 0.20 or newer: older ones keep everything.",
+        "datasets:",
+    ]
+    for task, count in zip(files, kept, strict=True):
+        lines += [*_entry(task.train), f"    weight: {weight_of(count, task.rows)!r}"]
+    if any(task.heldout for task in files):
+        lines.append("test_datasets:")
+        for task in files:
+            lines += _entry(task.heldout) if task.heldout else []
+    write_text(folder / "datasets.yaml", lines)
+    if total == all_rows:
+        return ()
+    kept_of_all = f"{total:,} of {all_rows:,}"
+    return (f"axolotl: to hold the rates, the weights keep {kept_of_all} examples; --export-rates realised keeps all",)
+
+
+def kept_counts(files: Sequence[TaskFiles]) -> list[int]:
+    """How many examples of each task to keep so that the rates hold and as many as possible are kept, at least one of each.
+
+    All, where every count is already within one of its rate's share, as closely as whole numbers can.
+    """
+    total = sum(task.rows for task in files)
+    if all(abs(task.rows - task.rate * total) < 1 for task in files):
+        return [task.rows for task in files]
+    most = min(Fraction(task.rows) / Fraction(task.rate) for task in files)
+    return [min(task.rows, max(1, round(Fraction(task.rate) * most))) for task in files]
+
+
+def weight_of(count: int, rows: int) -> float:
+    """The fraction that keeps `count` of `rows` examples, whether it is rounded or cut to a whole number; at most 1.
+
+    It is the smallest decimal of six digits for which that holds, or of more where six are too few.
+    """
+    if count == rows:
+        return 1.0
+    for digits in range(_DIGITS, 17):
+        least = math.ceil(Fraction(count, rows) * 10**digits)
+        for units in (least, least + 1):  # 0.29 * 100 is a little less than 29
+            weight: float = units / 10**digits
+            if weight <= 1 and int(weight * rows) == count == round(weight * rows):
+                return weight
+    return count / rows
+
+
+def _entry(path: str) -> list[str]:
+    return [
+        f"  - path: {json.dumps(path)}",
+        "    ds_type: json",
+        "    split: train",
+        "    type: chat_template",
+        "    field_messages: messages",
+        "    message_property_mappings:",
+        "      role: role",
+        "      content: content",
+    ]

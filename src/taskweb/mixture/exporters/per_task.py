@@ -1,0 +1,83 @@
+"""What exporters share: one file per task and side, rows in the usual forms, and rates to hand on."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from taskweb.mixture.mixture import MixedExample, Mixture
+
+ExportRates = Literal["asked", "realised"]
+EXPORT_RATES: tuple[ExportRates, ...] = get_args(ExportRates)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFiles:
+    """The files of one task: `name` is the task's name without what file names and lists cannot hold.
+
+    train, heldout: paths within the folder, with forward slashes; heldout is None where nothing is held out. rows, rate:
+    training examples in the file, and the rate to hand on.
+    """
+
+    name: str
+    train: str
+    heldout: str | None
+    rows: int
+    rate: float
+
+
+def write_task_files(
+    mixture: Mixture, folder: Path, row: Callable[[MixedExample], dict[str, Any]], rates: ExportRates
+) -> list[TaskFiles]:
+    """Write `train/<name>.jsonl` and `heldout/<name>.jsonl` for every task, in the order of the mixture's examples."""
+    wanted = mixture.rates if rates == "asked" else mixture.realised
+    files = []
+    for task, name in safe_names(mixture).items():
+        sides = {}
+        for side, examples in (("train", mixture.train), ("heldout", mixture.heldout)):
+            own = [example for example in examples if example.task == task]
+            if own:
+                sides[side] = f"{side}/{name}.jsonl"
+                write_rows(folder / sides[side], map(row, own))
+        files.append(TaskFiles(name, sides["train"], sides.get("heldout"), mixture.task(task).train, wanted[task]))
+    return files
+
+
+def write_rows(place: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Write rows as JSON lines."""
+    place.parent.mkdir(exist_ok=True)
+    with place.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def write_text(place: Path, lines: Iterable[str]) -> None:
+    """Write lines of text, each ended by a newline."""
+    place.write_text("".join(line + "\n" for line in lines), encoding="utf-8", newline="\n")
+
+
+def safe_names(mixture: Mixture) -> dict[str, str]:
+    """A name per task of letters, digits, dots, dashes and underscores, distinct also where case does not count."""
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for task in mixture.tasks:
+        plain = re.sub(r"[^A-Za-z0-9._-]+", "_", task.name).lstrip(".-") or "task"
+        name = next(
+            n for n in (plain, *(f"{plain}_{i}" for i in range(2, len(mixture.tasks) + 2))) if n.casefold() not in taken
+        )
+        taken.add(name.casefold())
+        names[task.name] = name
+    return names
+
+
+def chat_row(example: MixedExample) -> dict[str, Any]:
+    """An example as a conversation of two messages."""
+    return {
+        "messages": [
+            {"role": "user", "content": example.example.input},
+            {"role": "assistant", "content": example.example.output or ""},
+        ]
+    }

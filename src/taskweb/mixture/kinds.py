@@ -1,0 +1,52 @@
+"""What kind of task examples are of, where nobody says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from taskweb.errors import ParameterError, unknown_name
+from taskweb.tasks import Example, Task, catalogue
+from taskweb.tasks.task import TASK_KINDS, TaskKind
+
+METRICS_OF_KIND: Mapping[TaskKind, tuple[str, ...]] = {
+    "classification": ("accuracy",),
+    "multiple_choice": ("accuracy",),
+    "regression": ("pearson", "spearmanr"),
+    "span_qa": ("exact_match", "token_f1"),
+    "generation": ("exact_match", "token_f1"),
+}
+
+
+def task_for(name: str, examples: Sequence[Example], kind: str | None = None) -> Task:
+    """The task of that name: of the kind given, as the catalogue has it, or judged by its examples.
+
+    Choices that are the same everywhere make a classification, others multiple choice; no choices at all, generation. The
+    licence of a task that is not in the catalogue is unknown. Raises NameNotFoundError for an unknown kind.
+    """
+    known = catalogue().get(name)
+    if kind is None:
+        return known if known is not None else _task(name, _judged(examples), None)
+    if kind not in TASK_KINDS:
+        raise unknown_name("kind of task", kind, TASK_KINDS)
+    chosen = next(item for item in TASK_KINDS if item == kind)
+    return known if known is not None and known.kind == chosen else _task(name, chosen, known)
+
+
+def _judged(examples: Sequence[Example]) -> TaskKind:
+    if any(example.choices is None for example in examples):
+        return "multiple_choice" if any(example.choices for example in examples) else "generation"
+    first = {frozenset(example.choices or ()) for example in examples}
+    return "classification" if len(first) == 1 else "multiple_choice"
+
+
+def _task(name: str, kind: TaskKind, known: Task | None) -> Task:
+    licence, citation = (known.licence, known.citation) if known is not None else ("unknown", "")
+    return Task(name, kind, METRICS_OF_KIND[kind], licence=licence, citation=citation)
+
+
+def parse_kinds(texts: Sequence[str]) -> dict[str, str]:
+    """Kinds given as `task=kind`. Raises ParameterError for a text without the equals sign."""
+    pairs = [text.rpartition("=") for text in texts]
+    if bad := [text for text, (name, _, kind) in zip(texts, pairs, strict=True) if not (name and kind)]:
+        raise ParameterError(f"A kind is given as task=kind, not as '{bad[0]}'. The kinds are {', '.join(TASK_KINDS)}.")
+    return {name: kind for name, _, kind in pairs}

@@ -1,0 +1,165 @@
+"""From sources to a mixture: clean, hold out, set rates, apportion the budget, draw, shuffle.
+
+How many examples a task gives is exact:
+1. Rows of the target, duplicates and unlabelled rows are dropped (`cleaning`).
+2. Of the n distinct examples left, round(held_out * n) are held out, at most `most_held_out`; the rest can be trained on.
+3. A task can give what is left of it, at most `cap`; sizes in rates are these numbers (`rates`).
+4. The budget is `total`, or `examples_per_task` times the number of tasks. Each task's part is rate * budget, by largest
+   remainders, or all it can give where that is fewer; with `total`, what falls short goes to the others (`apportioning`).
+The draw of a task depends on the seed, its name and its examples, not on the other tasks: more is asked, more of the same come.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from taskweb.errors import ParameterError
+from taskweb.mixture.apportioning import counts_of
+from taskweb.mixture.cleaning import CleanSource, TargetTexts, clean_sources, label_faults
+from taskweb.mixture.mixture import MixedExample, Mixture, MixtureTask
+from taskweb.mixture.rates import DEFAULT_TEMPERATURE, RateScheme, rates_of
+from taskweb.mixture.splitting import Sides, hold_out
+from taskweb.tasks import Example, ExampleSet, Task
+
+DEFAULT_EXAMPLES_PER_TASK = 2000
+DEFAULT_HELD_OUT = 0.05
+DEFAULT_MOST_HELD_OUT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class MixtureSettings:
+    """How a mixture is sampled.
+
+    examples_per_task: budget per task. total: the whole budget instead. cap: most training examples of one task.
+    rates, temperature: see `rates_of`. held_out: share of each task's distinct examples to evaluate on, in [0, 1), and at most
+    `most_held_out` of them. seed: of every draw. Raises ParameterError that lists all that is out of range.
+    """
+
+    examples_per_task: int | None = None
+    total: int | None = None
+    cap: int | None = None
+    rates: RateScheme | Mapping[str, float] = "uniform"
+    temperature: float = DEFAULT_TEMPERATURE
+    held_out: float = DEFAULT_HELD_OUT
+    most_held_out: int = DEFAULT_MOST_HELD_OUT
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{name} must be 1 or more (got {value})"
+            for name in ("examples_per_task", "total", "cap")
+            if (value := getattr(self, name)) is not None and value < 1
+        ]
+        if self.examples_per_task is not None and self.total is not None:
+            faults.append("examples_per_task and total both set the budget: give one of them")
+        if not self.temperature > 0:
+            faults.append(f"temperature must be above 0 (got {self.temperature})")
+        if not 0 <= self.held_out < 1:
+            faults.append(f"held_out must lie in [0, 1) (got {self.held_out})")
+        if self.most_held_out < 0:
+            faults.append(f"most_held_out must be 0 or more (got {self.most_held_out})")
+        if faults:
+            raise ParameterError(f"These settings of a mixture are out of range: {'; '.join(faults)}.")
+
+    def budget(self, tasks: int) -> int:
+        """Training examples wanted of that many tasks together."""
+        if self.total is not None:
+            return self.total
+        return tasks * (self.examples_per_task or DEFAULT_EXAMPLES_PER_TASK)
+
+
+@dataclass(frozen=True, slots=True)
+class MixtureSource:
+    """A task to mix in, and its examples."""
+
+    task: Task
+    examples: ExampleSet
+
+
+def sample_mixture(
+    sources: Sequence[MixtureSource],
+    settings: MixtureSettings,
+    *,
+    target: Sequence[Example] = (),
+    scores: Mapping[str, float] | None = None,
+    record: Mapping[str, object] | None = None,
+    faults: Sequence[str] = (),
+) -> Mixture:
+    """Sample a mixture from sources, the best first.
+
+    target: examples of the target, none of which is trained on. scores: of the sources, for rates by score. record: how the
+    mixture came about, for its manifest. faults: what is known to be wrong already, to be told with the rest.
+    Raises ParameterError that lists every source that cannot be used, and why; and rates that cannot.
+    """
+    by_name = {source.task.name: (source.task, source.examples.examples) for source in sources}
+    if len(by_name) < len(sources):
+        raise ParameterError("A mixture holds each task once. Name each source once.")
+    clean = clean_sources(by_name, TargetTexts.of(target))
+    if found := [*faults, *(fault for source in sources for fault in _faults(source, clean[source.task.name]))]:
+        raise all_faults(found)
+    held = _held_out(clean, settings)
+    pools = {name: _pool(name, clean[name], held[name], settings.seed) for name in clean}
+    most = {name: min(len(pool), settings.cap or len(pool)) for name, pool in pools.items()}
+    rates = rates_of(list(most), settings.rates, sizes=most, scores=scores, temperature=settings.temperature)
+    counts = counts_of(rates, most, settings.budget(len(most)), fill=settings.total is not None)
+    if empty := [name for name, count in counts.items() if not count]:
+        raise ParameterError(
+            f"At these rates and this budget there is no example of {', '.join(empty)}. Raise the budget, or leave that out."
+        )
+    train = [MixedExample(name, example) for name, count in counts.items() for example in pools[name][:count]]
+    random.Random(f"taskweb mixture {settings.seed}").shuffle(train)  # noqa: S311 - sampling, not security
+    heldout = [MixedExample(name, clean[name].examples[index]) for name in clean for index in held[name]]
+    tasks = tuple(
+        MixtureTask(
+            name=source.task.name,
+            kind=source.task.kind,
+            metrics=source.task.metrics,
+            rate=rates[source.task.name],
+            available=len(pools[source.task.name]),
+            train=counts[source.task.name],
+            held_out=len(held[source.task.name]),
+            dropped=clean[source.task.name].dropped,
+            origin=source.examples.origin,
+            source_digest=source.examples.digest,
+            licence=source.task.licence,
+            citation=source.task.citation,
+        )
+        for source in sources
+    )
+    return Mixture(tasks, tuple(train), tuple(heldout), dict(record or {}))
+
+
+def all_faults(faults: Sequence[str]) -> ParameterError:
+    """One error for everything that is wrong."""
+    if len(faults) == 1:
+        return ParameterError(f"The mixture cannot be made: {faults[0].rstrip('.')}.")
+    listed = "; ".join(f"({i}) {fault.rstrip('.')}" for i, fault in enumerate(faults, 1))
+    return ParameterError(f"The mixture cannot be made: {listed}.")
+
+
+def _faults(source: MixtureSource, clean: CleanSource) -> list[str]:
+    faults = list(label_faults(source.task, source.examples.examples))
+    if not clean.examples:
+        why = ", ".join(f"{count} {reason}" for reason, count in clean.dropped.items())
+        faults.append(f"{source.task.name} has no example left ({why})" if why else f"{source.task.name} has no examples")
+    return faults
+
+
+def _held_out(clean: Mapping[str, CleanSource], settings: MixtureSettings) -> dict[str, list[int]]:
+    sides: Sides = {}
+    chosen = {}
+    for name, source in clean.items():
+        count = len(source.examples)
+        size = min(round(settings.held_out * count), settings.most_held_out, count - 1)
+        chosen[name] = hold_out(name, source.texts, size, settings.seed, sides)
+    return chosen
+
+
+def _pool(name: str, clean: CleanSource, held_out: Sequence[int], seed: int) -> list[Example]:
+    """What can be trained on, in the order in which it is drawn."""
+    out = set(held_out)
+    pool = [example for index, example in enumerate(clean.examples) if index not in out]
+    random.Random(f"taskweb sample {seed} {name}").shuffle(pool)  # noqa: S311 - sampling, not security
+    return pool

@@ -1,0 +1,69 @@
+"""Where candidate sources lie: folders, single files and data sets of the Hub, by the name of the task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from taskweb.errors import InputError
+from taskweb.tasks import Columns, ExampleSet, Sampling, example_files, load_examples
+from taskweb.tasks.hub import parse_hub_reference
+from taskweb.tasks.loading import MissingColumnError
+from taskweb.tasks.paths import expanded, kind_of_path
+from taskweb.tasks.rows import task_name_of
+
+HUB = "hf:"
+
+
+def find_sources(where: Iterable[str | Path]) -> dict[str, str]:
+    """The places of candidate sources, by task: a file, or `hf:<id>[/<config>][@<revision>]`.
+
+    where: folders with one file per task, files, and Hub references; `<task>=` before a file or a reference names the task,
+    otherwise its own name does. Raises InputError for a place that does not exist, and for two places of one task.
+    """
+    found: dict[str, str] = {}
+    for given in where:
+        for task, place in _places(str(given)):
+            if task in found:
+                raise InputError(
+                    f"There are two sources for task '{task}': {found[task]} and {place}. Keep one, or write NAME={place}."
+                )
+            found[task] = place
+    if not found:
+        raise InputError("There are no sources. Give --sources DIR with one <task>.jsonl (or .csv, .parquet) per task.")
+    return found
+
+
+def load_source(task: str, place: str, columns: Columns, sampling: Sampling) -> ExampleSet:
+    """The examples of a source. A file that lacks the mapped columns is read with the default ones: sources may mix both."""
+    try:
+        return load_examples(place, columns=columns, sampling=sampling, name=task)
+    except MissingColumnError:
+        if columns == Columns():
+            raise
+        return load_examples(place, sampling=sampling, name=task)
+
+
+def _places(given: str) -> list[tuple[str, str]]:
+    name, place = _named(given)
+    if place.startswith(HUB):
+        identifier, config, _ = parse_hub_reference(place)
+        return [(name or "_".join(part.replace("/", "_") for part in (identifier, config) if part), place)]
+    path = expanded(place)
+    kind = kind_of_path(path)
+    if kind == "missing":
+        raise InputError(f"There is no source {place}. Give a folder with one <task>.jsonl per task, a file, or hf:<id>.")
+    if kind == "file":
+        return [(name or task_name_of(path), str(path))]
+    if name is not None:
+        raise InputError(f"'{given}' names a whole folder. Only a file or hf:<id> can be given a name.")
+    return [(task, str(file)) for task, file in example_files(path).items()]
+
+
+def _named(given: str) -> tuple[str | None, str]:
+    """Split `<task>=<place>`; a path that holds an equals sign itself is left whole."""
+    name, separator, place = given.partition("=")
+    plain = not separator or not name or not place or "/" in name or name.startswith(HUB)
+    if plain or kind_of_path(expanded(given)) != "missing":
+        return None, given
+    return name, place

@@ -1,0 +1,135 @@
+"""Which sources to mix: the best of a ranking, as far as there are examples of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from taskweb.selectors import DEFAULT_SELECTOR
+from taskweb.tasks import Example, ExampleSet, Sampling
+from taskweb.tasks.paths import kind_of_path
+from taskweb.web import ALL_SETUPS, TransferWeb
+from taskweb.web.published import PUBLISHED
+from taskweb.web.sources import open_web
+from taskweb.workflows.candidate_sources import HUB, load_source
+from taskweb.workflows.evidence import SOURCE_EXAMPLES, EncoderSettings, Progress, SelectorSettings
+from taskweb.workflows.ranking import TargetSettings, rank, task_of_web
+from taskweb.workflows.saved_rankings import UsedRanking, used_ranking
+
+DEFAULT_K = 5  # the paper's best number of sources
+_OWN = " (own)"  # what a ranking adds to a candidate that bears the name of a task in the web
+
+
+@dataclass(frozen=True, slots=True)
+class RankSettings:
+    """How a target's sources are ranked, see `taskweb.rank`."""
+
+    web: str | Path | TransferWeb = PUBLISHED
+    setup: str = ALL_SETUPS
+    selector: str = DEFAULT_SELECTOR
+    exclude: tuple[str, ...] = ()
+    examples: str | Path | None = None
+    unseen: bool = False
+    selector_settings: SelectorSettings = field(default_factory=SelectorSettings)
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
+
+    def opened(self) -> TransferWeb:
+        """The web. Raises InputError and WebError."""
+        return self.web if isinstance(self.web, TransferWeb) else open_web(self.web)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The tasks to mix, best first, the ranking they were chosen by, what was noticed, and what is wrong."""
+
+    tasks: tuple[str, ...]
+    ranking: UsedRanking | None = None
+    notes: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+
+    def scores(self) -> dict[str, float]:
+        """Scores by the names that the sources have."""
+        if self.ranking is None:
+            return {}
+        return {name: score for name, score in _by_source(self.ranking.scores).items() if name in self.tasks}
+
+
+def ranked_choice(
+    target: str | Path | Sequence[Example],
+    given: ExampleSet | None,
+    places: Mapping[str, str],
+    k: int | None,
+    how: RankSettings,
+    reading: TargetSettings,
+    progress: Progress,
+) -> Choice:
+    """Rank the web's tasks and the person's own for the target, and take the best that have examples.
+
+    given: all examples of the target. A file named like a task of the web is taken to hold that task's examples.
+    """
+    web = how.opened()
+    name = task_of_web(target, web)
+    skipped = places_of_target(target, name, places)
+    own = [task for task in places if task not in web.tasks and task not in skipped and task not in how.exclude]
+    excluded = [task for task in how.exclude if task in web.tasks or task not in places]
+    measured = name is not None and not how.unseen
+    sampling = Sampling(SOURCE_EXAMPLES, seed=0)
+    asked: str | Path | Sequence[Example] = target
+    if name is None and given is not None and reading.sampling.seed is None:  # a stream can be read only once
+        asked, reading = given.examples, dataclasses.replace(reading, name=reading.name or given.name)
+    found = rank(
+        asked,
+        web=web,
+        setup=how.setup,
+        selector=how.selector,
+        sources=None if measured or not own else [load_source(t, places[t], reading.columns, sampling) for t in own],
+        exclude=excluded,
+        examples=how.examples,
+        unseen=how.unseen,
+        target_settings=reading,
+        selector_settings=how.selector_settings,
+        encoder=how.encoder,
+        progress=progress,
+    )
+    choice = best_of(used_ranking(found), places, k, skipped)
+    notes = [*found.notes, *choice.notes]
+    if measured and own:
+        notes.append(f"not ranked, as no transfers of theirs are measured: {', '.join(own)}")
+    return dataclasses.replace(choice, notes=tuple(notes))
+
+
+def best_of(ranking: UsedRanking, places: Mapping[str, str], k: int | None, skipped: Sequence[str]) -> Choice:
+    """The k best of a ranking that have examples; it is a fault where there are fewer."""
+    wanted = k or DEFAULT_K
+    ranked = _by_source(ranking.scores)
+    usable = [task for task in ranked if task in places and task not in skipped]
+    if len(usable) < wanted:
+        listed = f": {', '.join(usable)}" if usable else ""
+        fault = f"k is {wanted}, and {len(usable)} of the {len(ranked)} ranked sources have examples{listed}"
+        return Choice(tuple(usable), ranking, faults=(f"{fault}: lower --k, or add files to --sources",))
+    chosen = usable[:wanted]
+    order = list(ranked)
+    lacking = [task for task in order[: order.index(chosen[-1])] if task not in places]
+    notes = []
+    if lacking:
+        notes.append(f"ranked higher than a chosen source, but without examples: {', '.join(lacking)}")
+    if left_out := [task for task in skipped if task in ranked]:
+        notes.append(f"the target itself is no source: {', '.join(left_out)}")
+    return Choice(tuple(chosen), ranking, tuple(notes))
+
+
+def _by_source(scores: Mapping[str, float]) -> dict[str, float]:
+    """Scores by the names of sources: where an own candidate bears the name of a web's task, its file is the candidate's."""
+    own = {name.removesuffix(_OWN) for name in scores if name.endswith(_OWN)}
+    return {name.removesuffix(_OWN): score for name, score in scores.items() if name.endswith(_OWN) or name not in own}
+
+
+def places_of_target(target: object, name: str | None, places: Mapping[str, str]) -> list[str]:
+    """Sources that are the target itself: its very file, or, for a task of the web, its name."""
+    if not isinstance(target, str | Path):
+        return []
+    if kind_of_path(Path(target)) == "file":
+        return [task for task, place in places.items() if not place.startswith(HUB) and Path(place).samefile(target)]
+    return [name] if name is not None and name in places else []

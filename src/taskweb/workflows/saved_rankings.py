@@ -1,0 +1,69 @@
+"""Rankings as `taskweb rank --format json` prints them, read back."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from taskweb.errors import InputError
+from taskweb.selectors import Ranking
+from taskweb.tasks.paths import unreadable
+
+_FACTS = ("target", "selector", "setup", "web", "n_examples", "parameters")
+
+
+@dataclass(frozen=True, slots=True)
+class UsedRanking:
+    """A ranking as a mixture uses it: scores by task, best first, and what its manifest says of it.
+
+    A score that is null is NaN.
+    """
+
+    target: str
+    scores: Mapping[str, float]
+    record: Mapping[str, Any]
+
+    def without(self, tasks: Iterable[str]) -> UsedRanking:
+        """The ranking without these tasks."""
+        left = {task: score for task, score in self.scores.items() if task not in set(tasks)}
+        return dataclasses.replace(self, scores=left)
+
+
+def used_ranking(ranking: Ranking) -> UsedRanking:
+    """A ranking just made."""
+    return _used(ranking.to_dict(), {})
+
+
+def read_ranking(where: str | Path) -> UsedRanking:
+    """A saved ranking, from a file or `-` (standard input). Raises InputError for anything else."""
+    try:
+        content = sys.stdin.buffer.read() if str(where) == "-" else Path(where).read_bytes()
+    except (OSError, ValueError) as fault:
+        raise unreadable(Path(where), fault) from None
+    shown = "standard input" if str(where) == "-" else str(where)
+    try:
+        return _used(json.loads(content), {"file": str(where), "sha256": hashlib.sha256(content).hexdigest()})
+    except (TypeError, ValueError, LookupError, AttributeError, RecursionError):
+        raise InputError(
+            f"{shown} is not a saved ranking. Make one with: taskweb rank TARGET --format json > ranking.json"
+        ) from None
+
+
+def _used(ranking: Mapping[str, Any], origin: Mapping[str, str]) -> UsedRanking:
+    sources = sorted(ranking["sources"], key=lambda source: int(source["rank"]))
+    scores = {str(s["task"]): math.nan if s["score"] is None else float(s["score"]) for s in sources}
+    if not scores or len(scores) < len(sources):
+        raise ValueError("no sources, or one twice")
+    facts = {name: ranking[name] for name in _FACTS if name in ranking}
+    ranked = [
+        {"rank": rank, "task": task, "score": None if math.isnan(score) else score}
+        for rank, (task, score) in enumerate(scores.items(), 1)
+    ]
+    return UsedRanking(str(ranking["target"]), scores, {**origin, **facts, "sources": ranked})

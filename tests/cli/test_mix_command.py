@@ -1,0 +1,92 @@
+"""`taskweb mix` from outside."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import taskweb
+from tests.cli.test_commands import run  # noqa: F401 - a fixture
+from tests.mixture.test_folder import contents
+from tests.workflows.sources import write_sources
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> str:
+    return str(write_sources(tmp_path / "sources", dict.fromkeys(taskweb.rank("rte").top(6), 40)))
+
+
+def test_the_same_command_gives_the_same_bytes_and_a_table(run, sources: str, tmp_path: Path) -> None:  # noqa: F811
+    one, other = tmp_path / "one", tmp_path / "other"
+    arguments = ["mix", "rte", "--sources", sources, "--rates", "score", "--total", "100", "--export", "interleave"]
+    done = run(*arguments, "--to", str(one))
+    assert done.status == 0
+    lines = [line.split() for line in done.out.splitlines()]
+    for task in taskweb.read_mixture(one).tasks:
+        line = next(line for line in lines if line and line[0] == task.name)
+        assert line[1] == f"{100 * task.rate:.1f}%"
+        assert str(task.train) in line
+    assert f"taskweb train {one}" in done.out
+    assert "no licence is known" in done.err
+    quiet = run(*arguments, "--to", str(other), "--quiet", "--format", "json")
+    assert quiet.err == ""
+    assert contents(one) == contents(other)
+    shown = json.loads(quiet.out)
+    assert shown["folder"] == str(other)
+    assert shown["digest"] == taskweb.read_mixture(one).digest
+    assert run(*arguments, "--to", str(one)).status == 0
+    assert contents(one) == contents(other)
+    assert run("mix", "rte", "--sources", sources, "--to", str(one), "--seed", "1").status == 0
+    assert contents(one) != contents(other)
+
+
+def test_from_a_ranking_that_was_printed(run, sources: str, tmp_path: Path) -> None:  # noqa: F811
+    ranking = tmp_path / "ranking.json"
+    ranking.write_text(run("rank", "rte", "--format", "json").out)
+    done = run("mix", "--ranking", str(ranking), "--sources", sources, "--k", "2", "--to", str(tmp_path / "mix"))
+    assert done.status == 0
+    best = taskweb.rank("rte").top(2)
+    assert tuple(task.name for task in taskweb.read_mixture(tmp_path / "mix").tasks) == best
+
+
+def test_explicit_rates_and_formats(run, sources: str, tmp_path: Path) -> None:  # noqa: F811
+    pytest.importorskip("pyarrow")
+    a, b = taskweb.rank("rte").top(2)
+    for file_format in ("parquet", "datasets"):
+        to = tmp_path / file_format
+        wanted = ["--rates", f"{a}=0.25,{b}=0.75", "--total", "40", "--file-format", file_format, "--held-out", "0"]
+        assert run("mix", "--tasks", f"{a},{b}", "--sources", sources, "--to", str(to), *wanted).status == 0
+        assert {task.name: task.train for task in taskweb.read_mixture(to).tasks} == {a: 10, b: 30}
+        assert list(to.rglob("train.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["rte"], "--sources and --to must be given"),
+        (["rte", "--to", "{folder}/mix"], "--sources must be given"),
+        (["rte", "--sources", "{folder}/gone", "--to", "{folder}/mix"], "There is no source"),
+        (["--sources", "{sources}", "--to", "{folder}/mix"], "say what to mix"),
+        (["rte", "--sources", "{sources}", "--to", "{folder}/mix", "--k", "9"], "k is 9, and 6 of the 21"),
+        (["--tasks", "x", "--sources", "{sources}", "--to", "{folder}/mix"], "no source named 'x'"),
+        (["rte", "--sources", "{sources}", "--to", "{folder}/mix", "--rates", "unifrm"], "Did you mean 'uniform'"),
+        (["rte", "--sources", "{sources}", "--to", "{folder}/mix", "--rates", "a=x"], "Rates are given as task=rate"),
+        (["rte", "--sources", "{sources}", "--to", "{folder}/mix", "--k", "1", "--rates", "a=0.4"], "to give a rate to"),
+        (["rte", "--sources", "{sources}", "--to", "{folder}/mix", "--kind", "x"], "given as task=kind"),
+        (["rte", "--sources", "{sources}", "--to", "{folder}/mix", "--export", "axolot"], "Did you mean 'axolotl'"),
+        (["rte", "--sources", "{sources}", "--to", "{folder}/mix", "--file-format", "csv"], "no format of a mixture"),
+        (["rte", "--sources", "{sources}", "--to", "{folder}/mix", "--cap", "0"], "cap must be 1 or more"),
+        (["rte", "--sources", "{sources}", "--to", "{folder}/mix", "--input-format", "xls"], "no input format"),
+        (["rte", "--sources", "{sources}", "--to", "{sources}"], "exists and is not a mixture"),
+        (["--ranking", "{folder}/none.json", "--sources", "{sources}", "--to", "{folder}/mix"], "cannot be read"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(arguments, message: str, run, sources: str, tmp_path: Path) -> None:  # noqa: F811
+    done = run("mix", *(part.format(folder=tmp_path, sources=sources) for part in arguments))
+    assert done.status == 2
+    assert done.err.startswith("Error: ")
+    assert done.err.count("\n") == 1
+    assert message in done.err
+    assert not (tmp_path / "mix").exists()

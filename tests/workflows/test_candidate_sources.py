@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from taskweb.errors import InputError
+from taskweb.tasks import Columns, Sampling
+from taskweb.workflows.candidate_sources import find_sources, load_source
+from tests.workflows.sources import write_rows, write_sources
+
+
+def test_folders_files_and_the_hub(tmp_path: Path) -> None:
+    folder = write_sources(tmp_path / "a=b", {"rte": 2, "cb": 2})
+    single = write_rows(tmp_path / "x=y.jsonl", [{"input": "x"}])
+    found = find_sources([folder, str(single), f"mine={folder / 'rte.jsonl'}", "hf:nyu-mll/glue/rte@main", "named=hf:imdb"])
+    assert found == {
+        "cb": str(folder / "cb.jsonl"),
+        "rte": str(folder / "rte.jsonl"),
+        "x=y": str(single),
+        "mine": str(folder / "rte.jsonl"),
+        "nyu-mll_glue_rte": "hf:nyu-mll/glue/rte@main",
+        "named": "hf:imdb",
+    }
+
+
+def test_what_is_no_source(tmp_path: Path) -> None:
+    folder = write_sources(tmp_path / "own", {"rte": 2})
+    for given, message in (
+        ([], "There are no sources"),
+        ([tmp_path / "gone"], "There is no source"),
+        ([folder, folder / "rte.jsonl"], "two sources for task 'rte'.*or write NAME="),
+        ([f"all={folder}"], "names a whole folder"),
+        (["hf:a/b/c/d"], "not a data set on the Hub"),
+    ):
+        with pytest.raises(InputError, match=message):
+            find_sources(given)
+
+
+def test_a_file_without_the_mapped_columns_is_read_with_the_default_ones(tmp_path: Path) -> None:
+    mapped = write_rows(tmp_path / "mapped.jsonl", [{"text": "a"}])
+    plain = write_rows(tmp_path / "plain.jsonl", [{"input": "b"}])
+    columns = Columns(("text",))
+    assert load_source("m", str(mapped), columns, Sampling(None)).examples[0].input == "a"
+    assert load_source("p", str(plain), columns, Sampling(None)).examples[0].input == "b"
+    with pytest.raises(InputError, match="there is no column 'input'"):
+        load_source("m", str(mapped), Columns(), Sampling(None))
