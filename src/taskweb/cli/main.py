@@ -16,6 +16,7 @@ from taskweb.cli.mix import mix
 from taskweb.cli.rank import rank
 from taskweb.cli.run import run
 from taskweb.cli.templates import templates
+from taskweb.cli.train import train
 from taskweb.cli.web import app as web
 from taskweb.errors import TaskWebError
 
@@ -53,6 +54,7 @@ app.command(name="benchmark")(benchmark)
 app.command(name="run")(run)
 app.command(name="mix")(mix)
 app.command(name="templates")(templates)
+app.command(name="train")(train)
 app.command(name="demo")(demo)
 app.add_typer(web, name="web")
 

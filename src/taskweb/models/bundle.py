@@ -38,11 +38,19 @@ RECORD = "taskweb.json"
 _WEIGHTS = "model.safetensors"
 
 
-def save_bundle(model: TaskModel, folder: str | Path, *, notes: Mapping[str, Any] | None = None) -> None:
+def save_bundle(
+    model: TaskModel,
+    folder: str | Path,
+    *,
+    notes: Mapping[str, Any] | None = None,
+    weights: Mapping[str, torch.Tensor] | None = None,
+    files: Mapping[str, str] | None = None,
+) -> None:
     """Write the model to a folder, whole or not at all; a bundle that is there already gives way in one step.
 
-    notes: anything that JSON holds, such as how the model was trained. Raises InputError where the folder exists and is not a
-    bundle, or cannot be written.
+    notes: anything that JSON holds, such as how the model was trained. weights: tensors that stand for the model's own of the
+    same names, where its own are split among processes. files: texts of further files, by name.
+    Raises InputError where the folder exists and is not a bundle, or cannot be written.
     """
     place = Path(folder)
     try:
@@ -52,7 +60,9 @@ def save_bundle(model: TaskModel, folder: str | Path, *, notes: Mapping[str, Any
             config.architectures = [type(_body_of(model)).__name__]
             config.save_pretrained(temporary)
             model.tokenizer.save_pretrained(temporary)
-            save_file(_tensors_of(model), temporary / _WEIGHTS, metadata={"format": "pt"})
+            for name, text in (files or {}).items():
+                (temporary / name).write_text(text, encoding="utf-8")
+            save_file(_tensors_of(model, weights or {}), temporary / _WEIGHTS, metadata={"format": "pt"})
             (temporary / RECORD).write_text(json.dumps(_record_of(model, notes), indent=2) + "\n", encoding="utf-8")
     except (OSError, SafetensorError) as fault:
         raise InputError(f"{place} cannot be written: {fault}.") from None
@@ -123,12 +133,11 @@ def _body_of(model: TaskModel) -> Any:
     return model.module.body if model.family == "encoder" else model.module
 
 
-def _tensors_of(model: TaskModel) -> dict[str, torch.Tensor]:
+def _tensors_of(model: TaskModel, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Every tensor once (tied ones under their first name, as transformers does), on the CPU."""
-    names = dict(model.module.named_parameters())
-    tied = {tensor.data_ptr() for tensor in names.values()}
-    buffers = {key: value for key, value in model.module.state_dict().items() if value.data_ptr() not in tied}
-    return {_stored_name(key): value.detach().contiguous().cpu() for key, value in {**names, **buffers}.items()}
+    tensors: dict[str, torch.Tensor] = {**dict(model.module.named_parameters()), **dict(model.module.named_buffers())}
+    kept = {key for key in tensors if key in model.module.state_dict()}
+    return {_stored_name(key): weights.get(key, tensors[key]).detach().contiguous().cpu() for key in sorted(kept)}
 
 
 def _stored_name(key: str) -> str:

@@ -116,8 +116,8 @@ def is_split(tensor: torch.Tensor) -> bool:
 
 
 def whole(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The tensors with the parts of all processes put together; all processes must ask for it."""
-    return {name: tensor.full_tensor() if is_split(tensor) else tensor for name, tensor in tensors.items()}
+    """The tensors with the parts of all processes put together, those on the CPU; all processes must ask for it."""
+    return {name: tensor.full_tensor().cpu() if is_split(tensor) else tensor for name, tensor in tensors.items()}
 
 
 def part_like(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,100 @@
+"""How a training looks on a terminal: its progress, and what came of it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from taskweb.cli.console import say
+from taskweb.cli.grid import Grid
+from taskweb.cli.run_tables import in_words
+from taskweb.cli.tables import explained
+from taskweb.mixture import Mixture
+from taskweb.training.history import TrainingHistory
+from taskweb.training.multitask import LOSS, SCORE
+
+if TYPE_CHECKING:
+    from taskweb.training.loop import Progress as Update
+    from taskweb.workflows.training import TrainedModel
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+class Reporter:
+    """Tells of updates: a bar with the loss on a terminal, a line now and then and at every evaluation elsewhere."""
+
+    def __init__(self, title: str, *, quiet: bool) -> None:
+        self.title, self.quiet = title, quiet
+        self.last = time.monotonic()
+        self.bar: Progress | None = None
+        if not quiet and sys.stderr.isatty():
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self.bar = Progress(*columns, TextColumn("{task.fields[told]}"), console=Console(stderr=True), transient=True)
+
+    def __enter__(self) -> Callable[[Update], None]:
+        if self.bar is not None:
+            self.bar.start()
+            self.shown = self.bar.add_task(self.title, total=None, told="")
+        return self._tell
+
+    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def _tell(self, update: Update) -> None:
+        told = f"loss {update.loss:.3f}"
+        if update.metrics is not None:
+            told += "".join(f", held-out {name} {update.metrics[name]:.3f}" for name in (LOSS, SCORE) if name in update.metrics)
+        if self.bar is not None:
+            self.bar.update(self.shown, completed=update.step, total=update.total, told=told)
+        elif update.metrics is not None or time.monotonic() - self.last >= _SECONDS_BETWEEN_LINES:
+            self.last = time.monotonic()
+            say(f"{self.title}: {update.step} of {update.total}, {told}", quiet=self.quiet)
+
+
+def training_tables(mixture: Mixture, trained: Sequence[TrainedModel], width: int) -> Iterator[RenderableType]:
+    """What each source task came to, for the first and the best or last evaluation of every model."""
+    for model in trained:
+        history = model.history
+        counts = f"   {history.step:,} updates · {history.tokens:,} tokens · {in_words(history.seconds)}"
+        yield Text.assemble("\n", (str(model.place), "bold cyan"), (counts, "dim"))
+        grid = Grid("task", ">examples", ">held out", ">loss", ">score", "metrics")
+        for task in mixture.tasks:
+            grid.add_row(task.name, f"{task.train:,}", f"{task.held_out:,}", *_of_task(history, task.name, task.metrics))
+        yield grid.fitted(width)
+    yield Text()
+    first = trained[0].history
+    if first.resumed_at is not None:
+        yield from explained("resumed", f"from the checkpoint after update {first.resumed_at}", width)
+    if first.step < first.total_steps:
+        yield from explained("stopped", f"after {first.step} of {first.total_steps} updates, and went back to the best", width)
+    if first.memory:
+        yield from explained("memory", f"ran out; at most {first.micro_batch_size} examples were held at once", width)
+    if any(model.history.evaluations for model in trained):
+        yield from explained("loss, score", "on held-out examples: at first → at the end, or where it was best", width)
+    yield from explained("curves", f"{trained[0].place}/curves.csv", width)
+
+
+def _of_task(history: TrainingHistory, task: str, metrics: Sequence[str]) -> tuple[str, str, str]:
+    if not history.evaluations or f"{task}/{LOSS}" not in history.evaluations[0].metrics:
+        return "", "", ""
+    first, last = history.evaluations[0].metrics, kept_metrics(history)
+    values = [last[f"{task}/{metric}"] for metric in metrics]
+    score = sum(values) / len(values)
+    before = sum(first[f"{task}/{metric}"] for metric in metrics) / len(metrics)
+    shown = ", ".join(f"{metric} {value:.3f}" for metric, value in zip(metrics, values, strict=True)) if len(values) > 1 else metrics[0]
+    return f"{first[f'{task}/{LOSS}']:.3f} → {last[f'{task}/{LOSS}']:.3f}", f"{before:.3f} → {score:.3f}", shown
+
+
+def kept_metrics(history: TrainingHistory) -> dict[str, float]:
+    """The metrics of the weights that were kept: the best ones after an early stop, else the last."""
+    if history.step == history.total_steps:
+        return dict(history.evaluations[-1].metrics)
+    return dict(max(history.evaluations, key=lambda record: record.metrics.get(SCORE, float("-inf"))).metrics)

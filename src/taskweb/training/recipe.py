@@ -1,0 +1,113 @@
+"""A recipe: model, method, settings and seeds of a training, as one TOML file."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from taskweb.errors import InputError, ParameterError, TaskWebError, unknown_name
+from taskweb.models import method_of
+from taskweb.models.base import Parameter
+from taskweb.tasks.paths import kind_of_path, unreadable
+from taskweb.training.settings import TrainingSettings
+
+LONGEST: Literal["longest"] = "longest"
+MaxInput = int | Literal["longest"] | None
+SHIPPED = ("paper",)
+_KEYS = ("model", "revision", "method", "method_parameters", "max_input", "seeds", "patience", "training")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What to train, and how.
+
+    model: Hub id, folder (also of a model trained before), or `tiny:t5` and its kin. max_input: most tokens of an input, `longest`
+    for what the longest input of the mixture needs, None for the model's own limit. seeds: one training each.
+    patience: evaluations without a better score after which training ends early; None trains to the end and keeps the last
+    weights. Raises ParameterError that lists all that is out of range.
+    """
+
+    model: str
+    method: str = "finetune"
+    revision: str | None = None
+    method_parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    max_input: MaxInput = None
+    seeds: tuple[int, ...] = (0,)
+    patience: int | None = None
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+
+    def __post_init__(self) -> None:
+        wrong = []
+        try:
+            method_of(self.method, self.method_parameters)
+        except TaskWebError as fault:
+            wrong.append(str(fault).rstrip("."))
+        if self.max_input is not None and self.max_input != LONGEST and not _is_count(self.max_input, 8):
+            wrong.append(f"max_input must be a whole number from 8, or '{LONGEST}' (got {self.max_input})")
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or not all(_is_count(seed, 0) for seed in self.seeds):
+            wrong.append(f"seeds must be different whole numbers from 0 (got {list(self.seeds)})")
+        if self.patience is not None and not _is_count(self.patience, 1):
+            wrong.append(f"patience must be a whole number from 1 (got {self.patience})")
+        if wrong:
+            raise ParameterError(f"This recipe cannot be followed: {'; '.join(wrong)}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as plain JSON values."""
+        return {
+            **{name: getattr(self, name) for name in ("model", "revision", "method", "max_input", "patience")},
+            "method_parameters": dict(self.method_parameters),
+            "seeds": list(self.seeds),
+            "training": self.training.to_dict(),
+        }
+
+
+def recipe_values(name: str) -> dict[str, Any]:
+    """The entries of a recipe file, or of one that comes with taskweb (`paper`), as they stand.
+
+    Raises InputError where there is no such recipe or it is no TOML, ParameterError for keys that a recipe does not have.
+    """
+    path = Path(name)
+    try:
+        if name in SHIPPED:
+            text = resources.files("taskweb.training").joinpath(f"recipes/{name}.toml").read_text(encoding="utf-8")
+        elif kind_of_path(path) == "file":
+            text = path.read_text(encoding="utf-8")
+        else:
+            raise InputError(f"There is no recipe {name}. Give a TOML file, or one of: {', '.join(SHIPPED)}.")
+        values = tomllib.loads(text)
+    except OSError as fault:
+        raise unreadable(path, fault) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        raise InputError(f"The recipe {name} is not valid TOML: {fault}.") from None
+    for key in values:
+        if key not in _KEYS:
+            raise unknown_name(f"key in the recipe {name}", key, _KEYS)
+    return values
+
+
+def recipe_of(values: Mapping[str, Any]) -> Recipe:
+    """The recipe with these entries. Raises ParameterError or NameNotFoundError for what it cannot have."""
+    if "model" not in values:
+        raise ParameterError("A training needs a model: the id of one on the Hub, or a folder.")
+    settings = values.get("training", {})
+    names = [entry.name for entry in dataclasses.fields(TrainingSettings)]
+    for key in settings:
+        if key not in names:
+            raise unknown_name("training setting", key, names)
+    try:
+        return Recipe(
+            **{key: value for key, value in values.items() if key not in ("training", "seeds")},
+            seeds=tuple(values.get("seeds", (0,))),
+            training=TrainingSettings(**settings),
+        )
+    except TypeError as fault:
+        raise ParameterError(f"A value of the recipe is of the wrong type: {fault}.") from None
+
+
+def _is_count(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
