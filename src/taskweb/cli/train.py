@@ -21,7 +21,8 @@ def train(
     mixture: Annotated[Path, typer.Argument(metavar="MIXTURE", help="A folder that taskweb mix has made.")],
     to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where the trained model goes.")],
     model: Annotated[
-        str | None, typer.Option("--model", metavar="ID|FOLDER", rich_help_panel=MODEL, help="Hub id or folder: T5, GPT-2, BERT.")
+        str | None,
+        typer.Option("--model", metavar="ID|FOLDER", rich_help_panel=MODEL, help="Hub id or folder: T5, GPT-2, BERT."),
     ] = None,
     revision: Annotated[str | None, typer.Option("--revision", rich_help_panel=MODEL, help="Commit, branch or tag.")] = None,
     method: Annotated[
@@ -35,7 +36,10 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            "--recipe", metavar="paper|FILE", rich_help_panel=TRAINING, help="Start from a recipe; options given here override it."
+            "--recipe",
+            metavar="paper|FILE",
+            rich_help_panel=TRAINING,
+            help="Start from a recipe; options given here override it.",
         ),
     ] = None,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", rich_help_panel=TRAINING)] = None,
@@ -44,7 +48,9 @@ def train(
     batch_size: Annotated[int | None, typer.Option("--batch-size", rich_help_panel=TRAINING, help="Per update.")] = None,
     micro_batch_size: Annotated[
         int | None,
-        typer.Option("--micro-batch-size", rich_help_panel=TRAINING, help="At once; the gradient is accumulated over the rest."),
+        typer.Option(
+            "--micro-batch-size", rich_help_panel=TRAINING, help="At once; the gradient is accumulated over the rest."
+        ),
     ] = None,
     schedule: Annotated[str | None, typer.Option("--schedule", rich_help_panel=TRAINING, help="linear or constant.")] = None,
     warmup_ratio: Annotated[float | None, typer.Option("--warmup-ratio", rich_help_panel=TRAINING)] = None,
@@ -86,7 +92,13 @@ def train(
     from taskweb.training.workers import joined_workers
     from taskweb.workflows.training import check_place, places_of, train_mixture
 
-    given: dict[str, Any] = {"model": model, "revision": revision, "method": method, "max_input": max_input, "patience": patience}
+    given: dict[str, Any] = {
+        "model": model,
+        "revision": revision,
+        "method": method,
+        "max_input": max_input,
+        "patience": patience,
+    }
     given["seeds"] = seed or None
     settings = {
         "learning_rate": learning_rate,

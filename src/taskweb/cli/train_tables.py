@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from statistics import fmean
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -17,7 +18,6 @@ from taskweb.cli.grid import Grid
 from taskweb.cli.run_tables import in_words
 from taskweb.cli.tables import explained
 from taskweb.mixture import Mixture
-from taskweb.training.history import TrainingHistory
 from taskweb.training.multitask import LOSS, SCORE
 
 if TYPE_CHECKING:
@@ -67,34 +67,27 @@ def training_tables(mixture: Mixture, trained: Sequence[TrainedModel], width: in
         yield Text.assemble("\n", (str(model.place), "bold cyan"), (counts, "dim"))
         grid = Grid("task", ">examples", ">held out", ">loss", ">score", "metrics")
         for task in mixture.tasks:
-            grid.add_row(task.name, f"{task.train:,}", f"{task.held_out:,}", *_of_task(history, task.name, task.metrics))
+            grid.add_row(task.name, f"{task.train:,}", f"{task.held_out:,}", *_of_task(model, task.name, task.metrics))
         yield grid.fitted(width)
     yield Text()
     first = trained[0].history
     if first.resumed_at is not None:
         yield from explained("resumed", f"from the checkpoint after update {first.resumed_at}", width)
     if first.step < first.total_steps:
-        yield from explained("stopped", f"after {first.step} of {first.total_steps} updates, and went back to the best", width)
+        yield from explained("stopped", f"after {first.step} of {first.total_steps} updates", width)
     if first.memory:
         yield from explained("memory", f"ran out; at most {first.micro_batch_size} examples were held at once", width)
     if any(model.history.evaluations for model in trained):
-        yield from explained("loss, score", "on held-out examples: at first → at the end, or where it was best", width)
+        yield from explained(
+            "loss, score", "of held-out examples, at the first evaluation → of the weights that were kept", width
+        )
     yield from explained("curves", f"{trained[0].place}/curves.csv", width)
 
 
-def _of_task(history: TrainingHistory, task: str, metrics: Sequence[str]) -> tuple[str, str, str]:
-    if not history.evaluations or f"{task}/{LOSS}" not in history.evaluations[0].metrics:
+def _of_task(model: TrainedModel, task: str, metrics: Sequence[str]) -> tuple[str, str, str]:
+    if model.kept is None or f"{task}/{LOSS}" not in model.kept.metrics:
         return "", "", ""
-    first, last = history.evaluations[0].metrics, kept_metrics(history)
-    values = [last[f"{task}/{metric}"] for metric in metrics]
-    score = sum(values) / len(values)
-    before = sum(first[f"{task}/{metric}"] for metric in metrics) / len(metrics)
-    shown = ", ".join(f"{metric} {value:.3f}" for metric, value in zip(metrics, values, strict=True)) if len(values) > 1 else metrics[0]
-    return f"{first[f'{task}/{LOSS}']:.3f} → {last[f'{task}/{LOSS}']:.3f}", f"{before:.3f} → {score:.3f}", shown
-
-
-def kept_metrics(history: TrainingHistory) -> dict[str, float]:
-    """The metrics of the weights that were kept: the best ones after an early stop, else the last."""
-    if history.step == history.total_steps:
-        return dict(history.evaluations[-1].metrics)
-    return dict(max(history.evaluations, key=lambda record: record.metrics.get(SCORE, float("-inf"))).metrics)
+    first, last = model.history.evaluations[0].metrics, model.kept.metrics
+    shown = ", ".join(f"{metric} {last[f'{task}/{metric}']:.3f}" if len(metrics) > 1 else metric for metric in metrics)
+    before, after = (fmean(of[f"{task}/{metric}"] for metric in metrics) for of in (first, last))
+    return f"{first[f'{task}/{LOSS}']:.3f} → {last[f'{task}/{LOSS}']:.3f}", f"{before:.3f} → {after:.3f}", shown

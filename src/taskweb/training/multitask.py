@@ -23,7 +23,7 @@ from taskweb.models.tensor_file import read_tensors, write_tensors
 from taskweb.tasks import Example, Task
 from taskweb.training.checkpoint import CheckpointPlan
 from taskweb.training.evaluation import evaluate
-from taskweb.training.history import TrainingHistory
+from taskweb.training.history import EvaluationRecord, TrainingHistory
 from taskweb.training.loop import Progress, fit_encoded
 from taskweb.training.settings import TrainingSettings
 from taskweb.training.workers import ALONE, Workers, part_like, whole
@@ -98,23 +98,25 @@ def fit_mixture(
 
     Where the mixture holds examples out, every evaluation records `TASK/METRIC` and `TASK/loss` (mean over terms) of each task,
     and their means over tasks, `score` and `loss`. A metric that cannot be computed, such as a correlation of constant answers,
-    is NaN and left out of the means; without any score, `score` is missing. Raises ParameterError for an early stop without held-out examples.
+    is NaN and left out of the means; without any score, `score` is missing.
+    Raises ParameterError for an early stop without held-out examples.
     """
     if early_stop and not mixture.heldout:
-        raise ParameterError("An early stop needs held-out examples, and this mixture has none. Make one with a held-out share.")
+        raise ParameterError(
+            "An early stop needs held-out examples, and this mixture has none. Make one with a held-out share."
+        )
     encoded = encode_mixture(model, mixture)
     judged = _HeldOut.of(model, mixture) if mixture.heldout else None
 
     def is_enough(history: TrainingHistory) -> bool:
         assert early_stop is not None
-        scores = [record.metrics.get(SCORE, -math.inf) for record in history.evaluations]
-        best = max(range(len(scores)), key=lambda place: (scores[place], -place))
-        if best == len(scores) - 1:
+        best = kept_evaluation(history, best=True)
+        if best is history.evaluations[-1]:
             weights = whole(trainable(model.module))
             if workers.is_first:
                 write_tensors(early_stop.place, weights, {"step": history.step})
             workers.wait()
-        return len(scores) - 1 - best >= early_stop.patience
+        return sum(record.step > best.step for record in history.evaluations) >= early_stop.patience  # type: ignore[union-attr]
 
     history = fit_encoded(
         model,
@@ -130,6 +132,15 @@ def fit_mixture(
     if early_stop:
         _go_back(model, early_stop.place)
     return history
+
+
+def kept_evaluation(history: TrainingHistory, *, best: bool) -> EvaluationRecord | None:
+    """The last evaluation, or the `best` by its score, the first of equals; None without any."""
+    if not history.evaluations:
+        return None
+    if not best:
+        return history.evaluations[-1]
+    return max(history.evaluations, key=lambda record: record.metrics.get(SCORE, -math.inf))
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,5 +206,3 @@ def _go_back(model: TaskModel, place: Path) -> None:
     with torch.no_grad():
         for name, parameter in trainable(model.module).items():
             parameter.copy_(part_like(tensors[name], parameter))
-
-

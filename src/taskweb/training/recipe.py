@@ -26,8 +26,8 @@ _KEYS = ("model", "revision", "method", "method_parameters", "max_input", "seeds
 class Recipe:
     """What to train, and how.
 
-    model: Hub id, folder (also of a model trained before), or `tiny:t5` and its kin. max_input: most tokens of an input, `longest`
-    for what the longest input of the mixture needs, None for the model's own limit. seeds: one training each.
+    model: Hub id, folder (also of a model trained before), or `tiny:t5` and its kin. max_input: most tokens of an input,
+    `longest` for what the longest input of the mixture needs, None for the model's own limit. seeds: one training each.
     patience: evaluations without a better score after which training ends early; None trains to the end and keeps the last
     weights. Raises ParameterError that lists all that is out of range.
     """

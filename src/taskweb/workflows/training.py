@@ -19,9 +19,9 @@ from taskweb.models import TaskModel, method_of
 from taskweb.models.bundle import RECORD, open_model, save_bundle
 from taskweb.models.tiny import is_tiny, tiny_model
 from taskweb.tasks import Example
-from taskweb.training import CheckpointPlan, TrainingHistory
+from taskweb.training import CheckpointPlan, EvaluationRecord, TrainingHistory
 from taskweb.training.loop import Progress
-from taskweb.training.multitask import EarlyStop, encode_mixture, fit_mixture, shared_head
+from taskweb.training.multitask import EarlyStop, encode_mixture, fit_mixture, kept_evaluation, shared_head
 from taskweb.training.recipe import LONGEST, Recipe
 from taskweb.training.workers import ALONE, Workers, whole
 
@@ -33,11 +33,15 @@ _BEST = "best.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
-    """A model that was trained: where it lies, with which seed, and how training went."""
+    """A model that was trained: where it lies, with which seed, and how training went.
+
+    kept: the evaluation of the weights that were kept, the best after an early stop, else the last; None without any.
+    """
 
     place: Path
     seed: int
     history: TrainingHistory
+    kept: EvaluationRecord | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values: where it is, and how training went."""
@@ -64,8 +68,8 @@ def train_mixture(
 ) -> TrainedModel:
     """Train one model on a mixture and write it to the folder `place`, with its history and curves.
 
-    Checkpoints lie in `<place>.training` until the model is written; where one is there, training goes on from it, and ends with
-    the same weights to the bit (CPU, same machine and threads). replace: whether a model that is there already gives way.
+    Checkpoints lie in `<place>.training` until the model is written; where one is there, training goes on from it, and ends
+    with the same weights to the bit (CPU, same machine and threads). replace: whether a model that is there gives way.
     Of processes that train together, the first one writes. Raises InputError for a place that is taken or cannot be written,
     and what training raises.
     """
@@ -93,7 +97,7 @@ def train_mixture(
         save_bundle(model, place, notes=notes, weights=weights, files=files)
         shutil.rmtree(desk, ignore_errors=True)
     workers.wait()
-    return TrainedModel(place, seed, history)
+    return TrainedModel(place, seed, history, kept_evaluation(history, best=recipe.patience is not None))
 
 
 def check_place(place: Path, *, replace: bool) -> None:
@@ -137,7 +141,9 @@ def curves_csv(history: TrainingHistory) -> str:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(("step", "task", "metric", "value"))
-    table.writerows((step, task, metric, "" if math.isnan(value) else repr(value)) for step, task, metric, value in sorted(rows))
+    table.writerows(
+        (step, task, metric, "" if math.isnan(value) else repr(value)) for step, task, metric, value in sorted(rows)
+    )
     return text.getvalue()
 
 
