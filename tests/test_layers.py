@@ -40,6 +40,7 @@ MAY_IMPORT = {
     },
 }
 MAY_IMPORT["cli"] = {*MAY_IMPORT, "cli"} - {"errors", "metrics"}
+MAY_IMPORT["__main__"] = {"cli"}
 TORCH_FOLDERS = {"models", "training", "experiments"}
 
 
