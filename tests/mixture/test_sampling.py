@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taskweb.errors import NameNotFoundError, ParameterError
+from taskweb.errors import ParameterError
 from taskweb.mixture.cleaning import normalised
-from taskweb.mixture.kinds import parse_kinds, task_for
 from taskweb.mixture.sampling import MixtureSettings, MixtureSource, sample_mixture
-from taskweb.tasks import Example, ExampleSet, Task, catalogue
+from taskweb.tasks import Example, ExampleSet, Task
 
 CHOICES = ("yes", "no")
 
@@ -128,21 +127,3 @@ def test_settings_out_of_range_are_told_at_once() -> None:
         MixtureSettings(examples_per_task=0, total=5, cap=-1, held_out=1, most_held_out=-1, temperature=0)
     for part in ("examples_per_task must be 1 or more (got 0)", "cap must", "give one of them", "held_out must lie in [0, 1)"):
         assert part in str(fault.value)
-
-
-def test_kinds() -> None:
-    same = [Example("x", "yes", CHOICES), Example("y", "no", CHOICES[::-1])]
-    assert task_for("new", same).kind == "classification"
-    assert task_for("new", [*same, Example("z", "a", ("a", "b"))]).kind == "multiple_choice"
-    assert task_for("new", [Example("z", "a")]).kind == "generation"
-    assert task_for("new", [*same, Example("z", "a")]).kind == "multiple_choice"
-    assert task_for("rte", same) == catalogue()["rte"]
-    assert task_for("rte", same, "classification") == catalogue()["rte"]
-    other = task_for("rte", same, "generation")
-    assert (other.kind, other.metrics, other.licence) == ("generation", ("exact_match", "token_f1"), catalogue()["rte"].licence)
-    assert task_for("new", same).licence == "unknown"
-    with pytest.raises(NameNotFoundError, match="Did you mean 'regression'"):
-        task_for("new", same, "regresion")
-    assert parse_kinds(["a=b=generation"]) == {"a=b": "generation"}
-    with pytest.raises(ParameterError, match="given as task=kind, not as 'generation'"):
-        parse_kinds(["generation"])

@@ -195,3 +195,28 @@ def test_exports_stand_beside_and_unknown_ones_are_told_at_once(tmp_path: Path, 
     for part in ("Did you mean 'axolotl'?", "Did you mean 'jsonl'?", "Did you mean 'asked'?"):
         assert part in str(fault.value)
     assert not (tmp_path / "new").exists()
+
+
+def test_sources_of_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    rows = datasets.Dataset.from_list([{"text": f"review {i}", "label": i % 2} for i in range(60)])
+    monkeypatch.setattr(datasets, "get_dataset_split_names", lambda *_a, **_k: ["train"])
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_a, **_k: rows.to_iterable_dataset())
+    own = write_sources(tmp_path / "own", {"rte": 20})
+    mixture = mix(
+        tasks=["reviews", "rte"],
+        sources=[own, "reviews=hf:some/reviews"],
+        settings=FEW,
+        target_settings=TargetSettings(Columns(("text",), "label")),
+    )
+    assert [(task.name, task.origin, task.available) for task in mixture.tasks] == [
+        ("reviews", "hf:some/reviews", 57),
+        ("rte", str(own / "rte.jsonl"), 19),
+    ]
+
+
+def test_it_is_told_where_the_target_could_not_be_looked_for(tmp_path: Path) -> None:
+    folder = write_sources(tmp_path / "s", {"a": 9, "b": 9})
+    told = "examples of the target are not at hand"
+    assert any(told in note for note in mix(tasks=["a"], sources=folder).record["notes"])
+    assert not any(told in note for note in mix(folder / "b.jsonl", tasks=["a"], sources=folder).record["notes"])

@@ -20,7 +20,8 @@ def mixture_tables(mixture: Mixture, folder: Path, width: int) -> Iterator[Rende
     """A mixture task by task, what was dropped, and the next command to type."""
     ranking = mixture.record.get("ranking")
     chosen = f"best of the ranking for {ranking['target']} ({ranking['selector']})" if ranking else "tasks as named"
-    facts = f"   {len(mixture.train):,} examples of {len(mixture.tasks)} tasks · {chosen}"
+    tasks = "1 task" if len(mixture.tasks) == 1 else f"{len(mixture.tasks)} tasks"
+    facts = f"   {len(mixture.train):,} examples of {tasks} · {chosen}"
     yield Text.assemble("\n", (str(folder), "bold cyan"), (facts, "dim"))
     grid = Grid("task", "?>rate asked", ">realised", ">examples", "??>held out", "??>dropped", "???licence")
     realised = mixture.realised

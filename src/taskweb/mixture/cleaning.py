@@ -70,9 +70,12 @@ def _clean(name: str, task: Task, examples: Sequence[Example], target: TargetTex
     kept: list[Example] = []
     texts: list[str] = []
     dropped: Counter[str] = Counter()
+    seen_choices: dict[tuple[str, ...], tuple[str, ...]] = {}
     for example in examples:
-        text = normalised(example.input)
-        key = (text, tuple(map(normalised, example.choices or ())))
+        text, choices = normalised(example.input), example.choices or ()
+        if choices not in seen_choices:
+            seen_choices[choices] = tuple(map(normalised, choices))
+        key = (text, seen_choices[choices])
         if example.input in target.exact:
             dropped[TARGET_EXACT] += 1
         elif text in target.normalised:

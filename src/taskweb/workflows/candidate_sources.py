@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from taskweb.errors import InputError
@@ -42,6 +43,15 @@ def load_source(task: str, place: str, columns: Columns, sampling: Sampling) -> 
         if columns == Columns():
             raise
         return load_examples(place, sampling=sampling, name=task)
+
+
+def size_of(place: str) -> int:
+    """How much there is to read, in kB as it lies on disk, at least 1; for showing progress."""
+    if place.startswith(HUB):
+        return 1
+    with suppress(OSError):
+        return 1 + Path(place).stat().st_size // 1000
+    return 1
 
 
 def _places(given: str) -> list[tuple[str, str]]:

@@ -22,12 +22,13 @@ from taskweb.selectors import DEFAULT_SELECTOR, Ranking
 from taskweb.tasks import Example, ExampleSet, Sampling, load_examples
 from taskweb.web import ALL_SETUPS
 from taskweb.web.published import PUBLISHED
-from taskweb.workflows.candidate_sources import find_sources, load_source
+from taskweb.workflows.candidate_sources import find_sources, load_source, size_of
 from taskweb.workflows.choosing import Choice, RankSettings, best_of, places_of_target, ranked_choice
 from taskweb.workflows.evidence import Progress, silent
 from taskweb.workflows.ranking import TargetSettings, task_of_web
 from taskweb.workflows.saved_rankings import read_ranking, used_ranking
 
+_UNCHECKED = "examples of the target are not at hand, so sources were not searched for them: give TARGET as a file"
 _PACKAGES = ("numpy", "onnxruntime", "tokenizers", "pyarrow", "datasets")
 
 
@@ -85,7 +86,7 @@ def mix(
             },
         },
         "versions": _versions(),
-        "notes": list(choice.notes),
+        "notes": [*choice.notes, *([] if avoided else [_UNCHECKED])],
     }
     faults = [*choice.faults, *faults, *_faults_of_rates(choice, settings)]
     return sample_mixture(loaded, settings, target=avoided, scores=choice.scores(), record=record, faults=faults)
@@ -180,7 +181,8 @@ def _load(
     """All examples of the chosen sources, and what is wrong with those that cannot be read."""
     faults: list[str] = []
     loaded: list[MixtureSource] = []
-    with progress("Reading sources", len(choice.tasks)) as advance:
+    sizes = {name: size_of(places[name]) for name in choice.tasks if name in places}
+    with progress("Reading sources (kB)", sum(sizes.values())) as advance:
         for name in choice.tasks:
             try:
                 if name not in places:
@@ -189,7 +191,7 @@ def _load(
                 loaded.append(MixtureSource(task_for(name, examples.examples, kinds.get(name)), examples))
             except TaskWebError as fault:
                 faults.append(str(fault))
-            advance(1)
+            advance(sizes.get(name, 0))
     strangers = [unknown_name("task to give a kind to", name, choice.tasks) for name in kinds if name not in choice.tasks]
     return loaded, [*faults, *map(str, strangers)]
 
