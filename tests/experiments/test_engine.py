@@ -13,8 +13,9 @@ import pytest
 
 from taskweb.errors import ParameterError, TaskWebError
 from taskweb.experiments import InlineExecutor, ProcessExecutor, run_plan, state_of
-from taskweb.experiments.cache import checkpoint_folder
+from taskweb.experiments.cache import checkpoints_of
 from taskweb.experiments.executors import Executor
+from taskweb.experiments.progress import PlanProgress
 from taskweb.experiments.specs import groups_of, runs_of
 from taskweb.web.run import Run
 from taskweb.web.sources import open_web
@@ -63,7 +64,7 @@ def test_every_pair_and_baseline_is_measured_once(undisturbed: Undisturbed) -> N
     assert len(found) == RUNS
     assert len({row[:4] for row in found.values()}) == RUNS
     assert sum(row[1] is None for row in found.values()) == 6
-    assert not checkpoint_folder(state_of(folder / "plan.toml").plan).exists()
+    assert not checkpoints_of(state_of(folder / "plan.toml").plan).folder.exists()
     web = open_web(folder / "web.db")
     assert web.scale == "combined"
     assert web.t.shape == (1, 3, 3)
@@ -72,9 +73,9 @@ def test_every_pair_and_baseline_is_measured_once(undisturbed: Undisturbed) -> N
 
 def test_a_finished_plan_does_nothing_again(undisturbed: Undisturbed) -> None:
     folder, _ = undisturbed
-    calls: list[int] = []
+    calls: list[PlanProgress] = []
     run_plan(folder / "plan.toml", InlineExecutor(), on_progress=calls.append)
-    assert calls == []
+    assert {(call.known, call.done, call.left) for call in calls} == {(RUNS, 0, 0)}
 
 
 def rewritten(undisturbed: Undisturbed, folder: Path) -> tuple[Path, set[str]]:

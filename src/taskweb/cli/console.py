@@ -19,6 +19,10 @@ _SECONDS_BETWEEN_LINES = 5.0
 _LEAST_ITEMS_SHOWN = 64
 
 
+class StoppedError(Exception):
+    """An interrupt that left all in order; the message says, in one line, how to go on."""
+
+
 def output_console() -> Console:
     """The console for results."""
     from rich.console import Console

@@ -11,6 +11,7 @@ import typer
 
 from taskweb import __version__
 from taskweb.cli.benchmark import benchmark
+from taskweb.cli.console import StoppedError
 from taskweb.cli.demo import demo
 from taskweb.cli.mix import mix
 from taskweb.cli.rank import rank
@@ -73,6 +74,8 @@ def main() -> None:
         if type(fault).__name__ == "NoArgsIsHelpError":
             _stop(2, str(fault))
         _fail(f"{fault.format_message().rstrip('.')}.{where}")  # type: ignore[attr-defined]
+    except StoppedError as stop:
+        _stop(_INTERRUPTED, str(stop))
     except (typer.Abort, KeyboardInterrupt):
         _stop(_INTERRUPTED, "Stopped.")
     except BrokenPipeError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taskweb.cli import options
-from taskweb.cli.console import output_console, print_json, progress_for, say
+from taskweb.cli.console import StoppedError, output_console, print_json, say
 
 if TYPE_CHECKING:
     from taskweb.experiments import PlanState
@@ -76,12 +76,27 @@ def _dry_run(plan: Path, again: bool) -> tuple[PlanState, tuple[CutInputs, ...]]
 
 
 def _measured(plan: Path, executor: Executor, again: bool, quiet: bool) -> PlanState:
-    from taskweb.experiments import run_plan, state_of
+    from taskweb.cli.run_progress import shown_progress
+    from taskweb.experiments import run_plan
+    from taskweb.experiments.progress import PlanProgress
 
-    state = state_of(plan, retry_failed=again)
-    say(f"{state.plan.name}: {state.total - len(state.todo):,} of {state.total:,} runs are done.", quiet=quiet)
-    with progress_for(quiet=quiet)(f"Running {state.plan.name}", len(state.todo)) as advance:
-        return run_plan(plan, executor, retry_failed=again, on_progress=advance)
+    last: list[PlanProgress] = []
+    try:
+        with shown_progress(quiet=quiet) as show:
+
+            def on_progress(progress: PlanProgress) -> None:
+                last[:] = [progress]
+                show(progress)
+
+            state = run_plan(plan, executor, retry_failed=again, on_progress=on_progress)
+    except KeyboardInterrupt:
+        done = f"{last[0].known + last[0].done:,} of {last[0].total:,} runs are done and kept" if last else "nothing was begun"
+        raise StoppedError(f"Stopped: {done}. The same command goes on from here.") from None
+    if state.todo and state.budget_is_spent:
+        hours = state.plan.most_hours
+        left = f"with {len(state.todo):,} runs left"
+        say(f"The budget of {hours:g} hours is spent, {left}. Raise hours in [budget] to go on.", quiet=quiet)
+    return state
 
 
 def _executor(name: str, workers: int, ray_address: str | None, gpus: float) -> Executor:

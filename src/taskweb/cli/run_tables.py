@@ -37,6 +37,8 @@ def state_tables(state: PlanState, width: int) -> Iterator[RenderableType]:
         yield table.fitted(width)
     yield Text()
     yield from explained("left", _left(state), width)
+    if plan.most_hours is not None:
+        yield from explained("budget", f"{state.spent / 3600:.2f} of {plan.most_hours:g} hours are spent", width)
     yield from explained("store", str(plan.store), width)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from importlib.metadata import PackageNotFoundError, version
@@ -15,14 +15,16 @@ from typing import Any
 import torch
 
 from taskweb import __version__
-from taskweb.errors import TaskWebError
-from taskweb.experiments.cache import SourceCheckpoints
+from taskweb.errors import InputError, TaskWebError
+from taskweb.experiments.cache import Checkpoints, HeldSource
 from taskweb.experiments.data import TaskData
 from taskweb.experiments.plan import PlannedSetup
 from taskweb.experiments.specs import RunGroup, RunSpec, outcome
 from taskweb.models import Head, TaskModel, head_for, load_model, load_saved, method_of, save_model
+from taskweb.models.saving import notes_of
 from taskweb.models.tiny import is_tiny, tiny_model
-from taskweb.training import DivergedError, TrainingHistory, evaluate, fit
+from taskweb.tasks import Example
+from taskweb.training import CheckpointPlan, DivergedError, TrainingHistory, TrainingSettings, evaluate, fit
 from taskweb.web.run import Run, Scalar
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "peft", "numpy")
@@ -31,68 +33,82 @@ _MOST_LOSSES = 50
 
 @dataclass(frozen=True)
 class Workbench:
-    """What a worker needs to execute groups of one plan: data, threads, and where sources' weights are kept.
+    """What a worker needs to execute groups of one plan: data, threads, and where weights are kept on the way.
 
     texts: all texts of the plan, which tokenizers of tiny models are made from.
     """
 
     data: Mapping[str, TaskData]
-    checkpoints: SourceCheckpoints
+    checkpoints: Checkpoints
     threads: int = 1
     texts: tuple[str, ...] = field(default=(), repr=False)
     _models: dict[str, TaskModel] = field(default_factory=dict, init=False, repr=False)
 
-    def outcomes(self, group: RunGroup, on_start: Callable[[RunSpec], None]) -> Iterator[Run]:
-        """Do all runs of a group, and hand out each outcome as soon as it is known; `on_start` is told which run begins.
+    def events(self, group: RunGroup) -> Generator[RunSpec | Run, None, None]:
+        """Do all runs of a group: each run before it begins, then its outcome as soon as it is known.
 
-        A run that diverges or fails is an outcome, with its reason; the others go on. Same group, same bits, whatever ran
-        before in the process: each run starts from the first weights, and draws from its own seed.
+        Closing the iterator ends the group there. A run that diverges or fails is an outcome, with its reason; the others go
+        on. Same group, same bits, whatever ran before in the process, and however often it was abandoned: each run starts from
+        the first weights, and draws from its own seed.
         """
         torch.set_num_threads(self.threads)
-        on_start(next(group.specs()))
-        source = None if group.source is None else self._trained_source(group)
+        yield next(group.specs())
+        if group.source is None:
+            yield from self._runs(group, None)
+            return
+        key = group.source_key(self.data, self.threads)
+        with self.checkpoints.held_source(key) as held:
+            yield from self._runs(group, self._trained_source(group, key, held))
+            held.let_go(remove=True)
+
+    def _runs(self, group: RunGroup, source: _Source | Run | None) -> Iterator[RunSpec | Run]:
+        """The runs of a group after its source, or after the failure of its source."""
         for spec in group.specs():
-            on_start(spec)
+            yield spec
             record = spec.record(self.data, self.threads)
             if isinstance(source, Run):
                 reason = f"the source was not trained: {source.reason}"
-                yield outcome(record, status=source.status, reason=reason, **_circumstances())
+                yield outcome(record, status=source.status, reason=reason, durations=source.durations, **_circumstances())
+                source = replace(source, durations={})
             else:
                 yield self._guarded(record, partial(self._transfer, record, spec, source))
                 source = source and replace(source, seconds=0.0)  # counted once, with the first of its runs
-        if group.source is not None:
-            self.checkpoints.release(self._source_key(group))
 
-    def _trained_source(self, group: RunGroup) -> _Source | Run:
-        """The weights after the source, from the cache or trained now; or the outcome that all its runs share."""
+    def _trained_source(self, group: RunGroup, key: str, held: HeldSource) -> _Source | Run:
+        """The weights after the source, kept from before or trained now; or the outcome that all its runs share."""
+        if held.exists:
+            try:
+                return _Source(held.path, 0.0, int(notes_of(held.path).get("halved_batches") or 0))
+            except InputError:
+                held.let_go(remove=True)  # damaged: made anew
         assert group.source is not None
-        key, data = self._source_key(group), self.data[group.source]
-        path = self.checkpoints.path(key)
-        if path.exists():
-            return _Source(path, 0.0)
-        spec = RunSpec(group.setup, group.source, group.targets[0], group.seed)
-        record, settings = spec.record(self.data, self.threads), group.setup.source_settings_for(group.source)
+        data, settings = self.data[group.source], group.setup.source_settings_for(group.source)
+        record = RunSpec(group.setup, group.source, group.targets[0], group.seed).record(self.data, self.threads)
 
         def train() -> Run:
-            begin = time.perf_counter()
+            began = time.perf_counter()
             model = self._fresh(group.setup, data, group.seed)
-            history = fit(model, data.source, settings, seed=group.seed)
-            with self.checkpoints.writing(key) as place:
-                save_model(model, place)
-            return outcome(record, durations={"source_training": time.perf_counter() - begin}, sizes={"steps": history.step})
+            history = self._fitted(model, data.source, settings, group.seed, key)
+            halved = len(history.memory)
+            held.write(partial(save_model, model, notes={"halved_batches": halved}))
+            seconds = _seconds(history, time.perf_counter() - began)
+            return outcome(record, durations={"source_training": seconds}, extra={"halved_batches": halved})
 
         done = self._guarded(record, train)
-        return _Source(path, done.durations["source_training"]) if done.status == "finished" else done
+        if done.status != "finished":
+            return done
+        return _Source(held.path, done.durations["source_training"], int(str(done.extra["halved_batches"])))
 
     def _transfer(self, record: Run, spec: RunSpec, source: _Source | None) -> Run:
         """Train the target, from the source's weights where there is a source, and measure."""
         data, settings = self.data[spec.target], spec.setup.settings_for(spec.target)
-        begin = time.perf_counter()
+        began = time.perf_counter()
         model = self._fresh(spec.setup, data, spec.seed, source)
-        history = fit(model, data.target, settings, seed=spec.seed)
+        history = self._fitted(model, data.target, settings, spec.seed, record.key)
         trained = time.perf_counter()
-        metrics = evaluate(model, data.task, data.evaluation)
-        seconds = {"training": trained - begin, "evaluation": time.perf_counter() - trained}
+        halved: list[int] = []
+        metrics = evaluate(model, data.task, data.evaluation, on_halved=halved.append)
+        seconds = {"training": _seconds(history, trained - began), "evaluation": time.perf_counter() - trained}
         if source is not None and source.seconds:
             seconds["source_training"] = source.seconds
         return outcome(
@@ -101,20 +117,29 @@ class Workbench:
             sizes=_sizes(history, data),
             durations=seconds,
             history=_sampled(history),
-            extra=_marks(history),
+            extra=_marks(history, len(halved), source),
             **_circumstances(),
         )
 
+    def _fitted(
+        self, model: TaskModel, examples: Sequence[Example], settings: TrainingSettings, seed: int, key: str
+    ) -> TrainingHistory:
+        """Train, going on where a killed process saved the middle of the same training."""
+        with self.checkpoints.training(key) as path:
+            plan = CheckpointPlan(path, every=None, seconds=self.checkpoints.limits.seconds, strict=False)
+            return fit(model, examples, settings, seed=seed, checkpoint=plan)
+
     def _guarded(self, record: Run, work: Callable[[], Run]) -> Run:
+        began = time.perf_counter()
         try:
             return work()
         except DivergedError as fault:
-            sampled = _sampled(fault.history)
-            return outcome(record, status="diverged", reason=_line(fault), history=sampled, **_circumstances())
+            ended = {"status": "diverged", "reason": _line(fault), "history": _sampled(fault.history)}
         except TaskWebError as fault:
-            return outcome(record, status="failed", reason=_line(fault), **_circumstances())
+            ended = {"status": "failed", "reason": _line(fault)}
         except Exception as fault:  # noqa: BLE001 - whatever a library raises, the run failed and the rest goes on
-            return outcome(record, status="failed", reason=f"{type(fault).__name__}: {_line(fault)}", **_circumstances())
+            ended = {"status": "failed", "reason": f"{type(fault).__name__}: {_line(fault)}"}
+        return outcome(record, durations={"until_failure": time.perf_counter() - began}, **ended, **_circumstances())
 
     def _fresh(self, setup: PlannedSetup, data: TaskData, seed: int, source: _Source | None = None) -> TaskModel:
         """The setup's model, ready for a task: its first weights or those after the source, a head, the method applied.
@@ -145,22 +170,16 @@ class Workbench:
         fresh.module = copy.deepcopy(known.module)
         return fresh
 
-    def _source_key(self, group: RunGroup) -> str:
-        """Names the weights after a source: they do not depend on the target."""
-        assert group.source is not None
-        own = RunSpec(group.setup, None, group.source, group.seed).record(self.data, self.threads)
-        given = self.data[group.source]
-        settings = group.setup.source_settings_for(group.source)
-        defining = {"source_data": given.source_digest, "training": repr(settings.to_dict())}
-        return outcome(own, definition={**own.definition, **defining}).key
-
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """Weights after a source, and the seconds that training it took in this process (0: it was there)."""
+    """Weights after a source, the seconds that training it took in this process (0: it was there), and how often its batches
+    were halved for want of memory.
+    """
 
     path: Path
     seconds: float
+    halved: int = 0
 
 
 def _sizes(history: TrainingHistory, data: TaskData) -> dict[str, int]:
@@ -178,9 +197,23 @@ def _sampled(history: TrainingHistory) -> tuple[dict[str, Scalar], ...]:
     return tuple({"step": record.step, "loss": record.loss} for record in losses)
 
 
-def _marks(history: TrainingHistory) -> dict[str, Scalar]:
-    """What a reader must know of a run that finished: precision, and whether memory made batches smaller."""
-    return {"precision": history.precision, "device": history.device.partition(":")[0], "halved_batches": len(history.memory)}
+def _marks(history: TrainingHistory, halved_in_evaluation: int, source: _Source | None) -> dict[str, Scalar]:
+    """What a reader must know of a run that finished: precision, and where memory made batches smaller."""
+    marks: dict[str, Scalar] = {
+        "precision": history.precision,
+        "device": history.device.partition(":")[0],
+        "halved_batches": len(history.memory),
+    }
+    if halved_in_evaluation:
+        marks["halved_in_evaluation"] = halved_in_evaluation
+    if source is not None and source.halved:
+        marks["halved_in_source"] = source.halved
+    return marks
+
+
+def _seconds(history: TrainingHistory, measured: float) -> float:
+    """How long a training took; where it was resumed, with what went before, as its history tells."""
+    return measured if history.resumed_at is None else max(measured, history.seconds)
 
 
 @lru_cache

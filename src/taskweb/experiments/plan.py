@@ -100,8 +100,21 @@ class PairPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointLimits:
+    """seconds: training time between two savings of a training in the middle. most_gib: of weights after sources that are kept
+    at once; beyond, those that were not used for the longest time go, but never one in use.
+    """
+
+    seconds: float = 60.0
+    most_gib: float = 50.0
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that is to be measured. synthetic: preset of the family that tasks without a file come from."""
+    """Everything that is to be measured. synthetic: preset of the family that tasks without a file come from.
+
+    most_runs: of all runs, the first so many. most_hours: when its runs took that long, of one worker, no other is started.
+    """
 
     name: str
     store: Path
@@ -113,6 +126,8 @@ class Plan:
     threads: int = 1
     most_runs: int | None = None
     synthetic: str | None = None
+    most_hours: float | None = None
+    checkpoints: CheckpointLimits = field(default_factory=CheckpointLimits)
 
     @property
     def all_seeds(self) -> tuple[int, ...]:

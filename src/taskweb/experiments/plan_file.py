@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from taskweb.errors import InputError, ParameterError
-from taskweb.experiments.plan import PAIR_MODES, ExampleCounts, PairPlan, Plan, PlannedTask
+from taskweb.experiments.plan import PAIR_MODES, CheckpointLimits, ExampleCounts, PairPlan, Plan, PlannedTask
 from taskweb.experiments.plan_setups import Places, read_setup
 from taskweb.experiments.plan_tasks import read_tasks
 from taskweb.experiments.plan_values import Faults
 from taskweb.experiments.specs import pairs_of
 from taskweb.tasks.paths import kind_of_path, unreadable
 
-PLAN_KEYS = ("store", "seeds", "threads", "examples", "folder", "tasks", "setups", "pairs", "synthetic", "budget")
+PLAN_KEYS = (
+    "store",
+    "seeds",
+    "threads",
+    "examples",
+    "folder",
+    "tasks",
+    "setups",
+    "pairs",
+    "synthetic",
+    "budget",
+    "checkpoints",
+)
 EXAMPLE_KEYS = ("source", "target", "evaluation")
 PAIR_KEYS = ("mode", "listed", "share", "seed", "sources", "targets")
-BUDGET_KEYS = ("runs",)
+BUDGET_KEYS = ("runs", "hours")
+CHECKPOINT_KEYS = ("seconds", "most_gib")
 
 
 def read_plan(path: Path) -> Plan:
@@ -82,7 +96,15 @@ def _plan(path: Path, raw: Mapping[str, Any], faults: Faults, methods: bool) -> 
         threads=faults.count("", raw, "threads", 1),
         most_runs=faults.count_or_none("[budget] ", budget, "runs"),
         synthetic=preset,
+        most_hours=faults.number_or_none("[budget] ", budget, "hours"),
+        checkpoints=_checkpoints(raw, faults),
     )
+
+
+def _checkpoints(raw: Mapping[str, Any], faults: Faults) -> CheckpointLimits:
+    table, default = faults.table("", "checkpoints", raw, CHECKPOINT_KEYS), CheckpointLimits()
+    found = {key: faults.number_or_none("[checkpoints] ", table, key, least=0.0) for key in CHECKPOINT_KEYS}
+    return dataclasses.replace(default, **{key: value for key, value in found.items() if value is not None})
 
 
 def _pairs(raw: Mapping[str, Any], tasks: Mapping[str, PlannedTask], faults: Faults) -> PairPlan:

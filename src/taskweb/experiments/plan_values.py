@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -103,6 +104,17 @@ class Faults:
     def count_or_none(self, where: str, raw: Mapping[str, Any], key: str, *, least: int = 1) -> int | None:
         """A whole number, `least` or more; None where the key is not there."""
         return self.count(where, raw, key, least, least=least) if key in raw else None
+
+    def number_or_none(self, where: str, raw: Mapping[str, Any], key: str, *, least: float | None = None) -> float | None:
+        """A finite number, `least` or more, above 0 without it; None where the key is not there."""
+        found = raw.get(key)
+        if found is None:
+            return None
+        is_number = isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found)
+        if is_number and (found > 0 or (least is not None and found >= least)):
+            return float(found)
+        self.add(f"{where}{key} must be a number {'above 0' if least is None else f'from {least:g}'}. Got {found}")
+        return None
 
     def seeds(self, where: str, raw: Mapping[str, Any], default: tuple[int, ...]) -> tuple[int, ...]:
         """Different whole numbers from 0."""

@@ -63,6 +63,14 @@ class RunGroup:
         """The runs of the group, in order."""
         return (RunSpec(self.setup, self.source, target, self.seed) for target in self.targets)
 
+    def source_key(self, data: Mapping[str, TaskData], threads: int) -> str:
+        """Names the weights after the source: they do not depend on the targets."""
+        assert self.source is not None
+        own = RunSpec(self.setup, None, self.source, self.seed).record(data, threads)
+        settings = self.setup.source_settings_for(self.source)
+        defining = {"source_data": data[self.source].source_digest, "training": repr(settings.to_dict())}
+        return outcome(own, definition={**own.definition, **defining}).key
+
 
 def runs_of(plan: Plan) -> list[RunSpec]:
     """All runs of a plan: for every seed and setup the baselines first, then the transfers, source by source."""

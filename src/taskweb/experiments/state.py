@@ -74,6 +74,11 @@ class PlanState:
         measured = [(own.seconds_per_run, own.finished) for own in self.setups if own.seconds_per_run is not None]
         return sum(mean * runs for mean, runs in measured) / sum(runs for _, runs in measured) if measured else None
 
+    @property
+    def budget_is_spent(self) -> bool:
+        """Whether the runs took as long as the plan allows, so that no other is started."""
+        return self.plan.most_hours is not None and self.spent >= self.plan.most_hours * 3600
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {
@@ -88,6 +93,8 @@ class PlanState:
             "running": [{**asdict(run), "seconds": round(run.seconds, 1)} for run in self.running],
             "seconds_per_run": self.seconds_per_run,
             "seconds_left": self.seconds_left,
+            "seconds_spent": self.spent,
+            "budget_hours": self.plan.most_hours,
             "setups": [asdict(setup) for setup in self.setups],
         }
 

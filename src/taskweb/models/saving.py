@@ -9,26 +9,28 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from taskweb.errors import InputError, TaskWebError
-from taskweb.models.base import TaskModel, config_of
+from taskweb.models.base import Parameter, TaskModel, config_of
 from taskweb.models.head import Head
 from taskweb.models.loading import load_model
 from taskweb.models.methods import method_of
 from taskweb.models.methods.trainable import trainable
-from taskweb.models.tensor_file import read_tensors, write_tensors
+from taskweb.models.tensor_file import read_record, read_tensors, write_tensors
 
 FORMAT = 1
 _PROBED = 16
 
 
-def save_model(model: TaskModel, path: str | Path) -> None:
+def save_model(model: TaskModel, path: str | Path, *, notes: Mapping[str, Parameter] | None = None) -> None:
     """Write the trained tensors and the record to one safetensors file, whole or not at all.
 
+    notes: what else to say of the training; `notes_of` reads it.
     Raises InputError for a model that no method was applied to, or a place that cannot be written.
     """
     if model.method is None:
@@ -41,6 +43,7 @@ def save_model(model: TaskModel, path: str | Path) -> None:
         "method": {"name": model.method.name, "parameters": dict(model.method.parameters())},
         "max_input": model.max_input,
         "frozen": fingerprint(model),
+        "notes": dict(notes or {}),
     }
     write_tensors(Path(path), trainable(model.module), record)
 
@@ -74,6 +77,11 @@ def load_saved(path: str | Path, base: TaskModel | None = None) -> TaskModel:
             f"{origin['name']}, revision {origin['revision']}."
         )
     return model
+
+
+def notes_of(path: str | Path) -> dict[str, Parameter]:
+    """What was said of the training when a model was saved; reads no weights. Raises InputError for a damaged file."""
+    return dict(read_record(Path(path)).get("notes") or {})
 
 
 def fingerprint(model: TaskModel) -> str:

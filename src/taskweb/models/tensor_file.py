@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,23 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], record: Mappi
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The tensors, on the CPU, and the record of a file. Raises InputError where it is missing, damaged or not of taskweb."""
+    with _opened(path) as (file, record):
+        return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118 - not a mapping
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The record of a file alone; errors as of `read_tensors`, also where tensors are cut off."""
+    with _opened(path) as (_, record):
+        return record
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             record = json.loads((file.metadata() or {}).get(_RECORD, "null"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            if not isinstance(record, dict):
+                raise InputError(f"{path} holds tensors but no record of taskweb. Give a file that taskweb wrote.")
+            yield file, record
     except (OSError, SafetensorError, ValueError) as fault:
         raise InputError(f"{path} cannot be read: {str(fault).rstrip('.')}.") from None
-    if not isinstance(record, dict):
-        raise InputError(f"{path} holds tensors but no record of taskweb. Give a file that taskweb wrote.")
-    return tensors, record

@@ -33,15 +33,27 @@ _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 class CheckpointPlan:
     """Where and how often to save a training in the middle. Where `path` exists, training goes on from there.
 
-    every: updates between checkpoints. The file is left when training ends; whoever planned it removes it.
+    every: updates between checkpoints. seconds: time between them, for one process alone. None: that does not count. The end of
+    a training is saved by `every` only. strict: refuse a file that is damaged or of another training, instead of writing over
+    it. The file is left when training ends; whoever planned it removes it.
     """
 
     path: Path
-    every: int = 500
+    every: int | None = 500
+    seconds: float | None = None
+    strict: bool = True
 
     def __post_init__(self) -> None:
-        if self.every < 1:
+        if self.every is not None and self.every < 1:
             raise ParameterError(f"Checkpoints must be 1 or more updates apart. Got {self.every} instead.")
+        if self.seconds is not None and not self.seconds >= 0:
+            raise ParameterError(f"Checkpoints must be 0 or more seconds apart. Got {self.seconds} instead.")
+
+    def is_due(self, history: TrainingHistory, since: float) -> bool:
+        """Whether to save now, `since` seconds after the last time."""
+        if self.every is not None and history.step % self.every == 0:
+            return True
+        return self.seconds is not None and since >= self.seconds and history.step < history.total_steps
 
 
 def identity_of(model: TaskModel, encoded: Sequence[Encoded], settings: TrainingSettings, seed: int) -> str:

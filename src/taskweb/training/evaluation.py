@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from taskweb.errors import InputError, ParameterError, unknown_name
+from taskweb.errors import InputError, ParameterError, TaskWebError, unknown_name
 from taskweb.metrics import METRICS
 from taskweb.models.answers import choices_of, shown
 from taskweb.models.base import Reduction, TaskModel, device_of
 from taskweb.models.head import number_of
 from taskweb.tasks import Example, Task
+from taskweb.training.memory import give_back, half, is_out_of_memory
 from taskweb.training.settings import Precision, computing_in
 
 _METRICS_OF_ANSWERS = ("exact_match", "token_f1")
@@ -41,11 +42,13 @@ def evaluate(
     reduction: Reduction = "mean",
     max_new_tokens: int = 64,
     precision: Precision | None = None,
+    on_halved: Callable[[int], None] | None = None,
 ) -> dict[str, float]:
     """The task's metrics on labelled examples, by name; the task score is their mean.
 
     Classification and multiple choice take the likeliest choice (the first of equals); batch_size: choices or examples at once.
     precision: of computation; None leaves it as it is (float32, and within `fit` that of training).
+    Where memory runs out, the batch size is halved and what failed is done again; on_halved is told the new size.
     Raises InputError for an example without a valid output, ParameterError for a head of another kind or a metric that is only
     read, never computed.
     """
@@ -53,7 +56,15 @@ def evaluate(
     if uncomputed:
         raise unknown_name("metric to compute", uncomputed[0], [name for name, metric in METRICS.items() if metric.function])
     with nullcontext() if precision is None else computing_in(precision, device_of(model.module)):
-        found = predict(model, task, examples, batch_size=batch_size, reduction=reduction, max_new_tokens=max_new_tokens)
+        found = predict(
+            model,
+            task,
+            examples,
+            batch_size=batch_size,
+            reduction=reduction,
+            max_new_tokens=max_new_tokens,
+            on_halved=on_halved,
+        )
     return {name: _metric(name, found) for name in task.metrics}
 
 
@@ -65,8 +76,9 @@ def predict(
     batch_size: int = 32,
     reduction: Reduction = "mean",
     max_new_tokens: int = 64,
+    on_halved: Callable[[int], None] | None = None,
 ) -> Predictions:
-    """The model's answers to labelled examples beside the right ones."""
+    """The model's answers to labelled examples beside the right ones; parameters as of `evaluate`."""
     if model.head.kind != task.kind:
         raise ParameterError(
             f"The model's head is for {model.head.kind}, and '{task.name}' is {task.kind}. Set it with "
@@ -74,6 +86,28 @@ def predict(
         )
     if not examples:
         raise InputError(f"There are no examples of '{task.name}' to evaluate on. Give at least one.")
+    while True:
+        try:
+            return _predicted(model, task, examples, batch_size, reduction, max_new_tokens)
+        except (RuntimeError, MemoryError) as fault:
+            if not is_out_of_memory(fault):
+                raise
+            # What the failed pass holds is freed only after this block, once the traceback is gone.
+            reason = str(fault).split(".")[0]
+        give_back(device_of(model.module))
+        if batch_size == 1:
+            raise TaskWebError(
+                f"One example at a time is too much for the memory of {device_of(model.module)} ({reason}). Cut inputs "
+                "(max_input), or take a smaller model."
+            )
+        batch_size = half(batch_size)
+        if on_halved is not None:
+            on_halved(batch_size)
+
+
+def _predicted(
+    model: TaskModel, task: Task, examples: Sequence[Example], batch_size: int, reduction: Reduction, max_new_tokens: int
+) -> Predictions:
     if task.kind in ("classification", "multiple_choice"):
         return _chosen(model, examples, batch_size, reduction)
     if task.kind == "regression":

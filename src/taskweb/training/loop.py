@@ -20,6 +20,7 @@ from taskweb.tasks import Example
 from taskweb.training.batches import epoch_batches
 from taskweb.training.checkpoint import CheckpointPlan, identity_of, load_checkpoint, save_checkpoint
 from taskweb.training.history import DivergedError, EvaluationRecord, MemoryRecord, StepRecord, TrainingHistory
+from taskweb.training.memory import give_back, half, is_out_of_memory
 from taskweb.training.settings import TrainingSettings, chosen_device, chosen_precision, computing_in
 from taskweb.training.workers import ALONE, Workers, is_split
 
@@ -74,7 +75,7 @@ def fit_encoded(
     together; each holds all examples and takes its part of every batch.
 
     The loss of an update is the mean over all its terms (tokens of answers, or examples), however many passes it takes. Where
-    a GPU's memory runs out, passes are halved and the update is repeated.
+    memory runs out, passes are halved and the update is repeated.
     Raises DivergedError when loss or gradient are no longer finite, TaskWebError when memory does not suffice for one example,
     InputError for examples that cannot be learnt from, ParameterError for a model without a method.
     """
@@ -132,23 +133,33 @@ class _Fit:
     ) -> TrainingHistory:
         checkpoint = self.checkpoint
         if checkpoint and checkpoint.path.exists():
-            found = load_checkpoint(checkpoint.path, self.model, self.optimizer, self.identity)
-            self.history = replace(found, resumed_at=found.step)
+            self._resume(checkpoint)
+        saved = time.monotonic()
         if self._is_enough(until):
             return self.history
         for batch in self._batches(self.history.step):
             loss = self._update(batch)
             metrics = self._evaluation(evaluate) if evaluate and self._is_due() else None
             enough = self._is_enough(until)
-            if checkpoint and self.history.step % checkpoint.every == 0:
+            if checkpoint and checkpoint.is_due(self.history, time.monotonic() - saved):
                 save_checkpoint(
                     checkpoint.path, self.model, self.optimizer, self.history, self.identity, writing=self.workers.is_first
                 )
+                saved = time.monotonic()
             if on_progress:
                 on_progress(Progress(self.history.step, self.history.total_steps, loss, metrics))
             if enough:
                 break
         return self.history
+
+    def _resume(self, checkpoint: CheckpointPlan) -> None:
+        try:
+            found = load_checkpoint(checkpoint.path, self.model, self.optimizer, self.identity)
+        except InputError:
+            if checkpoint.strict:
+                raise
+            return
+        self.history = replace(found, resumed_at=found.step)
 
     def _is_enough(self, until: Callable[[TrainingHistory], bool] | None) -> bool:
         """Whether training ends here, by what the evaluation after this very update says."""
@@ -192,7 +203,9 @@ class _Fit:
                 self.workers.sum_gradients(self.parameters)
                 limit = math.inf if self.settings.clip_norm is None else self.settings.clip_norm
                 return loss, self.workers.clip(self.parameters, limit).to(loss.device)
-            except torch.OutOfMemoryError as fault:
+            except (RuntimeError, MemoryError) as fault:
+                if not is_out_of_memory(fault):
+                    raise
                 if self.workers.count > 1:  # the others wait in the middle of a pass, which cannot be taken back
                     raise TaskWebError(
                         f"The memory of {self.device} ran out with {size} examples at once in each process. Lower "
@@ -201,15 +214,14 @@ class _Fit:
                 # What the failed pass holds is freed only after this block, once the traceback is gone.
                 reason = str(fault).split(".")[0]
             self.optimizer.zero_grad(set_to_none=True)
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
+            give_back(self.device)
             held = min(size, len(batch))
             if held == 1:
                 raise TaskWebError(
                     f"One example at a time is too much for the memory of {self.device} ({reason}). Cut inputs (max_input), "
                     "turn on gradient checkpointing, or take a smaller model or a parameter-efficient method."
                 )
-            halved = math.ceil(held / 2)
+            halved = half(held)
             memory = (*self.history.memory, MemoryRecord(self.history.step + 1, halved))
             self.history = replace(self.history, micro_batch_size=halved, memory=memory)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from taskweb.errors import WebError
-from taskweb.web.store import RunStore, opening, run_store
+from taskweb.web.store import RunStore, is_store, opening, run_store
 from tests.conftest import REPOSITORY
 from tests.web.store.made_up import content, made_up_run, made_up_runs
 
@@ -114,3 +114,22 @@ def test_a_store_opened_before_a_fork_is_refused_after_it(tmp_path: Path) -> Non
     ).stdout
     assert "was opened before a fork. Open it again in this process." in said
     assert said.endswith("\n0\n")
+
+
+def elsewhere(path: Path, code: str) -> str:
+    """What code prints that has a store open in another process, and closes it."""
+    whole = f"from taskweb.web.store import RunStore\nwith RunStore.open({str(path)!r}) as store:\n    {code}"
+    return subprocess.run([sys.executable, "-c", whole], check=True, capture_output=True, text=True, cwd=REPOSITORY).stdout
+
+
+def test_opening_a_store_twice_in_a_process_gives_up_none_of_its_locks(tmp_path: Path) -> None:
+    """Otherwise the other process takes itself for the last one, and takes the write-ahead log away."""
+    path = tmp_path / "runs.db"
+    with RunStore.open(path, create=True) as store:
+        store.add(made_up_run(1))
+        assert is_store(path)
+        with RunStore.open(path, read_only=True) as second:
+            assert len(second) == 1
+        assert elsewhere(path, "print(len(store))") == "1\n"
+        store.add(made_up_run(2))
+        assert elsewhere(path, "print(len(store))") == "2\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from taskweb.experiments.executors.base import Job
@@ -13,7 +13,7 @@ from taskweb.experiments.specs import RunGroup
 class InlineExecutor:
     """For tests, debugging, and a single GPU."""
 
-    def run(self, job: Job, groups: Sequence[RunGroup]) -> Iterator[int]:
+    def run(self, job: Job, groups: Sequence[RunGroup]) -> Generator[int, None, None]:
         """See Executor."""
         opened = job.open()
         for group in groups:

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from taskweb.errors import MissingDependencyError, ParameterError, TaskWebError
-from taskweb.experiments.cache import SourceCheckpoints
+from taskweb.experiments.cache import Checkpoints
 from taskweb.experiments.execute import Workbench
-from taskweb.experiments.executors.base import Job
-from taskweb.experiments.specs import RunGroup
+from taskweb.experiments.executors.base import Job, OpenJob
+from taskweb.experiments.markers import RunningMarker
+from taskweb.experiments.specs import RunGroup, RunSpec, outcome
 from taskweb.web.run import Run
 from taskweb.web.store import RunStore
 
-_RETRIES = 3
+_MOST_LOSSES = 3
 _PATIENCE = 5.0  # seconds
+_FOLDER = "taskweb-run-"
 _benches: dict[str, Workbench] = {}
 
 
@@ -29,7 +35,8 @@ class RayExecutor:
     """address: of a running cluster, `auto` for the one on this machine; None starts a local one for the time of the run.
 
     gpus: GPUs per group of runs, a fraction where several share one. A node that dies loses only the runs it was at, which are
-    done again elsewhere. Plan and data travel to the workers; models named by a folder must be there on every node.
+    done again elsewhere. Plan and data travel to the workers; models named by a folder must be there on every node. Weights are
+    kept beside the store where workers can see it, else in the temporary folder of their machine.
     """
 
     address: str | None = None
@@ -39,7 +46,7 @@ class RayExecutor:
         if self.gpus < 0:
             raise ParameterError(f"The number of GPUs must be 0 or more. Got {self.gpus} instead.")
 
-    def run(self, job: Job, groups: Sequence[RunGroup]) -> Iterator[int]:
+    def run(self, job: Job, groups: Sequence[RunGroup]) -> Generator[int, None, None]:
         """See Executor. Outcomes are stored one by one as they arrive."""
         ray = _ray()
         opened = job.open()
@@ -47,48 +54,151 @@ class RayExecutor:
         if started:
             _connect(ray, self.address)
         try:
-            name = uuid.uuid4().hex
-            bench = ray.put(
-                Workbench(opened.bench.data, SourceCheckpoints(Path(name)), opened.bench.threads, opened.bench.texts)
-            )
-            work = ray.remote(num_cpus=opened.plan.threads, num_gpus=self.gpus, max_retries=_RETRIES)(_outcomes)
-            with RunStore.open(opened.plan.store, create=True) as store:
-                streams = {work.options(num_returns="streaming").remote(name, bench, group): group for group in groups}
-                yield from _stored(ray, streams, store, job.replace_failed)
+            with RunStore.open(opened.plan.store, create=True) as store, _sign(opened.bench.checkpoints) as name:
+                crew = _Crew(ray, opened, store, name, self.gpus)
+                with closing(crew.work(groups)) as work:
+                    yield from work
         finally:
             if started:
                 ray.shutdown()
 
 
-def _stored(ray: Any, streams: dict[Any, RunGroup], store: RunStore, replace_failed: bool) -> Iterator[int]:
-    """Keep each outcome when it arrives; yields how many of a group were kept when the group is done."""
-    done = dict.fromkeys(streams, 0)
-    while streams:
-        ready, _ = ray.wait(list(streams), num_returns=1)
-        for stream in ready:
-            try:
-                run = ray.get(next(stream))
-            except StopIteration:
-                del streams[stream]
-                yield done[stream]
-                continue
-            except ray.exceptions.RayError as fault:
-                group = streams[stream]
+class _Crew:
+    """The groups that are with a cluster, each a stream of events, and what came of them."""
+
+    def __init__(self, ray: Any, opened: OpenJob, store: RunStore, name: str, gpus: float) -> None:
+        self.ray, self.opened, self.store, self.name = ray, opened, store, name
+        bench = opened.bench
+        self.bench = ray.put(Workbench(bench.data, bench.checkpoints, bench.threads, bench.texts))
+        self.task = ray.remote(num_cpus=opened.plan.threads, num_gpus=gpus, max_retries=0)(_events)
+        self.streams: dict[Any, _Stream] = {}
+        self.numbers = count()
+        self.losses: Counter[tuple[str, str | None, int, str | None]] = Counter()
+
+    def work(self, groups: Sequence[RunGroup]) -> Generator[int, None, None]:
+        """Have all groups done, those of lost workers again; yields 1 for each run that was stored."""
+        for group in groups:
+            self._submit(group)
+        try:
+            while self.streams:
+                ready, _ = self.ray.wait(list(self.streams), num_returns=1)
+                for generator in ready:
+                    yield from self._next_of(generator)
+        finally:
+            for generator in list(self.streams):
+                self._forget(generator, cancel=True)
+
+    def _submit(self, group: RunGroup) -> None:
+        left = self.opened.left_of(group, self.store)
+        if left is not None:
+            generator = self.task.options(num_returns="streaming").remote(self.name, self.bench, left)
+            self.streams[generator] = _Stream(left, RunningMarker(self.opened.plan.store, f"-{next(self.numbers)}"))
+
+    def _next_of(self, generator: Any) -> Iterator[int]:
+        stream = self.streams[generator]
+        try:
+            event = self.ray.get(next(generator))
+        except StopIteration:
+            self._forget(generator)
+            return
+        except self.ray.exceptions.RayError as fault:
+            self._forget(generator)
+            self._again(stream, fault)
+            return
+        if isinstance(event, Run):
+            self.opened.keep(event, self.store)
+            yield 1
+        elif self.opened.budget.is_spent(self.store):
+            self._forget(generator, cancel=True)
+        else:
+            stream.running = event
+            stream.marker.tell(event)
+
+    def _again(self, stream: _Stream, fault: Exception) -> None:
+        """Have the runs of a lost worker done by another; a run at which workers keep dying is recorded as failed."""
+        reason = " ".join(str(fault).split())[:200]
+        if isinstance(fault, self.ray.exceptions.RayTaskError):
+            raise TaskWebError(f"A worker of the cluster cannot go on: {reason}") from None
+        at, group = stream.running or stream.group, stream.group
+        self.losses[_named(at)] += 1
+        if self.losses[_named(at)] >= _MOST_LOSSES:
+            if stream.running is None:
                 raise TaskWebError(
                     f"The runs of {group.setup.name} after {group.source or 'no source'} with seed {group.seed} were lost "
-                    f"{_RETRIES + 1} times: {str(fault).splitlines()[0]}. What was done is kept; run the plan again."
-                ) from None
-            store.add_many([run], replace_failed=replace_failed)
-            done[stream] += 1
+                    f"{_MOST_LOSSES} times before one began: {reason} What was done is kept; run the plan again."
+                )
+            record = stream.running.record(self.opened.bench.data, self.opened.bench.threads)
+            died = f"the worker that was at it died {_MOST_LOSSES} times; is there enough memory?"
+            self.opened.keep(outcome(record, status="failed", reason=died), self.store)
+            targets = tuple(target for target in group.targets if target != stream.running.target)
+            if not targets:
+                return
+            group = replace(group, targets=targets)
+        self._submit(group)
+
+    def _forget(self, generator: Any, *, cancel: bool = False) -> None:
+        self.streams.pop(generator).marker.__exit__(None, None, None)
+        if cancel:
+            with suppress(Exception):  # a cluster that is gone needs no telling
+                self.ray.cancel(generator)
 
 
-def _outcomes(name: str, bench: Workbench, group: RunGroup) -> Iterator[Run]:
-    """Do the runs of a group on a worker, and hand out each outcome. Models stay loaded between the groups of a worker."""
+@dataclass(slots=True)
+class _Stream:
+    """A group that is with a worker, the mark that tells of it, and the run that the worker is at."""
+
+    group: RunGroup
+    marker: RunningMarker
+    running: RunSpec | None = None
+
+
+def _named(at: RunSpec | RunGroup) -> tuple[str, str | None, int, str | None]:
+    return at.setup.name, at.source, at.seed, at.target if isinstance(at, RunSpec) else None
+
+
+@contextmanager
+def _sign(checkpoints: Checkpoints) -> Iterator[str]:
+    """Put a sign into the folder of checkpoints, by which workers know whether it is the one that they see."""
+    name = uuid.uuid4().hex
+    sign = checkpoints.folder / name
+    with suppress(OSError):
+        sign.parent.mkdir(parents=True, exist_ok=True)
+        sign.touch()
+    try:
+        yield name
+    finally:
+        with suppress(OSError):
+            sign.unlink(missing_ok=True)
+            sign.parent.rmdir()
+
+
+def _events(name: str, bench: Workbench, group: RunGroup) -> Iterator[RunSpec | Run]:
+    """Do the runs of a group on a worker, and hand out what happens. Models stay loaded between the groups of a worker."""
     if name not in _benches:
         _benches.clear()
-        folder = Path(tempfile.gettempdir()) / f"taskweb-{name}-{os.getpid()}"
-        _benches[name] = Workbench(bench.data, SourceCheckpoints(folder), bench.threads, bench.texts)
-    yield from _benches[name].outcomes(group, lambda _spec: None)
+        checkpoints = bench.checkpoints
+        if not (checkpoints.folder / name).exists():
+            checkpoints = replace(checkpoints, folder=_own_folder(name))
+        _benches[name] = Workbench(bench.data, checkpoints, bench.threads, bench.texts)
+    own = _benches[name]
+    try:
+        with closing(own.events(group)) as events:
+            yield from events
+    finally:
+        with suppress(OSError):
+            own.checkpoints.folder.rmdir()
+
+
+def _own_folder(name: str) -> Path:
+    """A folder for this worker's weights, when those of workers that died are cleared away."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
+        try:
+            os.kill(int(folder.name.rpartition("-")[2]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(folder, ignore_errors=True)
+        except (OSError, ValueError):
+            continue  # of another user, or of another name
+    return Path(tempfile.gettempdir()) / f"{_FOLDER}{name}-{os.getpid()}"
 
 
 def _connect(ray: Any, address: str | None) -> None:

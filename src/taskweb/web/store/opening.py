@@ -7,6 +7,8 @@ import errno
 import os
 import secrets
 import sqlite3
+import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from taskweb.errors import InputError, TaskWebError, WebError
 from taskweb.web.store.schema import APPLICATION_ID, migrate, newest_version, version_of
 
 BUSY_SECONDS = 60.0  # how long a writer waits for its turn
+FileIdentity = tuple[int, int]
 _MAGIC = b"SQLite format 3\x00"
 _HEADER_BYTES = 100
 _CACHE_KIB = 64 * 1024
@@ -21,30 +24,65 @@ _LEAST_ROOM = 64 * 1024  # bytes that the index of a write-ahead log may need
 _CHECKPOINT_PAGES = 4000  # 16 MB: a bulk import then rewrites each index page less often
 
 
+# Closing a file gives up all locks that the process has on it, those of its connections included, and another process may then
+# take the write-ahead log away from under them. So a file that is open here is never opened and closed beside SQLite.
+_open_here: Counter[FileIdentity] = Counter()
+_opening = threading.RLock()
+
+
 def is_store(path: Path) -> bool:
     """Whether a file starts like a store, whatever its name; reads no more than its header."""
-    try:
-        with path.open("rb") as file:
-            return file.read(len(_MAGIC)) == _MAGIC
-    except OSError:
-        return False
+    with _opening:
+        try:
+            if _identity(path) in _open_here:
+                return True
+            with path.open("rb") as file:
+                return file.read(len(_MAGIC)) == _MAGIC
+        except OSError:
+            return False
 
 
-def open_store_file(path: Path, *, create: bool, read_only: bool) -> sqlite3.Connection:
+def open_store_file(path: Path, *, create: bool, read_only: bool) -> tuple[sqlite3.Connection, FileIdentity]:
     """Connect to the file of a store, make it where asked to, and bring it to the newest version.
 
+    The identity of the file is to be given to `close_store_file`.
     Raises InputError, leaving the file as it is, for what is no store, is damaged, newer, missing or not readable.
     """
+    with _opening:
+        connection = _open(path, create=create, read_only=read_only)
+        identity = _identity(path)
+        _open_here[identity] += 1
+        return connection, identity
+
+
+def close_store_file(connection: sqlite3.Connection, identity: FileIdentity) -> None:
+    """Close what `open_store_file` opened."""
+    with _opening:
+        connection.close()
+        _open_here[identity] -= 1
+        if not _open_here[identity]:
+            del _open_here[identity]
+
+
+def _identity(path: Path) -> FileIdentity:
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+def _open(path: Path, *, create: bool, read_only: bool) -> sqlite3.Connection:
     if path.is_dir():
         raise InputError(f"The store {path} is a folder. Give a file.")
     if create and not read_only and not path.exists():
         with disk_faults(path):
             _create_file(path)
-    _check_header(path)
+    known = path.exists() and _identity(path) in _open_here
+    if not known:
+        _check_header(path)
     if not read_only and not _may_write(path):
         raise _write_protected(path)
     with disk_faults(path):
-        _check_schema(path)
+        if not known:
+            _check_schema(path)
         connection = _connect(path, read_only=read_only)
         try:
             _bring_up_to_date(path, connection, read_only=read_only)

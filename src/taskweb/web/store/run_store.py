@@ -18,7 +18,15 @@ from taskweb.web.scores import RunTable
 from taskweb.web.store.checking import problems_of
 from taskweb.web.store.columns import run_table
 from taskweb.web.store.contract import MergeReport, RunCollection, StoreInfo
-from taskweb.web.store.opening import BUSY_SECONDS, disk_faults, is_busy, open_store_file, reading
+from taskweb.web.store.opening import (
+    BUSY_SECONDS,
+    FileIdentity,
+    close_store_file,
+    disk_faults,
+    is_busy,
+    open_store_file,
+    reading,
+)
 from taskweb.web.store.rows import read_run, read_setup, read_value, stored_key
 from taskweb.web.store.writing import RunWriter, batches
 
@@ -53,8 +61,9 @@ class RunStore(RunCollection):
     Made by `RunStore.open`, closed by `close` or by leaving a `with` block.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, *, read_only: bool = False) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, identity: FileIdentity, *, read_only: bool = False) -> None:
         self.path = path
+        self._identity = identity
         self._read_only = read_only
         self._connection: sqlite3.Connection | None = connection
         self._process = os.getpid()
@@ -68,13 +77,14 @@ class RunStore(RunCollection):
         newer version, or cannot be read.
         """
         where = Path(path)
-        return cls(where, open_store_file(where, create=create, read_only=read_only), read_only=read_only)
+        connection, identity = open_store_file(where, create=create, read_only=read_only)
+        return cls(where, connection, identity, read_only=read_only)
 
     def close(self) -> None:
         """Close the file; a second time does nothing."""
         if self._connection is not None and self._process == os.getpid():
             with disk_faults(self.path):
-                self._connection.close()
+                close_store_file(self._connection, self._identity)
         self._connection = None
 
     def __enter__(self) -> Self:

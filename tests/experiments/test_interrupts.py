@@ -1,0 +1,129 @@
+"""An interrupt from outside, as a terminal sends it: to all processes of the command at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from taskweb.errors import TaskWebError
+from taskweb.experiments import InlineExecutor, run_plan, state_of
+from taskweb.experiments.locks import only_runner
+from taskweb.experiments.markers import running_runs
+from tests.experiments.planned import write_plan
+from tests.experiments.test_engine import copied, outcomes, stored
+
+
+def start(plan: Path, *options: str) -> subprocess.Popen[str]:
+    """The command in a process group of its own."""
+    code = "from taskweb.cli.entry import main; main()"
+    command = [sys.executable, "-c", code, "run", str(plan), "--format", "json", *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def wait_for(condition: object, process: subprocess.Popen[str], seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def members(group: int) -> list[int]:
+    """Processes of a group that live."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) == group and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def leftovers(folder: Path) -> set[str]:
+    """Files beside the store that no resting plan has."""
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.name.startswith(("web.db", "."))}
+    names |= {str(path.relative_to(folder)) for path in folder.rglob("*") if ".part" in path.name or ".running" in str(path)}
+    return {name for name in names if not re.fullmatch(r"web\.db(-wal|-shm|\.sources)?", name)}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--executor", "process", "--workers", "2"),
+        pytest.param(("--executor", "ray"), marks=pytest.mark.ray),
+    ],
+    ids=["inline", "process", "ray"],
+)
+def test_an_interrupt_leaves_all_in_order_and_the_same_command_goes_on(options: tuple[str, ...], tmp_path: Path) -> None:
+    if "ray" in options:
+        pytest.importorskip("ray")
+    settings = '{learning_rate = 0.01, batch_size = 8, steps = STEPS, device = "cpu"}'
+    setups = "".join(
+        f'[setups."{name}/finetune"]\nmodel = "./model"\ntraining = {settings.replace("STEPS", steps)}\n'
+        for name, steps in (("short", "1"), ("long", "100000"))
+    )
+    plan = write_plan(tmp_path, setups=setups, seeds="[1]")
+    process = start(plan, *options)
+    wait_for(lambda: any(run.setup == "long/finetune" for run in running_runs(tmp_path / "web.db")), process)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert out == ""
+    assert re.search(r"Stopped: \d+ of 18 runs are done and kept\. The same command goes on from here\.\n$", err), err
+    assert all(line.startswith(("plan: ", "Stopped: ", "Token authentication")) for line in err.splitlines()), err
+    deadline = time.monotonic() + 10
+    while members(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert members(process.pid) == []
+    assert leftovers(tmp_path) == set()
+    assert state_of(plan).running == ()
+    before = stored(tmp_path / "web.db")
+    plan.write_text(plan.read_text().replace("steps = 100000", "steps = 2"))
+    state = run_plan(plan, InlineExecutor())
+    assert 0 < before < 18
+    assert (state.failed, state.todo, state.finished) == (0, (), 18)
+    assert not (tmp_path / "web.db.sources").exists()
+
+
+@pytest.mark.slow
+def test_a_second_command_on_the_same_store_is_refused_and_told_who_is_at_it(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    for folder in (one, other):
+        folder.mkdir()
+    write_plan(one, seeds="[1, 2, 3]")
+    copied(one, other)
+    first = start(one / "plan.toml")
+    wait_for(lambda: stored(one / "web.db") > 0, first)
+    second = start(one / "plan.toml")
+    _, err = second.communicate(timeout=120)
+    out, _ = first.communicate(timeout=120)
+    if second.returncode != 0:  # else it came too late, and found nothing to do
+        assert second.returncode == 2
+        assert f"is being filled by another taskweb run (process {first.pid})" in err
+    assert first.returncode == 0
+    found = outcomes(one / "web.db")
+    assert [row for row in found.values() if row[4] != "finished"] == []
+    assert (len(found), json.loads(out)["finished"]) == (27, 27)
+
+
+def test_one_at_a_time_fills_a_store(tmp_path: Path) -> None:
+    plan = write_plan(tmp_path, seeds="[1]")
+    said = rf"is being filled by another taskweb run \(process {os.getpid()}\)"
+    with only_runner(tmp_path / "web.db"), pytest.raises(TaskWebError, match=said):
+        run_plan(plan, InlineExecutor())
+    (tmp_path / "web.db.lock").write_text("12345")  # left by a process that was killed
+    assert run_plan(plan, InlineExecutor()).finished == 9
+    assert leftovers(tmp_path) == set()
