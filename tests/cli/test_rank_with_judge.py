@@ -116,7 +116,7 @@ BAD = {
     "nobody there": (["--llm-model", "m", "--llm-url", "http://127.0.0.1:9/v1"], "cannot be reached"),
     "no such host": (["--llm-model", "m", "--llm-url", "http://no-such-host.invalid/v1"], "cannot be reached"),
     "a price in words": (["--llm-model", "m", "--llm-url", "http://h", "--llm-price", "cheap"], "one number or two"),
-    "no repeats": (["--llm-model", "m", "--llm-url", "http://h", "--llm-repeats", "0"], "'repeats' must be at least 1"),
+    "no repeats": (["--llm-model", "m", "--llm-url", "http://h", "--llm-repeats", "0"], "'repeats' must be between 1 and 1000"),
     "another selector": (
         ["--selector", "popularity", "--llm-model", "m", "--llm-url", "http://h"],
         "llm and taskshop-llm only",

@@ -291,6 +291,11 @@ def test_faults_of_settings_are_told_at_once(tmp_path: Path) -> None:
         "price",
     ):
         assert f"'{name}'" in str(fault.value)
+    for seconds in (math.inf, math.nan):
+        with pytest.raises(ParameterError, match="'timeout' must be above 0"):
+            JudgeSettings("m", "http://h", timeout=seconds)
+    with pytest.raises(InputError, match="cannot be read: File name too long"):
+        JudgeSettings("x" * 5000)
     with pytest.raises(InputError, match="Give --llm-url for a model behind an endpoint"):
         JudgeSettings("gpt-x")
     with pytest.raises(ParameterError, match="must start with http"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -15,12 +14,14 @@ from taskweb.selectors.judge.endpoint import Endpoint, key_from_environment
 from taskweb.selectors.judge.http_judge import ANSWERS, APIS, HttpJudge, NoLogprobsError
 from taskweb.selectors.judge.patience import OutOfTimeError
 from taskweb.selectors.pair_scores import PairScores
+from taskweb.tasks.paths import expanded, kind_of_path
 from taskweb.workflows.embedding import default_cache_folder
 
 if TYPE_CHECKING:
     from taskweb.workflows.evidence import Progress
 
 _READINGS = ("auto", *ANSWERS)
+_MOST_SECONDS = 7 * 24 * 3600
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -54,9 +55,12 @@ class JudgeSettings:
     consent: Callable[[str], bool] = field(default=_agree, repr=False)
 
     def __post_init__(self) -> None:
-        least = {"repeats": 1, "answer_tokens": 1, "workers": 1}
-        faults = [f"'{name}' must be at least {low}" for name, low in least.items() if getattr(self, name) < low]
-        faults += [f"'{name}' must be above 0" for name in ("timeout", "time_limit") if not getattr(self, name) > 0]
+        whole = {"repeats": 1000, "answer_tokens": 100_000, "workers": 64}
+        faults = [
+            f"'{name}' must be between 1 and {most}" for name, most in whole.items() if not 1 <= getattr(self, name) <= most
+        ]
+        seconds = [name for name in ("timeout", "time_limit") if not 0 < getattr(self, name) <= _MOST_SECONDS]
+        faults += [f"'{name}' must be above 0, and at most {_MOST_SECONDS} seconds" for name in seconds]
         faults += ["'temperature' must be between 0 and 2"] * (not 0 <= self.temperature <= 2)
         faults += [f"'api' must be one of {', '.join(APIS)}"] * (self.api not in APIS)
         faults += [f"'answers' must be one of {', '.join(_READINGS)}"] * (self.answers not in _READINGS)
@@ -66,7 +70,7 @@ class JudgeSettings:
             raise ParameterError(f"The language model's parameters cannot be used: {'; '.join(faults)}.")
         if self.url is not None:
             Endpoint(self.url)  # raises for an address that cannot be used
-        elif not Path(self.model).is_dir():
+        elif kind_of_path(expanded(self.model)) != "folder":
             raise InputError(
                 f"There is no folder {self.model}. Give --llm-url for a model behind an endpoint (such as "
                 "http://localhost:8000/v1), or --llm-model the folder of a causal model."
@@ -124,7 +128,7 @@ def _judges(settings: JudgeSettings) -> list[Judge]:
     if settings.url is None:
         from taskweb.models.judge import load_judge  # torch is loaded for a local judge only
 
-        return [load_judge(Path(settings.model))]
+        return [load_judge(expanded(settings.model))]
     endpoint = Endpoint(settings.url, key_from_environment(), settings.timeout)
     return [
         HttpJudge(

@@ -286,12 +286,13 @@ def test_answers_that_are_neither_are_not_asked_again() -> None:
         handler.send(200, chat(("Hmm", {"Hmm": -0.1, "Well": -2.0})))
 
     with serving(reply) as script:
-        with pytest.raises(UnclearError, match="neither Yes nor No"):
+        with pytest.raises(UnclearError, match="neither Yes nor No, but 'Hmm'"):
             asked(judge_at(script, workers=1))
         assert len(script) <= 6
     with serving(says("Perhaps")) as script:
         [(_, answer)] = judge_at(script, how="repeats", repeats=3).answers(["q"])
         assert isinstance(answer, UnclearError)
+        assert "but 'Perhaps'" in str(answer)
         assert "--llm-answer-tokens" in str(answer)
         assert len(script) == 3
 

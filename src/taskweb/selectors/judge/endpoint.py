@@ -116,7 +116,7 @@ class Endpoint:
         cause = fault.reason if isinstance(fault, urllib.error.URLError) else fault
         if isinstance(cause, TimeoutError):
             return PassingError(f"{self.shown} did not answer within {timeout:.0f} s. Is it up, and --llm-timeout long enough?")
-        reason = self._clean(getattr(cause, "strerror", None) or str(cause) or type(cause).__name__)
+        reason = self.clean(getattr(cause, "strerror", None) or str(cause) or type(cause).__name__)
         unreachable = isinstance(cause, ConnectionRefusedError | socket.gaierror | ssl.SSLCertVerificationError)
         return PassingError(
             f"{self.shown} cannot be reached: {reason}. Check the address, and that the server runs.", unreachable=unreachable
@@ -134,7 +134,7 @@ class Endpoint:
             return JudgeError(f"{self.shown} answered {status}{said}. {advice} {' or '.join(KEY_VARIABLES)}.")
         if 300 <= status < 400:
             target = urlsplit(fault.headers.get("Location") or "")
-            place = self._clean(
+            place = self.clean(
                 f"{target.scheme}://{target.netloc.rpartition('@')[2]}{target.path}" if target.netloc else target.path
             )
             return JudgeError(
@@ -155,15 +155,15 @@ class Endpoint:
         error = found.get("error", found) if isinstance(found, dict) else None
         if isinstance(error, Mapping):
             message = error.get("message") or error.get("detail") or ""
-            return self._clean(message if isinstance(message, str) else json.dumps(message)), str(error.get("code") or "")
-        return self._clean(error) if isinstance(error, str) else "", ""
+            return self.clean(message if isinstance(message, str) else json.dumps(message)), str(error.get("code") or "")
+        return self.clean(error) if isinstance(error, str) else "", ""
 
-    def _clean(self, text: str) -> str:
+    def clean(self, text: str, most: int = _MOST_SHOWN) -> str:
         """A text from outside, fit to be shown: one line, not long, and without the key."""
         if self.key:
             text = text.replace(self.key, "[key]")
         line = "".join(c if c.isprintable() else " " for c in " ".join(text.split()))
-        return line if len(line) <= _MOST_SHOWN else line[:_MOST_SHOWN] + "..."
+        return line if len(line) <= most else line[:most] + "..."
 
 
 def key_from_environment() -> str | None:

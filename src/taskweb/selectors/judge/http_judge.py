@@ -14,6 +14,7 @@ from taskweb.selectors.judge.reading import log_odds_of_tokens, positions_of, sm
 APIS = ("chat", "completions")
 ANSWERS = ("logprobs", "repeats")
 _TOP_LOGPROBS = (20, 5)  # the most that most endpoints give, and the most that some do
+_MOST_SHOWN = 60
 _MOST_FAILURES = 5  # in a row, before an endpoint counts as lost
 
 
@@ -88,11 +89,10 @@ class HttpJudge:
     def _log_odds(self, prompt: str, patience: Patience) -> float:
         if self.how == "logprobs":
             return patience.try_often(lambda left: self._read_logprobs(self._choice(prompt, left)))
-        words = [patience.try_often(lambda left: self._read_word(self._choice(prompt, left))) for _ in range(self.repeats)]
+        texts = [patience.try_often(lambda left: text_of(self._choice(prompt, left))) for _ in range(self.repeats)]
+        words = [word_of_text(text) for text in texts]
         if not any(words):
-            raise UnclearError(
-                f"{self.model} answered neither Yes nor No. A model that thinks first needs more room: --llm-answer-tokens."
-            )
+            raise self._unclear(texts[0])
         return smoothed_log_odds(words.count("yes"), words.count("no"))
 
     def _choice(self, prompt: str, left: float) -> Mapping[str, Any]:
@@ -144,13 +144,15 @@ class HttpJudge:
             raise NoLogprobsError(f"{self.endpoint.shown} gives no log-probabilities for {self.model}.")
         self._seen_logprobs = True
         if found is None:
-            raise UnclearError(
-                f"{self.model} answered neither Yes nor No. Use a model that follows instructions, or --llm-answers repeats."
-            )
+            raise self._unclear(text_of(choice))
         return found
 
-    def _read_word(self, choice: Mapping[str, Any]) -> str | None:
-        return word_of_text(text_of(choice))
+    def _unclear(self, text: str) -> UnclearError:
+        said = self.endpoint.clean(text, _MOST_SHOWN) or "nothing"
+        return UnclearError(
+            f"{self.model} answered neither Yes nor No, but '{said}'. Use a model that follows instructions; one that thinks "
+            "first needs room for it (--llm-answer-tokens)."
+        )
 
 
 def _is_lost(fault: JudgeError, in_a_row: int) -> bool:
