@@ -144,6 +144,7 @@ def test_completions() -> None:
     with serving(completion) as script:
         ranking = rank(EXAMPLES, selector="llm", selector_settings=settings(script, api="completions"))
     assert {s.score for s in ranking.sources} == {2.0}
+    assert any("the same answer to every question, so its judgement says nothing" in note for note in ranking.notes)
     assert {request.path for request in script.requests} == {"/v1/completions"}
 
 

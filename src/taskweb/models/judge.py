@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -22,8 +23,9 @@ _WORDS = ("Yes", "No")
 class LocalJudge:
     """Any causal model with its tokenizer. Questions are put in the chat form of the tokenizer, where it has one.
 
-    The score is log P(Yes) - log P(No) as the continuation of the question, over all tokens of either word; none is ever
-    missing. weights: what tells these weights from others, for the answers that are kept.
+    The score is log P(Yes) - log P(No) as the continuation of the question, over all tokens of either word, with a space
+    before it and without, which are added up; none is ever missing. weights: what tells these weights from others, for the
+    answers that are kept.
     """
 
     def __init__(self, module: Any, tokenizer: Any, model: str, weights: str = "") -> None:
@@ -45,16 +47,20 @@ class LocalJudge:
 
     def _log_odds(self, prompt: str) -> float | JudgeError:
         ids, words = self._ids(prompt)
-        longest = len(ids) + max(map(len, words))
+        longest = len(ids) + max(len(spelling) for spellings in words for spelling in spellings)
         if self._positions and longest > self._positions:
             return JudgeError(
                 f"A question has {longest} tokens, and {self.model} reads {self._positions}. Use a model that reads more, or "
                 "shorter examples."
             )
         with without_training(self.module):
-            logits = {prefix: self._logits(ids, prefix) for prefix in {word[:-1] for word in words}}
-        yes, no = (self._logprob(logits[word[:-1]], word) for word in words)
-        return yes - no
+            prefixes = {spelling[:-1] for spellings in words for spelling in spellings}
+            logits = {prefix: self._logits(ids, prefix) for prefix in prefixes}
+        yes, no = (
+            np.logaddexp.reduce([self._logprob(logits[spelling[:-1]], spelling) for spelling in spellings])
+            for spellings in words
+        )
+        return float(yes - no)
 
     def _logits(self, ids: tuple[int, ...], prefix: tuple[int, ...]) -> torch.Tensor:
         """Logits of each token of a word: (1, tokens, vocabulary)."""
@@ -65,20 +71,20 @@ class LocalJudge:
         labels = answer_labels([word], logits.shape[1], logits.device)
         return -float(token_losses(logits, labels).double().sum())
 
-    def _ids(self, prompt: str) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
-        """Token ids of the question, and of both words as they follow it."""
-        text, space = prompt, " "
+    def _ids(self, prompt: str) -> tuple[tuple[int, ...], list[set[tuple[int, ...]]]]:
+        """Token ids of the question, and of the spellings of both words as they follow it."""
+        text = prompt
         if self._chat:
             messages = [{"role": "user", "content": prompt}]
-            text, space = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True), ""
+            text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         ids = self._tokens(text, add=not self._chat)
-        words = []
-        for word in _WORDS:
-            # Read in place, since some tokenizers mark the beginning of a text; where that changes the question, apart.
-            whole = self._tokens(f"{text}{space}{word}", add=not self._chat)
-            follows = whole[: len(ids)] == ids and len(whole) > len(ids)
-            words.append(whole[len(ids) :] if follows else self._tokens(f"{space}{word}", add=False))
-        return ids, words
+        return ids, [{self._following(text, ids, f"{space}{word}") for space in ("", " ")} for word in _WORDS]
+
+    def _following(self, text: str, ids: tuple[int, ...], word: str) -> tuple[int, ...]:
+        """The ids of a word after a text: read in place, since some tokenizers mark where a text begins, or else apart."""
+        whole = self._tokens(f"{text}{word}", add=not self._chat)
+        follows = whole[: len(ids)] == ids and len(whole) > len(ids)
+        return whole[len(ids) :] if follows else self._tokens(word, add=False)
 
     def _tokens(self, text: str, *, add: bool) -> tuple[int, ...]:
         return tuple(self.tokenizer(text, add_special_tokens=add)["input_ids"])

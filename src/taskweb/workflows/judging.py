@@ -115,6 +115,8 @@ def _judged(settings: JudgeSettings, prompts: Mapping[Pair, str], what: str, pro
         _ask_for_consent(settings, [(judge, missing[id(judge)]) for judge in judges])
     judge, found = _asked(judges if known is None else [known], prompts, cache, progress, settings)
     notes = [_summary(settings, judge, found, what)]
+    if len(set(found.log_odds.values())) == 1 < len(prompts):
+        notes.append(f"{judge.model} gave the same answer to every question, so its judgement says nothing")
     if _key_in_the_open(settings) and found.n_cached < len(prompts):
         notes.append("the key was sent over an unencrypted connection: use https")
     if found.unanswered:
