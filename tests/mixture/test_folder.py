@@ -106,6 +106,15 @@ def test_what_stands_beside_is_written_in_the_same_step_and_replaced(tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == ["mix"]
 
 
+def test_a_link_goes_on_pointing_to_the_mixture(tmp_path: Path) -> None:
+    write_mixture(made_up_mixture(), tmp_path / "mix")
+    (tmp_path / "link").symlink_to(tmp_path / "mix")
+    write_mixture(made_up_mixture(train=9), tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert len(read_mixture(tmp_path / "mix").train) == 18
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "mix"]
+
+
 def test_unknown_formats(tmp_path: Path) -> None:
     with pytest.raises(NameNotFoundError, match="Did you mean 'parquet'"):
         write_mixture(made_up_mixture(), tmp_path / "mix", file_format="parket")  # type: ignore[arg-type]

@@ -188,8 +188,12 @@ def test_exports_stand_beside_and_unknown_ones_are_told_at_once(tmp_path: Path, 
     assert {path.name for path in (tmp_path / "mix").iterdir()} == {
         "axolotl", "chat", "heldout.jsonl", "manifest.json", "train.jsonl",
     }  # fmt: skip
-    assert taskweb.read_mixture(tmp_path / "mix") != mixture  # which knows nothing of what stands beside it
-    assert taskweb.read_mixture(tmp_path / "mix").train == mixture.train
+    found = taskweb.read_mixture(tmp_path / "mix")
+    assert found.train == mixture.train
+    assert found.record == {
+        **mixture.record,
+        "written": {"file_format": "jsonl", "exports": ["axolotl", "chat"], "export_rates": "asked"},
+    }
     with pytest.raises(ParameterError) as fault:
         write_with_exports(mixture, tmp_path / "new", file_format="json", exports=["axolot"], export_rates="as asked")
     for part in ("Did you mean 'axolotl'?", "Did you mean 'jsonl'?", "Did you mean 'asked'?"):

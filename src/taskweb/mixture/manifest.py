@@ -2,10 +2,10 @@
 
 `format` is 1, `content` "taskweb mixture". `tasks` has an entry per task: name, kind, metrics, rate asked and realised, counts
 of available, training, held-out and dropped examples, origin, licence and citation. `files` has an entry for `train` and
-`heldout`: name, rows and SHA-256. Beside these stand `digest` (of tasks and examples, whatever the format of the files) and
-the record of how the mixture came about: `ranking` (null where the tasks were named), `rates` (how they were set), `seed`,
-`arguments` as given and as resolved, `versions` of packages, and `notes`. No time and no place of writing: the same command
-gives the same bytes.
+`heldout`: name, rows and SHA-256; `beside`, where there is any, names the folders written for other tools. Further there are
+`digest` (of tasks and examples, whatever the format of the files) and the record of how the mixture came about: `ranking`
+(null where the tasks were named), `rates` (how they were set), `seed`, `arguments` as given and as resolved, `written` (format
+and exports), `versions` of packages, and `notes`. No time and no place of writing: the same command gives the same bytes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FORMAT = 1
 CONTENT = "taskweb mixture"
 MANIFEST = "manifest.json"
 SIDES = ("train", "heldout")
-_OWN_KEYS = frozenset({"format", "content", "digest", "tasks", "files"})
+_OWN_KEYS = frozenset({"format", "content", "digest", "tasks", "files", "beside"})
 
 
 @dataclass(frozen=True, slots=True)

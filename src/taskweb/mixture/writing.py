@@ -39,7 +39,7 @@ def write_mixture(
     """
     if file_format not in FORMATS:
         raise unknown_name("format of a mixture", file_format, FORMATS)
-    folder = Path(path)
+    folder = Path(path).resolve() if Path(path).is_symlink() else Path(path)
     check_place(folder)
     extras = dict(beside or {})
     try:
@@ -58,7 +58,7 @@ def write_mixture(
         manifest = manifest_of(mixture, files) | ({"beside": sorted(extras)} if extras else {})
         text = json.dumps(manifest, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
         (new / MANIFEST).write_text(text, encoding="utf-8", newline="\n")
-    return folder
+    return Path(path)
 
 
 def check_place(folder: Path) -> None:

@@ -82,6 +82,9 @@ def mix(
                 "tasks": list(choice.tasks),
                 "budget": settings.budget(len(choice.tasks)),
                 "target_examples": len(avoided),
+                "input_columns": list(reading.columns.input),
+                "output_column": reading.columns.output,
+                "choices_column": reading.columns.choices,
                 **dataclasses.asdict(settings),
             },
         },
@@ -112,7 +115,9 @@ def write_with_exports(
         return lambda mixture, place: notes.extend(export(mixture, place, rates))
 
     beside = {name: writing(EXPORTERS[name]) for name in exports}
-    write_mixture(mixture, folder, file_format=kind, beside=beside)
+    files = {"file_format": kind, "exports": list(beside), "export_rates": rates if beside else None}
+    recorded = dataclasses.replace(mixture, record={**mixture.record, "written": files})
+    write_mixture(recorded, folder, file_format=kind, beside=beside)
     return notes
 
 
