@@ -14,7 +14,7 @@ from taskweb.web.published import PUBLISHED
 from taskweb.web.sources import open_web
 from taskweb.workflows.evidence import EncoderSettings, Progress, SelectorSettings, asks_judge, needs_texts, silent, task_texts
 from taskweb.workflows.judging import JudgeSettings, judge_all
-from taskweb.workflows.task_cards import cards_of_web
+from taskweb.workflows.task_cards import cards_of_web, nothing_to_judge
 
 JUDGE_SELECTORS = ("llm", "taskshop-llm")  # evaluated too where a language model is named
 STANDARD_SELECTORS = ("random", "popularity", "roe", "text-embedding", "taskshop")
@@ -141,14 +141,11 @@ def _with_judgements(
 ) -> tuple[SelectorSettings, list[str]]:
     """The settings with the judgements of all tasks of the web, and the tasks of which a judge could be told nothing.
 
-    Raises InputError where no selector asks a judge.
+    Raises InputError where no selector asks a judge, WebError where it could be told nothing.
     """
     if not any(asks_judge(settings.build(name)) for name in asked):
         raise InputError(f"A language model is asked by the selectors {' and '.join(JUDGE_SELECTORS)} only. Name one of them.")
     cards, unknown = cards_of_web(web.tasks, examples)
     if len(cards) < 2:
-        raise InputError(
-            "A language model judges definitions and examples, and there are none of the web's tasks. Give --examples DIR with "
-            "<task>.jsonl files."
-        )
+        raise nothing_to_judge()
     return dataclasses.replace(settings, judged=judge_all(judge, cards, progress)), unknown

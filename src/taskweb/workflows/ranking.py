@@ -34,7 +34,7 @@ from taskweb.workflows.evidence import (
     task_texts,
 )
 from taskweb.workflows.judging import Judged, JudgeSettings, judge_target
-from taskweb.workflows.task_cards import card_of_examples, card_of_target, cards_of_web
+from taskweb.workflows.task_cards import card_of_examples, card_of_target, cards_of_web, nothing_to_judge
 
 FEW_EXAMPLES = 8  # below this, rankings scatter (benchmarks/README.md)
 _TARGET_KEY = "\0target"
@@ -231,10 +231,7 @@ def _judged(
     cards |= {item.name: card_of_examples(item) for item in own}
     sources = [source for source in web.sources if source in cards]
     if not sources:
-        raise WebError(
-            "A language model judges definitions and examples, and there are none of the web's tasks. Give --examples DIR with "
-            "<task>.jsonl files."
-        )
+        raise nothing_to_judge()
     judged = judge_target(settings, target, card, cards, progress)
     if unknown:
         note = f"not judged for lack of a definition and of examples: {', '.join(unknown)}"

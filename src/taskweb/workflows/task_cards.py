@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from taskweb.errors import InputError
+from taskweb.errors import InputError, WebError
 from taskweb.selectors.judge import TaskCard
 from taskweb.tasks import ExampleSet, Sampling, catalogue, example_files, load_examples
 
@@ -55,3 +55,11 @@ def card_of_target(given: ExampleSet | None, name_in_web: str, describe: str | N
     if known is None:
         return TaskCard(describe or "")
     return TaskCard(describe or known.definition, known.examples)
+
+
+def nothing_to_judge() -> WebError:
+    """The error for a web of whose tasks a judge can be told nothing."""
+    return WebError(
+        "A language model judges definitions and examples, and there are none of the web's tasks. Give --examples DIR with "
+        "<task>.jsonl files."
+    )
