@@ -49,7 +49,7 @@ def test_rank_as_json_keeps_its_contract(run, target: Path, encoder: object) -> 
     assert done.status == 0
     result = json.loads(done.out)
     assert {"target", "selector", "setup", "sources"} <= set(result)
-    assert (result["target"], result["selector"], result["setup"], result["n_examples"]) == ("target", "taskshop", "all", 32)
+    assert (result["target"], result["selector"], result["setup"], result["n_examples"]) == ("target", "blend", "all", 32)
     assert [s["rank"] for s in result["sources"]] == list(range(1, 23))
     assert {"rank", "task", "score", "measured", "similarity", "popularity", "pivots"} <= set(result["sources"][0])
     scores = [s["score"] for s in result["sources"]]
@@ -145,9 +145,9 @@ def test_verbose_and_quiet(run, target: Path, encoder: object) -> None:
 def test_benchmark_as_json_keeps_its_contract(run) -> None:
     done = run("benchmark", "--setup", "t5l/finetune", "--draws", "2", "--format", "json", "--targets", "rte,cb,wic")
     result = json.loads(done.out)
-    assert result["default"] == "taskshop"
+    assert result["default"] == "blend"
     names = {row["selector"] for row in result["results"]}
-    assert {"random", "popularity", "roe", "text-embedding", "taskshop"} == names
+    assert {"random", "popularity", "roe", "text-embedding", "taskshop", "blend"} == names
     for row in result["results"]:
         assert {"selector", "setup", "ndcg", "regret_at_5", "n_targets", "per_target"} <= set(row)
         assert row["n_targets"] == 3
@@ -201,16 +201,20 @@ BAD_COMMANDS = {
     "a web too long for the system": (["rank", "{target}", "--web", "x" * 5000 + ".csv"], "cannot be read: File name too long"),
     "a user who is not there": (["rank", "{target}", "--encoder", "~nosuchuser/x"], "cannot be used"),
     "a web nearly named": (["rank", "{target}", "--web", "publishd"], "Did you mean 'published'"),
-    "pivots that name nothing": (["rank", "{target}", "--pivots", ""], "names no task"),
+    "pivots that name nothing": (["rank", "{target}", "--selector", "taskshop", "--pivots", ""], "names no task"),
     "a source that never was a target": (["rank", "squad_v2"], "Add --unseen"),
     "a seed below zero": (["benchmark", "--seed", "-1"], "Invalid value for '--seed'"),
     "unknown option": (["rank", "{target}", "--tops", "3"], "No such option"),
     "unknown command": (["rang"], "No such command"),
     "a word for a number": (["rank", "{target}", "--top", "five"], "Invalid value for '--top'"),
     "no such choice": (["rank", "{target}", "--format", "xml"], "'xml' is not"),
-    "lambda out of range": (["rank", "{target}", "--lambda", "2"], "between 0 and 1"),
+    "lambda out of range": (["rank", "{target}", "--selector", "taskshop", "--lambda", "2"], "between 0 and 1"),
+    "a parameter of another selector": (["rank", "{target}", "--lambda", "0.2"], "Only TaskShop has --lambda"),
     "no pair scores": (["rank", "{target}", "--selector", "llm"], "--pair-scores"),
-    "no base": (["rank", "{target}", "--base", "popularity"], "no similarity for TaskShop named 'popularity'"),
+    "no base": (
+        ["rank", "{target}", "--selector", "taskshop", "--base", "popularity"],
+        "no similarity for TaskShop named",
+    ),
     "unknown target of the benchmark": (["benchmark", "--targets", "rtee"], "no target named 'rtee'"),
     "no predictions": (["benchmark", "--predictions", "none.csv"], "cannot be read"),
     "texts without a folder": (["benchmark", "--examples", "none"], "does not exist"),

@@ -9,6 +9,7 @@ import pytest
 from taskweb.errors import ParameterError, WebError
 from taskweb.metrics import ndcg
 from taskweb.selectors import (
+    BlendSelector,
     PairScores,
     PopularitySelector,
     RandomSelector,
@@ -90,7 +91,9 @@ def test_selectors_see_nothing_of_the_target() -> None:
         assert len(problem.vectors) == 6
 
 
-@pytest.mark.parametrize("selector", [TaskShopSelector(), PopularitySelector(), RoeSelector()], ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    "selector", [BlendSelector(), TaskShopSelector(), PopularitySelector(), RoeSelector()], ids=lambda s: s.name
+)
 def test_corrupting_row_and_column_of_a_target_changes_nothing_that_is_predicted_for_it(selector: Selector) -> None:
     web, bank, target = published_web(), published_bank(), "rte"
     corrupted = dataclasses.replace(web, t=web.t.copy(), pc=web.pc.copy(), pm=web.pm.copy())

@@ -9,6 +9,7 @@ import pytest
 
 from taskweb.errors import ParameterError, WebError
 from taskweb.selectors import (
+    BlendSelector,
     LlmSelector,
     PairScores,
     PopularitySelector,
@@ -37,6 +38,8 @@ SELECTORS: dict[str, Callable[[], Selector]] = {
     "text-embedding": TextEmbeddingSelector,
     "llm": lambda: LlmSelector(JUDGED),
     "taskshop": TaskShopSelector,
+    "blend": BlendSelector,
+    "blend, prior weights": lambda: BlendSelector(rate=0.0),
     "taskshop, three pivots": lambda: TaskShopSelector(n_pivots=3),
     "taskshop, named pivots": lambda: TaskShopSelector(pivots=("task0",)),
     "taskshop, llm": lambda: TaskShopSelector(LlmSelector(JUDGED)),

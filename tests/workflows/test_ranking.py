@@ -58,7 +58,7 @@ def test_a_task_of_the_web_answers_with_its_own_row() -> None:
 
 def test_unseen_hides_it() -> None:
     ranking = rank("rte", unseen=True)
-    assert ranking.selector == "taskshop"
+    assert ranking.selector == "blend"
     assert ranking.target == "rte"
     assert "rte" not in {p.task for s in ranking.sources for p in s.pivots} | set(ranking.top(30))
 
@@ -106,7 +106,10 @@ def test_a_web_of_ones_own_needs_its_texts(tmp_path: Path) -> None:
     )
     assert rank(EXAMPLES, web=web, selector="popularity").top(1) == ("r",)
     with pytest.raises(taskweb.TaskWebError, match="Give --examples DIR"):
-        rank(EXAMPLES, web=web)
+        rank(EXAMPLES, web=web, selector="taskshop")
+    blind = rank(EXAMPLES, web=web)
+    assert blind.top(1) == ("r",)
+    assert any("ranked by popularity alone" in note for note in blind.notes)
     texts = {
         name: write_examples(tmp_path / "texts" / f"{name}.jsonl", [f"text {i} of task {name}" for i in range(5)])
         for name in "pqr"
@@ -114,12 +117,30 @@ def test_a_web_of_ones_own_needs_its_texts(tmp_path: Path) -> None:
     ranking = rank(EXAMPLES, web=web, examples=tmp_path / "texts")
     assert set(ranking.top(3)) == {"p", "q", "r"}
     texts["r"].unlink()
-    ranking = rank(EXAMPLES, web=web, examples=tmp_path / "texts")
+    ranking = rank(EXAMPLES, web=web, examples=tmp_path / "texts", selector="taskshop")
     assert set(ranking.top(3)) == {"p", "q"}
     assert any("not ranked for lack of examples: r" in note for note in ranking.notes)
+    ranking = rank(EXAMPLES, web=web, examples=tmp_path / "texts")
+    assert set(ranking.top(3)) == {"p", "q", "r"}
+    assert "no examples of r: ranked by transfers alone" in ranking.notes
     write_examples(tmp_path / "others" / "x.jsonl", ["text"])
     with pytest.raises(InputError, match="no examples of the web's tasks"):
         rank(EXAMPLES, web=web, examples=tmp_path / "others")
+
+
+def test_without_a_web_texts_alone_rank_own_candidates(tmp_path: Path) -> None:
+    write_examples(tmp_path / "own" / "weather.jsonl", [f"Premise: it is {w}. Hypothesis: it is cold." for w in ("icy", "wet")])
+    write_examples(tmp_path / "own" / "sums.jsonl", ["What is two plus two?", "What is three plus one?"])
+    ranking = rank(EXAMPLES, web="none", sources=tmp_path / "own")
+    assert ranking.top(2) == ("weather", "sums")
+    assert any("similarity of texts alone" in note for note in ranking.notes)
+    with pytest.raises(taskweb.TaskWebError, match="No candidate sources"):
+        rank(EXAMPLES, web="none")
+
+
+def test_parameters_that_the_selector_lacks_are_refused() -> None:
+    with pytest.raises(taskweb.TaskWebError, match="Only TaskShop has --lambda, --n-pivots, not the selector 'blend'"):
+        rank(EXAMPLES, selector_settings=SelectorSettings(lam=0.2, n_pivots=3))
 
 
 def test_an_encoder_that_does_not_fit_the_bank_is_refused(tmp_path: Path) -> None:

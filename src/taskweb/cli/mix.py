@@ -115,7 +115,7 @@ def mix(
     ] = "asked",
     web: options.Web = "published",
     setup: options.Setup = "all",
-    selector: options.Selector = "taskshop",
+    selector: options.Selector = None,
     exclude: options.Exclude = None,
     unseen: options.Unseen = False,
     examples: options.Examples = None,
@@ -143,6 +143,7 @@ def mix(
     from taskweb.mixture.reading import read_manifest
     from taskweb.mixture.sampling import MixtureSettings
     from taskweb.mixture.writing import check_place
+    from taskweb.selectors import DEFAULT_SELECTOR
     from taskweb.tasks.loading import Columns
     from taskweb.tasks.rows import FILE_FORMATS
     from taskweb.workflows.choosing import RankSettings
@@ -169,7 +170,7 @@ def mix(
         rank_settings=RankSettings(
             web,
             setup,
-            selector,
+            selector or DEFAULT_SELECTOR,
             tuple(exclude or ()),
             examples,
             unseen,

@@ -18,7 +18,10 @@ OUTPUT = "Output"
 Web = Annotated[
     str,
     typer.Option(
-        "--web", metavar="WEB", rich_help_panel=WEB, help="Measured transfers: 'published', or a tidy CSV or Parquet file."
+        "--web",
+        metavar="WEB",
+        rich_help_panel=WEB,
+        help="Measured transfers: 'published', a store, a tidy table, or 'none'.",
     ),
 ]
 Setup = Annotated[
@@ -90,12 +93,12 @@ PairScores = Annotated[
 ]
 
 Selector = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--selector",
         metavar="NAME",
         rich_help_panel=SELECTOR,
-        help="taskshop, taskshop-llm, roe, text-embedding, llm, popularity or random.",
+        help="blend (default), taskshop, taskshop-llm, roe, text-embedding, llm, popularity or random.",
     ),
 ]
 Exclude = Annotated[

@@ -20,7 +20,7 @@ def rank(
     ],
     web: options.Web = "published",
     setup: options.Setup = "all",
-    selector: options.Selector = "taskshop",
+    selector: options.Selector = None,
     sources: Annotated[
         Path | None,
         typer.Option(
@@ -91,6 +91,7 @@ def rank(
     """
     start = time.monotonic()
     from taskweb.errors import unknown_name
+    from taskweb.selectors import DEFAULT_SELECTOR
     from taskweb.tasks.loading import Columns, Sampling
     from taskweb.tasks.rows import FILE_FORMATS
     from taskweb.workflows.evidence import EncoderSettings, SelectorSettings
@@ -119,7 +120,7 @@ def rank(
         target,
         web=web,
         setup=setup,
-        selector=selector,
+        selector=selector or DEFAULT_SELECTOR,
         sources=sources,
         exclude=exclude or (),
         examples=examples,

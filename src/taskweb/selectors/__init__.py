@@ -1,6 +1,7 @@
 """Selectors: which sources to use for a target, one algorithm per file, and the benchmark that judges them."""
 
 from taskweb.selectors.base import PivotEvidence, RankedSource, Ranking, SelectionProblem, Selector, rank
+from taskweb.selectors.blend import BlendSelector
 from taskweb.selectors.llm import LlmSelector
 from taskweb.selectors.pair_scores import PairScores, read_pair_scores
 from taskweb.selectors.popularity import PopularitySelector
@@ -9,12 +10,13 @@ from taskweb.selectors.roe import RoeSelector
 from taskweb.selectors.taskshop import TaskShopSelector
 from taskweb.selectors.text_embedding import TextEmbeddingSelector
 
-DEFAULT_SELECTOR = "taskshop"
-SELECTOR_NAMES = ("taskshop", "taskshop-llm", "roe", "text-embedding", "llm", "popularity", "random")
+DEFAULT_SELECTOR = "blend"
+SELECTOR_NAMES = ("blend", "taskshop", "taskshop-llm", "roe", "text-embedding", "llm", "popularity", "random")
 
 __all__ = [
     "DEFAULT_SELECTOR",
     "SELECTOR_NAMES",
+    "BlendSelector",
     "LlmSelector",
     "PairScores",
     "PivotEvidence",

@@ -19,12 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from taskweb.errors import ParameterError, WebError
-from taskweb.selectors.similarity import coverage, retrieval_on_one_scale
+from taskweb.selectors.similarity import coverage, mean_embedding_cosine, retrieval_on_one_scale
 from taskweb.web import ALL_SETUPS, ExampleBank, TransferWeb
 from taskweb.web.transfer_web import nan_mean, without_self
 
 FloatArray = npt.NDArray[np.float64]
 PIVOTS_SHOWN = 3
+_OF_EVERY_SETUP = ("roe", "coverage", "centre_cosine", "source_places")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,7 @@ class SelectionProblem:
     web: a web that does not know the target. setup: whose transfers count, or `all`.
     bank: example vectors of the web's tasks; vectors: (examples, dimension) unit vectors of the target's examples.
     Either is None where there are no texts. table_name: the target's name in tables of pair scores, where it differs.
+    kept: what selectors worked out that holds in every setup, by selector.
     """
 
     target: str
@@ -44,6 +46,7 @@ class SelectionProblem:
     bank: ExampleBank | None = field(default=None, repr=False)
     vectors: npt.NDArray[np.float32] | None = field(default=None, repr=False)
     table_name: str | None = None
+    kept: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self.web.check_setup(self.setup)
@@ -57,9 +60,7 @@ class SelectionProblem:
     def in_setup(self, setup: str) -> SelectionProblem:
         """The same problem in another setup; similarities that were computed are kept."""
         other = dataclasses.replace(self, setup=setup)
-        other.__dict__.update(
-            {name: self.__dict__[name] for name in ("roe", "coverage", "source_places") if name in self.__dict__}
-        )
+        other.__dict__.update({name: self.__dict__[name] for name in _OF_EVERY_SETUP if name in self.__dict__})
         return other
 
     @cached_property
@@ -91,6 +92,13 @@ class SelectionProblem:
         bank, vectors = self.texts
         known = [task for task in self.web.tasks if task in bank]
         return dict(zip(known, coverage(vectors, bank, known).tolist(), strict=True))
+
+    @cached_property
+    def centre_cosine(self) -> dict[str, float]:
+        """Cosine of the target's mean embedding with that of every task of the web that has example vectors."""
+        bank, vectors = self.texts
+        known = [task for task in self.web.tasks if task in bank]
+        return dict(zip(known, mean_embedding_cosine(vectors, bank, known).tolist(), strict=True))
 
     @property
     def texts(self) -> tuple[ExampleBank, npt.NDArray[np.float32]]:

@@ -6,6 +6,8 @@ import dataclasses
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 from taskweb.errors import InputError, unknown_name
 from taskweb.tasks.paths import kind_of_path
 from taskweb.web.published import PUBLISHED, published_web
@@ -14,17 +16,21 @@ from taskweb.web.store import RunStore, is_store
 from taskweb.web.tidy import TIDY_SUFFIXES, read_tidy
 from taskweb.web.transfer_web import TransferWeb
 
+NO_WEB = "none"
+
 
 def open_web(where: str | Path = PUBLISHED) -> TransferWeb:
     """The web named `published`, or that of a store of runs, a tidy CSV, TSV or Parquet file, or anything that can be imported.
 
-    Raises InputError and WebError.
+    `none` is a web of nothing, for ranking own candidates by their texts alone. Raises InputError and WebError.
     """
     if str(where) == PUBLISHED:
         return published_web()
+    if str(where) == NO_WEB:
+        return TransferWeb(NO_WEB, (), (), (), np.empty((0, 0, 0)))
     path = Path(where)
     if kind_of_path(path) == "missing" and not path.suffix and len(path.parts) == 1:
-        raise unknown_name("web or file", str(where), [PUBLISHED])
+        raise unknown_name("web or file", str(where), [PUBLISHED, NO_WEB])
     if is_store(path):
         with RunStore.open(path, read_only=True) as store:
             return score_runs(store.run_table(), str(where))

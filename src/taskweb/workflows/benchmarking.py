@@ -12,12 +12,21 @@ from taskweb.selectors.benchmark import MEAN, REFERENCES, BenchmarkRow, DrawSett
 from taskweb.web import ALL_SETUPS, TransferWeb
 from taskweb.web.published import PUBLISHED
 from taskweb.web.sources import open_web
-from taskweb.workflows.evidence import EncoderSettings, Progress, SelectorSettings, asks_judge, needs_texts, silent, task_texts
+from taskweb.workflows.evidence import (
+    EncoderSettings,
+    Progress,
+    SelectorSettings,
+    asks_judge,
+    needs_texts,
+    silent,
+    task_texts,
+    uses_texts,
+)
 from taskweb.workflows.judging import JudgeSettings, judge_all
 from taskweb.workflows.task_cards import cards_of_web, nothing_to_judge
 
 JUDGE_SELECTORS = ("llm", "taskshop-llm")  # evaluated too where a language model is named
-STANDARD_SELECTORS = ("random", "popularity", "roe", "text-embedding", "taskshop")
+STANDARD_SELECTORS = ("random", "popularity", "roe", "text-embedding", "taskshop", "blend")
 POOL_EXAMPLES = 480  # texts per task that draws are taken from, where they come from a folder
 
 
@@ -115,7 +124,7 @@ def run_benchmark(
             f"{', '.join(skipped)} is not a target here: hyperparameters were chosen on it (name it with "
             "--targets to include it)"
         )
-    if not any(needs_texts(selector) for selector in built.values()):
+    if texts.bank is None or not any(uses_texts(selector) for selector in built.values()):
         drawn = dataclasses.replace(drawn, draws=1)
     with progress("Leaving targets out", len(chosen)) as advance:
         rows = benchmark(

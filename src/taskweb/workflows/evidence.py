@@ -10,6 +10,7 @@ from pathlib import Path
 from taskweb.errors import InputError, ParameterError, unknown_name
 from taskweb.selectors import (
     SELECTOR_NAMES,
+    BlendSelector,
     LlmSelector,
     PopularitySelector,
     RandomSelector,
@@ -55,7 +56,12 @@ class EncoderSettings:
     def embedder(self) -> Embedder:
         """An embedder with these settings. Raises EncoderError where no weights are found."""
         encoder = SentenceEncoder.find(self.where, allow_download=self.allow_download, max_tokens=self.max_tokens)
-        return Embedder(encoder, default_cache_folder() if self.use_cache else None)
+        return Embedder(encoder, self.cache)
+
+    @property
+    def cache(self) -> Path | None:
+        """The folder that keeps embeddings, and what selectors learn from a web; None where nothing is kept."""
+        return default_cache_folder() if self.use_cache else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +80,25 @@ class SelectorSettings:
     judge: JudgeSettings | None = None
     judged: Judged | None = field(default=None, repr=False)
 
-    def build(self, name: str) -> Selector:
-        """The selector of that name. Raises NameNotFoundError with the closest match, InputError for an unusable table."""
+    def check(self, name: str) -> None:
+        """Raise ParameterError where a parameter of TaskShop was set and another selector asked for."""
+        plain = SelectorSettings()
+        options = {"lam": "--lambda", "pivots": "--pivots", "n_pivots": "--n-pivots", "base": "--base"}
+        foreign = [option for field, option in options.items() if getattr(self, field) != getattr(plain, field)]
+        if "--base" in foreign and name == "taskshop-llm":
+            raise ParameterError(
+                "The selector 'taskshop-llm' takes no --base: it asks a language model. Use --selector taskshop."
+            )
+        if foreign and name not in ("taskshop", "taskshop-llm"):
+            raise ParameterError(f"Only TaskShop has {', '.join(foreign)}, not the selector '{name}'. Add --selector taskshop.")
+
+    def build(self, name: str, *, cache: Path | None = None) -> Selector:
+        """The selector of that name; `cache` is where one that learns from the web keeps what it learned.
+
+        Raises NameNotFoundError with the closest match, InputError for an unusable table.
+        """
+        if name == "blend":
+            return BlendSelector(cache=cache)
         if name == "random":
             return RandomSelector(self.seed)
         if name == "popularity":
@@ -136,9 +159,19 @@ def asks_judge(selector: Selector) -> bool:
 
 
 def needs_texts(selector: Selector) -> bool:
-    """Whether the selector compares texts, so that an encoder is needed."""
+    """Whether the selector can do nothing without texts."""
     base = selector.base if isinstance(selector, TaskShopSelector) else selector
     return isinstance(base, RoeSelector | TextEmbeddingSelector)
+
+
+def uses_texts(selector: Selector) -> bool:
+    """Whether the selector compares texts where there are any, so that an encoder is needed."""
+    return needs_texts(selector) or isinstance(selector, BlendSelector)
+
+
+def may_have_texts(web: TransferWeb, examples: Path | None) -> bool:
+    """Whether the texts of a web's tasks are known: from a folder, or with the web itself."""
+    return examples is not None or web.name == PUBLISHED
 
 
 def task_texts(

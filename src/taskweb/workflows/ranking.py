@@ -29,9 +29,11 @@ from taskweb.workflows.evidence import (
     asks_judge,
     embed_with_progress,
     load_candidates,
+    may_have_texts,
     needs_texts,
     silent,
     task_texts,
+    uses_texts,
 )
 from taskweb.workflows.judging import Judged, JudgeSettings, judge_target
 from taskweb.workflows.task_cards import card_of_examples, card_of_target, cards_of_web, nothing_to_judge
@@ -77,8 +79,11 @@ def rank(
     known = web if isinstance(web, TransferWeb) else open_web(web)
     known.check_setup(setup)
     settings = target_settings or TargetSettings()
+    texts_at = None if examples is None else Path(examples)
+    encoder = encoder or EncoderSettings()
     selecting = selector_settings or SelectorSettings()
-    ranker = selecting.build(selector)
+    selecting.check(selector)
+    ranker = selecting.build(selector, cache=encoder.cache)
     if selecting.judge is not None and not asks_judge(ranker):
         raise InputError(f"A language model is asked by the selectors llm and taskshop-llm only. Got '{selector}' instead.")
     name_in_web = task_of_web(target, known)
@@ -99,8 +104,9 @@ def rank(
         return dataclasses.replace(measured, notes=(*measured.notes, *notes))
 
     given = None if name_in_web is not None else _target_examples(target, settings)
-    needs_encoder = (needs_texts(ranker) and (given is not None or examples is not None)) or sources is not None
-    embedder = (encoder or EncoderSettings()).embedder() if needs_encoder else None
+    compares = needs_texts(ranker) or (uses_texts(ranker) and may_have_texts(known, texts_at))
+    needs_encoder = (compares and (given is not None or examples is not None)) or sources is not None
+    embedder = encoder.embedder() if needs_encoder else None
     own, renamed = _distinct_names(own, (*known.tasks, *([name_in_web] if name_in_web else [])))
     notes += [*renamed, *_target_notes(given), *_own_notes(own, given)]
 
@@ -108,7 +114,7 @@ def rank(
     if embedder is not None:
         sets = [*own] if given is None else [dataclasses.replace(given, name=_TARGET_KEY), *own]
         vectors = embed_with_progress(embedder, sets, "Embedding examples", progress) if sets else {}
-    texts = task_texts(known, None if examples is None else Path(examples), embedder, progress=progress)
+    texts = task_texts(known, texts_at, embedder, progress=progress)
     notes += texts.notes
     bank, target_vectors = texts.bank, vectors.pop(_TARGET_KEY, None)
     shown = name_in_web or printable(settings.name or (given.name if given is not None else "target"))
@@ -120,14 +126,15 @@ def rank(
     if needs_texts(ranker):
         evidence, lacking = _with_texts(evidence, bank)
         notes += lacking
+    elif uses_texts(ranker):
+        notes += _evidence_notes(evidence, bank, own)
     if own:
         bank = (bank or ExampleBank({})).joined(vectors)
         evidence = with_unmeasured(evidence, bank, [item.name for item in own])
     distinct, name_in_table = _unlike(shown, evidence), shown
     if selecting.judge is not None:
-        folder = None if examples is None else Path(examples)
-        card = card_of_target(given, name_in_web or "", selecting.judge.describe, folder)
-        evidence, judged = _judged(selecting.judge, distinct, card, evidence, own, folder, progress)
+        card = card_of_target(given, name_in_web or "", selecting.judge.describe, texts_at)
+        evidence, judged = _judged(selecting.judge, distinct, card, evidence, own, texts_at, progress)
         ranker, name_in_table = dataclasses.replace(selecting, judged=judged).build(selector), distinct
         notes += judged.notes
     problem = SelectionProblem(distinct, evidence, evidence.sources, setup, bank, target_vectors, name_in_table)
@@ -247,6 +254,16 @@ def _with_similarity(ranking: Ranking, scores: PairScores, target: str, n_exampl
         for source in ranking.sources
     )
     return dataclasses.replace(ranking, sources=sources, n_examples=n_examples)
+
+
+def _evidence_notes(web: TransferWeb, bank: ExampleBank | None, own: list[ExampleSet]) -> list[str]:
+    """What a selector must do without, though it would use it: transfers, or texts of some sources or all."""
+    if not web.sources:
+        return ["nothing is measured, so similarity of texts alone counts: it says little about gains"] if own else []
+    lacking = [source for source in web.sources if bank is None or source not in bank]
+    if len(lacking) == len(web.sources):
+        return ["there are no texts of the web's tasks (--examples DIR) to compare: ranked by popularity alone"]
+    return [f"no examples of {', '.join(lacking)}: ranked by transfers alone"] if lacking else []
 
 
 def _own_notes(own: list[ExampleSet], given: ExampleSet | None) -> list[str]:

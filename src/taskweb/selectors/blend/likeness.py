@@ -1,0 +1,87 @@
+"""How alike targets and tasks are, in three ways at once, from the vectors of their examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from taskweb.selectors.base import FloatArray, SelectionProblem
+from taskweb.selectors.blend.standard import standard_rows
+from taskweb.web import ExampleBank
+
+FORMS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Likeness:
+    """Raw likeness of targets ("queries") with named tasks, larger = more alike.
+
+    values: (3, queries, tasks), NaN where there are no texts: RoE (the target's examples looked up among the task's),
+    coverage (the other way round), and the cosine of mean embeddings.
+    """
+
+    tasks: tuple[str, ...]
+    values: FloatArray
+
+    def of(self, names: Sequence[str]) -> FloatArray:
+        """The columns of these tasks, (3, queries, names); NaN for a task without texts."""
+        at = {name: i for i, name in enumerate(self.tasks)}
+        places = np.array([at.get(name, -1) for name in names], dtype=np.intp)
+        if not self.tasks:
+            return np.full((FORMS, self.values.shape[1], len(names)), np.nan)
+        columns: FloatArray = np.where(places < 0, np.nan, self.values[:, :, places])
+        return columns
+
+
+def mean_of_forms(values: FloatArray) -> FloatArray:
+    """The mean of all three forms, each in standard deviations over the tasks: (3, queries, tasks) -> (queries, tasks)."""
+    return standard_rows(standard_rows(values).mean(axis=0))
+
+
+def likeness_of_problem(problem: SelectionProblem) -> Likeness | None:
+    """Likeness of the problem's target with every task of its web that has texts; None where there are no texts."""
+    if problem.bank is None or problem.vectors is None:
+        return None
+    tasks = tuple(problem.roe)
+    if not tasks:
+        return None
+    forms = [list(form.values()) for form in (problem.roe, problem.coverage, problem.centre_cosine)]
+    return Likeness(tasks, np.array(forms)[:, None, :])
+
+
+def likeness_within(bank: ExampleBank, queries: Sequence[str], tasks: Sequence[str], *, examples: int) -> Likeness:
+    """Likeness of tasks of a bank with one another, as if each query were a target with at most so many examples.
+
+    Cost: one pass over the vectors of `tasks`. Queries and tasks must be in the bank.
+    """
+    rows = [_spread(bank.of(query), examples) for query in queries]
+    starts = np.cumsum([0, *(len(part) for part in rows[:-1])], dtype=np.intp)
+    counts = np.array([len(part) for part in rows])
+    stacked = np.ascontiguousarray(np.concatenate(rows).T)
+    centres = np.stack([_direction(part.mean(axis=0, dtype=np.float64)) for part in rows])
+    values = np.empty((FORMS, len(queries), len(tasks)))
+    done = 0
+    for names, vectors, places in bank.chunks(tasks, rows_per_chunk=2048):
+        at = slice(done, done + len(names))
+        sizes = np.diff(np.append(places, len(vectors)))
+        cosines = vectors @ stacked
+        best = np.maximum.reduceat(cosines, places, axis=0)
+        values[0, :, at] = (np.add.reduceat(best, starts, axis=1, dtype=np.float64) / counts).T
+        covered = np.maximum.reduceat(cosines, starts, axis=1)
+        values[1, :, at] = (np.add.reduceat(covered, places, axis=0, dtype=np.float64) / sizes[:, None]).T
+        sums = np.add.reduceat(vectors, places, axis=0, dtype=np.float64)
+        values[2, :, at] = centres @ np.stack([_direction(row) for row in sums]).T
+        done += len(names)
+    return Likeness(tuple(tasks), values)
+
+
+def _spread(rows: npt.NDArray[np.float32], most: int) -> npt.NDArray[np.float32]:
+    """At most so many rows, evenly spread: examples of one prompt lie together."""
+    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).astype(int)]
+
+
+def _direction(vector: FloatArray) -> FloatArray:
+    return vector / max(float(np.linalg.norm(vector)), 1e-12)

@@ -1,0 +1,154 @@
+"""Recipes: ways to mix popularity, pivots and likeness into one score. Which to trust is learned from the web at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+
+import numpy as np
+
+from taskweb.selectors.base import FloatArray
+from taskweb.selectors.blend.evidence import KINDS, Evidence
+from taskweb.selectors.blend.standard import pooled
+
+EVERY_PIVOT = float("inf")
+WIDTHS = (0.5, 0.8, 1.3)
+CAUTION = 0.05
+_NOISE = 1e-12
+POPULARITY, PIVOTS, LIKENESS = "popularity", "pivots", "likeness"
+# What a family weighs before anything is learned: popularity is the safe choice, everything together the usual one.
+FAMILIES = {POPULARITY: 0.3, LIKENESS: 0.1, f"{POPULARITY} + {LIKENESS}": 0.1, PIVOTS: 0.2, f"{PIVOTS} + {LIKENESS}": 0.3}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One way to score sources.
+
+    family: which kinds of evidence it uses. form: of the transfers, `ranking` (size and peak) or `gain`. peak: weight of the
+    peak form beside the size, in [0, 1]. own: weight of the setup at hand beside the mean of all setups, in [0, 1].
+    width: of the kernel over pivots, in standard deviations of likeness; infinite = popularity. popularity: weight of
+    popularity beside the pivots. likeness: weight of likeness beside the transfers. kind: of likeness, see KINDS.
+    """
+
+    family: str
+    form: str = "ranking"
+    peak: float = 0.0
+    own: float = 1.0
+    width: float = EVERY_PIVOT
+    popularity: float = 0.0
+    likeness: float = 0.0
+    kind: str = KINDS[0]
+
+
+@cache
+def ranking_recipes(*, texts: bool = True, measured: bool = True, setups: bool = True) -> tuple[Recipe, ...]:
+    """The recipes for ranking, where there are texts, measured transfers, and several setups."""
+    found = []
+    for peak, own in product((0.0, 0.3, 0.6), (0.5, 1.0) if setups else (1.0,)):
+        found += _with_likeness(Recipe(POPULARITY, peak=peak, own=own), (0.25, 0.5, 1.0, 2.0))
+        for width, popularity in product(WIDTHS, (0.0, 0.5)):
+            found += _with_likeness(
+                Recipe(PIVOTS, peak=peak, own=own, width=width, popularity=popularity), (0.25, 0.5, 1.0, 2.0)
+            )
+    return _usable(found, texts=texts, measured=measured)
+
+
+@cache
+def gain_recipes(*, texts: bool = True, measured: bool = True, setups: bool = True) -> tuple[Recipe, ...]:
+    """The recipes for telling gain from harm: raw gains count, and popularity counts more."""
+    found = []
+    for own in (0.5, 0.75, 1.0) if setups else (1.0,):
+        found += _with_likeness(Recipe(POPULARITY, "gain", own=own), (0.1, 0.3, 1.0))
+        for width, popularity in product(WIDTHS, (0.0, 1.0)):
+            found += _with_likeness(Recipe(PIVOTS, "gain", own=own, width=width, popularity=popularity), (0.1, 0.3, 1.0))
+    return _usable(found, texts=texts, measured=measured)
+
+
+def _with_likeness(plain: Recipe, weights: Sequence[float]) -> list[Recipe]:
+    family = f"{plain.family} + {LIKENESS}"
+    return [
+        plain,
+        *(
+            Recipe(family, plain.form, plain.peak, plain.own, plain.width, plain.popularity, weight, kind)
+            for weight, kind in product(weights, KINDS)
+        ),
+    ]
+
+
+def _usable(found: list[Recipe], *, texts: bool, measured: bool) -> tuple[Recipe, ...]:
+    """Those whose evidence is there; without likeness there is one width only, since it is what the kernel rests on."""
+    alone = [Recipe(LIKENESS, likeness=1.0, kind=kind) for kind in KINDS] if texts else []
+    if not measured:
+        return tuple(alone)
+    return (*(recipe for recipe in found if texts or recipe.family == POPULARITY), *alone)
+
+
+def prior(recipes: Sequence[Recipe]) -> FloatArray:
+    """What each recipe weighs before anything is learned: FAMILIES, and the recipes of a family alike; sums to 1."""
+    count = {family: sum(recipe.family == family for recipe in recipes) for family in FAMILIES}
+    weights = np.array([FAMILIES[recipe.family] / count[recipe.family] for recipe in recipes])
+    total: FloatArray = weights / weights.sum()
+    return total
+
+
+def scores_by_recipe(evidence: Evidence, recipes: Sequence[Recipe]) -> Iterator[FloatArray]:
+    """Scores of each recipe in turn: (queries, setups, sources), standardised over the sources; 0 for a query itself."""
+    parts = _Parts(evidence)
+    for recipe in recipes:
+        likeness = 0.0 if recipe.likeness == 0 else recipe.likeness * parts.likeness(recipe.kind)
+        if recipe.family == LIKENESS:
+            yield np.broadcast_to(likeness, parts.shape)
+            continue
+        score = parts.transfers(recipe, recipe.width)
+        if recipe.popularity:
+            score = parts.standard(score + recipe.popularity * parts.transfers(recipe, EVERY_PIVOT))
+        yield parts.standard(score + likeness) if recipe.likeness else score
+
+
+class _Parts:
+    """The ingredients of recipes, each computed once."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self._evidence = evidence
+        self._pooled: dict[tuple[str, float], tuple[FloatArray, FloatArray]] = {}
+        self._mixed: dict[tuple[str, float, float, float], FloatArray] = {}
+        self._others = (~evidence.own).astype(float)[:, None, :]
+        self._count = np.maximum(self._others.sum(axis=-1, keepdims=True), 1.0)
+        self._likeness = {kind: np.nan_to_num(values)[:, None, :] for kind, values in evidence.to_sources.items()}
+        self.shape = (len(evidence.own), len(evidence.transfers.setups), evidence.own.shape[1])
+
+    def standard(self, scores: FloatArray) -> FloatArray:
+        """Scores in standard deviations over the sources that are not the query itself, which gets 0."""
+        scores = scores * self._others
+        centred: FloatArray = (scores - scores.sum(axis=-1, keepdims=True) / self._count) * self._others
+        deviation = np.sqrt((centred * centred).sum(axis=-1, keepdims=True) / self._count)
+        centred /= np.where(deviation > _NOISE, deviation, np.inf)
+        return centred
+
+    def likeness(self, kind: str) -> FloatArray:
+        return self._likeness[kind]
+
+    def transfers(self, recipe: Recipe, width: float) -> FloatArray:
+        """Transfers through pivots: setup at hand and all setups, size and peak, in the recipe's shares; standardised."""
+        key = (recipe.form, recipe.peak, recipe.own, width)
+        if key not in self._mixed:
+            if recipe.form == "gain":
+                mixed = self._shared("gain", recipe.own, width)
+            else:
+                mixed = (1 - recipe.peak) * self._shared("size", recipe.own, width)
+                if recipe.peak:
+                    mixed = mixed + recipe.peak * self._shared("peak", recipe.own, width)
+            self._mixed[key] = self.standard(mixed)
+        return self._mixed[key]
+
+    def _shared(self, form: str, own: float, width: float) -> FloatArray:
+        if (form, width) not in self._pooled:
+            weights = self._evidence.pivot_weights(width)
+            transfers = self._evidence.transfers
+            by_setup = [pooled(weights, rows, caution=CAUTION) for rows in getattr(transfers, form)]
+            everywhere = pooled(weights, getattr(transfers, f"{form}_everywhere"), caution=CAUTION)
+            self._pooled[form, width] = np.stack(by_setup, axis=1), everywhere[:, None, :]
+        own_setup, everywhere = self._pooled[form, width]
+        return own * own_setup + (1 - own) * everywhere

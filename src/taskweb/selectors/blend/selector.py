@@ -1,0 +1,107 @@
+"""The blend: popularity, pivots and likeness, each trusted as far as it foretold the transfers of the web at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from taskweb.errors import ParameterError, WebError
+from taskweb.selectors.base import FloatArray, SelectionProblem
+from taskweb.selectors.blend.cache import cache_key, keep, read
+from taskweb.selectors.blend.evidence import KINDS, Evidence
+from taskweb.selectors.blend.likeness import Likeness, likeness_of_problem
+from taskweb.selectors.blend.recipes import FAMILIES
+from taskweb.selectors.blend.validation import Validation, blended, recipes_for, thinned, validate
+from taskweb.web import ExampleBank, TransferWeb
+
+MOST_PIVOTS = 256
+_TARGET = "\0target"
+
+
+@dataclass(frozen=True)
+class BlendSelector:
+    """A weighted mean of many recipes, whose weights are learned by leaving out each target of the web in turn.
+
+    rate: how fast evidence moves the weights from their prior, per target left out; 0 keeps the prior. cache: the folder that
+    keeps what was learned from a web; None keeps nothing.
+    """
+
+    rate: float = 4.0
+    cache: Path | None = None
+    name: str = "blend"
+    meaning: str = (
+        "how well popularity, transfers to similar tasks and similarity together speak for the source, in standard deviations "
+        "over the sources; only the order counts"
+    )
+
+    def __post_init__(self) -> None:
+        if not self.rate >= 0.0:
+            raise ParameterError(f"The 'rate' parameter of the blend must be at least 0. Got {self.rate} instead.")
+
+    def parameters(self) -> Mapping[str, Any]:
+        """The rate of learning."""
+        return {"rate": self.rate}
+
+    def score(self, problem: SelectionProblem) -> FloatArray:
+        """Scores over all sources of the web, of which the candidates' are returned.
+
+        Without texts popularity alone counts, without transfers likeness alone. Raises WebError where there is neither.
+        """
+        likeness = likeness_of_problem(problem)
+        evidence = evidence_of_target(problem, likeness)
+        for_ranking, _ = recipes_for(problem.web, texts=likeness is not None)
+        if not for_ranking:
+            raise WebError(
+                "Neither transfers nor texts are known of the candidates, so nothing can be said. Give --web, or texts "
+                "with --examples DIR or --sources DIR."
+            )
+        validation = self.validation(problem)
+        scores = blended(evidence, for_ranking, validation.ranking)[0, 0]
+        if likeness is not None:
+            alone = evidence.to_sources[KINDS[-1]][0]
+            scores = validation.trust * scores + (1.0 - validation.trust) * np.nan_to_num(alone)
+        return np.asarray(scores[problem.source_places])
+
+    def validation(self, problem: SelectionProblem) -> Validation:
+        """What was learned from the problem's web; worked out once for all its setups."""
+        if self not in problem.kept:
+            texts = problem.bank if likeness_of_problem(problem) is not None else None
+            problem.kept[self] = self._learned(thinned(problem.web), texts)
+        found: Validation = problem.kept[self]
+        return found
+
+    def _learned(self, web: TransferWeb, bank: ExampleBank | None) -> Validation:
+        if self.cache is None:
+            return validate(web, bank, rate=self.rate)
+        key = cache_key(web, bank, self.rate)
+        kept = read(self.cache, key)
+        if kept is None:
+            kept = validate(web, bank, rate=self.rate)
+            keep(self.cache, key, kept)
+        return kept
+
+    def weights(self, problem: SelectionProblem) -> dict[str, float]:
+        """How much each family of recipes counts, with trust: sums to 1."""
+        validation = self.validation(problem)
+        for_ranking, _ = recipes_for(problem.web, texts=likeness_of_problem(problem) is not None)
+        sums = dict.fromkeys(FAMILIES, 0.0)
+        for recipe, weight in zip(for_ranking, validation.ranking.tolist(), strict=True):
+            sums[recipe.family] += weight
+        return sums
+
+
+def evidence_of_target(problem: SelectionProblem, likeness: Likeness | None) -> Evidence:
+    """What is known of the problem's target in its setup; of a web with many targets, the most alike serve as pivots."""
+    return Evidence.of(_nearest(problem.web, likeness), [problem.setup], [_TARGET], likeness)
+
+
+def _nearest(web: TransferWeb, likeness: Likeness | None) -> TransferWeb:
+    if len(web.targets) <= MOST_PIVOTS:
+        return web
+    closeness = np.zeros(len(web.targets)) if likeness is None else np.nan_to_num(likeness.of(web.targets)[0, 0])
+    order = np.lexsort((np.array(web.targets), -closeness))[:MOST_PIVOTS]
+    return web.restrict(targets=[web.targets[i] for i in np.sort(order)])

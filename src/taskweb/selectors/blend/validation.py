@@ -1,0 +1,174 @@
+"""Learning from the web at hand which recipes to trust: each of its targets is left out in turn, and recipes are judged by it.
+
+The weight of a recipe is its prior times exp(rate x the sum of its utilities over the targets left out): a small web leaves
+the weights near the prior, a large one picks what works on it. The blend itself is judged in the same way, each time with
+weights to which the utilities for that target did not add.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from taskweb.selectors.base import FloatArray
+from taskweb.selectors.blend.evidence import Evidence
+from taskweb.selectors.blend.likeness import FORMS, Likeness, likeness_within
+from taskweb.selectors.blend.recipes import Recipe, gain_recipes, prior, ranking_recipes, scores_by_recipe
+from taskweb.selectors.blend.utility import HarmTruth, OrderTruth, chance_ndcg
+from taskweb.web import ALL_SETUPS, ExampleBank, TransferWeb
+from taskweb.web.transfer_web import nan_mean, without_self
+
+QUERY_EXAMPLES = 32
+MOST_TARGETS, MOST_SOURCES, MOST_SETUPS = 48, 160, 8
+FEWEST_SOURCES = 3  # of a target, to judge an order by
+TOP_SHARE = 0.5  # weight of the mean T of the best five beside NDCG
+_TYPICAL_SPREAD, _TYPICAL_TARGETS = 0.2, 5.0  # of NDCG over targets, and how many targets that guess is worth
+_DOUBT = 1.0
+_NEGLIGIBLE = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """What was learned from leaving out each target of a web.
+
+    targets, sources, setups: who was looked at; the setups end in `all` where there are several. ranking, gain: weight of each
+    recipe, in the order of `ranking_recipes` and `gain_recipes`. scores, gain_scores: what the blend said of each target left
+    out, (targets, setups, sources), 0 for a target itself. ndcg, chance: how well the blend ranked for each target, and
+    what chance would give, mean over setups; NaN where a target cannot be judged.
+    """
+
+    targets: tuple[str, ...]
+    sources: tuple[str, ...]
+    setups: tuple[str, ...]
+    ranking: FloatArray = field(repr=False)
+    gain: FloatArray = field(repr=False)
+    scores: FloatArray = field(repr=False)
+    gain_scores: FloatArray = field(repr=False)
+    ndcg: FloatArray = field(repr=False)
+    chance: FloatArray = field(repr=False)
+
+    @property
+    def evidence(self) -> float:
+        """By how many standard errors the blend ranks better than chance; 0 where no target can be judged."""
+        lead = (self.ndcg - self.chance)[np.isfinite(self.ndcg)]
+        n = len(lead)
+        if n == 0:
+            return 0.0
+        squares = float(((lead - lead.mean()) ** 2).sum()) + _TYPICAL_TARGETS * _TYPICAL_SPREAD**2
+        return float(lead.mean() / math.sqrt(squares / (n - 1 + _TYPICAL_TARGETS) / n))
+
+    @property
+    def trust(self) -> float:
+        """Weight of the blend beside likeness alone, in (0, 1): the normal probability of the evidence, less one."""
+        return 0.5 * (1.0 + math.erf((self.evidence - _DOUBT) / math.sqrt(2.0)))
+
+
+def recipes_for(web: TransferWeb, *, texts: bool) -> tuple[tuple[Recipe, ...], tuple[Recipe, ...]]:
+    """The recipes for ranking, and for gain, that a web and texts allow."""
+    measured = bool(np.isfinite(without_self(web.t, web.targets, web.sources)).any())
+    several = len(web.setups) > 1
+    return (
+        ranking_recipes(texts=texts, measured=measured, setups=several),
+        gain_recipes(texts=texts, measured=measured, setups=several),
+    )
+
+
+def validate(web: TransferWeb, bank: ExampleBank | None, *, rate: float) -> Validation:
+    """Leave out each target of a web (see `thinned`) in turn and learn the weights of recipes."""
+    texts = None if bank is None else _texts(web, bank)
+    for_ranking, for_gain = recipes_for(web, texts=texts is not None)
+    setups = (*web.setups, ALL_SETUPS) if len(web.setups) > 1 else web.setups
+    truth = np.moveaxis(without_self(web.t, web.targets, web.sources), 0, 1)
+    evidence = Evidence.of(web, setups, web.targets, texts)
+    judged = np.isfinite(truth).sum(axis=-1) >= FEWEST_SOURCES
+    count = len(web.setups)
+
+    order, harm = OrderTruth(truth), HarmTruth(truth)
+
+    def ranking_utility(scores: FloatArray) -> FloatArray:
+        ndcg, share = order.judge(scores[:, :count])
+        return nan_mean(np.where(judged, ndcg + TOP_SHARE * share, np.nan), axis=1)
+
+    def gain_utility(scores: FloatArray) -> FloatArray:
+        return nan_mean(harm.auc(scores[:, :count]), axis=1)
+
+    ranking, scores = _learn(evidence, for_ranking, ranking_utility, rate)
+    gain, gain_scores = _learn(evidence, for_gain, gain_utility, rate)
+    achieved = np.where(judged, order.judge(scores[:, :count])[0], np.nan)
+    by_chance = np.where(np.isfinite(achieved), chance_ndcg(np.isfinite(truth).sum(axis=-1)), np.nan)
+    return Validation(
+        web.targets,
+        web.sources,
+        setups,
+        ranking,
+        gain,
+        scores,
+        gain_scores,
+        nan_mean(achieved, axis=1),
+        nan_mean(by_chance, axis=1),
+    )
+
+
+def blended(evidence: Evidence, recipes: Sequence[Recipe], weights: FloatArray) -> FloatArray:
+    """The weighted mean of all recipes' scores: (queries, setups, sources)."""
+    total = np.zeros((len(evidence.own), len(evidence.transfers.setups), evidence.own.shape[1]))
+    for weight, scores in zip(weights.tolist(), scores_by_recipe(evidence, recipes), strict=True):
+        total += weight * scores
+    return total
+
+
+def _learn(
+    evidence: Evidence, recipes: Sequence[Recipe], utility: Callable[[FloatArray], FloatArray], rate: float
+) -> tuple[FloatArray, FloatArray]:
+    """The weights of recipes, and what the blend says of each query with weights that were learned without it."""
+    judged = [utility(scores) for scores in scores_by_recipe(evidence, recipes)]
+    utilities = np.nan_to_num(np.array(judged).reshape(len(recipes), len(evidence.own)))
+    log_prior = np.log(prior(recipes))[:, None]
+    total = utilities.sum(axis=1, keepdims=True)
+    weights = _normalised(log_prior + rate * total)[:, 0]
+    without_own = _normalised(log_prior + rate * (total - utilities))
+    kept = [i for i in range(len(recipes)) if without_own[i].max(initial=0.0) > _NEGLIGIBLE]
+    scores = np.zeros((len(evidence.own), len(evidence.transfers.setups), evidence.own.shape[1]))
+    for i, of_recipe in zip(kept, scores_by_recipe(evidence, [recipes[i] for i in kept]), strict=True):
+        scores += without_own[i][:, None, None] * of_recipe
+    return weights, scores
+
+
+def _normalised(logarithms: FloatArray) -> FloatArray:
+    weights = np.exp(logarithms - logarithms.max(axis=0, initial=-np.inf))
+    total: FloatArray = weights / weights.sum(axis=0)
+    return total
+
+
+def thinned(web: TransferWeb) -> TransferWeb:
+    """The part of a web that is learned from: at most so many targets, sources and setups, evenly spread over their names.
+
+    Targets that are sources stay both; estimated sources take no part.
+    """
+    targets = _evenly(web.targets, MOST_TARGETS)
+    measured = [source for source in web.sources if source not in web.estimated_sources]
+    both = [source for source in measured if source in targets]
+    rest = [source for source in measured if source not in targets]
+    sources = sorted((*both, *_evenly(rest, max(0, MOST_SOURCES - len(both)))))
+    return web.restrict(setups=_evenly(web.setups, MOST_SETUPS), targets=targets, sources=sources)
+
+
+def _evenly(names: Sequence[str], most: int) -> list[str]:
+    ordered = sorted(names)
+    if len(ordered) <= most:
+        return ordered
+    return [ordered[i] for i in np.linspace(0, len(ordered) - 1, most).astype(int)] if most else []
+
+
+def _texts(web: TransferWeb, bank: ExampleBank) -> Likeness:
+    """Likeness of the web's targets with all its tasks that have texts; NaN rows for targets without."""
+    tasks = [task for task in web.tasks if task in bank]
+    queries = [target for target in web.targets if target in bank]
+    values = np.full((FORMS, len(web.targets), len(tasks)), np.nan)
+    if queries:
+        found = likeness_within(bank, queries, tasks, examples=QUERY_EXAMPLES)
+        values[:, [web.targets.index(query) for query in queries]] = found.values
+    return Likeness(tuple(tasks), values)

@@ -1,0 +1,219 @@
+"""The blend learns on the web at hand what to trust."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from taskweb.errors import ParameterError, WebError
+from taskweb.metrics import ndcg
+from taskweb.selectors import BlendSelector, PopularitySelector, RoeSelector, SelectionProblem, Selector
+from taskweb.selectors.blend.cache import cache_key, keep, read
+from taskweb.selectors.blend.likeness import likeness_within
+from taskweb.selectors.blend.recipes import FAMILIES, prior, ranking_recipes
+from taskweb.selectors.blend.standard import peaked_rows, standard_rows
+from taskweb.selectors.blend.utility import HarmTruth, OrderTruth, chance_ndcg
+from taskweb.selectors.blend.validation import MOST_SOURCES, MOST_TARGETS, thinned, validate
+from taskweb.selectors.similarity import coverage, mean_embedding_cosine, retrieval_of_experts
+from taskweb.web import ExampleBank, TransferWeb
+from taskweb.web.published import published_bank, published_web
+from tests.conftest import made_up_bank, made_up_web
+
+TASKS = tuple(f"task{i:02d}" for i in range(16))
+
+
+def web_of(t: np.ndarray) -> TransferWeb:
+    t = t.copy()
+    t[:, np.arange(t.shape[1]), np.arange(t.shape[1])] = np.nan
+    return TransferWeb("planted", tuple(f"m{i}/f" for i in range(len(t))), TASKS, TASKS, t, pc=t)
+
+
+def mean_ndcg(selector: Selector, web: TransferWeb, bank: ExampleBank) -> float:
+    figures = []
+    for target in web.targets:
+        known = web.without(target)
+        problem = SelectionProblem(target, known, known.sources, web.setups[0], bank.without(target), bank.of(target))
+        truth = [web.t[0, web.target_index(target), web.source_index(source)] for source in known.sources]
+        figures.append(ndcg(truth, selector.score(problem)))
+    return float(np.mean(figures))
+
+
+def planted(kind: str, seed: int = 0) -> tuple[TransferWeb, ExampleBank]:
+    """A web that follows popularity, likeness, or neither."""
+    draw = np.random.default_rng(seed)
+    bank = made_up_bank(TASKS, seed=seed)
+    size = len(TASKS)
+    t = draw.normal(0, 0.02, (2, size, size))
+    if kind == "popularity":
+        t += draw.normal(0, 0.05, size)
+    if kind == "likeness":
+        alike = np.stack([retrieval_of_experts(bank.of(task), bank, TASKS) for task in TASKS])
+        t += 0.1 * (alike - alike.mean())
+    return web_of(t), bank
+
+
+@pytest.mark.parametrize("kind", ["popularity", "likeness"])
+def test_it_keeps_up_with_the_best_ingredient_of_each_web(kind: str) -> None:
+    web, bank = planted(kind)
+    best = {"popularity": PopularitySelector(), "likeness": RoeSelector()}[kind]
+    other = {"popularity": RoeSelector(), "likeness": PopularitySelector()}[kind]
+    blend = mean_ndcg(BlendSelector(), web, bank)
+    assert blend > mean_ndcg(best, web, bank) - 0.03
+    assert blend > mean_ndcg(other, web, bank) + 0.15
+
+
+def test_weights_and_trust_tell_what_the_web_is_like() -> None:
+    strength = {}
+    for kind in ("popularity", "likeness", "neither"):
+        web, bank = planted(kind)
+        known = web.without("task00")
+        problem = SelectionProblem("task00", known, known.sources, "all", bank.without("task00"), bank.of("task00"))
+        weights = BlendSelector().weights(problem)
+        assert sum(weights.values()) == pytest.approx(1.0)
+        assert set(weights) == set(FAMILIES)
+        strength[kind] = BlendSelector().validation(problem).evidence
+        if kind != "neither":
+            assert BlendSelector().validation(problem).trust > 0.9
+            favourites = [family for family in weights if kind in family or (kind == "popularity" and "pivots" in family)]
+            assert sum(weights[family] for family in favourites) > 0.9
+    assert strength["popularity"] > 3
+    assert strength["likeness"] > 3
+    assert strength["neither"] < 1.64
+
+
+def test_without_learning_the_prior_holds() -> None:
+    web, bank = planted("popularity")
+    validation = validate(web, bank, rate=0.0)
+    assert validation.ranking == pytest.approx(prior(ranking_recipes()))
+
+
+def test_a_web_of_nothing_ranks_by_likeness_and_without_texts_by_popularity() -> None:
+    bank = made_up_bank((*TASKS, "new"))
+    empty = TransferWeb("none", (), (), TASKS, np.empty((0, 0, len(TASKS))))
+    alone = BlendSelector().score(SelectionProblem("new", empty, TASKS, "all", bank, bank.of("new")))
+    assert (
+        np.corrcoef(alone, RoeSelector().score(SelectionProblem("new", empty, TASKS, "all", bank, bank.of("new"))))[0, 1] > 0.8
+    )
+    web, _ = planted("popularity")
+    blind = SelectionProblem("new", web, TASKS)
+    assert np.corrcoef(BlendSelector().score(blind), PopularitySelector().score(blind))[0, 1] > 0.95
+    with pytest.raises(WebError, match="Neither transfers nor texts"):
+        BlendSelector().score(SelectionProblem("new", empty, TASKS))
+
+
+@pytest.mark.parametrize("targets", [0, 1, 2, 3])
+def test_few_targets_and_disjoint_tasks(targets: int) -> None:
+    web = made_up_web().restrict(targets=made_up_web().targets[:targets], sources=("task6", "task7", "task5"))
+    bank = made_up_bank((*made_up_web().tasks, "new"))
+    scores = BlendSelector().score(SelectionProblem("new", web, web.sources, "all", bank, bank.of("new")))
+    assert np.isfinite(scores).all()
+
+
+def test_uneven_measurement_draws_to_the_middle() -> None:
+    """One good outcome is less evidence than many."""
+    t = np.zeros((1, 16, 16)) + np.random.default_rng(0).normal(0, 0.01, (1, 16, 16))
+    t[0, :, 2] += 0.05
+    t[0, :, 3] += 0.05
+    web = web_of(t)
+    web.t[0, 1:, 3] = np.nan
+    scores = BlendSelector().score(SelectionProblem("new", web, TASKS))
+    assert scores[2] > scores[3] > np.median(scores)
+
+
+def test_what_was_learned_is_kept_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    web, bank = planted("popularity")
+    problem = SelectionProblem("new", web, TASKS, "all", bank, bank.of("task03"))
+    first = BlendSelector(cache=tmp_path).score(problem)
+    assert first == pytest.approx(BlendSelector().score(dataclasses.replace(problem, kept={})))
+    monkeypatch.setattr("taskweb.selectors.blend.selector.validate", lambda *_a, **_k: pytest.fail("learned again"))
+    assert np.array_equal(first, BlendSelector(cache=tmp_path).score(dataclasses.replace(problem, kept={})))
+
+
+def test_a_broken_or_foreign_cache_is_passed_over(tmp_path: Path) -> None:
+    web, bank = planted("popularity")
+    validation = validate(web, bank, rate=4.0)
+    keep(tmp_path, "a", validation)
+    assert np.array_equal(read(tmp_path, "a").ranking, validation.ranking)
+    for content in (b"", b"broken", b"PK\x03\x04broken"):
+        (tmp_path / "blend-a.npz").write_bytes(content)
+        assert read(tmp_path, "a") is None
+    assert read(tmp_path, "b") is None
+    (tmp_path / "file").write_text("in the way")
+    keep(tmp_path / "file", "a", validation)
+
+
+def test_the_key_tells_webs_texts_and_rates_apart() -> None:
+    web, bank = planted("popularity")
+    keys = {
+        cache_key(web, bank, 4.0),
+        cache_key(web, bank, 2.0),
+        cache_key(web, None, 4.0),
+        cache_key(web.without("task01"), bank, 4.0),
+        cache_key(planted("likeness")[0], bank, 4.0),
+        cache_key(web, made_up_bank(TASKS, seed=9), 4.0),
+    }
+    assert len(keys) == 6
+    assert cache_key(*planted("popularity"), 4.0) in keys
+
+
+def test_large_webs_are_thinned_and_still_ranked() -> None:
+    draw = np.random.default_rng(0)
+    names = tuple(f"t{i:03d}" for i in range(400))
+    web = TransferWeb("large", ("m/f",), names[:300], names, draw.normal(0, 0.1, (1, 300, 400)))
+    seen = thinned(web)
+    assert len(seen.targets) == MOST_TARGETS
+    assert len(seen.sources) == MOST_SOURCES
+    assert set(seen.targets) <= set(seen.sources)
+    bank = ExampleBank({name: rows[:2] for name, rows in made_up_bank((*names, "new")).vectors.items()})
+    scores = BlendSelector().score(SelectionProblem("new", web, web.sources, "all", bank, bank.of("new")))
+    assert np.isfinite(scores).all()
+
+
+def test_likeness_within_a_bank_is_that_of_the_similarities() -> None:
+    bank = made_up_bank(TASKS)
+    found = likeness_within(bank, TASKS[:3], TASKS, examples=50).values
+    for i, query in enumerate(TASKS[:3]):
+        for form, similarity in enumerate((retrieval_of_experts, coverage, mean_embedding_cosine)):
+            assert found[form, i] == pytest.approx(similarity(bank.of(query), bank, TASKS), abs=1e-6)
+
+
+def test_rows_are_standardised_with_ties_and_gaps() -> None:
+    rows = np.array([[1.0, 2.0, np.nan, 3.0], [5.0, 5.0, 5.0, np.nan], [np.nan] * 4])
+    z = standard_rows(rows)
+    assert z[0, [0, 1, 3]] == pytest.approx([-1.2247, 0, 1.2247], abs=1e-4)
+    assert z[1, :3] == pytest.approx([0, 0, 0])
+    assert np.isnan(z[2]).all()
+    peaks = peaked_rows(np.array([[3.0, 1.0, 1.0, np.nan, 0.0]]))[0]
+    assert peaks[0] > peaks[1] == peaks[2] > peaks[4]
+    assert np.isnan(peaks[3])
+
+
+def test_utilities_agree_with_the_metrics() -> None:
+    draw = np.random.default_rng(0)
+    truth, scores = draw.normal(size=(4, 9)), draw.normal(size=(4, 9))
+    found, share = OrderTruth(truth).judge(scores)
+    assert found == pytest.approx([ndcg(a, b) for a, b in zip(truth, scores, strict=True)])
+    assert (share <= 1).all()
+    assert OrderTruth(truth).judge(truth)[1] == pytest.approx(np.ones(4))
+    sampled = np.mean([ndcg(truth[0], draw.normal(size=9)) for _ in range(3000)])
+    assert chance_ndcg(np.array([9]))[0] == pytest.approx(sampled, abs=0.01)
+    auc = HarmTruth(truth).auc(scores)
+    for row in range(4):
+        wins = [a > b for a in scores[row][truth[row] >= 0] for b in scores[row][truth[row] < 0]]
+        assert auc[row] == pytest.approx(np.mean(wins))
+    assert np.isnan(HarmTruth(np.abs(truth)).auc(scores)).all()
+
+
+def test_the_published_web_is_well_told_apart() -> None:
+    web, bank = published_web(), published_bank()
+    validation = validate(web, bank, rate=4.0)
+    assert validation.evidence > 5
+    assert np.nanmean(validation.ndcg) > 0.65
+
+
+def test_the_rate_is_checked() -> None:
+    with pytest.raises(ParameterError, match="'rate' parameter of the blend"):
+        BlendSelector(rate=-1.0)
