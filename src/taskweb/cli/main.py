@@ -13,6 +13,7 @@ from taskweb import __version__
 from taskweb.cli.benchmark import benchmark
 from taskweb.cli.console import StoppedError
 from taskweb.cli.demo import demo
+from taskweb.cli.evaluate import evaluate
 from taskweb.cli.mix import mix
 from taskweb.cli.rank import rank
 from taskweb.cli.run import run
@@ -56,6 +57,7 @@ app.command(name="run")(run)
 app.command(name="mix")(mix)
 app.command(name="templates")(templates)
 app.command(name="train")(train)
+app.command(name="evaluate")(evaluate)
 app.command(name="demo")(demo)
 app.add_typer(web, name="web")
 

@@ -1,0 +1,73 @@
+"""The batch size, found while working: doubled as long as memory suffices, halved where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from taskweb.errors import ParameterError, TaskWebError
+from taskweb.models.base import device_of
+from taskweb.models.memory import out_of_memory, release_memory
+
+Result = TypeVar("Result")
+_START = 16
+_MOST = 512
+_BATCHES_AT_ONCE = 4
+
+
+class BatchSize:
+    """How many rows go through a model at once.
+
+    fixed: the size to begin with and never to exceed; None finds it. On the CPU, whose memory is everyone's and where larger
+    batches are no faster, it begins and stays at 16. It carries over from one task to the next, and is not for several threads.
+    """
+
+    def __init__(self, module: Any, fixed: int | None = None) -> None:
+        if fixed is not None and fixed < 1:
+            raise ParameterError(f"The batch size must be 1 or more. Got {fixed} instead.")
+        self.module = module
+        self.size = fixed or _START
+        self._most = fixed or (_START if device_of(module).type == "cpu" else _MOST)
+
+    def run(
+        self,
+        lengths: Sequence[int],
+        work: Callable[[list[int], int], Sequence[Result]],
+        on_done: Callable[[int], None] = lambda _: None,
+    ) -> list[Result]:
+        """The results of all items, in their order.
+
+        work: from indices of items and a batch size to one result each. The longest come first, so that a size which suffices
+        at the beginning suffices to the end. Raises TaskWebError where memory does not suffice for a single row.
+        """
+        order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+        results: dict[int, Result] = {}
+        while len(results) < len(order):
+            part = order[len(results) :][: self.size * _BATCHES_AT_ONCE]
+            found, reason = self._attempt(part, work)
+            if found is None:
+                self._halve(reason)
+                continue
+            results.update(zip(part, found, strict=True))
+            on_done(len(part))
+            self.size = min(2 * self.size, self._most)
+        return [results[i] for i in range(len(lengths))]
+
+    def _attempt(
+        self, part: list[int], work: Callable[[list[int], int], Sequence[Result]]
+    ) -> tuple[Sequence[Result] | None, str]:
+        try:
+            return work(part, self.size), ""
+        except Exception as fault:
+            if not out_of_memory(fault):
+                raise
+            return None, str(fault).split(".")[0]
+
+    def _halve(self, reason: str) -> None:
+        release_memory(self.module)
+        if self.size == 1:
+            raise TaskWebError(
+                f"One row at a time is too much for the memory of {device_of(self.module)} ({reason}). Cut inputs "
+                "(--max-input), or take a smaller model."
+            )
+        self._most = self.size = self.size // 2

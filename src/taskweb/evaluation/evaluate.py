@@ -1,0 +1,182 @@
+"""A model's answers to a task under each template, and what they are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from taskweb.errors import InputError, ParameterError, TaskWebError, unknown_name
+from taskweb.evaluation.batching import BatchSize
+from taskweb.evaluation.data import PromptedTask
+from taskweb.evaluation.intervals import metrics_of, summarised
+from taskweb.evaluation.measures import Answers, Choices, IntArray, Numbers, Texts
+from taskweb.evaluation.ranking import NORMALISATIONS, ChoiceRanker, Normalisation
+from taskweb.evaluation.results import Prediction, TaskResult, TemplateResult
+from taskweb.models.base import REDUCTIONS, Reduction, TaskModel
+from taskweb.models.head import number_of
+from taskweb.tasks.templates import Prompt
+
+_CHOICE_METRICS = ("accuracy", "macro_f1")
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationSettings:
+    """How choices are scored (see ChoiceRanker), how long free answers may be, and the batch size (None: found)."""
+
+    reduction: Reduction = "mean"
+    normalisation: Normalisation = "none"
+    batch_size: int | None = None
+    max_new_tokens: int = 64
+
+    def __post_init__(self) -> None:
+        if self.reduction not in REDUCTIONS:
+            raise unknown_name("score of choices", self.reduction, REDUCTIONS)
+        if self.normalisation not in NORMALISATIONS:
+            raise unknown_name("normalisation", self.normalisation, NORMALISATIONS)
+        if self.max_new_tokens < 1:
+            raise ParameterError(f"A free answer needs 1 token or more. Got {self.max_new_tokens} instead.")
+
+
+def check_model(model: TaskModel, tasks: Sequence[PromptedTask]) -> None:
+    """Raise one InputError that lists every task which the model cannot answer, and why."""
+    ranker = ChoiceRanker(model, BatchSize(model.module))
+    faults = []
+    for prompted in tasks:
+        try:
+            _check(ranker, prompted)
+        except TaskWebError as fault:
+            faults.append(f"'{prompted.task.name}': {str(fault).rstrip('.')}")
+    if faults:
+        raise InputError(f"The model {model.origin.name} cannot be evaluated on {'; '.join(faults)}.")
+
+
+def evaluate_task(
+    model: TaskModel,
+    prompted: PromptedTask,
+    settings: EvaluationSettings | None = None,
+    *,
+    size: BatchSize | None = None,
+    on_done: Advance = lambda _: None,
+) -> TaskResult:
+    """Answer every prompt of a task, and summarise over templates.
+
+    Where prompts have choices, the likeliest is taken (the first of equals); else a regression reads numbers, and everything
+    else is written greedily. size: to keep the batch size from one task to the next. on_done: called with the prompts done.
+    Errors as of `check_model`.
+    """
+    settings = settings or EvaluationSettings()
+    size = size or BatchSize(model.module, settings.batch_size)
+    ranker = ChoiceRanker(model, size, reduction=settings.reduction, normalisation=settings.normalisation)
+    _check(ranker, prompted)
+    places = {row: place for place, row in enumerate(sorted({p.row for own in prompted.prompts.values() for p in own}))}
+    answers, results = [], []
+    for name, prompts in prompted.prompts.items():
+        rows = np.array([places[prompt.row] for prompt in prompts])
+        if prompted.has_choices:
+            found, predictions = _chosen(ranker, prompted, prompts, rows, on_done)
+        elif prompted.task.kind == "regression":
+            found, predictions = _numbers(model, size, prompts, rows, on_done)
+        else:
+            found, predictions = _written(model, size, settings, prompts, rows, on_done)
+        answers.append(found)
+        table = found.confusion(np.ones((1, len(rows))))[0] if isinstance(found, Choices) else np.zeros((0, 0))
+        confusion = tuple(tuple(map(int, row)) for row in table)
+        metrics = {key: value for key, value in metrics_of(found).items() if key in _metrics(prompted)}
+        results.append(TemplateResult(name, metrics, predictions, confusion))
+    summary = summarised(answers, len(places), _metrics(prompted))
+    return TaskResult(prompted.task.name, prompted.origin, _labels(prompted), summary, tuple(results), prompted.skipped)
+
+
+def _check(ranker: ChoiceRanker, prompted: PromptedTask) -> None:
+    model, kind = ranker.model, prompted.task.kind
+    if prompted.has_choices:
+        for prompts in prompted.prompts.values():
+            for prompt in prompts:
+                if not prompt.example.choices:
+                    raise InputError(f"Row {prompt.row} of {prompted.origin} has no choices, unlike others. Give all or none.")
+                ranker.asked(prompt.example, prompted.labels)
+    elif model.family == "encoder" and model.head.kind != kind:
+        raise InputError(f"The model's head is for {model.head.kind}, and the task is {kind}. Give a model trained on {kind}.")
+
+
+def _chosen(
+    ranker: ChoiceRanker, prompted: PromptedTask, prompts: Sequence[Prompt], rows: IntArray, on_done: Advance
+) -> tuple[Answers, tuple[Prediction, ...]]:
+    scores = ranker.scores([prompt.example for prompt in prompts], prompted.labels, on_done)
+    best = [int(np.argmax(values)) for values in scores]
+    labels = prompted.labels
+    predicted = np.array([_class(prompt, place, labels) for prompt, place in zip(prompts, best, strict=True)])
+    expected = np.array([_class(prompt, prompt.answer or 0, labels) for prompt in prompts])
+    predictions = tuple(
+        Prediction(
+            prompt.row,
+            prompt.example.input,
+            prompt.example.choices or (),
+            tuple(values.tolist()),
+            (prompt.example.choices or ())[place],
+            (prompt.example.output or "",),
+            float(place == prompt.answer),
+        )
+        for prompt, values, place in zip(prompts, scores, best, strict=True)
+    )
+    return Choices(rows, predicted, expected, len(_labels(prompted))), predictions
+
+
+def _numbers(
+    model: TaskModel, size: BatchSize, prompts: Sequence[Prompt], rows: IntArray, on_done: Advance
+) -> tuple[Answers, tuple[Prediction, ...]]:
+    examples = [prompt.example for prompt in prompts]
+    expected = [number_of(example.output) for example in examples]
+    lengths = [len(example.input) for example in examples]
+    values = size.run(lengths, lambda part, n: model.numbers([examples[i] for i in part], batch_size=n).tolist(), on_done)
+    predictions = tuple(
+        Prediction(prompt.row, prompt.example.input, (), (), f"{value:g}", (str(right),), float(value == right))
+        for prompt, value, right in zip(prompts, values, expected, strict=True)
+    )
+    return Numbers(rows, np.array(values), np.array(expected)), predictions
+
+
+def _written(
+    model: TaskModel,
+    size: BatchSize,
+    settings: EvaluationSettings,
+    prompts: Sequence[Prompt],
+    rows: IntArray,
+    on_done: Advance,
+) -> tuple[Answers, tuple[Prediction, ...]]:
+    examples = [prompt.example for prompt in prompts]
+    texts = size.run(
+        [len(example.input) for example in examples],
+        lambda part, n: model.generate([examples[i] for i in part], max_new_tokens=settings.max_new_tokens, batch_size=n),
+        on_done,
+    )
+    answers = Texts(rows, texts, [prompt.references for prompt in prompts])
+    predictions = tuple(
+        Prediction(prompt.row, prompt.example.input, (), (), text, prompt.references, correct)
+        for prompt, text, correct in zip(prompts, texts, answers.each("exact_match").tolist(), strict=True)
+    )
+    return answers, predictions
+
+
+def _metrics(prompted: PromptedTask) -> tuple[str, ...]:
+    """What is reported: of choices always accuracy and macro F1, and what the catalogue names besides."""
+    if prompted.has_choices:
+        return tuple(dict.fromkeys((*_CHOICE_METRICS, *(name for name in prompted.task.metrics if name == "f1"))))
+    return ("pearson", "spearmanr") if prompted.task.kind == "regression" else ("exact_match", "token_f1")
+
+
+def _labels(prompted: PromptedTask) -> tuple[str, ...]:
+    """Names of the classes: the task's labels, else the places of the choices, from 1."""
+    if prompted.labels or not prompted.has_choices:
+        return prompted.labels
+    longest = max(len(prompt.example.choices or ()) for own in prompted.prompts.values() for prompt in own)
+    return tuple(str(place) for place in range(1, longest + 1))
+
+
+def _class(prompt: Prompt, place: int, labels: Sequence[str]) -> int:
+    """The class of a choice: its label's, where choices are labels in any order, else its place."""
+    choices = prompt.example.choices or ()
+    return labels.index(choices[place]) if set(choices) == set(labels) else place

@@ -1,0 +1,112 @@
+"""The records of an evaluation, and how they look as JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the model answered to one prompt. scores: of the choices, in their order; () for a free answer.
+
+    expected: all answers that are right; () where the right answer is none.
+    """
+
+    row: int
+    input: str
+    choices: tuple[str, ...]
+    scores: tuple[float, ...]
+    predicted: str
+    expected: tuple[str, ...]
+    correct: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "row": self.row,
+            "input": self.input,
+            "choices": list(self.choices) or None,
+            "scores": [_number(score) for score in self.scores] or None,
+            "predicted": self.predicted,
+            "expected": list(self.expected),
+            "correct": self.correct,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A metric over the templates of a task: its mean, the standard deviation over templates (NaN for one), an interval.
+
+    low, high: the 95% interval of the mean if other examples had been drawn, the templates staying the same.
+    """
+
+    mean: float
+    spread: float
+    low: float
+    high: float
+
+    def to_dict(self) -> dict[str, float | None]:
+        """Plain JSON values, null for what is not known."""
+        return {name: _number(getattr(self, name)) for name in ("mean", "spread", "low", "high")}
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateResult:
+    """One template. confusion: counts, expected by predicted, in the order of the task's labels; () for free answers."""
+
+    name: str
+    metrics: Mapping[str, float]
+    predictions: tuple[Prediction, ...]
+    confusion: tuple[tuple[int, ...], ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, without the predictions."""
+        return {
+            "template": self.name,
+            "examples": len(self.predictions),
+            "metrics": {name: _number(value) for name, value in self.metrics.items()},
+            "confusion": [list(row) for row in self.confusion] or None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """A task over all its templates. labels: of the rows and columns of confusion tables; skipped: rows without a label."""
+
+    task: str
+    origin: str
+    labels: tuple[str, ...]
+    summary: Mapping[str, Summary]
+    templates: tuple[TemplateResult, ...]
+    skipped: int = 0
+
+    @property
+    def confusion(self) -> tuple[tuple[int, ...], ...]:
+        """Counts over all templates."""
+        tables = [template.confusion for template in self.templates if template.confusion]
+        return tuple(tuple(map(sum, zip(*rows, strict=True))) for rows in zip(*tables, strict=True))
+
+    @property
+    def examples(self) -> int:
+        """Different rows that were asked about."""
+        return len({prediction.row for template in self.templates for prediction in template.predictions})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, without the predictions."""
+        return {
+            "task": self.task,
+            "origin": self.origin,
+            "examples": self.examples,
+            "skipped": self.skipped,
+            "metrics": {name: summary.to_dict() for name, summary in self.summary.items()},
+            "templates": [template.to_dict() for template in self.templates],
+            "labels": list(self.labels),
+            "confusion": [list(row) for row in self.confusion] or None,
+        }
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

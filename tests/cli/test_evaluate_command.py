@@ -1,0 +1,85 @@
+"""`taskweb evaluate` from outside."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("jinja2")
+
+from taskweb.models import save_bundle
+from tests.cli.test_commands import run  # noqa: F401 - a fixture
+from tests.evaluation.asked import entailment_rows, prompted_rows, write_rows
+from tests.models import tiny
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models, and a folder of examples."""
+    where = tmp_path_factory.mktemp("evaluated")
+    save_bundle(tiny.model("t5", seed=1), where / "t5")
+    save_bundle(tiny.model("bert", seed=1), where / "bert")
+    (where / "texts").mkdir()
+    write_rows(where / "texts" / "rte.jsonl", entailment_rows())
+    write_rows(where / "texts" / "mine.jsonl", prompted_rows())
+    write_rows(where / "outside.jsonl", [{"input": "a", "output": "z", "choices": ["x", "y"]}])
+    write_rows(where / "unlabelled.jsonl", [{"input": "a", "choices": ["x", "y"]}])
+    (where / "bad.toml").write_text("[[template]]\nname = 'b'\ninput = '{{ nothing }}'\n")
+    return where
+
+
+def test_a_folder_of_tasks_as_json_and_as_tables(run, folder: Path, tmp_path: Path) -> None:  # noqa: F811
+    call = ["evaluate", str(folder / "t5"), "--examples", str(folder / "texts")]
+    answers, results = tmp_path / "answers.jsonl", tmp_path / "results.json"
+    done = run(*call, "--predictions", str(answers), "-o", str(results), "--format", "json", "--quiet")
+    assert (done.status, done.err) == (0, "")
+    record = json.loads(done.out)
+    assert record == json.loads(results.read_text())
+    assert {(task["task"], task["examples"], len(task["templates"])) for task in record["tasks"]} == {
+        ("rte", 12, 6),
+        ("mine", 12, 1),
+    }
+    assert len(answers.read_text().splitlines()) == 84
+    table = run(*call, "--task", "rte", "--score", "sum", "--normalise", "unconditional").out
+    assert "proven or unproven" in table
+    assert "right \\ answered" in table
+    accuracy = f"{100 * record['tasks'][1]['metrics']['accuracy']['mean']:.1f}"
+    assert accuracy in run(*call, "--task", "rte").out
+
+
+def test_a_file_names_its_task(run, folder: Path) -> None:  # noqa: F811
+    done = run("evaluate", str(folder / "bert"), "--examples", str(folder / "texts" / "mine.jsonl"), "--limit", "5")
+    assert "5 examples" in done.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{folder}", "-t", "rte"], "is not a model: it has no config.json"),
+        (["{folder}/none", "--examples", "{folder}/texts"], "There is no folder"),
+        (["{folder}/t5"], "There is nothing to evaluate on"),
+        (["{folder}/t5", "-t", "copa", "-t", "cb", "--examples", "{folder}/texts"], "named 'cb'"),
+        (["{folder}/t5", "-t", "a", "-t", "b", "--examples", "{folder}/outside.jsonl"], "Give a folder of <task>.jsonl"),
+        (["{folder}/t5", "--examples", "{folder}/outside.jsonl"], "fails on row 1"),
+        (["{folder}/t5", "--examples", "{folder}/unlabelled.jsonl"], "None of the 1 rows"),
+        (
+            ["{folder}/t5", "-t", "rte", "--examples", "{folder}/texts", "--templates", "{folder}/bad.toml"],
+            "'b' of 'rte' fails",
+        ),
+        (["{folder}/bert", "-t", "rte", "--examples", "{folder}/texts"], "The model answers with no, yes"),
+        (["{folder}/t5", "--examples", "{folder}/texts", "--score", "median"], "no score of choices named 'median'"),
+        (["{folder}/t5", "--examples", "{folder}/texts", "--batch-size", "0"], "must be 1 or more"),
+        (["{folder}/t5", "--examples", "{folder}/texts", "--limit", "0"], "must be at least 1"),
+        (["{folder}/t5", "--examples", "{folder}/texts", "--precision", "half"], "no precision named 'half'"),
+        (["{folder}/t5", "--examples", "{folder}/texts", "-o", "{folder}/no/results.json"], "cannot be written"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(arguments: list[str], message: str, run, folder: Path) -> None:  # noqa: F811
+    before = sorted(folder.rglob("*"))
+    done = run("evaluate", *(part.format(folder=folder) for part in arguments))
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert message in done.err
+    assert sorted(folder.rglob("*")) == before
