@@ -182,7 +182,7 @@ def _evaluate(
     model.module.to(place)
     size = BatchSize(model.module, settings.batch_size)
     results = []
-    with computing_in(precision, place):  # type: ignore[arg-type]  # checked above
+    with computing_in(precision, place):
         for prompted in tasks:
             title = f"{prompted.task.name}, {counted(len(prompted.prompts), 'template')}"
             with progress_for(quiet=quiet)(title, prompted.size) as advance:
