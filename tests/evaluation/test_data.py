@@ -100,4 +100,4 @@ def test_without_examples_the_held_out_split_of_the_hub_is_read(monkeypatch: pyt
     monkeypatch.setattr("taskweb.evaluation.data.rows_of", rows)
     load_prompted("rte")
     load_prompted("rte", split="train")
-    assert asked == [("hf:aps/super_glue/rte", "validation"), ("hf:aps/super_glue/rte", "train")]
+    assert asked == [("hf:aps/super_glue/rte@main", "validation"), ("hf:aps/super_glue/rte@main", "train")]
