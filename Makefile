@@ -1,4 +1,4 @@
-.PHONY: demo test lint clean
+.PHONY: demo test test-all lint clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -28,6 +28,10 @@ lint: $(VENV)/.installed-dev
 
 test: lint
 	$(BIN)/python -m pytest
+
+# As `test`, and a plan is killed 50 times instead of 5.
+test-all: lint
+	TASKWEB_KILLS=50 $(BIN)/python -m pytest
 
 clean:
 	rm -rf $(VENV) build dist

@@ -1,0 +1,153 @@
+"""What is kept on the way: trainings in the middle, weights after sources; resumed, rebuilt, limited, and gone at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from taskweb.errors import TaskWebError
+from taskweb.experiments import InlineExecutor, run_plan, state_of
+from taskweb.experiments.cache import Checkpoints, checkpoints_of
+from taskweb.experiments.plan import CheckpointLimits
+from taskweb.training.loop import Progress, fit
+from tests.experiments.planned import write_plan
+from tests.experiments.test_engine import Undisturbed, outcomes, rewritten
+
+RUNS = 9
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """A plan run once in which every training has two updates or more, and what came out."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    plan = write_plan(folder, seeds="[1]")
+    plan.write_text(plan.read_text().replace("batch_size = 8", "batch_size = 4"))
+    assert run_plan(plan, InlineExecutor()).finished == RUNS
+    return folder, outcomes(folder / "web.db")
+
+
+def interrupted_after(updates: int) -> Callable[..., object]:
+    """The loop, but for an interrupt after so many updates of a training; the training before that is done."""
+    trainings = iter(range(10**6))
+
+    def stopped(*args: object, **options: object) -> object:
+        def stop(progress: Progress) -> None:
+            if number >= 4 and progress.step == updates:
+                raise KeyboardInterrupt
+
+        number = next(trainings)
+        return fit(*args, **options, on_progress=stop)  # type: ignore[arg-type]
+
+    return stopped
+
+
+def always_saving(plan: Path) -> Path:
+    plan.write_text(plan.read_text() + "[checkpoints]\nseconds = 0\n")
+    return plan
+
+
+def test_a_training_goes_on_in_the_middle_and_ends_with_the_same_bits(
+    undisturbed: Undisturbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, expected = rewritten(undisturbed, tmp_path)
+    folder = checkpoints_of(state_of(always_saving(plan)).plan).folder
+    resumed: list[int | None] = []
+
+    def watched(*args: object, **options: object) -> object:
+        history = fit(*args, **options)  # type: ignore[arg-type]
+        resumed.append(history.resumed_at)
+        return history
+
+    with monkeypatch.context() as patched:
+        patched.setattr("taskweb.experiments.execute.fit", interrupted_after(1))
+        with pytest.raises(KeyboardInterrupt):
+            run_plan(plan, InlineExecutor())
+    assert sorted(file.suffix for file in folder.iterdir()) == [".safetensors", ".training"]  # a source, and its first target
+    monkeypatch.setattr("taskweb.experiments.execute.fit", watched)
+    run_plan(plan, InlineExecutor())
+    assert {json.dumps(row, default=dict) for row in outcomes(tmp_path / "web.db").values()} == expected
+    assert [step for step in resumed if step is not None] == [1]
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a tensor", None], ids=["empty", "other", "cut"])
+def test_damaged_leftovers_are_made_anew(
+    damage: bytes | None, undisturbed: Undisturbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, expected = rewritten(undisturbed, tmp_path)
+    folder = checkpoints_of(state_of(always_saving(plan)).plan).folder
+    with monkeypatch.context() as patched:
+        patched.setattr("taskweb.experiments.execute.fit", interrupted_after(1))
+        with pytest.raises(KeyboardInterrupt):
+            run_plan(plan, InlineExecutor())
+    assert len(list(folder.iterdir())) == 2
+    for file in folder.iterdir():
+        file.write_bytes(file.read_bytes()[:-100] if damage is None else damage)
+    (folder / "0123.9.part").write_bytes(b"half")
+    (folder / f"{40 * 'a'}.safetensors").write_bytes(b"of another plan")
+    state = run_plan(plan, InlineExecutor())
+    assert (state.finished, state.failed) == (RUNS, 0)
+    assert {json.dumps(row, default=dict) for row in outcomes(tmp_path / "web.db").values()} == expected
+    assert not folder.exists()
+
+
+def test_short_runs_are_not_saved_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_args: object, **_options: object) -> None:
+        raise AssertionError("saved")
+
+    monkeypatch.setattr("taskweb.training.loop.save_checkpoint", refuse)
+    assert run_plan(write_plan(tmp_path, seeds="[1]"), InlineExecutor()).finished == 9
+
+
+def kept(checkpoints: Checkpoints, key: str, size: int) -> None:
+    with checkpoints.held_source(key) as held:
+        held.write(lambda part: part.write_bytes(bytes(size)) and None)
+
+
+def test_weights_that_were_not_used_for_the_longest_time_make_room(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "kept", CheckpointLimits(most_gib=1000 / 2**30))
+    for age, key in enumerate("abc"):
+        kept(checkpoints, key, 300)
+        os.utime(checkpoints.source(key), (age, age))
+    with checkpoints.held_source("a") as used:  # the oldest, now the youngest
+        assert used.exists
+    kept(checkpoints, "d", 300)
+    assert {file.stem for file in checkpoints.folder.iterdir()} == {"a", "c", "d"}
+
+
+def test_weights_in_use_stay_whatever_the_limit(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "kept", CheckpointLimits(most_gib=0))
+    with checkpoints.held_source("a") as mine, Checkpoints(tmp_path / "kept").held_source("b") as other:
+        assert not mine.exists
+        mine.write(lambda part: part.write_bytes(b"x") and None)
+        other.write(lambda part: part.write_bytes(b"y") and None)
+        kept(checkpoints, "c", 10)
+        assert mine.path.exists()
+        assert other.path.exists()
+        kept(checkpoints, "d", 10)
+        assert not checkpoints.source("c").exists()
+        mine.let_go(remove=True)
+        assert not mine.path.exists()
+
+
+def test_a_limit_of_nothing_changes_no_result(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    plan, expected = rewritten(undisturbed, tmp_path)
+    plan.write_text(plan.read_text() + "[checkpoints]\nmost_gib = 0\n")
+    run_plan(plan, InlineExecutor())
+    assert {json.dumps(row, default=dict) for row in outcomes(tmp_path / "web.db").values()} == expected
+
+
+def test_limits_are_checked(tmp_path: Path) -> None:
+    plan = write_plan(tmp_path, more='[checkpoints]\nseconds = -1\nmost_gib = "x"\n[budget]\nhours = 0\n')
+    with pytest.raises(TaskWebError) as caught:
+        state_of(plan)
+    for fault in (
+        "[checkpoints] seconds must be a number from 0. Got -1",
+        "[checkpoints] most_gib must be a number from 0. Got x",
+        "[budget] hours must be a number above 0. Got 0",
+    ):
+        assert fault in str(caught.value)

@@ -1,0 +1,161 @@
+"""What becomes of runs that fail, diverge, run out of memory or kill their workers; budgets of time; progress."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from taskweb.experiments import InlineExecutor, ProcessExecutor, run_plan, state_of
+from taskweb.experiments.progress import PlanProgress
+from taskweb.training import DivergedError, TrainingHistory, evaluate, fit
+from taskweb.web.run import Run
+from taskweb.web.store import RunStore
+from tests.experiments.planned import write_plan
+
+
+def stored_runs(folder: Path) -> list[Run]:
+    with RunStore.open(folder / "web.db") as store:
+        return list(store.runs())
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        (RuntimeError("the moon is in the wrong place"), "failed"),
+        (DivergedError(TrainingHistory(), float("nan"), 1.0), "diverged"),
+    ],
+    ids=["failed", "diverged"],
+)
+def test_runs_without_a_score_are_repeated_when_asked_to(
+    fault: Exception, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = write_plan(tmp_path, seeds="[1]")
+
+    def fail(model: object, task: object, *args: object, **options: object) -> object:
+        if task.name == "birds":  # type: ignore[attr-defined]
+            raise fault
+        return evaluate(model, task, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("taskweb.experiments.execute.evaluate", fail)
+    state = run_plan(plan, InlineExecutor())
+    assert (state.finished, state.failed + state.diverged, state.todo) == (6, 3, ())
+    assert {run.status for run in stored_runs(tmp_path) if run.target == "birds"} == {status}
+    assert run_plan(plan, InlineExecutor()).finished == 6  # not asked to
+    assert run_plan(plan, InlineExecutor(), retry_failed=True).finished == 6  # no better
+    monkeypatch.undo()
+    assert len(state_of(plan, retry_failed=True).todo) == 3
+    state = run_plan(plan, InlineExecutor(), retry_failed=True)
+    assert (state.finished, state.failed, state.diverged) == (9, 0, 0)
+    assert len(stored_runs(tmp_path)) == 9
+
+
+def small_memory(most: int, function: Callable[..., object]) -> Callable[..., object]:
+    """Fails as a GPU does whose memory holds `most` examples."""
+
+    def limited(self: object, batch: list[object], *args: object, **options: object) -> object:
+        if len(batch) > most:
+            raise torch.OutOfMemoryError("out of memory. Tried to allocate 2 GiB.")
+        return function(self, batch, *args, **options)
+
+    return limited
+
+
+def test_runs_that_ran_out_of_memory_are_marked_with_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from taskweb.models.seq2seq import Seq2SeqModel, groups
+
+    def few(lengths: list[int], rows: list[int], most_rows: int) -> object:
+        if most_rows > 8:
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory: you tried")
+        return groups(lengths, rows, most_rows)
+
+    monkeypatch.setattr(Seq2SeqModel, "loss", small_memory(4, Seq2SeqModel.loss))
+    monkeypatch.setattr("taskweb.models.seq2seq.groups", few)
+    state = run_plan(write_plan(tmp_path, seeds="[1]"), InlineExecutor())
+    assert (state.finished, state.failed) == (9, 0)
+    for run in stored_runs(tmp_path):
+        assert run.extra["halved_batches"] == 1  # 8 to 4
+        assert run.extra["halved_in_evaluation"] == 2  # 32 to 16 to 8
+        assert run.extra.get("halved_in_source") == (None if run.source is None else 1)
+
+
+def test_too_little_memory_for_one_example_fails_the_run_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from taskweb.models.seq2seq import Seq2SeqModel
+
+    monkeypatch.setattr(Seq2SeqModel, "score_choices", small_memory(0, Seq2SeqModel.score_choices))
+    assert run_plan(write_plan(tmp_path, seeds="[1]"), InlineExecutor()).failed == 9
+    assert all("One example at a time is too much" in (run.reason or "") for run in stored_runs(tmp_path))
+
+
+def test_source_training_is_counted_once(tmp_path: Path) -> None:
+    run_plan(write_plan(tmp_path, seeds="[1]"), InlineExecutor())
+    sources = [run.source for run in stored_runs(tmp_path) if "source_training" in run.durations]
+    assert sorted(filter(None, sources)) == ["apples", "birds", "clouds"]
+
+
+@pytest.mark.parametrize("executor", [InlineExecutor(), ProcessExecutor(2)], ids=["inline", "process"])
+def test_a_budget_of_time_starts_no_other_run_and_can_be_raised(executor: object, tmp_path: Path) -> None:
+    plan = write_plan(tmp_path, seeds="[1]", more="[budget]\nhours = 1e-9")
+    state = run_plan(plan, executor)  # type: ignore[arg-type]
+    assert state.budget_is_spent
+    assert 1 <= state.finished <= 2  # what had begun when it was spent
+    assert len(state.todo) == 9 - state.finished
+    assert run_plan(plan, InlineExecutor()).finished == state.finished
+    plan.write_text(plan.read_text().replace("1e-9", "1"))
+    after = run_plan(plan, InlineExecutor())
+    assert (after.finished, after.budget_is_spent) == (9, False)
+
+
+def test_progress_is_told_from_the_first_run_to_the_last(tmp_path: Path) -> None:
+    seen: list[PlanProgress] = []
+    run_plan(write_plan(tmp_path), ProcessExecutor(2), on_progress=seen.append)
+    assert (seen[0].known, seen[0].done, seen[0].left, seen[0].runs_per_hour) == (0, 0, 18, None)
+    assert (seen[-1].done, seen[-1].left, seen[-1].failed, seen[-1].running) == (18, 0, 0, ())
+    assert [moment.done for moment in seen] == sorted(moment.done for moment in seen)
+    assert max(len(moment.running) for moment in seen) >= 1
+    assert all(moment.done + moment.left == 18 for moment in seen)
+    assert seen[-1].runs_per_hour == pytest.approx(3600 * 18 / seen[-1].seconds)
+
+
+def deadly(group: object) -> int:
+    """A worker's task that is killed whenever it evaluates birds."""
+    from taskweb.experiments import execute
+    from taskweb.experiments.executors import process
+
+    def evaluate_or_die(model: object, task: object, *args: object, **options: object) -> object:
+        if task.name == "birds":  # type: ignore[attr-defined]
+            os.kill(os.getpid(), signal.SIGKILL)
+        return evaluate(model, task, *args, **options)  # type: ignore[arg-type]
+
+    execute.evaluate = evaluate_or_die
+    assert isinstance(process._opened, process.OpenJob)
+    return process._opened.execute(group)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_a_run_that_kills_its_workers_is_recorded_and_the_rest_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = write_plan(
+        tmp_path, seeds="[1]", more='[pairs]\nmode = "listed"\nlisted = [["apples", "birds"], ["apples", "clouds"]]'
+    )
+    monkeypatch.setattr("taskweb.experiments.executors.process._execute", deadly)
+    monkeypatch.setattr("taskweb.experiments.executors.process._MOST_DEATHS", 2)
+    state = run_plan(plan, ProcessExecutor(1))
+    assert (state.finished, state.failed, state.todo) == (2, 2, ())
+    lost = [run for run in stored_runs(tmp_path) if run.status == "failed"]
+    assert {(run.source, run.target) for run in lost} == {(None, "birds"), ("apples", "birds")}
+    assert "died 2 times" in (lost[0].reason or "")
+    assert not (tmp_path / "web.db.running").exists()
+
+
+def test_training_is_what_runs_use() -> None:
+    """The names that these tests replace are those in use."""
+    from taskweb.experiments import execute
+
+    assert execute.fit is fit
+    assert execute.evaluate is evaluate
