@@ -159,7 +159,7 @@ class _TaskReader:
         if "hub" in entry:
             return None, self._reference(where, entry), (None, None)
         files = self.files or {}
-        if name not in files:
+        if files and name not in files:
             hint = unknown_name("file for the task", name, files)
             self.faults.add(f"{where}is not in the folder: {hint} Or say hub = true for that of the catalogue")
         return files.get(name, nowhere[0]), None, (None, None)
