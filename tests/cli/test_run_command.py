@@ -29,6 +29,39 @@ def test_a_plan_from_dry_run_to_a_web(run, tmp_path: Path) -> None:  # noqa: F81
     assert run("run", plan, "--retry", "failed", "--quiet").err == ""
 
 
+def test_a_dry_run_shows_what_a_plan_comes_to(run, tmp_path: Path) -> None:  # noqa: F811
+    path = write_plan(tmp_path, more='[pairs]\nsources = ["apples", "birds"]')
+    path.write_text(path.read_text().replace('file = "clouds.jsonl"', 'file = "clouds.jsonl"\nrole = "target"'))
+    shown = run("run", str(path), "--dry-run").out
+    row = next(line.split() for line in shown.splitlines() if line.startswith("apples"))
+    assert row[:5] == ["apples", "classification", "16", "8", "12"]
+    row = next(line.split() for line in shown.splitlines() if line.startswith("clouds"))
+    assert row[:6] == ["clouds", "classification", "target", "only", "8", "12"]
+    assert "4 (all): 2 sources, 3 targets" in shown
+    facts = json.loads(run("run", str(path), "--dry-run", "--format", "json").out)
+    assert facts["pairs"] == 4
+    assert facts["tasks"]["clouds"] | {"from": ""} == {
+        "kind": "classification",
+        "role": "target",
+        "from": "",
+        "source": None,
+        "target": 8,
+        "evaluation": 12,
+    }
+
+
+def test_a_dry_run_without_the_model_still_shows_the_plan(run, tmp_path: Path) -> None:  # noqa: F811
+    (tmp_path / "empty").mkdir()
+    setups = '[setups."none/finetune"]\nmodel = "./empty"\ntraining = {batch_size = 4}\ntargets.birds = {batch_size = 8}\n'
+    done = run("run", str(write_plan(tmp_path, setups=setups)), "--dry-run")
+    assert done.status == 2
+    assert "classification" in done.out
+    assert "4 to 8" in done.out
+    assert done.err.count("\n") == 1
+    faulty = run("run", str(write_plan(tmp_path, setups=setups, more="sedes = 1")), "--dry-run")
+    assert (faulty.status, faulty.out) == (2, "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from taskweb.experiments.plan_file import BUDGET_KEYS, EXAMPLE_KEYS, PAIR_KEYS, PLAN_KEYS, read_plan
+from taskweb.experiments.plan_file import BUDGET_KEYS, CHECKPOINT_KEYS, EXAMPLE_KEYS, PAIR_KEYS, PLAN_KEYS, read_plan
 from taskweb.experiments.plan_setups import SETUP_KEYS
 from taskweb.experiments.plan_tasks import SYNTHETIC_KEYS, TASK_KEYS
 from taskweb.training.settings import TrainingSettings
@@ -40,7 +40,7 @@ def test_every_key_is_explained_and_no_other() -> None:
     assert keys["`[tasks.NAME]`"] == set(TASK_KEYS)
     assert keys['`[setups."MODEL/METHOD"]`'] == set(SETUP_KEYS)
     assert keys["`[pairs]`"] == set(PAIR_KEYS)
-    for key in (*EXAMPLE_KEYS, *BUDGET_KEYS, *SYNTHETIC_KEYS):
+    for key in (*EXAMPLE_KEYS, *BUDGET_KEYS, *CHECKPOINT_KEYS, *SYNTHETIC_KEYS):
         assert f"`{key}`" in DOCUMENT
 
 

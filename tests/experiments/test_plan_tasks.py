@@ -14,7 +14,7 @@ import pytest
 from taskweb.errors import ParameterError
 from taskweb.experiments.data import TaskData, task_data_and_faults
 from taskweb.experiments.plan import Plan
-from taskweb.experiments.plan_file import read_plan
+from taskweb.experiments.plan_file import read_plan, refuse
 from taskweb.tasks import Example, catalogue
 from taskweb.tasks.templates import columns_of, templates_of
 
@@ -192,6 +192,16 @@ def test_any_data_set_on_the_hub_with_its_columns_named(hub: Any, tmp_path: Path
         plan_of(tmp_path, table + 'labels = ["bad"]\n[tasks.twin]\nhub = "hf:some/set"\ninput="one"')
     )
     assert "'1' is no number of a label. There are 1" in faults["mine"]
+
+
+def test_advice_that_faults_share_is_given_once(hub: Any, tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, 'tasks = ["rte", "cb", "boolq"]')
+    hub("other", "train", [])
+    with pytest.raises(ParameterError) as caught:
+        refuse(tmp_path / "plan.toml", list(task_data_and_faults(plan)[1].values()))
+    said = str(caught.value)
+    assert [f"[tasks.{name}]: hf:aps/super_glue/{name}@main could not be loaded" in said for name in plan.tasks] == [True] * 3
+    assert said.count("Check id, config and split") == 1
 
 
 def test_examples_of_the_hub_are_drawn_from_the_whole_split(hub: Any, tmp_path: Path) -> None:

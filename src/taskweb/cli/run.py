@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +13,6 @@ from taskweb.cli.console import StoppedError, output_console, print_json, say
 
 if TYPE_CHECKING:
     from taskweb.experiments import PlanState
-    from taskweb.experiments.checks import CutInputs
     from taskweb.experiments.executors import Executor
 
 
@@ -50,29 +49,52 @@ def run(
     if executor not in EXECUTORS:
         raise unknown_name("executor", executor, EXECUTORS)
     again = retry is not None
-    cut: tuple[CutInputs, ...] = ()
+    if dry_run and not status:
+        _dry_run(plan, again, output)
+        return
     if status:
         state = state_of(plan, retry_failed=again)
-    elif dry_run:
-        state, cut = _dry_run(plan, again)
     else:
         state = _measured(plan, _executor(executor, workers, ray_address, gpus), again, quiet)
     if output is options.TableFormat.json:
-        print_json(state.to_dict() | ({"cut_inputs": [asdict(own) for own in cut]} if dry_run else {}))
+        print_json(state.to_dict())
         return
-    from taskweb.cli.run_tables import cut_tables, state_tables
+    from taskweb.cli.run_tables import state_tables
 
     console = output_console()
-    for part in (*state_tables(state, console.width), *cut_tables(cut, console.width)):
+    for part in state_tables(state, console.width):
         console.print(part)
 
 
-def _dry_run(plan: Path, again: bool) -> tuple[PlanState, tuple[CutInputs, ...]]:
+def _dry_run(path: Path, again: bool, output: options.TableOrJson) -> None:
+    """Check the plan and show what it comes to; of a plan whose examples or models are not there, what it says itself."""
+    from taskweb.cli.plan_tables import plan_facts, plan_tables
+    from taskweb.cli.run_tables import cut_tables, state_tables
+    from taskweb.errors import ParameterError
     from taskweb.experiments import check_plan
+    from taskweb.experiments.data import task_data_and_faults
+    from taskweb.experiments.plan_file import plan_and_faults
     from taskweb.experiments.state import plan_state
 
-    checked = check_plan(plan, count_cut=True)
-    return plan_state(checked.plan, checked.data, retry_failed=again), checked.cut
+    console = output_console()
+    try:
+        checked = check_plan(path, count_cut=True)
+    except ParameterError:
+        plan, faults = plan_and_faults(path, methods=True)
+        if not faults and output is not options.TableFormat.json:
+            here = {name: task for name, task in plan.tasks.items() if task.hub is None}
+            for part in plan_tables(plan, task_data_and_faults(replace(plan, tasks=here))[0], console.width):
+                console.print(part)
+        raise
+    state = plan_state(checked.plan, checked.data, retry_failed=again)
+    if output is options.TableFormat.json:
+        cut = {"cut_inputs": [asdict(own) for own in checked.cut]}
+        print_json(state.to_dict() | cut | plan_facts(checked.plan, checked.data))
+        return
+    for part in plan_tables(checked.plan, checked.data, console.width):
+        console.print(part)
+    for part in (*state_tables(state, console.width), *cut_tables(checked.cut, console.width)):
+        console.print(part)
 
 
 def _measured(plan: Path, executor: Executor, again: bool, quiet: bool) -> PlanState:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +67,18 @@ def plan_and_faults(path: Path, *, methods: bool = False) -> tuple[Plan, list[st
 
 
 def refuse(path: Path, faults: Sequence[str]) -> None:
-    """Raise ParameterError that lists the faults of a plan, if there are any."""
+    """Raise ParameterError that lists the faults of a plan, if there are any; advice that several share is given once."""
     if faults:
-        listed = "; ".join(f"({i}) {fault.rstrip('.')}" for i, fault in enumerate(faults, 1))
+        listed = "; ".join(f"({i}) {fault}" for i, fault in enumerate(_without_repeats(faults), 1))
         raise ParameterError(f"The plan {path} cannot be run: {listed}.")
+
+
+def _without_repeats(faults: Sequence[str]) -> Iterator[str]:
+    seen: set[str] = set()
+    for fault in faults:
+        first, *others = fault.rstrip(".").split(". ")
+        yield ". ".join([first, *(sentence for sentence in others if sentence not in seen)])
+        seen.update(others)
 
 
 def _plan(path: Path, raw: Mapping[str, Any], faults: Faults, methods: bool) -> Plan:
