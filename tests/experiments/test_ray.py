@@ -12,6 +12,10 @@ import pytest
 
 from taskweb.errors import ParameterError, TaskWebError
 from taskweb.experiments import InlineExecutor, RayExecutor, run_plan
+from taskweb.experiments.executors.base import OpenJob
+from taskweb.experiments.executors.ray import _Crew
+from taskweb.web.run import Run
+from taskweb.web.store import RunStore
 from tests.experiments.planned import write_plan
 from tests.experiments.test_engine import copied, outcomes, stored
 
@@ -29,27 +33,45 @@ def cluster() -> Iterator[Any]:
     started.shutdown()
 
 
-def test_the_same_bits_though_a_node_dies(cluster: Any, tmp_path: Path) -> None:
+def test_the_same_bits_though_a_node_dies(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = tmp_path / "inline", tmp_path / "ray"
     one.mkdir()
     write_plan(one, seeds="[1, 2, 3, 4]")
     copied(one, other)
     (one / "plan.toml").write_text((other / "plan.toml").read_text())
     run_plan(one / "plan.toml", InlineExecutor())
-    lost = cluster.add_node(num_cpus=1)
+    node = cluster.add_node(num_cpus=1)
     cluster.wait_for_nodes()
     assert ray.is_initialized() is False
 
     def fail() -> None:
         while stored(other / "web.db") < 2:
             time.sleep(0.02)
-        cluster.remove_node(lost, allow_graceful=False)
+        cluster.remove_node(node, allow_graceful=False)
 
+    lost: list[Exception] = []
+    kept: list[tuple[str, str | None, str, int]] = []
+    again, keep = _Crew._again, OpenJob.keep
+
+    def counted(self: _Crew, stream: Any, fault: Exception) -> None:
+        lost.append(fault)
+        again(self, stream, fault)
+
+    def noted(self: OpenJob, run: Run, store: RunStore) -> None:
+        kept.append((run.setup.name, run.source, run.target, run.seed))
+        keep(self, run, store)
+
+    monkeypatch.setattr(_Crew, "_again", counted)
+    monkeypatch.setattr(OpenJob, "keep", noted)
     killer = threading.Thread(target=fail)
     killer.start()
     state = run_plan(other / "plan.toml", RayExecutor(cluster.address))
     killer.join()
     assert (state.finished, state.failed, state.todo) == (4 * 9, 0, ())
+    assert len(lost) == 1  # the group that the node was at
+    assert len(kept) == len(set(kept)) == 4 * 9  # no run was measured twice
+    assert not (other / "web.db.sources").exists()
+    assert not (other / "web.db.running").exists()
     assert outcomes(other / "web.db") == outcomes(one / "web.db")
 
 

@@ -6,10 +6,17 @@ import dataclasses
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from taskweb.experiments.data import TaskData
 from taskweb.experiments.plan import Plan, PlannedSetup
+from taskweb.training.settings import TrainingSettings
 from taskweb.web.run import Run, SetupRecord, canonical_json
+
+
+@lru_cache
+def _as_text(settings: TrainingSettings) -> str:
+    return canonical_json(settings.to_dict())
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,7 @@ class RunSpec:
             definition |= {
                 "source_examples": len(given.source),
                 "source_data": given.source_digest,
-                "source_training": canonical_json(self.setup.source_settings_for(self.source).to_dict()),
+                "source_training": _as_text(self.setup.source_settings_for(self.source)),
             }
         parameters = {f"method.{name}": value for name, value in self.setup.method_parameters.items()}
         record = SetupRecord(

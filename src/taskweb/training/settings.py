@@ -88,7 +88,7 @@ class TrainingSettings:
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain JSON values."""
-        return dataclasses.asdict(self)
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def rate_at(self, step: int, total: int) -> float:
         """The learning rate of update `step`, counted from 0, of `total`."""
