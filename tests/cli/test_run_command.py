@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,10 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from taskweb.tasks import catalogue
+from taskweb.tasks.templates import columns_of, templates_of
 from tests.cli.test_commands import run  # noqa: F401 - a fixture
+from tests.conftest import REPOSITORY
 from tests.experiments.planned import write_plan
 
 
@@ -60,6 +64,65 @@ def test_a_dry_run_without_the_model_still_shows_the_plan(run, tmp_path: Path) -
     assert done.err.count("\n") == 1
     faulty = run("run", str(write_plan(tmp_path, setups=setups, more="sedes = 1")), "--dry-run")
     assert (faulty.status, faulty.out) == (2, "")
+
+
+PAPER = REPOSITORY / "plans" / "taskweb_paper.toml"
+
+
+def test_the_paper_s_plan_is_shown_without_a_network(run, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    datasets = pytest.importorskip("datasets")
+
+    def fail(*_a: object, **_k: object) -> None:
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    done = run("run", str(PAPER), "--dry-run")
+    assert done.status == 2
+    assert "no route to host" in done.err
+    assert done.err.count("\n") == 1
+    assert "441 (all): 22 sources, 21 targets" in done.out
+    assert "25,872" in done.out
+    assert [line.split()[-2:] for line in done.out.splitlines() if "/" in line and line.endswith("3,528")] == [
+        ["168", "3,528"]
+    ] * 7
+    row = next(line.split() for line in done.out.splitlines() if line.startswith("squad_v2"))
+    assert row[1:5] == ["span", "qa", "source", "only"]
+
+
+def test_the_paper_s_plan_comes_to_its_runs_on_rows_in_the_columns_of_the_hub(
+    run,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With made-up rows in place of the data sets, and tiny models in place of the real ones."""
+    datasets = pytest.importorskip("datasets")
+    templates = {(hub.id, hub.config): templates_of(name) for name, hub in ((n, t.hub) for n, t in catalogue().items()) if hub}
+
+    def load_dataset(path: str, name: str | None, *, split: str, **_more: object) -> object:
+        known = templates[path, name]
+        row = dict(known.example or {})
+        read = columns_of(known.templates[0])
+        text = next(column for column, value in row.items() if column in read and isinstance(value, str) and " " in value)
+        return datasets.Dataset.from_list([{**row, text: f"{split} {number}: {row[text]}"} for number in range(30)])
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    content = re.sub(r'revision = ".*"\n', "", PAPER.read_text(encoding="utf-8"))
+    for model, tiny in (
+        ('google/t5[^"]*', "t5"),
+        ("openai-community/gpt2-medium", "gpt2"),
+        ("FacebookAI/roberta-base", "roberta"),
+    ):
+        content = re.sub(f'model = "{model}"', f'model = "tiny:{tiny}"', content)
+    path = tmp_path / "plan.toml"
+    path.write_text(content.replace("seeds = [", "seeds = [10] # "))
+    facts = json.loads(run("run", str(path), "--dry-run", "--format", "json").out)
+    assert (facts["total"], facts["left"], facts["pairs"]) == (7 * 21 * 22, 7 * 21 * 22, 441)
+    assert len(facts["tasks"]) == 22
+    for name, task in facts["tasks"].items():
+        wanted = (30, None, None) if name == "squad_v2" else (30, 30, 30)
+        assert (task["source"], task["target"], task["evaluation"]) == wanted
+        assert task["kind"] == catalogue()[name].kind
 
 
 @pytest.mark.parametrize(
