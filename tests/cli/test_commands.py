@@ -181,7 +181,7 @@ def test_benchmark_of_predictions(run, published_data: Path) -> None:
 
 
 def test_the_demo_prints_a_ranking(run, encoder: object) -> None:
-    done = run("demo")
+    done = run("demo", "--quick")
     assert done.status == 0
     assert "leaflet_claims" in done.out
     assert "Train on" in done.out

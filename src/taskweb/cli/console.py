@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -63,18 +64,21 @@ def consent_of(*, yes: bool, quiet: bool) -> Callable[[str], bool]:
     return consent
 
 
-def progress_for(*, quiet: bool) -> Progress:
-    """How long work is shown: a bar on a terminal, a line now and then elsewhere, nothing when quiet."""
+def progress_for(*, quiet: bool, least: int = _LEAST_ITEMS_SHOWN) -> Progress:
+    """How long work is shown: a bar on a terminal, a line now and then elsewhere, nothing when quiet.
+
+    least: fewer items than that are done too soon for a bar.
+    """
     from taskweb.workflows.evidence import silent
 
     if quiet:
         return silent
-    return _bar if sys.stderr.isatty() else _lines
+    return partial(_bar, least=least) if sys.stderr.isatty() else _lines
 
 
 @contextmanager
-def _bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    if total < _LEAST_ITEMS_SHOWN:
+def _bar(title: str, total: int, *, least: int) -> Iterator[Callable[[int], None]]:
+    if total < least:
         yield lambda _done: None
         return
     from rich.console import Console

@@ -1,26 +1,71 @@
-"""`taskweb demo`: the first minute with taskweb."""
+"""`taskweb demo`: the first minutes with taskweb."""
 
 from __future__ import annotations
 
+import multiprocessing
+import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from taskweb.cli import options
-from taskweb.cli.console import output_console, progress_for, say
+from taskweb.cli.console import output_console, print_json, progress_for, say
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from taskweb.workflows.evidence import EncoderSettings
+    from taskweb.workflows.selection_trials import SelectionTrials
 
 _PAIRS_SHOWN = 5
 
 
 def demo(
+    quick: Annotated[bool, typer.Option("--quick", help="Only rank: a second or two, without torch.")] = False,
     encoder: options.EncoderPath = None,
     allow_download: options.AllowDownload = False,
+    output: options.TableOrJson = options.TableFormat.table,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Rank sources for an example target that comes with taskweb, and say what the published web of transfers tells.
+    """Rank sources for an example target, then go the whole way on generated tasks: measure, rank, mix, train, evaluate.
 
-    Example: taskweb demo
+    The second part needs the extra `train` and takes some minutes; it asks whether models trained on the chosen sources answer
+    a task that they have never seen better than models trained on others.
+
+    Example: taskweb demo --quick
     """
     start = time.monotonic()
+    from taskweb.workflows.evidence import EncoderSettings
+
+    console = output_console()
+    found = EncoderSettings(encoder, allow_download)
+    as_table = output is options.TableFormat.table
+    if as_table:
+        _first_screen(console, found, quiet=quiet)
+    if quick or find_spec("torch") is None or find_spec("transformers") is None:
+        if not quick:
+            say("The rest of the demo trains models: pip install 'taskweb[train]', then taskweb demo again.", quiet=quiet)
+    else:
+        trials = _trials(found, quiet=quiet)
+        if as_table:
+            from taskweb.cli.trial_tables import trial_tables
+
+            for part in trial_tables(trials, console.width):
+                console.print(part)
+        else:
+            print_json(trials.to_dict())
+    if as_table and not quiet:
+        _farewell(console)
+    if verbose:
+        say(f"Done in {time.monotonic() - start:.2f} s.")
+
+
+def _first_screen(console: Console, encoder: EncoderSettings, *, quiet: bool) -> None:
     from rich.text import Text
 
     from taskweb.cli.analysis_tables import analyses_in_short, pair_table
@@ -28,10 +73,8 @@ def demo(
     from taskweb.web.analysis import TransferShares, analyze
     from taskweb.web.sources import open_web
     from taskweb.workflows.demo import demo_target
-    from taskweb.workflows.evidence import EncoderSettings
     from taskweb.workflows.ranking import TargetSettings, rank
 
-    console = output_console()
     target = demo_target()
     if not quiet:
         first = target.examples[0]
@@ -47,7 +90,7 @@ def demo(
     ranking = rank(
         target.examples,
         target_settings=TargetSettings(name=target.name),
-        encoder=EncoderSettings(encoder, allow_download),
+        encoder=encoder,
         progress=progress_for(quiet=quiet),
     )
     for part in ranking_table(ranking, console.width):
@@ -66,15 +109,43 @@ def demo(
         console.print(line)
     if not quiet:
         best = ", ".join(ranking.top(5))
-        console.print(
-            Text.assemble(
-                ("\nTrain on ", "dim"),
-                (best, "bold green"),
-                (" before your own examples.\nNow yours: ", "dim"),
-                ("taskweb rank my_task.jsonl", "bold"),
-                (", and for all that a web says: ", "dim"),
-                ("taskweb web analyze published", "bold"),
-            )
+        console.print(Text.assemble(("\nTrain on ", "dim"), (best, "bold green"), (" before your own examples.", "dim")))
+
+
+def _trials(encoder: EncoderSettings, *, quiet: bool) -> SelectionTrials:
+    from taskweb.workflows.selection_trials import TrialSettings, run_trials
+
+    settings = TrialSettings()
+    webs = len(settings.families)
+    models = webs * settings.targets * len(settings.seeds)
+    say(
+        f"\nNow the whole way on {webs} families of generated tasks: measure a web of each, hold tasks out, rank, mix, train, "
+        "evaluate.",
+        quiet=quiet,
+    )
+    context = multiprocessing.get_context("spawn")
+    with (
+        tempfile.TemporaryDirectory(prefix="taskweb-demo-") as folder,
+        progress_for(quiet=quiet, least=0)("Measuring and training", webs + models) as advance,
+        ProcessPoolExecutor(2, context) as pool,
+    ):
+        try:
+            return run_trials(settings, Path(folder), pool, encoder=encoder, on_progress=lambda _done, _total: advance(1))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in (pool._processes or {}).values():
+                process.terminate()
+            raise
+
+
+def _farewell(console: Console) -> None:
+    from rich.text import Text
+
+    console.print(
+        Text.assemble(
+            ("\nNow yours: ", "dim"),
+            ("taskweb rank my_task.jsonl", "bold"),
+            (", and for all that a web says: ", "dim"),
+            ("taskweb web analyze published", "bold"),
         )
-    if verbose:
-        say(f"Done in {time.monotonic() - start:.2f} s.")
+    )

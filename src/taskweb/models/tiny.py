@@ -13,11 +13,12 @@ from typing import Any
 from transformers import GPT2Config, GPT2Tokenizer, RobertaConfig, RobertaTokenizer, T5Config, T5Tokenizer
 
 from taskweb.errors import InputError, ParameterError, unknown_name
-from taskweb.models.base import TaskModel
+from taskweb.models.base import Family, TaskModel
 from taskweb.models.head import Head
 from taskweb.models.loading import random_model
 
 PREFIX = "tiny:"
+_FAMILIES: Mapping[str, Family] = {"tiny:t5": "seq2seq", "tiny:gpt2": "causal", "tiny:roberta": "encoder"}
 _HIDDEN = 64
 _LAYERS = 1
 _HEADS = 4
@@ -28,6 +29,13 @@ _MOST_WORDS = 2000
 def is_tiny(name: str) -> bool:
     """Whether a model's name stands for a tiny one."""
     return name.startswith(PREFIX)
+
+
+def family_of_tiny(name: str) -> Family:
+    """The family of a tiny model. Raises NameNotFoundError for an unknown name."""
+    if name not in _FAMILIES:
+        raise unknown_name("tiny model", name, _FAMILIES)
+    return _FAMILIES[name]
 
 
 def tiny_model(name: str, texts: Sequence[str], head: Head | None = None, *, seed: int = 0, dropout: float = 0.0) -> TaskModel:

@@ -260,9 +260,8 @@ class SyntheticFamily:
 @cache
 def synthetic_families() -> Mapping[str, SyntheticFamily]:
     """The families with fixed parameters, by name."""
-    text = files("taskweb.tasks").joinpath("synthetic_families.toml").read_text(encoding="utf-8")
     found = {}
-    for name, values in tomllib.loads(text).items():
+    for name, values in _family_table().items():
         known = {field.name for field in dataclasses.fields(SyntheticFamily)}
         for key in values.keys() - known - {"about"}:
             raise unknown_name(f"parameter of the family '{name}'", key, known)
@@ -277,6 +276,12 @@ def find_family(name: str) -> SyntheticFamily:
     return synthetic_families()[name]
 
 
+def about_family(name: str) -> str:
+    """What is special about the family of that name, in a sentence. Raises NameNotFoundError with the closest match."""
+    find_family(name)
+    return str(_family_table()[name]["about"])
+
+
 def topic_words() -> Mapping[str, tuple[str, ...]]:
     """The content words of each topic."""
     return _words()[0]
@@ -285,6 +290,11 @@ def topic_words() -> Mapping[str, tuple[str, ...]]:
 def function_words() -> tuple[str, ...]:
     """The words that count for nothing."""
     return _words()[1]
+
+
+@cache
+def _family_table() -> Mapping[str, Mapping[str, Any]]:
+    return tomllib.loads(files("taskweb.tasks").joinpath("synthetic_families.toml").read_text(encoding="utf-8"))
 
 
 @cache

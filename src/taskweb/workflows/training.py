@@ -17,7 +17,7 @@ from taskweb.errors import InputError, ParameterError
 from taskweb.mixture import Mixture
 from taskweb.models import TaskModel, method_of
 from taskweb.models.bundle import RECORD, open_model, save_bundle
-from taskweb.models.tiny import is_tiny, tiny_model
+from taskweb.models.tiny import family_of_tiny, is_tiny, tiny_model
 from taskweb.tasks import Example
 from taskweb.training import CheckpointPlan, EvaluationRecord, TrainingHistory
 from taskweb.training.loop import Progress
@@ -115,8 +115,7 @@ def model_for(mixture: Mixture, recipe: Recipe, seed: int) -> TaskModel:
     limit = recipe.max_input if isinstance(recipe.max_input, int) else None
     if is_tiny(recipe.model):
         texts = tuple(dict.fromkeys(text for item in mixture.train for text in _texts(item.example)))
-        plain_head = shared_head("encoder" if "roberta" in recipe.model else "seq2seq", mixture)
-        model = tiny_model(recipe.model, texts, plain_head, seed=seed)
+        model = tiny_model(recipe.model, texts, shared_head(family_of_tiny(recipe.model), mixture), seed=seed)
         model.max_input = min(model.max_input, limit or model.max_input)
     else:
         model = _opened(mixture, recipe, seed, limit)

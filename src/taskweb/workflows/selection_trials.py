@@ -1,0 +1,298 @@
+"""The whole way on generated tasks: measure a web, hold a task out, rank, mix, train, evaluate zero-shot.
+
+For one family of synthetic tasks, sources are chosen in four ways, and a model is trained on each choice with the same number
+of examples per source: the `top` k of the ranking, a `random` k, the `bottom` k, and `all` sources. The target is answered
+zero-shot: of it nothing is known but 32 examples without labels. Neither its row nor its column of the web is used.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import statistics
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, as_completed
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from taskweb.errors import ParameterError, unknown_name
+from taskweb.experiments import InlineExecutor, run_plan
+from taskweb.mixture.sampling import MixtureSettings, MixtureSource, sample_mixture
+from taskweb.models import head_for, method_of
+from taskweb.models.tiny import family_of_tiny, tiny_model
+from taskweb.selectors import DEFAULT_SELECTOR
+from taskweb.tasks.synthetic import SyntheticFamily, find_family, synthetic_families
+from taskweb.training import TrainingSettings, evaluate
+from taskweb.training.multitask import fit_mixture, shared_head
+from taskweb.web import TransferWeb
+from taskweb.web.bootstrap import mean_interval
+from taskweb.workflows.evidence import EncoderSettings
+from taskweb.workflows.ranking import TargetSettings, rank
+
+STRATEGIES = ("top", "random", "bottom", "all")
+_TARGET_EXAMPLES = 32
+_BANK_EXAMPLES = 100
+_PLAN = """
+seeds = {seeds}
+[synthetic]
+preset = "{family}"
+[examples]
+source = {source}
+target = 32
+evaluation = {evaluation}
+[setups."{model}/finetune"]
+model = "{model}"
+training = {{learning_rate = 3e-3, batch_size = 16, epochs = 10, warmup_ratio = 0.1, device = "cpu"}}
+source_training = {{epochs = 4}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialSettings:
+    """How the trials are done. families: names of synthetic families. targets: how many tasks of each are held out in turn.
+
+    k: sources that are chosen. seeds: of the trained models, one each; web_seeds: of the measured web. source_examples: to
+    train on, of each source, in the web and in the mixtures; evaluation_examples: of the target.
+    Raises NameNotFoundError for an unknown family, ParameterError for numbers that cannot be.
+    """
+
+    families: tuple[str, ...] = tuple(synthetic_families())
+    targets: int = 2
+    k: int = 2
+    seeds: tuple[int, ...] = (1, 2, 3)
+    web_seeds: tuple[int, ...] = (1, 2)
+    source_examples: int = 500
+    evaluation_examples: int = 250
+    model: str = "tiny:t5"
+    selector: str = DEFAULT_SELECTOR
+
+    def __post_init__(self) -> None:
+        for name in self.families:
+            if name not in synthetic_families():
+                raise unknown_name("synthetic family", name, synthetic_families())
+        most = min(find_family(name).tasks for name in self.families)
+        if not 1 <= self.k < most - 1 or not 1 <= self.targets <= most or not self.seeds or not self.web_seeds:
+            raise ParameterError(
+                f"Trials need 1 to {most - 2} sources, 1 to {most} targets and a seed. Got {self.k} sources, {self.targets} "
+                f"targets, {len(self.seeds)} and {len(self.web_seeds)} seeds."
+            )
+
+    def training(self) -> TrainingSettings:
+        """How a mixture is trained: as the sources of the web are."""
+        return TrainingSettings(learning_rate=3e-3, batch_size=16, epochs=4, warmup_ratio=0.1, device="cpu")
+
+    def targets_of(self, family: SyntheticFamily) -> tuple[str, ...]:
+        """The tasks that are held out: evenly spaced among the family's."""
+        return tuple(family.task_names[place * family.tasks // self.targets] for place in range(self.targets))
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One model trained on chosen sources. accuracy: on the target, zero-shot, in [0, 1]. seconds: of its training."""
+
+    family: str
+    target: str
+    strategy: str
+    seed: int
+    sources: tuple[str, ...]
+    accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Mean accuracy of one way of choosing less that of another, with its 95% interval, in [-1, 1]."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def tells(self) -> bool:
+        """Whether the interval leaves out zero."""
+        return not self.low <= 0 <= self.high
+
+
+@dataclass(frozen=True)
+class SelectionTrials:
+    """All trials, and what they say."""
+
+    settings: TrialSettings
+    trials: tuple[Trial, ...]
+    rankings: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+
+    def accuracy(self, family: str, strategy: str) -> float:
+        """Mean over targets and seeds."""
+        return statistics.fmean(t.accuracy for t in self.trials if (t.family, t.strategy) == (family, strategy))
+
+    def difference(self, other: str, families: tuple[str, ...]) -> Difference:
+        """`top` less another strategy, averaged over families, targets and seeds.
+
+        The interval resamples targets (their seeds averaged) of several families, or targets with seeds of a single one.
+        """
+        by: dict[tuple[str, ...], dict[str, list[float]]] = {}
+        for trial in self.trials:
+            if trial.family in families:
+                unit = (trial.family, trial.target, *([str(trial.seed)] if len(families) == 1 else []))
+                by.setdefault(unit, {}).setdefault(trial.strategy, []).append(trial.accuracy)
+        gaps = np.array([[statistics.fmean(found["top"]) - statistics.fmean(found[other]) for found in by.values()]])
+        low, high = mean_interval(gaps)
+        return Difference(float(gaps.mean()), low, high)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        families = self.settings.families
+        return {
+            "settings": {name: getattr(self.settings, name) for name in TrialSettings.__slots__},
+            "families": [
+                {
+                    "family": name,
+                    "accuracy": {strategy: self.accuracy(name, strategy) for strategy in STRATEGIES},
+                    "top_less": {other: _plain(self.difference(other, (name,))) for other in STRATEGIES[1:]},
+                }
+                for name in families
+            ],
+            "rankings": [{"family": f, "target": t, "sources": list(found)} for (f, t), found in self.rankings.items()],
+            "trials": [{name: getattr(trial, name) for name in Trial.__slots__} for trial in self.trials],
+        }
+
+
+def run_trials(
+    settings: TrialSettings,
+    folder: Path,
+    pool: Executor,
+    *,
+    encoder: EncoderSettings | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> SelectionTrials:
+    """Do all trials, webs and plans being kept in `folder`; measuring and training in `pool`, ranking here.
+
+    on_progress is called with the number of webs and models that are done, and of all. Raises what any of the steps raises.
+    """
+    total = len(settings.families) * (1 + settings.targets * len(settings.seeds))
+    webs = {pool.submit(measure_web, name, settings, folder / name): name for name in settings.families}
+    waiting: set[Future[Any]] = set(webs)
+    rankings: dict[tuple[str, str], tuple[str, ...]] = {}
+    trials: list[Trial] = []
+    done = 0
+    for future in _as_they_come(waiting):
+        found = future.result()
+        done += 1
+        if on_progress is not None:
+            on_progress(done, total)
+        if future not in webs:
+            trials += found
+            continue
+        name = webs[future]
+        family = find_family(name)
+        for target in settings.targets_of(family):
+            rankings[name, target] = ranked_sources(family, target, settings, folder / name, encoder)
+            for seed in settings.seeds:
+                waiting.add(pool.submit(trials_of, name, target, rankings[name, target], seed, settings))
+    order = {name: place for place, name in enumerate(settings.families)}
+    trials.sort(key=lambda t: (order[t.family], t.target, t.seed, STRATEGIES.index(t.strategy)))
+    return SelectionTrials(settings, tuple(trials), dict(sorted(rankings.items())))
+
+
+def measure_web(name: str, settings: TrialSettings, folder: Path) -> Path:
+    """Measure all transfers of a family by the engine; returns the store. Goes on where an earlier call was stopped."""
+    folder.mkdir(parents=True, exist_ok=True)
+    plan = folder / "web.toml"
+    plan.write_text(
+        _PLAN.format(
+            seeds=list(settings.web_seeds),
+            family=name,
+            source=settings.source_examples,
+            evaluation=settings.evaluation_examples,
+            model=settings.model,
+        ),
+        encoding="utf-8",
+    )
+    return run_plan(plan, InlineExecutor()).plan.store
+
+
+def ranked_sources(
+    family: SyntheticFamily, target: str, settings: TrialSettings, folder: Path, encoder: EncoderSettings | None = None
+) -> tuple[str, ...]:
+    """The sources for a held-out target, best first, by a web that does not know it and its unlabelled examples."""
+    texts = folder / f"texts of all but {target}"
+    texts.mkdir(exist_ok=True)
+    for name in family.task_names:
+        if name != target:
+            rows = family.examples(name, _BANK_EXAMPLES).examples
+            lines = (json.dumps({"input": row.input, "choices": row.choices}) + "\n" for row in rows)
+            (texts / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+    unlabelled = [
+        row.__class__(row.input, None, row.choices) for row in family.examples(target, _TARGET_EXAMPLES, seed=1).examples
+    ]
+    ranking = rank(
+        unlabelled,
+        web=TransferWeb.open(folder / "web.db").without(target),
+        selector=settings.selector,
+        examples=texts,
+        target_settings=TargetSettings(name=target),
+        encoder=encoder,
+    )
+    return tuple(source.task for source in ranking.sources)
+
+
+def chosen_sources(ranking: tuple[str, ...], strategy: str, k: int, seed: int) -> tuple[str, ...]:
+    """The sources that a strategy takes of a ranking. Raises NameNotFoundError for an unknown one."""
+    if strategy not in STRATEGIES:
+        raise unknown_name("way of choosing", strategy, STRATEGIES)
+    drawn = random.Random(f"taskweb trial {seed} {sorted(ranking)}").sample(sorted(ranking), k)  # noqa: S311 - no security
+    return {"top": ranking[:k], "random": tuple(drawn), "bottom": ranking[-k:], "all": ranking}[strategy]
+
+
+def trials_of(name: str, target: str, ranking: tuple[str, ...], seed: int, settings: TrialSettings) -> list[Trial]:
+    """Train a model on the choice of every strategy, and answer the target with it. Equal choices are trained once."""
+    torch.set_num_threads(1)
+    known: dict[tuple[str, ...], tuple[float, float]] = {}
+    trials = []
+    for strategy in STRATEGIES:
+        chosen = chosen_sources(ranking, strategy, settings.k, seed)
+        key = tuple(sorted(chosen))
+        if key not in known:
+            known[key] = zero_shot(_family(name), target, key, seed, settings)
+        trials.append(Trial(name, target, strategy, seed, chosen, *known[key]))
+    return trials
+
+
+def zero_shot(
+    family: SyntheticFamily, target: str, sources: tuple[str, ...], seed: int, settings: TrialSettings
+) -> tuple[float, float]:
+    """Accuracy on a target that the model was never trained on, and the seconds that training on the sources took."""
+    mixture = sample_mixture(
+        [MixtureSource(family.tasks_by_name[source], family.examples(source, settings.source_examples)) for source in sources],
+        MixtureSettings(examples_per_task=settings.source_examples, held_out=0.0, seed=seed),
+    )
+    held_out = family.examples(target, settings.evaluation_examples, split="eval").examples
+    task = family.tasks_by_name[target]
+    model = tiny_model(settings.model, family.texts(), shared_head(family_of_tiny(settings.model), mixture), seed=seed)
+    method_of("finetune").apply(model, seed=seed)
+    history = fit_mixture(model, mixture, settings.training(), seed=seed)
+    if model.family != "encoder":
+        model.set_head(head_for(task.kind, held_out), seed=seed)
+    return evaluate(model, task, held_out)["accuracy"], history.seconds
+
+
+@lru_cache
+def _family(name: str) -> SyntheticFamily:
+    return find_family(name)
+
+
+def _as_they_come(waiting: set[Future[Any]]) -> Iterator[Future[Any]]:
+    """Futures as they are done; more may be added meanwhile."""
+    while waiting:
+        future = next(as_completed(waiting))
+        waiting.remove(future)
+        yield future
+
+
+def _plain(difference: Difference) -> dict[str, float]:
+    return {"mean": difference.mean, "low": difference.low, "high": difference.high}

@@ -1,0 +1,120 @@
+"""Trials of ways to choose sources: what each takes, what the target is kept from, and what differences say."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor, Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from rich.console import Console
+
+from taskweb.cli.trial_tables import trial_tables
+from taskweb.errors import NameNotFoundError, ParameterError
+from taskweb.tasks.synthetic import find_family
+from taskweb.web import TransferWeb
+from taskweb.workflows import selection_trials
+from taskweb.workflows.selection_trials import STRATEGIES, SelectionTrials, Trial, TrialSettings, chosen_sources, run_trials
+
+RANKING = ("a", "b", "c", "d", "e")
+
+
+class Here(Executor):
+    """Does everything at once, in this process."""
+
+    def submit(self, work: Any, /, *arguments: Any, **named: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(work(*arguments, **named))
+        return future
+
+
+def test_each_strategy_takes_its_sources() -> None:
+    assert chosen_sources(RANKING, "top", 2, 1) == ("a", "b")
+    assert chosen_sources(RANKING, "bottom", 2, 1) == ("d", "e")
+    assert chosen_sources(RANKING, "all", 2, 1) == RANKING
+    drawn = {chosen_sources(RANKING, "random", 2, seed) for seed in range(20)}
+    assert len(drawn) > 5
+    assert all(len(set(pair)) == 2 and set(pair) <= set(RANKING) for pair in drawn)
+    assert chosen_sources(RANKING[::-1], "random", 2, 1) == chosen_sources(RANKING, "random", 2, 1)  # no look at the ranking
+    with pytest.raises(NameNotFoundError, match="best"):
+        chosen_sources(RANKING, "best", 2, 1)
+
+
+def trials_with(**accuracies: list[float]) -> SelectionTrials:
+    """Trials of one family with two targets and as many seeds as accuracies are given."""
+    made = [
+        Trial("mixed", target, strategy, seed, (), value, 0.0)
+        for target in ("t1", "t2")
+        for strategy in STRATEGIES
+        for seed, value in enumerate(accuracies.get(strategy, [0.5] * len(accuracies["top"])))
+    ]
+    return SelectionTrials(TrialSettings(families=("mixed",), seeds=tuple(range(len(accuracies["top"])))), tuple(made))
+
+
+def test_a_difference_tells_where_it_is_the_same_in_all_trials_only() -> None:
+    sure = trials_with(top=[0.9, 0.92, 0.88], random=[0.6, 0.61, 0.62])
+    gap = sure.difference("random", ("mixed",))
+    assert gap.mean == pytest.approx(0.29)
+    assert gap.low <= gap.mean <= gap.high
+    assert gap.tells
+    unsure = trials_with(top=[0.9, 0.3, 0.5], random=[0.5, 0.6, 0.55])
+    assert not unsure.difference("random", ("mixed",)).tells
+
+
+@pytest.mark.parametrize(("top", "said"), [([0.9, 0.9], "better"), ([0.1, 0.1], "worse"), ([0.9, 0.1], "cannot be told apart")])
+def test_the_verdict_is_what_the_trials_say(top: list[float], said: str) -> None:
+    settings = TrialSettings(families=("mixed", "helpful"), seeds=(1, 2))
+    made = [
+        Trial(family, target, strategy, seed, (), value if strategy == "top" else 0.5, 0.0)
+        for family in settings.families
+        for target, value in zip(("t1", "t2"), top, strict=True)
+        for strategy in STRATEGIES
+        for seed in settings.seeds
+    ]
+    console = Console(record=True, width=140)
+    for part in trial_tables(SelectionTrials(settings, tuple(made)), 140):
+        console.print(part)
+    text = console.export_text()
+    assert text.count(said) == 3
+
+
+@pytest.mark.slow
+def test_the_target_is_kept_out_until_it_is_answered(encoder: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = TrialSettings(
+        families=("helpful",), targets=1, seeds=(1,), web_seeds=(1,), source_examples=60, evaluation_examples=40
+    )
+    family = find_family("helpful")
+    (target,) = settings.targets_of(family)
+    seen: list[TransferWeb] = []
+    own_rank = selection_trials.rank
+
+    def watched(target_examples: Any, **given: Any) -> Any:
+        seen.append(given["web"])
+        assert all(example.output is None for example in target_examples)
+        return own_rank(target_examples, **given)
+
+    monkeypatch.setattr(selection_trials, "rank", watched)
+    told: list[tuple[int, int]] = []
+    found = run_trials(settings, tmp_path, Here(), on_progress=lambda done, total: told.append((done, total)))
+    assert told == [(1, 2), (2, 2)]
+    assert target not in (*seen[0].targets, *seen[0].sources)
+    assert not list(tmp_path.rglob(f"{target}.jsonl"))
+    assert [trial.strategy for trial in found.trials] == list(STRATEGIES)
+    assert all(target not in trial.sources for trial in found.trials)
+    again = run_trials(settings, tmp_path / "again", Here())
+    assert [t.accuracy for t in again.trials] == [t.accuracy for t in found.trials]
+    record = found.to_dict()
+    assert record["families"][0]["accuracy"]["top"] == found.trials[0].accuracy
+
+
+def test_settings_are_checked() -> None:
+    with pytest.raises(NameNotFoundError, match="mixd"):
+        TrialSettings(families=("mixd",))
+    with pytest.raises(ParameterError, match="7 sources"):
+        TrialSettings(k=7)
+    with pytest.raises(ParameterError):
+        TrialSettings(seeds=())
