@@ -16,6 +16,7 @@ from taskweb.models.batches import groups, pad, without_training
 from taskweb.models.head import Head
 from taskweb.models.scoring import answer_scores, check_reduction, split_rows, token_losses
 from taskweb.models.text_answers import choice_ids, greedy_settings, written_numbers
+from taskweb.models.token_memory import TokenMemory
 from taskweb.tasks import Example
 
 
@@ -39,6 +40,7 @@ class CausalModel:
         positions = int(module.config.max_position_embeddings)
         self.max_input = min(max_input or positions, positions)
         self._end = int(tokenizer.eos_token_id)
+        self._memory = TokenMemory()
 
     def set_head(self, head: Head, *, seed: int, carry: bool = False) -> bool:  # noqa: ARG002 - nothing to draw
         """Prepare for a task; the answers are text, so all weights are carried."""
@@ -134,9 +136,10 @@ class CausalModel:
         return answer_scores(states, answers, self.module.lm_head, reduction)
 
     def _inputs(self, examples: Sequence[Example]) -> list[TokenIds]:
-        if not examples:
-            return []
-        texts = [example.input.rstrip() for example in examples]
+        return self._memory.of([(self.max_input, example.input.rstrip()) for example in examples], self._tokenise)
+
+    def _tokenise(self, keys: list[tuple[int, str]]) -> list[TokenIds]:
+        texts = [text for _, text in keys]
         encoded = self.tokenizer(texts, add_special_tokens=False, truncation=True, max_length=self.max_input)["input_ids"]
         return [np.array(ids or [self._end], dtype=np.int32) for ids in encoded]
 

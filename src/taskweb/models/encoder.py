@@ -27,6 +27,7 @@ from taskweb.models.batches import groups, pad, without_training
 from taskweb.models.encoder_head import EncoderWithHead, fresh_head
 from taskweb.models.head import Head, number_of
 from taskweb.models.scoring import IGNORED, check_reduction, split_rows
+from taskweb.models.token_memory import TokenMemory
 from taskweb.tasks import Example
 
 _LONGEST_SPAN = 30
@@ -51,6 +52,7 @@ class EncoderModel:
         _check_kind(head)
         self.head = head
         self.module: nn.Module = EncoderWithHead(body, fresh_head(body, head, seed))
+        self._memory = TokenMemory()
         self._padding = int(body.config.pad_token_id)  # RoBERTa derives positions from it
 
     def set_head(self, head: Head, *, seed: int, carry: bool = False) -> bool:
@@ -72,7 +74,7 @@ class EncoderModel:
         An answer span that was cut off with the end of its input counts as no answer.
         """
         if self.head.kind == "span_qa":
-            read = self._tokenise(examples)
+            read = self._tokenised(examples)
             return [_span(example, ids, offsets) for example, (ids, offsets) in zip(examples, read, strict=True)]
         return [self._with_answer(example, inputs) for example, inputs in zip(examples, self._inputs(examples), strict=True)]
 
@@ -124,7 +126,7 @@ class EncoderModel:
             raise ParameterError(
                 f"An encoder cannot write text, it only finds spans of its input. Take T5 or GPT-2 for {self.head.kind}."
             )
-        read = self._tokenise(examples)
+        read = self._tokenised(examples)
         texts = [""] * len(examples)
         for group, outputs in self._outputs([(ids,) for ids, _ in read], batch_size):
             for i, scores in zip(group, outputs, strict=True):
@@ -148,7 +150,7 @@ class EncoderModel:
 
     def _inputs(self, examples: Sequence[Example]) -> list[tuple[TokenIds, ...]]:
         if self.head.kind != "multiple_choice":
-            return [(ids,) for ids, _ in self._tokenise(examples)]
+            return [(ids,) for ids, _ in self._tokenised(examples)]
         choices = [choices_of(example, self.head) for example in examples]
         rows = iter(self._pairs([(example, choice) for example, own in zip(examples, choices, strict=True) for choice in own]))
         return [tuple(next(rows) for _ in own) for own in choices]
@@ -164,15 +166,19 @@ class EncoderModel:
                 f"A choice of '{shown(full[0])}' fills all {self.max_input} tokens that this model may use, which leaves no "
                 "room for the input. Shorten the choice."
             )
-        inputs = [example.input for example, _ in pairs]
+        return self._memory.of([(self.max_input, example.input, choice) for example, choice in pairs], self._tokenise_pairs)
+
+    def _tokenise_pairs(self, keys: list[tuple[int, str, str]]) -> list[TokenIds]:
+        inputs, choices = [text for _, text, _ in keys], [choice for _, _, choice in keys]
         encoded = self.tokenizer(inputs, choices, truncation="only_first", max_length=self.max_input)["input_ids"]
         return [np.array(ids, dtype=np.int32) for ids in encoded]
 
-    def _tokenise(self, examples: Sequence[Example]) -> list[tuple[TokenIds, list[tuple[int, int]]]]:
+    def _tokenised(self, examples: Sequence[Example]) -> list[tuple[TokenIds, list[tuple[int, int]]]]:
         """Token ids of inputs, and where each token stands in the text."""
-        if not examples:
-            return []
-        texts = [example.input for example in examples]
+        return self._memory.of([(self.max_input, example.input) for example in examples], self._tokenise)
+
+    def _tokenise(self, keys: list[tuple[int, str]]) -> list[tuple[TokenIds, list[tuple[int, int]]]]:
+        texts = [text for _, text in keys]
         encoded = self.tokenizer(texts, truncation=True, max_length=self.max_input, return_offsets_mapping=True)
         ids = [np.array(own, dtype=np.int32) for own in encoded["input_ids"]]
         return list(zip(ids, encoded["offset_mapping"], strict=True))

@@ -15,6 +15,7 @@ from taskweb.models.batches import groups, pad, without_training
 from taskweb.models.head import Head
 from taskweb.models.scoring import answer_labels, answer_scores, check_reduction, split_rows, token_losses
 from taskweb.models.text_answers import choice_ids, greedy_settings, written_numbers
+from taskweb.models.token_memory import TokenMemory
 from taskweb.tasks import Example
 
 DEFAULT_MAX_INPUT = 512
@@ -37,6 +38,7 @@ class Seq2SeqModel:
         self.head = head or Head()
         self.method: Method | None = None
         self.max_input = max_input
+        self._memory = TokenMemory()
         config = module.config
         self._end = int(config.eos_token_id)
         self._padding = int(config.pad_token_id)
@@ -130,9 +132,10 @@ class Seq2SeqModel:
         return answer_scores(states, answers, self.module.lm_head, reduction)
 
     def _inputs(self, examples: Sequence[Example]) -> list[TokenIds]:
-        if not examples:
-            return []
-        encoded = self.tokenizer([example.input for example in examples], truncation=True, max_length=self.max_input)
+        return self._memory.of([(self.max_input, example.input) for example in examples], self._tokenise)
+
+    def _tokenise(self, texts: list[tuple[int, str]]) -> list[TokenIds]:
+        encoded = self.tokenizer([text for _, text in texts], truncation=True, max_length=self.max_input)
         return [np.array(ids, dtype=np.int32) for ids in encoded["input_ids"]]
 
     def _answers(self, texts: Sequence[str]) -> list[tuple[int, ...]]:

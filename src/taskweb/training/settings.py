@@ -100,6 +100,11 @@ class TrainingSettings:
         return self.learning_rate * max(0.0, (total - step) / max(1, total - warmup))
 
 
+def use_threads(count: int) -> None:
+    """Compute on the CPU with that many threads from now on, in this process; rounding depends on it."""
+    torch.set_num_threads(count)
+
+
 def chosen_device(name: str | None) -> torch.device:
     """The device of that name, a GPU if any for None. Raises ParameterError for one that is not there."""
     import torch

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from taskweb.errors import ParameterError, unknown_name
 from taskweb.experiments import InlineExecutor, run_plan
@@ -29,6 +28,7 @@ from taskweb.selectors import DEFAULT_SELECTOR
 from taskweb.tasks.synthetic import SyntheticFamily, find_family, synthetic_families
 from taskweb.training import TrainingSettings, evaluate
 from taskweb.training.multitask import fit_mixture, shared_head
+from taskweb.training.settings import use_threads
 from taskweb.web import TransferWeb
 from taskweb.web.bootstrap import mean_interval
 from taskweb.workflows.evidence import EncoderSettings
@@ -251,7 +251,7 @@ def chosen_sources(ranking: tuple[str, ...], strategy: str, k: int, seed: int) -
 
 def trials_of(name: str, target: str, ranking: tuple[str, ...], seed: int, settings: TrialSettings) -> list[Trial]:
     """Train a model on the choice of every strategy, and answer the target with it. Equal choices are trained once."""
-    torch.set_num_threads(1)
+    use_threads(1)
     known: dict[tuple[str, ...], tuple[float, float]] = {}
     trials = []
     for strategy in STRATEGIES:
