@@ -93,6 +93,26 @@ def test_no_terminal_is_too_narrow_for_rank_source_and_score(width: int, target:
     assert "44.94" in done.stdout
 
 
+def test_rank_tells_its_doubt_and_explains_a_source(run, target: Path, encoder: object) -> None:
+    result = json.loads(run("rank", str(target), "--setup", "t5l/finetune", "--explain", "cb", "--format", "json").out)
+    doubt = result["doubt"]
+    assert {"tells_apart", "evidence", "best_among", "suggested_k", "reason", "advice", "weights"} <= set(doubt)
+    for source in result["sources"]:
+        assert source["gain_low"] <= source["gain"] <= source["gain_high"]
+        assert 0 <= source["p_harm"] <= 1
+    assert sum(source["p_best"] for source in result["sources"]) == pytest.approx(1)
+    assert result["explanation"]["task"] == "cb"
+    assert result["explanation"]["rank"] == next(s["rank"] for s in result["sources"] if s["task"] == "cb")
+    table = run("rank", str(target), "--setup", "t5l/finetune", "--explain", "cb").out
+    assert "harm" in table
+    assert doubt["reason"].split(",")[0] in table
+    assert f"cb is number {result['explanation']['rank']} of 22 sources" in table
+    rows = list(csv.DictReader(io.StringIO(run("rank", str(target), "--setup", "t5l/finetune", "--format", "csv").out)))
+    assert float(rows[0]["p_harm"]) == result["sources"][0]["p_harm"]
+    plain = json.loads(run("rank", str(target), "--selector", "taskshop", "--format", "json").out)
+    assert "doubt" not in plain
+
+
 def test_rank_reads_standard_input(target: Path, encoder: object) -> None:
     command = [sys.executable, "-m", "taskweb.cli.main", "rank", "-", "--format", "json", "--name", "piped"]
     done = subprocess.run(command, input=target.read_bytes(), capture_output=True, check=True)
@@ -210,6 +230,9 @@ BAD_COMMANDS = {
     "no such choice": (["rank", "{target}", "--format", "xml"], "'xml' is not"),
     "lambda out of range": (["rank", "{target}", "--selector", "taskshop", "--lambda", "2"], "between 0 and 1"),
     "a parameter of another selector": (["rank", "{target}", "--lambda", "0.2"], "Only TaskShop has --lambda"),
+    "a source to explain that is not there": (["rank", "{target}", "--explain", "cbb"], "Did you mean 'cb'"),
+    "a measured ranking to explain": (["rank", "rte", "--explain", "cb"], "nothing to explain. Add --unseen"),
+    "a selector that cannot explain": (["rank", "{target}", "--selector", "roe", "--explain", "cb"], "does not explain"),
     "no pair scores": (["rank", "{target}", "--selector", "llm"], "--pair-scores"),
     "no base": (
         ["rank", "{target}", "--selector", "taskshop", "--base", "popularity"],

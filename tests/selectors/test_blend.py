@@ -148,15 +148,16 @@ def test_a_broken_or_foreign_cache_is_passed_over(tmp_path: Path) -> None:
 def test_the_key_tells_webs_texts_and_rates_apart() -> None:
     web, bank = planted("popularity")
     keys = {
-        cache_key(web, bank, 4.0),
-        cache_key(web, bank, 2.0),
-        cache_key(web, None, 4.0),
-        cache_key(web.without("task01"), bank, 4.0),
-        cache_key(planted("likeness")[0], bank, 4.0),
-        cache_key(web, made_up_bank(TASKS, seed=9), 4.0),
+        cache_key(web, bank, 4.0, 32),
+        cache_key(web, bank, 2.0, 32),
+        cache_key(web, bank, 4.0, 8),
+        cache_key(web, None, 4.0, 32),
+        cache_key(web.without("task01"), bank, 4.0, 32),
+        cache_key(planted("likeness")[0], bank, 4.0, 32),
+        cache_key(web, made_up_bank(TASKS, seed=9), 4.0, 32),
     }
-    assert len(keys) == 6
-    assert cache_key(*planted("popularity"), 4.0) in keys
+    assert len(keys) == 7
+    assert cache_key(*planted("popularity"), 4.0, 32) in keys
 
 
 def test_large_webs_are_thinned_and_still_ranked() -> None:

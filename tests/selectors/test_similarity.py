@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from taskweb.selectors.similarity import (
+    all_three,
     coverage,
     example_text,
     mean_embedding_cosine,
@@ -11,6 +12,7 @@ from taskweb.selectors.similarity import (
     retrieval_on_one_scale,
 )
 from taskweb.tasks import Example
+from taskweb.web import ExampleBank
 from tests.conftest import made_up_bank
 
 BANK = made_up_bank(tuple(f"t{i}" for i in range(40)), examples=9)
@@ -55,3 +57,12 @@ def test_sources_of_fewer_examples_stand_on_the_scale_of_the_others() -> None:
     raw, scaled = retrieval_of_experts(TARGET, few, few.tasks), retrieval_on_one_scale(TARGET, few, few.tasks)
     assert scaled[0] - raw[0] > scaled[1] - raw[1] > 0
     assert np.array_equal(scaled[2:], raw[2:])
+
+
+def test_all_three_in_one_pass_are_each_of_them() -> None:
+    bank = made_up_bank(("a", "b", "c"))
+    uneven = ExampleBank({**bank.vectors, "b": bank.of("b")[:5]})
+    for one in (bank, uneven):
+        found = all_three(bank.of("a"), one, ("b", "c"))
+        for values, similarity in zip(found, (retrieval_of_experts, coverage, mean_embedding_cosine), strict=True):
+            assert values == pytest.approx(similarity(bank.of("a"), one, ("b", "c")), abs=1e-6)

@@ -35,6 +35,12 @@ def rank(
         int | None, typer.Option("--top", metavar="K", min=1, rich_help_panel=options.OUTPUT, help="Show the K best only.")
     ] = None,
     unseen: options.Unseen = False,
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            "--explain", metavar="TASK", rich_help_panel=options.OUTPUT, help="Also say why this source stands there."
+        ),
+    ] = None,
     examples: options.Examples = None,
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", min=1, rich_help_panel=options.TARGET, help="Use at most N target examples.")
@@ -125,6 +131,7 @@ def rank(
         exclude=exclude or (),
         examples=examples,
         unseen=unseen,
+        explain=explain,
         target_settings=TargetSettings(
             Columns(
                 tuple(input_column or ("input",)),

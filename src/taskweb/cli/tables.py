@@ -13,6 +13,7 @@ from rich.text import Text
 
 from taskweb.cli.grid import Grid
 from taskweb.selectors import Ranking
+from taskweb.selectors.assessment import Outlook
 from taskweb.selectors.base import PivotEvidence
 from taskweb.selectors.benchmark import REFERENCES, BenchmarkRow
 from taskweb.tasks import catalogue
@@ -30,11 +31,10 @@ def ranking_table(ranking: Ranking, width: int, top: int | None = None) -> Itera
     facts = f"   {ranking.selector} · web '{ranking.web}' · {setup}"
     yield Text.assemble("\n", ("Sources for ", "dim"), (ranking.target, "bold cyan"), (facts, "dim"))
     measured = ranking.selector == "measured"
-    further = (
-        ("?>gain (PC)", "?>seeds that gain (PM)")
-        if measured
-        else ("?>similarity", "?>popularity", "???similar tasks it helped or hurt")
-    )
+    doubt = ranking.assessment
+    further = ("?>gain (PC)", "?>seeds that gain (PM)") if measured else _EVIDENCE
+    if doubt is not None and doubt.outlooks:
+        further = ("?>gain", "??>80%", "?>harm", *further)
     grid = Grid(">", "source", "??about", ">score", "??", *further)
     low, high = min(s.score for s in ranking.sources), max(s.score for s in ranking.sources)
     tasks = catalogue()
@@ -49,6 +49,8 @@ def ranking_table(ranking: Ranking, width: int, top: int | None = None) -> Itera
         else:
             similarity = "" if source.similarity is None else f"{source.similarity:.2f}"
             figures = (similarity, signed(source.popularity), _pivots(source.pivots))
+            if doubt is not None and doubt.outlooks:
+                figures = (*_outlook(doubt.outlooks.get(source.task)), *figures)
         grid.add_row(
             Text(str(source.rank), style="dim"),
             name,
@@ -62,14 +64,27 @@ def ranking_table(ranking: Ranking, width: int, top: int | None = None) -> Itera
     yield table
     yield Text()
     yield from explained("score", ranking.meaning, width)
+    if "harm" in columns:
+        yield from explained("gain, harm", _OUTLOOK, width)
     if "popularity" in columns:
         yield from explained("popularity", _POPULARITY if ranking.scale == "combined" else _POPULARITY_OF_Z_SCORES, width)
     if "similar tasks it helped or hurt" in columns:
         yield from explained("▲ ▼", "helped or hurt that similar task when trained on before it", width)
     if any(not source.measured for source in shown):
         yield from explained("*", _UNMEASURED, width)
+    if doubt is not None:
+        yield from explained("take", f"{doubt.suggestion.k or 'none'}: {doubt.suggestion.reason}", width)
+        likely = [f"{100 * doubt.best_among(k):.0f}% among {k}" for k in (3, 5, 10) if k < len(doubt.chances)]
+        first = f"number 1 is the best of all with {100 * doubt.best_among(1):.0f}% probability"
+        yield from explained("the best", "; ".join([first, *likely]), width)
+    if ranking.explanation is not None:
+        yield Text()
+        for i, sentence in enumerate(ranking.explanation.words()):
+            yield from explained("why" if i == 0 else "", sentence, width)
 
 
+_EVIDENCE = ("?>similarity", "?>popularity", "???similar tasks it helped or hurt")
+_OUTLOOK = "what sources of like score did for tasks left out: median gain (PC), the middle 80%, and how often they harmed"
 _POPULARITY = "mean transfer T to the web's tasks: above 0 helps, below 0 hurts"
 _POPULARITY_OF_Z_SCORES = "mean standardised score over the web's tasks; without baselines it tells no gain"
 _UNMEASURED = (
@@ -79,14 +94,18 @@ _UNMEASURED = (
 
 
 def ranking_csv(ranking: Ranking, top: int | None = None) -> str:
-    """A ranking as CSV: rank, task, score, measured, similarity, popularity, pivots."""
+    """A ranking as CSV: rank, task, score, measured, similarity, popularity, pivots; then gains and chances where known."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("rank", "task", "score", "measured", "similarity", "popularity", "pivots"))
+    further = ("gain", "gain_low", "gain_high", "p_harm", "p_best") if ranking.assessment is not None else ()
+    writer.writerow(("rank", "task", "score", "measured", "similarity", "popularity", "pivots", *further))
     for source in ranking.sources[:top]:
         pivots = " ".join(f"{p.task}:{p.transfer:+.4f}" for p in source.pivots)
         known = str(source.measured).lower()
-        writer.writerow((source.rank, source.task, repr(source.score), known, source.similarity, source.popularity, pivots))
+        details = (source.details.get(name) for name in further)
+        writer.writerow(
+            (source.rank, source.task, repr(source.score), known, source.similarity, source.popularity, pivots, *details)
+        )
     return out.getvalue()
 
 
@@ -173,6 +192,17 @@ def signed(value: float | None, *, percent: bool = False) -> Text:
     if value is None:
         return Text("")
     return Text(f"{100 * value:+.1f}%" if percent else f"{value:+.3f}", style="green" if value > 0 else "red")
+
+
+def _outlook(outlook: Outlook | None) -> tuple[Text, str, Text]:
+    if outlook is None:
+        return Text(""), "", Text("")
+    band = f"{100 * outlook.low:+.1f} to {100 * outlook.high:+.1f}"
+    return (
+        signed(outlook.gain, percent=True),
+        band,
+        Text(f"{100 * outlook.harm:.0f}%", style="red" if outlook.harm >= 0.5 else ""),
+    )
 
 
 def _pivots(pivots: Sequence[PivotEvidence]) -> Text:

@@ -13,19 +13,20 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from taskweb.errors import ParameterError, WebError
-from taskweb.selectors.similarity import coverage, mean_embedding_cosine, retrieval_on_one_scale
+from taskweb.selectors.assessment import Assessment, Explanation
+from taskweb.selectors.similarity import all_three, retrieval_on_one_scale
 from taskweb.web import ALL_SETUPS, ExampleBank, TransferWeb
 from taskweb.web.transfer_web import nan_mean, without_self
 
 FloatArray = npt.NDArray[np.float64]
 PIVOTS_SHOWN = 3
-_OF_EVERY_SETUP = ("roe", "coverage", "centre_cosine", "source_places")
+_OF_EVERY_SETUP = ("roe", "likeness", "source_places")
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,22 +84,20 @@ class SelectionProblem:
     def roe(self) -> dict[str, float]:
         """RoE similarity of the target with every task of the web that has example vectors. Raises WebError without texts."""
         bank, vectors = self.texts
-        known = [task for task in self.web.tasks if task in bank]
-        return dict(zip(known, retrieval_on_one_scale(vectors, bank, known).tolist(), strict=True))
+        known = self.tasks_with_texts
+        raw = self.__dict__["likeness"][0] if "likeness" in self.__dict__ else None
+        return dict(zip(known, retrieval_on_one_scale(vectors, bank, known, raw).tolist(), strict=True))
 
     @cached_property
-    def coverage(self) -> dict[str, float]:
-        """How well the target's examples cover those of each task of the web: RoE the other way round."""
+    def likeness(self) -> FloatArray:
+        """RoE as it is, coverage, and the cosine of mean embeddings, in one pass: (3, tasks with texts). Raises WebError."""
         bank, vectors = self.texts
-        known = [task for task in self.web.tasks if task in bank]
-        return dict(zip(known, coverage(vectors, bank, known).tolist(), strict=True))
+        return np.stack(all_three(vectors, bank, self.tasks_with_texts))
 
-    @cached_property
-    def centre_cosine(self) -> dict[str, float]:
-        """Cosine of the target's mean embedding with that of every task of the web that has example vectors."""
-        bank, vectors = self.texts
-        known = [task for task in self.web.tasks if task in bank]
-        return dict(zip(known, mean_embedding_cosine(vectors, bank, known).tolist(), strict=True))
+    @property
+    def tasks_with_texts(self) -> list[str]:
+        """The tasks of the web that have example vectors."""
+        return [task for task in self.web.tasks if self.bank is not None and task in self.bank]
 
     @property
     def texts(self) -> tuple[ExampleBank, npt.NDArray[np.float32]]:
@@ -135,6 +134,17 @@ class Selector(Protocol):
         """One finite score per candidate, higher = better. Raises WebError where the problem lacks what is needed."""
 
 
+@runtime_checkable
+class Assessor(Protocol):
+    """A selector that knows how sure it is."""
+
+    def assess(self, problem: SelectionProblem, scores: FloatArray) -> Assessment:
+        """How far these scores of the problem's candidates can be trusted."""
+
+    def explain(self, problem: SelectionProblem, source: str, assessment: Assessment) -> Explanation:
+        """Why a candidate stands where it does. Raises NameNotFoundError for a task that is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class PivotEvidence:
     """A pivot task that speaks for or against a source: how similar it is to the target, and how the source helped it (T)."""
@@ -166,7 +176,8 @@ class RankedSource:
 class Ranking:
     """Sources for one target, best first, and how the order came about.
 
-    scale: what T is in the web behind it, see `TransferWeb.scale`.
+    scale: what T is in the web behind it, see `TransferWeb.scale`. assessment: how far it can be trusted, where the selector
+    knows. explanation: why one source stands where it does, where that was asked.
     """
 
     target: str
@@ -179,6 +190,8 @@ class Ranking:
     n_examples: int = 0
     notes: tuple[str, ...] = ()
     scale: str = "combined"
+    assessment: Assessment | None = None
+    explanation: Explanation | None = None
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -211,11 +224,18 @@ class Ranking:
                 }
                 for source in self.sources[:top]
             ],
+            **({} if self.assessment is None else {"doubt": self.assessment.to_dict()}),
+            **({} if self.explanation is None else {"explanation": self.explanation.to_dict()}),
         }
 
 
-def rank(selector: Selector, problem: SelectionProblem, *, notes: Sequence[str] = ()) -> Ranking:
-    """Score the candidates and sort them, best first; equal scores stand in the order of their names."""
+def rank(selector: Selector, problem: SelectionProblem, *, notes: Sequence[str] = (), explain: str | None = None) -> Ranking:
+    """Score the candidates and sort them, best first; equal scores stand in the order of their names.
+
+    explain: a candidate whose place is to be explained. Raises ParameterError where the selector cannot explain itself.
+    """
+    if explain is not None and not isinstance(selector, Assessor):
+        raise ParameterError(f"The selector '{selector.name}' does not explain its scores. Use the blend, the default.")
     scores = selector.score(problem)
     if scores.shape != (len(problem.candidates),) or not np.isfinite(scores).all():
         raise ParameterError(
@@ -224,6 +244,7 @@ def rank(selector: Selector, problem: SelectionProblem, *, notes: Sequence[str] 
         )
     names = np.array(problem.candidates)
     order = np.lexsort((names, -scores))
+    assessment = selector.assess(problem, scores) if isinstance(selector, Assessor) else None
     similarity = problem.roe if problem.bank is not None and problem.vectors is not None else {}
     by_similarity = _pivots_by_similarity(problem, similarity)
     return Ranking(
@@ -239,6 +260,7 @@ def rank(selector: Selector, problem: SelectionProblem, *, notes: Sequence[str] 
                 popularity=_value_or_none(problem.popularity[i]),
                 similarity=similarity.get(problem.candidates[i]),
                 pivots=_strongest_pivots(problem, i, by_similarity, similarity),
+                details={} if assessment is None else assessment.of_source(problem.candidates[i]),
             )
             for place, i in enumerate(order.tolist(), start=1)
         ),
@@ -246,8 +268,12 @@ def rank(selector: Selector, problem: SelectionProblem, *, notes: Sequence[str] 
         parameters=dict(selector.parameters()),
         web=problem.web.name,
         n_examples=0 if problem.vectors is None else len(problem.vectors),
-        notes=tuple(notes),
+        notes=(*notes, *(() if assessment is None else assessment.advice)),
         scale=problem.web.scale,
+        assessment=assessment,
+        explanation=selector.explain(problem, explain, assessment)
+        if explain is not None and assessment is not None and isinstance(selector, Assessor)
+        else None,
     )
 
 

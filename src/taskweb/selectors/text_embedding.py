@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from taskweb.selectors.base import FloatArray, SelectionProblem, fill_missing
+from taskweb.selectors.similarity import mean_embedding_cosine
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,4 +30,6 @@ class TextEmbeddingSelector:
 
     def similarities(self, problem: SelectionProblem) -> Mapping[str, float]:
         """The cosine with every task of the web that has texts."""
-        return problem.centre_cosine
+        bank, vectors = problem.texts
+        known = [task for task in problem.web.tasks if task in bank]
+        return dict(zip(known, mean_embedding_cosine(vectors, bank, known).tolist(), strict=True))

@@ -66,6 +66,7 @@ def rank(
     target_settings: TargetSettings | None = None,
     selector_settings: SelectorSettings | None = None,
     encoder: EncoderSettings | None = None,
+    explain: str | None = None,
     progress: Progress = silent,
 ) -> Ranking:
     """Rank source tasks for a target, best first.
@@ -74,7 +75,7 @@ def rank(
     web: `published`, a tidy file, or an open web. setup: one of the web's setups, or `all` for their mean.
     sources: own candidates: a folder with one file per task, or loaded. exclude: tasks to leave out, as source and as pivot.
     examples: a folder with the texts of the web's tasks. unseen: predict for a task of the web as if it were unknown.
-    Raises a TaskWebError for anything that cannot be used.
+    explain: a candidate source whose place is to be explained. Raises a TaskWebError for anything that cannot be used.
     """
     known = web if isinstance(web, TransferWeb) else open_web(web)
     known.check_setup(setup)
@@ -100,6 +101,8 @@ def rank(
                 f"'{name_in_web}' is a task of the web, whose measured transfers say nothing of your own --sources. "
                 "Add --unseen to predict for all."
             )
+        if explain is not None:
+            raise InputError(f"The transfers to '{name_in_web}' are measured: there is nothing to explain. Add --unseen.")
         measured = rank_measured(known, name_in_web, setup)
         return dataclasses.replace(measured, notes=(*measured.notes, *notes))
 
@@ -138,7 +141,7 @@ def rank(
         ranker, name_in_table = dataclasses.replace(selecting, judged=judged).build(selector), distinct
         notes += judged.notes
     problem = SelectionProblem(distinct, evidence, evidence.sources, setup, bank, target_vectors, name_in_table)
-    ranking = dataclasses.replace(rank_problem(ranker, problem, notes=notes), target=shown)
+    ranking = dataclasses.replace(rank_problem(ranker, problem, notes=notes, explain=explain), target=shown)
     return ranking if selecting.judge is None else _with_similarity(ranking, judged.scores, distinct, len(card.examples))
 
 

@@ -21,11 +21,11 @@ _NAMES = ("targets", "sources", "setups")
 _VERSION = "1"  # raise it when validation changes for the same recipes
 
 
-def cache_key(web: TransferWeb, bank: ExampleBank | None, rate: float) -> str:
-    """Tells apart what would be learned: the transfers, the vectors of the tasks' texts, the recipes, the rate."""
+def cache_key(web: TransferWeb, bank: ExampleBank | None, rate: float, examples: int) -> str:
+    """Tells apart what would be learned: the transfers, the vectors of the tasks' texts, the recipes, the parameters."""
     digest = hashlib.blake2b(digest_size=20)
     recipes = [astuple(r) for r in (*ranking_recipes(), *gain_recipes())]
-    digest.update(repr((_VERSION, rate, web.setups, web.targets, web.sources, web.t.shape, recipes)).encode())
+    digest.update(repr((_VERSION, rate, examples, web.setups, web.targets, web.sources, web.t.shape, recipes)).encode())
     digest.update(np.ascontiguousarray(web.t).tobytes())
     for task in web.tasks:
         if bank is not None and task in bank:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from taskweb.selectors.base import FloatArray, SelectionProblem
 from taskweb.selectors.blend.standard import standard_rows
+from taskweb.selectors.similarity import sums_of_sources
 from taskweb.web import ExampleBank
 
 FORMS = 3
@@ -45,11 +46,12 @@ def likeness_of_problem(problem: SelectionProblem) -> Likeness | None:
     """Likeness of the problem's target with every task of its web that has texts; None where there are no texts."""
     if problem.bank is None or problem.vectors is None:
         return None
-    tasks = tuple(problem.roe)
+    tasks = tuple(problem.tasks_with_texts)
     if not tasks:
         return None
-    forms = [list(form.values()) for form in (problem.roe, problem.coverage, problem.centre_cosine)]
-    return Likeness(tasks, np.array(forms)[:, None, :])
+    values = problem.likeness[:, None, :].copy()
+    values[0, 0] = list(problem.roe.values())
+    return Likeness(tasks, values)
 
 
 def likeness_within(bank: ExampleBank, queries: Sequence[str], tasks: Sequence[str], *, examples: int) -> Likeness:
@@ -72,8 +74,7 @@ def likeness_within(bank: ExampleBank, queries: Sequence[str], tasks: Sequence[s
         values[0, :, at] = (np.add.reduceat(best, starts, axis=1, dtype=np.float64) / counts).T
         covered = np.maximum.reduceat(cosines, starts, axis=1)
         values[1, :, at] = (np.add.reduceat(covered, places, axis=0, dtype=np.float64) / sizes[:, None]).T
-        sums = np.add.reduceat(vectors, places, axis=0, dtype=np.float64)
-        values[2, :, at] = centres @ np.stack([_direction(row) for row in sums]).T
+        values[2, :, at] = centres @ np.stack([_direction(row) for row in sums_of_sources(vectors, places)]).T
         done += len(names)
     return Likeness(tuple(tasks), values)
 

@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from taskweb.errors import ParameterError, WebError
+from taskweb.errors import ParameterError, WebError, unknown_name
+from taskweb.selectors.assessment import Assessment, Explanation
 from taskweb.selectors.base import FloatArray, SelectionProblem
 from taskweb.selectors.blend.cache import cache_key, keep, read
+from taskweb.selectors.blend.doubt import chances_to_be_best, outlooks
 from taskweb.selectors.blend.evidence import KINDS, Evidence
+from taskweb.selectors.blend.explanation import explanation
 from taskweb.selectors.blend.likeness import Likeness, likeness_of_problem
-from taskweb.selectors.blend.recipes import FAMILIES
-from taskweb.selectors.blend.validation import Validation, blended, recipes_for, thinned, validate
+from taskweb.selectors.blend.recipes import FAMILIES, LIKENESS
+from taskweb.selectors.blend.validation import QUERY_EXAMPLES, Validation, blended, recipes_for, thinned, validate
 from taskweb.web import ExampleBank, TransferWeb
 
 MOST_PIVOTS = 256
@@ -51,6 +54,9 @@ class BlendSelector:
 
         Without texts popularity alone counts, without transfers likeness alone. Raises WebError where there is neither.
         """
+        return np.asarray(self._scores(problem)[problem.source_places])
+
+    def _scores(self, problem: SelectionProblem) -> FloatArray:
         likeness = likeness_of_problem(problem)
         evidence = evidence_of_target(problem, likeness)
         for_ranking, _ = recipes_for(problem.web, texts=likeness is not None)
@@ -64,42 +70,76 @@ class BlendSelector:
         if likeness is not None:
             alone = evidence.to_sources[KINDS[-1]][0]
             scores = validation.trust * scores + (1.0 - validation.trust) * np.nan_to_num(alone)
+        return np.asarray(scores)
+
+    def gain_scores(self, problem: SelectionProblem) -> FloatArray:
+        """Scores that tell gain from harm, over the candidates: (candidates,), in standard deviations over all sources."""
+        likeness = likeness_of_problem(problem)
+        _, for_gain = recipes_for(problem.web, texts=likeness is not None)
+        scores = blended(evidence_of_target(problem, likeness), for_gain, self.validation(problem).gain)[0, 0]
         return np.asarray(scores[problem.source_places])
+
+    def assess(self, problem: SelectionProblem, scores: FloatArray) -> Assessment:
+        """How far the scores of the problem's candidates can be trusted, and what each may gain."""
+        validation = self.validation(problem)
+        order = np.lexsort((np.array(problem.candidates), -scores)).tolist()
+        chances = chances_to_be_best(problem.web, validation, scores)
+        found = outlooks(problem.web, problem.setup, validation, self.gain_scores(problem)) or []
+        return Assessment(
+            validation.evidence,
+            {problem.candidates[i]: float(chances[i]) for i in order},
+            {problem.candidates[i]: found[i] for i in order if found},
+            self.weights(problem),
+        )
+
+    def explain(self, problem: SelectionProblem, source: str, assessment: Assessment) -> Explanation:
+        """Why a candidate stands where it does. Raises NameNotFoundError for a task that is none."""
+        if source not in problem.candidates:
+            raise unknown_name("candidate source", source, problem.candidates)
+        web = nearest_pivots(problem.web, likeness_of_problem(problem))
+        evidence = evidence_of_target(problem, likeness_of_problem(problem))
+        return explanation(problem, evidence, web.targets, problem.candidates.index(source), assessment)
 
     def validation(self, problem: SelectionProblem) -> Validation:
         """What was learned from the problem's web; worked out once for all its setups."""
         if self not in problem.kept:
             texts = problem.bank if likeness_of_problem(problem) is not None else None
-            problem.kept[self] = self._learned(thinned(problem.web), texts)
+            count = 0 if problem.vectors is None else len(problem.vectors)
+            examples = max((size for size in QUERY_EXAMPLES if size <= count), default=1)
+            problem.kept[self] = self._learned(thinned(problem.web), texts, examples)
         found: Validation = problem.kept[self]
         return found
 
-    def _learned(self, web: TransferWeb, bank: ExampleBank | None) -> Validation:
+    def _learned(self, web: TransferWeb, bank: ExampleBank | None, examples: int) -> Validation:
         if self.cache is None:
-            return validate(web, bank, rate=self.rate)
-        key = cache_key(web, bank, self.rate)
+            return validate(web, bank, rate=self.rate, examples=examples)
+        key = cache_key(web, bank, self.rate, examples)
         kept = read(self.cache, key)
         if kept is None:
-            kept = validate(web, bank, rate=self.rate)
+            kept = validate(web, bank, rate=self.rate, examples=examples)
             keep(self.cache, key, kept)
         return kept
 
     def weights(self, problem: SelectionProblem) -> dict[str, float]:
-        """How much each family of recipes counts, with trust: sums to 1."""
+        """How much each kind of evidence counts; what the web is not trusted with goes to likeness. Sums to 1."""
         validation = self.validation(problem)
         for_ranking, _ = recipes_for(problem.web, texts=likeness_of_problem(problem) is not None)
         sums = dict.fromkeys(FAMILIES, 0.0)
         for recipe, weight in zip(for_ranking, validation.ranking.tolist(), strict=True):
             sums[recipe.family] += weight
-        return sums
+        if likeness_of_problem(problem) is None:
+            return sums
+        weighed = {family: validation.trust * weight for family, weight in sums.items()}
+        return weighed | {LIKENESS: weighed[LIKENESS] + 1.0 - validation.trust}
 
 
 def evidence_of_target(problem: SelectionProblem, likeness: Likeness | None) -> Evidence:
     """What is known of the problem's target in its setup; of a web with many targets, the most alike serve as pivots."""
-    return Evidence.of(_nearest(problem.web, likeness), [problem.setup], [_TARGET], likeness)
+    return Evidence.of(nearest_pivots(problem.web, likeness), [problem.setup], [_TARGET], likeness)
 
 
-def _nearest(web: TransferWeb, likeness: Likeness | None) -> TransferWeb:
+def nearest_pivots(web: TransferWeb, likeness: Likeness | None) -> TransferWeb:
+    """The web with its targets as pivots: the most alike where there are many."""
     if len(web.targets) <= MOST_PIVOTS:
         return web
     closeness = np.zeros(len(web.targets)) if likeness is None else np.nan_to_num(likeness.of(web.targets)[0, 0])

@@ -21,8 +21,8 @@ from taskweb.selectors.blend.utility import HarmTruth, OrderTruth, chance_ndcg
 from taskweb.web import ALL_SETUPS, ExampleBank, TransferWeb
 from taskweb.web.transfer_web import nan_mean, without_self
 
-QUERY_EXAMPLES = 32
-MOST_TARGETS, MOST_SOURCES, MOST_SETUPS = 48, 160, 8
+QUERY_EXAMPLES = (1, 2, 4, 8, 16, 32)
+MOST_TARGETS, MOST_SOURCES, MOST_SETUPS = 32, 128, 8
 FEWEST_SOURCES = 3  # of a target, to judge an order by
 TOP_SHARE = 0.5  # weight of the mean T of the best five beside NDCG
 _TYPICAL_SPREAD, _TYPICAL_TARGETS = 0.2, 5.0  # of NDCG over targets, and how many targets that guess is worth
@@ -76,9 +76,12 @@ def recipes_for(web: TransferWeb, *, texts: bool) -> tuple[tuple[Recipe, ...], t
     )
 
 
-def validate(web: TransferWeb, bank: ExampleBank | None, *, rate: float) -> Validation:
-    """Leave out each target of a web (see `thinned`) in turn and learn the weights of recipes."""
-    texts = None if bank is None else _texts(web, bank)
+def validate(web: TransferWeb, bank: ExampleBank | None, *, rate: float, examples: int = QUERY_EXAMPLES[-1]) -> Validation:
+    """Leave out each target of a web (see `thinned`) in turn and learn the weights of recipes.
+
+    examples: how many each target is seen by when it is left out, as few as there are of the target at hand.
+    """
+    texts = None if bank is None else _texts(web, bank, examples)
     for_ranking, for_gain = recipes_for(web, texts=texts is not None)
     setups = (*web.setups, ALL_SETUPS) if len(web.setups) > 1 else web.setups
     truth = np.moveaxis(without_self(web.t, web.targets, web.sources), 0, 1)
@@ -163,12 +166,12 @@ def _evenly(names: Sequence[str], most: int) -> list[str]:
     return [ordered[i] for i in np.linspace(0, len(ordered) - 1, most).astype(int)] if most else []
 
 
-def _texts(web: TransferWeb, bank: ExampleBank) -> Likeness:
+def _texts(web: TransferWeb, bank: ExampleBank, examples: int) -> Likeness:
     """Likeness of the web's targets with all its tasks that have texts; NaN rows for targets without."""
     tasks = [task for task in web.tasks if task in bank]
     queries = [target for target in web.targets if target in bank]
     values = np.full((FORMS, len(web.targets), len(tasks)), np.nan)
     if queries:
-        found = likeness_within(bank, queries, tasks, examples=QUERY_EXAMPLES)
+        found = likeness_within(bank, queries, tasks, examples=examples)
         values[:, [web.targets.index(query) for query in queries]] = found.values
     return Likeness(tuple(tasks), values)

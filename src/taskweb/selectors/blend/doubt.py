@@ -1,0 +1,98 @@
+"""How sure the blend is: what pairs with a like score turned out to gain when their target was left out.
+
+Nothing is assumed about how gains are distributed. For each source, pairs of the web that got a similar gain score while
+their target was left out are looked up, and what they turned out to gain is read off: the noise of seeds, of pivots and
+of examples is in those outcomes together. The chance to be the best source follows a logit model of the ranking scores, whose
+one parameter is fitted to which source turned out best for each target left out.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from taskweb.selectors.assessment import Outlook
+from taskweb.selectors.base import FloatArray
+from taskweb.selectors.blend.validation import Validation
+from taskweb.web import ALL_SETUPS, TransferWeb
+from taskweb.web.transfer_web import nan_mean, without_self
+
+LEVEL = 0.8
+FEWEST_PAIRS = 20
+_BANDWIDTH = 0.5  # of gain scores, in standard deviations over sources
+_SHARPEST = 6.0
+_SHARPNESS_SPREAD = 3.0  # of the sharpness, before anything is seen
+
+
+def outlooks(web: TransferWeb, setup: str, validation: Validation, scores: FloatArray) -> list[Outlook] | None:
+    """What each source may gain, from its gain score: (sources,) -> one outlook each; None where no gains are measured.
+
+    Gains are PC in the setup (`all`: the mean over setups). Raises nothing: with fewer than 20 pairs there is no outlook.
+    """
+    found = _outcomes(web, setup, validation)
+    if found is None:
+        return None
+    known, gained = found
+    order = np.argsort(gained)
+    known, gained = known[order], gained[order]
+    distance = (scores[:, None] - known[None, :]) / _BANDWIDTH
+    nearest = np.abs(distance).min(axis=1, keepdims=True)
+    weights = np.exp(-0.5 * (distance**2 - nearest**2))
+    share = np.cumsum(weights, axis=1) / weights.sum(axis=1, keepdims=True)
+    tail = (1 - LEVEL) / 2
+
+    def quantile(level: float) -> FloatArray:
+        return np.asarray(gained[np.minimum((share < level).sum(axis=1), len(gained) - 1)])
+
+    harm = (weights * (gained < 0)).sum(axis=1) / weights.sum(axis=1)
+    columns = [quantile(level).tolist() for level in (0.5, tail, 1 - tail)]
+    return [Outlook(*row) for row in zip(*columns, harm.tolist(), strict=True)]
+
+
+def chances_to_be_best(web: TransferWeb, validation: Validation, scores: FloatArray) -> FloatArray:
+    """The probability of each source to be the target's best: softmax(sharpness x score)."""
+    logits = sharpness(web, validation) * scores
+    chances = np.exp(logits - logits.max())
+    total: FloatArray = chances / chances.sum()
+    return total
+
+
+def sharpness(web: TransferWeb, validation: Validation) -> float:
+    """How much the ranking scores tell of which source is best, 0 = nothing, fitted to the targets left out."""
+    best, rows = [], []
+    for i, setup in enumerate(validation.setups):
+        truth = _matrix(web.t, web, setup, validation) if setup != ALL_SETUPS or len(validation.setups) == 1 else None
+        if truth is None:
+            continue
+        for j, row in enumerate(truth):
+            if np.isfinite(row).sum() > 1 and np.ptp(row[np.isfinite(row)]) > 0:
+                rows.append(np.where(np.isfinite(row), validation.scores[j, i], -np.inf))
+                best.append(int(np.nanargmax(row)))
+    if not rows:
+        return 0.0
+    grid = np.linspace(0.0, _SHARPEST, 121)
+    table = np.array(rows)
+    finite = np.isfinite(table)
+    logits = grid[:, None, None] * np.where(finite, table, 0.0)
+    normaliser = np.log((np.exp(logits) * finite).sum(axis=-1))
+    likelihood = (logits[:, np.arange(len(best)), best] - normaliser).sum(axis=1) / max(1, len(web.setups))
+    return float(grid[int(np.argmax(likelihood - 0.5 * (grid / _SHARPNESS_SPREAD) ** 2))])
+
+
+def _outcomes(web: TransferWeb, setup: str, validation: Validation) -> tuple[FloatArray, FloatArray] | None:
+    """Gain scores and PC of all pairs whose target was left out."""
+    if web.pc is None or setup not in validation.setups:
+        return None
+    gained = _matrix(web.pc, web, setup, validation)
+    known = validation.gain_scores[:, validation.setups.index(setup)]
+    measured = np.isfinite(gained)
+    if measured.sum() < FEWEST_PAIRS:
+        return None
+    return known[measured], gained[measured]
+
+
+def _matrix(array: FloatArray, web: TransferWeb, setup: str, validation: Validation) -> FloatArray:
+    """A quantity of the web as (targets, sources) of the validation, NaN for a task and itself."""
+    rows = [web.target_index(name) for name in validation.targets]
+    columns = [web.source_index(name) for name in validation.sources]
+    matrix = nan_mean(array, axis=0) if setup == ALL_SETUPS else array[web.setup_index(setup)]
+    return without_self(matrix[np.ix_(rows, columns)], validation.targets, validation.sources)

@@ -1,0 +1,147 @@
+"""How sure the blend is, and what it advises."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from taskweb.selectors import BlendSelector, SelectionProblem, TaskShopSelector, rank
+from taskweb.selectors.assessment import Assessment, Outlook, suggest
+from taskweb.selectors.blend.doubt import FEWEST_PAIRS, chances_to_be_best, outlooks, sharpness
+from taskweb.selectors.blend.validation import validate
+from taskweb.web import TransferWeb
+from taskweb.web.published import published_bank, published_web
+from tests.selectors.test_blend import TASKS, planted, web_of
+
+GOOD, FAIR, BAD = Outlook(0.1, 0.0, 0.3, 0.1), Outlook(0.02, -0.1, 0.1, 0.4), Outlook(-0.05, -0.2, 0.01, 0.8)
+
+
+def problem_without(target: str, web: TransferWeb, bank: object, setup: str = "all") -> SelectionProblem:
+    known = web.without(target)
+    return SelectionProblem(target, known, known.sources, setup, bank.without(target), bank.of(target)[:32])  # type: ignore[attr-defined]
+
+
+def test_outlooks_follow_what_like_scores_turned_out_to_gain() -> None:
+    """Gains of m0 depend on the source alone, with noise: outlooks must find level and spread."""
+    web, bank = planted("popularity")
+    validation = validate(web, bank, rate=4.0)
+    scores = validation.gain_scores[0, 0]
+    found = outlooks(web, web.setups[0], validation, scores)
+    assert found is not None
+    gains = np.array([outlook.gain for outlook in found])
+    assert np.corrcoef(gains[1:], scores[1:])[0, 1] > 0.8
+    assert all(outlook.low <= outlook.gain <= outlook.high for outlook in found)
+    best, worst = found[int(np.argmax(scores))], found[int(np.argmin(scores))]
+    assert best.harm < 0.2 < 0.8 < worst.harm
+
+
+def test_intervals_cover_what_they_promise_on_targets_left_out() -> None:
+    covered, harm = [], []
+    for seed in range(3):
+        web, bank = planted("popularity", seed)
+        for target in web.targets:
+            problem = problem_without(target, web, bank, web.setups[0])
+            ranking = rank(BlendSelector(), problem)
+            for source in ranking.sources:
+                gained = web.pc[0, web.target_index(target), web.source_index(source.task)]
+                covered.append(source.details["gain_low"] <= gained <= source.details["gain_high"])
+                harm.append((source.details["p_harm"], gained < 0))
+    assert 0.7 < np.mean(covered) < 0.9
+    said, happened = np.array(harm, float).T
+    for low, high in ((0.0, 0.33), (0.33, 0.67), (0.67, 1.01)):
+        chosen = (said >= low) & (said < high)
+        assert happened[chosen].mean() == pytest.approx(said[chosen].mean(), abs=0.12)
+
+
+def test_without_gains_there_are_no_outlooks() -> None:
+    web, bank = planted("popularity")
+    bare = dataclasses.replace(web, pc=None)
+    assert outlooks(bare, "all", validate(bare, bank, rate=4.0), np.zeros(16)) is None
+    few = web.restrict(targets=TASKS[:2], sources=TASKS[: FEWEST_PAIRS // 2])
+    assert outlooks(few, "all", validate(few, bank, rate=4.0), np.zeros(few.t.shape[2])) is None
+    ranking = rank(BlendSelector(), problem_without("task00", bare, bank))
+    assert ranking.sources[0].details["p_harm"] is None
+    assert ranking.assessment is not None
+    assert "gains are not known" in ranking.assessment.suggestion.reason
+
+
+def test_sharpness_is_nothing_where_nothing_is_known() -> None:
+    sharp = {}
+    for kind in ("popularity", "neither"):
+        web, bank = planted(kind)
+        sharp[kind] = sharpness(web, validate(web, bank, rate=4.0))
+    assert sharp["popularity"] > 1.0 > sharp["neither"]
+    web, bank = planted("popularity")
+    chances = chances_to_be_best(web, validate(web, bank, rate=4.0), np.arange(16.0))
+    assert chances.sum() == pytest.approx(1.0)
+    assert (np.diff(chances) > 0).all()
+
+
+def test_a_web_of_noise_says_that_it_does_not_know() -> None:
+    web, bank = planted("neither")
+    ranking = rank(BlendSelector(), problem_without("task00", web, bank))
+    assert ranking.assessment is not None
+    assert not ranking.assessment.tells_apart
+    assert any("cannot tell sources apart" in note for note in ranking.notes)
+    assert "cannot say more" in ranking.assessment.suggestion.reason
+
+
+def test_where_all_sources_harm_none_is_the_best_advice() -> None:
+    web, bank = planted("popularity")
+    harmful = web_of(np.nan_to_num(web.t) - 0.5)
+    ranking = rank(BlendSelector(), problem_without("task00", harmful, bank))
+    assert ranking.assessment is not None
+    assert ranking.assessment.suggestion.k == 0
+    assert any("using no source is the best advice" in note for note in ranking.notes)
+
+
+@pytest.mark.parametrize(
+    ("found", "count", "tells", "k", "word"),
+    [
+        ([GOOD] * 8, 8, True, 5, "expected to help"),
+        ([GOOD] * 3, 3, True, 3, "no more"),
+        ([GOOD, GOOD, BAD, GOOD, GOOD, GOOD], 6, True, 2, "likely to harm"),
+        ([GOOD, GOOD, FAIR, FAIR, FAIR, FAIR], 6, True, 2, "expected to gain 2.0%"),
+        ([BAD, GOOD, GOOD, GOOD, GOOD, GOOD], 6, True, 5, "the first is as likely"),
+        ([BAD] * 6, 6, True, 0, "none of the first 5"),
+        ([GOOD] * 8, 8, False, 5, "cannot say more"),
+        ([], 8, True, 5, "not known"),
+    ],
+)
+def test_how_many_to_take(found: list[Outlook], count: int, tells: bool, k: int, word: str) -> None:
+    suggestion = suggest(found, count, tells_apart=tells)
+    assert suggestion.k == k
+    assert word in suggestion.reason
+
+
+def test_no_source_stands_out_where_chances_are_even() -> None:
+    even = Assessment(5.0, {f"s{i}": 0.05 for i in range(20)}, {})
+    assert any("no source stands out" in line for line in even.advice)
+    assert even.best_among(5) == pytest.approx(0.25)
+    sharp = Assessment(5.0, {"a": 0.9} | {f"s{i}": 0.005 for i in range(20)}, {})
+    assert sharp.advice == ()
+
+
+def test_an_explanation_adds_up() -> None:
+    web, bank = published_web(), published_bank()
+    problem = problem_without("rte", web, bank, "t5l/finetune")
+    ranking = rank(BlendSelector(), problem, explain="snli")
+    why = ranking.explanation
+    assert why is not None
+    assert ranking.sources[why.place - 1].task == "snli"
+    assert sum(vote.weight for vote in why.votes) == pytest.approx(1.0)
+    assert why.pivot_sum == pytest.approx(sum(vote.vote for vote in why.votes))
+    assert not {"rte", "snli"} & {vote.task for vote in why.votes}
+    for vote in why.votes:
+        at = web.setup_index("t5l/finetune"), web.target_index(vote.task), web.source_index("snli")
+        assert vote.transfer == web.t[at]
+    assert sum(why.weights.values()) == pytest.approx(1.0)
+    assert any("speak tasks like the target" in sentence for sentence in why.words())
+
+
+def test_selectors_without_doubt_say_nothing_of_it() -> None:
+    ranking = rank(TaskShopSelector(), problem_without("rte", published_web(), published_bank()))
+    assert ranking.assessment is None
+    assert "doubt" not in ranking.to_dict()
