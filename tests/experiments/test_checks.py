@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 from taskweb.errors import ParameterError
-from taskweb.experiments import InlineExecutor, check_plan, run_plan
+from taskweb.experiments import InlineExecutor, check_plan, run_plan, state_of
+from taskweb.experiments.data import task_data_and_faults
+from taskweb.experiments.digests import digests_and_faults
+from taskweb.experiments.plan import Plan
+from taskweb.experiments.state import keys_of
 from tests.experiments.planned import SETTINGS, write_checkpoint, write_plan
 
 
@@ -141,3 +145,24 @@ def test_where_a_plan_stands_is_read_without_torch(tmp_path: Path) -> None:
     state = json.loads(done.stdout)
     assert (state["total"], state["missing"], state["left"]) == (18, 18, 18)
     assert [own["setup"] for own in state["setups"]] == ["tiny/finetune"]
+
+
+def test_examples_are_read_again_only_where_they_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = write_plan(tmp_path)
+    read: list[list[str]] = []
+
+    def noted(of: Plan) -> object:
+        read.append(list(of.tasks))
+        return task_data_and_faults(of)
+
+    monkeypatch.setattr("taskweb.experiments.digests.task_data_and_faults", noted)
+    first = state_of(plan)
+    assert state_of(plan).todo == first.todo
+    with (tmp_path / "birds.jsonl").open("a") as file:
+        file.write('{"input": "a cat more", "output": "yes", "choices": ["no", "yes"]}\n')
+    state_of(plan)
+    plan.write_text(plan.read_text().replace("target = 8", "target = 7"))
+    state = state_of(plan)
+    assert read == [["apples", "birds", "clouds"], [], ["birds"], ["apples", "birds", "clouds"]]
+    checked = check_plan(plan)
+    assert list(keys_of(state.plan, checked.data)) == list(keys_of(state.plan, digests_and_faults(state.plan)[0]))

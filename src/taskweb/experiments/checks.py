@@ -8,6 +8,7 @@ from pathlib import Path
 
 from taskweb.errors import TaskWebError
 from taskweb.experiments.data import TaskData, task_data_and_faults, texts_of
+from taskweb.experiments.digests import remember
 from taskweb.experiments.plan import Plan, PlannedSetup
 from taskweb.experiments.plan_file import plan_and_faults, refuse
 
@@ -41,6 +42,7 @@ def check_plan(path: Path, *, count_cut: bool = False) -> CheckedPlan:
     if not plan.store.parent.is_dir():
         faults.append(f"the store {plan.store} cannot be made: there is no folder {plan.store.parent}")
     data, data_faults = task_data_and_faults(plan)
+    remember(plan, data)
     faults += [fault for name, fault in data_faults.items() if not _mentions(f"[tasks.{name}]", faults)]
     setups = [setup for setup in plan.setups if not _mentions(f'[setups."{setup.name}"]', faults)]
     cut: list[CutInputs] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Protocol
 
 from taskweb.errors import InputError, ParameterError, TaskWebError
 from taskweb.experiments.examples import GroupedExample, examples_of_file, examples_of_hub, one_per_group
@@ -14,6 +15,40 @@ from taskweb.tasks.synthetic import find_family
 from taskweb.tasks.task import digest_of
 
 _LARGEST_EVALUATION_SHARE = 0.5
+
+
+class Digested(Protocol):
+    """What of a task's examples its runs are named by: how many they are in each role, and digests of their content."""
+
+    @property
+    def source_examples(self) -> int:
+        """How many there are to train on as a source."""
+        ...
+
+    @property
+    def target_examples(self) -> int:
+        """How many there are to train on as a target."""
+        ...
+
+    @property
+    def evaluation_examples(self) -> int:
+        """How many there are to evaluate on."""
+        ...
+
+    @property
+    def source_digest(self) -> str:
+        """Of those to train on as a source."""
+        ...
+
+    @property
+    def target_digest(self) -> str:
+        """Of those to train on as a target."""
+        ...
+
+    @property
+    def evaluation_digest(self) -> str:
+        """Of those to evaluate on."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +65,21 @@ class TaskData:
     source_digest: str
     target_digest: str
     evaluation_digest: str
+
+    @property
+    def source_examples(self) -> int:
+        """How many there are to train on as a source."""
+        return len(self.source)
+
+    @property
+    def target_examples(self) -> int:
+        """How many there are to train on as a target."""
+        return len(self.target)
+
+    @property
+    def evaluation_examples(self) -> int:
+        """How many there are to evaluate on."""
+        return len(self.evaluation)
 
 
 def load_task_data(plan: Plan) -> dict[str, TaskData]:

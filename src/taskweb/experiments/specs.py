@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from taskweb.experiments.data import TaskData
+from taskweb.experiments.data import Digested
 from taskweb.experiments.plan import Plan, PlannedSetup
 from taskweb.training.settings import TrainingSettings
 from taskweb.web.run import Run, SetupRecord, canonical_json
@@ -28,13 +28,13 @@ class RunSpec:
     target: str
     seed: int
 
-    def record(self, data: Mapping[str, TaskData], threads: int) -> Run:
+    def record(self, data: Mapping[str, Digested], threads: int) -> Run:
         """The run's record without its outcome; its key names what will be measured."""
         settings = self.setup.settings_for(self.target)
         own = data[self.target]
         definition: dict[str, str | int | None] = {
-            "train_examples": len(own.target),
-            "evaluation_examples": len(own.evaluation),
+            "train_examples": own.target_examples,
+            "evaluation_examples": own.evaluation_examples,
             "train_data": own.target_digest,
             "evaluation_data": own.evaluation_digest,
             "threads": threads,
@@ -42,7 +42,7 @@ class RunSpec:
         if self.source is not None:
             given = data[self.source]
             definition |= {
-                "source_examples": len(given.source),
+                "source_examples": given.source_examples,
                 "source_data": given.source_digest,
                 "source_training": _as_text(self.setup.source_settings_for(self.source)),
             }
@@ -70,7 +70,7 @@ class RunGroup:
         """The runs of the group, in order."""
         return (RunSpec(self.setup, self.source, target, self.seed) for target in self.targets)
 
-    def source_key(self, data: Mapping[str, TaskData], threads: int) -> str:
+    def source_key(self, data: Mapping[str, Digested], threads: int) -> str:
         """Names the weights after the source: they do not depend on the targets."""
         assert self.source is not None
         own = RunSpec(self.setup, None, self.source, self.seed).record(data, threads)

@@ -8,7 +8,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from taskweb.experiments.data import TaskData, task_data_and_faults
+from taskweb.experiments.data import Digested
+from taskweb.experiments.digests import digests_and_faults
 from taskweb.experiments.markers import RunningRun, running_runs
 from taskweb.experiments.plan import Plan
 from taskweb.experiments.plan_file import plan_and_faults, refuse
@@ -100,14 +101,17 @@ class PlanState:
 
 
 def state_of(plan_path: Path, *, retry_failed: bool = False) -> PlanState:
-    """Read a plan, its examples and its store. Raises TaskWebError for a plan that cannot be read or has faults."""
+    """Read a plan and its store, and examples that were never read before.
+
+    Raises TaskWebError for a plan that cannot be read or has faults.
+    """
     plan, faults = plan_and_faults(plan_path)
-    data, data_faults = task_data_and_faults(plan)
+    data, data_faults = digests_and_faults(plan)
     refuse(plan_path, [*faults, *data_faults.values()])
     return plan_state(plan, data, retry_failed=retry_failed)
 
 
-def plan_state(plan: Plan, data: Mapping[str, TaskData], *, retry_failed: bool = False) -> PlanState:
+def plan_state(plan: Plan, data: Mapping[str, Digested], *, retry_failed: bool = False) -> PlanState:
     """Where a plan stands. retry_failed: runs that failed or diverged are left to be done again."""
     specs = keys_of(plan, data)
     found = {key: outcome for key, outcome in stored_outcomes(plan.store).items() if key in specs}
@@ -136,7 +140,7 @@ def plan_state(plan: Plan, data: Mapping[str, TaskData], *, retry_failed: bool =
     )
 
 
-def keys_of(plan: Plan, data: Mapping[str, TaskData]) -> dict[str, RunSpec]:
+def keys_of(plan: Plan, data: Mapping[str, Digested]) -> dict[str, RunSpec]:
     """The runs of a plan by the keys that they have in the store, in the order in which they are done."""
     return {spec.record(data, plan.threads).key: spec for spec in runs_of(plan)}
 

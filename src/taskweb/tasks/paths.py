@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 from typing import Literal
@@ -9,6 +10,7 @@ from typing import Literal
 from taskweb.errors import InputError
 
 PathKind = Literal["file", "folder", "missing"]
+CACHE_VARIABLE = "TASKWEB_CACHE"
 
 
 def kind_of_path(path: Path) -> PathKind:
@@ -28,6 +30,12 @@ def expanded(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError as fault:
         raise InputError(f"The path {text} cannot be used: {str(fault).rstrip('.')}.") from None
+
+
+def default_cache_folder() -> Path:
+    """$TASKWEB_CACHE, or `taskweb` in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return expanded(os.environ.get(CACHE_VARIABLE) or str(Path(base) / "taskweb"))
 
 
 def unreadable(path: Path, fault: BaseException) -> InputError:

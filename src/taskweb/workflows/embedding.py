@@ -16,18 +16,10 @@ import numpy.typing as npt
 from taskweb.selectors.encoder import SentenceEncoder
 from taskweb.selectors.similarity import example_text
 from taskweb.tasks import ExampleSet
-from taskweb.tasks.paths import expanded
 from taskweb.web import PROBE_TEXTS, EncoderStamp
 
 Vectors = npt.NDArray[np.float32]
-CACHE_VARIABLE = "TASKWEB_CACHE"
 _PROBES = "probes"
-
-
-def default_cache_folder() -> Path:
-    """$TASKWEB_CACHE, or `taskweb` in the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return expanded(os.environ.get(CACHE_VARIABLE) or str(Path(base) / "taskweb"))
 
 
 @dataclass(frozen=True)

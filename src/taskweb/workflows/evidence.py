@@ -23,10 +23,10 @@ from taskweb.selectors import (
 from taskweb.selectors.encoder import DEFAULT_MAX_TOKENS, SentenceEncoder
 from taskweb.selectors.pair_scores import PairScores, choose_table
 from taskweb.tasks import Columns, ExampleSet, Sampling, example_files, load_examples, load_folder
-from taskweb.tasks.paths import kind_of_path
+from taskweb.tasks.paths import default_cache_folder, kind_of_path
 from taskweb.web import ExampleBank, TransferWeb
 from taskweb.web.published import PUBLISHED, published_bank
-from taskweb.workflows.embedding import Embedder, Vectors, default_cache_folder
+from taskweb.workflows.embedding import Embedder, Vectors
 from taskweb.workflows.judging import Judged, JudgeSettings
 
 SOURCE_EXAMPLES = 100

@@ -14,8 +14,7 @@ from taskweb.selectors.judge.endpoint import Endpoint, key_from_environment
 from taskweb.selectors.judge.http_judge import ANSWERS, APIS, HttpJudge, NoLogprobsError
 from taskweb.selectors.judge.patience import OutOfTimeError
 from taskweb.selectors.pair_scores import PairScores
-from taskweb.tasks.paths import expanded, kind_of_path
-from taskweb.workflows.embedding import default_cache_folder
+from taskweb.tasks.paths import default_cache_folder, expanded, kind_of_path
 
 if TYPE_CHECKING:
     from taskweb.workflows.evidence import Progress
