@@ -281,3 +281,29 @@ def test_files_that_are_no_plans(content: str, message: str, tmp_path: Path) -> 
 def test_a_plan_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="There is no plan"):
         read_plan(tmp_path / "none.toml")
+
+
+def test_runs_are_known_again_wherever_the_plan_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def keys(plan: Path) -> list[str]:
+        read = read_plan(plan)
+        data = load_task_data(read)
+        return [spec.record(data, 1).key for spec in runs_of(read)]
+
+    first = tmp_path / "first"
+    first.mkdir()
+    plan = write_plan(first)
+    known = keys(plan)
+    monkeypatch.chdir(first)
+    assert keys(Path(plan.name)) == known
+    moved = tmp_path / "moved"
+    first.rename(moved)
+    assert keys(moved / plan.name) == known
+    weights = moved / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
+    assert not set(keys(moved / plan.name)) & set(known)
+
+
+def test_a_folder_has_no_revision(tmp_path: Path) -> None:
+    plan = write_plan(tmp_path, setups='[setups."tiny/finetune"]\nmodel = "./model"\nrevision = "main"\n')
+    with pytest.raises(ParameterError, match=r"the folder .* has none"):
+        read_plan(plan)

@@ -62,7 +62,7 @@ def _by_model(setups: Iterable[PlannedSetup]) -> list[list[PlannedSetup]]:
     """Setups that read examples alike: those of one model."""
     gathered: dict[tuple[str, str | None, int | None], list[PlannedSetup]] = {}
     for setup in setups:
-        gathered.setdefault((setup.model, setup.revision, setup.max_input), []).append(setup)
+        gathered.setdefault((*setup.loaded_from, setup.max_input), []).append(setup)
     return list(gathered.values())
 
 
@@ -74,7 +74,8 @@ def _of_model(setups: list[PlannedSetup], data: Mapping[str, TaskData], count_cu
     first, names = setups[0], tuple(setup.name for setup in setups)
     where = f'[setups."{first.name}"]'
     try:
-        model = outline_of(first.model, revision=first.revision, max_input=first.max_input, texts=texts_of(data))
+        name, revision = first.loaded_from
+        model = outline_of(name, revision=revision, max_input=first.max_input, texts=texts_of(data))
     except TaskWebError as fault:
         return [f"{where}: {fault}"], []
     faults: list[str] = []

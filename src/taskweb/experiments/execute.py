@@ -164,7 +164,8 @@ class Workbench:
             if is_tiny(setup.model):
                 known = tiny_model(setup.model, self.texts, head)
             else:
-                known = load_model(setup.model, head, revision=setup.revision, max_input=setup.max_input)
+                name, revision = setup.loaded_from
+                known = load_model(name, head, revision=revision, max_input=setup.max_input)
             self._models[setup.name] = known
         fresh = copy.copy(known)
         fresh.module = copy.deepcopy(known.module)

@@ -60,7 +60,9 @@ class PlannedSetup:
 
     seeds: what to draw from, one run of each pair per seed; the plan's, or the setup's own.
     carry_head: an encoder keeps the source's head where the target's is of the same kind and size; a fresh one otherwise.
-    model: Hub id, folder, or `tiny:t5`, `tiny:gpt2`, `tiny:roberta` for a small one with random weights.
+    model: Hub id, folder, or `tiny:t5`, `tiny:gpt2`, `tiny:roberta` for a small one with random weights; as the plan words it,
+    so that runs are known again wherever the plan lies. place: the folder that it is loaded from, None for others.
+    revision: commit on the Hub, or what tells a folder's files from others (`folder_stamp`).
     """
 
     name: str
@@ -75,6 +77,12 @@ class PlannedSetup:
     by_source: Mapping[str, TrainingSettings]
     seeds: tuple[int, ...]
     carry_head: bool = False
+    place: str | None = None
+
+    @property
+    def loaded_from(self) -> tuple[str, str | None]:
+        """The name and the revision by which the model is loaded."""
+        return (self.model, self.revision) if self.place is None else (self.place, None)
 
     def settings_for(self, target: str) -> TrainingSettings:
         """How that target is trained."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from taskweb.experiments.plan_values import Faults
 from taskweb.tasks.paths import kind_of_path
 from taskweb.training.settings import TrainingSettings
 
+_STAMPED = 1 << 20  # bytes
 SETUP_KEYS = (
     "model",
     "revision",
@@ -68,7 +70,40 @@ def read_setup(name: str, entry: Any, known: Places, faults: Faults, *, methods:
     carry = faults.flag(where, entry, "carry_head")
     if base is None or source is None or model is None:
         return None
-    return PlannedSetup(name, model, revision, method, parameters, most, base, source, by_target, by_source, own_seeds, carry)
+    place = _folder_of(model, known.folder)
+    if place is not None:
+        if revision is not None:
+            faults.add(f"{where}revision is of a model on the Hub; the folder {place} has none")
+        revision = folder_stamp(place)
+    return PlannedSetup(
+        name,
+        model,
+        revision,
+        method,
+        parameters,
+        most,
+        base,
+        source,
+        by_target,
+        by_source,
+        own_seeds,
+        carry,
+        None if place is None else str(place),
+    )
+
+
+def folder_stamp(folder: Path) -> str:
+    """What tells a model's files from others: SHA-256 over their names and sizes, and the first and last MiB of each."""
+    sha = hashlib.sha256()
+    for file in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if file.suffix in (".safetensors", ".json", ".txt", ".model") and file.is_file():
+            size = file.stat().st_size
+            sha.update(f"{file.name} {size} ".encode())
+            with file.open("rb") as content:
+                sha.update(content.read(_STAMPED))
+                content.seek(max(0, size - _STAMPED))
+                sha.update(content.read(_STAMPED))
+    return sha.hexdigest()[:16]
 
 
 def _check_method(where: str, method: str, parameters: Mapping[str, Any], faults: Faults) -> None:
@@ -86,12 +121,15 @@ def _model(where: str, entry: Mapping[str, Any], folder: Path, faults: Faults) -
         if "model" not in entry:
             faults.add(f"{where}names no model: a Hub id or a folder")
         return None
-    if not model.startswith((".", "/", "~")):
-        return model
-    place = folder / Path(model).expanduser()
-    if kind_of_path(place) != "folder":
+    place = _folder_of(model, folder)
+    if place is not None and kind_of_path(place) != "folder":
         faults.add(f"{where.strip()}: there is no model in {place}")
-    return str(place)
+    return model
+
+
+def _folder_of(model: str, folder: Path) -> Path | None:
+    """The folder that a model's name points to, seen from the plan's; None for names that point to none."""
+    return folder / Path(model).expanduser() if model.startswith((".", "/", "~")) else None
 
 
 def _changes(where: str, key: str, entry: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
