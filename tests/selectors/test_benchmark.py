@@ -19,7 +19,7 @@ from taskweb.selectors import (
     TaskShopSelector,
     read_pair_scores,
 )
-from taskweb.selectors.benchmark import MEAN, BenchmarkRow, DrawSettings, benchmark
+from taskweb.selectors.benchmark import MEAN, BenchmarkRow, DrawSettings, ScoredTarget, benchmark
 from taskweb.web.published import published_bank, published_web
 from tests.conftest import made_up_bank, made_up_web
 
@@ -196,3 +196,15 @@ def test_a_task_as_its_own_source_counts_nowhere() -> None:
             row_of(benchmark(web, {"s": selector}, pool=bank, settings=FEW), "s", MEAN).figure(0) for web in (plain, measured)
         ]
         assert figures[0] == figures[1]
+
+
+def test_scores_are_shown_beside_what_was_measured() -> None:
+    web = made_up_web(setups=("a/finetune",))
+    web.t[0, 2, 5] = np.nan
+    seen: list[ScoredTarget] = []
+    rows = benchmark(web, {"popularity": PopularitySelector()}, targets=["task2"], on_scores=seen.append, settings=FEW)
+    assert [one.draw for one in seen] == [0, 1]
+    assert seen[0].candidates == ("task0", "task1", "task3", "task4", "task6", "task7")
+    assert seen[0].truth.tolist() == [web.t[0, 2, web.source_index(task)] for task in seen[0].candidates]
+    figure = row_of(rows, "popularity", "a/finetune").figure(0)
+    assert 100 * ndcg(seen[0].truth, seen[0].scores) == pytest.approx(figure)

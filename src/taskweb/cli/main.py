@@ -17,6 +17,7 @@ from taskweb.cli.evaluate import evaluate
 from taskweb.cli.mix import mix
 from taskweb.cli.rank import rank
 from taskweb.cli.run import run
+from taskweb.cli.study import app as study
 from taskweb.cli.templates import templates
 from taskweb.cli.train import train
 from taskweb.cli.web import app as web
@@ -60,6 +61,7 @@ app.command(name="train")(train)
 app.command(name="evaluate")(evaluate)
 app.command(name="demo")(demo)
 app.add_typer(web, name="web")
+app.add_typer(study, name="study")
 
 
 def main() -> None:

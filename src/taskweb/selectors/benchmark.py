@@ -118,6 +118,22 @@ class BenchmarkRow:
         return np.asarray(self.values[metric].mean(axis=0))
 
 
+@dataclass(frozen=True, slots=True)
+class ScoredTarget:
+    """What a selector said of one held-out target in one draw, and what was held back.
+
+    scores, truth: one number per candidate, T of the setup for truth; only candidates that were measured.
+    """
+
+    selector: str
+    setup: str
+    target: str
+    draw: int
+    candidates: tuple[str, ...]
+    scores: FloatArray = field(repr=False)
+    truth: FloatArray = field(repr=False)
+
+
 def benchmark(
     web: TransferWeb,
     selectors: Mapping[str, Selector],
@@ -128,13 +144,15 @@ def benchmark(
     targets: Sequence[str] | None = None,
     settings: DrawSettings | None = None,
     on_progress: Callable[[], None] | None = None,
+    on_scores: Callable[[ScoredTarget], None] | None = None,
 ) -> list[BenchmarkRow]:
     """Evaluate selectors, and tables of predictions, on every target of a web.
 
     selectors: by the name shown. predictions: score tables by the name shown. pool: example vectors of the web's tasks, from
     which each draw takes some of the target's and of the sources'. setup: one setup, or `all` for each and their mean.
-    targets: None takes all but those the web's hyperparameters were tuned on. Returns a row per selector and setup, selectors
-    first in the order given. Raises WebError where no target can be evaluated.
+    targets: None takes all but those the web's hyperparameters were tuned on. on_scores: shown the scores of every selector
+    (not of tables), draw by draw. Returns a row per selector and setup, selectors first in the order given. Raises WebError
+    where no target can be evaluated.
     """
     settings = settings or DrawSettings()
     tables = predictions or {}
@@ -160,7 +178,10 @@ def benchmark(
                 for shown, selector in selectors.items():
                     if (target, name) not in left_out[shown] and problem is not None:
                         problem = problem.in_setup(name)
-                        values[shown][:, draw, i, j] = truths[name].figures(_scores(selector, problem))
+                        scores = _scores(selector, problem)
+                        values[shown][:, draw, i, j] = truths[name].figures(scores)
+                        if on_scores is not None:
+                            on_scores(truths[name].beside(scores, shown, name, target, draw, known.sources))
         if on_progress is not None:
             on_progress()
     rows = []
@@ -203,6 +224,13 @@ class _Truth:
         truth, raw, predicted = self.t[self.measured], self.raw[self.measured], scores[self.measured]
         regret = regret_at_k(truth, raw, predicted, REGRET_K) if np.isfinite(raw).all() else float("nan")
         return ndcg(truth, predicted), regret
+
+    def beside(
+        self, scores: FloatArray, selector: str, setup: str, target: str, draw: int, candidates: Sequence[str]
+    ) -> ScoredTarget:
+        """A selector's scores and the truth, of the candidates that were measured."""
+        measured = tuple(name for name, known in zip(candidates, self.measured, strict=True) if known)
+        return ScoredTarget(selector, setup, target, draw, measured, scores[self.measured], self.t[self.measured])
 
 
 def _scores(selector: Selector, problem: SelectionProblem) -> FloatArray:

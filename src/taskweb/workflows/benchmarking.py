@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from taskweb.errors import InputError
-from taskweb.selectors import DEFAULT_SELECTOR, RandomSelector, Selector, read_pair_scores
-from taskweb.selectors.benchmark import MEAN, REFERENCES, BenchmarkRow, DrawSettings, benchmark
+from taskweb.selectors import DEFAULT_SELECTOR, PairScores, RandomSelector, Selector, read_pair_scores
+from taskweb.selectors.benchmark import MEAN, REFERENCES, BenchmarkRow, DrawSettings, ScoredTarget, benchmark
 from taskweb.web import ALL_SETUPS, TransferWeb
 from taskweb.web.published import PUBLISHED
 from taskweb.web.sources import open_web
@@ -16,6 +16,7 @@ from taskweb.workflows.evidence import (
     EncoderSettings,
     Progress,
     SelectorSettings,
+    TaskTexts,
     asks_judge,
     needs_texts,
     silent,
@@ -87,7 +88,7 @@ def run_benchmark(
     known.check_setup(setup)
     for target in targets or ():
         known.target_index(target)
-    settings, drawn = selector_settings or SelectorSettings(), draws or DrawSettings()
+    settings = selector_settings or SelectorSettings()
     tables = read_pair_scores(predictions) if predictions is not None else {}
     asked = tuple(selectors) or (() if tables else STANDARD_SELECTORS)
     judge_notes: tuple[str, ...] = ()
@@ -114,30 +115,61 @@ def run_benchmark(
             continue
         built[name] = selector
     tables = {f"{name} (file)" if name in built else name: table for name, table in tables.items()}
-    chosen = (
-        list(dict.fromkeys(targets)) if targets is not None else [t for t in known.targets if t not in known.tuning_targets]
+    return leave_targets_out(
+        known,
+        built,
+        texts,
+        predictions=tables,
+        setup=setup,
+        targets=targets,
+        unusable=unjudged,
+        draws=draws,
+        notes=notes,
+        progress=progress,
     )
-    chosen = [target for target in chosen if target not in unjudged]
-    skipped = [t for t in known.tuning_targets if t in known.targets and t not in (*chosen, *unjudged)]
-    if skipped:
-        notes.append(
-            f"{', '.join(skipped)} is not a target here: hyperparameters were chosen on it (name it with "
-            "--targets to include it)"
-        )
-    if texts.bank is None or not any(uses_texts(selector) for selector in built.values()):
+
+
+def leave_targets_out(
+    web: TransferWeb,
+    selectors: Mapping[str, Selector],
+    texts: TaskTexts,
+    *,
+    predictions: Mapping[str, PairScores] | None = None,
+    setup: str = ALL_SETUPS,
+    targets: Sequence[str] | None = None,
+    unusable: Sequence[str] = (),
+    draws: DrawSettings | None = None,
+    notes: Sequence[str] = (),
+    on_scores: Callable[[ScoredTarget], None] | None = None,
+    progress: Progress = silent,
+) -> BenchmarkResult:
+    """Evaluate selectors that are built already, and say which targets are none.
+
+    targets: None takes all but those that hyperparameters were chosen on; unusable: never a target. Where nothing compares
+    texts, there is one draw. notes: what was noticed before. on_scores: see `benchmark`. Raises a TaskWebError.
+    """
+    drawn = draws or DrawSettings()
+    chosen = list(dict.fromkeys(targets)) if targets is not None else [t for t in web.targets if t not in web.tuning_targets]
+    chosen = [target for target in chosen if target not in unusable]
+    skipped = [t for t in web.tuning_targets if t in web.targets and t not in (*chosen, *unusable)]
+    said = list(notes)
+    if skipped and targets is None:
+        said.append(f"{', '.join(skipped)} is not a target here: hyperparameters were chosen on it (it can be named)")
+    if texts.bank is None or not any(uses_texts(selector) for selector in selectors.values()):
         drawn = dataclasses.replace(drawn, draws=1)
     with progress("Leaving targets out", len(chosen)) as advance:
         rows = benchmark(
-            known,
-            built,
-            predictions=tables,
+            web,
+            selectors,
+            predictions=predictions,
             pool=texts.bank,
             setup=setup,
             targets=chosen,
             settings=drawn,
             on_progress=lambda: advance(1),
+            on_scores=on_scores,
         )
-    return BenchmarkResult(known.name, tuple(rows), drawn, tuple(notes))
+    return BenchmarkResult(web.name, tuple(rows), drawn, tuple(said))
 
 
 def _with_judgements(

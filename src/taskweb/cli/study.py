@@ -1,0 +1,184 @@
+"""`taskweb study`: the first questions of the paper as commands, with figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from taskweb.cli import options
+from taskweb.cli.console import output_console, print_json, progress_for, say, say_notes
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from taskweb.workflows.studies import KSweep, PivotStudy, SanityStudy
+
+    Study = TypeVar("Study", SanityStudy, PivotStudy, KSweep)
+
+app = typer.Typer(
+    name="study",
+    help="Ask of a web what the paper asked first. Example: taskweb study sanity --target rte",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Plot = Annotated[
+    Path | None,
+    typer.Option("--plot", metavar="FILE", rich_help_panel=options.OUTPUT, help="Also draw it: FILE.svg or FILE.png."),
+]
+Draws = Annotated[int, typer.Option("--draws", metavar="N", min=1, help="Draw examples N times and average.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the draws.")]
+
+
+@app.command()
+def sanity(
+    web: options.Web = "published",
+    setup: options.Setup = "all",
+    target: Annotated[
+        str, typer.Option("--target", metavar="TASK", help="Hold this task out, and show the rankings; or 'all', in turn.")
+    ] = "all",
+    examples: options.Examples = None,
+    draws: Draws = 10,
+    seed: Seed = 0,
+    encoder: options.EncoderPath = None,
+    max_tokens: options.MaxTokens = 512,
+    allow_download: options.AllowDownload = False,
+    no_cache: options.NoCache = False,
+    plot: Plot = None,
+    output: options.TableOrJson = options.TableFormat.table,
+    quiet: options.Quiet = False,
+) -> None:
+    """Does TaskShop order sources better than its baselines, for a task of which nothing is known?
+
+    Example: taskweb study sanity --setup t5l/finetune --target rte
+    """
+    from taskweb.cli import study_figures, study_tables
+    from taskweb.selectors.benchmark import DrawSettings
+    from taskweb.workflows.evidence import EncoderSettings
+    from taskweb.workflows.studies import study_sanity
+
+    _check(plot)
+    study = study_sanity(
+        web=web,
+        setup=setup,
+        target=None if target == "all" else target,
+        examples=examples,
+        draws=DrawSettings(draws, seed=seed),
+        encoder=EncoderSettings(encoder, allow_download, max_tokens, not no_cache),
+        progress=progress_for(quiet=quiet),
+    )
+    _show(study, study_tables.sanity_tables, study_figures.draw_sanity, output, plot, quiet=quiet)
+
+
+@app.command()
+def pivots(
+    web: options.Web = "published",
+    setup: options.Setup = "all",
+    counts: Annotated[str, typer.Option("--counts", metavar="N,N", help="How many pivots, beside all of them.")] = "1,3,5,10",
+    random_seeds: Annotated[
+        int, typer.Option("--random-seeds", metavar="N", min=1, help="Draw random pivots N times and average.")
+    ] = 10,
+    targets: Annotated[
+        str | None, typer.Option("--targets", metavar="T,T", help="Only these targets. Default: all but those tuned on.")
+    ] = None,
+    examples: options.Examples = None,
+    draws: Draws = 10,
+    seed: Seed = 0,
+    encoder: options.EncoderPath = None,
+    max_tokens: options.MaxTokens = 512,
+    allow_download: options.AllowDownload = False,
+    no_cache: options.NoCache = False,
+    plot: Plot = None,
+    output: options.TableOrJson = options.TableFormat.table,
+    quiet: options.Quiet = False,
+) -> None:
+    """Does TaskShop need all pivots, or only those like the target? And are random ones as good?
+
+    Example: taskweb study pivots --setup t5l/finetune --plot pivots.svg
+    """
+    from taskweb.cli import study_figures, study_tables
+    from taskweb.selectors.benchmark import DrawSettings
+    from taskweb.workflows.evidence import EncoderSettings
+    from taskweb.workflows.studies import study_pivots
+
+    _check(plot)
+    study = study_pivots(
+        web=web,
+        setup=setup,
+        counts=_whole_numbers("--counts", counts),
+        random_seeds=random_seeds,
+        targets=options.names(targets),
+        examples=examples,
+        draws=DrawSettings(draws, seed=seed),
+        encoder=EncoderSettings(encoder, allow_download, max_tokens, not no_cache),
+        progress=progress_for(quiet=quiet),
+    )
+    _show(study, study_tables.pivots_tables, study_figures.draw_pivots, output, plot, quiet=quiet)
+
+
+@app.command()
+def ksweep(
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            "--results",
+            metavar="FILE",
+            help="Your own results, a CSV of k,target,score[,seed,hours]; k may be 'all'. Default: the published ones.",
+        ),
+    ] = None,
+    plot: Plot = None,
+    output: options.TableOrJson = options.TableFormat.table,
+    quiet: options.Quiet = False,
+) -> None:
+    """How many sources should one train on? The zero-shot score of the target against their number, and time.
+
+    Example: taskweb study ksweep --plot ksweep.svg
+    """
+    from taskweb.cli import study_figures, study_tables
+    from taskweb.workflows.studies import published_sweep, sweep_of_table
+
+    _check(plot)
+    study = published_sweep() if results is None else sweep_of_table(results)
+    _show(study, study_tables.ksweep_tables, study_figures.draw_ksweep, output, plot, quiet=quiet)
+
+
+def _show(
+    study: Study,
+    tables: Callable[[Study, int], Iterable[RenderableType]],
+    draw: Callable[[Study, Path], None],
+    output: options.TableFormat,
+    plot: Path | None,
+    *,
+    quiet: bool,
+) -> None:
+    """A study as tables or JSON, drawn where a figure is wanted, and its notes."""
+    if output is options.TableFormat.json:
+        print_json(study.to_dict())
+    else:
+        console = output_console()
+        for part in tables(study, console.width):
+            console.print(part)
+    if plot is not None:
+        draw(study, plot)
+        say(f"The figure is in {plot}.", quiet=quiet)
+    say_notes(study.notes, quiet=quiet)
+
+
+def _check(plot: Path | None) -> None:
+    """Refuse a figure that cannot be drawn before anything is computed."""
+    if plot is not None:
+        from taskweb.report import figure_format
+
+        figure_format(plot)
+
+
+def _whole_numbers(option: str, text: str) -> tuple[int, ...]:
+    from taskweb.errors import ParameterError
+
+    parts = options.names(text) or ()
+    if wrong := [part for part in parts if not (part.isascii() and part.isdigit())]:
+        raise ParameterError(f"{option} takes whole numbers with commas between them, such as 1,3,5. Got '{wrong[0]}' instead.")
+    return tuple(int(part) for part in parts)

@@ -1,0 +1,91 @@
+"""How studies are drawn: which of their figures stand in which panel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from taskweb.report import Panel, Series, write_figure
+from taskweb.web.analysis.estimate import Estimate
+from taskweb.web.transfer_web import ALL_SETUPS
+from taskweb.workflows.studies import KSweep, PivotStudy, SanityStudy, SweepPoint
+from taskweb.workflows.studies.pivots import PivotPoint
+
+_NDCG, _REGRET = "NDCG (percent, higher is better)", "Regret@5 (percent, lower is better)"
+_INTERVALS = "bars: 95% intervals, bootstrap over targets"
+
+
+def draw_sanity(study: SanityStudy, path: Path) -> None:
+    """NDCG, Regret@5 and rank correlation of each selector."""
+    rows = sorted(study.rows, key=lambda row: -row.ndcg.value)
+    places = tuple(row.selector for row in rows)
+    panels = [
+        Panel(title, "", label, places, (_series("", figures),), joined=False)
+        for title, label, figures in (
+            ("Order of sources", _NDCG, [row.ndcg for row in rows]),
+            ("Performance lost", _REGRET, [row.regret_at_5 for row in rows]),
+            ("Rank correlation", "Spearman", [row.rank_correlation for row in rows]),
+        )
+    ]
+    held = f"{study.targets[0]} held out" if len(study.targets) == 1 else f"{len(study.targets)} targets, each held out"
+    note = _INTERVALS if len(study.targets) > 1 else f"means over {study.draws.draws} draws of examples"
+    write_figure(path, panels, title=f"Sanity of selectors: {_where(study.web, study.setup)}, {held}", note=note)
+
+
+def draw_pivots(study: PivotStudy, path: Path) -> None:
+    """NDCG and Regret@5 against the number of pivots, similar ones and random ones; both end in all of them."""
+    (everything,), (none,) = study.of("all"), study.of("none")
+    counts = [point.n_pivots for point in study.of("similar")]
+    places = ("none", *map(str, counts), "all")
+
+    def panel(title: str, label: str, metric: str) -> Panel:
+        def along(points: Sequence[PivotPoint]) -> list[Estimate]:
+            return [getattr(point, metric) for point in (none, *points, everything)]
+
+        similar, random = _series("most similar", along(study.of("similar"))), _series("random", along(study.of("random")))
+        return Panel(title, "pivots", label, places, (similar, random))
+
+    panels = [panel("Order of sources", _NDCG, "ndcg"), panel("Performance lost", _REGRET, "regret_at_5")]
+    title = f"Pivots of TaskShop: {_where(study.web, study.setup)}, {study.n_targets} targets, each held out"
+    write_figure(path, panels, title=title, note=f"{_INTERVALS}; random: mean over {study.random_seeds} seeds")
+
+
+def draw_ksweep(study: KSweep, path: Path) -> None:
+    """The score, and its gain over most sources, against their number; where they are known also hours, choices, and harm."""
+    most = study.points[-1].label
+    gain = f"gain over {most} (points)"
+    panels = [_sweep_panel("How many sources", "sources", "score (percent)", study.points, "score")]
+    if len(study.points) > 1:
+        panels.append(_sweep_panel(f"The same, less the score of {most}", "sources", gain, study.points, "to_all"))
+    if any(point.hours == point.hours for point in study.points):  # not NaN
+        hours = [Estimate(point.hours) for point in study.points]
+        panels.append(Panel("Time", "sources", "hours", panels[0].places, (_series("", hours),)))
+    if study.chosen_by:
+        panels.append(_sweep_panel("Who chose the five", "chosen by", gain, study.chosen_by, "to_all", joined=False))
+    if study.unhelpful:
+        title = f"Unhelpful ones among five ({len(study.unhelpful[0].per_target)} targets)"
+        panels.append(_sweep_panel(title, "unhelpful sources", gain, study.unhelpful, "to_all"))
+    write_figure(path, panels, title=f"Number of sources: {study.web}", note=f"{_INTERVALS}, of differences paired")
+
+
+def _sweep_panel(
+    title: str, x_label: str, y_label: str, points: Sequence[SweepPoint], figure: str, *, joined: bool = True
+) -> Panel:
+    shown = [point for point in points if getattr(point, figure).known]
+    return Panel(
+        title,
+        x_label,
+        y_label,
+        tuple(point.label for point in shown),
+        (_series("", [getattr(point, figure) for point in shown]),),
+        joined,
+    )
+
+
+def _series(label: str, figures: Sequence[Estimate]) -> Series:
+    values, lows, highs = zip(*((one.value, one.low, one.high) for one in figures), strict=True)
+    return Series(label, values, lows, highs)
+
+
+def _where(web: str, setup: str) -> str:
+    return f"web '{web}', {'mean over setups' if setup == ALL_SETUPS else setup}"

@@ -1,0 +1,168 @@
+"""How many pivots does TaskShop need, and need they be like the target?
+
+TaskShop through all pivots, through the few most similar to the target, and through as few random ones, judged by leaving one
+target out at a time. RoE stands for no pivots at all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from taskweb.errors import ParameterError, WebError
+from taskweb.selectors import RoeSelector, SelectionProblem, Selector, TaskShopSelector
+from taskweb.selectors.benchmark import MEAN, BenchmarkRow, DrawSettings
+from taskweb.web import ALL_SETUPS
+from taskweb.web.analysis.estimate import UNKNOWN, Estimate, plain
+from taskweb.web.published import PUBLISHED
+from taskweb.web.sources import open_web
+from taskweb.workflows.benchmarking import leave_targets_out
+from taskweb.workflows.evidence import EncoderSettings, Progress, silent
+from taskweb.workflows.studies.figures import FloatArray, difference_of, figure_of, texts_of_study
+
+PIVOT_COUNTS = (1, 3, 5, 10)
+RANDOM_SEEDS = 10
+Choice = Literal["none", "similar", "random", "all"]
+
+
+@dataclass(frozen=True)
+class RandomPivots:
+    """TaskShop through `n_pivots` random tasks, drawn anew for each target from those that it could go through."""
+
+    n_pivots: int
+    seed: int
+    taskshop: TaskShopSelector = field(default_factory=TaskShopSelector)
+    name: str = "random-pivots"
+    meaning: str = "TaskShop through random pivots"
+
+    def parameters(self) -> Mapping[str, Any]:
+        """TaskShop's, the number of pivots and the seed."""
+        return {**self.taskshop.parameters(), "n_pivots": self.n_pivots, "seed": self.seed}
+
+    def score(self, problem: SelectionProblem) -> FloatArray:
+        """TaskShop's scores through the pivots drawn; the same for one seed, whatever the draw of examples."""
+        usable = sorted(task for task in problem.web.targets if task in problem.roe)
+        stream = np.random.default_rng([self.seed, *problem.target.encode()])
+        drawn = stream.choice(len(usable), min(self.n_pivots, len(usable)), replace=False)
+        return dataclasses.replace(self.taskshop, pivots=tuple(usable[i] for i in drawn)).score(problem)
+
+
+@dataclass(frozen=True)
+class PivotPoint:
+    """TaskShop through one choice of pivots.
+
+    n_pivots: how many, None for all. ndcg, regret_at_5: percent; differences to all pivots and, for similar ones, to as many
+    random ones, are paired over targets, in points. ndcg_seed_sd: standard deviation over seeds of random pivots.
+    """
+
+    choice: Choice
+    n_pivots: int | None
+    ndcg: Estimate
+    regret_at_5: Estimate
+    ndcg_to_all: Estimate = UNKNOWN
+    regret_to_all: Estimate = UNKNOWN
+    ndcg_to_random: Estimate = UNKNOWN
+    regret_to_random: Estimate = UNKNOWN
+    ndcg_seed_sd: float = float("nan")
+    per_target: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class PivotStudy:
+    """Choices of pivots side by side, over the same targets and draws of examples."""
+
+    web: str
+    setup: str
+    n_targets: int
+    draws: DrawSettings
+    random_seeds: int
+    points: tuple[PivotPoint, ...]
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        values: dict[str, Any] = plain(self)
+        return {"study": "pivots"} | values
+
+    def of(self, choice: Choice) -> tuple[PivotPoint, ...]:
+        """The points of one choice, fewest pivots first."""
+        return tuple(point for point in self.points if point.choice == choice)
+
+
+def study_pivots(
+    *,
+    web: str | Path = PUBLISHED,
+    setup: str = ALL_SETUPS,
+    counts: Sequence[int] = PIVOT_COUNTS,
+    random_seeds: int = RANDOM_SEEDS,
+    targets: Sequence[str] | None = None,
+    examples: Path | None = None,
+    draws: DrawSettings | None = None,
+    encoder: EncoderSettings | None = None,
+    progress: Progress = silent,
+) -> PivotStudy:
+    """Judge TaskShop with RoE through all, the most similar, and random pivots.
+
+    counts: how many pivots; a count that the web has not that many pivots for is left out, and said. Raises a TaskWebError.
+    """
+    if not counts or min(counts) < 1:
+        raise ParameterError(f"The numbers of pivots must be 1 or more. Got {', '.join(map(str, counts)) or 'none'} instead.")
+    if random_seeds < 1:
+        raise ParameterError(f"The number of seeds of random pivots must be at least 1. Got {random_seeds} instead.")
+    known = open_web(web)
+    known.check_setup(setup)
+    for target in targets or ():
+        known.target_index(target)
+    texts = texts_of_study(known, examples, encoder, progress)
+    assert texts.bank is not None
+    there = sum(task in texts.bank for task in known.targets) - 1  # a target is no pivot of its own
+    wanted = sorted(set(counts))
+    tried = [count for count in wanted if count < there]
+    if not tried:
+        raise WebError(f"The web '{known.name}' has {max(there, 0)} pivots for a target: too few to leave some out.")
+    selectors: dict[str, Selector] = {"none": RoeSelector(), "all": TaskShopSelector()}
+    for count in tried:
+        selectors[f"similar {count}"] = TaskShopSelector(n_pivots=count)
+        selectors |= {f"random {count} {seed}": RandomPivots(count, seed) for seed in range(random_seeds)}
+    notes = [*known.notes, *texts.notes]
+    if left := [str(count) for count in wanted if count not in tried]:
+        notes.append(f"{', '.join(left)} pivots are left out: the web has {there} for each target, and that is 'all'")
+    result = leave_targets_out(
+        known, selectors, texts, setup=setup, targets=targets, draws=draws, notes=notes, progress=progress
+    )
+    rows = {row.selector: row for row in result.rows if row.setup == (MEAN if setup == ALL_SETUPS else setup)}
+    points = [_point("none", None, rows["none"], rows["all"])]
+    for count in tried:
+        seeds = [rows[f"random {count} {seed}"] for seed in range(random_seeds)]
+        mean = dataclasses.replace(seeds[0], values=np.mean([row.values for row in seeds], axis=0))
+        points.append(_point("similar", count, rows[f"similar {count}"], rows["all"], mean))
+        spread = float(np.std([row.figure(0) for row in seeds], ddof=1)) if len(seeds) > 1 else float("nan")
+        points.append(dataclasses.replace(_point("random", count, mean, rows["all"]), ndcg_seed_sd=spread))
+    points.append(
+        dataclasses.replace(_point("all", None, rows["all"], rows["all"]), ndcg_to_all=UNKNOWN, regret_to_all=UNKNOWN)
+    )
+    order: tuple[Choice, ...] = ("none", "similar", "random", "all")
+    points.sort(key=lambda point: (order.index(point.choice), point.n_pivots or 0))
+    said = (*result.notes, *(line for line in result.left_out()))
+    return PivotStudy(known.name, setup, len(rows["all"].per_target()), result.draws, random_seeds, tuple(points), said)
+
+
+def _point(
+    choice: Choice, count: int | None, row: BenchmarkRow, everything: BenchmarkRow, chance: BenchmarkRow | None = None
+) -> PivotPoint:
+    return PivotPoint(
+        choice,
+        count,
+        figure_of(row, 0),
+        figure_of(row, 1),
+        difference_of(row, everything, 0),
+        difference_of(row, everything, 1),
+        UNKNOWN if chance is None else difference_of(row, chance, 0),
+        UNKNOWN if chance is None else difference_of(row, chance, 1),
+        per_target=row.per_target(),
+    )

@@ -1,0 +1,166 @@
+"""Is the order that TaskShop predicts for a task it knows nothing of better than that of its baselines?
+
+One target is left out at a time, its row and its column; TaskShop with RoE, RoE alone, popularity, chance and the default
+selector rank its sources from drawn examples, and are held against what was measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from taskweb.metrics import mean_ranks, rank_correlation
+from taskweb.selectors import DEFAULT_SELECTOR
+from taskweb.selectors.benchmark import MEAN, DrawSettings, ScoredTarget
+from taskweb.web import ALL_SETUPS
+from taskweb.web.analysis.estimate import Estimate, plain
+from taskweb.web.published import PUBLISHED
+from taskweb.web.sources import open_web
+from taskweb.workflows.benchmarking import leave_targets_out
+from taskweb.workflows.evidence import EncoderSettings, Progress, SelectorSettings, silent
+from taskweb.workflows.studies.figures import FloatArray, figure_of, over_targets, texts_of_study
+
+SANITY_SELECTORS = tuple(dict.fromkeys(("taskshop", DEFAULT_SELECTOR, "roe", "popularity", "random")))
+
+
+@dataclass(frozen=True)
+class SanityRow:
+    """One selector over the held-out targets.
+
+    ndcg, regret_at_5: percent. rank_correlation: Spearman's, of predicted with measured scores, in [-1, 1]; 0 for chance.
+    ndcg_draw_sd: standard deviation over draws of examples. per_target: the three figures of each target.
+    """
+
+    selector: str
+    ndcg: Estimate
+    regret_at_5: Estimate
+    rank_correlation: Estimate
+    ndcg_draw_sd: float
+    per_target: Mapping[str, Mapping[str, float | None]] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class PlacedSource:
+    """Where a source stands for one target, best = 1: as measured, and as each selector has it.
+
+    t: measured T. Places are means over draws and setups, the tied sharing theirs, so they need not be whole numbers.
+    """
+
+    task: str
+    t: float
+    measured: float
+    predicted: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class SanityStudy:
+    """How selectors order the sources of targets that they know nothing of; rankings: target -> sources, truly best first."""
+
+    web: str
+    setup: str
+    draws: DrawSettings
+    rows: tuple[SanityRow, ...]
+    rankings: Mapping[str, tuple[PlacedSource, ...]] = field(repr=False)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The targets that were held out."""
+        return tuple(self.rankings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        values: dict[str, Any] = plain(self)
+        return {"study": "sanity", "targets": list(self.targets)} | values
+
+
+def study_sanity(
+    *,
+    web: str | Path = PUBLISHED,
+    setup: str = ALL_SETUPS,
+    target: str | None = None,
+    examples: Path | None = None,
+    draws: DrawSettings | None = None,
+    encoder: EncoderSettings | None = None,
+    progress: Progress = silent,
+) -> SanityStudy:
+    """Rank the sources of a target, or of every target in turn, as if nothing of it were measured.
+
+    target: None takes all but those that hyperparameters were chosen on. setup: one, or `all` for the mean over setups, each
+    with its own truth. examples: texts of the web's tasks, where they are not embedded with it. Raises a TaskWebError.
+    """
+    known = open_web(web)
+    known.check_setup(setup)
+    if target is not None:
+        known.target_index(target)
+    texts = texts_of_study(known, examples, encoder, progress)
+    seen: list[ScoredTarget] = []
+    result = leave_targets_out(
+        known,
+        {name: SelectorSettings().build(name) for name in SANITY_SELECTORS},
+        texts,
+        setup=setup,
+        targets=None if target is None else [target],
+        draws=draws,
+        notes=(*known.notes, *texts.notes),
+        on_scores=seen.append,
+        progress=progress,
+    )
+    shown = MEAN if setup == ALL_SETUPS else setup
+    correlations = _correlations(seen)
+    rows = []
+    for row in result.rows:
+        if row.setup == shown:
+            of_row = correlations[row.selector]
+            per_target = {
+                name: figures | {"rank_correlation": float(np.nanmean(of_row[:, j]))}
+                for j, (name, figures) in enumerate(row.per_target().items())
+            }
+            figures = (figure_of(row, 0), figure_of(row, 1), over_targets(of_row), row.draw_spread(0))
+            rows.append(SanityRow(row.selector, *figures, per_target))
+    notes = (*result.notes, *result.left_out())
+    return SanityStudy(known.name, setup, result.draws, tuple(rows), _rankings(seen), notes)
+
+
+def _correlations(seen: Sequence[ScoredTarget]) -> dict[str, FloatArray]:
+    """Rank correlation of each selector, mean over draws: (setups, targets) in the order seen, NaN where not judged."""
+    setups, targets = (list(dict.fromkeys(getattr(one, axis) for one in seen)) for axis in ("setup", "target"))
+    found: dict[str, FloatArray] = {}
+    draws = 1 + max(one.draw for one in seen)
+    for one in seen:
+        if one.selector not in found:
+            found[one.selector] = np.full((draws, len(setups), len(targets)), np.nan)
+        # Scores all alike stand for all orders, over which the mean correlation is 0.
+        value = rank_correlation(one.scores, one.truth) if np.ptp(one.scores) > 0 else 0.0
+        found[one.selector][one.draw, setups.index(one.setup), targets.index(one.target)] = value
+    return {name: values.mean(axis=0) for name, values in found.items()}
+
+
+def _rankings(seen: Sequence[ScoredTarget]) -> dict[str, tuple[PlacedSource, ...]]:
+    """For each target, its sources with their mean places, truly best first."""
+    rankings = {}
+    for target in dict.fromkeys(one.target for one in seen):
+        t: dict[str, list[float]] = {}
+        measured: dict[str, list[float]] = {}
+        predicted: dict[str, dict[str, list[float]]] = {}
+        for one in (other for other in seen if other.target == target):
+            true_places, places = mean_ranks(-one.truth).tolist(), mean_ranks(-one.scores).tolist()
+            for task, transfer, true_place, place in zip(one.candidates, one.truth.tolist(), true_places, places, strict=True):
+                t.setdefault(task, []).append(transfer)
+                measured.setdefault(task, []).append(true_place)
+                predicted.setdefault(task, {}).setdefault(one.selector, []).append(place)
+        sources = [
+            PlacedSource(
+                task,
+                float(np.mean(t[task])),
+                float(np.mean(measured[task])),
+                {name: float(np.mean(places)) for name, places in predicted[task].items()},
+            )
+            for task in t
+        ]
+        rankings[target] = tuple(sorted(sources, key=lambda source: (source.measured, source.task)))
+    return rankings
