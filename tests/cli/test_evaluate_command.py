@@ -53,6 +53,8 @@ def test_a_folder_of_tasks_as_json_and_as_tables(run, folder: Path, tmp_path: Pa
 def test_a_file_names_its_task(run, folder: Path) -> None:  # noqa: F811
     done = run("evaluate", str(folder / "bert"), "--examples", str(folder / "texts" / "mine.jsonl"), "--limit", "5")
     assert "5 examples" in done.out
+    named = run("evaluate", str(folder / "t5"), "--examples", str(folder / "texts" / "mine.jsonl"), "--input-column", "text")
+    assert "there is no column 'text'" in named.err
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ pytest.importorskip("jinja2")
 
 from taskweb.errors import InputError, NameNotFoundError
 from taskweb.evaluation import TemplateChoice, load_prompted
-from taskweb.tasks import Sampling
+from taskweb.tasks import Columns, Sampling
 from taskweb.tasks.templates import templates_of
 from tests.evaluation.asked import entailment, entailment_rows, prompted_rows, write_rows
 
@@ -32,6 +32,16 @@ def test_prompts_are_taken_as_they_are(tmp_path: Path) -> None:
     assert (found.task.kind, found.labels) == ("classification", ("no", "yes"))
     assert [prompt.example.input for prompt in found.prompts["as given"]] == [row["input"] for row in prompted_rows()]
     assert len(load_prompted("mine", path, templates=TemplateChoice.parse("all")).prompts) == 3
+
+
+def test_named_columns_hold_prompts_even_where_templates_would_fit(tmp_path: Path) -> None:
+    rows = [{**row, "choices": ["0", "1"]} for row in entailment_rows(4)]
+    columns = Columns(("premise", "hypothesis"), "label")
+    found = load_prompted("rte", write_rows(tmp_path / "rte.jsonl", rows), columns=columns)
+    assert [prompt.example.input for prompt in found.prompts["as given"]] == [
+        f"{row['premise']}\n{row['hypothesis']}" for row in rows
+    ]
+    assert [prompt.example.output for prompt in found.prompts["as given"]] == ["0", "1", "0", "1"]
 
 
 def test_kinds_of_tasks_that_nobody_knows(tmp_path: Path) -> None:

@@ -60,10 +60,11 @@ def test_numbers() -> None:
 
 def test_texts() -> None:
     right = [["Ada Lund", "Lund"], [], ["the mill"]]
-    answers = Texts(np.arange(3), ["lund", "", "a mill by the river"], right)
+    predicted = ["lund", "", "a mill by the river"]
+    answers = Texts.compared(np.arange(3), predicted, right)
     found = answers.metrics(np.array([[1.0, 1, 1], [0, 0, 3]]))
-    assert found["exact_match"].tolist() == pytest.approx([metrics.exact_match(answers.predicted, right), 0])
-    assert found["token_f1"].tolist() == pytest.approx([metrics.token_f1(answers.predicted, right), 0.5])
+    assert found["exact_match"].tolist() == pytest.approx([metrics.exact_match(predicted, right), 0])
+    assert found["token_f1"].tolist() == pytest.approx([metrics.token_f1(predicted, right), 0.5])
 
 
 def made_up(draw: np.random.Generator, rows: int, share: float) -> Choices:
@@ -96,3 +97,10 @@ def test_one_row_has_no_interval() -> None:
     summary = summarised([made_up(np.random.default_rng(1), 1, 1.0)], 1, ["accuracy"])["accuracy"]
     assert summary.mean == 1
     assert np.isnan([summary.low, summary.high]).all()
+
+
+def test_a_template_that_answers_few_rows_is_left_out_of_resamples_without_them() -> None:
+    few = Choices(np.array([0]), np.array([1]), np.array([1]), 2)
+    assert np.isnan(few.metrics(np.zeros((1, 1)))["accuracy"]).all()
+    summary = summarised([made_up(np.random.default_rng(1), 50, 0.8), few], 50, ["accuracy", "macro_f1"])
+    assert summary["accuracy"].low <= summary["accuracy"].mean <= summary["accuracy"].high

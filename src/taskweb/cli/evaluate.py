@@ -40,6 +40,9 @@ def evaluate(
         str | None,
         typer.Option("--split", metavar="NAME", rich_help_panel=_EXAMPLES, help="Split on the Hub. Default: a held-out one."),
     ] = None,
+    input_column: options.InputColumn = None,
+    output_column: options.OutputColumn = None,
+    choices_column: options.ChoicesColumn = None,
     limit: Annotated[
         int | None, typer.Option("--limit", metavar="N", rich_help_panel=_EXAMPLES, help="Draw N examples. Default: all.")
     ] = None,
@@ -90,9 +93,10 @@ def evaluate(
 
     Example: taskweb evaluate my_model --task rte --examples my_texts/rte.jsonl --predictions answers.jsonl
     """
-    from taskweb.evaluation import EvaluationSettings, check_model, save_predictions, save_results
+    from taskweb.evaluation import EvaluationSettings, TemplateChoice, check_model, save_predictions, save_results
     from taskweb.models import open_model
     from taskweb.models.loading import check_weights
+    from taskweb.tasks import Sampling
 
     begin = time.monotonic()
     settings = EvaluationSettings(score, normalise, batch_size)  # type: ignore[arg-type]  # checked there
@@ -100,7 +104,16 @@ def evaluate(
         check_weights(Path(model), model)
     for file in (results_file, predictions_file):
         _check_place(file)
-    tasks = _load(task, examples, split, limit, seed, templates)
+    columns = None
+    if input_column or output_column or choices_column:
+        columns = options.columns_of(input_column, output_column, choices_column)
+    reading = {
+        "templates": TemplateChoice.parse(templates),
+        "sampling": Sampling(limit, seed),
+        "split": split,
+        "columns": columns,
+    }
+    tasks = _load(task, examples, reading)
     opened = open_model(model, max_input=max_input)
     check_model(opened, tasks)
     results = _evaluate(opened, tasks, settings, device, precision, quiet=quiet)
@@ -128,13 +141,11 @@ def _check_place(file: Path | None) -> None:
         raise InputError(f"{file} cannot be written: it is a folder, or lies in none. Give a file in a folder that exists.")
 
 
-def _load(
-    names: Sequence[str] | None, examples: str | None, split: str | None, limit: int | None, seed: int, templates: str | None
-) -> list[PromptedTask]:
+def _load(names: Sequence[str] | None, examples: str | None, reading: dict[str, Any]) -> list[PromptedTask]:
     """Read the examples of all tasks; all faults at once."""
     from taskweb.errors import InputError, TaskWebError
-    from taskweb.evaluation import TemplateChoice, load_prompted
-    from taskweb.tasks import Sampling, example_files
+    from taskweb.evaluation import load_prompted
+    from taskweb.tasks import example_files
     from taskweb.tasks.rows import name_of
 
     is_folder = examples is not None and Path(examples).is_dir()
@@ -149,11 +160,7 @@ def _load(
     found, faults = [], []
     for name in dict.fromkeys(names):
         try:
-            found.append(
-                load_prompted(
-                    name, examples, templates=TemplateChoice.parse(templates), sampling=Sampling(limit, seed), split=split
-                )
-            )
+            found.append(load_prompted(name, examples, **reading))
         except TaskWebError as fault:
             faults.append(str(fault))
     if faults:

@@ -144,7 +144,6 @@ def mix(
     from taskweb.mixture.sampling import MixtureSettings
     from taskweb.mixture.writing import check_place
     from taskweb.selectors import DEFAULT_SELECTOR
-    from taskweb.tasks.loading import Columns
     from taskweb.tasks.rows import FILE_FORMATS
     from taskweb.workflows.choosing import RankSettings
     from taskweb.workflows.evidence import EncoderSettings
@@ -177,12 +176,7 @@ def mix(
             encoder=EncoderSettings(encoder, allow_download, max_tokens, not no_cache),
         ),
         target_settings=TargetSettings(
-            Columns(
-                tuple(input_column or ("input",)),
-                output_column or "output",
-                choices_column or "choices",
-                frozenset(column for column in (output_column, choices_column) if column),
-            ),
+            options.columns_of(input_column, output_column, choices_column),
             file_format=input_format,
             hub_split=split,
             name=name,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from taskweb.tasks import Columns
 
 # Panels of the help pages.
 TARGET = "The target"
@@ -160,6 +163,14 @@ class RankingFormat(StrEnum):
 
 
 TableOrJson = Annotated[TableFormat, typer.Option("--format", rich_help_panel=OUTPUT, help="How to print it.")]
+
+
+def columns_of(inputs: list[str] | None, output: str | None, choices: str | None) -> Columns:
+    """Which columns hold what; those that were named must be there."""
+    from taskweb.tasks import Columns
+
+    named = frozenset(column for column in (output, choices) if column)
+    return Columns(tuple(inputs or ("input",)), output or "output", choices or "choices", named)
 
 
 def names(text: str | None) -> tuple[str, ...] | None:

@@ -98,7 +98,7 @@ def rank(
     start = time.monotonic()
     from taskweb.errors import unknown_name
     from taskweb.selectors import DEFAULT_SELECTOR
-    from taskweb.tasks.loading import Columns, Sampling
+    from taskweb.tasks.loading import Sampling
     from taskweb.tasks.rows import FILE_FORMATS
     from taskweb.workflows.evidence import EncoderSettings, SelectorSettings
     from taskweb.workflows.ranking import TargetSettings
@@ -133,12 +133,7 @@ def rank(
         unseen=unseen,
         explain=explain,
         target_settings=TargetSettings(
-            Columns(
-                tuple(input_column or ("input",)),
-                output_column or "output",
-                choices_column or "choices",
-                frozenset(name for name in (output_column, choices_column) if name),
-            ),
+            options.columns_of(input_column, output_column, choices_column),
             Sampling(limit, sample_seed),
             input_format,
             split,

@@ -87,7 +87,8 @@ def load_prompted(
     """Read a task's rows and apply templates to them.
 
     where: a file, a folder with `<task>.jsonl` in it, `hf:<id>`, or None for the catalogue's data set on the Hub.
-    Rows that have the columns of the task's templates are prompted by them; rows that have an input are prompts already.
+    Rows that have the columns of the task's templates are prompted by them; rows that have an input are prompts already,
+    and all rows are where `columns` says which of them hold what.
     Raises InputError for rows that are neither, that no label is known of, or on which a template fails.
     """
     place, split = _place_of(name, where, split)
@@ -95,7 +96,7 @@ def load_prompted(
     rows = taken(rows_of(place, hub_split=split), sampling or Sampling(None))
     if not rows:
         raise InputError(f"{origin} holds no rows. Give at least one labelled example of '{name}'.")
-    own = _templates(name, chosen, rows[0][1])
+    own = None if columns is not None else _templates(name, chosen, rows[0][1])
     if own is None:
         own, rows = _as_prompted(rows, origin, columns or Columns(), chosen)
     applied = apply_templates(_named(own, chosen.names), rows, origin)

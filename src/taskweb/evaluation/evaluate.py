@@ -153,10 +153,10 @@ def _written(
         lambda part, n: model.generate([examples[i] for i in part], max_new_tokens=settings.max_new_tokens, batch_size=n),
         on_done,
     )
-    answers = Texts(rows, texts, [prompt.references for prompt in prompts])
+    answers = Texts.compared(rows, texts, [prompt.references for prompt in prompts])
     predictions = tuple(
         Prediction(prompt.row, prompt.example.input, (), (), text, prompt.references, correct)
-        for prompt, text, correct in zip(prompts, texts, answers.each("exact_match").tolist(), strict=True)
+        for prompt, text, correct in zip(prompts, texts, answers.scores["exact_match"].tolist(), strict=True)
     )
     return answers, predictions
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from taskweb.metrics import METRICS
+from taskweb.metrics import exact_match, token_f1
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -50,34 +50,34 @@ class Choices:
         counts = self.confusion(weights)
         hits = np.diagonal(counts, axis1=1, axis2=2)
         either = counts.sum(axis=1) + counts.sum(axis=2)
-        f1 = _ratio(2 * hits, either)
-        macro = np.nanmean(np.where(either > 0, f1, np.nan), axis=1)
+        f1 = np.nan_to_num(_ratio(2 * hits, either))
+        macro = _ratio(f1.sum(axis=1), (either > 0).sum(axis=1))
         return {
-            "accuracy": hits.sum(axis=1) / counts.sum(axis=(1, 2)),
+            "accuracy": _ratio(hits.sum(axis=1), counts.sum(axis=(1, 2))),
             "macro_f1": macro,
-            "f1": np.nan_to_num(f1[:, 1]) if self.classes == 2 else macro,
+            "f1": f1[:, 1] if self.classes == 2 else macro,
         }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Texts:
-    """Texts written, and all texts that are right."""
+    """Texts written. scores: of every answer by itself, by metric."""
 
     places: IntArray
-    predicted: Sequence[str]
-    references: Sequence[Sequence[str]]
+    scores: Mapping[str, FloatArray]
 
-    def each(self, metric: str) -> FloatArray:
-        """The metric of every answer by itself."""
-        function = METRICS[metric].function
-        assert function is not None
-        return np.array(
-            [function([text], [right]) for text, right in zip(self.predicted, self.references, strict=True)], dtype=np.float64
-        )
+    @classmethod
+    def compared(cls, places: IntArray, predicted: Sequence[str], references: Sequence[Sequence[str]]) -> Texts:
+        """Compare each text with all that are right (none: there is no answer), as in the SQuAD evaluation."""
+        scores = {
+            name: np.array([function([text], [right]) for text, right in zip(predicted, references, strict=True)])
+            for name, function in (("exact_match", exact_match), ("token_f1", token_f1))
+        }
+        return cls(places, scores)
 
     def metrics(self, weights: FloatArray) -> Mapping[str, FloatArray]:
-        """Exact match and token F1, as in the SQuAD evaluation."""
-        return {name: weights @ self.each(name) / weights.sum(axis=1) for name in ("exact_match", "token_f1")}
+        """Exact match and token F1."""
+        return {name: _ratio(weights @ values, weights.sum(axis=1)) for name, values in self.scores.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,13 +109,13 @@ def _ranks(values: FloatArray, weights: FloatArray) -> FloatArray:
 
 def _correlation(a: FloatArray, b: FloatArray, weights: FloatArray) -> FloatArray:
     total = weights.sum(axis=1, keepdims=True)
-    x = a - (weights * a).sum(axis=1, keepdims=True) / total
-    y = b - (weights * b).sum(axis=1, keepdims=True) / total
+    x = a - _ratio((weights * a).sum(axis=1, keepdims=True), total)
+    y = b - _ratio((weights * b).sum(axis=1, keepdims=True), total)
     scale = np.sqrt((weights * x * x).sum(axis=1) * (weights * y * y).sum(axis=1))
     return _ratio((weights * x * y).sum(axis=1), scale)
 
 
-def _ratio(above: FloatArray, below: FloatArray) -> FloatArray:
+def _ratio(above: FloatArray, below: npt.NDArray[Any]) -> FloatArray:
     out = np.full(np.broadcast(above, below).shape, np.nan)
     np.divide(above, below, out=out, where=below > 0)
     return out

@@ -13,8 +13,8 @@ from taskweb.models.answers import answer_text, choices_of
 from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, TokenIds, device_of
 from taskweb.models.batches import groups, pad, without_training
 from taskweb.models.head import Head
-from taskweb.models.scoring import answer_labels, answer_scores, check_reduction, split_rows, token_losses
-from taskweb.models.text_answers import choice_ids, greedy_settings, written_numbers
+from taskweb.models.scoring import answer_labels, answer_scores, check_reduction, token_losses
+from taskweb.models.text_answers import choice_ids, greedy_settings, scores_in_groups, written_numbers
 from taskweb.models.token_memory import TokenMemory
 from taskweb.tasks import Example
 
@@ -77,13 +77,8 @@ class Seq2SeqModel:
         check_reduction(reduction)
         inputs = self._inputs(examples)
         choices = choice_ids([choices_of(example, self.head) for example in examples], self._answers)
-        scores: list[FloatArray] = [np.zeros(0)] * len(examples)
         with without_training(self.module):
-            for group in groups([len(ids) for ids in inputs], [len(own) for own in choices], batch_size):
-                values = self._score([inputs[i] for i in group], [choices[i] for i in group], reduction)
-                for i, part in zip(group, split_rows(values, [len(choices[i]) for i in group]), strict=True):
-                    scores[i] = part
-        return scores
+            return scores_in_groups(inputs, choices, batch_size, lambda ids, own: self._score(ids, own, reduction))
 
     def numbers(self, examples: Sequence[Example], *, batch_size: int = 32) -> FloatArray:
         """The numbers that the model writes."""
@@ -102,7 +97,7 @@ class Seq2SeqModel:
                     texts[i] = self.tokenizer.decode(row, skip_special_tokens=True).strip()
         return texts
 
-    def _score(self, inputs: list[TokenIds], choices: list[list[tuple[int, ...]]], reduction: Reduction) -> FloatArray:
+    def _score(self, inputs: list[TokenIds], choices: list[Sequence[tuple[int, ...]]], reduction: Reduction) -> FloatArray:
         device = device_of(self.module)
         ids, mask = pad(inputs, self._padding, device)
         read = self.module.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state

@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from taskweb.models.base import FloatArray, TaskModel
+from taskweb.models.base import FloatArray, TaskModel, TokenIds
+from taskweb.models.batches import groups
 from taskweb.models.head import read_number
+from taskweb.models.scoring import split_rows
 from taskweb.tasks import Example
 
 _NUMBER_TOKENS = 12
@@ -27,6 +29,21 @@ def choice_ids(
     texts = list(dict.fromkeys(text for own in choices for text in own))
     ids = dict(zip(texts, to_ids(texts), strict=True))
     return [[ids[text] for text in own] for own in choices]
+
+
+def scores_in_groups(
+    inputs: Sequence[TokenIds],
+    choices: Sequence[Sequence[tuple[int, ...]]],
+    batch_size: int,
+    score: Callable[[list[TokenIds], list[Sequence[tuple[int, ...]]]], FloatArray],
+) -> list[FloatArray]:
+    """The scores of each example's choices, examples of similar length together; score: of all choices of a group, in a row."""
+    scores: list[FloatArray] = [np.zeros(0)] * len(inputs)
+    for group in groups([len(ids) for ids in inputs], [len(own) for own in choices], batch_size):
+        values = score([inputs[i] for i in group], [choices[i] for i in group])
+        for i, part in zip(group, split_rows(values, [len(choices[i]) for i in group]), strict=True):
+            scores[i] = part
+    return scores
 
 
 def greedy_settings(max_new_tokens: int, end: int, padding: int, start: int | None = None) -> object:
