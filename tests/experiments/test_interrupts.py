@@ -59,15 +59,18 @@ def leftovers(folder: Path) -> set[str]:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 @pytest.mark.parametrize(
-    "options",
+    ("options", "sent"),
     [
-        (),
-        ("--executor", "process", "--workers", "2"),
-        pytest.param(("--executor", "ray"), marks=pytest.mark.ray),
+        ((), signal.SIGINT),
+        ((), signal.SIGTERM),
+        (("--executor", "process", "--workers", "2"), signal.SIGINT),
+        pytest.param(("--executor", "ray"), signal.SIGINT, marks=pytest.mark.ray),
     ],
-    ids=["inline", "process", "ray"],
+    ids=["inline", "terminated", "process", "ray"],
 )
-def test_an_interrupt_leaves_all_in_order_and_the_same_command_goes_on(options: tuple[str, ...], tmp_path: Path) -> None:
+def test_an_interrupt_leaves_all_in_order_and_the_same_command_goes_on(
+    options: tuple[str, ...], sent: signal.Signals, tmp_path: Path
+) -> None:
     if "ray" in options:
         pytest.importorskip("ray")
     settings = '{learning_rate = 0.01, batch_size = 8, steps = STEPS, device = "cpu"}'
@@ -78,7 +81,7 @@ def test_an_interrupt_leaves_all_in_order_and_the_same_command_goes_on(options: 
     plan = write_plan(tmp_path, setups=setups, seeds="[1]")
     process = start(plan, *options)
     wait_for(lambda: any(run.setup == "long/finetune" for run in running_runs(tmp_path / "web.db")), process)
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, sent)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert out == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -103,6 +104,7 @@ def _measured(plan: Path, executor: Executor, again: bool, quiet: bool) -> PlanS
     from taskweb.experiments.progress import PlanProgress
 
     last: list[PlanProgress] = []
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster that ends a job interrupts it
     try:
         with shown_progress(quiet=quiet) as show:
 
@@ -114,6 +116,8 @@ def _measured(plan: Path, executor: Executor, again: bool, quiet: bool) -> PlanS
     except KeyboardInterrupt:
         done = f"{last[0].known + last[0].done:,} of {last[0].total:,} runs are done and kept" if last else "nothing was begun"
         raise StoppedError(f"Stopped: {done}. The same command goes on from here.") from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if state.todo and state.budget_is_spent:
         hours = state.plan.most_hours
         left = f"with {len(state.todo):,} runs left"

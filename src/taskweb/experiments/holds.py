@@ -35,13 +35,13 @@ def hold(path: Path, *, shared: bool = False, create: bool = True) -> int | None
 
 
 def is_held(path: Path) -> bool:
-    """Whether a live process holds a file; not where there is no file."""
+    """Whether a live process holds a file alone; not where there is no file."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError:
         return False
     try:
-        _lock(descriptor, shared=False)
+        _lock(descriptor, shared=True)
     except BlockingIOError:
         return True
     finally:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from taskweb.errors import InputError, TaskWebError
 from taskweb.experiments.holds import hold, let_go
-from taskweb.experiments.markers import running_runs
+from taskweb.experiments.markers import abandoned_runs, running_runs
 
 _PATIENCE = 10.0  # seconds that workers of a killed run have to notice
 _PAUSE = 0.1
@@ -38,6 +38,7 @@ def only_runner(store: Path) -> Iterator[None]:
         _wait_for_workers(store)
         yield
     finally:
+        abandoned_runs(store)
         let_go(descriptor, path)
 
 

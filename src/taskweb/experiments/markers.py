@@ -59,13 +59,21 @@ class RunningMarker:
 
 
 def running_runs(store: Path) -> list[RunningRun]:
-    """What live workers on this machine are at; marks of dead ones are removed."""
-    return [run for file, run in _marks(store) if _live(file)]
+    """What live workers on this machine are at; marks of dead ones are passed over."""
+    return [run for file, run in _marks(store) if is_held(file)]
 
 
 def abandoned_runs(store: Path) -> list[RunningRun]:
     """What workers were at that died, by the marks that they left, which are removed."""
-    return [run for file, run in _marks(store) if not _live(file)]
+    found = []
+    for file, run in _marks(store):
+        if not is_held(file):
+            found.append(run)
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
+    with suppress(OSError):
+        _folder(store).rmdir()
+    return found
 
 
 def _marks(store: Path) -> list[tuple[Path, RunningRun]]:
@@ -76,16 +84,6 @@ def _marks(store: Path) -> list[tuple[Path, RunningRun]]:
             setup, source, target, seed, since = json.loads(file.read_text(encoding="utf-8"))
             found.append((file, RunningRun(setup, source, target, seed, time.time() - since)))
     return found
-
-
-def _live(file: Path) -> bool:
-    """Whether the worker of a mark lives; the mark of a dead one is removed."""
-    if is_held(file):
-        return True
-    with suppress(OSError):
-        file.unlink(missing_ok=True)
-        file.parent.rmdir()
-    return False
 
 
 def _folder(store: Path) -> Path:
