@@ -142,3 +142,17 @@ def test_bad_input_is_one_line_and_status_2(arguments: list[str], message: str, 
     assert done.err.count("\n") == 1
     assert message in done.err
     assert not (tmp_path / "web.db").exists()
+
+
+def test_progress_in_one_line() -> None:
+    from taskweb.cli.run_progress import progress_line
+    from taskweb.experiments.markers import RunningRun
+    from taskweb.experiments.progress import PlanProgress
+
+    at = RunningRun("m/finetune", None, "rte", 1, 2.0)
+    begun = PlanProgress("my", 1000, 100, 0, 0, 900, (), 0.0, None)
+    assert progress_line(begun) == "my: 100 of 1,000 runs are done, 900 left."
+    half = PlanProgress("my", 1000, 100, 500, 3, 400, (at, at), 1800.0, 1440.0)
+    assert progress_line(half) == (
+        "my: 600 of 1,000 runs are done, 2 running, 3 failed, 400 left, 1,000 runs/h, about 24.0 min left."
+    )
