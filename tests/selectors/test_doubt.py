@@ -103,7 +103,7 @@ def test_where_all_sources_harm_none_is_the_best_advice() -> None:
         ([GOOD] * 8, 8, True, 5, "expected to help"),
         ([GOOD] * 3, 3, True, 3, "no more"),
         ([GOOD, GOOD, BAD, GOOD, GOOD, GOOD], 6, True, 2, "likely to harm"),
-        ([GOOD, GOOD, FAIR, FAIR, FAIR, FAIR], 6, True, 2, "expected to gain 2.0%"),
+        ([GOOD, GOOD, FAIR, FAIR, FAIR, FAIR], 6, True, 5, "expected to help"),
         ([BAD, GOOD, GOOD, GOOD, GOOD, GOOD], 6, True, 5, "the first is as likely"),
         ([BAD] * 6, 6, True, 0, "none of the first 5"),
         ([GOOD] * 8, 8, False, 5, "cannot say more"),

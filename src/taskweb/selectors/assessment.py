@@ -10,7 +10,6 @@ DEFAULT_K = 5  # the paper's best number of sources (arXiv:2305.13256, section 5
 CHANCES_SHOWN = (1, 3, 5, 10)
 CLEAR_EVIDENCE = 1.64  # standard errors above chance: one web in twenty would show as much by accident
 _STANDS_OUT = 1.5  # times the chance that five sources taken blindly hold the best
-_WORTHWHILE = 0.5  # of the mean gain of the sources before it
 _WORDS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}
 
 
@@ -109,7 +108,7 @@ def suggest(outlooks: Sequence[Outlook], count: int, *, tells_apart: bool) -> Su
     """How many of `count` sources to take, from the outlooks of the best (best first; none where gains are not known).
 
     Five, as the paper found, unless gains say otherwise: no source where none of the first five is likelier to help than to
-    harm, else those before the first that is not, or whose gain is below half of the mean gain of those before it.
+    harm, else those before the first that is not. Small gains are no reason to stop (benchmarks/how_many.py).
     """
     most = min(DEFAULT_K, count)
     usual = f"{_WORDS[most]} sources did best in the paper" if most == DEFAULT_K else "there are no more"
@@ -125,9 +124,6 @@ def suggest(outlooks: Sequence[Outlook], count: int, *, tells_apart: bool) -> Su
     for k, outlook in enumerate(first[1:], start=1):
         if not outlook.promising:
             return Suggestion(k, f"the next is as likely to harm as to help ({100 * outlook.harm:.0f}%)")
-        mean = sum(one.gain for one in first[:k]) / k
-        if outlook.gain < _WORTHWHILE * mean:
-            return Suggestion(k, f"the next is expected to gain {100 * outlook.gain:.1f}%, those before it {100 * mean:.1f}%")
     return Suggestion(most, f"all of them are expected to help, and {usual}")
 
 

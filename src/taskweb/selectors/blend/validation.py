@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from taskweb.selectors.base import FloatArray
-from taskweb.selectors.blend.evidence import Evidence
+from taskweb.selectors.blend.evidence import KINDS, Evidence
 from taskweb.selectors.blend.likeness import FORMS, Likeness, likeness_within
 from taskweb.selectors.blend.recipes import Recipe, gain_recipes, prior, ranking_recipes, scores_by_recipe
 from taskweb.selectors.blend.utility import HarmTruth, OrderTruth, chance_ndcg
@@ -26,7 +26,6 @@ MOST_TARGETS, MOST_SOURCES, MOST_SETUPS = 32, 128, 8
 FEWEST_SOURCES = 3  # of a target, to judge an order by
 TOP_SHARE = 0.5  # weight of the mean T of the best five beside NDCG
 _TYPICAL_SPREAD, _TYPICAL_TARGETS = 0.2, 5.0  # of NDCG over targets, and how many targets that guess is worth
-_DOUBT = 1.0
 _NEGLIGIBLE = 1e-6
 
 
@@ -37,7 +36,7 @@ class Validation:
     targets, sources, setups: who was looked at; the setups end in `all` where there are several. ranking, gain: weight of each
     recipe, in the order of `ranking_recipes` and `gain_recipes`. scores, gain_scores: what the blend said of each target left
     out, (targets, setups, sources), 0 for a target itself. ndcg, chance: how well the blend ranked for each target, and
-    what chance would give, mean over setups; NaN where a target cannot be judged.
+    what likeness alone and chance would give, mean over setups; NaN where a target cannot be judged.
     """
 
     targets: tuple[str, ...]
@@ -48,22 +47,28 @@ class Validation:
     scores: FloatArray = field(repr=False)
     gain_scores: FloatArray = field(repr=False)
     ndcg: FloatArray = field(repr=False)
+    likeness_ndcg: FloatArray = field(repr=False)
     chance: FloatArray = field(repr=False)
 
     @property
     def evidence(self) -> float:
         """By how many standard errors the blend ranks better than chance; 0 where no target can be judged."""
-        lead = (self.ndcg - self.chance)[np.isfinite(self.ndcg)]
-        n = len(lead)
-        if n == 0:
-            return 0.0
-        squares = float(((lead - lead.mean()) ** 2).sum()) + _TYPICAL_TARGETS * _TYPICAL_SPREAD**2
-        return float(lead.mean() / math.sqrt(squares / (n - 1 + _TYPICAL_TARGETS) / n))
+        return _standard_errors(self.ndcg - self.chance)
 
     @property
     def trust(self) -> float:
-        """Weight of the blend beside likeness alone, in (0, 1): the normal probability of the evidence, less one."""
-        return 0.5 * (1.0 + math.erf((self.evidence - _DOUBT) / math.sqrt(2.0)))
+        """Weight of the blend beside likeness alone, in (0, 1): the normal probability that it ranks better than that."""
+        return 0.5 * (1.0 + math.erf(_standard_errors(self.ndcg - self.likeness_ndcg) / math.sqrt(2.0)))
+
+
+def _standard_errors(lead: FloatArray) -> float:
+    """The mean of a lead over targets in standard errors, of which a few typical targets add to what is seen."""
+    known = lead[np.isfinite(lead)]
+    n = len(known)
+    if n == 0:
+        return 0.0
+    squares = float(((known - known.mean()) ** 2).sum()) + _TYPICAL_TARGETS * _TYPICAL_SPREAD**2
+    return float(known.mean() / math.sqrt(squares / (n - 1 + _TYPICAL_TARGETS) / n))
 
 
 def recipes_for(web: TransferWeb, *, texts: bool) -> tuple[tuple[Recipe, ...], tuple[Recipe, ...]]:
@@ -101,6 +106,8 @@ def validate(web: TransferWeb, bank: ExampleBank | None, *, rate: float, example
     ranking, scores = _learn(evidence, for_ranking, ranking_utility, rate)
     gain, gain_scores = _learn(evidence, for_gain, gain_utility, rate)
     achieved = np.where(judged, order.judge(scores[:, :count])[0], np.nan)
+    alone = np.nan_to_num(evidence.to_sources.get(KINDS[-1], np.zeros(evidence.own.shape)))[:, None, :]
+    by_likeness = order.judge(np.broadcast_to(alone, truth.shape))[0]
     by_chance = np.where(np.isfinite(achieved), chance_ndcg(np.isfinite(truth).sum(axis=-1)), np.nan)
     return Validation(
         web.targets,
@@ -111,6 +118,7 @@ def validate(web: TransferWeb, bank: ExampleBank | None, *, rate: float, example
         scores,
         gain_scores,
         nan_mean(achieved, axis=1),
+        nan_mean(np.where(np.isfinite(achieved), by_likeness, np.nan), axis=1),
         nan_mean(by_chance, axis=1),
     )
 
