@@ -18,6 +18,7 @@ from taskweb.selectors.blend.standard import peaked_rows, standard_rows
 from taskweb.selectors.blend.utility import HarmTruth, OrderTruth, chance_ndcg
 from taskweb.selectors.blend.validation import MOST_SOURCES, MOST_TARGETS, thinned, validate
 from taskweb.selectors.similarity import coverage, mean_embedding_cosine, retrieval_of_experts
+from taskweb.selectors.unmeasured import with_unmeasured
 from taskweb.web import ExampleBank, TransferWeb
 from taskweb.web.published import published_bank, published_web
 from tests.conftest import made_up_bank, made_up_web
@@ -103,6 +104,16 @@ def test_a_web_of_nothing_ranks_by_likeness_and_without_texts_by_popularity() ->
     assert np.corrcoef(BlendSelector().score(blind), PopularitySelector().score(blind))[0, 1] > 0.95
     with pytest.raises(WebError, match="Neither transfers nor texts"):
         BlendSelector().score(SelectionProblem("new", empty, TASKS))
+
+
+@pytest.mark.parametrize("targets", [0, 1, 2, 3])
+def test_texts_of_own_candidates_alone_are_no_likeness(targets: int) -> None:
+    """They cannot be set against measured sources without texts."""
+    web = made_up_web().restrict(targets=made_up_web().targets[: targets + 1])
+    bank = made_up_bank(("own", "new"))
+    wider = with_unmeasured(web, bank, ["own"])
+    problem = SelectionProblem("new", wider, wider.sources, "all", bank, bank.of("new"))
+    assert BlendSelector().weights(problem) == pytest.approx({family: float(family == "popularity") for family in FAMILIES})
 
 
 @pytest.mark.parametrize("targets", [0, 1, 2, 3])

@@ -11,8 +11,10 @@ from taskweb.selectors import BlendSelector, SelectionProblem, TaskShopSelector,
 from taskweb.selectors.assessment import Assessment, Outlook, suggest
 from taskweb.selectors.blend.doubt import FEWEST_PAIRS, chances_to_be_best, outlooks, sharpness
 from taskweb.selectors.blend.validation import validate
+from taskweb.selectors.unmeasured import with_unmeasured
 from taskweb.web import TransferWeb
 from taskweb.web.published import published_bank, published_web
+from tests.conftest import made_up_bank
 from tests.selectors.test_blend import TASKS, planted, web_of
 
 GOOD, FAIR, BAD = Outlook(0.1, 0.0, 0.3, 0.1), Outlook(0.02, -0.1, 0.1, 0.4), Outlook(-0.05, -0.2, 0.01, 0.8)
@@ -139,6 +141,24 @@ def test_an_explanation_adds_up() -> None:
         assert vote.transfer == web.t[at]
     assert sum(why.weights.values()) == pytest.approx(1.0)
     assert any("speak tasks like the target" in sentence for sentence in why.words())
+
+
+def test_an_own_candidate_is_explained_as_estimated() -> None:
+    web, bank = planted("popularity")
+    bank = made_up_bank((*TASKS, "own", "new"))
+    wider = with_unmeasured(web, bank, ["own"])
+    problem = SelectionProblem("new", wider, wider.sources, "all", bank, bank.of("new"))
+    why = rank(BlendSelector(), problem, explain="own").explanation
+    assert why is not None
+    assert not why.measured
+    assert any("estimated from sources with similar texts" in sentence for sentence in why.words())
+
+
+def test_too_little_to_learn_from_is_said() -> None:
+    web = planted("popularity")[0].restrict(targets=TASKS[:1])
+    ranking = rank(BlendSelector(), SelectionProblem("new", web, TASKS))
+    assert any("cannot tell sources apart" in note for note in ranking.notes)
+    assert any("too few transfers are measured" in line for line in Assessment(0.0, {"a": 1.0}, {}).advice)
 
 
 def test_selectors_without_doubt_say_nothing_of_it() -> None:

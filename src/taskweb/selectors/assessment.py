@@ -69,10 +69,10 @@ class Assessment:
         count = len(self.chances)
         first = min(DEFAULT_K, count)
         if not self.tells_apart:
-            return (
-                "the evidence cannot tell sources apart: targets of this web that were left out were ranked no better than by "
-                "chance. Take the order as a guess",
-            )
+            why = "targets of this web that were left out were ranked no better than by chance"
+            if self.evidence == 0.0:  # nothing could be judged
+                why = "too few transfers are measured to learn from"
+            return (f"the evidence cannot tell sources apart: {why}. Take the order as a guess",)
         found = []
         if count > DEFAULT_K and self.best_among(first) < _STANDS_OUT * first / count:
             found.append("no source stands out for this target: take the order as a guess")
@@ -157,6 +157,7 @@ class Explanation:
     outlook: Outlook | None
     chance: float
     weights: Mapping[str, float]
+    measured: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """The explanation as plain JSON values."""
@@ -164,6 +165,7 @@ class Explanation:
             "task": self.task,
             "rank": self.place,
             "of": self.count,
+            "measured": self.measured,
             "similarity": self.similarity,
             "similarity_rank": self.similarity_place,
             "popularity": self.popularity,
@@ -180,6 +182,8 @@ class Explanation:
     def words(self, most: int = 4) -> tuple[str, ...]:
         """The explanation in sentences; at most so many pivots for, and against."""
         said = [f"{self.task} is number {self.place} of {self.count} sources"]
+        if not self.measured:
+            said.append("none of its transfers is measured: what is said of them is estimated from sources with similar texts")
         if self.similarity is not None:
             said.append(f"its texts are number {self.similarity_place} in likeness with the target's ({self.similarity:.2f})")
         if self.popularity is not None:

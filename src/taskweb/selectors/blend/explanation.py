@@ -31,6 +31,7 @@ def explanation(
         assessment.outlooks.get(name),
         assessment.chances[name],
         assessment.weights,
+        name not in problem.web.estimated_sources,
     )
 
 

@@ -43,11 +43,15 @@ def mean_of_forms(values: FloatArray) -> FloatArray:
 
 
 def likeness_of_problem(problem: SelectionProblem) -> Likeness | None:
-    """Likeness of the problem's target with every task of its web that has texts; None where there are no texts."""
+    """Likeness of the problem's target with every task of its web that has texts.
+
+    None where there are no texts, or of own candidates alone, which cannot be set against sources that have none.
+    """
     if problem.bank is None or problem.vectors is None:
         return None
     tasks = tuple(problem.tasks_with_texts)
-    if not tasks:
+    measured = set(problem.web.sources) - problem.web.estimated_sources
+    if not tasks or (measured and measured.isdisjoint(tasks)):
         return None
     values = problem.likeness[:, None, :].copy()
     values[0, 0] = list(problem.roe.values())
