@@ -18,9 +18,10 @@ from taskweb.selectors import RoeSelector, TaskShopSelector, read_pair_scores
 from taskweb.selectors.benchmark import MEAN, BenchmarkRow, DrawSettings, benchmark
 from taskweb.selectors.encoder import SentenceEncoder
 from taskweb.tasks import Example, ExampleSet
+from taskweb.tasks.paths import default_cache_folder
 from taskweb.web import ExampleBank
 from taskweb.web.published import published_bank, published_web
-from taskweb.workflows.embedding import Embedder, default_cache_folder
+from taskweb.workflows.embedding import Embedder
 
 SETUP = "t5l/finetune"
 SOURCE_EXAMPLES = (10, 25, 50, 100, 160, 480)

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from taskweb.selectors.encoder import SentenceEncoder
+from taskweb.tasks.paths import default_cache_folder
 from taskweb.tasks.synthetic import find_family
 from taskweb.web import ExampleBank, TransferWeb
 from taskweb.web.transfer_web import nan_mean, without_self
-from taskweb.workflows.embedding import Embedder, default_cache_folder
+from taskweb.workflows.embedding import Embedder
 
 KINDS = ("popularity", "similarity", "both")
 FAMILY_EXAMPLES = 64
