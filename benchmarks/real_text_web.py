@@ -17,11 +17,24 @@ import gzip
 import json
 import shutil
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
+import numpy as np
+
+from taskweb.experiments import read_plan
+from taskweb.experiments.data import load_task_data
+from taskweb.selectors.benchmark import DrawSettings
 from taskweb.selectors.encoder.weights import find_encoder
+from taskweb.web import TransferWeb
+from taskweb.web.store import RunStore
+from taskweb.workflows.benchmarking import run_benchmark
 
 REPOSITORY = Path(__file__).parents[1]
+PLAN = REPOSITORY / "plans" / "real_text.toml"
+RESULTS = Path(__file__).parent / "results" / "real_text_web.json"
 PLACE = REPOSITORY / "plans" / "real_text"
 TASKS = ("mrpc", "qnli", "qqp", "rotten_tomatoes", "scitail", "snli")
 
@@ -53,9 +66,91 @@ def one_prompt(rows: list[dict]) -> list[dict]:
     return [row for row in rows if prompt(row) == common[0]]
 
 
+def report(draws: int) -> None:
+    """Write the figures of the finished web, and print them as tables."""
+    plan = read_plan(PLAN)
+    data = load_task_data(plan)
+    web = TransferWeb.open(plan.store)
+    with RunStore.open(plan.store, read_only=True) as store:
+        runs = list(store.runs())
+    tasks = []
+    for task in TASKS:
+        answers = [example.output for example in data[task].evaluation]
+        found: dict[str, Any] = {"task": task, "majority": max(Counter(answers).values()) / len(answers)}
+        for setup in web.setups:
+            of = [run for run in runs if (run.setup.name, run.target) == (setup, task)]
+            after = {
+                source: fmean(run.metrics["accuracy"] for run in of if run.source == source)
+                for source in TASKS
+                if source != task
+            }
+            best = max(after, key=after.__getitem__)
+            found[setup] = {
+                "alone": fmean(run.metrics["accuracy"] for run in of if run.source is None),
+                "after_a_source": fmean(after.values()),
+                "best_source": best,
+                "after_the_best": after[best],
+                "split_half_reliability": _finite(web.reliability[web.setups.index(setup), web.targets.index(task)]),
+            }
+        tasks.append(found)
+    settings = DrawSettings(draws=draws)
+    judged = run_benchmark(web=str(plan.store), examples=PLACE / "tasks", draws=settings)
+    rows = [
+        {
+            "selector": row.selector,
+            "setup": row.setup,
+            "ndcg": row.figure(0),
+            "low": row.interval(0)[0],
+            "high": row.interval(0)[1],
+        }
+        for row in judged.rows
+    ]
+    seconds = sum(sum(run.durations.values()) for run in runs if run.status == "finished")
+    record = {"runs": len(runs), "statuses": Counter(run.status for run in runs), "seconds": seconds}
+    record |= {"helped": _helped(web), "tasks": tasks, "selectors": rows}
+    RESULTS.write_text(json.dumps(record, indent=2) + "\n")
+    print(_table(record, web.setups))
+
+
+def _helped(web: TransferWeb) -> dict[str, float]:
+    """Share of the pairs of each setup with a positive PC."""
+    matrices = {setup: web.matrix("pc", setup) for setup in web.setups}
+    return {setup: float(np.mean(pc[np.isfinite(pc)] > 0)) for setup, pc in matrices.items()}
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _table(record: Mapping[str, Any], setups: Sequence[str]) -> str:
+    lines = [
+        "| task | majority |" + "".join(f" {s}: alone | after a source | after the best |" for s in setups) + " reliability |"
+    ]
+    lines.append("|---" * (3 + 3 * len(setups)) + "|")
+    for task in record["tasks"]:
+        cells = [task["task"], f"{100 * task['majority']:.1f}"]
+        for setup in setups:
+            own = task[setup]
+            best = f"{100 * own['after_the_best']:.1f} ({own['best_source']})"
+            cells += [f"{100 * own['alone']:.1f}", f"{100 * own['after_a_source']:.1f}", best]
+        known = [task[setup]["split_half_reliability"] for setup in setups if task[setup]["split_half_reliability"] is not None]
+        lines.append("| " + " | ".join([*cells, " ".join(f"{value:.2f}" for value in known)]) + " |")
+    lines += ["", "| selector | " + " | ".join((*setups, "mean")) + " |", "|---" * (2 + len(setups)) + "|"]
+    at = {(row["selector"], row["setup"]): row for row in record["selectors"]}
+    for selector in dict.fromkeys(row["selector"] for row in record["selectors"]):
+        cells = [at[selector, setup] for setup in (*setups, "mean")]
+        shown = [f"{cell['ndcg']:.1f} ({cell['low']:.0f} to {cell['high']:.0f})" for cell in cells]
+        lines.append(f"| {selector} | " + " | ".join(shown) + " |")
+    return "\n".join(lines)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("prepare").add_argument("data", type=Path)
+    commands.add_parser("report").add_argument("--draws", type=int, default=10)
     given = parser.parse_args()
-    prepare(given.data)
+    if given.command == "prepare":
+        prepare(given.data)
+    else:
+        report(given.draws)
