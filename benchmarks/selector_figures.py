@@ -1,6 +1,6 @@
 """All selectors on all webs at hand: order, regret, harm, calibration, and what it takes to break them.
 
-    python benchmarks/selectors.py [--parts main destroyed families pivots examples] [--draws 10] [--shuffles 30]
+    python benchmarks/selector_figures.py [--parts main destroyed families pivots examples] [--draws 10] [--shuffles 30]
 
 Writes benchmarks/results/selectors.json and selectors.md. A target is always left out as row and as column, in all setups;
 intervals are 95% bootstrap intervals over targets, setups averaged, differences paired. Parts that are not asked for are
