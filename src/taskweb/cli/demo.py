@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -113,9 +111,10 @@ def _first_screen(console: Console, encoder: EncoderSettings, *, quiet: bool) ->
 
 
 def _trials(encoder: EncoderSettings, *, quiet: bool) -> SelectionTrials:
-    from taskweb.workflows.selection_trials import TrialSettings, run_trials
+    from taskweb.experiments.executors.process import worker_pool
+    from taskweb.workflows import selection_trials
 
-    settings = TrialSettings()
+    settings = selection_trials.DEMO_SETTINGS
     webs = len(settings.families)
     models = webs * settings.targets * len(settings.seeds)
     say(
@@ -123,19 +122,14 @@ def _trials(encoder: EncoderSettings, *, quiet: bool) -> SelectionTrials:
         "evaluate.",
         quiet=quiet,
     )
-    context = multiprocessing.get_context("spawn")
     with (
         tempfile.TemporaryDirectory(prefix="taskweb-demo-") as folder,
         progress_for(quiet=quiet, least=0)("Measuring and training", webs + models) as advance,
-        ProcessPoolExecutor(2, context) as pool,
+        worker_pool(2) as pool,
     ):
-        try:
-            return run_trials(settings, Path(folder), pool, encoder=encoder, on_progress=lambda _done, _total: advance(1))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in (pool._processes or {}).values():
-                process.terminate()
-            raise
+        return selection_trials.run_trials(
+            settings, Path(folder), pool, encoder=encoder, on_progress=lambda _done, _total: advance(1)
+        )
 
 
 def _farewell(console: Console) -> None:

@@ -102,6 +102,8 @@ class TrainingSettings:
 
 def use_threads(count: int) -> None:
     """Compute on the CPU with that many threads from now on, in this process; rounding depends on it."""
+    import torch
+
     torch.set_num_threads(count)
 
 

@@ -8,6 +8,7 @@ zero-shot: of it nothing is known but 32 examples without labels. Neither its ro
 from __future__ import annotations
 
 import json
+import math
 import random
 import statistics
 from collections.abc import Callable, Iterator
@@ -89,6 +90,9 @@ class TrialSettings:
     def targets_of(self, family: SyntheticFamily) -> tuple[str, ...]:
         """The tasks that are held out: evenly spaced among the family's."""
         return tuple(family.task_names[place * family.tasks // self.targets] for place in range(self.targets))
+
+
+DEMO_SETTINGS = TrialSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,5 +298,6 @@ def _as_they_come(waiting: set[Future[Any]]) -> Iterator[Future[Any]]:
         yield future
 
 
-def _plain(difference: Difference) -> dict[str, float]:
-    return {"mean": difference.mean, "low": difference.low, "high": difference.high}
+def _plain(difference: Difference) -> dict[str, float | None]:
+    values = {"mean": difference.mean, "low": difference.low, "high": difference.high}
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}

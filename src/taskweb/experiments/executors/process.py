@@ -82,6 +82,21 @@ class ProcessExecutor:
         return True
 
 
+@contextmanager
+def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes for work of any kind, that end with the block, and with this process however it ends."""
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _belong_to, (os.getpid(),))
+    processes: Sequence[BaseProcess] = ()
+    try:
+        with _no_interrupts():
+            for _ in range(workers):
+                pool.submit(os.getpid)
+            processes = list((pool._processes or {}).values())
+        yield pool
+    finally:
+        _stop(pool, processes)
+
+
 def _without(groups: list[RunGroup], hopeless: set[Place], opened: OpenJob) -> list[RunGroup]:
     """Record runs as failed at which workers keep dying, and leave them out."""
     kept: list[RunGroup] = []
@@ -130,8 +145,7 @@ def _no_interrupts() -> Iterator[None]:
 def _open(job: Job, parent: int) -> None:
     """Prepare a worker: pick a GPU, read plan and data, and end when the parent is gone or asks for it."""
     global _opened
-    signal.signal(signal.SIGTERM, _end)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    _belong_to(parent)
     place = multiprocessing.current_process()._identity
     if place and "CUDA_VISIBLE_DEVICES" not in os.environ:
         import torch
@@ -148,6 +162,12 @@ def _end(_signal: int, _frame: FrameType | None) -> None:
     if _opened is None:
         os._exit(1)  # nothing to clear away yet
     sys.exit(1)
+
+
+def _belong_to(parent: int) -> None:
+    """Let this process end when its parent is gone, or asks for it."""
+    signal.signal(signal.SIGTERM, _end)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
 def _end_with(parent: int) -> None:
