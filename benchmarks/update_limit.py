@@ -5,7 +5,7 @@
 For a tiny T5, GPT-2 and RoBERTa, one thread, a batch of 16 examples of a synthetic family: an update as the engine does it
 (forward, backward, clipping, AdamW), its matrix products alone in their own shapes, and the same number of operations at the
 rate of large matrices. Then the same update for 2, 4 and 8 models of one shape at once (torch.func, stacked parameters), beside
-as many updates one after the other. Times are medians of turns, taken in turns. Written to results/update_limit.json.
+as many updates one after the other. Times are medians of processor time, taken in turns. Written to results/update_limit.json.
 """
 
 from __future__ import annotations
@@ -144,15 +144,15 @@ def stacked_update(name: str, count: int) -> Callable[[], None]:
 
 
 def timed(*works: Callable[[], None], turns: int = TURNS) -> list[float]:
-    """Median seconds of each, taken in turns."""
+    """Median seconds of processor time of each, taken in turns."""
     for work in works:
         work()
     seconds: list[list[float]] = [[] for _ in works]
     for _ in range(turns):
         for place, work in enumerate(works):
-            begin = time.perf_counter()
+            begin = time.process_time()
             work()
-            seconds[place].append(time.perf_counter() - begin)
+            seconds[place].append(time.process_time() - begin)
     return [median(taken) for taken in seconds]
 
 
