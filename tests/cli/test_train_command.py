@@ -82,7 +82,7 @@ def test_a_recipe_is_followed_and_overridden(run, mixture: str, tmp_path: Path) 
 
 @pytest.mark.slow
 def test_killed_on_the_way_it_ends_at_the_same_weights(mixture: str, tmp_path: Path) -> None:
-    arguments = ("train", mixture, *QUICK, "--epochs", "30", "--checkpoint-every", "5", "--quiet", "--to")
+    arguments = ("train", mixture, *QUICK, "--epochs", "15", "--checkpoint-every", "5", "--quiet", "--to")
     start = [sys.executable, "-m", "taskweb", *arguments]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     undisturbed, place = tmp_path / "undisturbed", tmp_path / "killed"
