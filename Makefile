@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 # Demo and tests train small models on the CPU; any recent torch will do.
 TORCH ?= torch==2.13.0
 
+# Tests at once.
+WORKERS ?= 2
+
 # Each stamp stands for one finished installation; a changed project file makes it again.
 $(VENV)/.installed: pyproject.toml requirements-encoder.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -31,11 +34,11 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 # As `test`, and a plan is killed 50 times instead of 5.
 test-all: lint
-	TASKWEB_KILLS=50 $(BIN)/python -m pytest
+	TASKWEB_KILLS=50 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 clean:
 	rm -rf $(VENV) build dist

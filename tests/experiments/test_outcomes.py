@@ -66,7 +66,8 @@ def small_memory(most: int, function: Callable[..., object]) -> Callable[..., ob
 
 
 def test_runs_that_ran_out_of_memory_are_marked_with_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from taskweb.models.seq2seq import Seq2SeqModel, groups
+    from taskweb.models.seq2seq import Seq2SeqModel
+    from taskweb.models.text_answers import groups
 
     def few(lengths: list[int], rows: list[int], most_rows: int) -> object:
         if most_rows > 8:
@@ -74,7 +75,7 @@ def test_runs_that_ran_out_of_memory_are_marked_with_where(tmp_path: Path, monke
         return groups(lengths, rows, most_rows)
 
     monkeypatch.setattr(Seq2SeqModel, "loss", small_memory(4, Seq2SeqModel.loss))
-    monkeypatch.setattr("taskweb.models.seq2seq.groups", few)
+    monkeypatch.setattr("taskweb.models.text_answers.groups", few)
     state = run_plan(write_plan(tmp_path, seeds="[1]"), InlineExecutor())
     assert (state.finished, state.failed) == (9, 0)
     for run in stored_runs(tmp_path):
