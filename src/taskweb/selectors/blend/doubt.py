@@ -19,6 +19,7 @@ from taskweb.web.transfer_web import nan_mean, without_self
 LEVEL = 0.8
 FEWEST_PAIRS = 20
 _BANDWIDTH = 0.5  # of gain scores, in standard deviations over sources
+_MOST_ALONE, _STEPS = 256, 32  # of more sources, scores alike to 1/32 share their outlook
 _SHARPEST = 6.0
 _SHARPNESS_SPREAD = 3.0  # of the sharpness, before anything is seen
 
@@ -31,7 +32,15 @@ def outlooks(web: TransferWeb, setup: str, validation: Validation, scores: Float
     found = _outcomes(web, setup, validation)
     if found is None:
         return None
-    known, gained = found
+    if len(scores) > _MOST_ALONE:
+        shared, place = np.unique(np.round(scores * _STEPS) / _STEPS, return_inverse=True)
+        at_steps = _looked_up(*found, shared)
+        return [at_steps[i] for i in place.tolist()]
+    return _looked_up(*found, scores)
+
+
+def _looked_up(known: FloatArray, gained: FloatArray, scores: FloatArray) -> list[Outlook]:
+    """The outlook of each score from pairs with a like score, `known`, and what they gained."""
     order = np.argsort(gained)
     known, gained = known[order], gained[order]
     distance = (scores[:, None] - known[None, :]) / _BANDWIDTH

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -16,43 +17,71 @@ from taskweb.web.transfer_web import nan_mean, without_self
 
 KINDS = ("RoE", "mean of three likenesses")
 _CLIPPED_AT = 3.0  # times the median size of T
+_BLOCK = 1 << 18  # values of one setup at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """Transfers in one form, NaN = not measured: own is (setups, pivots, sources); everywhere, (pivots, sources), is the mean
+    over all setups of the web. Of a web with one setup both are one array."""
+
+    own: FloatArray = field(repr=False)
+    everywhere: FloatArray = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
 class Transfers:
-    """Measured transfers of a web in some setups, in three forms; NaN = not measured.
+    """Measured transfers of a web in some setups, in three forms, each worked out when it is asked for.
 
-    setups: names, `all` for the mean of the web's setups. size: T, standardised over the sources of each pivot. peak: by rank,
-    as NDCG counts. gain: T itself, its extremes cut off. All are (setups, pivots, sources), and with `_everywhere`, the mean
-    over the web's setups, (pivots, sources). A pair that a setup did not measure takes the mean of those that did.
+    setups: names, `all` for the mean of the web's setups. t: T in all setups of the web, (setups of the web, pivots, sources),
+    NaN = not measured; own: the place of each of `setups` among them, None for `all`. A pair that a setup did not measure takes
+    the mean of those that did.
     """
 
     setups: tuple[str, ...]
-    size: FloatArray = field(repr=False)
-    peak: FloatArray = field(repr=False)
-    gain: FloatArray = field(repr=False)
-    size_everywhere: FloatArray = field(repr=False)
-    peak_everywhere: FloatArray = field(repr=False)
-    gain_everywhere: FloatArray = field(repr=False)
+    t: FloatArray = field(repr=False)
+    own: tuple[int | None, ...] = field(repr=False)
 
     @classmethod
     def of(cls, web: TransferWeb, setups: Sequence[str]) -> Transfers:
         """The transfers of a web in these setups."""
         t = without_self(web.t, web.targets, web.sources)
-        sizes = np.abs(t[np.isfinite(t)])
+        return cls(tuple(setups), t, tuple(None if setup == ALL_SETUPS else web.setup_index(setup) for setup in setups))
+
+    @cached_property
+    def size(self) -> Form:
+        """T, standardised over the sources of each pivot."""
+        return self._in_form(standard_rows)
+
+    @cached_property
+    def peak(self) -> Form:
+        """T by rank, as NDCG counts."""
+        return self._in_form(peaked_rows)
+
+    @cached_property
+    def gain(self) -> Form:
+        """T itself, its extremes cut off."""
+        sizes = np.abs(self.t[np.isfinite(self.t)])
         edge = _CLIPPED_AT * float(np.median(sizes)) if len(sizes) else 1.0
-        arrays: dict[str, FloatArray] = {}
-        for name, form in (
-            ("size", standard_rows),
-            ("peak", peaked_rows),
-            ("gain", lambda values: np.clip(values, -edge, edge)),
-        ):
-            everywhere = nan_mean(np.array([form(rows) for rows in t]).reshape(t.shape), axis=0)
-            own = [form(nan_mean(t, axis=0) if setup == ALL_SETUPS else t[web.setup_index(setup)]) for setup in setups]
-            filled = [np.where(np.isnan(rows), everywhere, rows) for rows in own]
-            arrays[name] = np.array(filled).reshape(len(setups), *everywhere.shape)
-            arrays[f"{name}_everywhere"] = everywhere
-        return cls(tuple(setups), **arrays)
+        return self._in_form(lambda values: np.clip(values, -edge, edge))
+
+    def _in_form(self, form: Callable[[FloatArray], FloatArray]) -> Form:
+        """Forms are made row by row, so a block of pivots at a time keeps what is held between small."""
+        _, pivots, sources = self.t.shape
+        everywhere = np.empty((pivots, sources))
+        alike = len(self.t) == 1 and len(self.own) == 1
+        own = everywhere[None] if alike else np.empty((len(self.own), pivots, sources))
+        for start in range(0, pivots, rows := max(1, _BLOCK // max(1, sources))):
+            block = slice(start, start + rows)
+            t = self.t[:, block]
+            if alike:
+                everywhere[block] = form(t[0])
+                continue
+            everywhere[block] = nan_mean(np.array([form(values) for values in t]).reshape(t.shape), axis=0)
+            for i, setup in enumerate(self.own):
+                values = form(nan_mean(t, axis=0) if setup is None else t[setup])
+                own[i, block] = np.where(np.isnan(values), everywhere[block], values)
+        return Form(own, everywhere)
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,7 +37,7 @@ def explanation(
 
 def _votes(problem: SelectionProblem, evidence: Evidence, pivots: tuple[str, ...], source: int) -> tuple[PivotVote, ...]:
     weights = evidence.pivot_weights(WIDTH)[0]
-    size = evidence.transfers.size[0][:, source]
+    size = evidence.transfers.size.own[0][:, source]
     measured = np.isfinite(size) & (weights > 0)
     if not measured.any():
         return ()

@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 
 from taskweb.selectors.base import FloatArray
-from taskweb.selectors.blend.evidence import KINDS, Evidence
+from taskweb.selectors.blend.evidence import KINDS, Evidence, Form
 from taskweb.selectors.blend.standard import pooled
 
 EVERY_PIVOT = float("inf")
@@ -146,9 +146,12 @@ class _Parts:
     def _shared(self, form: str, own: float, width: float) -> FloatArray:
         if (form, width) not in self._pooled:
             weights = self._evidence.pivot_weights(width)
-            transfers = self._evidence.transfers
-            by_setup = [pooled(weights, rows, caution=CAUTION) for rows in getattr(transfers, form)]
-            everywhere = pooled(weights, getattr(transfers, f"{form}_everywhere"), caution=CAUTION)
-            self._pooled[form, width] = np.stack(by_setup, axis=1), everywhere[:, None, :]
+            found: Form = getattr(self._evidence.transfers, form)
+            everywhere = pooled(weights, found.everywhere, caution=CAUTION)[:, None, :]
+            if np.shares_memory(found.own, found.everywhere):
+                self._pooled[form, width] = everywhere, everywhere
+            else:
+                by_setup = [pooled(weights, rows, caution=CAUTION) for rows in found.own]
+                self._pooled[form, width] = np.stack(by_setup, axis=1), everywhere
         own_setup, everywhere = self._pooled[form, width]
         return own * own_setup + (1 - own) * everywhere

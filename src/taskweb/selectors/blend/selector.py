@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,9 +140,10 @@ def evidence_of_target(problem: SelectionProblem, likeness: Likeness | None) -> 
 
 
 def nearest_pivots(web: TransferWeb, likeness: Likeness | None) -> TransferWeb:
-    """The web with its targets as pivots: the most alike where there are many."""
+    """The web with its targets as pivots: where there are many the most alike, and nothing but their T."""
     if len(web.targets) <= MOST_PIVOTS:
         return web
     closeness = np.zeros(len(web.targets)) if likeness is None else np.nan_to_num(likeness.of(web.targets)[0, 0])
     order = np.lexsort((np.array(web.targets), -closeness))[:MOST_PIVOTS]
-    return web.restrict(targets=[web.targets[i] for i in np.sort(order)])
+    alone = dataclasses.replace(web, pc=None, pm=None, score=None, score_se=None, n_seeds=None, pc_se=None, sign_p=None)
+    return alone.restrict(targets=[web.targets[i] for i in np.sort(order)])

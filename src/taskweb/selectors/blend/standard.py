@@ -28,7 +28,7 @@ def peaked_rows(values: FloatArray) -> FloatArray:
     measured = np.isfinite(values)
     count = measured.sum(axis=-1, keepdims=True)
     filled = np.where(measured, values, -np.inf)
-    order = np.argsort(-filled, axis=-1, kind="stable")
+    order = np.argsort(-filled, axis=-1)
     ordered = np.take_along_axis(filled, order, -1)
     place = np.arange(values.shape[-1])
     edge = np.ones((*values.shape[:-1], 1), dtype=bool)
