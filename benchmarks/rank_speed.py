@@ -2,9 +2,10 @@
 
     python benchmarks/rank_speed.py [--torch-python PYTHON] [--repeat 5] [--out benchmarks/results/rank_speed.json]
 
-Each measurement is a whole process, from start to the printed ranking, with the encoder's weights on disk, no cached
-embeddings, and examples made up so that all 32 together have the stated number of tokens. PYTHON is an interpreter with
-torch, transformers and taskweb's bank reader installed; without it only taskweb is measured. Both are run in turns.
+Each measurement is a whole process, from start to the printed ranking, with the encoder's weights on disk, nothing cached, so
+that the default selector learns from the web each time, and examples made up so that all 32 together have the stated number of
+tokens. The script ranks by TaskShop, which is measured beside the default selector. PYTHON is an interpreter with
+torch, transformers and taskweb's bank reader installed; without it only taskweb is measured. All are run in turns.
 """
 
 from __future__ import annotations
@@ -69,16 +70,17 @@ def write_target(folder: Path, tokens: int, encoder: SentenceEncoder) -> tuple[P
     return path, encoder.count_tokens([example_text(e) for e in chosen])
 
 
-def measure(command: list[str]) -> tuple[float, float]:
-    """Seconds of wall time and MB of peak memory of one process."""
+def measure(command: list[str]) -> tuple[float, float, float]:
+    """Seconds of wall time, seconds of processor time and MB of peak memory of one process."""
     code = (
         f"import resource, subprocess\nsubprocess.run({command!r}, stdout=subprocess.DEVNULL, check=True)\n"
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+        "used = resource.getrusage(resource.RUSAGE_CHILDREN)\nprint(used.ru_utime + used.ru_stime, used.ru_maxrss)"
     )
     start = time.perf_counter()
     done = subprocess.run([sys.executable, "-S", "-c", code], check=True, capture_output=True, text=True)
     seconds = time.perf_counter() - start
-    return seconds, int(done.stdout) / 1024
+    busy, kilobytes = done.stdout.split()
+    return seconds, float(busy), int(kilobytes) / 1024
 
 
 def summary(values: list[float]) -> dict[str, float]:
@@ -96,24 +98,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for tokens in TOKENS:
             target, counted = write_target(Path(folder), tokens, encoder)
-            commands = {"taskweb rank": [sys.executable, "-m", "taskweb.cli.main", "rank", str(target), "--no-cache"]}
+            plain = [sys.executable, "-m", "taskweb.cli.main", "rank", str(target), "--no-cache"]
+            commands = {"taskweb rank": plain, "taskweb rank --selector taskshop": [*plain, "--selector", "taskshop"]}
             if arguments.torch_python:
                 script = str(Path(__file__).parent / "rank_with_torch.py")
                 commands["transformers + torch"] = [arguments.torch_python, script, str(target), str(encoder.folder)]
-            seconds: dict[str, list[float]] = {name: [] for name in commands}
-            memory: dict[str, list[float]] = {name: [] for name in commands}
+            turns: dict[str, list[tuple[float, float, float]]] = {name: [] for name in commands}
             for turn in range(arguments.repeat + 1):
                 for name, command in commands.items():
-                    wall, peak = measure(command)
+                    found = measure(command)
                     if turn:  # the first turn warms the disk cache
-                        seconds[name].append(wall)
-                        memory[name].append(peak)
+                        turns[name].append(found)
             for name in commands:
+                seconds, busy, memory = (summary(list(column)) for column in zip(*turns[name], strict=True))
                 results.append(
-                    {"what": name, "tokens": counted, "seconds": summary(seconds[name]), "peak_mb": summary(memory[name])}
+                    {"what": name, "tokens": counted, "seconds": seconds, "processor_seconds": busy, "peak_mb": memory}
                 )
                 figures = results[-1]["seconds"]["median"], results[-1]["peak_mb"]["median"]
-                print(f"{name:22s} {counted:5d} tokens  {figures[0]:.2f} s  {figures[1]:.0f} MB")
+                print(f"{name:32s} {counted:5d} tokens  {figures[0]:.2f} s  {figures[1]:.0f} MB")
     load = os.getloadavg()[0]
     arguments.out.parent.mkdir(exist_ok=True)
     arguments.out.write_text(

@@ -19,7 +19,7 @@ from taskweb.web.transfer_web import nan_mean, without_self
 LEVEL = 0.8
 FEWEST_PAIRS = 20
 _BANDWIDTH = 0.5  # of gain scores, in standard deviations over sources
-_MOST_ALONE, _STEPS = 256, 32  # of more sources, scores alike to 1/32 share their outlook
+_MOST_ALONE, _STEPS = 256, 32
 _SHARPEST = 6.0
 _SHARPNESS_SPREAD = 3.0  # of the sharpness, before anything is seen
 
@@ -27,7 +27,8 @@ _SHARPNESS_SPREAD = 3.0  # of the sharpness, before anything is seen
 def outlooks(web: TransferWeb, setup: str, validation: Validation, scores: FloatArray) -> list[Outlook] | None:
     """What each source may gain, from its gain score: (sources,) -> one outlook each; None where no gains are measured.
 
-    Gains are PC in the setup (`all`: the mean over setups). Raises nothing: with fewer than 20 pairs there is no outlook.
+    Gains are PC in the setup (`all`: the mean over setups). Raises nothing: with fewer than 20 pairs there is no outlook. Of
+    more than 256 sources, those whose scores are alike to 1/32 share theirs.
     """
     found = _outcomes(web, setup, validation)
     if found is None:

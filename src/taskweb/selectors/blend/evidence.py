@@ -23,7 +23,8 @@ _BLOCK = 1 << 18  # values of one setup at a time
 @dataclass(frozen=True, eq=False)
 class Form:
     """Transfers in one form, NaN = not measured: own is (setups, pivots, sources); everywhere, (pivots, sources), is the mean
-    over all setups of the web. Of a web with one setup both are one array."""
+    over all setups of the web. Of a web with one setup both are one array.
+    """
 
     own: FloatArray = field(repr=False)
     everywhere: FloatArray = field(repr=False)
