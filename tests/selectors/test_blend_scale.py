@@ -12,7 +12,7 @@ from taskweb.selectors.blend import doubt
 from taskweb.selectors.blend.evidence import Form, Transfers
 from taskweb.selectors.blend.selector import MOST_PIVOTS, nearest_pivots
 from taskweb.selectors.blend.standard import peaked_rows, standard_rows
-from taskweb.selectors.blend.validation import thinned, validate
+from taskweb.selectors.blend.validation import recipes_for, thinned, validate
 from taskweb.web import ALL_SETUPS, ExampleBank, TransferWeb
 from taskweb.web.transfer_web import nan_mean
 from tests.conftest import made_up_bank
@@ -67,6 +67,15 @@ def test_pivots_are_thinned_to_the_most_alike_whatever_the_order_of_the_web() ->
     bank = ExampleBank({name: problem.bank.vectors[name] for name in (*turned.sources, "new")})  # type: ignore[union-attr]
     backwards = SelectionProblem("new", turned, turned.sources, "m0/f", bank, problem.vectors)
     assert BlendSelector().score(backwards)[::-1] == pytest.approx(BlendSelector().score(problem))
+
+
+def test_a_task_as_its_own_source_is_no_transfer_to_learn_from() -> None:
+    """Whether there are transfers is asked of large webs without copying them."""
+    own = np.where(np.eye(3, 4, dtype=bool), 0.1, np.nan)[None]
+    names = tuple("abcd")
+    assert recipes_for(TransferWeb("own", ("m/f",), names[:3], names, own), texts=False)[0] == ()
+    own[0, 2, 0] = 0.1
+    assert recipes_for(TransferWeb("one", ("m/f",), names[:3], names, own), texts=False)[0] != ()
 
 
 def test_sources_that_share_their_outlook_are_told_what_each_would_be_told_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,12 +73,19 @@ def _standard_errors(lead: FloatArray) -> float:
 
 def recipes_for(web: TransferWeb, *, texts: bool) -> tuple[tuple[Recipe, ...], tuple[Recipe, ...]]:
     """The recipes for ranking, and for gain, that a web and texts allow."""
-    measured = bool(np.isfinite(without_self(web.t, web.targets, web.sources)).any())
+    measured = _has_transfers(web)
     several = len(web.setups) > 1
     return (
         ranking_recipes(texts=texts, measured=measured, setups=several),
         gain_recipes(texts=texts, measured=measured, setups=several),
     )
+
+
+def _has_transfers(web: TransferWeb) -> bool:
+    """Whether a transfer between two different tasks is measured; target by target, since the first mostly settles it."""
+    column = {source: j for j, source in enumerate(web.sources)}
+    rows = (np.delete(web.t[:, i], column.get(target, []), axis=-1) for i, target in enumerate(web.targets))
+    return any(np.isfinite(row).any() for row in rows)
 
 
 def validate(web: TransferWeb, bank: ExampleBank | None, *, rate: float, examples: int = QUERY_EXAMPLES[-1]) -> Validation:
@@ -160,9 +167,10 @@ def thinned(web: TransferWeb) -> TransferWeb:
     Targets that are sources stay both; estimated sources take no part.
     """
     targets = _evenly(web.targets, MOST_TARGETS)
+    chosen = set(targets)
     measured = [source for source in web.sources if source not in web.estimated_sources]
-    both = [source for source in measured if source in targets]
-    rest = [source for source in measured if source not in targets]
+    both = [source for source in measured if source in chosen]
+    rest = [source for source in measured if source not in chosen]
     sources = sorted((*both, *_evenly(rest, max(0, MOST_SOURCES - len(both)))))
     return web.restrict(setups=_evenly(web.setups, MOST_SETUPS), targets=targets, sources=sources)
 
