@@ -62,8 +62,8 @@ def test_the_keys_of_runs_stay() -> None:
     plan = read_plan(REPOSITORY / "plans" / "synthetic.toml")
     data = load_task_data(plan)
     first, last = runs_of(plan)[0], runs_of(plan)[-1]
-    assert first.record(data, plan.threads).key == "d4f2083daa3e1210dbbca1cd309c17c15e21599b"
-    assert last.record(data, plan.threads).key == "ec461ced569c73e939f9389f097665561301484f"
+    assert first.record(data, plan.threads).key == "d8e36f7522a64ec9c15fa2afcf62f80a9d6415f3"
+    assert last.record(data, plan.threads).key == "29786dd1e6d9ef5499f2e959c41534da4782f98d"
 
 
 def test_settings_of_single_tasks_in_either_role(tmp_path: Path) -> None:
@@ -307,3 +307,16 @@ def test_a_folder_has_no_revision(tmp_path: Path) -> None:
     plan = write_plan(tmp_path, setups='[setups."tiny/finetune"]\nmodel = "./model"\nrevision = "main"\n')
     with pytest.raises(ParameterError, match=r"the folder .* has none"):
         read_plan(plan)
+
+
+def test_another_task_makes_another_tiny_model_and_leaves_others_as_they_are(tmp_path: Path) -> None:
+    def keys(place: Path, model: str, more: str) -> set[str]:
+        place.mkdir()
+        setup = f'[setups."one/finetune"]\nmodel = "{model}"\n'
+        pairs = '[pairs]\nsources = ["apples"]\ntargets = ["birds"]\n'
+        read = read_plan(write_plan(place, setups=setup, more=pairs + more))
+        return {spec.record(load_task_data(read), 1).key for spec in runs_of(read)}
+
+    added = '[tasks.more]\nfile = "apples.jsonl"\n'
+    assert not keys(tmp_path / "a", "tiny:t5", "") & keys(tmp_path / "b", "tiny:t5", added)
+    assert keys(tmp_path / "c", "./model", "") == keys(tmp_path / "d", "./model", added)

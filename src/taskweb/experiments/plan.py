@@ -80,6 +80,11 @@ class PlannedSetup:
     place: str | None = None
 
     @property
+    def is_made_from_texts(self) -> bool:
+        """Whether this is one of the tiny models, whose words are those of the plan's tasks."""
+        return self.model.startswith("tiny:")
+
+    @property
     def loaded_from(self) -> tuple[str, str | None]:
         """The name and the revision by which the model is loaded."""
         return (self.model, self.revision) if self.place is None else (self.place, None)

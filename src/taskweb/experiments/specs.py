@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ class RunSpec:
                 "source_data": given.source_digest,
                 "source_training": _as_text(self.setup.source_settings_for(self.source)),
             }
+        if self.setup.is_made_from_texts:
+            definition["vocabulary"] = _vocabulary(data)
         parameters = {f"method.{name}": value for name, value in self.setup.method_parameters.items()}
         record = SetupRecord(
             self.setup.name,
@@ -55,6 +58,12 @@ class RunSpec:
             {**settings.to_dict(), **parameters, "max_input": self.setup.max_input, "carry_head": self.setup.carry_head},
         )
         return Run(record, self.target, self.source, self.seed, definition=definition)
+
+
+def _vocabulary(data: Mapping[str, Digested]) -> str:
+    """Names the texts of a plan, which tiny models take their words from: another task, another model."""
+    named = [(name, data[name].source_digest, data[name].target_digest) for name in sorted(data)]
+    return hashlib.sha256(canonical_json(named).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
