@@ -8,6 +8,7 @@ up to what is drawn).
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -150,7 +151,9 @@ def joined_workers() -> Iterator[Workers]:
         ) from None
     try:
         yield Workers(dist.get_rank(), count, os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true")
+        dist.barrier()  # nobody leaves while another still writes: its connections would break under it
     finally:
+        gc.collect()  # what holds on to the processes' group, before it goes
         dist.destroy_process_group()
 
 
