@@ -14,7 +14,6 @@ import statistics
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -262,7 +261,7 @@ def trials_of(name: str, target: str, ranking: tuple[str, ...], seed: int, setti
         chosen = chosen_sources(ranking, strategy, settings.k, seed)
         key = tuple(sorted(chosen))
         if key not in known:
-            known[key] = zero_shot(_family(name), target, key, seed, settings)
+            known[key] = zero_shot(find_family(name), target, key, seed, settings)
         trials.append(Trial(name, target, strategy, seed, chosen, *known[key]))
     return trials
 
@@ -283,11 +282,6 @@ def zero_shot(
     if model.family != "encoder":
         model.set_head(head_for(task.kind, held_out), seed=seed)
     return evaluate(model, task, held_out)["accuracy"], history.seconds
-
-
-@lru_cache
-def _family(name: str) -> SyntheticFamily:
-    return find_family(name)
 
 
 def _as_they_come(waiting: set[Future[Any]]) -> Iterator[Future[Any]]:
