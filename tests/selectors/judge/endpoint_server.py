@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -29,9 +29,7 @@ class Script:
     reply: Reply
     faults: list[Reply] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
-    most_at_once: int = 0
     url: str = ""
-    _at_once: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __len__(self) -> int:
@@ -47,15 +45,8 @@ class Handler(BaseHTTPRequestHandler):
         with script._lock:
             script.requests.append(Request(self.path, body, self.headers.get("Authorization"), time.monotonic()))
             reply = script.faults.pop(0) if script.faults else script.reply
-            script._at_once += 1
-            script.most_at_once = max(script.most_at_once, script._at_once)
-        try:
+        with suppress(BrokenPipeError, ConnectionResetError):
             reply(self, body)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
-        finally:
-            with script._lock:
-                script._at_once -= 1
 
     def send(self, status: int, body: object, kind: str = "application/json", **headers: str) -> None:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -117,6 +108,25 @@ def logprobs(score: Callable[[str], float] = lambda _question: 1.0) -> Reply:
         handler.send(200, chat(("Yes" if value > 0 else "No", {"Yes": -1.0, "No": -1.0 - value})))
 
     return reply
+
+
+@dataclass
+class Slow:
+    """Log-probabilities after a while; counts how many questions wait for theirs, up to the moment it starts to answer."""
+
+    seconds: float
+    most_at_once: int = 0
+    _waiting: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self, handler: Handler, body: dict[str, Any]) -> None:
+        with self._lock:
+            self._waiting += 1
+            self.most_at_once = max(self.most_at_once, self._waiting)
+        time.sleep(self.seconds)
+        with self._lock:
+            self._waiting -= 1
+        logprobs()(handler, body)
 
 
 def completion(handler: Handler, _body: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from taskweb.selectors.judge.patience import OutOfTimeError
 from tests.selectors.judge.endpoint_server import (
     Reply,
     Script,
+    Slow,
     chat,
     completion,
     dripping,
@@ -81,16 +82,11 @@ def test_repeated_answers_give_smoothed_log_odds() -> None:
 
 
 def test_several_questions_are_under_way_at_once_and_the_first_alone() -> None:
-    def slow(handler, body) -> None:
-        time.sleep(0.05)
-        logprobs()(handler, body)
-
-    with serving(slow) as script:
-        assert len(asked(judge_at(script, workers=3))) == 12
-        assert script.most_at_once == 3
-    with serving(slow) as script:
-        assert len(asked(judge_at(script, workers=1))) == 12
-        assert script.most_at_once == 1
+    for workers in (3, 1):
+        slow = Slow(0.05)
+        with serving(slow) as script:
+            assert len(asked(judge_at(script, workers=workers))) == 12
+        assert slow.most_at_once == workers
 
 
 PASSING: dict[str, Reply] = {
