@@ -45,8 +45,8 @@ def test_ksweep_of_own_results_shows_and_draws_time(run, tmp_path: Path) -> None
     table.write_text("k,target,score,hours\n1,a,0.5,1\n1,b,0.4,2\nall,a,0.6,9\nall,b,0.7,9\n")
     status, out, _ = run("ksweep", "--results", str(table), "--plot", str(tmp_path / "k.svg"))
     assert status == 0
-    assert "1.50" in out
-    assert "hours" in out
+    assert "1.5 h" in out
+    assert "time" in out
     assert ">Time<" in (tmp_path / "k.svg").read_text()
 
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from taskweb.cli import options
 from taskweb.cli.console import output_console, print_json, progress_for, say, say_notes
+from taskweb.cli.run_tables import in_words
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from taskweb.mixture.sampling import MixtureSettings
+    from taskweb.workflows.choosing import RankSettings
     from taskweb.workflows.studies import KSweep, PivotStudy, SanityStudy
 
     Study = TypeVar("Study", SanityStudy, PivotStudy, KSweep)
+
+SWEEP = "Training with a TARGET"
 
 app = typer.Typer(
     name="study",
@@ -121,28 +126,136 @@ def pivots(
 
 @app.command()
 def ksweep(
+    target: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[TARGET]", help="Labelled examples of a target: train on its best sources. Default: the published results."
+        ),
+    ] = None,
     results: Annotated[
         Path | None,
         typer.Option(
             "--results",
             metavar="FILE",
-            help="Your own results, a CSV of k,target,score[,seed,hours]; k may be 'all'. Default: the published ones.",
+            help="Your own results, a CSV of k,target,score[,seed,hours]; k may be 'all'. With TARGET: where they are kept.",
         ),
     ] = None,
+    sources: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sources", metavar="DIR|FILE|hf:ID", rich_help_panel=SWEEP, help="Examples of the sources, as in taskweb mix."
+        ),
+    ] = None,
+    counts: Annotated[
+        str, typer.Option("--counts", metavar="N,N", rich_help_panel=SWEEP, help="How many sources, beside all of them.")
+    ] = "1,3,5,10",
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="ID|FOLDER", rich_help_panel=SWEEP, help="What to train.")
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option("--recipe", metavar="paper|FILE", rich_help_panel=SWEEP, help="How to train, as in taskweb train."),
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", rich_help_panel=SWEEP)] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", rich_help_panel=SWEEP)] = None,
+    batch_size: Annotated[int | None, typer.Option("--batch-size", rich_help_panel=SWEEP)] = None,
+    max_input: Annotated[
+        int | None, typer.Option("--max-input", metavar="N", rich_help_panel=SWEEP, help="Cut inputs at N tokens.")
+    ] = None,
+    seed: Annotated[
+        list[int] | None, typer.Option("--seed", metavar="N", rich_help_panel=SWEEP, help="Repeat it for several models.")
+    ] = None,
+    examples_per_task: Annotated[
+        int | None, typer.Option("--examples-per-task", metavar="N", rich_help_panel=SWEEP, help="Default: 2000.")
+    ] = None,
+    total: Annotated[
+        int | None,
+        typer.Option("--total", metavar="N", rich_help_panel=SWEEP, help="The same number in all for every set, instead."),
+    ] = None,
+    web: options.Web = "published",
+    setup: options.Setup = "all",
+    selector: options.Selector = None,
+    encoder: options.EncoderPath = None,
+    allow_download: options.AllowDownload = False,
     plot: Plot = None,
     output: options.TableOrJson = options.TableFormat.table,
     quiet: options.Quiet = False,
 ) -> None:
     """How many sources should one train on? The zero-shot score of the target against their number, and time.
 
+    With a TARGET, models are trained on the best 1, 3, 5, 10 and all sources. Stop it at any moment; the same command goes on.
+
     Example: taskweb study ksweep --plot ksweep.svg
+
+    Example: taskweb study ksweep my_task.jsonl --sources my_sources/ --model google/t5-small-lm-adapt --results sweep.csv
     """
     from taskweb.cli import study_figures, study_tables
     from taskweb.workflows.studies import published_sweep, sweep_of_table
 
     _check(plot)
-    study = published_sweep() if results is None else sweep_of_table(results)
+    if target is not None:
+        from taskweb.mixture.sampling import MixtureSettings
+        from taskweb.selectors import DEFAULT_SELECTOR
+        from taskweb.workflows.choosing import RankSettings
+        from taskweb.workflows.evidence import EncoderSettings
+
+        trained = {"model": model, "max_input": max_input, "seeds": seed or None}
+        settings = {"learning_rate": learning_rate, "epochs": epochs, "batch_size": batch_size}
+        study = _trained_sweep(
+            target,
+            results,
+            sources or [],
+            _whole_numbers("--counts", counts),
+            (recipe, trained, settings),
+            MixtureSettings(examples_per_task, total, held_out=0.0),
+            RankSettings(web, setup, selector or DEFAULT_SELECTOR, encoder=EncoderSettings(encoder, allow_download)),
+            quiet=quiet,
+        )
+    else:
+        study = published_sweep() if results is None else sweep_of_table(results)
     _show(study, study_tables.ksweep_tables, study_figures.draw_ksweep, output, plot, quiet=quiet)
+
+
+def _trained_sweep(
+    target: Path,
+    results: Path | None,
+    sources: list[str],
+    counts: tuple[int, ...],
+    training: tuple[str | None, dict[str, Any], dict[str, Any]],
+    mixture: MixtureSettings,
+    ranked_by: RankSettings,
+    *,
+    quiet: bool,
+) -> KSweep:
+    """Train the models of a sweep, telling of each."""
+    from taskweb.cli.train import recipe_with
+    from taskweb.cli.train_tables import Reporter
+    from taskweb.errors import ParameterError
+    from taskweb.workflows.studies.sweep_table import ALL
+    from taskweb.workflows.studies.trained_sweep import train_sweep
+
+    if lacking := [name for name, value in (("--sources", sources), ("--results", results)) if not value]:
+        raise ParameterError(
+            f"{' and '.join(lacking)} must be given: taskweb study ksweep TARGET --sources DIR --model ID --results FILE.csv"
+        )
+    assert results is not None
+    with Reporter("Training", quiet=quiet) as tell:
+        return train_sweep(
+            target,
+            sources=sources,
+            recipe=recipe_with(*training),
+            results=results,
+            counts=counts,
+            mixture=mixture,
+            rank_settings=ranked_by,
+            progress=progress_for(quiet=quiet),
+            on_update=lambda _set, _seed, update: tell(update),
+            on_result=lambda row: say(
+                f"{row.target}, {row.set if row.set == ALL else f'best {row.set}'} of its sources, seed {row.seed}: "
+                f"{100 * row.score:.1f}%, {in_words(3600 * row.hours)}",
+                quiet=quiet,
+            ),
+        )
 
 
 def _show(

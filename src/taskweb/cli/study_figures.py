@@ -12,7 +12,11 @@ from taskweb.workflows.studies import KSweep, PivotStudy, SanityStudy, SweepPoin
 from taskweb.workflows.studies.pivots import PivotPoint
 
 _NDCG, _REGRET = "NDCG (percent, higher is better)", "Regret@5 (percent, lower is better)"
-_INTERVALS = "bars: 95% intervals, bootstrap over targets"
+_UNITS = (("hours", 1.0), ("minutes", 1 / 60), ("seconds", 1 / 3600))
+
+
+def _intervals(resampled: str = "targets") -> str:
+    return f"bars: 95% intervals, bootstrap over {resampled}"
 
 
 def draw_sanity(study: SanityStudy, path: Path) -> None:
@@ -28,7 +32,7 @@ def draw_sanity(study: SanityStudy, path: Path) -> None:
         )
     ]
     held = f"{study.targets[0]} held out" if len(study.targets) == 1 else f"{len(study.targets)} targets, each held out"
-    note = _INTERVALS if len(study.targets) > 1 else f"means over {study.draws.draws} draws of examples"
+    note = _intervals() if len(study.targets) > 1 else f"means over {study.draws.draws} draws of examples"
     write_figure(path, panels, title=f"Sanity of selectors: {_where(study.web, study.setup)}, {held}", note=note)
 
 
@@ -47,7 +51,7 @@ def draw_pivots(study: PivotStudy, path: Path) -> None:
 
     panels = [panel("Order of sources", _NDCG, "ndcg"), panel("Performance lost", _REGRET, "regret_at_5")]
     title = f"Pivots of TaskShop: {_where(study.web, study.setup)}, {study.n_targets} targets, each held out"
-    write_figure(path, panels, title=title, note=f"{_INTERVALS}; random: mean over {study.random_seeds} seeds")
+    write_figure(path, panels, title=title, note=f"{_intervals()}; random: mean over {study.random_seeds} seeds")
 
 
 def draw_ksweep(study: KSweep, path: Path) -> None:
@@ -58,14 +62,18 @@ def draw_ksweep(study: KSweep, path: Path) -> None:
     if len(study.points) > 1:
         panels.append(_sweep_panel(f"The same, less the score of {most}", "sources", gain, study.points, "to_all"))
     if any(point.hours == point.hours for point in study.points):  # not NaN
-        hours = [Estimate(point.hours) for point in study.points]
-        panels.append(Panel("Time", "sources", "hours", panels[0].places, (_series("", hours),)))
+        longest = max(point.hours for point in study.points if point.hours == point.hours)
+        unit, size = next((unit, size) for unit, size in _UNITS if longest >= size or size == _UNITS[-1][1])
+        spans = [Estimate(point.hours / size) for point in study.points]
+        panels.append(Panel("Time", "sources", unit, panels[0].places, (_series("", spans),)))
     if study.chosen_by:
         panels.append(_sweep_panel("Who chose the five", "chosen by", gain, study.chosen_by, "to_all", joined=False))
     if study.unhelpful:
         title = f"Unhelpful ones among five ({len(study.unhelpful[0].per_target)} targets)"
         panels.append(_sweep_panel(title, "unhelpful sources", gain, study.unhelpful, "to_all"))
-    write_figure(path, panels, title=f"Number of sources: {study.web}", note=f"{_INTERVALS}, of differences paired")
+    write_figure(
+        path, panels, title=f"Number of sources: {study.web}", note=f"{_intervals(study.resampled)}, of differences paired"
+    )
 
 
 def _sweep_panel(

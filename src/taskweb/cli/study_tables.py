@@ -8,6 +8,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from taskweb.cli.grid import Grid
+from taskweb.cli.run_tables import in_words
 from taskweb.cli.tables import explained, signed
 from taskweb.web.analysis.estimate import Estimate
 from taskweb.web.transfer_web import ALL_SETUPS
@@ -108,10 +109,12 @@ def ksweep_tables(study: KSweep, width: int) -> Iterator[RenderableType]:
         "score",
         "zero-shot accuracy in percent, mean over targets, templates and seeds"
         if study.chosen_by
-        else "mean over targets, in percent",
+        else "mean over targets and seeds, in percent",
         width,
     )
-    yield from explained("95%", "bootstrap over targets, too narrow with as few as four; differences are paired", width)
+    yield from explained(
+        "95%", f"bootstrap over {study.resampled}, too narrow with as few as four; differences are paired", width
+    )
     if study.chosen_by:
         yield from explained("examples", "for training: at most 2,000 a source, mean over targets", width)
 
@@ -122,7 +125,7 @@ def _sweep(title: str, web: str, label: str, points: Sequence[SweepPoint], width
         any(value == value for value in values) for values in ([p.hours for p in points], [p.examples for p in points])
     )
     grid = Grid(
-        label, ">score", "?>95%", ">vs all", "??>ratio", *([">hours"] if timed else []), *(["???>examples"] if counted else [])
+        label, ">score", "?>95%", ">vs all", "??>ratio", *([">time"] if timed else []), *(["???>examples"] if counted else [])
     )
     best = max(point.score.value for point in points)
     for point in points:
@@ -132,7 +135,7 @@ def _sweep(title: str, web: str, label: str, points: Sequence[SweepPoint], width
             _band(point.score, ".1f"),
             _gap(point.to_all, ".2f"),
             f"{point.ratio_to_all:.3f}" if point.ratio_to_all == point.ratio_to_all else "",  # not NaN
-            *([f"{point.hours:.2f}" if point.hours == point.hours else ""] if timed else []),
+            *([in_words(3600 * point.hours) if point.hours == point.hours else ""] if timed else []),
             *([f"{point.examples:,.0f}" if point.examples == point.examples else ""] if counted else []),
         )
     yield grid.fitted(width)

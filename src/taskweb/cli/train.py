@@ -113,7 +113,7 @@ def train(
         "device": device,
         "evaluate_every": evaluate_every,
     }
-    chosen = _recipe(recipe, given, settings)
+    chosen = recipe_with(recipe, given, settings)
     mixed = read_mixture(mixture)
     places = places_of(chosen, to)
     for place in places.values():
@@ -147,8 +147,8 @@ def train(
     say(f"Next: taskweb evaluate {trained[0].place} --task TASK", quiet=quiet)
 
 
-def _recipe(name: str | None, given: dict[str, Any], settings: dict[str, Any]) -> Recipe:
-    """The recipe of that name with what was given on the command line put over it."""
+def recipe_with(name: str | None, given: dict[str, Any], settings: dict[str, Any]) -> Recipe:
+    """The recipe of that name with what was given on the command line, None where nothing was, put over it."""
     from taskweb.training.recipe import LONGEST, recipe_of, recipe_values
 
     values = recipe_values(name) if name is not None else {}

@@ -104,7 +104,7 @@ def best_of(ranking: UsedRanking, places: Mapping[str, str], k: int | None, skip
     """The k best of a ranking that have examples; it is a fault where there are fewer."""
     wanted = k or DEFAULT_K
     ranked = _by_source(ranking.scores)
-    usable = [task for task in ranked if task in places and task not in skipped]
+    usable = usable_sources(ranking, places, skipped)
     if len(usable) < wanted:
         listed = f": {', '.join(usable)}" if usable else ""
         fault = f"k is {wanted}, and {len(usable)} of the {len(ranked)} ranked sources have examples{listed}"
@@ -118,6 +118,11 @@ def best_of(ranking: UsedRanking, places: Mapping[str, str], k: int | None, skip
     if left_out := [task for task in skipped if task in ranked]:
         notes.append(f"the target itself is no source: {', '.join(left_out)}")
     return Choice(tuple(chosen), ranking, tuple(notes))
+
+
+def usable_sources(ranking: UsedRanking, places: Mapping[str, str], skipped: Sequence[str]) -> list[str]:
+    """The sources of a ranking that have examples, best first."""
+    return [task for task in _by_source(ranking.scores) if task in places and task not in skipped]
 
 
 def _by_source(scores: Mapping[str, float]) -> dict[str, float]:

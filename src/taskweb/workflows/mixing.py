@@ -59,7 +59,7 @@ def mix(
     _check_arguments(target, ranking, tasks, k)
     places = find_sources([sources] if isinstance(sources, str | Path) else sources)
     opened = how if target is None else dataclasses.replace(how, web=how.opened())
-    given = _target_examples(target, opened, reading, places)
+    given = examples_of_target(target, opened, reading, places)
     if target is not None and ranking is None and tasks is None:
         choice = ranked_choice(target, given, places, k, opened, reading, progress)
     elif ranking is not None:
@@ -155,7 +155,7 @@ def _check_arguments(target: object, ranking: object, tasks: Sequence[str] | Non
         raise all_faults(faults)
 
 
-def _target_examples(
+def examples_of_target(
     target: str | Path | Sequence[Example] | None, how: RankSettings, reading: TargetSettings, places: Mapping[str, str]
 ) -> ExampleSet | None:
     """All examples of the target that can be found, so that none of them is trained on: more than a ranking looks at."""

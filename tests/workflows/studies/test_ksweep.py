@@ -101,3 +101,17 @@ def test_a_table_needs_its_columns_and_must_be_there(tmp_path: Path) -> None:
         sweep_of_table(table(tmp_path / "own.csv", "a,0.5", head="target,score"))
     with pytest.raises(InputError, match="cannot be read"):
         sweep_of_table(tmp_path / "missing.csv")
+
+
+def test_of_a_single_target_intervals_are_over_its_seeds(tmp_path: Path) -> None:
+    lines = ["1,a,0.5,1,", "1,a,0.7,2,", "all,a,0.4,2,", "all,a,0.6,1,"]
+    study = sweep_of_table(table(tmp_path / "own.csv", *lines))
+    assert study.resampled == "seeds"
+    one, everything = study.points
+    assert one.per_target == pytest.approx({"a": 60.0})
+    assert (one.score.low, one.score.high) == (pytest.approx(50.0), pytest.approx(70.0))
+    assert (one.to_all.value, one.to_all.low, one.to_all.high) == pytest.approx((10.0, -10.0, 30.0))  # paired by seed
+    assert everything.score.value == pytest.approx(50.0)
+    uneven = sweep_of_table(table(tmp_path / "uneven.csv", *lines[:3]))
+    assert uneven.resampled == "targets"
+    assert math.isnan(uneven.points[0].score.low)  #: one target, seeds that differ

@@ -6,10 +6,10 @@ them were unhelpful. Or from a table of one's own results (`sweep_of_table`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -33,9 +33,9 @@ class SweepPoint:
     """One way of choosing sources, over the targets it was measured on.
 
     label: what was chosen: a number of sources, or by whom. k: sources, mean over targets. score: percent, mean over targets
-    with its 95% interval. to_all, ratio_to_all: the score less and over that of all sources on the same targets; the
-    difference, in points, is paired. examples: training examples, mean over targets; hours: of training and evaluation.
-    per_target: percent.
+    with its 95% interval, which resamples targets, or seeds where there is a single target. to_all, ratio_to_all: the score
+    less and over that of all sources on the same targets; the difference, in points, is paired. examples: training examples,
+    mean over targets; hours: of training and evaluation. per_target: percent.
     """
 
     label: str
@@ -53,6 +53,7 @@ class KSweep:
     """The score against the number of sources.
 
     chosen_by, unhelpful: published results only: who chose five sources; how many unhelpful ones stand among five.
+    resampled: what intervals are over.
     """
 
     web: str
@@ -60,6 +61,7 @@ class KSweep:
     chosen_by: tuple[SweepPoint, ...] = ()
     unhelpful: tuple[SweepPoint, ...] = ()
     notes: tuple[str, ...] = ()
+    resampled: Literal["targets", "seeds"] = "targets"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -88,29 +90,39 @@ def published_sweep() -> KSweep:
 
 
 def sweep_of_table(path: Path) -> KSweep:
-    """The score against k from one's own results (see `read_sweep`), means over seeds first. Raises InputError."""
+    """The score against k from one's own results (see `read_sweep`), means over seeds first. Raises InputError.
+
+    Intervals are over targets; of a single target, over its seeds, where every k has the same ones.
+    """
     results = read_sweep(path)
-    by_k: dict[int | None, dict[str, list[SweepResult]]] = {}
+    by_k: dict[int | None, list[SweepResult]] = {}
     for result in results:
-        by_k.setdefault(result.k, {}).setdefault(result.target, []).append(result)
+        by_k.setdefault(result.k, []).append(result)
+    seeds = [{run.seed for run in runs} for runs in by_k.values()]
+    of_seeds = len({run.target for run in results}) == 1 and len(seeds[0]) > 1 and all(own == seeds[0] for own in seeds)
     largest = None if None in by_k else max(k for k in by_k if k is not None)
-    reference = {target: 100 * float(np.mean([run.score for run in runs])) for target, runs in by_k[largest].items()}
-    points = []
-    for k in sorted(by_k, key=lambda k: float("inf") if k is None else k):
-        runs = [run for of_target in by_k[k].values() for run in of_target]
-        hours = [run.hours for run in runs]
-        scores = {target: 100 * float(np.mean([run.score for run in of])) for target, of in by_k[k].items()}
-        points.append(
-            _point(
-                ALL_SOURCES if k is None else str(k),
-                float("nan") if k is None else float(k),
-                scores,
-                reference if k != largest else None,
-                hours=float(np.mean(hours)),
-            )
+    reference = _means(by_k[largest], of_seeds=of_seeds)
+    points = [
+        _point(
+            ALL_SOURCES if k is None else str(k),
+            float("nan") if k is None else float(k),
+            _means(by_k[k], of_seeds=of_seeds),
+            reference if k != largest else None,
+            hours=float(np.mean([run.hours for run in by_k[k]])),
+            per_target=_means(by_k[k], of_seeds=False),
         )
+        for k in sorted(by_k, key=lambda k: float("inf") if k is None else k)
+    ]
     notes = () if None in by_k else (f"there are no results with all sources: differences are to k = {largest}",)
-    return KSweep(str(path), tuple(points), notes=notes)
+    return KSweep(str(path), tuple(points), notes=notes, resampled="seeds" if of_seeds else "targets")
+
+
+def _means(runs: Sequence[SweepResult], *, of_seeds: bool) -> dict[str, float]:
+    """The mean score of each target, or of each seed, in percent."""
+    scores: dict[str, list[float]] = {}
+    for run in runs:
+        scores.setdefault(run.seed if of_seeds else run.target, []).append(100 * run.score)
+    return {unit: float(np.mean(found)) for unit, found in scores.items()}
 
 
 def _published_point(
@@ -138,10 +150,13 @@ def _point(
     *,
     examples: float = float("nan"),
     hours: float = float("nan"),
+    per_target: Mapping[str, float] | None = None,
 ) -> SweepPoint:
+    """scores, reference: in percent, by what intervals resample."""
     values = np.array([list(scores.values())])
+    shown = dict(scores if per_target is None else per_target)
     if reference is None:
-        return SweepPoint(label, k, over_targets(values), examples=examples, hours=hours, per_target=dict(scores))
-    base = np.array([[reference[target] for target in scores]])
+        return SweepPoint(label, k, over_targets(values), examples=examples, hours=hours, per_target=shown)
+    base = np.array([[reference[unit] for unit in scores]])
     ratio = float(values.mean() / base.mean()) if base.mean() != 0 else float("nan")
-    return SweepPoint(label, k, over_targets(values), over_targets(values - base), ratio, examples, hours, dict(scores))
+    return SweepPoint(label, k, over_targets(values), over_targets(values - base), ratio, examples, hours, shown)
