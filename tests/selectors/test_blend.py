@@ -12,8 +12,9 @@ from taskweb.errors import ParameterError, WebError
 from taskweb.metrics import ndcg
 from taskweb.selectors import BlendSelector, PopularitySelector, RoeSelector, SelectionProblem, Selector
 from taskweb.selectors.blend.cache import cache_key, keep, read
-from taskweb.selectors.blend.likeness import likeness_within
-from taskweb.selectors.blend.recipes import FAMILIES, prior, ranking_recipes
+from taskweb.selectors.blend.evidence import Evidence
+from taskweb.selectors.blend.likeness import likeness_within, mean_of_forms
+from taskweb.selectors.blend.recipes import FAMILIES, PIVOTS, Recipe, prior, ranking_recipes, scores_by_recipe
 from taskweb.selectors.blend.standard import peaked_rows, standard_rows
 from taskweb.selectors.blend.utility import HarmTruth, OrderTruth, chance_ndcg
 from taskweb.selectors.blend.validation import MOST_SOURCES, MOST_TARGETS, thinned, validate
@@ -202,6 +203,29 @@ def test_rows_are_standardised_with_ties_and_gaps() -> None:
     peaks = peaked_rows(np.array([[3.0, 1.0, 1.0, np.nan, 0.0]]))[0]
     assert peaks[0] > peaks[1] == peaks[2] > peaks[4]
     assert np.isnan(peaks[3])
+    plain = np.random.default_rng(0).permutation(8.0 + np.arange(8)).reshape(1, 8)
+    falling = 2.0 ** -(7 - (plain - 8))
+    assert peaked_rows(plain) == pytest.approx((falling - falling.mean()) / falling.std())
+
+
+@pytest.mark.parametrize("peak", [0.0, 0.3])
+def test_a_recipe_pools_transfers_by_its_formula(peak: float) -> None:
+    """As the docstrings say, pivot by pivot: weights exp(likeness / width), the setup at hand beside all, size beside peak."""
+    web, bank = planted("likeness")
+    known = web.without("task00")
+    likeness = likeness_within(bank, ["task00"], known.tasks, examples=4)
+    evidence = Evidence.of(known, ["m1/f"], ["new"], likeness)
+    recipe = Recipe(PIVOTS, peak=peak, own=0.5, width=0.8)
+    (found,) = scores_by_recipe(evidence, [recipe])
+    weights = np.exp(mean_of_forms(likeness.values)[0] / 0.8)
+    forms = [(1 - peak) * standard_rows(known.t) + peak * peaked_rows(known.t)]
+    expected = np.zeros(len(known.sources))
+    for rows, share in ((forms[0][1], 0.5), (forms[0].mean(axis=0), 0.5)):
+        for j in range(len(known.sources)):
+            pivots = [i for i in range(len(known.targets)) if i != j]
+            mass = sum(weights[i] for i in pivots) + 0.05 * weights.sum()
+            expected[j] += share * sum(weights[i] * rows[i, j] for i in pivots) / mass
+    assert found[0, 0] == pytest.approx((expected - expected.mean()) / expected.std())
 
 
 def test_utilities_agree_with_the_metrics() -> None:

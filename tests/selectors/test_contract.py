@@ -21,6 +21,7 @@ from taskweb.selectors import (
     TextEmbeddingSelector,
     rank,
 )
+from taskweb.selectors.base import PivotEvidence
 from taskweb.selectors.unmeasured import with_unmeasured
 from tests.conftest import made_up_bank, made_up_web
 
@@ -135,6 +136,19 @@ def test_a_ranking_tells_where_it_comes_from(selector: Selector) -> None:
     assert best.similarity is not None
     assert best.popularity is not None
     assert all(pivot.task != best.task for pivot in best.pivots)
+
+
+def test_the_pivots_shown_are_the_strongest_of_the_most_similar() -> None:
+    holes = made_up_web()
+    holes.t[:, 1:, 2] = np.nan
+    asked = problem(web=holes)
+    nearest = sorted(holes.targets, key=lambda task: -asked.roe[task])[:6]
+    for source in rank(RandomSelector(), asked).sources:
+        transfers = {task: asked.transfer[holes.target_index(task), holes.source_index(source.task)] for task in nearest}
+        measured = [task for task in nearest if np.isfinite(transfers[task])]
+        strongest = sorted(measured, key=lambda task: -abs(transfers[task]))[:3]
+        assert source.pivots == tuple(PivotEvidence(task, asked.roe[task], transfers[task]) for task in strongest)
+        assert source.popularity == pytest.approx(np.nanmean(asked.transfer[:, holes.source_index(source.task)]))
 
 
 def test_text_selectors_say_so_when_there_are_no_texts() -> None:

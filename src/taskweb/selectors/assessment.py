@@ -85,9 +85,11 @@ class Assessment:
         if name not in self.chances:
             return {}
         outlook = self.outlooks.get(name)
-        gain = (None,) * 4 if outlook is None else (outlook.gain, outlook.low, outlook.high, outlook.harm)
         return {
-            **dict(zip(("gain", "gain_low", "gain_high", "p_harm"), gain, strict=True)),
+            "gain": None if outlook is None else outlook.gain,
+            "gain_low": None if outlook is None else outlook.low,
+            "gain_high": None if outlook is None else outlook.high,
+            "p_harm": None if outlook is None else outlook.harm,
             "p_best": self.chances[name],
         }
 

@@ -10,6 +10,7 @@ Invariants every selector keeps (tests/selectors/test_contract.py holds them):
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,7 +27,7 @@ from taskweb.web.transfer_web import nan_mean, without_self
 
 FloatArray = npt.NDArray[np.float64]
 PIVOTS_SHOWN = 3
-_OF_EVERY_SETUP = ("roe", "likeness", "source_places")
+_OF_EVERY_SETUP = ("roe", "likeness", "source_places", "tasks_with_texts")
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,10 +95,10 @@ class SelectionProblem:
         bank, vectors = self.texts
         return np.stack(all_three(vectors, bank, self.tasks_with_texts))
 
-    @property
-    def tasks_with_texts(self) -> list[str]:
+    @cached_property
+    def tasks_with_texts(self) -> tuple[str, ...]:
         """The tasks of the web that have example vectors."""
-        return [task for task in self.web.tasks if self.bank is not None and task in self.bank]
+        return tuple(task for task in self.web.tasks if self.bank is not None and task in self.bank)
 
     @property
     def texts(self) -> tuple[ExampleBank, npt.NDArray[np.float32]]:
@@ -246,7 +247,7 @@ def rank(selector: Selector, problem: SelectionProblem, *, notes: Sequence[str] 
     order = np.lexsort((names, -scores))
     assessment = selector.assess(problem, scores) if isinstance(selector, Assessor) else None
     similarity = problem.roe if problem.bank is not None and problem.vectors is not None else {}
-    by_similarity = _pivots_by_similarity(problem, similarity)
+    popularity, pivots = problem.popularity.tolist(), _strongest_pivots(problem, similarity)
     return Ranking(
         target=problem.target,
         selector=selector.name,
@@ -257,9 +258,9 @@ def rank(selector: Selector, problem: SelectionProblem, *, notes: Sequence[str] 
                 task=problem.candidates[i],
                 score=float(scores[i]),
                 measured=problem.candidates[i] not in problem.web.estimated_sources,
-                popularity=_value_or_none(problem.popularity[i]),
+                popularity=popularity[i] if math.isfinite(popularity[i]) else None,
                 similarity=similarity.get(problem.candidates[i]),
-                pivots=_strongest_pivots(problem, i, by_similarity, similarity),
+                pivots=pivots[i],
                 details={} if assessment is None else assessment.of_source(problem.candidates[i]),
             )
             for place, i in enumerate(order.tolist(), start=1)
@@ -283,21 +284,16 @@ def fill_missing(values: FloatArray) -> FloatArray:
     return values if known.all() else np.where(known, values, values[known].mean() if known.any() else 0.0)
 
 
-def _pivots_by_similarity(problem: SelectionProblem, similarity: Mapping[str, float]) -> list[int]:
+def _strongest_pivots(problem: SelectionProblem, similarity: Mapping[str, float]) -> list[tuple[PivotEvidence, ...]]:
+    """For each candidate, those of the pivots most similar to the target whose transfers from it are largest in size."""
     known = [i for i, task in enumerate(problem.web.targets) if task in similarity]
-    return sorted(known, key=lambda i: -similarity[problem.web.targets[i]])[: 2 * PIVOTS_SHOWN]
-
-
-def _strongest_pivots(
-    problem: SelectionProblem, candidate: int, pivots: list[int], similarity: Mapping[str, float]
-) -> tuple[PivotEvidence, ...]:
-    targets = problem.web.targets
-    measured = [
-        i for i in pivots if np.isfinite(problem.transfer[i, candidate]) and targets[i] != problem.candidates[candidate]
+    places = sorted(known, key=lambda i: -similarity[problem.web.targets[i]])[: 2 * PIVOTS_SHOWN]
+    pivots = [problem.web.targets[i] for i in places]
+    transfer = problem.transfer[places]
+    sizes = np.where(np.isfinite(transfer), np.abs(transfer), -np.inf)
+    strongest = np.argsort(-sizes, axis=0, kind="stable")[:PIVOTS_SHOWN]
+    measured = np.take_along_axis(transfer, strongest, axis=0)
+    return [
+        tuple(PivotEvidence(pivots[i], similarity[pivots[i]], t) for i, t in zip(rows, ts, strict=True) if math.isfinite(t))
+        for rows, ts in zip(strongest.T.tolist(), measured.T.tolist(), strict=True)
     ]
-    strongest = sorted(measured, key=lambda i: -abs(problem.transfer[i, candidate]))[:PIVOTS_SHOWN]
-    return tuple(PivotEvidence(targets[i], similarity[targets[i]], float(problem.transfer[i, candidate])) for i in strongest)
-
-
-def _value_or_none(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -41,9 +41,7 @@ def coverage(target: Vectors, bank: ExampleBank, sources: Sequence[str]) -> Floa
     transposed = np.ascontiguousarray(target.T, dtype=np.float32)
 
     def score(vectors: Vectors, starts: npt.NDArray[np.intp]) -> FloatArray:
-        best = (vectors @ transposed).max(axis=1).astype(np.float64)
-        mean: FloatArray = np.add.reduceat(best, starts) / np.diff(np.append(starts, len(vectors)))
-        return mean
+        return _covered(vectors @ transposed, starts)
 
     return _per_source(bank, sources, score)
 
@@ -72,12 +70,18 @@ def all_three(target: Vectors, bank: ExampleBank, sources: Sequence[str]) -> tup
         at = slice(position, position + len(names))
         cosines = vectors @ transposed
         scores[0, at] = np.maximum.reduceat(cosines, starts, axis=0).mean(axis=1, dtype=np.float64)
-        sizes = np.diff(np.append(starts, len(vectors)))
-        scores[1, at] = np.add.reduceat(cosines.max(axis=1), starts, dtype=np.float64) / sizes
+        scores[1, at] = _covered(cosines, starts)
         totals = sums_of_sources(vectors, starts)
         scores[2, at] = totals @ centre / np.maximum(np.linalg.norm(totals, axis=1), 1e-12)
         position += len(names)
     return scores[0], scores[1], scores[2]
+
+
+def _covered(cosines: Vectors, starts: npt.NDArray[np.intp]) -> FloatArray:
+    """For each source, the mean over its rows of their largest cosine."""
+    best = np.ascontiguousarray(cosines.T).max(axis=0)  # several times faster than along short rows
+    mean: FloatArray = np.add.reduceat(best, starts, dtype=np.float64) / np.diff(np.append(starts, len(cosines)))
+    return mean
 
 
 def sums_of_sources(vectors: Vectors, starts: npt.NDArray[np.intp]) -> FloatArray:

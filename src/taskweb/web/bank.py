@@ -22,6 +22,7 @@ PROBE_TEXTS = (
     "['positive', 'negative']</s>What a dull, overlong evening at the cinema.",
 )
 _LEAST_PROBE_COSINE = 0.999
+ROWS_PER_CHUNK = 1024  # so that a group of vectors stays in the processor's cache while it is compared
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class ExampleBank:
         )
 
     def chunks(
-        self, tasks: Iterable[str], rows_per_chunk: int = 8192
+        self, tasks: Iterable[str], rows_per_chunk: int = ROWS_PER_CHUNK
     ) -> Iterator[tuple[list[str], npt.NDArray[np.float32], npt.NDArray[np.intp]]]:
         """Walk over tasks in groups: (names, their vectors stacked as float32, where each task starts).
 

@@ -17,7 +17,7 @@ from taskweb.web.transfer_web import nan_mean, without_self
 
 KINDS = ("RoE", "mean of three likenesses")
 _CLIPPED_AT = 3.0  # times the median size of T
-_BLOCK = 1 << 18  # values of one setup at a time
+_BLOCK = 1 << 16  # values of one setup at a time
 
 
 @dataclass(frozen=True, eq=False)

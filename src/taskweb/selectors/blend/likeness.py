@@ -14,6 +14,7 @@ from taskweb.selectors.similarity import sums_of_sources
 from taskweb.web import ExampleBank
 
 FORMS = 3
+_ROWS_PER_CHUNK = 512  # each is compared with about a thousand examples of targets
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +50,7 @@ def likeness_of_problem(problem: SelectionProblem) -> Likeness | None:
     """
     if problem.bank is None or problem.vectors is None:
         return None
-    tasks = tuple(problem.tasks_with_texts)
+    tasks = problem.tasks_with_texts
     measured = set(problem.web.sources) - problem.web.estimated_sources
     if not tasks or (measured and measured.isdisjoint(tasks)):
         return None
@@ -70,7 +71,7 @@ def likeness_within(bank: ExampleBank, queries: Sequence[str], tasks: Sequence[s
     centres = np.stack([_direction(part.mean(axis=0, dtype=np.float64)) for part in rows])
     values = np.empty((FORMS, len(queries), len(tasks)))
     done = 0
-    for names, vectors, places in bank.chunks(tasks, rows_per_chunk=2048):
+    for names, vectors, places in bank.chunks(tasks, rows_per_chunk=_ROWS_PER_CHUNK):
         at = slice(done, done + len(names))
         sizes = np.diff(np.append(places, len(vectors)))
         cosines = vectors @ stacked

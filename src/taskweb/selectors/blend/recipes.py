@@ -95,7 +95,7 @@ def prior(recipes: Sequence[Recipe]) -> FloatArray:
 
 def scores_by_recipe(evidence: Evidence, recipes: Sequence[Recipe]) -> Iterator[FloatArray]:
     """Scores of each recipe in turn: (queries, setups, sources), standardised over the sources; 0 for a query itself."""
-    parts = _Parts(evidence)
+    parts = _Parts(evidence, sorted({EVERY_PIVOT, *(recipe.width for recipe in recipes)}))
     for recipe in recipes:
         likeness = 0.0 if recipe.likeness == 0 else recipe.likeness * parts.likeness(recipe.kind)
         if recipe.family == LIKENESS:
@@ -110,9 +110,10 @@ def scores_by_recipe(evidence: Evidence, recipes: Sequence[Recipe]) -> Iterator[
 class _Parts:
     """The ingredients of recipes, each computed once."""
 
-    def __init__(self, evidence: Evidence) -> None:
+    def __init__(self, evidence: Evidence, widths: Sequence[float]) -> None:
         self._evidence = evidence
-        self._pooled: dict[tuple[str, float], tuple[FloatArray, FloatArray]] = {}
+        self._widths = widths
+        self._pooled: dict[str, tuple[FloatArray, FloatArray]] = {}
         self._mixed: dict[tuple[str, float, float, float], FloatArray] = {}
         self._others = (~evidence.own).astype(float)[:, None, :]
         self._count = np.maximum(self._others.sum(axis=-1, keepdims=True), 1.0)
@@ -144,14 +145,22 @@ class _Parts:
         return self._mixed[key]
 
     def _shared(self, form: str, own: float, width: float) -> FloatArray:
-        if (form, width) not in self._pooled:
-            weights = self._evidence.pivot_weights(width)
-            found: Form = getattr(self._evidence.transfers, form)
-            everywhere = pooled(weights, found.everywhere, caution=CAUTION)[:, None, :]
-            if np.shares_memory(found.own, found.everywhere):
-                self._pooled[form, width] = everywhere, everywhere
-            else:
-                by_setup = [pooled(weights, rows, caution=CAUTION) for rows in found.own]
-                self._pooled[form, width] = np.stack(by_setup, axis=1), everywhere
-        own_setup, everywhere = self._pooled[form, width]
-        return own * own_setup + (1 - own) * everywhere
+        if form not in self._pooled:
+            self._pooled[form] = self._through_pivots(getattr(self._evidence.transfers, form))
+        own_setup, everywhere = self._pooled[form]
+        at = self._widths.index(width)
+        mixed: FloatArray = own * own_setup[at] + (1 - own) * everywhere[at]
+        return mixed
+
+    def _through_pivots(self, form: Form) -> tuple[FloatArray, FloatArray]:
+        """Transfers pooled with the kernels of all widths at once: (widths, queries, setups, sources), by setup and of all."""
+        weights = np.concatenate([self._evidence.pivot_weights(width) for width in self._widths])
+        queries, sources = len(self._evidence.own), form.everywhere.shape[1]
+
+        def of(rows: FloatArray) -> FloatArray:
+            return pooled(weights, rows, caution=CAUTION).reshape(len(self._widths), queries, 1, sources)
+
+        everywhere = of(form.everywhere)
+        if np.shares_memory(form.own, form.everywhere):
+            return everywhere, everywhere
+        return np.concatenate([of(rows) for rows in form.own], axis=2), everywhere

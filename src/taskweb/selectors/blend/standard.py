@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from taskweb.selectors.base import FloatArray
-from taskweb.web.transfer_web import nan_mean
 
 _NOISE = 1e-9
 _SHARP_PEAK = 32  # with more sources than this, the peak is as many times wider
@@ -13,11 +12,17 @@ _SHARP_PEAK = 32  # with more sources than this, the peak is as many times wider
 
 def standard_rows(values: FloatArray) -> FloatArray:
     """Each row (last axis) in standard deviations from its mean; NaN stays, a row that does not vary becomes 0."""
-    mean = nan_mean(values, axis=-1)[..., None]
-    centred: FloatArray = values - mean
-    deviation = np.sqrt(nan_mean(centred**2, axis=-1))[..., None]
-    varies = deviation > _NOISE * np.maximum(1e-3, np.abs(mean))
-    return np.where(varies | np.isnan(values), centred / np.where(varies, deviation, 1.0), 0.0)
+    missing = np.isnan(values)
+    count = (values.shape[-1] - missing.sum(axis=-1, keepdims=True)).astype(float)
+    count[count == 0] = np.nan
+    rows = np.where(missing, 0.0, values)
+    mean = rows.sum(axis=-1, keepdims=True) / count
+    rows -= mean
+    np.copyto(rows, 0.0, where=missing)
+    deviation = np.sqrt((rows**2).sum(axis=-1, keepdims=True) / count)
+    rows /= np.where(deviation > _NOISE * np.maximum(1e-3, np.abs(mean)), deviation, np.inf)
+    np.copyto(rows, np.nan, where=missing)
+    return rows
 
 
 def peaked_rows(values: FloatArray) -> FloatArray:
@@ -26,20 +31,27 @@ def peaked_rows(values: FloatArray) -> FloatArray:
     With more than 32 sources the peak widens in proportion.
     """
     measured = np.isfinite(values)
-    count = measured.sum(axis=-1, keepdims=True)
-    filled = np.where(measured, values, -np.inf)
-    order = np.argsort(-filled, axis=-1)
-    ordered = np.take_along_axis(filled, order, -1)
-    place = np.arange(values.shape[-1])
-    edge = np.ones((*values.shape[:-1], 1), dtype=bool)
+    order = np.argsort(np.where(measured, -values, np.inf), axis=-1)
+    ranks = _ranks(np.take_along_axis(values, order, -1))
+    half_life = np.maximum(1.0, measured.sum(axis=-1, keepdims=True) / _SHARP_PEAK)
+    peak = np.empty(values.shape)
+    np.put_along_axis(peak, order, np.exp2(-ranks / half_life), -1)
+    np.copyto(peak, np.nan, where=~measured)
+    return standard_rows(peak)
+
+
+def _ranks(ordered: FloatArray) -> FloatArray:
+    """The rank of each value in rows that are sorted, from 0; equal values share the mean of theirs."""
+    place = np.arange(ordered.shape[-1])
     changes = ordered[..., 1:] != ordered[..., :-1]
+    if changes.all():
+        return place.astype(float)
+    edge = np.ones((*ordered.shape[:-1], 1), dtype=bool)
     first = np.maximum.accumulate(np.where(np.concatenate([edge, changes], -1), place, 0), axis=-1)
-    ends = np.where(np.concatenate([changes, edge], -1), place, values.shape[-1] - 1)
+    ends = np.where(np.concatenate([changes, edge], -1), place, ordered.shape[-1] - 1)
     last = np.minimum.accumulate(ends[..., ::-1], axis=-1)[..., ::-1]
-    rank = np.empty(values.shape)
-    np.put_along_axis(rank, order, (first + last) / 2, -1)
-    half_life = np.maximum(1.0, count / _SHARP_PEAK)
-    return standard_rows(np.where(measured, np.exp2(-rank / half_life), np.nan))
+    ranks: FloatArray = (first + last) / 2
+    return ranks
 
 
 def pooled(weights: FloatArray, rows: FloatArray, *, caution: float) -> FloatArray:
