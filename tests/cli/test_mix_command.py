@@ -49,6 +49,9 @@ def test_from_a_ranking_that_was_printed(run, sources: str, tmp_path: Path) -> N
     assert done.status == 0
     best = taskweb.rank("rte").top(2)
     assert tuple(task.name for task in taskweb.read_mixture(tmp_path / "mix").tasks) == best
+    suggested = run("mix", "--ranking", str(ranking), "--sources", sources, "--k", "auto", "--to", str(tmp_path / "mix"))
+    assert suggested.status == 0
+    assert "k is 5: the selector does not say how many" in suggested.err
 
 
 def test_explicit_rates_and_formats(run, sources: str, tmp_path: Path) -> None:  # noqa: F811
@@ -70,6 +73,7 @@ def test_explicit_rates_and_formats(run, sources: str, tmp_path: Path) -> None: 
         (["rte", "--sources", "{folder}/gone", "--to", "{folder}/mix"], "There is no source"),
         (["--sources", "{sources}", "--to", "{folder}/mix"], "say what to mix"),
         (["rte", "--sources", "{sources}", "--to", "{folder}/mix", "--k", "9"], "k is 9, and 6 of the 21"),
+        (["rte", "--sources", "{sources}", "--to", "{folder}/mix", "--k", "few"], "--k must be a number of sources or 'auto'"),
         (["--tasks", "x", "--sources", "{sources}", "--to", "{folder}/mix"], "no source named 'x'"),
         (["rte", "--sources", "{sources}", "--to", "{folder}/mix", "--rates", "unifrm"], "Did you mean 'uniform'"),
         (["rte", "--sources", "{sources}", "--to", "{folder}/mix", "--rates", "a=x"], "Rates are given as task=rate"),

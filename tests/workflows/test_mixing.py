@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -101,6 +104,64 @@ def test_own_candidates_of_a_saved_ranking_are_found_by_their_file(tmp_path: Pat
     assert names(mixture) == ["mine", "snli"]
 
 
+def assessed(risks: Mapping[str, float], *, tells_apart: bool = True) -> dict[str, Any]:
+    """A ranking as it is printed, of sources with these risks of harm."""
+    sources = [
+        {"rank": i, "task": task, "score": -i, "gain": 0.5 - risk, "gain_low": -1, "gain_high": 1, "p_harm": risk}
+        for i, (task, risk) in enumerate(risks.items(), 1)
+    ]
+    return {"target": "t", "selector": "blend", "sources": sources, "doubt": {"tells_apart": tells_apart}}
+
+
+@pytest.mark.parametrize(
+    ("risks", "tells_apart", "taken", "reason"),
+    [
+        ((0.1, 0.2, 0.9, 0.1, 0.1, 0.1), True, "ab", r"k is 2: the next is as likely to harm as to help \(90%\)"),
+        ((0.1, 0.2, 0.9, 0.1, 0.1, 0.1), False, "abcde", "k is 5: the evidence cannot say more"),
+        ((0.1,) * 6, True, "abcde", "k is 5: all of them are expected to help"),
+        ((0.1,) * 3, True, "abc", "k is 3: all of them are expected to help, and there are no more"),
+    ],
+)
+def test_as_many_as_are_suggested(risks, tells_apart: bool, taken: str, reason: str, tmp_path: Path) -> None:
+    folder = write_sources(tmp_path / "own", dict.fromkeys("abcdef", 5))
+    saved = tmp_path / "ranking.json"
+    saved.write_text(json.dumps(assessed(dict(zip("abcdef", risks, strict=False)), tells_apart=tells_apart)))
+    mixture = mix(ranking=saved, sources=folder, k="auto")
+    assert names(mixture) == list(taken)
+    assert any(re.match(reason, note) for note in mixture.record["notes"])
+    assert mixture.record["arguments"]["given"]["k"] == "auto"
+
+
+def test_the_suggestion_is_of_the_sources_that_have_examples(tmp_path: Path) -> None:
+    folder = write_sources(tmp_path / "own", dict.fromkeys("bcd", 5))
+    saved = tmp_path / "ranking.json"
+    saved.write_text(json.dumps(assessed({"a": 0.9, "b (own)": 0.1, "b": 0.9, "c": 0.2, "d": 0.8})))
+    assert names(mix(ranking=saved, sources=folder, k="auto")) == ["b", "c"]
+
+
+def test_where_no_source_is_worth_mixing_it_says_so(tmp_path: Path) -> None:
+    folder = write_sources(tmp_path / "own", dict.fromkeys("abcdef", 5))
+    saved = tmp_path / "ranking.json"
+    saved.write_text(json.dumps(assessed(dict.fromkeys("abcdef", 0.8))))
+    with pytest.raises(ParameterError, match=r"using no source is the best advice: none of the first 5.*Give --k N"):
+        mix(ranking=saved, sources=folder, k="auto")
+    assert len(names(mix(ranking=saved, sources=folder))) == 5
+
+
+def test_a_selector_that_suggests_nothing_leaves_the_usual_number(sources: Path) -> None:
+    mixture = mix("rte", sources=sources, k="auto", settings=FEW)
+    assert len(names(mixture)) == 5
+    assert "k is 5: the selector does not say how many, and 5 are usual" in mixture.record["notes"]
+
+
+@pytest.mark.usefixtures("encoder")
+def test_the_default_selector_suggests_a_number(sources: Path) -> None:
+    target = [Example(f"It is {i} degrees cold. Is it warm?", None, ("yes", "no")) for i in range(20)]
+    mixture = mix(target, sources=sources, k="auto", settings=FEW)
+    assert any(note.startswith(f"k is {len(names(mixture))}: ") for note in mixture.record["notes"])
+    assert not any("does not say" in note for note in mixture.record["notes"])
+
+
 @pytest.mark.usefixtures("encoder")
 def test_own_candidates_are_ranked_beside_the_tasks_of_the_web(tmp_path: Path) -> None:
     folder = write_sources(tmp_path / "own", {"snli": 20})
@@ -166,7 +227,8 @@ def test_k_beyond_the_sources_is_told_with_the_rest(sources: Path) -> None:
         ({"tasks": ["a"], "k": 2}, "chooses from a ranking"),
         ({"tasks": []}, "names no task"),
         ({"tasks": ["a", "a"]}, "names a task twice"),
-        ({"target": "rte", "k": 0}, r"k must be 1 or more \(got 0\)"),
+        ({"target": "rte", "k": 0}, r"k must be 1 or more, or 'auto' \(got 0\)"),
+        ({"target": "rte", "k": "many"}, r"k must be 1 or more, or 'auto' \(got many\)"),
         ({"target": "-", "ranking": "-"}, "cannot both be read from standard input"),
     ],
 )

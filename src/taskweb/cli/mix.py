@@ -12,6 +12,7 @@ from taskweb.cli.console import output_console, print_json, progress_for, say_no
 
 if TYPE_CHECKING:
     from taskweb.mixture.rates import RateScheme
+    from taskweb.workflows.choosing import Number
 
 CHOICE = "Which sources"
 AMOUNT = "How much of each"
@@ -48,8 +49,13 @@ def mix(
         str | None, typer.Option("--tasks", metavar="T,T", rich_help_panel=CHOICE, help="Mix these, whatever their rank.")
     ] = None,
     k: Annotated[
-        int | None,
-        typer.Option("--k", metavar="N", rich_help_panel=CHOICE, help="How many of the best. Default: 5, the paper's best."),
+        str | None,
+        typer.Option(
+            "--k",
+            metavar="N|auto",
+            rich_help_panel=CHOICE,
+            help="How many of the best; auto: those likelier to help than to harm, at most 5. Default: 5.",
+        ),
     ] = None,
     kind: Annotated[
         list[str] | None,
@@ -163,7 +169,7 @@ def mix(
         sources=sources or (),
         ranking=ranking,
         tasks=options.names(tasks),
-        k=k,
+        k=parse_k(k),
         kinds=parse_kinds(kind or ()),
         settings=MixtureSettings(examples_per_task, total, cap, parse_rates(rates), temperature, held_out, most_held_out, seed),
         rank_settings=RankSettings(
@@ -193,6 +199,19 @@ def mix(
         for part in mixture_tables(mixture, to, console.width):
             console.print(part)
     say_notes([*remarks(mixture), *notes], quiet=quiet)
+
+
+def parse_k(text: str | None) -> Number:
+    """A number of sources, `auto` or nothing. Raises ParameterError for anything else."""
+    from taskweb.errors import ParameterError
+    from taskweb.workflows.choosing import AUTO
+
+    if text is None or text == AUTO:
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise ParameterError(f"--k must be a number of sources or '{AUTO}'. Got '{text}' instead.") from None
 
 
 def parse_rates(text: str) -> RateScheme | dict[str, float]:

@@ -6,8 +6,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, TypeVar
 
 from taskweb.selectors import DEFAULT_SELECTOR
+from taskweb.selectors.assessment import DEFAULT_K, Suggestion, suggest
 from taskweb.tasks import Example, ExampleSet, Sampling
 from taskweb.tasks.paths import kind_of_path
 from taskweb.web import ALL_SETUPS, TransferWeb
@@ -18,8 +20,10 @@ from taskweb.workflows.evidence import SOURCE_EXAMPLES, EncoderSettings, Progres
 from taskweb.workflows.ranking import TargetSettings, rank, task_of_web
 from taskweb.workflows.saved_rankings import UsedRanking, used_ranking
 
-DEFAULT_K = 5  # the paper's best number of sources
+AUTO: Literal["auto"] = "auto"  # as many sources as the ranking suggests
+Number = int | Literal["auto"] | None
 _OWN = " (own)"  # what a ranking adds to a candidate that bears the name of a task in the web
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ def ranked_choice(
     target: str | Path | Sequence[Example],
     given: ExampleSet | None,
     places: Mapping[str, str],
-    k: int | None,
+    k: Number,
     how: RankSettings,
     reading: TargetSettings,
     progress: Progress,
@@ -100,11 +104,18 @@ def ranked_choice(
     return dataclasses.replace(choice, notes=tuple(notes))
 
 
-def best_of(ranking: UsedRanking, places: Mapping[str, str], k: int | None, skipped: Sequence[str]) -> Choice:
-    """The k best of a ranking that have examples; it is a fault where there are fewer."""
-    wanted = k or DEFAULT_K
+def best_of(ranking: UsedRanking, places: Mapping[str, str], k: Number, skipped: Sequence[str]) -> Choice:
+    """The k best of a ranking that have examples, or as many as are suggested; it is a fault where there are fewer, or none."""
     ranked = _by_source(ranking.scores)
     usable = usable_sources(ranking, places, skipped)
+    wanted, notes = k or DEFAULT_K, []
+    if wanted == AUTO:
+        suggestion = suggested_number(ranking, usable)
+        if usable and suggestion.k == 0:
+            fault = f"using no source is the best advice: {suggestion.reason}. Give --k N to mix all the same"
+            return Choice((), ranking, faults=(fault,))
+        wanted = suggestion.k or DEFAULT_K
+        notes.append(f"k is {wanted}: {suggestion.reason}")
     if len(usable) < wanted:
         listed = f": {', '.join(usable)}" if usable else ""
         fault = f"k is {wanted}, and {len(usable)} of the {len(ranked)} ranked sources have examples{listed}"
@@ -112,7 +123,6 @@ def best_of(ranking: UsedRanking, places: Mapping[str, str], k: int | None, skip
     chosen = usable[:wanted]
     order = list(ranked)
     lacking = [task for task in order[: order.index(chosen[-1])] if task not in places]
-    notes = []
     if lacking:
         notes.append(f"ranked higher than a chosen source, but without examples: {', '.join(lacking)}")
     if left_out := [task for task in skipped if task in ranked]:
@@ -120,15 +130,25 @@ def best_of(ranking: UsedRanking, places: Mapping[str, str], k: int | None, skip
     return Choice(tuple(chosen), ranking, tuple(notes))
 
 
+def suggested_number(ranking: UsedRanking, usable: Sequence[str]) -> Suggestion:
+    """How many of the usable sources, best first, to take: the rule of `taskweb rank`, applied to those."""
+    if ranking.tells_apart is None:
+        return Suggestion(min(DEFAULT_K, len(usable)), f"the selector does not say how many, and {DEFAULT_K} are usual")
+    known = _by_source(ranking.outlooks)
+    first = [known[task] for task in usable[:DEFAULT_K] if task in known]
+    complete = len(first) == min(DEFAULT_K, len(usable))
+    return suggest(first if complete else (), len(usable), tells_apart=ranking.tells_apart)
+
+
 def usable_sources(ranking: UsedRanking, places: Mapping[str, str], skipped: Sequence[str]) -> list[str]:
     """The sources of a ranking that have examples, best first."""
     return [task for task in _by_source(ranking.scores) if task in places and task not in skipped]
 
 
-def _by_source(scores: Mapping[str, float]) -> dict[str, float]:
-    """Scores by the names of sources: where an own candidate bears the name of a web's task, its file is the candidate's."""
-    own = {name.removesuffix(_OWN) for name in scores if name.endswith(_OWN)}
-    return {name.removesuffix(_OWN): score for name, score in scores.items() if name.endswith(_OWN) or name not in own}
+def _by_source(values: Mapping[str, _Value]) -> dict[str, _Value]:
+    """Values by the names of sources: where an own candidate bears the name of a web's task, its file is the candidate's."""
+    own = {name.removesuffix(_OWN) for name in values if name.endswith(_OWN)}
+    return {name.removesuffix(_OWN): value for name, value in values.items() if name.endswith(_OWN) or name not in own}
 
 
 def places_of_target(target: object, name: str | None, places: Mapping[str, str]) -> list[str]:

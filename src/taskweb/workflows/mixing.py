@@ -23,7 +23,7 @@ from taskweb.tasks import Example, ExampleSet, Sampling, load_examples
 from taskweb.web import ALL_SETUPS
 from taskweb.web.published import PUBLISHED
 from taskweb.workflows.candidate_sources import find_sources, load_source, size_of
-from taskweb.workflows.choosing import Choice, RankSettings, best_of, places_of_target, ranked_choice
+from taskweb.workflows.choosing import AUTO, Choice, Number, RankSettings, best_of, places_of_target, ranked_choice
 from taskweb.workflows.evidence import Progress, silent
 from taskweb.workflows.ranking import TargetSettings, task_of_web
 from taskweb.workflows.saved_rankings import read_ranking, used_ranking
@@ -38,7 +38,7 @@ def mix(
     sources: str | Path | Sequence[str | Path],
     ranking: str | Path | Ranking | None = None,
     tasks: Sequence[str] | None = None,
-    k: int | None = None,
+    k: Number = None,
     kinds: Mapping[str, str] | None = None,
     settings: MixtureSettings | None = None,
     rank_settings: RankSettings | None = None,
@@ -49,8 +49,9 @@ def mix(
 
     target: as in `taskweb.rank`. Its sources are ranked, unless `ranking` (a saved one, or its file) or `tasks` (names) says
     what to mix; no example of it enters the mixture either way. sources: folders with a file per task, files, or `hf:` ids.
-    k: how many of a ranking's best that have examples in `sources` (default 5). kinds: of tasks, where neither the catalogue
-    nor their examples tell. Notes and all arguments stand in the mixture's `record`.
+    k: how many of a ranking's best that have examples in `sources` (default 5), or `auto`: as many as are likelier to help than
+    to harm, at most 5. kinds: of tasks, where neither the catalogue nor their examples tell. Notes and all arguments stand in
+    the mixture's `record`.
     Raises a TaskWebError for anything that cannot be used, ParameterError with all that is wrong where it is more than one.
     """
     settings = settings or MixtureSettings()
@@ -135,7 +136,7 @@ def check_exports(file_format: str, exports: Sequence[str], export_rates: str) -
     return kind, rates
 
 
-def _check_arguments(target: object, ranking: object, tasks: Sequence[str] | None, k: int | None) -> None:
+def _check_arguments(target: object, ranking: object, tasks: Sequence[str] | None, k: Number) -> None:
     faults = []
     if target is None and ranking is None and tasks is None:
         faults.append("say what to mix: a TARGET to rank sources for, --ranking FILE, or --tasks a,b,c")
@@ -149,8 +150,8 @@ def _check_arguments(target: object, ranking: object, tasks: Sequence[str] | Non
         faults.append("--tasks names a task twice")
     if str(target) == "-" == str(ranking):
         faults.append("TARGET and --ranking cannot both be read from standard input: give one of them as a file")
-    if k is not None and k < 1:
-        faults.append(f"k must be 1 or more (got {k})")
+    if k is not None and k != AUTO and (not isinstance(k, int) or k < 1):
+        faults.append(f"k must be 1 or more, or '{AUTO}' (got {k})")
     if faults:
         raise all_faults(faults)
 
@@ -216,7 +217,7 @@ def _arguments_given(
     sources: str | Path | Sequence[str | Path],
     ranking: object,
     tasks: Sequence[str] | None,
-    k: int | None,
+    k: Number,
     kinds: Mapping[str, str] | None,
     settings: MixtureSettings,
     how: RankSettings,

@@ -8,12 +8,13 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from taskweb.errors import InputError
 from taskweb.selectors import Ranking
+from taskweb.selectors.assessment import Outlook
 from taskweb.tasks.paths import unreadable
 
 _FACTS = ("target", "selector", "setup", "web", "n_examples", "parameters")
@@ -23,12 +24,15 @@ _FACTS = ("target", "selector", "setup", "web", "n_examples", "parameters")
 class UsedRanking:
     """A ranking as a mixture uses it: scores by task, best first, and what its manifest says of it.
 
-    A score that is null is NaN.
+    A score that is null is NaN. outlooks: by task, of those whose gain is known. tells_apart: whether the evidence tells
+    sources apart; None where the selector does not know how sure it is.
     """
 
     target: str
     scores: Mapping[str, float]
     record: Mapping[str, Any]
+    outlooks: Mapping[str, Outlook] = field(default_factory=dict)
+    tells_apart: bool | None = None
 
     def without(self, tasks: Iterable[str]) -> UsedRanking:
         """The ranking without these tasks."""
@@ -66,4 +70,12 @@ def _used(ranking: Mapping[str, Any], origin: Mapping[str, str]) -> UsedRanking:
         {"rank": rank, "task": task, "score": None if math.isnan(score) else score}
         for rank, (task, score) in enumerate(scores.items(), 1)
     ]
-    return UsedRanking(str(ranking["target"]), scores, {**origin, **facts, "sources": ranked})
+    outlooks = {str(s["task"]): outlook for s in sources if (outlook := _outlook(s)) is not None}
+    tells_apart = bool(ranking["doubt"]["tells_apart"]) if "doubt" in ranking else None
+    return UsedRanking(str(ranking["target"]), scores, {**origin, **facts, "sources": ranked}, outlooks, tells_apart)
+
+
+def _outlook(source: Mapping[str, Any]) -> Outlook | None:
+    """What a source may gain, as `Assessment.of_source` wrote it; None where that is not known."""
+    figures = [source.get(name) for name in ("gain", "gain_low", "gain_high", "p_harm")]
+    return None if None in figures else Outlook(*map(float, figures))  # type: ignore[arg-type]
