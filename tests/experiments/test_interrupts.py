@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 
 from taskweb.errors import TaskWebError
 from taskweb.experiments import InlineExecutor, run_plan, state_of
+from taskweb.experiments.executors.process import _no_interrupts
 from taskweb.experiments.locks import only_runner
 from taskweb.experiments.markers import running_runs
 from tests.experiments.planned import write_plan
@@ -130,3 +132,26 @@ def test_one_at_a_time_fills_a_store(tmp_path: Path) -> None:
     (tmp_path / "web.db.lock").write_text("12345")  # left by a process that was killed
     assert run_plan(plan, InlineExecutor()).finished == 9
     assert leftovers(tmp_path) == set()
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="needs signal masks")
+def test_an_interrupt_while_workers_start_waits_until_they_have() -> None:
+    """The kernel may hand it to any thread, and only the main thread blocks it."""
+    steps: list[str] = []
+    free = threading.Event()
+    other = threading.Thread(target=free.wait)  # one that does not block it
+    other.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            with _no_interrupts():
+                os.kill(os.getpid(), signal.SIGINT)
+                for _ in range(1000):
+                    time.sleep(0.0001)
+                steps.append("started")
+            steps.append("never")
+    finally:
+        free.set()
+        other.join()
+    assert steps == ["started"]
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)  # as before again

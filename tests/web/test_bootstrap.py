@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from taskweb.web.bootstrap import mean_interval, mean_over_targets, percentile_interval, resample_counts
+from taskweb.web.bootstrap import mean_interval, mean_over_targets, percentile_interval, resample_counts, student_interval
 
 
 def test_bootstrap_intervals_cover_as_they_say() -> None:
@@ -35,3 +35,17 @@ def test_a_percentile_interval_leaves_out_draws_without_a_value() -> None:
     assert high[0] == pytest.approx(np.quantile(np.arange(1.0, 100, 2), 0.975))
     assert np.isnan(low[1:]).all()
     assert np.isnan(high[1:]).all()
+
+
+@pytest.mark.parametrize(
+    ("count", "quantile"), [(2, 12.706205), (3, 4.302653), (4, 3.182446), (11, 2.228139), (31, 2.042272), (1001, 1.962339)]
+)
+def test_students_interval_has_the_tabled_quantiles(count: int, quantile: float) -> None:
+    values = np.random.default_rng(count).normal(size=count)
+    low, high = student_interval(list(values))
+    reach = quantile * values.std(ddof=1) / count**0.5
+    assert (low, high) == pytest.approx((values.mean() - reach, values.mean() + reach), rel=1e-5)
+
+
+def test_students_interval_of_one_value_is_not_known() -> None:
+    assert all(np.isnan(student_interval([0.5])))

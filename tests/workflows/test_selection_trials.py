@@ -46,24 +46,26 @@ def test_each_strategy_takes_its_sources() -> None:
 
 
 def trials_with(**accuracies: list[float]) -> SelectionTrials:
-    """Trials of one family with two targets and as many seeds as accuracies are given."""
+    """Trials of one family with two seeds, and as many targets as accuracies are given."""
     made = [
-        Trial("mixed", target, strategy, seed, (), value, 0.0)
-        for target in ("t1", "t2")
+        Trial("mixed", f"t{place}", strategy, seed, (), value + (-0.05, 0.05)[seed], 0.0)
         for strategy in STRATEGIES
-        for seed, value in enumerate(accuracies.get(strategy, [0.5] * len(accuracies["top"])))
+        for place, value in enumerate(accuracies.get(strategy, [0.5] * len(accuracies["top"])))
+        for seed in (0, 1)
     ]
-    return SelectionTrials(TrialSettings(families=("mixed",), seeds=tuple(range(len(accuracies["top"])))), tuple(made))
+    return SelectionTrials(TrialSettings(families=("mixed",), seeds=(0, 1), targets=len(accuracies["top"])), tuple(made))
 
 
-def test_a_difference_tells_where_it_is_the_same_in_all_trials_only() -> None:
+def test_a_difference_tells_where_it_is_alike_for_all_targets_only() -> None:
     sure = trials_with(top=[0.9, 0.92, 0.88], random=[0.6, 0.61, 0.62])
     gap = sure.difference("random", ("mixed",))
     assert gap.mean == pytest.approx(0.29)
-    assert gap.low <= gap.mean <= gap.high
+    reach = 4.302653 * 0.0264575 / 3**0.5  # Student's t with two degrees of freedom, deviation of .30, .31, .26
+    assert (gap.low, gap.high) == (pytest.approx(0.29 - reach, abs=1e-5), pytest.approx(0.29 + reach, abs=1e-5))
     assert gap.tells
     unsure = trials_with(top=[0.9, 0.3, 0.5], random=[0.5, 0.6, 0.55])
     assert not unsure.difference("random", ("mixed",)).tells
+    assert not trials_with(top=[0.9], random=[0.1]).difference("random", ("mixed",)).tells  # one target tells nothing
 
 
 @pytest.mark.parametrize(("top", "said"), [([0.9, 0.9], "better"), ([0.1, 0.1], "worse"), ([0.9, 0.1], "cannot be told apart")])

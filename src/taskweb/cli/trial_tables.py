@@ -39,6 +39,7 @@ def trial_tables(trials: SelectionTrials, width: int) -> Iterator[RenderableType
     yield Text()
     for name in settings.families:
         yield from explained(name, about_family(name), width)
+    yield from explained("[95%]", "Student's interval over targets, their seeds averaged", width)
     yield Text()
     if len(informative) > 1:
         for other, gap in zip(others, overall, strict=True):
@@ -53,7 +54,8 @@ def trial_tables(trials: SelectionTrials, width: int) -> Iterator[RenderableType
 
 def _shown(gap: Difference) -> Text:
     style = "" if not gap.tells else "green" if gap.mean > 0 else "red"
-    return Text(f"{100 * gap.mean:+.1f} [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]", style=style)
+    band = f" [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]" if gap.low == gap.low else ""  # not NaN
+    return Text(f"{100 * gap.mean:+.1f}{band}", style=style)
 
 
 def _verdict(top: str, other: str, gap: Difference) -> Text:

@@ -1,6 +1,9 @@
-"""Bootstrap intervals: means over targets, in one setup or averaged over several, and figures over resampled tasks."""
+"""Intervals: bootstrap of means over targets and of figures over resampled tasks; Student's for a handful of values."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +47,23 @@ def resample_counts(items: int, *, resamples: int = RESAMPLES, seed: int = 0) ->
     picks = np.random.default_rng(seed).integers(0, items, (resamples, items))
     flat = (np.arange(resamples)[:, None] * items + picks).ravel()
     return np.bincount(flat, minlength=resamples * items).reshape(resamples, items).astype(float)
+
+
+def student_interval(values: Sequence[float], *, level: float = LEVEL) -> tuple[float, float]:
+    """Student's t interval of a mean, for values too few for a bootstrap. Result: (low, high), NaN with fewer than two."""
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    array = np.asarray(values, dtype=float)
+    reach = _student_quantile(level, len(array) - 1) * float(array.std(ddof=1)) / math.sqrt(len(array))
+    return float(array.mean()) - reach, float(array.mean()) + reach
+
+
+def _student_quantile(level: float, freedom: int) -> float:
+    """What |t| stays below with probability `level`: for t = sqrt(freedom) tan(a), a has density cos(a)^(freedom-1)."""
+    angles = np.linspace(0, np.pi / 2, 100_001)
+    density = np.cos(angles) ** (freedom - 1)
+    below = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
+    return math.sqrt(freedom) * math.tan(float(np.interp(level * below[-1], below, angles)))
 
 
 def percentile_interval(draws: FloatArray, *, level: float = LEVEL) -> tuple[FloatArray, FloatArray]:

@@ -13,11 +13,9 @@ import random
 import statistics
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from taskweb.errors import ParameterError, unknown_name
 from taskweb.experiments import InlineExecutor, run_plan
@@ -30,7 +28,7 @@ from taskweb.training import TrainingSettings, evaluate
 from taskweb.training.multitask import fit_mixture, shared_head
 from taskweb.training.settings import use_threads
 from taskweb.web import TransferWeb
-from taskweb.web.bootstrap import mean_interval
+from taskweb.web.bootstrap import student_interval
 from taskweb.workflows.evidence import EncoderSettings
 from taskweb.workflows.ranking import TargetSettings, rank
 
@@ -47,9 +45,10 @@ target = 32
 evaluation = {evaluation}
 [setups."{model}/finetune"]
 model = "{model}"
-training = {{learning_rate = 3e-3, batch_size = 16, epochs = 10, warmup_ratio = 0.1, device = "cpu"}}
-source_training = {{epochs = 4}}
+training = {training}
+source_training = {{epochs = {source_epochs}}}
 """
+_TRAINING = TrainingSettings(learning_rate=3e-3, batch_size=16, epochs=4, warmup_ratio=0.1, device="cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +56,22 @@ class TrialSettings:
     """How the trials are done. families: names of synthetic families. targets: how many tasks of each are held out in turn.
 
     k: sources that are chosen. seeds: of the trained models, one each; web_seeds: of the measured web. source_examples: to
-    train on, of each source, in the web and in the mixtures; evaluation_examples: of the target.
+    train on, of each source, in the web and in the mixtures; evaluation_examples: of the target. training: of a mixture, and
+    of the web's sources; of its targets too, but for `target_epochs`.
     Raises NameNotFoundError for an unknown family, ParameterError for numbers that cannot be.
     """
 
     families: tuple[str, ...] = tuple(synthetic_families())
-    targets: int = 2
+    targets: int = 3
     k: int = 2
-    seeds: tuple[int, ...] = (1, 2, 3)
+    seeds: tuple[int, ...] = (1, 2)
     web_seeds: tuple[int, ...] = (1,)
     source_examples: int = 500
     evaluation_examples: int = 250
     model: str = "tiny:t5"
     selector: str = DEFAULT_SELECTOR
+    training: TrainingSettings = _TRAINING
+    target_epochs: int = 10
 
     def __post_init__(self) -> None:
         for name in self.families:
@@ -81,10 +83,6 @@ class TrialSettings:
                 f"Trials need 1 to {most - 2} sources, 1 to {most} targets and a seed. Got {self.k} sources, {self.targets} "
                 f"targets, {len(self.seeds)} and {len(self.web_seeds)} seeds."
             )
-
-    def training(self) -> TrainingSettings:
-        """How a mixture is trained: as the sources of the web are."""
-        return TrainingSettings(learning_rate=3e-3, batch_size=16, epochs=4, warmup_ratio=0.1, device="cpu")
 
     def targets_of(self, family: SyntheticFamily) -> tuple[str, ...]:
         """The tasks that are held out: evenly spaced among the family's."""
@@ -109,7 +107,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Mean accuracy of one way of choosing less that of another, with its 95% interval, in [-1, 1]."""
+    """Mean accuracy of one way of choosing less that of another, in [-1, 1], with its 95% interval (NaN: not known)."""
 
     mean: float
     low: float
@@ -117,8 +115,8 @@ class Difference:
 
     @property
     def tells(self) -> bool:
-        """Whether the interval leaves out zero."""
-        return not self.low <= 0 <= self.high
+        """Whether the interval is known and leaves out zero."""
+        return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True)
@@ -136,22 +134,23 @@ class SelectionTrials:
     def difference(self, other: str, families: tuple[str, ...]) -> Difference:
         """`top` less another strategy, averaged over families, targets and seeds.
 
-        The interval resamples targets (their seeds averaged) of several families, or targets with seeds of a single one.
+        The interval is Student's over targets, their seeds averaged: seeds of a target are not independent of each other.
         """
-        by: dict[tuple[str, ...], dict[str, list[float]]] = {}
+        found: dict[tuple[str, str], dict[str, list[float]]] = {}
         for trial in self.trials:
             if trial.family in families:
-                unit = (trial.family, trial.target, *([str(trial.seed)] if len(families) == 1 else []))
-                by.setdefault(unit, {}).setdefault(trial.strategy, []).append(trial.accuracy)
-        gaps = np.array([[statistics.fmean(found["top"]) - statistics.fmean(found[other]) for found in by.values()]])
-        low, high = mean_interval(gaps)
-        return Difference(float(gaps.mean()), low, high)
+                found.setdefault((trial.family, trial.target), {}).setdefault(trial.strategy, []).append(trial.accuracy)
+        gaps = [statistics.fmean(of["top"]) - statistics.fmean(of[other]) for of in found.values()]
+        return Difference(statistics.fmean(gaps), *student_interval(gaps))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         families = self.settings.families
         return {
-            "settings": {name: getattr(self.settings, name) for name in TrialSettings.__slots__},
+            "settings": {
+                **{name: getattr(self.settings, name) for name in TrialSettings.__slots__},
+                "training": self.settings.training.to_dict(),
+            },
             "families": [
                 {
                     "family": name,
@@ -213,6 +212,8 @@ def measure_web(name: str, settings: TrialSettings, folder: Path) -> Path:
             source=settings.source_examples,
             evaluation=settings.evaluation_examples,
             model=settings.model,
+            training=_inline_table(replace(settings.training, epochs=settings.target_epochs)),
+            source_epochs=settings.training.epochs,
         ),
         encoding="utf-8",
     )
@@ -278,10 +279,18 @@ def zero_shot(
     task = family.tasks_by_name[target]
     model = tiny_model(settings.model, family.texts(), shared_head(family_of_tiny(settings.model), mixture), seed=seed)
     method_of("finetune").apply(model, seed=seed)
-    history = fit_mixture(model, mixture, settings.training(), seed=seed)
+    history = fit_mixture(model, mixture, settings.training, seed=seed)
     if model.family != "encoder":
         model.set_head(head_for(task.kind, held_out), seed=seed)
     return evaluate(model, task, held_out)["accuracy"], history.seconds
+
+
+def _inline_table(settings: TrainingSettings) -> str:
+    """What differs from the defaults, as TOML."""
+    changed = {
+        item.name: getattr(settings, item.name) for item in fields(settings) if getattr(settings, item.name) != item.default
+    }
+    return "{" + ", ".join(f"{name} = {json.dumps(value)}" for name, value in changed.items()) + "}"
 
 
 def _as_they_come(waiting: set[Future[Any]]) -> Iterator[Future[Any]]:

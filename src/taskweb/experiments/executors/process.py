@@ -131,15 +131,28 @@ def _stop(pool: ProcessPoolExecutor, processes: Sequence[BaseProcess]) -> None:
 
 @contextmanager
 def _no_interrupts() -> Iterator[None]:
-    """Processes that are started inside never hear of an interrupt, which a terminal sends to all: it is for their parent."""
+    """Processes that are started inside never hear of an interrupt, which a terminal sends to all: it is for their parent.
+
+    The parent hears of it at the end of the block, for a process whose start is cut short would complain. Blocking alone does
+    not see to that: the interrupt comes by any other thread then.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    came: list[int] = []
+    handler = signal.getsignal(signal.SIGINT)
+    in_main = threading.current_thread() is threading.main_thread() and handler is not None
+    if in_main:
+        signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if in_main:
+            signal.signal(signal.SIGINT, handler)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _open(job: Job, parent: int) -> None:
