@@ -17,6 +17,7 @@ QUESTIONS = [
     *tiny.choice_questions(),
     Example("the cat " + "ran under the tree " * 4, None, ("true", "")),
     Example("is it bad ?", None, ("no",)),
+    Example("the dog", None, ("sat on the mat", "sat on the tree", "sat", "sat on the mat", "ran")),
 ]
 
 
@@ -52,14 +53,40 @@ def test_scores_are_those_of_one_choice_at_a_time(name: str, reduction: str, bat
 
 
 @pytest.mark.parametrize("name", tiny.TEXT)
-def test_each_input_is_read_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_input_and_what_choices_share_is_read_once(name: str) -> None:
     model = tiny.model(name, Head("multiple_choice"))
-    reader = model.module.encoder if name == "t5" else model.module.transformer
-    rows: list[int] = []
-    reader.register_forward_pre_hook(lambda _, args, kwargs: rows.append(len(kwargs["input_ids"])), with_kwargs=True)
-    model.score_choices(QUESTIONS, batch_size=100)
-    choices = sum(len(example.choices or ()) for example in QUESTIONS)
-    assert rows == ([len(QUESTIONS)] if name == "t5" else [len(QUESTIONS), choices])
+    question = Example("the cat sat on", None, ("the mat it was", "the mat it was a tree", "the dog"))
+    assert question.choices is not None
+    read: list[int] = []
+    parts = (model.module.encoder, model.module.decoder) if name == "t5" else (model.module.transformer,)
+    for part in parts:
+        part.get_input_embeddings().register_forward_pre_hook(lambda _, given: read.append(given[0].numel()))
+    model.score_choices([question])
+    prompt = model.tokenizer(question.input).input_ids
+    answers = [model.encode([Example(question.input, choice)])[0].answer for choice in question.choices]
+    followed = {answer[:place] for answer in answers for place in range(1, len(answer))}
+    assert 0 < len(followed) < sum(len(answer) - 1 for answer in answers)
+    assert read == ([len(prompt), 1 + len(followed)] if name == "t5" else [len(prompt) + len(followed)])
+
+
+@pytest.mark.parametrize("name", tiny.TEXT)
+def test_attention_written_out_gives_the_same_scores(name: str) -> None:
+    model = tiny.model(name, Head("multiple_choice"), seed=5)
+    fused = model.score_choices(QUESTIONS)
+    model.module.set_attn_implementation("eager")
+    for one, other in zip(fused, model.score_choices(QUESTIONS), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", tiny.TEXT)
+def test_scores_do_not_depend_on_how_many_states_meet_the_vocabulary_at_once(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny.model(name, Head("multiple_choice"), seed=5)
+    expected = model.score_choices(QUESTIONS)
+    monkeypatch.setattr("taskweb.models.scoring._STATES_AT_ONCE", 3)
+    for one, other in zip(expected, model.score_choices(QUESTIONS), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 def test_a_cut_prompt_with_choices_up_to_the_last_position_is_scored_exactly() -> None:

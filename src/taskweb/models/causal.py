@@ -13,9 +13,10 @@ from taskweb.errors import InputError
 from taskweb.models.answers import answer_text, choices_of, shown
 from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, TokenIds, device_of
 from taskweb.models.batches import groups, pad, without_training
+from taskweb.models.choice_tree import ChoiceTree, tree_rows
 from taskweb.models.head import Head
-from taskweb.models.scoring import answer_scores, check_reduction, token_losses
-from taskweb.models.text_answers import choice_ids, greedy_settings, scores_in_groups, written_numbers
+from taskweb.models.scoring import check_reduction, token_losses, tree_scores
+from taskweb.models.text_answers import choice_trees, greedy_settings, scores_in_groups, written_numbers
 from taskweb.models.token_memory import TokenMemory
 from taskweb.tasks import Example
 
@@ -78,13 +79,13 @@ class CausalModel:
         An input is cut so that its longest choice has room.
         """
         check_reduction(reduction)
-        choices = choice_ids([choices_of(example, self.head) for example in examples], self._answers)
+        trees = choice_trees([choices_of(example, self.head) for example in examples], self._answers)
         inputs = [
-            self._cut(ids, max(map(len, own)), example)
-            for ids, own, example in zip(self._inputs(examples), choices, examples, strict=True)
+            self._cut(ids, max(tree.lengths), example)
+            for ids, tree, example in zip(self._inputs(examples), trees, examples, strict=True)
         ]
         with without_training(self.module):
-            return scores_in_groups(inputs, choices, batch_size, lambda ids, own: self._score(ids, own, reduction))
+            return scores_in_groups(inputs, trees, batch_size, lambda ids, own: self._score(ids, own, reduction))
 
     def numbers(self, examples: Sequence[Example], *, batch_size: int = 32) -> FloatArray:
         """The numbers that the model writes."""
@@ -105,30 +106,14 @@ class CausalModel:
                     texts[i] = self.tokenizer.decode(row, skip_special_tokens=True).strip()
         return texts
 
-    def _score(self, inputs: list[TokenIds], choices: list[Sequence[tuple[int, ...]]], reduction: Reduction) -> FloatArray:
+    def _score(self, inputs: list[TokenIds], trees: list[ChoiceTree], reduction: Reduction) -> list[FloatArray]:
         device = device_of(self.module)
-        ids, mask = pad(inputs, self._end, device)
-        read = self.module.transformer(input_ids=ids, attention_mask=mask, use_cache=True)
-        lengths = mask.sum(dim=1)
-        last = read.last_hidden_state[torch.arange(len(inputs), device=device), lengths - 1]
-        rows = torch.repeat_interleave(torch.tensor([len(own) for own in choices], device=device))
-        answers = [answer for own in choices for answer in own]
-        states = last[rows].unsqueeze(1)
-        if any(len(answer) > 1 for answer in answers):
-            cache = read.past_key_values
-            cache.batch_select_indices(rows)
-            following, following_mask = pad([answer[:-1] for answer in answers], self._end, device)
-            positions = lengths[rows].unsqueeze(1) + torch.arange(following.shape[1], device=device)
-            written = self.module.transformer(
-                input_ids=following,
-                attention_mask=torch.cat([mask[rows], following_mask], dim=1),
-                # Padding lies beyond the answer; its position must still exist.
-                position_ids=positions.clamp(max=self.module.config.max_position_embeddings - 1),
-                past_key_values=cache,
-                use_cache=True,
-            )
-            states = torch.cat([states, written.last_hidden_state], dim=1)
-        return answer_scores(states, answers, self.module.lm_head, reduction)
+        ids, _ = pad([np.append(own, tree.tokens) for own, tree in zip(inputs, trees, strict=True)], self._end, device)
+        rows = tree_rows(trees, [len(own) - 1 for own in inputs], device)
+        states = self.module.transformer(
+            input_ids=ids, attention_mask=rows.mask, position_ids=rows.positions, use_cache=False
+        ).last_hidden_state
+        return tree_scores(states.flatten(end_dim=1)[rows.places], trees, self.module.lm_head, reduction)
 
     def _inputs(self, examples: Sequence[Example]) -> list[TokenIds]:
         return self._memory.of([(self.max_input, example.input.rstrip()) for example in examples], self._tokenise)

@@ -10,8 +10,10 @@ import torch.nn.functional as F  # noqa: N812 - the customary name
 
 from taskweb.errors import ParameterError
 from taskweb.models.base import REDUCTIONS, FloatArray, Reduction
+from taskweb.models.choice_tree import ChoiceTree, IntArray
 
 IGNORED = -100
+_STATES_AT_ONCE = 128
 
 
 def check_reduction(reduction: str) -> None:
@@ -39,24 +41,40 @@ def token_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return flat.reshape(labels.shape)
 
 
-def answer_scores(
+def tree_scores(
     states: torch.Tensor,
-    answers: Sequence[Sequence[int]],
+    trees: Sequence[ChoiceTree],
     logits_of: Callable[[torch.Tensor], torch.Tensor],
     reduction: Reduction,
-) -> FloatArray:
-    """Mean (or sum) log-probability of each answer's tokens: (answers,) float64.
+) -> list[FloatArray]:
+    """Mean (or sum) log-probability of the tokens of each choice, one array per tree.
 
-    states: (answers, longest, hidden), the state at which each token is predicted; what lies beyond an answer is not looked at.
-    logits_of: from (tokens, hidden) to (tokens, vocabulary).
+    states: (nodes of all trees, hidden), at which what follows a node is predicted. logits_of: from (nodes, hidden) to
+    (nodes, vocabulary).
     """
-    lengths = [len(answer) for answer in answers]
-    rows = np.repeat(np.arange(len(answers)), lengths)
-    places = np.concatenate([np.arange(length) for length in lengths])
-    labels = torch.tensor([token for answer in answers for token in answer], device=states.device)
-    losses = token_losses(logits_of(states[torch.from_numpy(rows), torch.from_numpy(places)]), labels)
-    total = -np.add.reduceat(losses.double().cpu().numpy(), np.cumsum([0, *lengths[:-1]]))
-    return total / np.array(lengths) if reduction == "mean" else total
+    begins = np.cumsum([0, *(tree.nodes for tree in trees[:-1])])
+    asked = np.concatenate([begin + tree.asked for begin, tree in zip(begins, trees, strict=True)])
+    wanted = np.concatenate([tree.wanted for tree in trees])
+    lengths = [length for tree in trees for length in tree.lengths]
+    total = np.add.reduceat(_log_probabilities(states, asked, wanted, logits_of), np.cumsum([0, *lengths[:-1]]))
+    values = total / np.array(lengths) if reduction == "mean" else total
+    return split_rows(values, [len(tree.lengths) for tree in trees])
+
+
+def _log_probabilities(
+    states: torch.Tensor, asked: IntArray, wanted: IntArray, logits_of: Callable[[torch.Tensor], torch.Tensor]
+) -> FloatArray:
+    """Of each wanted token at the state asked. Logits of a state are computed once, and of few states at once.
+
+    The whole vocabulary for all states would be most of the memory, and slow, as no cache holds it.
+    """
+    found = np.empty(len(asked))
+    for begin in range(0, len(states), _STATES_AT_ONCE):
+        own = np.flatnonzero((asked >= begin) & (asked < begin + _STATES_AT_ONCE))
+        logits = logits_of(states[begin : begin + _STATES_AT_ONCE]).float()
+        rows, tokens = (torch.from_numpy(array).to(states.device) for array in (asked[own] - begin, wanted[own]))
+        found[own] = F.log_softmax(logits, dim=-1)[rows, tokens].double().cpu().numpy()
+    return found
 
 
 def split_rows(values: FloatArray, counts: Sequence[int]) -> list[FloatArray]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from torch import nn
 from taskweb.models.answers import answer_text, choices_of
 from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, TokenIds, device_of
 from taskweb.models.batches import groups, pad, without_training
+from taskweb.models.choice_tree import ChoiceTree, TreeRows, tree_rows
 from taskweb.models.head import Head
-from taskweb.models.scoring import answer_labels, answer_scores, check_reduction, token_losses
-from taskweb.models.text_answers import choice_ids, greedy_settings, scores_in_groups, written_numbers
+from taskweb.models.scoring import answer_labels, check_reduction, token_losses, tree_scores
+from taskweb.models.text_answers import choice_trees, greedy_settings, scores_in_groups, written_numbers
 from taskweb.models.token_memory import TokenMemory
 from taskweb.tasks import Example
 
@@ -76,9 +78,9 @@ class Seq2SeqModel:
         """Mean (or sum) log-probability of each choice; an input is encoded, and its keys and values computed, once."""
         check_reduction(reduction)
         inputs = self._inputs(examples)
-        choices = choice_ids([choices_of(example, self.head) for example in examples], self._answers)
+        trees = choice_trees([choices_of(example, self.head) for example in examples], self._answers)
         with without_training(self.module):
-            return scores_in_groups(inputs, choices, batch_size, lambda ids, own: self._score(ids, own, reduction))
+            return scores_in_groups(inputs, trees, batch_size, lambda ids, own: self._score(ids, own, reduction))
 
     def numbers(self, examples: Sequence[Example], *, batch_size: int = 32) -> FloatArray:
         """The numbers that the model writes."""
@@ -97,34 +99,36 @@ class Seq2SeqModel:
                     texts[i] = self.tokenizer.decode(row, skip_special_tokens=True).strip()
         return texts
 
-    def _score(self, inputs: list[TokenIds], choices: list[Sequence[tuple[int, ...]]], reduction: Reduction) -> FloatArray:
+    def _score(self, inputs: list[TokenIds], trees: list[ChoiceTree], reduction: Reduction) -> list[FloatArray]:
         device = device_of(self.module)
         ids, mask = pad(inputs, self._padding, device)
         read = self.module.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
-        # The first token of every answer is predicted from the start mark, which fills the cache of keys and values.
-        begun = self.module.decoder(
-            input_ids=torch.full((len(inputs), 1), self._start, device=device),
-            encoder_hidden_states=read,
-            encoder_attention_mask=mask,
-            use_cache=True,
-        )
-        rows = torch.repeat_interleave(torch.tensor([len(own) for own in choices], device=device))
-        answers = [answer for own in choices for answer in own]
-        states = begun.last_hidden_state[rows]
-        if any(len(answer) > 1 for answer in answers):
-            cache = begun.past_key_values
-            cache.batch_select_indices(rows)
-            written = self.module.decoder(
-                input_ids=pad([answer[:-1] for answer in answers], self._padding, device)[0],
-                encoder_hidden_states=read[:1].expand(len(answers), -1, -1),  # its keys and values are in the cache
-                encoder_attention_mask=mask[rows],
-                past_key_values=cache,
-                use_cache=True,
-            )
-            states = torch.cat([states, written.last_hidden_state], dim=1)
+        rows = tree_rows(trees, [0] * len(trees), device)
+        with self._attending(rows):
+            states = self.module.decoder(
+                input_ids=pad([np.append(self._start, tree.tokens) for tree in trees], self._padding, device)[0],
+                encoder_hidden_states=read,
+                encoder_attention_mask=mask,
+                use_cache=False,
+            ).last_hidden_state
         if self.module.config.scale_decoder_outputs:
             states = states * self.module.config.d_model**-0.5
-        return answer_scores(states, answers, self.module.lm_head, reduction)
+        return tree_scores(states.flatten(end_dim=1)[rows.places], trees, self.module.lm_head, reduction)
+
+    @contextmanager
+    def _attending(self, rows: TreeRows) -> Iterator[None]:
+        """Let the decoder look where `rows` says, at those distances; all its layers take both from the bias of the first."""
+        attention = self.module.decoder.block[0].layer[0].SelfAttention
+        by_distance = attention.compute_bias(int(rows.positions.max()) + 1, 1)[0, :, :, 0]  # (heads, distances)
+        distances = (rows.positions.unsqueeze(2) - rows.positions.unsqueeze(1)).clamp(min=0)
+        bias = by_distance[:, distances].transpose(0, 1) + rows.mask
+        hook = attention.register_forward_pre_hook(
+            lambda _, args, given: (args, {**given, "position_bias": bias}), with_kwargs=True
+        )
+        try:
+            yield
+        finally:
+            hook.remove()
 
     def _inputs(self, examples: Sequence[Example]) -> list[TokenIds]:
         return self._memory.of([(self.max_input, example.input) for example in examples], self._tokenise)

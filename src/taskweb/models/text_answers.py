@@ -8,8 +8,8 @@ import numpy as np
 
 from taskweb.models.base import FloatArray, TaskModel, TokenIds
 from taskweb.models.batches import groups
+from taskweb.models.choice_tree import ChoiceTree, choice_tree
 from taskweb.models.head import read_number
-from taskweb.models.scoring import split_rows
 from taskweb.tasks import Example
 
 _NUMBER_TOKENS = 12
@@ -22,27 +22,28 @@ def written_numbers(model: TaskModel, examples: Sequence[Example], batch_size: i
     return np.array([model.head.default if value is None else value for value in values], dtype=np.float64)
 
 
-def choice_ids(
+def choice_trees(
     choices: Sequence[Sequence[str]], to_ids: Callable[[Sequence[str]], list[tuple[int, ...]]]
-) -> list[list[tuple[int, ...]]]:
-    """Token ids of every choice of every example; each text is tokenised once, however often it is a choice."""
+) -> list[ChoiceTree]:
+    """The tokens of every example's choices; each text is tokenised once, and the same choices make one tree."""
     texts = list(dict.fromkeys(text for own in choices for text in own))
     ids = dict(zip(texts, to_ids(texts), strict=True))
-    return [[ids[text] for text in own] for own in choices]
+    trees = {own: choice_tree([ids[text] for text in own]) for own in dict.fromkeys(map(tuple, choices))}
+    return [trees[tuple(own)] for own in choices]
 
 
 def scores_in_groups(
     inputs: Sequence[TokenIds],
-    choices: Sequence[Sequence[tuple[int, ...]]],
+    trees: Sequence[ChoiceTree],
     batch_size: int,
-    score: Callable[[list[TokenIds], list[Sequence[tuple[int, ...]]]], FloatArray],
+    score: Callable[[list[TokenIds], list[ChoiceTree]], list[FloatArray]],
 ) -> list[FloatArray]:
-    """The scores of each example's choices, examples of similar length together; score: of all choices of a group, in a row."""
+    """The scores of each example's choices, examples of similar length together."""
     scores: list[FloatArray] = [np.zeros(0)] * len(inputs)
-    for group in groups([len(ids) for ids in inputs], [len(own) for own in choices], batch_size):
-        values = score([inputs[i] for i in group], [choices[i] for i in group])
-        for i, part in zip(group, split_rows(values, [len(choices[i]) for i in group]), strict=True):
-            scores[i] = part
+    lengths = [len(ids) + tree.nodes for ids, tree in zip(inputs, trees, strict=True)]
+    for group in groups(lengths, [len(tree.lengths) for tree in trees], batch_size):
+        for i, values in zip(group, score([inputs[i] for i in group], [trees[i] for i in group]), strict=True):
+            scores[i] = values
     return scores
 
 
