@@ -62,8 +62,8 @@ def test_on_the_cpu_and_where_it_is_fixed_it_never_grows() -> None:
         assert set(machine.sizes) == {expected}
 
 
-def test_memory_for_less_than_one_row_is_said() -> None:
-    with pytest.raises(TaskWebError, match="One row at a time is too much for the memory of cpu"):
+def test_memory_for_less_than_one_example_is_said() -> None:
+    with pytest.raises(TaskWebError, match="One example at a time is too much for the memory of cpu"):
         sizes().run([1], Machine(0))
     with pytest.raises(ParameterError, match="1 or more"):
         sizes(0)

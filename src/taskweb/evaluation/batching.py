@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from taskweb.errors import ParameterError, TaskWebError
+from taskweb.errors import ParameterError
 from taskweb.models.base import device_of
-from taskweb.models.memory import out_of_memory, release_memory
+from taskweb.models.memory import with_what_fits
 
 Result = TypeVar("Result")
 _START = 16
@@ -44,30 +44,14 @@ class BatchSize:
         results: dict[int, Result] = {}
         while len(results) < len(order):
             part = order[len(results) :][: self.size * _BATCHES_AT_ONCE]
-            found, reason = self._attempt(part, work)
-            if found is None:
-                self._halve(reason)
-                continue
+            found = self._as_many_as_fit(part, work)
             results.update(zip(part, found, strict=True))
             on_done(len(part))
             self.size = min(2 * self.size, self._most)
         return [results[i] for i in range(len(lengths))]
 
-    def _attempt(
-        self, part: list[int], work: Callable[[list[int], int], Sequence[Result]]
-    ) -> tuple[Sequence[Result] | None, str]:
-        try:
-            return work(part, self.size), ""
-        except Exception as fault:
-            if not out_of_memory(fault):
-                raise
-            return None, str(fault).split(".")[0]
+    def _as_many_as_fit(self, part: list[int], work: Callable[[list[int], int], Sequence[Result]]) -> Sequence[Result]:
+        def halved(size: int) -> None:
+            self._most = self.size = size
 
-    def _halve(self, reason: str) -> None:
-        release_memory(self.module)
-        if self.size == 1:
-            raise TaskWebError(
-                f"One row at a time is too much for the memory of {device_of(self.module)} ({reason}). Cut inputs "
-                "(--max-input), or take a smaller model."
-            )
-        self._most = self.size = self.size // 2
+        return with_what_fits(self.module, self.size, lambda size: work(part, size), halved)

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from taskweb.errors import InputError, ParameterError, TaskWebError, unknown_name
+from taskweb.errors import InputError, ParameterError, unknown_name
 from taskweb.metrics import METRICS
 from taskweb.models.answers import choices_of, shown
 from taskweb.models.base import Reduction, TaskModel, device_of
 from taskweb.models.head import number_of
+from taskweb.models.memory import with_what_fits
 from taskweb.tasks import Example, Task
-from taskweb.training.memory import give_back, half, is_out_of_memory
 from taskweb.training.settings import Precision, computing_in
 
 _METRICS_OF_ANSWERS = ("exact_match", "token_f1")
@@ -42,7 +42,7 @@ def evaluate(
     reduction: Reduction = "mean",
     max_new_tokens: int = 64,
     precision: Precision | None = None,
-    on_halved: Callable[[int], None] | None = None,
+    on_halved: Callable[[int], None] = lambda _: None,
 ) -> dict[str, float]:
     """The task's metrics on labelled examples, by name; the task score is their mean.
 
@@ -76,7 +76,7 @@ def predict(
     batch_size: int = 32,
     reduction: Reduction = "mean",
     max_new_tokens: int = 64,
-    on_halved: Callable[[int], None] | None = None,
+    on_halved: Callable[[int], None] = lambda _: None,
 ) -> Predictions:
     """The model's answers to labelled examples beside the right ones; parameters as of `evaluate`."""
     if model.head.kind != task.kind:
@@ -86,23 +86,9 @@ def predict(
         )
     if not examples:
         raise InputError(f"There are no examples of '{task.name}' to evaluate on. Give at least one.")
-    while True:
-        try:
-            return _predicted(model, task, examples, batch_size, reduction, max_new_tokens)
-        except (RuntimeError, MemoryError) as fault:
-            if not is_out_of_memory(fault):
-                raise
-            # What the failed pass holds is freed only after this block, once the traceback is gone.
-            reason = str(fault).split(".")[0]
-        give_back(device_of(model.module))
-        if batch_size == 1:
-            raise TaskWebError(
-                f"One example at a time is too much for the memory of {device_of(model.module)} ({reason}). Cut inputs "
-                "(max_input), or take a smaller model."
-            )
-        batch_size = half(batch_size)
-        if on_halved is not None:
-            on_halved(batch_size)
+    return with_what_fits(
+        model.module, batch_size, lambda size: _predicted(model, task, examples, size, reduction, max_new_tokens), on_halved
+    )
 
 
 def _predicted(

@@ -15,12 +15,12 @@ from torch import nn
 from taskweb.errors import InputError, ParameterError, TaskWebError
 from taskweb.models.base import Encoded, TaskModel
 from taskweb.models.batches import seeded
+from taskweb.models.memory import half, out_of_memory, release_memory
 from taskweb.models.methods.trainable import trainable
 from taskweb.tasks import Example
 from taskweb.training.batches import epoch_batches
 from taskweb.training.checkpoint import CheckpointPlan, identity_of, load_checkpoint, save_checkpoint
 from taskweb.training.history import DivergedError, EvaluationRecord, MemoryRecord, StepRecord, TrainingHistory
-from taskweb.training.memory import give_back, half, is_out_of_memory
 from taskweb.training.settings import TrainingSettings, chosen_device, chosen_precision, computing_in
 from taskweb.training.workers import ALONE, Workers, is_split
 
@@ -204,7 +204,7 @@ class _Fit:
                 limit = math.inf if self.settings.clip_norm is None else self.settings.clip_norm
                 return loss, self.workers.clip(self.parameters, limit).to(loss.device)
             except (RuntimeError, MemoryError) as fault:
-                if not is_out_of_memory(fault):
+                if not out_of_memory(fault):
                     raise
                 if self.workers.count > 1:  # the others wait in the middle of a pass, which cannot be taken back
                     raise TaskWebError(
@@ -214,7 +214,7 @@ class _Fit:
                 # What the failed pass holds is freed only after this block, once the traceback is gone.
                 reason = str(fault).split(".")[0]
             self.optimizer.zero_grad(set_to_none=True)
-            give_back(self.device)
+            release_memory(self.device)
             held = min(size, len(batch))
             if held == 1:
                 raise TaskWebError(
