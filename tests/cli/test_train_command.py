@@ -19,6 +19,7 @@ pytest.importorskip("transformers")
 from safetensors.numpy import load_file
 
 from taskweb.mixture import write_mixture
+from taskweb.models import open_model
 from tests.cli.test_commands import run  # noqa: F401 - a fixture
 from tests.training.made_up_mixture import synthetic_mixture
 
@@ -178,3 +179,15 @@ def test_a_place_that_is_taken_is_left_alone(run, mixture: str, tmp_path: Path) 
     assert done.status == 2
     assert "another name" in done.err
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_an_encoder_answers_in_label_words_when_asked(run, mixture: str, tmp_path: Path) -> None:  # noqa: F811
+    options = ("--steps", "2", "--learning-rate", "3e-3", "--device", "cpu", "--to", str(tmp_path / "m"))
+    done = run("train", mixture, "--model", "tiny:roberta", "--answers", "labels", *options)
+    assert done.status == 0, done.err
+    record = json.loads((tmp_path / "m" / "training.json").read_text())
+    assert record["recipe"]["answers"] == "labels"
+    assert open_model(str(tmp_path / "m")).head.kind == "classification"
+    wrong = run("train", mixture, "--model", "tiny:roberta", "--answers", "words", *options[:-1], str(tmp_path / "n"))
+    assert wrong.status == 2
+    assert "answers must be one of choices, labels (got words)" in wrong.err

@@ -6,7 +6,7 @@ from taskweb.mixture import MixedExample, Mixture, MixtureTask
 from taskweb.models import TaskModel, method_of
 from taskweb.models.tiny import tiny_model
 from taskweb.tasks.synthetic import find_family
-from taskweb.training.multitask import shared_head
+from taskweb.training.multitask import Answers, shared_head
 
 
 def synthetic_mixture(train: int = 24, held_out: int = 8, count: int = 2) -> Mixture:
@@ -24,10 +24,10 @@ def synthetic_mixture(train: int = 24, held_out: int = 8, count: int = 2) -> Mix
     return Mixture(tasks, side(train, "train"), side(held_out, "eval"))
 
 
-def tiny_for(mixture: Mixture, name: str, method: str = "finetune", seed: int = 0) -> TaskModel:
+def tiny_for(mixture: Mixture, name: str, method: str = "finetune", seed: int = 0, answers: Answers = "choices") -> TaskModel:
     """A tiny model with the mixture's shared head."""
     texts = [text for item in mixture.train for text in (item.example.input, *(item.example.choices or ()))]
     family = {"tiny:t5": "seq2seq", "tiny:gpt2": "causal", "tiny:roberta": "encoder"}[name]
-    model = tiny_model(name, texts, shared_head(family, mixture), seed=seed)  # type: ignore[arg-type]
+    model = tiny_model(name, texts, shared_head(family, mixture, answers), seed=seed)  # type: ignore[arg-type]
     method_of(method).apply(model, seed=seed)
     return model

@@ -51,6 +51,29 @@ def test_an_encoder_compares_choices_of_several_tasks_and_keeps_the_head_of_one(
     assert shared_head("seq2seq", one).kind == "generation"
 
 
+def test_an_encoder_may_answer_in_the_label_words_of_its_tasks() -> None:
+    mixture = synthetic_mixture(train=64, held_out=24)
+    words = {choice for item in mixture.train for choice in item.example.choices or ()}
+    head = shared_head("encoder", mixture, "labels")
+    assert (head.kind, set(head.labels)) == ("classification", words)
+    model = tiny_for(mixture, "tiny:roberta", answers="labels")
+    assert {len(item.inputs) for item in encode_mixture(model, mixture)} == {1}  # an input is read once
+    history = fit_mixture(model, mixture, replace(SETTINGS, epochs=6), seed=1)
+    assert history.losses[-1].loss < history.losses[0].loss
+    assert set(history.evaluations[-1].metrics) >= {f"{task.name}/accuracy" for task in mixture.tasks}
+    asked = mixture.heldout[0].example
+    (scores,) = model.score_choices([asked])
+    assert len(scores) == len(asked.choices or ())
+    assert sum(2.718281828**scores) == pytest.approx(1.0)  # only its own choices compete
+
+
+def test_label_words_are_of_classifications_only() -> None:
+    mixture = synthetic_mixture()
+    other = replace(mixture.tasks[0], kind="multiple_choice")
+    with pytest.raises(ParameterError, match=f"these are none: {other.name}"):
+        shared_head("encoder", replace(mixture, tasks=(other, *mixture.tasks[1:])), "labels")
+
+
 def test_an_encoder_refuses_tasks_without_choices_by_name() -> None:
     mixture = synthetic_mixture()
     free = MixtureTask("titles", "generation", ("exact_match",), 0.5, 1, 1, 0)

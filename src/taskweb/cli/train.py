@@ -33,6 +33,15 @@ def train(
         str | None,
         typer.Option("--max-input", metavar="N|longest", rich_help_panel=MODEL, help="Cut inputs at N tokens."),
     ] = None,
+    answers: Annotated[
+        str | None,
+        typer.Option(
+            "--answers",
+            metavar="choices|labels",
+            rich_help_panel=MODEL,
+            help="An encoder of several tasks compares choices (default), or has an output for each label word.",
+        ),
+    ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -98,6 +107,7 @@ def train(
         "method": method,
         "max_input": max_input,
         "patience": patience,
+        "answers": answers,
     }
     given["seeds"] = seed or None
     settings = {

@@ -1,7 +1,9 @@
 """Training one model on the tasks of a mixture together.
 
 Models that answer in text learn each task by its own words. An encoder answers through its head: of one task, that task's; of
-several, one number for each pair of input and choice, so that all of them share the head and a task never seen can use it.
+several, one number for each pair of input and choice, so that all of them share the head and a task never seen can use it
+(`choices`); or one output for each label word of classifications (`labels`), which reads an input once and learns from fewer
+examples, and answers tasks in the same words.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
+from typing import Literal, get_args
 
 import torch
 
@@ -30,6 +33,8 @@ from taskweb.training.workers import ALONE, Workers, part_like, whole
 
 SCORE = "score"
 LOSS = "loss"
+Answers = Literal["choices", "labels"]
+ANSWERS: tuple[Answers, ...] = get_args(Answers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +52,26 @@ class EarlyStop:
             raise ParameterError(f"The patience of an early stop must be 1 or more evaluations. Got {self.patience} instead.")
 
 
-def shared_head(family: Family, mixture: Mixture) -> Head:
-    """The head that serves all tasks of a mixture. Raises ParameterError where an encoder cannot learn them together."""
+def shared_head(family: Family, mixture: Mixture, answers: Answers = "choices") -> Head:
+    """The head that serves all tasks of a mixture. Raises ParameterError where an encoder cannot learn them together.
+
+    answers: what an encoder does with several tasks: compare an example's choices, or put out all label words of the tasks.
+    """
     if family != "encoder":
         return Head()
+    examples = [item.example for item in (*mixture.train, *mixture.heldout)]
     if len(mixture.tasks) == 1:
         kind = mixture.tasks[0].kind
         if kind == "generation":
             raise ParameterError(f"An encoder cannot write text, which '{mixture.tasks[0].name}' asks for. Take T5 or GPT-2.")
-        return head_for(kind, [item.example for item in (*mixture.train, *mixture.heldout)])
+        return head_for(kind, examples)
+    if answers == "labels":
+        if others := sorted(task.name for task in mixture.tasks if task.kind != "classification"):
+            raise ParameterError(
+                "An encoder that answers by labels learns classifications, and these are none: "
+                f"{', '.join(others)}. Leave them out, or let it compare choices."
+            )
+        return head_for("classification", examples)
     without = sorted({item.task for item in (*mixture.train, *mixture.heldout) if not item.example.choices})
     if without:
         raise ParameterError(

@@ -14,12 +14,13 @@ from taskweb.errors import InputError, ParameterError, TaskWebError, unknown_nam
 from taskweb.models import method_of
 from taskweb.models.base import Parameter
 from taskweb.tasks.paths import kind_of_path, unreadable
+from taskweb.training.multitask import ANSWERS, Answers
 from taskweb.training.settings import TrainingSettings
 
 LONGEST: Literal["longest"] = "longest"
 MaxInput = int | Literal["longest"] | None
 SHIPPED = ("paper",)
-_KEYS = ("model", "revision", "method", "method_parameters", "max_input", "seeds", "patience", "training")
+_KEYS = ("model", "revision", "method", "method_parameters", "max_input", "answers", "seeds", "patience", "training")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class Recipe:
     """What to train, and how.
 
     model: Hub id, folder (also of a model trained before), or `tiny:t5` and its kin. max_input: most tokens of an input,
-    `longest` for what the longest input of the mixture needs, None for the model's own limit. seeds: one training each.
+    `longest` for what the longest input of the mixture needs, None for the model's own limit. answers: how an encoder answers
+    several tasks, see `shared_head`. seeds: one training each.
     patience: evaluations without a better score after which training ends early; None trains to the end and keeps the last
     weights. Raises ParameterError that lists all that is out of range.
     """
@@ -39,6 +41,7 @@ class Recipe:
     max_input: MaxInput = None
     seeds: tuple[int, ...] = (0,)
     patience: int | None = None
+    answers: Answers = "choices"
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
     def __post_init__(self) -> None:
@@ -53,13 +56,15 @@ class Recipe:
             wrong.append(f"seeds must be different whole numbers from 0 (got {list(self.seeds)})")
         if self.patience is not None and not _is_count(self.patience, 1):
             wrong.append(f"patience must be a whole number from 1 (got {self.patience})")
+        if self.answers not in ANSWERS:
+            wrong.append(f"answers must be one of {', '.join(ANSWERS)} (got {self.answers})")
         if wrong:
             raise ParameterError(f"This recipe cannot be followed: {'; '.join(wrong)}.")
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain JSON values."""
         return {
-            **{name: getattr(self, name) for name in ("model", "revision", "method", "max_input", "patience")},
+            **{name: getattr(self, name) for name in ("model", "revision", "method", "max_input", "patience", "answers")},
             "method_parameters": dict(self.method_parameters),
             "seeds": list(self.seeds),
             "training": self.training.to_dict(),

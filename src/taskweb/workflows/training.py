@@ -115,7 +115,7 @@ def model_for(mixture: Mixture, recipe: Recipe, seed: int) -> TaskModel:
     limit = recipe.max_input if isinstance(recipe.max_input, int) else None
     if is_tiny(recipe.model):
         texts = tuple(dict.fromkeys(text for item in mixture.train for text in _texts(item.example)))
-        model = tiny_model(recipe.model, texts, shared_head(family_of_tiny(recipe.model), mixture), seed=seed)
+        model = tiny_model(recipe.model, texts, shared_head(family_of_tiny(recipe.model), mixture, recipe.answers), seed=seed)
         model.max_input = min(model.max_input, limit or model.max_input)
     else:
         model = _opened(mixture, recipe, seed, limit)
@@ -157,16 +157,16 @@ def plain(value: Any) -> Any:
 
 def _opened(mixture: Mixture, recipe: Recipe, seed: int, limit: int | None) -> TaskModel:
     try:
-        head = shared_head("encoder", mixture)
+        head = shared_head("encoder", mixture, recipe.answers)
     except ParameterError:
         head = None  # a text model needs none, and an encoder is refused below
     try:
         model = open_model(recipe.model, head, revision=recipe.revision, seed=seed, max_input=limit)
     except ParameterError:
         if head is None:
-            shared_head("encoder", mixture)
+            shared_head("encoder", mixture, recipe.answers)
         raise
-    model.set_head(shared_head(model.family, mixture), seed=seed, carry=True)
+    model.set_head(shared_head(model.family, mixture, recipe.answers), seed=seed, carry=True)
     if model.method is not None and model.method.name == "finetune":
         model.method = None  # an ordinary checkpoint, which may be adapted anew
     if model.method is not None and model.method.name != recipe.method:
