@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -198,6 +199,8 @@ def test_an_interrupted_command_goes_on_where_it_stopped(target: Path) -> None:
     with serving(logprobs(by_length)) as script:
         done = taskweb("rank", str(target), "--selector", "llm", "--llm-url", script.url, "--llm-model", "m")
         assert done.returncode == 0
-        assert len(script) == 32
-    assert "32 requests" in done.stderr
-    assert "12 of them from the cache" in done.stderr
+    cached = re.search(r"(\d+) of them from the cache", done.stderr)
+    assert cached is not None
+    assert 12 - 4 <= int(cached[1]) <= 12  # of four workers, each may have had an answer under way
+    assert len(script) == 44 - int(cached[1])
+    assert f"{len(script)} requests" in done.stderr

@@ -9,10 +9,13 @@ from typing import Annotated
 import typer
 
 from taskweb.cli import judge_options, options
-from taskweb.cli.console import consent_of, output_console, print_json, progress_for, say, say_notes
+from taskweb.cli.console import output_console, print_json, progress_for, say, say_notes
+from taskweb.cli.groups import spread
 
 
+@spread
 def benchmark(
+    *,
     web: options.Web = "published",
     setup: options.Setup = "all",
     selector: Annotated[
@@ -42,27 +45,9 @@ def benchmark(
     per_target: Annotated[
         bool, typer.Option("--per-target", rich_help_panel=options.OUTPUT, help="Also show every target and category.")
     ] = False,
-    lam: options.Lambda = 0.7,
-    pivots: options.Pivots = None,
-    n_pivots: options.NPivots = None,
-    base: options.Base = "roe",
-    pair_scores: options.PairScores = None,
-    llm_model: judge_options.LlmModel = None,
-    llm_url: judge_options.LlmUrl = None,
-    llm_api: judge_options.LlmApi = judge_options.ApiName.chat,
-    llm_answers: judge_options.LlmAnswers = judge_options.AnswerReading.auto,
-    llm_repeats: judge_options.LlmRepeats = 10,
-    llm_temperature: judge_options.LlmTemperature = 1.0,
-    llm_answer_tokens: judge_options.LlmAnswerTokens = 8,
-    llm_workers: judge_options.LlmWorkers = 4,
-    llm_timeout: judge_options.LlmTimeout = 60.0,
-    llm_time_limit: judge_options.LlmTimeLimit = 600.0,
-    llm_price: judge_options.LlmPrice = None,
-    yes: judge_options.Yes = False,
-    encoder: options.EncoderPath = None,
-    max_tokens: options.MaxTokens = 512,
-    allow_download: options.AllowDownload = False,
-    no_cache: options.NoCache = False,
+    selection: options.SelectorOptions,
+    judging: judge_options.JudgeOptions,
+    encoding: options.EncoderOptions,
     output: Annotated[
         options.TableFormat, typer.Option("--format", rich_help_panel=options.OUTPUT, help="How to print the figures.")
     ] = options.TableFormat.table,
@@ -78,23 +63,8 @@ def benchmark(
     start = time.monotonic()
     from taskweb.selectors.benchmark import DrawSettings
     from taskweb.workflows.benchmarking import run_benchmark
-    from taskweb.workflows.evidence import EncoderSettings, SelectorSettings
 
-    judge = judge_options.judge_of(
-        llm_model,
-        llm_url,
-        llm_api,
-        llm_answers,
-        llm_repeats,
-        llm_temperature,
-        llm_answer_tokens,
-        llm_workers,
-        llm_timeout,
-        llm_time_limit,
-        llm_price,
-        use_cache=not no_cache,
-        consent=consent_of(yes=yes, quiet=quiet),
-    )
+    judge = judging.settings(use_cache=not encoding.no_cache, quiet=quiet)
     result = run_benchmark(
         web=web,
         setup=setup,
@@ -103,8 +73,8 @@ def benchmark(
         targets=options.names(targets),
         draws=DrawSettings(draws, target_examples, source_examples, seed),
         predictions=predictions,
-        selector_settings=SelectorSettings(lam, options.names(pivots), n_pivots, pair_scores, base, judge=judge),
-        encoder=EncoderSettings(encoder, allow_download, max_tokens, not no_cache),
+        selector_settings=selection.settings(judge),
+        encoder=encoding.settings(),
         progress=progress_for(quiet=quiet),
     )
     if output is options.TableFormat.json:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from taskweb.cli.console import consent_of
 from taskweb.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -102,46 +103,49 @@ LlmPrice = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", "-y", rich_help_panel=PANEL, help="Spend it without being asked first.")]
 
 
-def judge_of(
-    model: str | None,
-    url: str | None,
-    api: ApiName,
-    answers: AnswerReading,
-    repeats: int,
-    temperature: float,
-    answer_tokens: int,
-    workers: int,
-    timeout: float,
-    time_limit: float,
-    price: str | None,
-    *,
-    use_cache: bool,
-    consent: Callable[[str], bool],
-    describe: str | None = None,
-) -> JudgeSettings | None:
-    """The settings that the options stand for, or None where no model is named. Raises a TaskWebError for unusable ones."""
-    if model is None:
-        if (url, describe) != (None, None):
-            raise ParameterError("--llm-url and --describe are for a language model that is asked. Name it with --llm-model.")
-        return None
-    from taskweb.workflows.judging import JudgeSettings
+@dataclass(frozen=True)
+class JudgeOptions:
+    """The language model, and what it may cost."""
 
-    return JudgeSettings(
-        model,
-        url,
-        describe,
-        api.value,
-        answers.value,
-        repeats,
-        temperature,
-        answer_tokens,
-        workers,
-        timeout,
-        time_limit,
-        _prices(price),
-        use_cache,
-        consent,
-    )
+    llm_model: LlmModel = None
+    llm_url: LlmUrl = None
+    llm_api: LlmApi = ApiName.chat
+    llm_answers: LlmAnswers = AnswerReading.auto
+    llm_repeats: LlmRepeats = 10
+    llm_temperature: LlmTemperature = 1.0
+    llm_answer_tokens: LlmAnswerTokens = 8
+    llm_workers: LlmWorkers = 4
+    llm_timeout: LlmTimeout = 60.0
+    llm_time_limit: LlmTimeLimit = 600.0
+    llm_price: LlmPrice = None
+    yes: Yes = False
+
+    def settings(self, *, use_cache: bool, quiet: bool, describe: str | None = None) -> JudgeSettings | None:
+        """What the options stand for, or None where no model is named. Raises a TaskWebError for unusable ones."""
+        if self.llm_model is None:
+            if (self.llm_url, describe) != (None, None):
+                raise ParameterError(
+                    "--llm-url and --describe are for a language model that is asked. Name it with --llm-model."
+                )
+            return None
+        from taskweb.workflows.judging import JudgeSettings
+
+        return JudgeSettings(
+            self.llm_model,
+            self.llm_url,
+            describe,
+            self.llm_api.value,
+            self.llm_answers.value,
+            self.llm_repeats,
+            self.llm_temperature,
+            self.llm_answer_tokens,
+            self.llm_workers,
+            self.llm_timeout,
+            self.llm_time_limit,
+            _prices(self.llm_price),
+            use_cache,
+            consent_of(yes=self.yes, quiet=quiet),
+        )
 
 
 def _prices(text: str | None) -> tuple[float, float] | None:

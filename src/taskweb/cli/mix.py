@@ -9,6 +9,7 @@ import typer
 
 from taskweb.cli import options
 from taskweb.cli.console import output_console, print_json, progress_for, say_notes
+from taskweb.cli.groups import spread
 
 if TYPE_CHECKING:
     from taskweb.mixture.rates import RateScheme
@@ -19,7 +20,9 @@ AMOUNT = "How much of each"
 FILES = "What is written"
 
 
+@spread
 def mix(
+    *,
     target: Annotated[
         str | None,
         typer.Argument(
@@ -125,16 +128,8 @@ def mix(
     exclude: options.Exclude = None,
     unseen: options.Unseen = False,
     examples: options.Examples = None,
-    input_column: options.InputColumn = None,
-    output_column: options.OutputColumn = None,
-    choices_column: options.ChoicesColumn = None,
-    input_format: options.InputFormat = None,
-    split: options.Split = None,
-    name: options.TargetName = None,
-    encoder: options.EncoderPath = None,
-    max_tokens: options.MaxTokens = 512,
-    allow_download: options.AllowDownload = False,
-    no_cache: options.NoCache = False,
+    reading: options.TargetOptions,
+    encoding: options.EncoderOptions,
     output: options.TableOrJson = options.TableFormat.table,
     quiet: options.Quiet = False,
 ) -> None:
@@ -144,24 +139,20 @@ def mix(
 
     Example: taskweb mix my_task.jsonl --sources my_sources/ --to my_mixture
     """
-    from taskweb.errors import ParameterError, unknown_name
+    from taskweb.errors import ParameterError
     from taskweb.mixture.kinds import parse_kinds
     from taskweb.mixture.reading import read_manifest
     from taskweb.mixture.sampling import MixtureSettings
     from taskweb.mixture.writing import check_place
     from taskweb.selectors import DEFAULT_SELECTOR
-    from taskweb.tasks.rows import FILE_FORMATS
     from taskweb.workflows.choosing import RankSettings
-    from taskweb.workflows.evidence import EncoderSettings
     from taskweb.workflows.mixing import check_exports, write_with_exports
     from taskweb.workflows.mixing import mix as mix_sources
-    from taskweb.workflows.ranking import TargetSettings
 
     if lacking := [option for option, value in (("--sources", sources), ("--to", to)) if not value]:
         raise ParameterError(f"{' and '.join(lacking)} must be given: taskweb mix TARGET --sources DIR --to FOLDER")
     assert to is not None
-    if input_format is not None and input_format not in FILE_FORMATS:
-        raise unknown_name("input format", input_format, FILE_FORMATS)
+    target_settings = reading.settings()
     check_place(to)
     check_exports(file_format, export or (), export_rates)
     mixture = mix_sources(
@@ -179,14 +170,9 @@ def mix(
             tuple(exclude or ()),
             examples,
             unseen,
-            encoder=EncoderSettings(encoder, allow_download, max_tokens, not no_cache),
+            encoder=encoding.settings(),
         ),
-        target_settings=TargetSettings(
-            options.columns_of(input_column, output_column, choices_column),
-            file_format=input_format,
-            hub_split=split,
-            name=name,
-        ),
+        target_settings=target_settings,
         progress=progress_for(quiet=quiet),
     )
     notes = write_with_exports(mixture, to, file_format=file_format, exports=export or (), export_rates=export_rates)

@@ -1,7 +1,8 @@
-"""Options that several commands share."""
+"""Options that several commands share, alone or as groups (see `taskweb.cli.groups`)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from taskweb.tasks import Columns
+    from taskweb.tasks import Columns, Sampling
+    from taskweb.workflows.evidence import EncoderSettings, SelectorSettings
+    from taskweb.workflows.judging import JudgeSettings
+    from taskweb.workflows.ranking import TargetSettings
 
 # Panels of the help pages.
 TARGET = "The target"
@@ -176,3 +180,60 @@ def columns_of(inputs: list[str] | None, output: str | None, choices: str | None
 def names(text: str | None) -> tuple[str, ...] | None:
     """Split a comma-separated option; None stays None."""
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+@dataclass(frozen=True)
+class EncoderOptions:
+    """The sentence encoder."""
+
+    encoder: EncoderPath = None
+    max_tokens: MaxTokens = 512
+    allow_download: AllowDownload = False
+    no_cache: NoCache = False
+
+    def settings(self) -> EncoderSettings:
+        """What the options stand for."""
+        from taskweb.workflows.evidence import EncoderSettings
+
+        return EncoderSettings(self.encoder, self.allow_download, self.max_tokens, not self.no_cache)
+
+
+@dataclass(frozen=True)
+class TargetOptions:
+    """How the target's examples are read."""
+
+    input_column: InputColumn = None
+    output_column: OutputColumn = None
+    choices_column: ChoicesColumn = None
+    input_format: InputFormat = None
+    split: Split = None
+    name: TargetName = None
+
+    def settings(self, sampling: Sampling | None = None) -> TargetSettings:
+        """What the options stand for. Raises NameNotFoundError for an unknown format."""
+        from taskweb.errors import unknown_name
+        from taskweb.tasks import Sampling
+        from taskweb.tasks.rows import FILE_FORMATS
+        from taskweb.workflows.ranking import TargetSettings
+
+        if self.input_format is not None and self.input_format not in FILE_FORMATS:
+            raise unknown_name("input format", self.input_format, FILE_FORMATS)
+        columns = columns_of(self.input_column, self.output_column, self.choices_column)
+        return TargetSettings(columns, sampling or Sampling(), self.input_format, self.split, self.name)
+
+
+@dataclass(frozen=True)
+class SelectorOptions:
+    """Parameters of selectors."""
+
+    lam: Lambda = 0.7
+    pivots: Pivots = None
+    n_pivots: NPivots = None
+    base: Base = "roe"
+    pair_scores: PairScores = None
+
+    def settings(self, judge: JudgeSettings | None, seed: int = 0) -> SelectorSettings:
+        """What the options stand for."""
+        from taskweb.workflows.evidence import SelectorSettings
+
+        return SelectorSettings(self.lam, names(self.pivots), self.n_pivots, self.pair_scores, self.base, seed, judge)

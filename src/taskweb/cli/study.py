@@ -10,6 +10,7 @@ import typer
 
 from taskweb.cli import options
 from taskweb.cli.console import output_console, print_json, progress_for, say, say_notes
+from taskweb.cli.groups import spread
 from taskweb.cli.run_tables import in_words
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the draws.")]
 
 
 @app.command()
+@spread
 def sanity(
+    *,
     web: options.Web = "published",
     setup: options.Setup = "all",
     target: Annotated[
@@ -48,10 +51,7 @@ def sanity(
     examples: options.Examples = None,
     draws: Draws = 10,
     seed: Seed = 0,
-    encoder: options.EncoderPath = None,
-    max_tokens: options.MaxTokens = 512,
-    allow_download: options.AllowDownload = False,
-    no_cache: options.NoCache = False,
+    encoding: options.EncoderOptions,
     plot: Plot = None,
     output: options.TableOrJson = options.TableFormat.table,
     quiet: options.Quiet = False,
@@ -62,7 +62,6 @@ def sanity(
     """
     from taskweb.cli import study_figures, study_tables
     from taskweb.selectors.benchmark import DrawSettings
-    from taskweb.workflows.evidence import EncoderSettings
     from taskweb.workflows.studies import study_sanity
 
     _check(plot)
@@ -72,14 +71,16 @@ def sanity(
         target=None if target == "all" else target,
         examples=examples,
         draws=DrawSettings(draws, seed=seed),
-        encoder=EncoderSettings(encoder, allow_download, max_tokens, not no_cache),
+        encoder=encoding.settings(),
         progress=progress_for(quiet=quiet),
     )
     _show(study, study_tables.sanity_tables, study_figures.draw_sanity, output, plot, quiet=quiet)
 
 
 @app.command()
+@spread
 def pivots(
+    *,
     web: options.Web = "published",
     setup: options.Setup = "all",
     counts: Annotated[str, typer.Option("--counts", metavar="N,N", help="How many pivots, beside all of them.")] = "1,3,5,10",
@@ -92,10 +93,7 @@ def pivots(
     examples: options.Examples = None,
     draws: Draws = 10,
     seed: Seed = 0,
-    encoder: options.EncoderPath = None,
-    max_tokens: options.MaxTokens = 512,
-    allow_download: options.AllowDownload = False,
-    no_cache: options.NoCache = False,
+    encoding: options.EncoderOptions,
     plot: Plot = None,
     output: options.TableOrJson = options.TableFormat.table,
     quiet: options.Quiet = False,
@@ -106,7 +104,6 @@ def pivots(
     """
     from taskweb.cli import study_figures, study_tables
     from taskweb.selectors.benchmark import DrawSettings
-    from taskweb.workflows.evidence import EncoderSettings
     from taskweb.workflows.studies import study_pivots
 
     _check(plot)
@@ -118,7 +115,7 @@ def pivots(
         targets=options.names(targets),
         examples=examples,
         draws=DrawSettings(draws, seed=seed),
-        encoder=EncoderSettings(encoder, allow_download, max_tokens, not no_cache),
+        encoder=encoding.settings(),
         progress=progress_for(quiet=quiet),
     )
     _show(study, study_tables.pivots_tables, study_figures.draw_pivots, output, plot, quiet=quiet)
