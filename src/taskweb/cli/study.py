@@ -236,23 +236,24 @@ def _trained_sweep(
             f"{' and '.join(lacking)} must be given: taskweb study ksweep TARGET --sources DIR --model ID --results FILE.csv"
         )
     assert results is not None
-    with Reporter("Training", quiet=quiet) as tell:
-        return train_sweep(
-            target,
-            sources=sources,
-            recipe=recipe_with(*training),
-            results=results,
-            counts=counts,
-            mixture=mixture,
-            rank_settings=ranked_by,
-            progress=progress_for(quiet=quiet),
-            on_update=lambda _set, _seed, update: tell(update),
-            on_result=lambda row: say(
-                f"{row.target}, {row.set if row.set == ALL else f'best {row.set}'} of its sources, seed {row.seed}: "
-                f"{100 * row.score:.1f}%, {in_words(3600 * row.hours)}",
-                quiet=quiet,
-            ),
-        )
+
+    def named(chosen: str, seed: int) -> str:
+        return f"{'all' if chosen == ALL else f'the best {chosen}'} of its sources, seed {seed}"
+
+    return train_sweep(
+        target,
+        sources=sources,
+        recipe=recipe_with(*training),
+        results=results,
+        counts=counts,
+        mixture=mixture,
+        rank_settings=ranked_by,
+        progress=progress_for(quiet=quiet),
+        watch=lambda chosen, seed: Reporter(f"Training on {named(chosen.name, seed)}", quiet=quiet),
+        on_result=lambda row: say(
+            f"{row.target}: {100 * row.score:.1f}% after {named(row.set, row.seed)} ({in_words(3600 * row.hours)})", quiet=quiet
+        ),
+    )
 
 
 def _show(

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,12 +74,16 @@ def test_a_training_that_was_stopped_goes_on(training: SetTraining, tmp_path: Pa
     class StoppedError(Exception):
         pass
 
-    def stop(chosen: SourceSet, seed: int, _update: object) -> None:
-        if (chosen.name, seed) == ("all", 2):
-            raise StoppedError
+    @contextmanager
+    def stop(chosen: SourceSet, seed: int) -> Iterator[Callable[[object], None]]:
+        def tell(_update: object) -> None:
+            if (chosen.name, seed) == ("all", 2):
+                raise StoppedError
+
+        yield tell
 
     with pytest.raises(StoppedError):
-        train_sets(SETS, training, tmp_path / "r.csv", on_update=stop)
+        train_sets(SETS, training, tmp_path / "r.csv", watch=stop)
     assert [(line["set"], line["seed"]) for line in lines(tmp_path / "r.csv")] == [("1", "1"), ("all", "1"), ("1", "2")]
     stopped = train_sets(SETS, training, tmp_path / "r.csv")
     assert [row.score for row in stopped] == [row.score for row in train_sets(SETS, training, tmp_path / "whole.csv")]
@@ -133,7 +139,7 @@ def test_a_sweep_from_a_target_to_a_table(run, tmp_path: Path, sources: str) -> 
     study = json.loads(done.out)
     assert [point["label"] for point in study["points"]] == ["1", "2", "all"]
     assert study["resampled"] == "seeds"
-    assert "mine, best 1 of its sources, seed 1" in done.err
+    assert "% after the best 1 of its sources, seed 1 (" in done.err
     again = run("study", "ksweep", str(target), *arguments, *where, "--seed", "1", "--seed", "2", "--format", "json")
     assert json.loads(again.out) == study
     assert "seed 1" not in again.err  # nothing was trained

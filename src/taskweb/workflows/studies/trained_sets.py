@@ -10,7 +10,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,16 @@ class SourceSet:
     def k(self) -> str:
         """Their number, or `all`."""
         return ALL if self.name == ALL else str(len(self.sources))
+
+
+# How a training is watched: called with its set and seed, it gives a context that yields what is told of each update.
+Watch = Callable[[SourceSet, int], AbstractContextManager[Callable[[Update], None]]]
+
+
+@contextmanager
+def unwatched(_chosen: SourceSet, _seed: int) -> Iterator[Callable[[Update], None]]:
+    """Tell nobody."""
+    yield lambda _update: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +112,14 @@ def train_sets(
     training: SetTraining,
     results: Path,
     *,
-    on_update: Callable[[SourceSet, int, Update], None] | None = None,
+    watch: Watch = unwatched,
     on_result: Callable[[SetResult], None] = lambda _: None,
 ) -> list[SetResult]:
     """Train a model on each set with each seed of the recipe, evaluate it, and add a line to the CSV `results`.
 
     What stands there is not done again, and a training that was stopped goes on from its checkpoint (in `<results>.training`
-    until its line is written). The models themselves are not kept. Returns the results of these sets, seed by seed.
+    until its line is written). The models themselves are not kept. watch: told of the updates of each training. Returns the
+    results of these sets, seed by seed.
     Raises InputError where `results` holds something else, or the same sets trained in another way, and what mixing, training
     and evaluation raise.
     """
@@ -120,8 +132,8 @@ def train_sets(
         for chosen in sets:
             row = known.get((chosen.name, seed))
             if row is None:
-                tell = None if on_update is None else _telling(on_update, chosen, seed)
-                row = _trained(chosen, training, seed, desk / f"{target} {chosen.name} {seed}", tell)
+                with watch(chosen, seed) as tell:
+                    row = _trained(chosen, training, seed, desk / f"{target} {chosen.name} {seed}", tell)
                 _append(row, results)
                 shutil.rmtree(desk / f"{target} {chosen.name} {seed}", ignore_errors=True)
                 on_result(row)
@@ -175,9 +187,7 @@ def _check_known(known: Sequence[SetResult], sets: Sequence[SourceSet], training
             )
 
 
-def _trained(
-    chosen: SourceSet, training: SetTraining, seed: int, place: Path, tell: Callable[[Update], None] | None
-) -> SetResult:
+def _trained(chosen: SourceSet, training: SetTraining, seed: int, place: Path, tell: Callable[[Update], None]) -> SetResult:
     recipe, prompted = training.recipe, training.target
     mixture = mix(
         [prompt.example for prompts in prompted.prompts.values() for prompt in prompts],
@@ -226,7 +236,3 @@ def _append(row: SetResult, path: Path) -> None:
             os.fsync(file.fileno())
     except OSError as fault:
         raise InputError(f"{path} cannot be written: {fault.strerror or fault}.") from None
-
-
-def _telling(on_update: Callable[[SourceSet, int, Update], None], chosen: SourceSet, seed: int) -> Callable[[Update], None]:
-    return lambda update: on_update(chosen, seed, update)

@@ -11,7 +11,6 @@ from taskweb.evaluation import PromptedTask, load_prompted
 from taskweb.mixture.sampling import MixtureSettings
 from taskweb.tasks.paths import kind_of_path
 from taskweb.tasks.rows import task_name_of
-from taskweb.training.loop import Progress as Update
 from taskweb.training.recipe import Recipe
 from taskweb.workflows.candidate_sources import find_sources
 from taskweb.workflows.choosing import RankSettings, places_of_target, ranked_choice, usable_sources
@@ -20,7 +19,7 @@ from taskweb.workflows.mixing import examples_of_target
 from taskweb.workflows.ranking import TargetSettings
 from taskweb.workflows.studies.ksweep import KSweep, sweep_of_table
 from taskweb.workflows.studies.sweep_table import ALL
-from taskweb.workflows.studies.trained_sets import SetResult, SetTraining, SourceSet, train_sets
+from taskweb.workflows.studies.trained_sets import SetResult, SetTraining, SourceSet, Watch, train_sets, unwatched
 
 DEFAULT_COUNTS = (1, 3, 5, 10)
 
@@ -36,7 +35,7 @@ def train_sweep(
     rank_settings: RankSettings | None = None,
     target_settings: TargetSettings | None = None,
     progress: Progress = silent,
-    on_update: Callable[[SourceSet, int, Update], None] | None = None,
+    watch: Watch = unwatched,
     on_result: Callable[[SetResult], None] = lambda _: None,
 ) -> KSweep:
     """Train on the best sources of a target, as many as `counts` say and all, and return the score against their number.
@@ -50,7 +49,7 @@ def train_sweep(
     prompted = labelled_target(target, reading)
     training = SetTraining(prompted, tuple(sources), recipe, mixture or MixtureSettings(held_out=0.0))
     sets, notes = sweep_sets(target, sources, counts, rank_settings or RankSettings(), reading, progress)
-    train_sets(sets, training, results, on_update=on_update, on_result=on_result)
+    train_sets(sets, training, results, watch=watch, on_result=on_result)
     sweep = sweep_of_table(results)
     return replace(sweep, notes=(*notes, *sweep.notes))
 
