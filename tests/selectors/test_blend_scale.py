@@ -80,7 +80,7 @@ def test_a_task_as_its_own_source_is_no_transfer_to_learn_from() -> None:
 
 def test_sources_that_share_their_outlook_are_told_what_each_would_be_told_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     web, bank = planted("popularity")
-    validation = validate(web, bank, rate=4.0)
+    validation = validate(web, bank, rate=3.0)
     scores = np.random.default_rng(1).normal(size=1000)
     shared = doubt.outlooks(web, web.setups[0], validation, scores)
     monkeypatch.setattr(doubt, "_MOST_ALONE", len(scores))

@@ -28,7 +28,7 @@ def problem_without(target: str, web: TransferWeb, bank: object, setup: str = "a
 def test_outlooks_follow_what_like_scores_turned_out_to_gain() -> None:
     """Gains of m0 depend on the source alone, with noise: outlooks must find level and spread."""
     web, bank = planted("popularity")
-    validation = validate(web, bank, rate=4.0)
+    validation = validate(web, bank, rate=3.0)
     scores = validation.gain_scores[0, 0]
     found = outlooks(web, web.setups[0], validation, scores)
     assert found is not None
@@ -60,9 +60,9 @@ def test_intervals_cover_what_they_promise_on_targets_left_out() -> None:
 def test_without_gains_there_are_no_outlooks() -> None:
     web, bank = planted("popularity")
     bare = dataclasses.replace(web, pc=None)
-    assert outlooks(bare, "all", validate(bare, bank, rate=4.0), np.zeros(16)) is None
+    assert outlooks(bare, "all", validate(bare, bank, rate=3.0), np.zeros(16)) is None
     few = web.restrict(targets=TASKS[:2], sources=TASKS[: FEWEST_PAIRS // 2])
-    assert outlooks(few, "all", validate(few, bank, rate=4.0), np.zeros(few.t.shape[2])) is None
+    assert outlooks(few, "all", validate(few, bank, rate=3.0), np.zeros(few.t.shape[2])) is None
     ranking = rank(BlendSelector(), problem_without("task00", bare, bank))
     assert ranking.sources[0].details["p_harm"] is None
     assert ranking.assessment is not None
@@ -73,10 +73,10 @@ def test_sharpness_is_nothing_where_nothing_is_known() -> None:
     sharp = {}
     for kind in ("popularity", "neither"):
         web, bank = planted(kind)
-        sharp[kind] = sharpness(web, validate(web, bank, rate=4.0))
+        sharp[kind] = sharpness(web, validate(web, bank, rate=3.0))
     assert sharp["popularity"] > 1.0 > sharp["neither"]
     web, bank = planted("popularity")
-    chances = chances_to_be_best(web, validate(web, bank, rate=4.0), np.arange(16.0))
+    chances = chances_to_be_best(web, validate(web, bank, rate=3.0), np.arange(16.0))
     assert chances.sum() == pytest.approx(1.0)
     assert (np.diff(chances) > 0).all()
 

@@ -16,9 +16,9 @@ from taskweb.selectors.blend.recipes import gain_recipes, ranking_recipes
 from taskweb.selectors.blend.validation import Validation
 from taskweb.web import ExampleBank, TransferWeb
 
-_ARRAYS = ("ranking", "gain", "scores", "gain_scores", "ndcg", "likeness_ndcg", "chance")
+_ARRAYS = ("ranking", "gain", "scores", "gain_scores", "ndcg", "chance")
 _NAMES = ("targets", "sources", "setups")
-_VERSION = "2"  # raise it when validation changes for the same recipes
+_VERSION = "3"  # raise it when validation changes for the same recipes
 
 
 def cache_key(web: TransferWeb, bank: ExampleBank | None, rate: float, examples: int) -> str:

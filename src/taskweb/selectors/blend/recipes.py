@@ -42,6 +42,10 @@ class Recipe:
     kind: str = KINDS[0]
 
 
+# The single ingredients that the blend is held against.
+ALONE = (Recipe(POPULARITY), Recipe(LIKENESS, likeness=1.0, kind=KINDS[-1]))
+
+
 @cache
 def ranking_recipes(*, texts: bool = True, measured: bool = True, setups: bool = True) -> tuple[Recipe, ...]:
     """The recipes for ranking, where there are texts, measured transfers, and several setups."""

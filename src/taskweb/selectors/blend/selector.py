@@ -15,10 +15,10 @@ from taskweb.selectors.assessment import Assessment, Explanation
 from taskweb.selectors.base import FloatArray, SelectionProblem
 from taskweb.selectors.blend.cache import cache_key, keep, read
 from taskweb.selectors.blend.doubt import chances_to_be_best, outlooks
-from taskweb.selectors.blend.evidence import KINDS, Evidence
+from taskweb.selectors.blend.evidence import Evidence
 from taskweb.selectors.blend.explanation import explanation
 from taskweb.selectors.blend.likeness import Likeness, likeness_of_problem
-from taskweb.selectors.blend.recipes import FAMILIES, LIKENESS
+from taskweb.selectors.blend.recipes import FAMILIES
 from taskweb.selectors.blend.validation import QUERY_EXAMPLES, Validation, blended, recipes_for, thinned, validate
 from taskweb.web import ExampleBank, TransferWeb
 
@@ -34,7 +34,7 @@ class BlendSelector:
     keeps what was learned from a web; None keeps nothing.
     """
 
-    rate: float = 4.0
+    rate: float = 3.0
     cache: Path | None = None
     name: str = "blend"
     meaning: str = (
@@ -67,11 +67,7 @@ class BlendSelector:
                 "with --examples DIR or --sources DIR."
             )
         validation = self.validation(problem)
-        scores = blended(evidence, for_ranking, validation.ranking)[0, 0]
-        if likeness is not None:
-            alone = evidence.to_sources[KINDS[-1]][0]
-            scores = validation.trust * scores + (1.0 - validation.trust) * np.nan_to_num(alone)
-        return np.asarray(scores)
+        return np.asarray(blended(evidence, for_ranking, validation.ranking)[0, 0])
 
     def gain_scores(self, problem: SelectionProblem) -> FloatArray:
         """Scores that tell gain from harm, over the candidates: (candidates,), in standard deviations over all sources."""
@@ -122,16 +118,13 @@ class BlendSelector:
         return kept
 
     def weights(self, problem: SelectionProblem) -> dict[str, float]:
-        """How much each kind of evidence counts; what the web is not trusted with goes to likeness. Sums to 1."""
+        """How much each kind of evidence counts; sums to 1."""
         validation = self.validation(problem)
         for_ranking, _ = recipes_for(problem.web, texts=likeness_of_problem(problem) is not None)
         sums = dict.fromkeys(FAMILIES, 0.0)
         for recipe, weight in zip(for_ranking, validation.ranking.tolist(), strict=True):
             sums[recipe.family] += weight
-        if likeness_of_problem(problem) is None:
-            return sums
-        weighed = {family: validation.trust * weight for family, weight in sums.items()}
-        return weighed | {LIKENESS: weighed[LIKENESS] + 1.0 - validation.trust}
+        return sums
 
 
 def evidence_of_target(problem: SelectionProblem, likeness: Likeness | None) -> Evidence:

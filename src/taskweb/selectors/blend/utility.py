@@ -9,10 +9,14 @@ from taskweb.selectors.base import FloatArray
 from taskweb.selectors.blend.standard import standard_rows
 
 BEST = 5
+REGRET_WEIGHT = 1 / 3  # beside NDCG, per standard deviation of T
 
 
 class OrderTruth:
-    """True orders of sources, (..., sources), NaN = not measured, prepared for judging many scores of the same shape."""
+    """True orders of sources, (..., sources), NaN = not measured, prepared for judging many scores of the same shape.
+
+    varies: which rows say anything about an order, (...).
+    """
 
     def __init__(self, truth: FloatArray) -> None:
         self._unmeasured = ~np.isfinite(truth)
@@ -20,23 +24,37 @@ class OrderTruth:
         self._discount = 1.0 / np.log2(np.arange(truth.shape[-1]) + 2.0)
         self._ideal = -np.sort(-self._gain, axis=-1) @ self._discount
         self._value = np.nan_to_num(standard_rows(truth))
-        self._k = min(BEST, max(1, truth.shape[-1] // 2))
-        self._best = -np.sort(-self._value, axis=-1)[..., : self._k].sum(axis=-1)
+        self.varies = (self._value != 0).any(axis=-1)
+        count = (~self._unmeasured).sum(axis=-1)
+        self._taken = np.clip(count, 1, BEST)
+        self._best = self._mean_of_first(np.argsort(np.where(self._unmeasured, np.inf, -self._value), axis=-1))
+        self._chance = chance_ndcg(count)
 
     def judge(self, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """NDCG, and the standardised truth of the five best by score as a share of what the five truly best have.
+        """NDCG, and what the five best by score lack of the mean T of the five truly best, in standard deviations of T.
 
         scores: finite. Both have the shape of the rows; NaN where nothing was measured, or where the truth does not vary.
         NDCG is that of `metrics.ndcg`, but for ties, which stand in the order given.
         """
         order = np.argsort(np.where(self._unmeasured, np.inf, -scores), axis=-1, kind="stable")
         received = np.take_along_axis(self._gain, order, -1) @ self._discount
-        taken = np.take_along_axis(self._value, order[..., : self._k], -1).sum(axis=-1)
-        varies = self._best > 0
-        return (
-            np.divide(received, self._ideal, out=np.full(received.shape, np.nan), where=varies & (self._ideal > 0)),
-            np.divide(taken, self._best, out=np.full(taken.shape, np.nan), where=varies),
-        )
+        ndcg = np.divide(received, self._ideal, out=np.full(received.shape, np.nan), where=self.varies & (self._ideal > 0))
+        return ndcg, np.where(self.varies, self._best - self._mean_of_first(order), np.nan)
+
+    def worth(self, scores: FloatArray) -> FloatArray:
+        """NDCG above chance, as a share of what there is above it, less a third of the regret: the shape of the rows.
+
+        Chance has NDCG 0.45 among 21 sources, but 0.70 among six; and of six, five are taken whatever the scores, so that the
+        regret hardly counts. A web of any size thus speaks on one scale.
+        """
+        ndcg, regret = self.judge(scores)
+        room = 1.0 - self._chance
+        above = np.divide(ndcg - self._chance, room, out=np.full(ndcg.shape, np.nan), where=room > 0)
+        return np.asarray(above - REGRET_WEIGHT * regret)
+
+    def _mean_of_first(self, order: npt.NDArray[np.intp]) -> FloatArray:
+        mean: FloatArray = np.take_along_axis(self._value, order[..., :BEST], -1).sum(axis=-1) / self._taken
+        return mean
 
 
 class HarmTruth:

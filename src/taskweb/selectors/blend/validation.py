@@ -2,21 +2,22 @@
 
 The weight of a recipe is its prior times exp(rate x the sum of its utilities over the targets left out): a small web leaves
 the weights near the prior, a large one picks what works on it. The blend itself is judged in the same way, each time with
-weights to which the utilities for that target did not add.
+weights to which the utilities for that target did not add, and popularity alone and likeness alone come to its side, each
+as far as it may rank better (`lead.shares`).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from taskweb.selectors.base import FloatArray
-from taskweb.selectors.blend.evidence import KINDS, Evidence
+from taskweb.selectors.blend.evidence import Evidence
+from taskweb.selectors.blend.lead import shares, shares_without_own, standard_errors
 from taskweb.selectors.blend.likeness import FORMS, Likeness, likeness_within
-from taskweb.selectors.blend.recipes import Recipe, gain_recipes, prior, ranking_recipes, scores_by_recipe
+from taskweb.selectors.blend.recipes import ALONE, Recipe, gain_recipes, prior, ranking_recipes, scores_by_recipe
 from taskweb.selectors.blend.utility import HarmTruth, OrderTruth, chance_ndcg
 from taskweb.web import ALL_SETUPS, ExampleBank, TransferWeb
 from taskweb.web.transfer_web import nan_mean, without_self
@@ -24,8 +25,6 @@ from taskweb.web.transfer_web import nan_mean, without_self
 QUERY_EXAMPLES = (1, 2, 4, 8, 16, 32)
 MOST_TARGETS, MOST_SOURCES, MOST_SETUPS = 32, 128, 8
 FEWEST_SOURCES = 3  # of a target, to judge an order by
-TOP_SHARE = 0.5  # weight of the mean T of the best five beside NDCG
-_TYPICAL_SPREAD, _TYPICAL_TARGETS = 0.2, 5.0  # of NDCG over targets, and how many targets that guess is worth
 _NEGLIGIBLE = 1e-6
 
 
@@ -36,7 +35,7 @@ class Validation:
     targets, sources, setups: who was looked at; the setups end in `all` where there are several. ranking, gain: weight of each
     recipe, in the order of `ranking_recipes` and `gain_recipes`. scores, gain_scores: what the blend said of each target left
     out, (targets, setups, sources), 0 for a target itself. ndcg, chance: how well the blend ranked for each target, and
-    what likeness alone and chance would give, mean over setups; NaN where a target cannot be judged.
+    what chance would give, mean over setups; NaN where a target cannot be judged.
     """
 
     targets: tuple[str, ...]
@@ -47,28 +46,12 @@ class Validation:
     scores: FloatArray = field(repr=False)
     gain_scores: FloatArray = field(repr=False)
     ndcg: FloatArray = field(repr=False)
-    likeness_ndcg: FloatArray = field(repr=False)
     chance: FloatArray = field(repr=False)
 
     @property
     def evidence(self) -> float:
         """By how many standard errors the blend ranks better than chance; 0 where no target can be judged."""
-        return _standard_errors(self.ndcg - self.chance)
-
-    @property
-    def trust(self) -> float:
-        """Weight of the blend beside likeness alone, in (0, 1): the normal probability that it ranks better than that."""
-        return 0.5 * (1.0 + math.erf(_standard_errors(self.ndcg - self.likeness_ndcg) / math.sqrt(2.0)))
-
-
-def _standard_errors(lead: FloatArray) -> float:
-    """The mean of a lead over targets in standard errors, of which a few typical targets add to what is seen."""
-    known = lead[np.isfinite(lead)]
-    n = len(known)
-    if n == 0:
-        return 0.0
-    squares = float(((known - known.mean()) ** 2).sum()) + _TYPICAL_TARGETS * _TYPICAL_SPREAD**2
-    return float(known.mean() / math.sqrt(squares / (n - 1 + _TYPICAL_TARGETS) / n))
+        return standard_errors(self.ndcg - self.chance)
 
 
 def recipes_for(web: TransferWeb, *, texts: bool) -> tuple[tuple[Recipe, ...], tuple[Recipe, ...]]:
@@ -103,31 +86,17 @@ def validate(web: TransferWeb, bank: ExampleBank | None, *, rate: float, example
 
     order, harm = OrderTruth(truth), HarmTruth(truth)
 
-    def ranking_utility(scores: FloatArray) -> FloatArray:
-        ndcg, share = order.judge(scores[:, :count])
-        return nan_mean(np.where(judged, ndcg + TOP_SHARE * share, np.nan), axis=1)
+    def over_setups(figures: FloatArray) -> FloatArray:
+        return nan_mean(np.where(judged, figures, np.nan), axis=1)
 
-    def gain_utility(scores: FloatArray) -> FloatArray:
-        return nan_mean(harm.auc(scores[:, :count]), axis=1)
+    def ndcg(scores: FloatArray) -> FloatArray:
+        return over_setups(order.judge(scores[:, :count])[0])
 
-    ranking, scores = _learn(evidence, for_ranking, ranking_utility, rate)
-    gain, gain_scores = _learn(evidence, for_gain, gain_utility, rate)
-    achieved = np.where(judged, order.judge(scores[:, :count])[0], np.nan)
-    alone = np.nan_to_num(evidence.to_sources.get(KINDS[-1], np.zeros(evidence.own.shape)))[:, None, :]
-    by_likeness = order.judge(np.broadcast_to(alone, truth.shape))[0]
-    by_chance = np.where(np.isfinite(achieved), chance_ndcg(np.isfinite(truth).sum(axis=-1)), np.nan)
-    return Validation(
-        web.targets,
-        web.sources,
-        setups,
-        ranking,
-        gain,
-        scores,
-        gain_scores,
-        nan_mean(achieved, axis=1),
-        nan_mean(np.where(np.isfinite(achieved), by_likeness, np.nan), axis=1),
-        nan_mean(by_chance, axis=1),
-    )
+    ranking, scores = _learn(evidence, for_ranking, lambda scores: over_setups(order.worth(scores[:, :count])), rate)
+    gain, gain_scores = _learn(evidence, for_gain, lambda scores: nan_mean(harm.auc(scores[:, :count]), axis=1), rate)
+    ranking, scores = _beside_ingredients(evidence, for_ranking, ndcg, ranking, scores)
+    by_chance = over_setups(np.where(order.varies, chance_ndcg(np.isfinite(truth).sum(axis=-1)), np.nan))
+    return Validation(web.targets, web.sources, setups, ranking, gain, scores, gain_scores, ndcg(scores), by_chance)
 
 
 def blended(evidence: Evidence, recipes: Sequence[Recipe], weights: FloatArray) -> FloatArray:
@@ -152,6 +121,25 @@ def _learn(
     scores = np.zeros((len(evidence.own), len(evidence.transfers.setups), evidence.own.shape[1]))
     for i, of_recipe in zip(kept, scores_by_recipe(evidence, [recipes[i] for i in kept]), strict=True):
         scores += without_own[i][:, None, None] * of_recipe
+    return weights, scores
+
+
+def _beside_ingredients(
+    evidence: Evidence,
+    recipes: Sequence[Recipe],
+    ndcg: Callable[[FloatArray], FloatArray],
+    weights: FloatArray,
+    scores: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """The weights of recipes, and what is said of each query, when single ingredients count beside the blend."""
+    places = [recipes.index(recipe) for recipe in ALONE if recipe in recipes]
+    alone = list(scores_by_recipe(evidence, [recipes[place] for place in places]))
+    of_blend, of_alone = ndcg(scores), np.array([ndcg(by_one) for by_one in alone]).reshape(len(places), len(scores))
+    own_share, *own_shares = shares_without_own(of_blend, of_alone)[:, :, None, None]
+    scores = own_share * scores + sum(share * by_one for share, by_one in zip(own_shares, alone, strict=True))
+    share = shares(of_blend, of_alone)
+    weights = share[0] * weights
+    weights[places] += share[1:]
     return weights, scores
 
 
