@@ -29,7 +29,7 @@ from taskweb.web import PROBE_TEXTS, EncoderStamp, TransferWeb, load_bank
 
 SOURCES = (1250, 2500, 5000, 10_000)
 TARGETS, EXAMPLES, DIMENSION = 1000, 100, 384
-TURNS = 3
+TURNS = 5
 COLOURS = {"taskshop": "#888", "blend": "#27a", "blend, learned before": "#e83"}
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
