@@ -170,7 +170,17 @@ def test_bad_input_is_one_line_and_status_2(
     assert done.err.startswith("Error: ")
     assert done.err.count("\n") == 1
     assert message in done.err
-    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_training_that_cannot_begin_leaves_nothing(tmp_path: Path, run) -> None:  # noqa: F811
+    rows = [{"input": f"the cat {i}", "output": "dog", "choices": ["dog", f"cat {i} " * 70]} for i in range(4)]
+    (tmp_path / "odd.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run("mix", "--tasks", "odd", "--sources", str(tmp_path / "odd.jsonl"), "--to", str(tmp_path / "mix"), "--quiet")
+    done = run("train", str(tmp_path / "mix"), "--model", "tiny:roberta", "--to", str(tmp_path / "out"))
+    assert done.status == 2
+    assert "leaves no room for the input" in done.err
+    assert {path.name for path in tmp_path.iterdir()} == {"odd.jsonl", "mix"}
 
 
 def test_a_place_that_is_taken_is_left_alone(run, mixture: str, tmp_path: Path) -> None:  # noqa: F811

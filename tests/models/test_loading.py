@@ -100,3 +100,19 @@ def test_other_architectures_are_refused_by_name() -> None:
 
 def test_the_head_is_the_last_thing_a_person_must_know(tmp_path: Path) -> None:
     assert load_model(str(folder_of("t5", tmp_path))).head == Head("generation")
+
+
+def test_of_a_long_reason_whole_sentences_are_told() -> None:
+    from taskweb.models.loading import user_errors
+
+    for text, told in (
+        ("It is not here. " + "Set 'THIS' to look elsewhere. " * 9, "It is not here. Set 'THIS' to look elsewhere. Set"),
+        ("word " * 90, "word word"),
+        ("Nothing.\n", "Nothing. Check its name"),
+    ):
+        with pytest.raises(InputError) as caught, user_errors("m"):
+            raise OSError(text)
+        said = str(caught.value)
+        assert said.startswith(f"The model m cannot be loaded: {told}")
+        assert said.endswith(". Check its name, revision and files.")
+        assert "'. " not in said.replace("'THIS' ", "")

@@ -14,6 +14,7 @@ from taskweb.cli.tables import explained
 from taskweb.mixture import Mixture
 
 _NO_LICENCE = ("unknown", "unstated")
+_TOO_FAR = 0.02  # of the share asked for
 
 
 def mixture_tables(mixture: Mixture, folder: Path, width: int) -> Iterator[RenderableType]:
@@ -50,8 +51,20 @@ def mixture_tables(mixture: Mixture, folder: Path, width: int) -> Iterator[Rende
 def remarks(mixture: Mixture) -> list[str]:
     """What a person should know of a mixture, beside its figures."""
     notes = list(mixture.record.get("notes", ()))
+    if unmet := _unmet(mixture):
+        notes.append(unmet)
     if copies := [task.name for task in mixture.tasks if any(reason.startswith("target") for reason in task.dropped)]:
         notes.append(f"rows of the target stood in {', '.join(copies)} and were left out")
     if lacking := [f"{task.name} ({task.licence})" for task in mixture.tasks if task.licence in _NO_LICENCE]:
         notes.append(f"no licence is known of {', '.join(lacking)}: check before you share the mixture or a model")
     return notes
+
+
+def _unmet(mixture: Mixture) -> str:
+    """That rates given, or made of scores, are not met for want of examples, and the largest total that meets them."""
+    realised = mixture.realised
+    short = [task.name for task in mixture.tasks if realised[task.name] < task.rate - _TOO_FAR]
+    if not short or mixture.record.get("rates", {}).get("scheme") not in ("explicit", "score"):
+        return ""
+    most = int(min(task.train / task.rate for task in mixture.tasks))
+    return f"the rates asked are not met: there are too few examples of {', '.join(short)}; --total {most} meets them"

@@ -26,6 +26,7 @@ _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 NOT_WEIGHTS = ["*.json", "*.txt", "*.model"]
 _NEEDED = [*NOT_WEIGHTS, "model.safetensors", "model-*-of-*.safetensors"]
 _POOLER = "pooler."
+_MOST_OF_REASON = 200
 _ADDED = ("taskweb_", "lora_")  # in the names of tensors that methods add
 
 
@@ -188,10 +189,16 @@ def user_errors(name: str) -> Iterator[None]:
     except TaskWebError:
         raise
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as fault:
-        reason = " ".join(str(fault).split())[:200] or type(fault).__name__
-        raise InputError(
-            f"The model {name} cannot be loaded: {reason.rstrip('.')}. Check its name, revision and files."
-        ) from None
+        reason = _beginning(" ".join(str(fault).split())) or type(fault).__name__
+        raise InputError(f"The model {name} cannot be loaded: {reason}. Check its name, revision and files.") from None
+
+
+def _beginning(text: str) -> str:
+    """The sentences that a message begins with, as far as they are short; of a long one its beginning. No full stop."""
+    if len(text) > _MOST_OF_REASON:
+        sentences, stop, _ = text[:_MOST_OF_REASON].rpartition(". ")
+        text = sentences if stop else f"{text[:_MOST_OF_REASON]}..."
+    return text if text.endswith("...") else text.rstrip(".")
 
 
 @contextmanager

@@ -76,7 +76,7 @@ def _rows_of_file(path: Path, file_format: FileFormat | None) -> Iterator[Row]:
         if (kind := kind_of_path(path)) == "folder":
             raise InputError(f"{path} is a folder, not a file of examples. Name one file in it, or use it with --sources.")
         if kind == "missing":
-            raise InputError(f"There is no file {path}. Check the path, or give the name of a task in the web.")
+            raise InputError(f"There is no file {path}. Check the path, or the name of the task.")
         chosen = file_format or SUFFIXES.get(Path(path.name.removesuffix(".gz")).suffix.lower())
         if chosen is None:
             raise InputError(

@@ -9,6 +9,7 @@ import math
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,16 +80,21 @@ def train_mixture(
     if workers.is_first:
         _make(desk)
     workers.wait()
-    history = fit_mixture(
-        model,
-        mixture,
-        recipe.training,
-        seed=seed,
-        early_stop=None if recipe.patience is None else EarlyStop(recipe.patience, desk / _BEST),
-        on_progress=on_progress,
-        checkpoint=CheckpointPlan(desk / _CHECKPOINT, checkpoint_every),
-        workers=workers,
-    )
+    try:
+        history = fit_mixture(
+            model,
+            mixture,
+            recipe.training,
+            seed=seed,
+            early_stop=None if recipe.patience is None else EarlyStop(recipe.patience, desk / _BEST),
+            on_progress=on_progress,
+            checkpoint=CheckpointPlan(desk / _CHECKPOINT, checkpoint_every),
+            workers=workers,
+        )
+    except BaseException:
+        if workers.is_first:
+            _remove_if_empty(desk)
+        raise
     weights = whole(dict(model.module.state_dict(keep_vars=True)))
     if workers.is_first:
         record = {"seed": seed, "recipe": recipe.to_dict(), "mixture": mixture.digest, "history": plain(history.to_dict())}
@@ -188,3 +194,9 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
         raise InputError(f"{folder} cannot be written: {fault.strerror or fault}.") from None
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """Leave nothing of a training that has nothing to go on from."""
+    with suppress(OSError):
+        folder.rmdir()
