@@ -1,10 +1,12 @@
 """All selectors on all webs at hand: order, regret, harm, calibration, and what it takes to break them.
 
     python benchmarks/selector_figures.py [--parts main destroyed families pivots examples] [--draws 10] [--shuffles 30]
+    python benchmarks/selector_figures.py --parts encoders --data DATA [--encoders FOLDER]
+    python benchmarks/selector_figures.py --parts own --own-web plans/real_text.db --own-texts plans/real_text/tasks
 
 Writes benchmarks/results/selectors.json and selectors.md. A target is always left out as row and as column, in all setups;
-intervals are 95% bootstrap intervals over targets, setups averaged, differences paired. Parts that are not asked for are
-kept from the last time.
+intervals are 95% bootstrap intervals over targets, setups averaged, differences paired. Parts that are not asked for, or lack
+what they need, are kept from the last time; `--parts` alone writes the tables anew.
 """
 
 from __future__ import annotations
@@ -12,12 +14,15 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from selector_doubt import Recorder, calibration, harm_figures, risks_of
+from selector_encoders import encoders_part
 from selector_report import markdown
 from selector_webs import KINDS, destroyed, family_webs
 
@@ -31,47 +36,17 @@ from taskweb.selectors import (
     TaskShopSelector,
     TextEmbeddingSelector,
 )
-from taskweb.selectors.assessment import CHANCES_SHOWN, Assessment
 from taskweb.selectors.benchmark import MEAN, BenchmarkRow, DrawSettings, benchmark
 from taskweb.tasks import catalogue
-from taskweb.web import TransferWeb
-from taskweb.web.bootstrap import mean_interval, mean_over_targets
 from taskweb.web.published import published_bank, published_web
+from taskweb.workflows.benchmarking import run_benchmark
 
 RESULTS = Path(__file__).parent / "results"
 SETUP = "t5l/finetune"
 INGREDIENTS = ("popularity", "roe", "text-embedding")
 TARGET_EXAMPLES = (4, 8, 16, 32, 64)
 FEW_DRAWS = 3
-
-
-@dataclass
-class Recorder:
-    """A selector that remembers what it said: (target, setup) -> one entry per draw."""
-
-    inner: Selector
-    said: dict[tuple[str, str], list[tuple[tuple[str, ...], np.ndarray, Assessment | None]]] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """As the selector within."""
-        return self.inner.name
-
-    @property
-    def meaning(self) -> str:
-        """As the selector within."""
-        return self.inner.meaning
-
-    def parameters(self) -> Mapping[str, Any]:
-        """As the selector within."""
-        return self.inner.parameters()
-
-    def score(self, problem: SelectionProblem) -> np.ndarray:
-        """As the selector within, remembered."""
-        scores = self.inner.score(problem)
-        doubt = self.inner.assess(problem, scores) if isinstance(self.inner, BlendSelector) else None
-        self.said.setdefault((problem.target, problem.setup), []).append((problem.candidates, scores, doubt))
-        return scores
+PARTS = ("main", "destroyed", "families", "pivots", "examples", "encoders", "own")
 
 
 @dataclass(frozen=True)
@@ -124,74 +99,11 @@ def main_part(draws: int) -> dict[str, Any]:
         f"{row.selector}, {row.setup}": figures(row, {name: at[name, row.setup] for name in ("popularity", "taskshop")})
         for row in rows
     }
-    risks = {name: _risks(web, recorder, lambda scores, _: -scores) for name, recorder in recorders.items() if name != "random"}
-    risks["blend, p_harm"] = _risks(web, recorders["blend"], lambda _, doubt: doubt)
-    return {"draws": draws, "order": table, "harm": _harm(risks), **_calibration(web, recorders["blend"])}
-
-
-def _risks(web: TransferWeb, recorder: Recorder, risk: Callable[[Any, Any], np.ndarray]) -> np.ndarray:
-    """AUC and average precision of telling harm (PC < 0) within a target: (2, setups, targets), mean over draws."""
-    targets = [name for name in web.targets if name not in web.tuning_targets]
-    found = np.full((2, len(web.setups), len(targets)), np.nan)
-    for (target, setup), entries in recorder.said.items():
-        values = []
-        for candidates, scores, doubt in entries:
-            said = np.array([doubt.outlooks[name].harm for name in candidates]) if doubt is not None else None
-            values.append(_auc_and_precision(_gains(web, setup, target, candidates) < 0, risk(scores, said)))
-        found[:, web.setup_index(setup), targets.index(target)] = np.mean(values, axis=0)
-    return found
-
-
-def _harm(risks: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    table = {}
-    for name, values in risks.items():
-        entry = {}
-        for m, metric in enumerate(("auc", "average_precision")):
-            gap = values[m] - risks["popularity"][m]
-            entry[metric] = mean_over_targets(values[m])
-            entry[f"{metric}_over_popularity"] = {"difference": mean_over_targets(gap), "interval": mean_interval(gap)}
-        table[name] = entry | {"auc_by_setup": [float(np.nanmean(row)) for row in values[0]]}
-    return table
-
-
-def _calibration(web: TransferWeb, blend: Recorder) -> dict[str, Any]:
-    """How often what the blend said came true, pooled over setups, targets and draws."""
-    covered: dict[str, list[bool]] = {}
-    harm, best, widths = [], {k: [] for k in CHANCES_SHOWN}, []
-    for (target, setup), entries in blend.said.items():
-        for candidates, scores, doubt in entries:
-            assert doubt is not None
-            gains = _gains(web, setup, target, candidates)
-            truth = [web.t[web.setup_index(setup), web.target_index(target), web.source_index(name)] for name in candidates]
-            for name, gain in zip(candidates, gains.tolist(), strict=True):
-                outlook = doubt.outlooks[name]
-                covered.setdefault(setup, []).append(outlook.low <= gain <= outlook.high)
-                harm.append((outlook.harm, gain < 0))
-                widths.append(outlook.high - outlook.low)
-            if np.ptp(truth) > 0:
-                order = np.argsort(-scores)
-                for k in CHANCES_SHOWN:
-                    best[k].append((doubt.best_among(k), bool(int(np.argmax(truth)) in order[:k])))
-    said = np.array(harm, float)
-    bins = np.minimum((said[:, 0] * 10).astype(int), 9)
-    return {
-        "coverage_of_80": float(np.mean([hit for hits in covered.values() for hit in hits])),
-        "coverage_by_setup": {setup: float(np.mean(hits)) for setup, hits in covered.items()},
-        "median_width": float(np.median(widths)),
-        "reliability_of_harm": [
-            {
-                "said": float(said[bins == b, 0].mean()),
-                "happened": float(said[bins == b, 1].mean()),
-                "pairs": int((bins == b).sum()),
-            }
-            for b in range(10)
-            if (bins == b).any()
-        ],
-        "best_among": {
-            str(k): {"said": float(np.mean([s for s, _ in pairs])), "happened": float(np.mean([h for _, h in pairs]))}
-            for k, pairs in best.items()
-        },
+    risks = {
+        name: risks_of(web, recorder, lambda scores, _: -scores) for name, recorder in recorders.items() if name != "random"
     }
+    risks["blend, p_harm"] = risks_of(web, recorders["blend"], lambda _, doubt: doubt)
+    return {"draws": draws, "order": table, "harm": harm_figures(risks), **calibration(web, recorders["blend"])}
 
 
 def destroyed_part(shuffles: int) -> dict[str, Any]:
@@ -263,41 +175,48 @@ def examples_part(draws: int) -> dict[str, Any]:
     return result
 
 
-def _gains(web: TransferWeb, setup: str, target: str, candidates: tuple[str, ...]) -> np.ndarray:
-    assert web.pc is not None
-    row: np.ndarray = web.pc[web.setup_index(setup), web.target_index(target), [web.source_index(name) for name in candidates]]
-    return row
-
-
-def _auc_and_precision(harms: np.ndarray, risk: np.ndarray) -> tuple[float, float]:
-    if harms.all() or not harms.any():
-        return float("nan"), float("nan")
-    above = (risk[harms][:, None] > risk[~harms][None, :]) + 0.5 * (risk[harms][:, None] == risk[~harms][None, :])
-    ordered = harms[np.argsort(-risk, kind="stable")]
-    precision = np.cumsum(ordered) / np.arange(1, len(ordered) + 1)
-    return float(above.mean()), float(precision[ordered].mean())
+def own_part(store: Path, texts: Path, draws: int) -> dict[str, Any]:
+    """All selectors on a web measured with this tool."""
+    rows = run_benchmark(web=store, examples=texts, draws=DrawSettings(draws)).rows
+    at = {(row.selector, row.setup): row for row in rows}
+    order = {
+        f"{row.selector}, {row.setup}": figures(row, {name: at[name, row.setup] for name in ("popularity", "taskshop")})
+        for row in rows
+    }
+    return {"draws": draws, "targets": len(rows[0].targets), "order": order}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = ("main", "destroyed", "families", "pivots", "examples")
-    parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS)
     parser.add_argument("--draws", type=int, default=10)
     parser.add_argument("--shuffles", type=int, default=30)
-    arguments = parser.parse_args()
+    parser.add_argument("--data", type=Path, help="the folder of the public research release, for the part `encoders`")
+    parser.add_argument("--encoders", type=Path, help="a folder that holds all-mpnet-base-v2 and wordllama")
+    parser.add_argument("--own-web", type=Path, help="the store that plans/real_text.toml filled, for the part `own`")
+    parser.add_argument("--own-texts", type=Path, help="the folder of its tasks")
+    given = parser.parse_args()
     path = RESULTS / "selectors.json"
     found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    few = min(given.draws, FEW_DRAWS)
     makers: dict[str, Callable[[], dict[str, Any]]] = {
-        "main": lambda: main_part(arguments.draws),
-        "destroyed": lambda: destroyed_part(arguments.shuffles),
+        "main": lambda: main_part(given.draws),
+        "destroyed": lambda: destroyed_part(given.shuffles),
         "families": families_part,
-        "pivots": lambda: pivots_part(min(arguments.draws, FEW_DRAWS)),
-        "examples": lambda: examples_part(min(arguments.draws, FEW_DRAWS)),
+        "pivots": lambda: pivots_part(few),
+        "examples": lambda: examples_part(few),
     }
-    for part in arguments.parts:
+    if given.data is not None:
+        makers["encoders"] = lambda: encoders_part(given.data, given.encoders, given.draws, found.get("encoders", {}))
+    if given.own_web is not None and given.own_texts is not None:
+        makers["own"] = lambda: own_part(given.own_web, given.own_texts, given.draws)
+    for part in given.parts:
+        if part not in makers:
+            print(f"{part} is kept from the last time: what it needs was not given (--help)", file=sys.stderr)
+            continue
         found[part] = makers[part]()
         path.write_text(json.dumps(found, indent=1) + "\n")
-        (RESULTS / "selectors.md").write_text(markdown(found))
+    (RESULTS / "selectors.md").write_text(markdown(found))
     print((RESULTS / "selectors.md").read_text())
 
 

@@ -8,7 +8,15 @@ from typing import Any
 
 def markdown(found: Mapping[str, Any]) -> str:
     """All parts that were measured."""
-    writers = {"main": _main, "destroyed": _destroyed, "families": _families, "pivots": _pivots, "examples": _examples}
+    writers = {
+        "main": _main,
+        "destroyed": _destroyed,
+        "families": _families,
+        "pivots": _pivots,
+        "examples": _examples,
+        "encoders": _encoders,
+        "own": _own,
+    }
     return "\n".join(line for part, write in writers.items() if part in found for line in (*write(found[part]), "")) + "\n"
 
 
@@ -107,3 +115,39 @@ def _examples(part: Mapping[str, Any]) -> list[str]:
         for count, entry in part.items()
     ]
     return ["Target examples, mean of the setups:", "", *_table(("examples", *selectors), rows)]
+
+
+def _encoders(part: Mapping[str, Any]) -> list[str]:
+    names = list(part["encoders"])
+    columns = list(part["encoders"][names[0]])  # "selector, setup"
+    lines = []
+    for setup in dict.fromkeys(column.split(", ")[1] for column in columns):
+        selectors = [column.split(", ")[0] for column in columns if column.endswith(f", {setup}")]
+        rows = []
+        for name in names:
+            found = [part["encoders"][name][f"{selector}, {setup}"] for selector in selectors]
+            cells = [f"{entry['ndcg']:.1f} ± {entry['draw_sd']:.1f} / {entry['regret_at_5']:.2f}" for entry in found]
+            gaps = [f"{_gap(entry['ndcg_over_reference'])} / {_gap(entry['regret_at_5_over_reference'], 2)}" for entry in found]
+            rows.append((name, *cells, *(gaps if name != names[0] else [""] * len(gaps))))
+        where = "mean of the setups" if setup == "mean" else setup
+        head = ("encoder", *selectors, *(f"{selector}, over the first" for selector in selectors))
+        lines += [f"Encoders, {where}, {part['draws']} draws:", "", *_table(head, rows), ""]
+    return lines[:-1]
+
+
+def _own(part: Mapping[str, Any]) -> list[str]:
+    order: Mapping[str, Any] = part["order"]
+    selectors = list(dict.fromkeys(key.split(", ")[0] for key in order))
+    setups = list(dict.fromkeys(key.split(", ")[1] for key in order))
+
+    def cell(entry: Mapping[str, Any]) -> str:
+        low, high = entry["ndcg_interval"]
+        return f"{entry['ndcg']:.1f}" + (f" ({low:.0f} to {high:.0f})" if high - low > 1e-9 else "")
+
+    rows = []
+    for selector in selectors:
+        cells = [cell(order[f"{selector}, {setup}"]) for setup in setups]
+        leads = [order[f"{selector}, mean"].get(f"ndcg_over_{name}") for name in ("popularity", "taskshop")]
+        rows.append((selector, *cells, *("" if lead is None else _gap(lead) for lead in leads)))
+    about = f"NDCG on the web measured on real text, {part['targets']} targets, {part['draws']} draws, 95% over targets:"
+    return [about, "", *_table(("selector", *setups, "over popularity", "over taskshop"), rows)]
