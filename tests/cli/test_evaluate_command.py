@@ -53,6 +53,12 @@ def test_a_folder_of_tasks_as_json_and_as_tables(run, folder: Path, tmp_path: Pa
 def test_a_file_names_its_task(run, folder: Path) -> None:  # noqa: F811
     done = run("evaluate", str(folder / "bert"), "--examples", str(folder / "texts" / "mine.jsonl"), "--limit", "5")
     assert "5 examples" in done.out
+    (folder / "mine.txt").write_text((folder / "texts" / "mine.jsonl").read_text())
+    text = ("--examples", str(folder / "mine.txt"), "--input-format", "jsonl")
+    same = run("evaluate", str(folder / "bert"), *text, "--task", "mine", "--limit", "5")
+    assert [line for line in done.out.splitlines() if "%" in line or "mean" in line][1:] == [
+        line for line in same.out.splitlines() if "%" in line or "mean" in line
+    ][1:]
     named = run("evaluate", str(folder / "t5"), "--examples", str(folder / "texts" / "mine.jsonl"), "--input-column", "text")
     assert "there is no column 'text'" in named.err
 
@@ -74,6 +80,8 @@ def test_a_file_names_its_task(run, folder: Path) -> None:  # noqa: F811
         (["{folder}/bert", "-t", "rte", "--examples", "{folder}/texts"], "The model answers with no, yes"),
         (["{folder}/t5", "--examples", "{folder}/texts", "--score", "median"], "no score of choices named 'median'"),
         (["{folder}/t5", "--examples", "{folder}/texts", "--batch-size", "0"], "must be 1 or more"),
+        (["{folder}/t5", "--examples", "{folder}/texts", "--max-input", "0"], "must be 8 or more"),
+        (["{folder}/t5", "--examples", "{folder}/texts", "--input-format", "xls"], "no input format named 'xls'"),
         (["{folder}/t5", "--examples", "{folder}/texts", "--limit", "0"], "must be at least 1"),
         (["{folder}/t5", "--examples", "{folder}/texts", "--precision", "half"], "no precision named 'half'"),
         (["{folder}/t5", "--examples", "{folder}/texts", "-o", "{folder}/no/results.json"], "cannot be written"),

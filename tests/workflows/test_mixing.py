@@ -104,6 +104,20 @@ def test_own_candidates_of_a_saved_ranking_are_found_by_their_file(tmp_path: Pat
     assert names(mixture) == ["mine", "snli"]
 
 
+def test_fewer_sources_than_the_default_are_all_taken_and_told(tmp_path: Path) -> None:
+    ranking = taskweb.rank("rte")
+    folder = write_sources(tmp_path / "own", dict.fromkeys(ranking.top(3), 5))
+    mixture = mix("rte", sources=folder)
+    assert names(mixture) == list(ranking.top(3))
+    assert "k is 3: no more of the 21 ranked sources have examples" in mixture.record["notes"]
+    with pytest.raises(ParameterError, match="k is 5, and 3 of the 21 ranked sources have examples"):
+        mix("rte", sources=folder, k=5)
+    others = write_sources(tmp_path / "others", {"rte": 5})
+    for k in (None, "auto", 1):
+        with pytest.raises(ParameterError, match="none of the 21 ranked sources has examples: add files to --sources"):
+            mix("rte", sources=others, k=k)
+
+
 def assessed(risks: Mapping[str, float], *, tells_apart: bool = True) -> dict[str, Any]:
     """A ranking as it is printed, of sources with these risks of harm."""
     sources = [

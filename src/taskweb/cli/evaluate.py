@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from taskweb.evaluation import EvaluationSettings, PromptedTask, TaskResult
     from taskweb.models import TaskModel
+    from taskweb.training.settings import Precision
 
 _EXAMPLES = "The examples"
 _SCORES = "The scores"
@@ -43,6 +44,7 @@ def evaluate(
     input_column: options.InputColumn = None,
     output_column: options.OutputColumn = None,
     choices_column: options.ChoicesColumn = None,
+    input_format: options.InputFormat = None,
     limit: Annotated[
         int | None, typer.Option("--limit", metavar="N", rich_help_panel=_EXAMPLES, help="Draw N examples. Default: all.")
     ] = None,
@@ -104,6 +106,7 @@ def evaluate(
         check_weights(Path(model), model)
     for file in (results_file, predictions_file):
         _check_place(file)
+    place = _place_of(device, precision)
     columns = None
     if input_column or output_column or choices_column:
         columns = options.columns_of(input_column, output_column, choices_column)
@@ -112,11 +115,12 @@ def evaluate(
         "sampling": Sampling(limit, seed),
         "split": split,
         "columns": columns,
+        "file_format": options.format_of(input_format),
     }
     tasks = _load(task, examples, reading)
     opened = open_model(model, max_input=max_input)
     check_model(opened, tasks)
-    results = _evaluate(opened, tasks, settings, device, precision, quiet=quiet)
+    results = _evaluate(opened, tasks, settings, place, precision, quiet=quiet)  # type: ignore[arg-type]  # checked there
     record = {
         "model": model,
         "origin": {"name": opened.origin.name, "revision": opened.origin.revision},
@@ -139,6 +143,16 @@ def _check_place(file: Path | None) -> None:
 
     if file is not None and (file.is_dir() or not file.parent.is_dir()):
         raise InputError(f"{file} cannot be written: it is a folder, or lies in none. Give a file in a folder that exists.")
+
+
+def _place_of(device: str | None, precision: str) -> Any:
+    """The device to compute on. Raises for one that is not there, and for a precision that is not known."""
+    from taskweb.errors import unknown_name
+    from taskweb.training.settings import PRECISIONS, chosen_device
+
+    if precision not in PRECISIONS:
+        raise unknown_name("precision", precision, PRECISIONS)
+    return chosen_device(device)
 
 
 def _load(names: Sequence[str] | None, examples: str | None, reading: dict[str, Any]) -> list[PromptedTask]:
@@ -172,20 +186,16 @@ def _evaluate(
     model: TaskModel,
     tasks: Sequence[PromptedTask],
     settings: EvaluationSettings,
-    device: str | None,
-    precision: str,
+    place: Any,
+    precision: Precision,
     *,
     quiet: bool,
 ) -> list[TaskResult]:
     from taskweb.cli.evaluation_tables import counted
-    from taskweb.errors import unknown_name
     from taskweb.evaluation import evaluate_task
     from taskweb.evaluation.batching import BatchSize
-    from taskweb.training.settings import PRECISIONS, chosen_device, computing_in
+    from taskweb.training.settings import computing_in
 
-    if precision not in PRECISIONS:
-        raise unknown_name("precision", precision, PRECISIONS)
-    place = chosen_device(device)
     model.module.to(place)
     size = BatchSize(model.module, settings.batch_size)
     results = []

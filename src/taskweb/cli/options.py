@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from taskweb.tasks import Columns, Sampling
+    from taskweb.tasks.rows import FileFormat
     from taskweb.workflows.evidence import EncoderSettings, SelectorSettings
     from taskweb.workflows.judging import JudgeSettings
     from taskweb.workflows.ranking import TargetSettings
@@ -177,6 +178,16 @@ def columns_of(inputs: list[str] | None, output: str | None, choices: str | None
     return Columns(tuple(inputs or ("input",)), output or "output", choices or "choices", named)
 
 
+def format_of(text: str | None) -> FileFormat | None:
+    """How a file is to be read; None: as its name says. Raises NameNotFoundError for an unknown format."""
+    from taskweb.errors import unknown_name
+    from taskweb.tasks.rows import FILE_FORMATS
+
+    if text is not None and text not in FILE_FORMATS:
+        raise unknown_name("input format", text, FILE_FORMATS)
+    return text
+
+
 def names(text: str | None) -> tuple[str, ...] | None:
     """Split a comma-separated option; None stays None."""
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
@@ -211,15 +222,11 @@ class TargetOptions:
 
     def settings(self, sampling: Sampling | None = None) -> TargetSettings:
         """What the options stand for. Raises NameNotFoundError for an unknown format."""
-        from taskweb.errors import unknown_name
         from taskweb.tasks import Sampling
-        from taskweb.tasks.rows import FILE_FORMATS
         from taskweb.workflows.ranking import TargetSettings
 
-        if self.input_format is not None and self.input_format not in FILE_FORMATS:
-            raise unknown_name("input format", self.input_format, FILE_FORMATS)
         columns = columns_of(self.input_column, self.output_column, self.choices_column)
-        return TargetSettings(columns, sampling or Sampling(), self.input_format, self.split, self.name)
+        return TargetSettings(columns, sampling or Sampling(), format_of(self.input_format), self.split, self.name)
 
 
 @dataclass(frozen=True)

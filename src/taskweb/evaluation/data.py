@@ -11,7 +11,7 @@ from taskweb.errors import InputError, NameNotFoundError, unknown_name
 from taskweb.tasks import Columns, Sampling, Task, catalogue, example_files, find_task
 from taskweb.tasks.loading import example_of, taken
 from taskweb.tasks.paths import kind_of_path
-from taskweb.tasks.rows import origin_of, rows_of
+from taskweb.tasks.rows import FileFormat, origin_of, rows_of
 from taskweb.tasks.task import TaskKind
 from taskweb.tasks.templates import (
     PROMPTED,
@@ -83,17 +83,18 @@ def load_prompted(
     sampling: Sampling | None = None,
     split: str | None = None,
     columns: Columns | None = None,
+    file_format: FileFormat | None = None,
 ) -> PromptedTask:
     """Read a task's rows and apply templates to them.
 
     where: a file, a folder with `<task>.jsonl` in it, `hf:<id>`, or None for the catalogue's data set on the Hub.
     Rows that have the columns of the task's templates are prompted by them; rows that have an input are prompts already,
-    and all rows are where `columns` says which of them hold what.
+    and all rows are where `columns` says which of them hold what. file_format: where a file's name does not tell it.
     Raises InputError for rows that are neither, that no label is known of, or on which a template fails.
     """
     place, split = _place_of(name, where, split)
     origin, chosen = origin_of(place), templates or TemplateChoice()
-    rows = taken(rows_of(place, hub_split=split), sampling or Sampling(None))
+    rows = taken(rows_of(place, file_format=file_format, hub_split=split), sampling or Sampling(None))
     if not rows:
         raise InputError(f"{origin} holds no rows. Give at least one labelled example of '{name}'.")
     own = None if columns is not None else _templates(name, chosen, rows[0][1])

@@ -36,6 +36,8 @@ class EvaluationSettings:
             raise unknown_name("score of choices", self.reduction, REDUCTIONS)
         if self.normalisation not in NORMALISATIONS:
             raise unknown_name("normalisation", self.normalisation, NORMALISATIONS)
+        if self.batch_size is not None and self.batch_size < 1:
+            raise ParameterError(f"The batch size must be 1 or more. Got {self.batch_size} instead.")
         if self.max_new_tokens < 1:
             raise ParameterError(f"A free answer needs 1 token or more. Got {self.max_new_tokens} instead.")
 

@@ -41,8 +41,9 @@ def read_mixture(path: str | Path) -> Mixture:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a mixture folder. Raises InputError where there is none, or one of another format."""
     if (kind := kind_of_path(folder)) != "folder":
-        what = "is a file, not the folder of a mixture" if kind == "file" else "does not exist"
-        raise InputError(f"{folder} {what}. Make a mixture with: taskweb mix TARGET --sources DIR --to {folder}")
+        if kind == "file":
+            raise InputError(f"{folder} is a file, not the folder of a mixture. Give the folder that taskweb mix made.")
+        raise InputError(f"{folder} does not exist. Make a mixture with: taskweb mix TARGET --sources DIR --to {folder}")
     place = folder / MANIFEST
     if kind_of_path(place) != "file":
         raise InputError(f"{folder} is not a mixture: it holds no {MANIFEST}. Give a folder made by taskweb mix.")

@@ -80,7 +80,8 @@ def open_model(
     if not record_file.is_file():
         return assembled(read_checkpoint(str(name), revision, seed), head, seed=seed, max_input=max_input)
     record = _Record.read(record_file)
-    model = assembled(read_checkpoint(str(name), None, seed), record.head, seed=seed, max_input=max_input or record.max_input)
+    limit = record.max_input if max_input is None else max_input
+    model = assembled(read_checkpoint(str(name), None, seed), record.head, seed=seed, max_input=limit)
     before = set(model.module.state_dict())
     if record.method is not None:
         record.method.apply(model, seed=seed)

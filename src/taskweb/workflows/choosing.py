@@ -108,17 +108,25 @@ def best_of(ranking: UsedRanking, places: Mapping[str, str], k: Number, skipped:
     """The k best of a ranking that have examples, or as many as are suggested; it is a fault where there are fewer, or none."""
     ranked = _by_source(ranking.scores)
     usable = usable_sources(ranking, places, skipped)
-    wanted, notes = k or DEFAULT_K, []
-    if wanted == AUTO:
+    if not usable:
+        fault = f"none of the {len(ranked)} ranked sources has examples: add files to --sources"
+        return Choice((), ranking, faults=(fault,))
+    notes = []
+    if k == AUTO:
         suggestion = suggested_number(ranking, usable)
-        if usable and suggestion.k == 0:
+        if suggestion.k == 0:
             fault = f"using no source is the best advice: {suggestion.reason}. Give --k N to mix all the same"
             return Choice((), ranking, faults=(fault,))
-        wanted = suggestion.k or DEFAULT_K
+        wanted = min(suggestion.k or DEFAULT_K, len(usable))
         notes.append(f"k is {wanted}: {suggestion.reason}")
+    elif k is None:
+        wanted = min(DEFAULT_K, len(usable))
+        if wanted < DEFAULT_K:
+            notes.append(f"k is {wanted}: no more of the {len(ranked)} ranked sources have examples")
+    else:
+        wanted = k
     if len(usable) < wanted:
-        listed = f": {', '.join(usable)}" if usable else ""
-        fault = f"k is {wanted}, and {len(usable)} of the {len(ranked)} ranked sources have examples{listed}"
+        fault = f"k is {wanted}, and {len(usable)} of the {len(ranked)} ranked sources have examples: {', '.join(usable)}"
         return Choice(tuple(usable), ranking, faults=(f"{fault}: lower --k, or add files to --sources",))
     chosen = usable[:wanted]
     order = list(ranked)
