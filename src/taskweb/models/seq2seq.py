@@ -119,12 +119,14 @@ class Seq2SeqModel:
     def _attending(self, rows: TreeRows) -> Iterator[None]:
         """Let the decoder look where `rows` says, at those distances; all its layers take both from the bias of the first."""
         attention = self.module.decoder.block[0].layer[0].SelfAttention
-        by_distance = attention.compute_bias(int(rows.positions.max()) + 1, 1)[0, :, :, 0]  # (heads, distances)
         distances = (rows.positions.unsqueeze(2) - rows.positions.unsqueeze(1)).clamp(min=0)
-        bias = by_distance[:, distances].transpose(0, 1) + rows.mask
-        hook = attention.register_forward_pre_hook(
-            lambda _, args, given: (args, {**given, "position_bias": bias}), with_kwargs=True
-        )
+
+        def with_bias(_: nn.Module, positional: Any, given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+            # Here, and not before, the weights of a layer that is split among processes are whole.
+            by_distance = attention.compute_bias(int(distances.max()) + 1, 1)[0, :, :, 0]  # (heads, distances)
+            return positional, {**given, "position_bias": by_distance[:, distances].transpose(0, 1) + rows.mask}
+
+        hook = attention.register_forward_pre_hook(with_bias, with_kwargs=True)
         try:
             yield
         finally:
