@@ -9,7 +9,7 @@
 Three targets are held out, and sources ranked for each by the published web, without the target's row and column, from 32
 unlabelled examples. Mixtures of the five best, of five at random (three draws) and of all sources have the same number of
 examples. MiniLM with its real weights learns one, then 300 examples of the target, by the engine, beside baselines of the same
-seed. With so few examples it comes to answer nothing that it was not trained on, as `zeroshot` shows; hence the 300. For
+seed. After so few examples it answers no task that it was not trained on, as `zeroshot` shows for one; hence the 300. For
 interference, one source is added to the same mixture: what the web of real_text_web.py, measured on this model, calls the
 best, the one nearest to none, and the worst. Texts, weights and runs stay out of the repository; `report` writes
 results/real_text_path.json and prints what stands in README.md.
@@ -51,11 +51,11 @@ RESULTS = Path(__file__).parent / "results" / "real_text_path.json"
 TEXTS, MIXED = PLACE / "path_tasks", PLACE / "path_mixtures"
 TARGETS = ("qnli", "qqp", "scitail")  # where the web on real text shows that this model profits from sources at all
 TASKS = ("anli_r3", "boolq", "cb", "mrpc", "qnli", "qqp", "rotten_tomatoes", "rte", "scitail", "snli", "wic", "wsc")
-K, DRAWS, SEEDS, TOTAL = 5, 3, (1, 2), 1500
+K, DRAWS, SEEDS, TOTAL = 5, 3, (1,), 1500
 # By the mean PC of both setups on qqp: +14, -3, -27 percent.
 INTERFERED, FOUNDATION = "qqp", ("mrpc", "scitail")
 ADDED = {"helpful": "snli", "neutral": "rotten_tomatoes", "harmful": "qnli"}
-INTERFERENCE_SEEDS, EACH = (1, 2, 3, 4, 5), 500
+INTERFERENCE_SEEDS, EACH = (1, 2, 3, 4), 500
 
 _PLAN = """# Written by benchmarks/real_text_path.py.
 seeds = {seeds}
@@ -134,17 +134,16 @@ def write_plan(name: str, seeds: Sequence[int], most: int, pairs: list[list[str]
     (PLACE / f"{name}.toml").write_text(text, encoding="utf-8")
 
 
-def zeroshot() -> None:
-    """Train on the sets of each target and ask about 250 of its examples, none of which was seen."""
+def zeroshot(target: str = TARGETS[0]) -> None:
+    """Train on sets of a target and ask about 250 of its examples, none of which was seen."""
     settings = TrainingSettings(
         learning_rate=1e-4, batch_size=8, epochs=2, warmup_ratio=0.1, precision="bfloat16", device="cpu"
     )
-    recipe = Recipe(str(PLACE / "minilm"), max_input=96, answers="labels", seeds=SEEDS[:1], training=settings)
-    for target in ("qnli", "qqp"):  # the third one's label words are those of no other task
-        prompted = load_prompted(target, TEXTS, sampling=Sampling(250, 0))
-        training = SetTraining(prompted, (str(TEXTS),), recipe, MixtureSettings(total=TOTAL, held_out=0.0))
-        sets = [chosen for chosen in sets_for(target) if chosen.name in ("top", "all")]
-        train_sets(sets, training, PLACE / "zeroshot.csv", on_result=print)
+    recipe = Recipe(str(PLACE / "minilm"), max_input=96, answers="labels", seeds=SEEDS, training=settings)
+    prompted = load_prompted(target, TEXTS, sampling=Sampling(250, 0))
+    training = SetTraining(prompted, (str(TEXTS),), recipe, MixtureSettings(total=TOTAL, held_out=0.0))
+    sets = [chosen for chosen in sets_for(target) if chosen.name in ("top", "all")]
+    train_sets(sets, training, PLACE / "zeroshot.csv", on_result=print)
 
 
 def report() -> None:
@@ -192,11 +191,12 @@ def report() -> None:
 
 def _runs(plan: str) -> dict[tuple[str | None, str, int], float]:
     """Accuracy by set (None: the target alone), target and seed."""
-    with RunStore.open(read_plan(PLACE / f"{plan}.toml").store, read_only=True) as store:
+    asked = read_plan(PLACE / f"{plan}.toml")
+    with RunStore.open(asked.store, read_only=True) as store:
         return {
             (run.source and run.source.split("_for_")[0], run.target, run.seed): run.metrics["accuracy"]
             for run in store.runs()
-            if run.status == "finished"
+            if run.status == "finished" and run.seed in asked.all_seeds
         }
 
 
