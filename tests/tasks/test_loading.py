@@ -221,3 +221,10 @@ def test_arbitrary_rows_give_examples_or_an_input_error(tmp_path: Path, items: l
             assert item.choices is None or all(isinstance(choice, str) for choice in item.choices)
     except InputError as fault:
         assert str(fault)
+
+
+def test_a_split_is_of_the_hub_only(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"input": "a"}\n')
+    with pytest.raises(InputError, match=r"'test' is a split of a data set on the Hub, and .*mine.jsonl is none"):
+        load_examples(path, hub_split="test")

@@ -154,7 +154,7 @@ def train(
     console = output_console()
     for part in training_tables(mixed, trained, console.width):
         console.print(part)
-    say(f"Next: taskweb evaluate {trained[0].place} --task TASK", quiet=quiet)
+    say(f"Next: taskweb evaluate {trained[0].place} --examples my_task.jsonl", quiet=quiet)
 
 
 def recipe_with(name: str | None, given: dict[str, Any], settings: dict[str, Any]) -> Recipe:

@@ -38,6 +38,11 @@ def rows_of(where: str | Path, *, file_format: FileFormat | None = None, hub_spl
     Raises InputError, naming the place, for what cannot be read, MissingDependencyError where a package is missing.
     """
     text = str(where)
+    if hub_split is not None and not text.startswith("hf:"):
+        raise InputError(
+            f"'{hub_split}' is a split of a data set on the Hub, and {origin_of(where)} is none. Leave --split out, or give "
+            "the file that holds that split."
+        )
     if text == "-":
         if sys.stdin is None:
             raise InputError("Standard input is closed. Pipe the examples in, or name a file.")
