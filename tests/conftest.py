@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,10 @@ from taskweb.web import ExampleBank, TransferWeb
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("TASKWEB_SHARED", REPOSITORY.parent / "shared"))
+
+# A shell that runs the tests in the background lets them, and all that they start, ignore interrupts; some tests send one.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,11 @@ from taskweb.errors import ParameterError, TaskWebError
 from taskweb.experiments import InlineExecutor, RayExecutor, run_plan
 from taskweb.experiments.executors.base import OpenJob
 from taskweb.experiments.executors.ray import _Crew
+from taskweb.experiments.markers import running_runs
 from taskweb.web.run import Run
 from taskweb.web.store import RunStore
 from tests.experiments.planned import write_plan
-from tests.experiments.test_engine import copied, outcomes, stored
+from tests.experiments.test_engine import copied, outcomes
 
 ray = pytest.importorskip("ray")
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
@@ -36,7 +37,7 @@ def cluster() -> Iterator[Any]:
 def test_the_same_bits_though_a_node_dies(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = tmp_path / "inline", tmp_path / "ray"
     one.mkdir()
-    write_plan(one, seeds="[1, 2, 3, 4]")
+    write_plan(one, seeds="[1, 2, 3, 4, 5, 6]")
     copied(one, other)
     (one / "plan.toml").write_text((other / "plan.toml").read_text())
     run_plan(one / "plan.toml", InlineExecutor())
@@ -45,7 +46,8 @@ def test_the_same_bits_though_a_node_dies(cluster: Any, tmp_path: Path, monkeypa
     assert ray.is_initialized() is False
 
     def fail() -> None:
-        while stored(other / "web.db") < 2:
+        deadline = time.monotonic() + 120
+        while len(running_runs(other / "web.db")) < 2 and time.monotonic() < deadline:  # until the node, too, is at a run
             time.sleep(0.02)
         cluster.remove_node(node, allow_graceful=False)
 
@@ -67,9 +69,9 @@ def test_the_same_bits_though_a_node_dies(cluster: Any, tmp_path: Path, monkeypa
     killer.start()
     state = run_plan(other / "plan.toml", RayExecutor(cluster.address))
     killer.join()
-    assert (state.finished, state.failed, state.todo) == (4 * 9, 0, ())
+    assert (state.finished, state.failed, state.todo) == (6 * 9, 0, ())
     assert len(lost) == 1  # the group that the node was at
-    assert len(kept) == len(set(kept)) == 4 * 9  # no run was measured twice
+    assert len(kept) == len(set(kept)) == 6 * 9  # no run was measured twice
     assert not (other / "web.db.sources").exists()
     assert not (other / "web.db.running").exists()
     assert outcomes(other / "web.db") == outcomes(one / "web.db")
