@@ -126,3 +126,11 @@ def test_rank_correlation_is_that_of_mean_ranks(points: list[tuple[int, int]]) -
         assert np.isnan(value)
     else:
         assert value == pytest.approx(np.corrcoef(ranks)[0, 1])
+
+
+def test_equal_values_correlate_with_nothing_whatever_their_mean_rounds_to() -> None:
+    equal = np.full(6, 0.1)  # their mean is 0.09999999999999999
+    assert np.mean(equal) != equal[0]
+    assert np.isnan(metrics.correlation(equal, np.arange(6.0)))
+    assert np.isnan(metrics.correlation(equal, equal))
+    assert np.isnan(metrics.rank_correlation(equal, np.arange(6.0)))

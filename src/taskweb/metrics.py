@@ -133,10 +133,10 @@ def canonical_metric(metric: str) -> str:
 def correlation(a: FloatArray, b: FloatArray) -> float:
     """Pearson correlation over the places where both are finite; NaN with fewer than two, or without variation."""
     finite = np.isfinite(a) & np.isfinite(b)
-    x, y = (
-        a[finite] - np.mean(a[finite]) if finite.any() else a[finite],
-        b[finite] - np.mean(b[finite]) if finite.any() else b[finite],
-    )
+    a, b = a[finite], b[finite]
+    if not a.size or np.ptp(a) == 0 or np.ptp(b) == 0:  # equal values less their mean may leave rounding errors, not zeros
+        return float("nan")
+    x, y = a - np.mean(a), b - np.mean(b)
     scale = float(np.sqrt(np.sum(x * x) * np.sum(y * y)))
     return float(np.clip(np.sum(x * y) / scale, -1.0, 1.0)) if scale > 0 else float("nan")
 
