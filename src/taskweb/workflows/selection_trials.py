@@ -66,7 +66,7 @@ class TrialSettings:
     k: int = 2
     seeds: tuple[int, ...] = (1, 2)
     web_seeds: tuple[int, ...] = (1,)
-    source_examples: int = 500
+    source_examples: int = 400
     evaluation_examples: int = 250
     model: str = "tiny:t5"
     selector: str = DEFAULT_SELECTOR
