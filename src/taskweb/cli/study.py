@@ -122,11 +122,13 @@ def pivots(
 
 
 @app.command()
+@spread
 def ksweep(
+    *,
     target: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[TARGET]", help="Labelled examples of a target: train on its best sources. Default: the published results."
+            metavar="TARGET", help="Labelled examples of a target: train on its best sources. Default: the published results."
         ),
     ] = None,
     results: Annotated[
@@ -172,8 +174,7 @@ def ksweep(
     web: options.Web = "published",
     setup: options.Setup = "all",
     selector: options.Selector = None,
-    encoder: options.EncoderPath = None,
-    allow_download: options.AllowDownload = False,
+    encoding: options.EncoderOptions,
     plot: Plot = None,
     output: options.TableOrJson = options.TableFormat.table,
     quiet: options.Quiet = False,
@@ -194,7 +195,6 @@ def ksweep(
         from taskweb.mixture.sampling import MixtureSettings
         from taskweb.selectors import DEFAULT_SELECTOR
         from taskweb.workflows.choosing import RankSettings
-        from taskweb.workflows.evidence import EncoderSettings
 
         trained = {"model": model, "max_input": max_input, "seeds": seed or None}
         settings = {"learning_rate": learning_rate, "epochs": epochs, "batch_size": batch_size}
@@ -205,7 +205,7 @@ def ksweep(
             _whole_numbers("--counts", counts),
             (recipe, trained, settings),
             MixtureSettings(examples_per_task, total, held_out=0.0),
-            RankSettings(web, setup, selector or DEFAULT_SELECTOR, encoder=EncoderSettings(encoder, allow_download)),
+            RankSettings(web, setup, selector or DEFAULT_SELECTOR, encoder=encoding.settings()),
             quiet=quiet,
         )
     else:

@@ -2,8 +2,8 @@
 
 Models that answer in text learn each task by its own words. An encoder answers through its head: of one task, that task's; of
 several, one number for each pair of input and choice, so that all of them share the head and a task never seen can use it
-(`choices`); or one output for each label word of classifications (`labels`), which reads an input once and learns from fewer
-examples, and answers tasks in the same words.
+(`choices`); or one output for each label word of classifications (`labels`), which reads an input once and answers tasks in
+the same words.
 """
 
 from __future__ import annotations

@@ -176,10 +176,10 @@ def read_results(path: Path) -> list[SetResult]:
 
 def _check_known(known: Sequence[SetResult], sets: Sequence[SourceSet], training: SetTraining, results: Path) -> None:
     """Raise InputError where results of the target were made in another way, or with other sources under the same name."""
-    asked = {chosen.name: chosen for chosen in sets}
+    asked, digest = {chosen.name: chosen for chosen in sets}, training.digest
     for row in known:
         other = row.set in asked and row.seed in training.recipe.seeds and set(row.sources) != set(asked[row.set].sources)
-        if row.made_with != training.digest or other:
+        if row.made_with != digest or other:
             how = f"on {', '.join(row.sources)}" if other else "with other settings, another model or other examples"
             raise InputError(
                 f"{results} holds a result for {row.target} (set {row.set}, seed {row.seed}) that was made {how}. "

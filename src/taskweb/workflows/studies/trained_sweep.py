@@ -75,6 +75,7 @@ def sweep_sets(
     if not counts or min(counts) < 1:
         raise ParameterError(f"Numbers of sources must be 1 or more. Got {', '.join(map(str, counts)) or 'none'} instead.")
     places = find_sources(sources)
+    how = replace(how, web=how.opened())
     given = examples_of_target(target, how, reading, places)
     choice = ranked_choice(target, given, places, 1, how, reading, progress)
     if choice.ranking is None or choice.faults:
