@@ -73,9 +73,9 @@ def test_a_task_as_its_own_source_is_no_transfer_to_learn_from() -> None:
     """Whether there are transfers is asked of large webs without copying them."""
     own = np.where(np.eye(3, 4, dtype=bool), 0.1, np.nan)[None]
     names = tuple("abcd")
-    assert recipes_for(TransferWeb("own", ("m/f",), names[:3], names, own), texts=False)[0] == ()
+    assert recipes_for(TransferWeb("own", ("m/f",), names[:3], names, own), texts=False).ranking == ()
     own[0, 2, 0] = 0.1
-    assert recipes_for(TransferWeb("one", ("m/f",), names[:3], names, own), texts=False)[0] != ()
+    assert recipes_for(TransferWeb("one", ("m/f",), names[:3], names, own), texts=False).ranking != ()
 
 
 def test_sources_that_share_their_outlook_are_told_what_each_would_be_told_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from taskweb.selectors.similarity import (
-    all_three,
+    all_four,
+    centred_cosine,
     coverage,
     example_text,
     mean_embedding_cosine,
@@ -59,10 +60,27 @@ def test_sources_of_fewer_examples_stand_on_the_scale_of_the_others() -> None:
     assert np.array_equal(scaled[2:], raw[2:])
 
 
-def test_all_three_in_one_pass_are_each_of_them() -> None:
+def test_all_four_in_one_pass_are_each_of_them() -> None:
     bank = made_up_bank(("a", "b", "c"))
     uneven = ExampleBank({**bank.vectors, "b": bank.of("b")[:5]})
     for one in (bank, uneven):
-        found = all_three(bank.of("a"), one, ("b", "c"))
-        for values, similarity in zip(found, (retrieval_of_experts, coverage, mean_embedding_cosine), strict=True):
+        found = all_four(bank.of("a"), one, ("b", "c"))
+        for values, similarity in zip(found[:3], (retrieval_of_experts, coverage, mean_embedding_cosine), strict=True):
             assert values == pytest.approx(similarity(bank.of("a"), one, ("b", "c")), abs=1e-6)
+        means = np.stack([one.of(name).mean(axis=0) for name in ("b", "c")])
+        target = bank.of("a").mean(axis=0)
+        assert found[3] == pytest.approx(centred_cosine(target[None], means)[0], abs=1e-6)
+
+
+def test_the_centred_cosine_looks_past_what_all_tasks_share() -> None:
+    shared, draw = 10 * np.eye(6)[0], np.random.default_rng(0)
+    own = draw.normal(size=(5, 6))
+    tasks = own + shared
+    target = own[2] + 0.1 * draw.normal(size=6) + shared
+    plain = tasks @ target / np.linalg.norm(tasks, axis=1) / np.linalg.norm(target)
+    centred = centred_cosine(target[None], tasks)[0]
+    assert np.ptp(plain) < 0.2 < np.ptp(centred)
+    assert int(np.argmax(centred)) == 2
+    left, right = target - tasks.mean(axis=0), tasks[4] - tasks.mean(axis=0)
+    assert centred[4] == pytest.approx(left @ right / np.linalg.norm(left) / np.linalg.norm(right))
+    assert np.isfinite(centred_cosine(target[None], tasks[:1])).all()

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from taskweb.errors import ParameterError, WebError
 from taskweb.selectors.assessment import Assessment, Explanation
-from taskweb.selectors.similarity import all_three, retrieval_on_one_scale
+from taskweb.selectors.similarity import all_four, retrieval_on_one_scale
 from taskweb.web import ALL_SETUPS, ExampleBank, TransferWeb
 from taskweb.web.transfer_web import nan_mean, without_self
 
@@ -91,9 +91,9 @@ class SelectionProblem:
 
     @cached_property
     def likeness(self) -> FloatArray:
-        """RoE as it is, coverage, and the cosine of mean embeddings, in one pass: (3, tasks with texts). Raises WebError."""
+        """RoE as it is, coverage, cosine and centred cosine of mean embeddings: (4, tasks with texts). Raises WebError."""
         bank, vectors = self.texts
-        return np.stack(all_three(vectors, bank, self.tasks_with_texts))
+        return all_four(vectors, bank, self.tasks_with_texts)
 
     @cached_property
     def tasks_with_texts(self) -> tuple[str, ...]:

@@ -59,12 +59,25 @@ def mean_embedding_cosine(target: Vectors, bank: ExampleBank, sources: Sequence[
     return _per_source(bank, sources, score)
 
 
-def all_three(target: Vectors, bank: ExampleBank, sources: Sequence[str]) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """`retrieval_of_experts`, `coverage` and `mean_embedding_cosine` in one pass over the bank."""
+def centred_cosine(queries: FloatArray, tasks: FloatArray | Vectors) -> FloatArray:
+    """Cosines between mean embeddings from which the mean of all tasks' is taken: (queries, tasks).
+
+    queries, tasks: mean embeddings, (., dimension). What all texts have in common says nothing of which are alike.
+    """
+    centre = tasks.mean(axis=0, dtype=np.float64)
+    queries, tasks = queries - centre, tasks - centre
+    size = np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(tasks, axis=1)
+    cosines: FloatArray = (queries @ tasks.T) / np.maximum(size, 1e-12)
+    return cosines
+
+
+def all_four(target: Vectors, bank: ExampleBank, sources: Sequence[str]) -> FloatArray:
+    """`retrieval_of_experts`, `coverage`, `mean_embedding_cosine` and `centred_cosine` in one pass: (4, sources)."""
     transposed = np.ascontiguousarray(target.T, dtype=np.float32)
-    centre = target.mean(axis=0, dtype=np.float64)
-    centre /= max(float(np.linalg.norm(centre)), 1e-12)
-    scores = np.empty((3, len(sources)))
+    mean = target.mean(axis=0, dtype=np.float64)
+    centre = mean / max(float(np.linalg.norm(mean)), 1e-12)
+    scores = np.empty((4, len(sources)))
+    means = np.empty((len(sources), len(mean)), np.float32)
     position = 0
     for names, vectors, starts in bank.chunks(sources):
         at = slice(position, position + len(names))
@@ -73,8 +86,10 @@ def all_three(target: Vectors, bank: ExampleBank, sources: Sequence[str]) -> tup
         scores[1, at] = _covered(cosines, starts)
         totals = sums_of_sources(vectors, starts)
         scores[2, at] = totals @ centre / np.maximum(np.linalg.norm(totals, axis=1), 1e-12)
+        means[at] = totals / np.diff(np.append(starts, len(vectors)))[:, None]
         position += len(names)
-    return scores[0], scores[1], scores[2]
+    scores[3] = centred_cosine(mean[None], means)[0]
+    return scores
 
 
 def _covered(cosines: Vectors, starts: npt.NDArray[np.intp]) -> FloatArray:

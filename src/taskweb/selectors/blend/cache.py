@@ -12,19 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from taskweb.selectors.blend.recipes import gain_recipes, ranking_recipes
+from taskweb.selectors.blend.recipes import features, gain_recipes, ranking_recipes
 from taskweb.selectors.blend.validation import Validation
 from taskweb.web import ExampleBank, TransferWeb
 
-_ARRAYS = ("ranking", "gain", "scores", "gain_scores", "ndcg", "chance")
+_ARRAYS = ("ranking", "gain", "fitted", "scores", "gain_scores", "ndcg", "chance")
 _NAMES = ("targets", "sources", "setups")
-_VERSION = "3"  # raise it when validation changes for the same recipes
+_VERSION = "4"  # raise it when validation changes for the same recipes
 
 
 def cache_key(web: TransferWeb, bank: ExampleBank | None, rate: float, examples: int) -> str:
     """Tells apart what would be learned: the transfers, the vectors of the tasks' texts, the recipes, the parameters."""
     digest = hashlib.blake2b(digest_size=20)
-    recipes = [astuple(r) for r in (*ranking_recipes(), *gain_recipes())]
+    recipes = [astuple(r) for r in (*ranking_recipes(), *gain_recipes(), *features())]
     digest.update(repr((_VERSION, rate, examples, web.setups, web.targets, web.sources, web.t.shape, recipes)).encode())
     digest.update(np.ascontiguousarray(web.t).tobytes())
     for task in web.tasks:

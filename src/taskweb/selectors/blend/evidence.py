@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from taskweb.selectors.base import FloatArray
-from taskweb.selectors.blend.likeness import Likeness, mean_of_forms
+from taskweb.selectors.blend.likeness import FORMS, Likeness, mean_of_forms
 from taskweb.selectors.blend.standard import peaked_rows, standard_rows
 from taskweb.web import ALL_SETUPS, TransferWeb
 from taskweb.web.transfer_web import nan_mean, without_self
 
-KINDS = ("RoE", "mean of three likenesses")
+KINDS = (FORMS[0], "mean of three likenesses")
+OWN, EVERYWHERE, AGREEING = "own", "everywhere", "agreeing"
 _CLIPPED_AT = 3.0  # times the median size of T
 _BLOCK = 1 << 16  # values of one setup at a time
 
@@ -23,11 +24,13 @@ _BLOCK = 1 << 16  # values of one setup at a time
 @dataclass(frozen=True, eq=False)
 class Form:
     """Transfers in one form, NaN = not measured: own is (setups, pivots, sources); everywhere, (pivots, sources), is the mean
-    over all setups of the web. Of a web with one setup both are one array.
+    over all setups of the web; agreeing, (setups, pivots, sources), is that mean with setups weighted by how far they agree
+    with the one at hand. Of a web with one setup all are one array.
     """
 
     own: FloatArray = field(repr=False)
     everywhere: FloatArray = field(repr=False)
+    agreeing: FloatArray = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,23 +69,43 @@ class Transfers:
         edge = _CLIPPED_AT * float(np.median(sizes)) if len(sizes) else 1.0
         return self._in_form(lambda values: np.clip(values, -edge, edge))
 
+    @cached_property
+    def agreement(self) -> FloatArray:
+        """How far each of `setups` agrees with each setup of the web, (setups, setups of the web), in [0, 1].
+
+        It is the correlation of T within pivots; a setup agrees with itself wholly, `all` with every setup alike.
+        """
+        products, counts = np.zeros((2, len(self.t), len(self.t)))
+        for i in range(self.t.shape[1]):
+            rows = standard_rows(self.t[:, i])
+            known = np.isfinite(rows).astype(float)
+            rows = np.nan_to_num(rows)
+            products += rows @ rows.T
+            counts += known @ known.T
+        found = np.clip(products / np.maximum(counts, 1.0), 0.0, 1.0)
+        np.fill_diagonal(found, 1.0)
+        return np.stack([np.ones(len(self.t)) if setup is None else found[setup] for setup in self.own])
+
     def _in_form(self, form: Callable[[FloatArray], FloatArray]) -> Form:
         """Forms are made row by row, so a block of pivots at a time keeps what is held between small."""
         _, pivots, sources = self.t.shape
         everywhere = np.empty((pivots, sources))
         alike = len(self.t) == 1 and len(self.own) == 1
-        own = everywhere[None] if alike else np.empty((len(self.own), pivots, sources))
+        own, agreeing = (everywhere[None] if alike else np.empty((len(self.own), pivots, sources)) for _ in range(2))
         for start in range(0, pivots, rows := max(1, _BLOCK // max(1, sources))):
             block = slice(start, start + rows)
             t = self.t[:, block]
             if alike:
                 everywhere[block] = form(t[0])
                 continue
-            everywhere[block] = nan_mean(np.array([form(values) for values in t]).reshape(t.shape), axis=0)
+            formed = np.array([form(values) for values in t]).reshape(t.shape)
+            everywhere[block] = nan_mean(formed, axis=0)
+            filled = np.where(np.isnan(formed), everywhere[block], formed)
             for i, setup in enumerate(self.own):
                 values = form(nan_mean(t, axis=0) if setup is None else t[setup])
                 own[i, block] = np.where(np.isnan(values), everywhere[block], values)
-        return Form(own, everywhere)
+                agreeing[i, block] = np.tensordot(self.agreement[i] / self.agreement[i].sum(), filled, axes=1)
+        return Form(own, everywhere, agreeing)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +132,8 @@ class Evidence:
             return cls(transfers, None, {}, own, own_pivot)
         to_sources = np.where(own, np.nan, likeness.of(web.sources))
         to_pivots = mean_of_forms(np.where(own_pivot, np.nan, likeness.of(web.targets)))
-        kinds = (standard_rows(to_sources[0]), mean_of_forms(to_sources))
-        return cls(transfers, to_pivots, dict(zip(KINDS, kinds, strict=True)), own, own_pivot)
+        kinds = dict(zip(FORMS, standard_rows(to_sources), strict=True)) | {KINDS[-1]: mean_of_forms(to_sources)}
+        return cls(transfers, to_pivots, kinds, own, own_pivot)
 
     def pivot_weights(self, width: float) -> FloatArray:
         """What each pivot counts for each query, exp(likeness / width), at most 1; all alike where the width is infinite."""

@@ -1,4 +1,4 @@
-"""How alike targets and tasks are, in three ways at once, from the vectors of their examples."""
+"""How alike targets and tasks are, in four ways at once, from the vectors of their examples."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 from taskweb.selectors.base import FloatArray, SelectionProblem
 from taskweb.selectors.blend.standard import standard_rows
-from taskweb.selectors.similarity import sums_of_sources
+from taskweb.selectors.similarity import centred_cosine, sums_of_sources
 from taskweb.web import ExampleBank
 
-FORMS = 3
+FORMS = ("RoE", "coverage", "cosine", "centred cosine")
+_POOLED = 3  # forms that are taken together
 _ROWS_PER_CHUNK = 512  # each is compared with about a thousand examples of targets
 
 
@@ -21,26 +22,26 @@ _ROWS_PER_CHUNK = 512  # each is compared with about a thousand examples of targ
 class Likeness:
     """Raw likeness of targets ("queries") with named tasks, larger = more alike.
 
-    values: (3, queries, tasks), NaN where there are no texts: RoE (the target's examples looked up among the task's),
-    coverage (the other way round), and the cosine of mean embeddings.
+    values: (4, queries, tasks), NaN where there are no texts: RoE (the target's examples looked up among the task's),
+    coverage (the other way round), the cosine of mean embeddings, and that with what all tasks have in common taken away.
     """
 
     tasks: tuple[str, ...]
     values: FloatArray
 
     def of(self, names: Sequence[str]) -> FloatArray:
-        """The columns of these tasks, (3, queries, names); NaN for a task without texts."""
+        """The columns of these tasks, (4, queries, names); NaN for a task without texts."""
         at = {name: i for i, name in enumerate(self.tasks)}
         places = np.array([at.get(name, -1) for name in names], dtype=np.intp)
         if not self.tasks:
-            return np.full((FORMS, self.values.shape[1], len(names)), np.nan)
+            return np.full((len(FORMS), self.values.shape[1], len(names)), np.nan)
         columns: FloatArray = np.where(places < 0, np.nan, self.values[:, :, places])
         return columns
 
 
 def mean_of_forms(values: FloatArray) -> FloatArray:
-    """The mean of all three forms, each in standard deviations over the tasks: (3, queries, tasks) -> (queries, tasks)."""
-    return standard_rows(standard_rows(values).mean(axis=0))
+    """The mean of the first three forms, each in standard deviations over tasks: (4, queries, tasks) -> (queries, tasks)."""
+    return standard_rows(standard_rows(values[:_POOLED]).mean(axis=0))
 
 
 def likeness_of_problem(problem: SelectionProblem) -> Likeness | None:
@@ -68,8 +69,10 @@ def likeness_within(bank: ExampleBank, queries: Sequence[str], tasks: Sequence[s
     starts = np.cumsum([0, *(len(part) for part in rows[:-1])], dtype=np.intp)
     counts = np.array([len(part) for part in rows])
     stacked = np.ascontiguousarray(np.concatenate(rows).T)
-    centres = np.stack([_direction(part.mean(axis=0, dtype=np.float64)) for part in rows])
-    values = np.empty((FORMS, len(queries), len(tasks)))
+    of_queries = np.stack([part.mean(axis=0, dtype=np.float64) for part in rows])
+    centres = np.stack([_direction(row) for row in of_queries])
+    of_tasks = np.empty((len(tasks), of_queries.shape[1]))
+    values = np.empty((len(FORMS), len(queries), len(tasks)))
     done = 0
     for names, vectors, places in bank.chunks(tasks, rows_per_chunk=_ROWS_PER_CHUNK):
         at = slice(done, done + len(names))
@@ -79,8 +82,10 @@ def likeness_within(bank: ExampleBank, queries: Sequence[str], tasks: Sequence[s
         values[0, :, at] = (np.add.reduceat(best, starts, axis=1, dtype=np.float64) / counts).T
         covered = np.maximum.reduceat(cosines, starts, axis=1)
         values[1, :, at] = (np.add.reduceat(covered, places, axis=0, dtype=np.float64) / sizes[:, None]).T
-        values[2, :, at] = centres @ np.stack([_direction(row) for row in sums_of_sources(vectors, places)]).T
+        of_tasks[at] = sums_of_sources(vectors, places) / sizes[:, None]
+        values[2, :, at] = centres @ np.stack([_direction(row) for row in of_tasks[at]]).T
         done += len(names)
+    values[3] = centred_cosine(of_queries, of_tasks)
     return Likeness(tuple(tasks), values)
 
 

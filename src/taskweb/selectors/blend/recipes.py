@@ -10,11 +10,13 @@ from itertools import product
 import numpy as np
 
 from taskweb.selectors.base import FloatArray
-from taskweb.selectors.blend.evidence import KINDS, Evidence, Form
+from taskweb.selectors.blend.evidence import AGREEING, EVERYWHERE, KINDS, OWN, Evidence, Form
+from taskweb.selectors.blend.likeness import FORMS
 from taskweb.selectors.blend.standard import pooled
 
 EVERY_PIVOT = float("inf")
 WIDTHS = (0.5, 0.8, 1.3)
+FITTED_WIDTH = 0.8
 CAUTION = 0.05
 _NOISE = 1e-12
 POPULARITY, PIVOTS, LIKENESS = "popularity", "pivots", "likeness"
@@ -27,9 +29,10 @@ class Recipe:
     """One way to score sources.
 
     family: which kinds of evidence it uses. form: of the transfers, `ranking` (size and peak) or `gain`. peak: weight of the
-    peak form beside the size, in [0, 1]. own: weight of the setup at hand beside the mean of all setups, in [0, 1].
-    width: of the kernel over pivots, in standard deviations of likeness; infinite = popularity. popularity: weight of
-    popularity beside the pivots. likeness: weight of likeness beside the transfers. kind: of likeness, see KINDS.
+    peak form beside the size, in [0, 1]. own: weight of the setup at hand beside other setups, in [0, 1]. width: of the kernel
+    over pivots, in standard deviations of likeness; infinite = popularity. popularity: weight of popularity beside the pivots.
+    likeness: weight of likeness beside the transfers. kind: of likeness, see KINDS and FORMS. others: the mean of all setups
+    (`everywhere`), or that with setups weighted by how far they agree with the one at hand (`agreeing`).
     """
 
     family: str
@@ -40,6 +43,7 @@ class Recipe:
     popularity: float = 0.0
     likeness: float = 0.0
     kind: str = KINDS[0]
+    others: str = EVERYWHERE
 
 
 # The single ingredients that the blend is held against.
@@ -70,6 +74,20 @@ def gain_recipes(*, texts: bool = True, measured: bool = True, setups: bool = Tr
     return _usable(found, texts=texts, measured=measured)
 
 
+@cache
+def features(*, texts: bool = True, measured: bool = True, setups: bool = True) -> tuple[Recipe, ...]:
+    """The plain recipes whose weights are fitted: size and peak of transfers, through all pivots and through like ones, in the
+    setup at hand and in setups that agree with it; and likeness in each form.
+    """
+    found = []
+    for peak, own in product((0.0, 1.0), (1.0, 0.0) if setups else (1.0,)):
+        found += [
+            Recipe(POPULARITY, peak=peak, own=own, others=AGREEING),
+            Recipe(PIVOTS, peak=peak, own=own, width=FITTED_WIDTH, others=AGREEING),
+        ]
+    return _usable(found, texts=texts, measured=measured, kinds=FORMS)
+
+
 def _with_likeness(plain: Recipe, weights: Sequence[float]) -> list[Recipe]:
     family = f"{plain.family} + {LIKENESS}"
     return [
@@ -81,9 +99,9 @@ def _with_likeness(plain: Recipe, weights: Sequence[float]) -> list[Recipe]:
     ]
 
 
-def _usable(found: list[Recipe], *, texts: bool, measured: bool) -> tuple[Recipe, ...]:
+def _usable(found: list[Recipe], *, texts: bool, measured: bool, kinds: Sequence[str] = KINDS) -> tuple[Recipe, ...]:
     """Those whose evidence is there; without likeness there is one width only, since it is what the kernel rests on."""
-    alone = [Recipe(LIKENESS, likeness=1.0, kind=kind) for kind in KINDS] if texts else []
+    alone = [Recipe(LIKENESS, likeness=1.0, kind=kind) for kind in kinds] if texts else []
     if not measured:
         return tuple(alone)
     return (*(recipe for recipe in found if texts or recipe.family == POPULARITY), *alone)
@@ -117,8 +135,8 @@ class _Parts:
     def __init__(self, evidence: Evidence, widths: Sequence[float]) -> None:
         self._evidence = evidence
         self._widths = widths
-        self._pooled: dict[str, tuple[FloatArray, FloatArray]] = {}
-        self._mixed: dict[tuple[str, float, float, float], FloatArray] = {}
+        self._pooled: dict[tuple[str, str], FloatArray] = {}
+        self._mixed: dict[tuple[str, float, float, float, str], FloatArray] = {}
         self._others = (~evidence.own).astype(float)[:, None, :]
         self._count = np.maximum(self._others.sum(axis=-1, keepdims=True), 1.0)
         self._likeness = {kind: np.nan_to_num(values)[:, None, :] for kind, values in evidence.to_sources.items()}
@@ -137,34 +155,28 @@ class _Parts:
 
     def transfers(self, recipe: Recipe, width: float) -> FloatArray:
         """Transfers through pivots: setup at hand and all setups, size and peak, in the recipe's shares; standardised."""
-        key = (recipe.form, recipe.peak, recipe.own, width)
+        key = (recipe.form, recipe.peak, recipe.own, width, recipe.others)
         if key not in self._mixed:
-            if recipe.form == "gain":
-                mixed = self._shared("gain", recipe.own, width)
-            else:
-                mixed = (1 - recipe.peak) * self._shared("size", recipe.own, width)
-                if recipe.peak:
-                    mixed = mixed + recipe.peak * self._shared("peak", recipe.own, width)
-            self._mixed[key] = self.standard(mixed)
+            forms = {"gain": 1.0} if recipe.form == "gain" else {"size": 1 - recipe.peak, "peak": recipe.peak}
+            shares = {OWN: recipe.own, recipe.others: 1 - recipe.own}
+            at = self._widths.index(width)
+            mixed = sum(
+                weight * share * self._through_pivots(form, setups)[at]
+                for (form, weight), (setups, share) in product(forms.items(), shares.items())
+                if weight * share
+            )
+            self._mixed[key] = self.standard(np.asarray(mixed))
         return self._mixed[key]
 
-    def _shared(self, form: str, own: float, width: float) -> FloatArray:
-        if form not in self._pooled:
-            self._pooled[form] = self._through_pivots(getattr(self._evidence.transfers, form))
-        own_setup, everywhere = self._pooled[form]
-        at = self._widths.index(width)
-        mixed: FloatArray = own * own_setup[at] + (1 - own) * everywhere[at]
-        return mixed
-
-    def _through_pivots(self, form: Form) -> tuple[FloatArray, FloatArray]:
-        """Transfers pooled with the kernels of all widths at once: (widths, queries, setups, sources), by setup and of all."""
-        weights = np.concatenate([self._evidence.pivot_weights(width) for width in self._widths])
-        queries, sources = len(self._evidence.own), form.everywhere.shape[1]
-
-        def of(rows: FloatArray) -> FloatArray:
-            return pooled(weights, rows, caution=CAUTION).reshape(len(self._widths), queries, 1, sources)
-
-        everywhere = of(form.everywhere)
-        if np.shares_memory(form.own, form.everywhere):
-            return everywhere, everywhere
-        return np.concatenate([of(rows) for rows in form.own], axis=2), everywhere
+    def _through_pivots(self, form: str, setups: str) -> FloatArray:
+        """Transfers pooled with the kernels of all widths at once: (widths, queries, setups, sources)."""
+        transfers: Form = getattr(self._evidence.transfers, form)
+        if np.shares_memory(transfers.own, transfers.everywhere):
+            setups = EVERYWHERE
+        if (form, setups) not in self._pooled:
+            weights = np.concatenate([self._evidence.pivot_weights(width) for width in self._widths])
+            rows: FloatArray = getattr(transfers, setups)
+            found = [pooled(weights, one, caution=CAUTION) for one in (rows[None] if rows.ndim == 2 else rows)]
+            shape = (len(self._widths), len(self._evidence.own), rows.shape[-1])
+            self._pooled[form, setups] = np.stack([one.reshape(shape) for one in found], axis=2)
+        return self._pooled[form, setups]

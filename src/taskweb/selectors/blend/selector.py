@@ -60,19 +60,20 @@ class BlendSelector:
     def _scores(self, problem: SelectionProblem) -> FloatArray:
         likeness = likeness_of_problem(problem)
         evidence = evidence_of_target(problem, likeness)
-        for_ranking, _ = recipes_for(problem.web, texts=likeness is not None)
-        if not for_ranking:
+        usable = recipes_for(problem.web, texts=likeness is not None)
+        if not usable.ranking:
             raise WebError(
                 "Neither transfers nor texts are known of the candidates, so nothing can be said. Give --web, or texts "
                 "with --examples DIR or --sources DIR."
             )
         validation = self.validation(problem)
-        return np.asarray(blended(evidence, for_ranking, validation.ranking)[0, 0])
+        weights = np.concatenate([validation.ranking, validation.fitted])
+        return np.asarray(blended(evidence, (*usable.ranking, *usable.fitted), weights)[0, 0])
 
     def gain_scores(self, problem: SelectionProblem) -> FloatArray:
         """Scores that tell gain from harm, over the candidates: (candidates,), in standard deviations over all sources."""
         likeness = likeness_of_problem(problem)
-        _, for_gain = recipes_for(problem.web, texts=likeness is not None)
+        for_gain = recipes_for(problem.web, texts=likeness is not None).gain
         scores = blended(evidence_of_target(problem, likeness), for_gain, self.validation(problem).gain)[0, 0]
         return np.asarray(scores[problem.source_places])
 
@@ -120,10 +121,12 @@ class BlendSelector:
     def weights(self, problem: SelectionProblem) -> dict[str, float]:
         """How much each kind of evidence counts; sums to 1."""
         validation = self.validation(problem)
-        for_ranking, _ = recipes_for(problem.web, texts=likeness_of_problem(problem) is not None)
+        usable = recipes_for(problem.web, texts=likeness_of_problem(problem) is not None)
+        fitted = np.abs(validation.fitted)
+        fitted *= (1.0 - validation.ranking.sum()) / max(float(fitted.sum()), 1e-12)
         sums = dict.fromkeys(FAMILIES, 0.0)
-        for recipe, weight in zip(for_ranking, validation.ranking.tolist(), strict=True):
-            sums[recipe.family] += weight
+        for recipe, weight in zip((*usable.ranking, *usable.fitted), (*validation.ranking, *fitted), strict=True):
+            sums[recipe.family] += float(weight)
         return sums
 
 

@@ -30,14 +30,22 @@ def peaked_rows(values: FloatArray) -> FloatArray:
 
     With more than 32 sources the peak widens in proportion.
     """
+    return standard_rows(falling_by_rank(values))
+
+
+def falling_by_rank(values: FloatArray, fall: float = 1.0) -> FloatArray:
+    """Each row by rank: 2^-(fall x rank), 1 for the largest; ties share their mean rank, NaN stays.
+
+    With more than 32 sources it falls more slowly, in proportion.
+    """
     measured = np.isfinite(values)
     order = np.argsort(np.where(measured, -values, np.inf), axis=-1)
     ranks = _ranks(np.take_along_axis(values, order, -1))
-    half_life = np.maximum(1.0, measured.sum(axis=-1, keepdims=True) / _SHARP_PEAK)
+    half_life = np.maximum(1.0, measured.sum(axis=-1, keepdims=True) / _SHARP_PEAK) / fall
     peak = np.empty(values.shape)
     np.put_along_axis(peak, order, np.exp2(-ranks / half_life), -1)
     np.copyto(peak, np.nan, where=~measured)
-    return standard_rows(peak)
+    return peak
 
 
 def _ranks(ordered: FloatArray) -> FloatArray:

@@ -4,6 +4,9 @@ The weight of a recipe is its prior times exp(rate x the sum of its utilities ov
 the weights near the prior, a large one picks what works on it. The blend itself is judged in the same way, each time with
 weights to which the utilities for that target did not add, and popularity alone and likeness alone come to its side, each
 as far as it may rank better (`lead.shares`).
+
+Beside the mixture of recipes stands a model whose weights of plain evidence are fitted to the same targets (`fitted`): the
+more targets there are, the more it counts.
 """
 
 from __future__ import annotations
@@ -12,12 +15,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from taskweb.selectors.base import FloatArray
 from taskweb.selectors.blend.evidence import Evidence
+from taskweb.selectors.blend.fitted import fit
 from taskweb.selectors.blend.lead import shares, shares_without_own, standard_errors
 from taskweb.selectors.blend.likeness import FORMS, Likeness, likeness_within
-from taskweb.selectors.blend.recipes import ALONE, Recipe, gain_recipes, prior, ranking_recipes, scores_by_recipe
+from taskweb.selectors.blend.recipes import ALONE, Recipe, features, gain_recipes, prior, ranking_recipes, scores_by_recipe
 from taskweb.selectors.blend.utility import HarmTruth, OrderTruth, chance_ndcg
 from taskweb.web import ALL_SETUPS, ExampleBank, TransferWeb
 from taskweb.web.transfer_web import nan_mean, without_self
@@ -25,6 +30,7 @@ from taskweb.web.transfer_web import nan_mean, without_self
 QUERY_EXAMPLES = (1, 2, 4, 8, 16, 32)
 MOST_TARGETS, MOST_SOURCES, MOST_SETUPS = 32, 128, 8
 FEWEST_SOURCES = 3  # of a target, to judge an order by
+EVEN_TARGETS = 8.0  # with so many, what is fitted counts as much as the mixture of recipes
 _NEGLIGIBLE = 1e-6
 
 
@@ -33,9 +39,10 @@ class Validation:
     """What was learned from leaving out each target of a web.
 
     targets, sources, setups: who was looked at; the setups end in `all` where there are several. ranking, gain: weight of each
-    recipe, in the order of `ranking_recipes` and `gain_recipes`. scores, gain_scores: what the blend said of each target left
-    out, (targets, setups, sources), 0 for a target itself. ndcg, chance: how well the blend ranked for each target, and
-    what chance would give, mean over setups; NaN where a target cannot be judged.
+    recipe, in the order of `ranking_recipes` and `gain_recipes`. fitted: weight of each of `features`, in the ranking beside
+    the recipes. scores, gain_scores: what the blend said of each target left out, (targets, setups, sources), 0 for a target
+    itself. ndcg, chance: how well the blend ranked for each target, and what chance would give, mean over setups; NaN where a
+    target cannot be judged.
     """
 
     targets: tuple[str, ...]
@@ -43,6 +50,7 @@ class Validation:
     setups: tuple[str, ...]
     ranking: FloatArray = field(repr=False)
     gain: FloatArray = field(repr=False)
+    fitted: FloatArray = field(repr=False)
     scores: FloatArray = field(repr=False)
     gain_scores: FloatArray = field(repr=False)
     ndcg: FloatArray = field(repr=False)
@@ -54,14 +62,19 @@ class Validation:
         return standard_errors(self.ndcg - self.chance)
 
 
-def recipes_for(web: TransferWeb, *, texts: bool) -> tuple[tuple[Recipe, ...], tuple[Recipe, ...]]:
-    """The recipes for ranking, and for gain, that a web and texts allow."""
-    measured = _has_transfers(web)
-    several = len(web.setups) > 1
-    return (
-        ranking_recipes(texts=texts, measured=measured, setups=several),
-        gain_recipes(texts=texts, measured=measured, setups=several),
-    )
+@dataclass(frozen=True, slots=True)
+class Usable:
+    """What a web and texts allow: recipes for ranking and for gain, and plain evidence whose weights are fitted."""
+
+    ranking: tuple[Recipe, ...]
+    gain: tuple[Recipe, ...]
+    fitted: tuple[Recipe, ...]
+
+
+def recipes_for(web: TransferWeb, *, texts: bool) -> Usable:
+    """The recipes that a web and texts allow."""
+    allowed = {"texts": texts, "measured": _has_transfers(web), "setups": len(web.setups) > 1}
+    return Usable(ranking_recipes(**allowed), gain_recipes(**allowed), features(**allowed))
 
 
 def _has_transfers(web: TransferWeb) -> bool:
@@ -77,7 +90,7 @@ def validate(web: TransferWeb, bank: ExampleBank | None, *, rate: float, example
     examples: how many each target is seen by when it is left out, as few as there are of the target at hand.
     """
     texts = None if bank is None else _texts(web, bank, examples)
-    for_ranking, for_gain = recipes_for(web, texts=texts is not None)
+    usable = recipes_for(web, texts=texts is not None)
     setups = (*web.setups, ALL_SETUPS) if len(web.setups) > 1 else web.setups
     truth = np.moveaxis(without_self(web.t, web.targets, web.sources), 0, 1)
     evidence = Evidence.of(web, setups, web.targets, texts)
@@ -92,11 +105,13 @@ def validate(web: TransferWeb, bank: ExampleBank | None, *, rate: float, example
     def ndcg(scores: FloatArray) -> FloatArray:
         return over_setups(order.judge(scores[:, :count])[0])
 
-    ranking, scores = _learn(evidence, for_ranking, lambda scores: over_setups(order.worth(scores[:, :count])), rate)
-    gain, gain_scores = _learn(evidence, for_gain, lambda scores: nan_mean(harm.auc(scores[:, :count]), axis=1), rate)
-    ranking, scores = _beside_ingredients(evidence, for_ranking, ndcg, ranking, scores)
+    ranking, scores = _learn(evidence, usable.ranking, lambda scores: over_setups(order.worth(scores[:, :count])), rate)
+    gain, gain_scores = _learn(evidence, usable.gain, lambda scores: nan_mean(harm.auc(scores[:, :count]), axis=1), rate)
+    share, fitted, fitted_scores = _fitted(evidence, usable.fitted, truth, judged & order.varies & (rate > 0))
+    ranking, scores = (1 - share) * ranking, (1 - share) * scores + fitted_scores
+    ranking, fitted, scores = _beside_ingredients(evidence, usable.ranking, ndcg, ranking, fitted, scores)
     by_chance = over_setups(np.where(order.varies, chance_ndcg(np.isfinite(truth).sum(axis=-1)), np.nan))
-    return Validation(web.targets, web.sources, setups, ranking, gain, scores, gain_scores, ndcg(scores), by_chance)
+    return Validation(web.targets, web.sources, setups, ranking, gain, fitted, scores, gain_scores, ndcg(scores), by_chance)
 
 
 def blended(evidence: Evidence, recipes: Sequence[Recipe], weights: FloatArray) -> FloatArray:
@@ -124,14 +139,35 @@ def _learn(
     return weights, scores
 
 
+def _fitted(
+    evidence: Evidence, recipes: Sequence[Recipe], truth: FloatArray, judged: npt.NDArray[np.bool_]
+) -> tuple[float, FloatArray, FloatArray]:
+    """What the fitted model counts, its weights of plain recipes, and what it says of each query, fitted without it.
+
+    Weights and scores are those that count: of a spread, on average over queries, that is the model's share.
+    """
+    shape = (len(evidence.own), len(evidence.transfers.setups), evidence.own.shape[1], len(recipes))
+    table = np.stack(list(scores_by_recipe(evidence, recipes)), axis=-1) if recipes else np.zeros(shape)
+    found = fit(table[:, : truth.shape[1]], truth, judged)
+    scores = np.einsum("qmsf,qf->qms", table, found.without_own)
+    others = ~np.broadcast_to(evidence.own[:, None, :], scores.shape)
+    spread = float(np.sqrt((scores[others] ** 2).mean())) if others.any() else 0.0
+    if spread == 0.0:
+        return 0.0, np.zeros(len(recipes)), np.zeros(shape[:-1])
+    targets = float(judged.any(axis=1).sum())
+    share = targets / (targets + EVEN_TARGETS)
+    return share, share / spread * found.weights, share / spread * scores
+
+
 def _beside_ingredients(
     evidence: Evidence,
     recipes: Sequence[Recipe],
     ndcg: Callable[[FloatArray], FloatArray],
     weights: FloatArray,
+    fitted: FloatArray,
     scores: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """The weights of recipes, and what is said of each query, when single ingredients count beside the blend."""
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Both kinds of weights, and what is said of each query, when single ingredients count beside the blend."""
     places = [recipes.index(recipe) for recipe in ALONE if recipe in recipes]
     alone = list(scores_by_recipe(evidence, [recipes[place] for place in places]))
     of_blend, of_alone = ndcg(scores), np.array([ndcg(by_one) for by_one in alone]).reshape(len(places), len(scores))
@@ -140,7 +176,7 @@ def _beside_ingredients(
     share = shares(of_blend, of_alone)
     weights = share[0] * weights
     weights[places] += share[1:]
-    return weights, scores
+    return weights, share[0] * fitted, scores
 
 
 def _normalised(logarithms: FloatArray) -> FloatArray:
@@ -174,7 +210,7 @@ def _texts(web: TransferWeb, bank: ExampleBank, examples: int) -> Likeness:
     """Likeness of the web's targets with all its tasks that have texts; NaN rows for targets without."""
     tasks = [task for task in web.tasks if task in bank]
     queries = [target for target in web.targets if target in bank]
-    values = np.full((FORMS, len(web.targets), len(tasks)), np.nan)
+    values = np.full((len(FORMS), len(web.targets), len(tasks)), np.nan)
     if queries:
         found = likeness_within(bank, queries, tasks, examples=examples)
         values[:, [web.targets.index(query) for query in queries]] = found.values
