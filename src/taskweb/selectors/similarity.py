@@ -13,6 +13,7 @@ from taskweb.web import ExampleBank
 FloatArray = npt.NDArray[np.float64]
 Vectors = npt.NDArray[np.float32]
 _MOST_REFERENCES = 50
+_ROWS = 512  # so that tasks less their centre are never held whole
 
 
 def example_text(example: Example) -> str:
@@ -65,9 +66,12 @@ def centred_cosine(queries: FloatArray, tasks: FloatArray | Vectors) -> FloatArr
     queries, tasks: mean embeddings, (., dimension). What all texts have in common says nothing of which are alike.
     """
     centre = tasks.mean(axis=0, dtype=np.float64)
-    queries, tasks = queries - centre, tasks - centre
-    size = np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(tasks, axis=1)
-    cosines: FloatArray = (queries @ tasks.T) / np.maximum(size, 1e-12)
+    queries = queries - centre
+    sizes = np.linalg.norm(queries, axis=1)[:, None]
+    cosines = np.empty((len(queries), len(tasks)))
+    for start in range(0, len(tasks), _ROWS):
+        rows = tasks[start : start + _ROWS] - centre
+        cosines[:, start : start + _ROWS] = (queries @ rows.T) / np.maximum(sizes * np.linalg.norm(rows, axis=1), 1e-12)
     return cosines
 
 
@@ -86,8 +90,9 @@ def all_four(target: Vectors, bank: ExampleBank, sources: Sequence[str]) -> Floa
         scores[1, at] = _covered(cosines, starts)
         totals = sums_of_sources(vectors, starts)
         scores[2, at] = totals @ centre / np.maximum(np.linalg.norm(totals, axis=1), 1e-12)
-        means[at] = totals / np.diff(np.append(starts, len(vectors)))[:, None]
+        means[at] = totals
         position += len(names)
+    means /= np.array([len(bank.vectors[source]) for source in sources], np.float32)[:, None]
     scores[3] = centred_cosine(mean[None], means)[0]
     return scores
 
