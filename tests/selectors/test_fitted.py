@@ -69,6 +69,14 @@ def test_few_targets_leave_the_weights_small_and_none_leave_nothing() -> None:
     assert not nothing.without_own.any()
 
 
+@pytest.mark.parametrize("shape", [(0, 0, 0, 4), (0, 2, 5, 4), (3, 2, 0, 4), (3, 0, 5, 4), (3, 2, 5, 0)])
+def test_a_web_of_nothing_leaves_all_weights_at_nothing(shape: tuple[int, ...]) -> None:
+    found = fit(np.zeros(shape), np.zeros(shape[:-1]), np.ones(shape[:-2], dtype=bool))
+    assert found.weights.shape == shape[-1:]
+    assert found.without_own.shape == (shape[0], shape[-1])
+    assert not found.weights.any()
+
+
 def test_what_was_not_measured_and_orders_not_judged_change_nothing() -> None:
     table, truth = orders(8)
     truth[0, 0, 3] = np.nan

@@ -36,9 +36,9 @@ def fit(features: FloatArray, truth: FloatArray, judged: npt.NDArray[np.bool_]) 
     end up but for terms of second order.
     """
     targets, setups, sources, count = features.shape
-    known = (np.isfinite(truth) & judged[..., None]).reshape(-1, sources)
-    rows = np.where(known[..., None], features.reshape(-1, sources, count), 0.0)
-    deserved = _deserved(truth.reshape(-1, sources), known)
+    known = (np.isfinite(truth) & judged[..., None]).reshape(targets * setups, sources)
+    rows = np.where(known[..., None], features.reshape(targets * setups, sources, count), 0.0)
+    deserved = _deserved(truth.reshape(known.shape), known)
     weights = np.zeros(count)
     loss, slopes, bends = _loss(rows, known, deserved, weights)
     for _ in range(_STEPS):
