@@ -40,6 +40,7 @@ FAMILIES = st.builds(
     function_words=st.integers(0, 4),
     margin=st.sampled_from((0.0, 0.5, 1.0)),
 )
+DOMAINS = SyntheticFamily(seed=7, domains=2, domain_words=2, opposed=0.5)
 
 
 def bag(example: Example) -> tuple[str, ...]:
@@ -86,6 +87,32 @@ def test_any_family_keeps_its_promises(family: SyntheticFamily) -> None:
         assert len(bag(example)) == family.length
     wrong = sum(example.output != ("yes" if mean_weight(family, size - 1, example) > 0 else "no") for example in train)
     assert wrong == round(family.noise[-1] * 41)
+
+
+def test_domains_decide_whether_tasks_agree_and_texts_tell_the_domain() -> None:
+    domain_of = np.array([DOMAINS.domain(name) for name in DOMAINS.task_names])
+    assert domain_of.tolist() == [0, 1] * 4
+    related = DOMAINS.relatedness
+    alike = domain_of[:, None] == domain_of[None, :]
+    assert (related[alike] >= 0).all()
+    assert (related[~alike] <= 0).all()
+    assert related.min() < -0.3
+    words = [set(topic_words()[topic]) for topic in DOMAINS.domain_topics]
+    for name in DOMAINS.task_names[:2]:
+        own = DOMAINS.domain(name)
+        for example in DOMAINS.examples(name, 20).examples:
+            found = example.input.split()
+            assert [sum(word in told for word in found) for told in (words[own], words[1 - own])] == [2, 0]
+            told_apart = [word for word in found if word not in words[own] | {*function_words(), "."}]
+            mean = np.mean([DOMAINS.weights[DOMAINS.task_names.index(name), DOMAINS.vocabulary.index(w)] for w in told_apart])
+            assert example.output == ("yes" if mean > 0 else "no")
+    assert {word for told in words for word in told} <= {word for text in DOMAINS.texts() for word in text.split()}
+
+
+@pytest.mark.parametrize("values", [{"domains": 9}, {"domains": 0}, {"domain_words": 2}, {"domains": 8, "skills": 6}])
+def test_domains_that_cannot_be_are_refused(values: dict[str, int]) -> None:
+    with pytest.raises(ParameterError, match="domain"):
+        SyntheticFamily(tasks=8, **values)
 
 
 def test_the_same_parameters_give_the_same_texts_in_every_process() -> None:
@@ -209,6 +236,11 @@ def test_fixed_families_do_not_change() -> None:
         "lookalike": "533315572d7d",
         "partial": "36949c95ac6c",
         "unrelated": "ba8103ed3f76",
+        "domains": "fae36c6345dc",
+        "three_domains": "37cbb0c2e6b3",
+        "common_domains": "b68821944cf4",
+        "noisy_domains": "888dd6322769",
+        "faint_domains": "645f9f440cf4",
     }
     assert find_family("mixed").seed == 1
     with pytest.raises(NameNotFoundError, match="Did you mean 'mixed'"):

@@ -6,7 +6,8 @@ them in opposite ways teach each other the wrong thing. As every task is a mix o
 task does to a pivot, and the pivot to a third task, tells of the first and the third.
 
 A skill weighs the words of its own topic, half of them above and half below zero. What a text is about thus tells which
-skills a task may share with another, and never whether they agree.
+skills a task may share with another, and never whether they agree. Where there are several domains, a word may speak for "yes"
+in one and for "no" in another, as "unpredictable" does of a plot and of brakes; words that weigh nothing may tell the domain.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class SyntheticFamily:
     seed: for skills, mixes and topics. tasks: how many. skills: how many weight vectors the tasks are mixed from, each over the
     words of a topic of its own. skills_per_task: how many of them a task mixes.
     opposed: share of a skill's tasks that use it with its sign turned; 0 gives no harmful pairs, 0.5 the most. Every skill is
-    used by as many tasks as any other, or one more.
+    used by as many tasks as any other, or one more. Where there are several domains, the share of domains instead, drawn for
+    each skill: tasks of one domain agree on every skill.
     common: share of each task's squared weight that lies on the first skill, never turned: what all tasks have in common.
     shared: share of each task's squared weight that comes from skills. The rest is drawn for the task alone over the same
     words: at 0 transfers between tasks say nothing about other transfers, and texts say nothing about transfers.
@@ -53,6 +55,8 @@ class SyntheticFamily:
     and it, so that some sources teach less than others. Evaluation is never noisy.
     words: words of each topic. length: content words of an example. function_words: most function words among them.
     margin: least distance of an example's mean weight from zero, in standard deviations; closer ones are not drawn.
+    domains: how many; tasks belong to them in turn. domain_words: how many words of an example tell its domain; each domain has
+    a topic of its own for that.
     Raises ParameterError that lists all that is out of range.
     """
 
@@ -69,6 +73,8 @@ class SyntheticFamily:
     length: int = 6
     function_words: int = 2
     margin: float = 0.5
+    domains: int = 1
+    domain_words: int = 0
 
     def __post_init__(self) -> None:
         wrong = [f"{name} {rule} (got {getattr(self, name)})" for name, rule, holds in self._rules() if not holds]
@@ -83,6 +89,16 @@ class SyntheticFamily:
             ("seed", "must be 0 or more", self.seed >= 0),
             ("tasks", "must be 2 or more", self.tasks >= 2),
             ("skills", f"must lie between {least_skills} and {len(topics)}", least_skills <= self.skills <= len(topics)),
+            (
+                "domains",
+                "must lie between 1 and the number of tasks, with topics left for them beside those of skills",
+                1 <= self.domains <= self.tasks and (self.domains == 1 or self.skills + self.domains <= len(topics)),
+            ),
+            (
+                "domain_words",
+                "must lie between 0 and 32, and be 0 where there is one domain",
+                0 <= self.domain_words <= 32 and (self.domains > 1 or self.domain_words == 0),
+            ),
             (
                 "skills_per_task",
                 "must lie between 1 and the number of skills (less the common one)",
@@ -103,7 +119,20 @@ class SyntheticFamily:
     @cached_property
     def topics(self) -> tuple[str, ...]:
         """The topic of each skill."""
-        return tuple(str(name) for name in self._stream("topics").permutation(list(topic_words()))[: self.skills])
+        return self._topics_in_order[: self.skills]
+
+    @cached_property
+    def domain_topics(self) -> tuple[str, ...]:
+        """The topic whose words tell each domain; none where there is one domain."""
+        return self._topics_in_order[self.skills :][: self.domains] if self.domains > 1 else ()
+
+    def domain(self, task: str) -> int:
+        """The domain of a task, from 0. Raises NameNotFoundError for an unknown task."""
+        return self._place(task) % self.domains
+
+    @cached_property
+    def _topics_in_order(self) -> tuple[str, ...]:
+        return tuple(str(name) for name in self._stream("topics").permutation(list(topic_words())))
 
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
@@ -122,9 +151,14 @@ class SyntheticFamily:
             chosen = np.lexsort((stream.random(len(uses)), uses))[: self.skills_per_task]  # the least used ones
             amounts = stream.uniform(0.4, 1.0, self.skills_per_task)
             row[chosen] = np.sqrt(1 - self.common) * amounts / np.linalg.norm(amounts)
+        domain_of = np.arange(self.tasks) % self.domains
         for column in own.T:
-            users = stream.permutation(np.flatnonzero(column))
-            column[users[: round(self.opposed * len(users))]] *= -1
+            if self.domains > 1:
+                turned = stream.permutation(self.domains)[: round(self.opposed * self.domains)]
+                column[np.isin(domain_of, turned)] *= -1
+            else:
+                users = stream.permutation(np.flatnonzero(column))
+                column[users[: round(self.opposed * len(users))]] *= -1
         if first:
             mixes[:, 0] = np.sqrt(self.common)
         return mixes
@@ -166,11 +200,12 @@ class SyntheticFamily:
 
     @cached_property
     def task_names(self) -> tuple[str, ...]:
-        """A name for each task: the topics that it mixes, strongest first, and its number from 1."""
+        """A name for each task: the topics that it mixes, strongest first, its domain if there are several, a number from 1."""
         names = []
-        for number, mix in enumerate(self.mixes, start=1):
+        for place, mix in enumerate(self.mixes):
             strongest = [self.topics[skill] for skill in np.argsort(-np.abs(mix), kind="stable") if mix[skill] != 0]
-            names.append("_".join((*strongest[:2], str(number))))
+            within = ("in", self.domain_topics[place % self.domains]) if self.domain_topics else ()
+            names.append("_".join((*strongest[:2], *within, str(place + 1))))
         return tuple(names)
 
     @cached_property
@@ -189,13 +224,11 @@ class SyntheticFamily:
         No bag of words of one split occurs in the other, whatever the seeds. Raises NameNotFoundError for an unknown task or
         split, ParameterError where the family has fewer than `n` different examples.
         """
-        if task not in self.tasks_by_name:
-            raise unknown_name("task of this family", task, self.task_names)
+        place = self._place(task)
         if split not in SPLITS:
             raise unknown_name("split", split, SPLITS)
         if n < 1 or seed < 0:
             raise ParameterError(f"Examples need n of 1 or more and a seed of 0 or more. Got n = {n}, seed = {seed} instead.")
-        place = self.task_names.index(task)
         stream = self._stream("examples", split, place, seed)
         wanted = [n - n // 2, n // 2]
         bags: tuple[list[npt.NDArray[np.int64]], ...] = ([], [])
@@ -213,7 +246,7 @@ class SyntheticFamily:
         noise = self.noise[place] if split == "train" else 0.0
         wrong = set(stream.permutation(n)[: round(noise * n)].tolist())
         drawn = [
-            Example(self._sentence(bag, stream), ANSWERS[answer ^ (row in wrong)], ANSWERS)
+            Example(self._sentence(bag, place % self.domains, stream), ANSWERS[answer ^ (row in wrong)], ANSWERS)
             for row, (bag, answer) in enumerate(rows)
         ]
         return ExampleSet(task, tuple(drawn[i] for i in stream.permutation(n)), f"synthetic {split} examples, seed {seed}")
@@ -221,7 +254,8 @@ class SyntheticFamily:
     def texts(self) -> tuple[str, ...]:
         """Texts that hold every word of the family's examples and answers, for building a tokenizer."""
         function, answers = " ".join(function_words()), " ".join(ANSWERS)
-        return tuple(f"{function} {word} {answers} ." for word in self.vocabulary)
+        told = tuple(word for topic in self.domain_topics for word in topic_words()[topic])
+        return tuple(f"{function} {word} {answers} ." for word in (*self.vocabulary, *told))
 
     def to_dict(self) -> dict[str, Any]:
         """The parameters as plain JSON values; `SyntheticFamily(**values)` is the same family."""
@@ -246,8 +280,16 @@ class SyntheticFamily:
                 yield bag, int(mean > 0)
             idle = idle + 1 if len(seen) == known else 0
 
-    def _sentence(self, bag: npt.NDArray[np.int64], stream: np.random.Generator) -> str:
+    def _place(self, task: str) -> int:
+        if task not in self.tasks_by_name:
+            raise unknown_name("task of this family", task, self.task_names)
+        return self.task_names.index(task)
+
+    def _sentence(self, bag: npt.NDArray[np.int64], domain: int, stream: np.random.Generator) -> str:
         words = [self.vocabulary[index] for index in bag]
+        for _ in range(self.domain_words):
+            told = str(stream.choice(topic_words()[self.domain_topics[domain]]))
+            words.insert(int(stream.integers(0, len(words), endpoint=True)), told)
         for _ in range(int(stream.integers(0, self.function_words, endpoint=True))):
             words.insert(int(stream.integers(0, len(words))), str(stream.choice(function_words())))
         return " ".join(words) + " ."

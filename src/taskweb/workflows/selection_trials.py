@@ -32,6 +32,7 @@ from taskweb.web.bootstrap import student_interval
 from taskweb.workflows.evidence import EncoderSettings
 from taskweb.workflows.ranking import TargetSettings, rank
 
+FAMILIES = ("domains", "three_domains", "common_domains", "noisy_domains", "faint_domains", "unrelated")
 STRATEGIES = ("top", "random", "bottom", "all")
 _TARGET_EXAMPLES = 32
 _BANK_EXAMPLES = 100
@@ -61,7 +62,7 @@ class TrialSettings:
     Raises NameNotFoundError for an unknown family, ParameterError for numbers that cannot be.
     """
 
-    families: tuple[str, ...] = tuple(synthetic_families())
+    families: tuple[str, ...] = FAMILIES
     targets: int = 3
     k: int = 2
     seeds: tuple[int, ...] = (1, 2)
