@@ -63,6 +63,8 @@ def test_damaged_and_missing_folders_are_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="There is no folder"):
         load_model(str(tmp_path / "nothing"))
+    with pytest.raises(InputError, match="before it is trained"):
+        load_model("tiny:t5")
 
 
 def test_a_pooler_that_a_checkpoint_lacks_is_drawn_from_the_seed(tmp_path: Path) -> None:

@@ -152,6 +152,11 @@ def _folder_of(name: str, revision: str | None) -> tuple[Path, Origin]:
     if folder is not None:
         check_weights(folder, name)
         return folder, Origin(name, None)
+    if name.startswith("tiny:"):
+        raise InputError(
+            f"{name} has no weights before it is trained. Train it first (taskweb train MIXTURE --model tiny:t5 --to FOLDER), "
+            "and give that folder."
+        )
     from huggingface_hub import snapshot_download
 
     with user_errors(name):

@@ -47,9 +47,9 @@ evaluation = {evaluation}
 [setups."{model}/finetune"]
 model = "{model}"
 training = {training}
-source_training = {{epochs = {source_epochs}}}
+source_training = {{epochs = {source_epochs}, batch_size = {source_batch}}}
 """
-_TRAINING = TrainingSettings(learning_rate=3e-3, batch_size=16, epochs=4, warmup_ratio=0.1, device="cpu")
+_TRAINING = TrainingSettings(learning_rate=3e-3, batch_size=32, epochs=4, warmup_ratio=0.1, device="cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class TrialSettings:
 
     k: sources that are chosen. seeds: of the trained models, one each; web_seeds: of the measured web. source_examples: to
     train on, of each source, in the web and in the mixtures; evaluation_examples: of the target. training: of a mixture, and
-    of the web's sources; of its targets too, but for `target_epochs`.
+    of the web's sources; of its targets too, but for their epochs and batch size.
     Raises NameNotFoundError for an unknown family, ParameterError for numbers that cannot be.
     """
 
@@ -73,6 +73,7 @@ class TrialSettings:
     selector: str = DEFAULT_SELECTOR
     training: TrainingSettings = _TRAINING
     target_epochs: int = 10
+    target_batch_size: int = 16
 
     def __post_init__(self) -> None:
         for name in self.families:
@@ -213,8 +214,11 @@ def measure_web(name: str, settings: TrialSettings, folder: Path) -> Path:
             source=settings.source_examples,
             evaluation=settings.evaluation_examples,
             model=settings.model,
-            training=_inline_table(replace(settings.training, epochs=settings.target_epochs)),
+            training=_inline_table(
+                replace(settings.training, epochs=settings.target_epochs, batch_size=settings.target_batch_size)
+            ),
             source_epochs=settings.training.epochs,
+            source_batch=settings.training.batch_size,
         ),
         encoding="utf-8",
     )
