@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from concurrent.futures import Executor, Future
 from pathlib import Path
@@ -16,10 +17,20 @@ from rich.console import Console
 
 from taskweb.cli.trial_tables import trial_tables
 from taskweb.errors import NameNotFoundError, ParameterError
+from taskweb.selectors import RankedSource, Ranking
+from taskweb.selectors.assessment import Assessment
 from taskweb.tasks.synthetic import find_family
 from taskweb.web import TransferWeb
 from taskweb.workflows import selection_trials
-from taskweb.workflows.selection_trials import STRATEGIES, SelectionTrials, Trial, TrialSettings, chosen_sources, run_trials
+from taskweb.workflows.selection_trials import (
+    NULL_FAMILY,
+    STRATEGIES,
+    SelectionTrials,
+    Trial,
+    TrialSettings,
+    chosen_sources,
+    run_trials,
+)
 
 RANKING = ("a", "b", "c", "d", "e")
 
@@ -45,6 +56,13 @@ def test_each_strategy_takes_its_sources() -> None:
         chosen_sources(RANKING, "best", 2, 1)
 
 
+def ranking_that(*, tells: bool) -> Ranking:
+    """A ranking whose evidence tells sources apart, or not."""
+    doubt = Assessment(3.0 if tells else 0.1, dict.fromkeys(RANKING, 0.2), {})
+    sources = tuple(RankedSource(place, name, -place) for place, name in enumerate(RANKING, start=1))
+    return Ranking("t", "blend", "all", sources, "", assessment=doubt)
+
+
 def trials_with(**accuracies: list[float]) -> SelectionTrials:
     """Trials of one family with two seeds, and as many targets as accuracies are given."""
     made = [
@@ -58,18 +76,44 @@ def trials_with(**accuracies: list[float]) -> SelectionTrials:
 
 def test_a_difference_tells_where_it_is_alike_for_all_targets_only() -> None:
     sure = trials_with(top=[0.9, 0.92, 0.88], random=[0.6, 0.61, 0.62])
-    gap = sure.difference("random", ("mixed",))
+    gap = sure.difference("random", sure.held_out())
     assert gap.mean == pytest.approx(0.29)
     reach = 4.302653 * 0.0264575 / 3**0.5  # Student's t with two degrees of freedom, deviation of .30, .31, .26
     assert (gap.low, gap.high) == (pytest.approx(0.29 - reach, abs=1e-5), pytest.approx(0.29 + reach, abs=1e-5))
     assert gap.tells
     unsure = trials_with(top=[0.9, 0.3, 0.5], random=[0.5, 0.6, 0.55])
-    assert not unsure.difference("random", ("mixed",)).tells
-    assert not trials_with(top=[0.9], random=[0.1]).difference("random", ("mixed",)).tells  # one target tells nothing
+    assert not unsure.difference("random", unsure.held_out()).tells
+    alone = trials_with(top=[0.9], random=[0.1])  # one target tells nothing
+    assert not alone.difference("random", alone.held_out()).tells
+    assert sure.difference("random", sure.held_out()[:1]).mean == pytest.approx(0.3)
 
 
-@pytest.mark.parametrize(("top", "said"), [([0.9, 0.9], "better"), ([0.1, 0.1], "worse"), ([0.9, 0.1], "cannot be told apart")])
-def test_the_verdict_is_what_the_trials_say(top: list[float], said: str) -> None:
+def test_targets_are_grouped_by_what_their_ranking_said() -> None:
+    made = trials_with(top=[0.9, 0.8, 0.7])
+    of_null = [dataclasses.replace(trial, family=NULL_FAMILY) for trial in made.trials if trial.target == "t0"]
+    said = {("mixed", "t0"): True, ("mixed", "t1"): False, (NULL_FAMILY, "t0"): False}
+    found = SelectionTrials(
+        made.settings, (*made.trials, *of_null), {place: ranking_that(tells=tells) for place, tells in said.items()}
+    )
+    assert found.held_out() == (("mixed", "t0"), ("mixed", "t1"), ("mixed", "t2"))
+    assert found.held_out(told_apart=True) == (("mixed", "t0"),)
+    assert found.held_out(told_apart=False) == (("mixed", "t1"),)  # nothing is known of t2
+    assert found.held_out(null=True) == ((NULL_FAMILY, "t0"),)
+    record = found.to_dict()["top_less"]
+    assert {name: group["targets"] for name, group in record.items()} == {
+        "all_but_null": 3,
+        "told_apart": 1,
+        "not_told_apart": 1,
+        "null": 1,
+    }
+    assert record["told_apart"]["random"] == {"mean": pytest.approx(0.4), "low": None, "high": None}
+
+
+@pytest.mark.parametrize(
+    ("top", "said"), [([0.9, 0.9], "better than"), ([0.1, 0.1], "worse than"), ([0.9, 0.1], "not to be told from")]
+)
+@pytest.mark.parametrize("tells", [True, False])
+def test_the_verdict_is_what_the_trials_say(top: list[float], said: str, tells: bool) -> None:
     settings = TrialSettings(families=("mixed", "helpful"), seeds=(1, 2))
     made = [
         Trial(family, target, strategy, seed, (), value if strategy == "top" else 0.5, 0.0)
@@ -78,11 +122,16 @@ def test_the_verdict_is_what_the_trials_say(top: list[float], said: str) -> None
         for strategy in STRATEGIES
         for seed in settings.seeds
     ]
-    console = Console(record=True, width=140)
-    for part in trial_tables(SelectionTrials(settings, tuple(made)), 140):
+    rankings = {(trial.family, trial.target): ranking_that(tells=tells) for trial in made}
+    console = Console(record=True, width=240)
+    for part in trial_tables(SelectionTrials(settings, tuple(made), rankings), 140):
         console.print(part)
     text = console.export_text()
-    assert text.count(said) == 3
+    others = ("random 2", "bottom 2", "all")
+    assert (said in text) and all(other in text[text.index(said) :] for other in others)
+    assert sum(text.count(word) for word in ("better than", "worse than")) == (0 if said.startswith("not") else 3)
+    assert ("said that it tells sources apart, top 2" in text) is tells
+    assert ("said that it does not, top 2" in text) is not tells
 
 
 @pytest.mark.slow
@@ -108,7 +157,7 @@ def test_the_target_is_kept_out_until_it_is_answered(encoder: object, tmp_path: 
     assert not list(tmp_path.rglob(f"{target}.jsonl"))
     assert [trial.strategy for trial in found.trials] == list(STRATEGIES)
     assert all(target not in trial.sources for trial in found.trials)
-    again = selection_trials.trials_of("helpful", target, found.rankings["helpful", target], 1, settings)
+    again = selection_trials.trials_of("helpful", target, found.rankings["helpful", target].top(9), 1, settings)
     assert [t.accuracy for t in again] == [t.accuracy for t in found.trials]
     record = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert record["families"][0]["accuracy"]["top"] == found.trials[0].accuracy

@@ -10,46 +10,62 @@ from rich.text import Text
 from taskweb.cli.grid import Grid
 from taskweb.cli.tables import explained
 from taskweb.tasks.synthetic import about_family
-from taskweb.workflows.selection_trials import STRATEGIES, Difference, SelectionTrials
-
-NULL_FAMILY = "unrelated"  # there, nothing can be told, and no choice should win
+from taskweb.workflows.selection_trials import NULL_FAMILY, STRATEGIES, Difference, HeldOut, SelectionTrials
 
 
 def trial_tables(trials: SelectionTrials, width: int) -> Iterator[RenderableType]:
     """Accuracy of each way of choosing in each family, differences with intervals, and what they come to."""
     settings = trials.settings
-    k, others = settings.k, STRATEGIES[1:]
+    titles = {name: name if name == "all" else f"{name} {settings.k}" for name in STRATEGIES}
     facts = (
         f"   zero-shot accuracy in percent · {settings.targets} targets x {len(settings.seeds)} seeds each · {settings.model}"
     )
     yield Text.assemble("\n", ("Which sources to train on", "bold cyan"), (facts, "dim"))
-    titles = {"top": f"top {k}", "random": f"random {k}", "bottom": f"bottom {k}", "all": "all"}
-    grid = Grid("family", *(f">{titles[name]}" for name in STRATEGIES), *(f">top - {name} [95%]" for name in others))
+    grid = Grid("family", *(f">{titles[name]}" for name in STRATEGIES), ">told apart")
     for name in settings.families:
         values = {strategy: trials.accuracy(name, strategy) for strategy in STRATEGIES}
         best = max(values.values())
         shown = [Text(f"{100 * v:.1f}", style="bold green" if v == best else "") for v in values.values()]
-        grid.add_row(name, *shown, *(_shown(trials.difference(other, (name,))) for other in others))
-    informative = tuple(name for name in settings.families if name != NULL_FAMILY)
-    if len(informative) > 1:
-        overall = [trials.difference(other, informative) for other in others]
-        label = f"all but {NULL_FAMILY}" if NULL_FAMILY in settings.families else "all families"
-        grid.add_row(Text(label, style="bold"), *[""] * len(STRATEGIES), *(_shown(gap) for gap in overall))
+        places = [place for place in (*trials.held_out(), *trials.held_out(null=True)) if place[0] == name]
+        grid.add_row(name, *shown, f"{sum(trials.tells_apart(place) is True for place in places)} of {len(places)}")
     yield grid.fitted(width)
     yield Text()
     for name in settings.families:
         yield from explained(name, about_family(name), width)
+    yield from explained("told apart", "targets for which the ranking said that the evidence tells sources apart", width)
+    yield from _differences(trials, titles, width)
+
+
+def _differences(trials: SelectionTrials, titles: dict[str, str], width: int) -> Iterator[RenderableType]:
+    groups: dict[str, tuple[HeldOut, ...]] = {
+        f"all but {NULL_FAMILY}" if NULL_FAMILY in trials.settings.families else "all": trials.held_out(),
+        "told apart": trials.held_out(told_apart=True),
+        "not told apart": trials.held_out(told_apart=False),
+        NULL_FAMILY: trials.held_out(null=True),
+    }
+    others = STRATEGIES[1:]
+    yield Text.assemble("\n", (f"What the {titles['top']} are worth", "bold cyan"), ("   points of accuracy, [95%]", "dim"))
+    grid = Grid("targets", ">", *(f">less {titles[other]}" for other in others))
+    for label, places in groups.items():
+        if places:
+            grid.add_row(label, str(len(places)), *(_shown(trials.difference(other, places)) for other in others))
+    yield grid.fitted(width)
+    yield Text()
     yield from explained("[95%]", "Student's interval over targets, their seeds averaged", width)
     yield Text()
-    if len(informative) > 1:
-        for other, gap in zip(others, overall, strict=True):
-            yield _verdict(titles["top"], titles[other], gap)
-    if NULL_FAMILY in settings.families:
-        gap = trials.difference("random", (NULL_FAMILY,))
+    told, untold = groups["told apart"], groups["not told apart"]
+    for places, where in (
+        (told, "Where the ranking said that it tells sources apart"),
+        (untold, "Where it said that it does not"),
+    ):
+        if places:
+            yield _verdict(f"{where}, ", titles, {other: trials.difference(other, places) for other in others})
+    if groups[NULL_FAMILY]:
+        gap = trials.difference("random", groups[NULL_FAMILY])
         said = (
             "as it should be, no difference shows" if not gap.tells else "a difference shows, which only chance can have made"
         )
-        yield Text(f"Where transfers say nothing ({NULL_FAMILY}), {said} between top and random.")
+        yield Text(f"Where transfers say nothing ({NULL_FAMILY}), {said} between {titles['top']} and {titles['random']}.")
 
 
 def _shown(gap: Difference) -> Text:
@@ -58,10 +74,13 @@ def _shown(gap: Difference) -> Text:
     return Text(f"{100 * gap.mean:+.1f}{band}", style=style)
 
 
-def _verdict(top: str, other: str, gap: Difference) -> Text:
-    if not gap.tells:
-        return Text.assemble((top, "bold"), " and ", (other, "bold"), " cannot be told apart.")
-    word, style = ("better", "green") if gap.mean > 0 else ("worse", "red")
-    return Text.assemble(
-        (top, "bold"), " is ", (word, style), " than ", (other, "bold"), f", by {100 * abs(gap.mean):.1f} points."
-    )
+def _verdict(where: str, titles: dict[str, str], gaps: dict[str, Difference]) -> Text:
+    """One sentence on how the top compares with the others."""
+    parts: list[str | tuple[str, str]] = []
+    for other, gap in gaps.items():
+        if gap.tells:
+            word, style = ("better", "green") if gap.mean > 0 else ("worse", "red")
+            parts += [", " if parts else "", (word, style), f" than {titles[other]} by {100 * abs(gap.mean):.1f} points"]
+    if alike := [titles[other] for other, gap in gaps.items() if not gap.tells]:
+        parts += [", and " if parts else "", f"not to be told from {', '.join(alike)}"]
+    return Text.assemble(where, (titles["top"], "bold"), " is ", *parts, ".")

@@ -11,7 +11,7 @@ import json
 import math
 import random
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from taskweb.experiments import InlineExecutor, run_plan
 from taskweb.mixture.sampling import MixtureSettings, MixtureSource, sample_mixture
 from taskweb.models import head_for, method_of
 from taskweb.models.tiny import family_of_tiny, tiny_model
-from taskweb.selectors import DEFAULT_SELECTOR
+from taskweb.selectors import DEFAULT_SELECTOR, Ranking
 from taskweb.tasks.synthetic import SyntheticFamily, find_family, synthetic_families
 from taskweb.training import TrainingSettings, evaluate
 from taskweb.training.multitask import fit_mixture, shared_head
@@ -32,7 +32,8 @@ from taskweb.web.bootstrap import student_interval
 from taskweb.workflows.evidence import EncoderSettings
 from taskweb.workflows.ranking import TargetSettings, rank
 
-FAMILIES = ("domains", "three_domains", "common_domains", "noisy_domains", "faint_domains", "unrelated")
+NULL_FAMILY = "unrelated"  # its web's transfers say nothing of others, so no choice should win there
+HeldOut = tuple[str, str]  # family and target
 STRATEGIES = ("top", "random", "bottom", "all")
 _TARGET_EXAMPLES = 32
 _BANK_EXAMPLES = 100
@@ -62,8 +63,8 @@ class TrialSettings:
     Raises NameNotFoundError for an unknown family, ParameterError for numbers that cannot be.
     """
 
-    families: tuple[str, ...] = FAMILIES
-    targets: int = 3
+    families: tuple[str, ...] = tuple(synthetic_families())
+    targets: int = 2
     k: int = 2
     seeds: tuple[int, ...] = (1, 2)
     web_seeds: tuple[int, ...] = (1,)
@@ -123,45 +124,76 @@ class Difference:
 
 @dataclass(frozen=True)
 class SelectionTrials:
-    """All trials, and what they say."""
+    """All trials, and what they say. rankings: of the sources for each held-out target, by family and target."""
 
     settings: TrialSettings
     trials: tuple[Trial, ...]
-    rankings: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    rankings: dict[HeldOut, Ranking] = field(default_factory=dict)
 
     def accuracy(self, family: str, strategy: str) -> float:
         """Mean over targets and seeds."""
         return statistics.fmean(t.accuracy for t in self.trials if (t.family, t.strategy) == (family, strategy))
 
-    def difference(self, other: str, families: tuple[str, ...]) -> Difference:
-        """`top` less another strategy, averaged over families, targets and seeds.
+    def held_out(self, *, null: bool = False, told_apart: bool | None = None) -> tuple[HeldOut, ...]:
+        """The targets of the family whose web says nothing (`null`), or those of all others, in order.
+
+        told_apart: only those of whose sources the ranking said that the evidence tells them apart, or that it does not.
+        """
+        everyone = dict.fromkeys((trial.family, trial.target) for trial in self.trials)
+        ours = [place for place in everyone if (place[0] == NULL_FAMILY) is null]
+        return tuple(place for place in ours if told_apart is None or self.tells_apart(place) is told_apart)
+
+    def tells_apart(self, place: HeldOut) -> bool | None:
+        """Whether the ranking said that the evidence tells its sources apart; None where the selector does not say."""
+        ranking = self.rankings.get(place)
+        return None if ranking is None or ranking.assessment is None else ranking.assessment.tells_apart
+
+    def difference(self, other: str, held_out: Collection[HeldOut]) -> Difference:
+        """`top` less another strategy, averaged over these targets, of which there must be one, and their seeds.
 
         The interval is Student's over targets, their seeds averaged: seeds of a target are not independent of each other.
         """
-        found: dict[tuple[str, str], dict[str, list[float]]] = {}
+        found: dict[HeldOut, dict[str, list[float]]] = {}
         for trial in self.trials:
-            if trial.family in families:
+            if (trial.family, trial.target) in held_out:
                 found.setdefault((trial.family, trial.target), {}).setdefault(trial.strategy, []).append(trial.accuracy)
         gaps = [statistics.fmean(of["top"]) - statistics.fmean(of[other]) for of in found.values()]
         return Difference(statistics.fmean(gaps), *student_interval(gaps))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        families = self.settings.families
+        groups = {
+            "all_but_null": self.held_out(),
+            "told_apart": self.held_out(told_apart=True),
+            "not_told_apart": self.held_out(told_apart=False),
+            "null": self.held_out(null=True),
+        }
         return {
             "settings": {
                 **{name: getattr(self.settings, name) for name in TrialSettings.__slots__},
                 "training": self.settings.training.to_dict(),
             },
             "families": [
-                {
-                    "family": name,
-                    "accuracy": {strategy: self.accuracy(name, strategy) for strategy in STRATEGIES},
-                    "top_less": {other: _plain(self.difference(other, (name,))) for other in STRATEGIES[1:]},
-                }
-                for name in families
+                {"family": name, "accuracy": {strategy: self.accuracy(name, strategy) for strategy in STRATEGIES}}
+                for name in self.settings.families
             ],
-            "rankings": [{"family": f, "target": t, "sources": list(found)} for (f, t), found in self.rankings.items()],
+            "top_less": {
+                name: {
+                    "targets": len(places),
+                    **{other: _plain(self.difference(other, places)) for other in STRATEGIES[1:]},
+                }
+                for name, places in groups.items()
+                if places
+            },
+            "rankings": [
+                {
+                    "family": family,
+                    "target": target,
+                    "tells_apart": self.tells_apart((family, target)),
+                    "sources": list(found.top(len(found))),
+                }
+                for (family, target), found in self.rankings.items()
+            ],
             "trials": [{name: getattr(trial, name) for name in Trial.__slots__} for trial in self.trials],
         }
 
@@ -181,7 +213,7 @@ def run_trials(
     total = len(settings.families) * (1 + settings.targets * len(settings.seeds))
     webs = {pool.submit(measure_web, name, settings, folder / name): name for name in settings.families}
     waiting: set[Future[Any]] = set(webs)
-    rankings: dict[tuple[str, str], tuple[str, ...]] = {}
+    rankings: dict[HeldOut, Ranking] = {}
     trials: list[Trial] = []
     done = 0
     for future in _as_they_come(waiting):
@@ -195,9 +227,9 @@ def run_trials(
         name = webs[future]
         family = find_family(name)
         for target in settings.targets_of(family):
-            rankings[name, target] = ranked_sources(family, target, settings, folder / name, encoder)
+            ranking = rankings[name, target] = ranked_sources(family, target, settings, folder / name, encoder)
             for seed in settings.seeds:
-                waiting.add(pool.submit(trials_of, name, target, rankings[name, target], seed, settings))
+                waiting.add(pool.submit(trials_of, name, target, ranking.top(len(ranking)), seed, settings))
     order = {name: place for place, name in enumerate(settings.families)}
     trials.sort(key=lambda t: (order[t.family], t.target, t.seed, STRATEGIES.index(t.strategy)))
     return SelectionTrials(settings, tuple(trials), dict(sorted(rankings.items())))
@@ -227,8 +259,8 @@ def measure_web(name: str, settings: TrialSettings, folder: Path) -> Path:
 
 def ranked_sources(
     family: SyntheticFamily, target: str, settings: TrialSettings, folder: Path, encoder: EncoderSettings | None = None
-) -> tuple[str, ...]:
-    """The sources for a held-out target, best first, by a web that does not know it and its unlabelled examples."""
+) -> Ranking:
+    """The sources for a held-out target, by a web that does not know it and its unlabelled examples."""
     texts = folder / f"texts of all but {target}"
     texts.mkdir(exist_ok=True)
     for name in family.task_names:
@@ -239,7 +271,7 @@ def ranked_sources(
     unlabelled = [
         row.__class__(row.input, None, row.choices) for row in family.examples(target, _TARGET_EXAMPLES, seed=1).examples
     ]
-    ranking = rank(
+    return rank(
         unlabelled,
         web=TransferWeb.open(folder / "web.db").without(target),
         selector=settings.selector,
@@ -247,7 +279,6 @@ def ranked_sources(
         target_settings=TargetSettings(name=target),
         encoder=encoder,
     )
-    return tuple(source.task for source in ranking.sources)
 
 
 def chosen_sources(ranking: tuple[str, ...], strategy: str, k: int, seed: int) -> tuple[str, ...]:
