@@ -32,6 +32,8 @@ from taskweb.web.bootstrap import student_interval
 from taskweb.workflows.evidence import EncoderSettings
 from taskweb.workflows.ranking import TargetSettings, rank
 
+# One of each kind: texts tell; sources differ; texts tell the domain; agreement shows nowhere; texts say nothing; nothing does.
+FAMILIES = ("helpful", "popular", "common_domains", "mixed", "lookalike", "unrelated")
 NULL_FAMILY = "unrelated"  # its web's transfers say nothing of others, so no choice should win there
 HeldOut = tuple[str, str]  # family and target
 STRATEGIES = ("top", "random", "bottom", "all")
@@ -63,8 +65,8 @@ class TrialSettings:
     Raises NameNotFoundError for an unknown family, ParameterError for numbers that cannot be.
     """
 
-    families: tuple[str, ...] = tuple(synthetic_families())
-    targets: int = 2
+    families: tuple[str, ...] = FAMILIES
+    targets: int = 4
     k: int = 2
     seeds: tuple[int, ...] = (1, 2)
     web_seeds: tuple[int, ...] = (1,)
