@@ -51,7 +51,7 @@ RESULTS = Path(__file__).parent / "results" / "real_text_path.json"
 TEXTS, MIXED = PLACE / "path_tasks", PLACE / "path_mixtures"
 TARGETS = ("qnli", "qqp", "scitail")  # where the web on real text shows that this model profits from sources at all
 TASKS = ("anli_r3", "boolq", "cb", "mrpc", "qnli", "qqp", "rotten_tomatoes", "rte", "scitail", "snli", "wic", "wsc")
-K, DRAWS, SEEDS, TOTAL = 5, 3, (1, 2, 3), 1500
+K, DRAWS, SEEDS, TOTAL = 5, 3, (1,), 1500
 # By the mean PC of both setups on qqp: +14, -3, -27 percent.
 INTERFERED, FOUNDATION = "qqp", ("mrpc", "scitail")
 ADDED = {"helpful": "snli", "neutral": "rotten_tomatoes", "harmful": "qnli"}
