@@ -1,6 +1,6 @@
 """Whether models trained on the chosen sources answer an unseen task better: the trials of `taskweb demo`, with more of all.
 
-    python benchmarks/selection_trials.py [--families NAME ...] [--targets 8] [--seeds 3] [--workers 2]
+    python benchmarks/selection_trials.py [--families NAME ...] [--targets 8] [--seeds 2] [--workers 2]
 
 Of each family every task is held out in turn. Writes benchmarks/results/selection_trials.json and prints the table.
 """
@@ -28,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--families", nargs="*", default=list(synthetic_families()))
     parser.add_argument("--targets", type=int, default=8)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
@@ -36,7 +36,7 @@ def main() -> None:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="taskweb-trials-") as folder, worker_pool(given.workers) as pool:
         found = run_trials(settings, Path(folder), pool, on_progress=lambda done, of: print(f"{done} of {of}", file=sys.stderr))
-    given.out.write_text(json.dumps(found.to_dict() | {"seconds": time.monotonic() - began}, indent=1) + "\n")
+    given.out.write_text(json.dumps(found.to_dict() | {"seconds": time.monotonic() - began}) + "\n")
     console = Console(width=200)
     for part in trial_tables(found, console.width):
         console.print(part)
