@@ -101,7 +101,7 @@ def test_weights_and_evidence_tell_what_the_web_is_like() -> None:
 
 def test_without_learning_the_prior_holds() -> None:
     web, bank = planted("popularity")
-    found, expected = validate(web, bank, rate=0.0).ranking, prior(ranking_recipes())
+    found, expected = validate(web, bank, rate=0.0).ranking, prior(ranking_recipes(), FAMILIES)
     alone = [ranking_recipes().index(recipe) for recipe in ALONE]
     others = np.delete(found, alone) / np.delete(expected, alone)
     assert others == pytest.approx(others[0])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -20,9 +21,17 @@ FITTED_WIDTH = 0.8
 CAUTION = 0.05
 _NOISE = 1e-12
 POPULARITY, PIVOTS, LIKENESS = "popularity", "pivots", "likeness"
-# What a family weighs before anything is learned: popularity and likeness, alone or together, are the safe choices; transfers
-# to similar tasks mislead where few tasks are measured, so they must earn their weight.
+# What a family weighs in a ranking before anything is learned: popularity and likeness, alone or together, are the safe
+# choices; transfers to similar tasks mislead where few tasks are measured, so they must earn their weight.
 FAMILIES = {POPULARITY: 0.3, LIKENESS: 0.2, f"{POPULARITY} + {LIKENESS}": 0.3, PIVOTS: 0.05, f"{PIVOTS} + {LIKENESS}": 0.15}
+# And for telling gain from harm, of which likeness knows little.
+FAMILIES_FOR_GAIN = {
+    POPULARITY: 0.3,
+    LIKENESS: 0.1,
+    f"{POPULARITY} + {LIKENESS}": 0.1,
+    PIVOTS: 0.2,
+    f"{PIVOTS} + {LIKENESS}": 0.3,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +117,10 @@ def _usable(found: list[Recipe], *, texts: bool, measured: bool, kinds: Sequence
     return (*(recipe for recipe in found if texts or recipe.family == POPULARITY), *alone)
 
 
-def prior(recipes: Sequence[Recipe]) -> FloatArray:
-    """What each recipe weighs before anything is learned: FAMILIES, and the recipes of a family alike; sums to 1."""
-    count = {family: sum(recipe.family == family for recipe in recipes) for family in FAMILIES}
-    weights = np.array([FAMILIES[recipe.family] / count[recipe.family] for recipe in recipes])
+def prior(recipes: Sequence[Recipe], families: Mapping[str, float]) -> FloatArray:
+    """What each recipe weighs before anything is learned: as much as its family, shared by its recipes; sums to 1."""
+    count = Counter(recipe.family for recipe in recipes)
+    weights = np.array([families[recipe.family] / count[recipe.family] for recipe in recipes])
     total: FloatArray = weights / weights.sum()
     return total
 

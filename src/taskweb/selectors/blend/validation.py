@@ -22,7 +22,17 @@ from taskweb.selectors.blend.evidence import Evidence
 from taskweb.selectors.blend.fitted import fit
 from taskweb.selectors.blend.lead import shares, shares_without_own, standard_errors
 from taskweb.selectors.blend.likeness import FORMS, Likeness, likeness_within
-from taskweb.selectors.blend.recipes import ALONE, Recipe, features, gain_recipes, prior, ranking_recipes, scores_by_recipe
+from taskweb.selectors.blend.recipes import (
+    ALONE,
+    FAMILIES,
+    FAMILIES_FOR_GAIN,
+    Recipe,
+    features,
+    gain_recipes,
+    prior,
+    ranking_recipes,
+    scores_by_recipe,
+)
 from taskweb.selectors.blend.utility import HarmTruth, OrderTruth, chance_ndcg
 from taskweb.web import ALL_SETUPS, ExampleBank, TransferWeb
 from taskweb.web.transfer_web import nan_mean, without_self
@@ -105,8 +115,14 @@ def validate(web: TransferWeb, bank: ExampleBank | None, *, rate: float, example
     def ndcg(scores: FloatArray) -> FloatArray:
         return over_setups(order.judge(scores[:, :count])[0])
 
-    ranking, scores = _learn(evidence, usable.ranking, lambda scores: over_setups(order.worth(scores[:, :count])), rate)
-    gain, gain_scores = _learn(evidence, usable.gain, lambda scores: nan_mean(harm.auc(scores[:, :count]), axis=1), rate)
+    def worth(scores: FloatArray) -> FloatArray:
+        return over_setups(order.worth(scores[:, :count]))
+
+    def auc(scores: FloatArray) -> FloatArray:
+        return nan_mean(harm.auc(scores[:, :count]), axis=1)
+
+    ranking, scores = _learn(evidence, usable.ranking, prior(usable.ranking, FAMILIES), worth, rate)
+    gain, gain_scores = _learn(evidence, usable.gain, prior(usable.gain, FAMILIES_FOR_GAIN), auc, rate)
     share, fitted, fitted_scores = _fitted(evidence, usable.fitted, truth, judged & order.varies & (rate > 0))
     ranking, scores = (1 - share) * ranking, (1 - share) * scores + fitted_scores
     ranking, fitted, scores = _beside_ingredients(evidence, usable.ranking, ndcg, ranking, fitted, scores)
@@ -123,12 +139,19 @@ def blended(evidence: Evidence, recipes: Sequence[Recipe], weights: FloatArray) 
 
 
 def _learn(
-    evidence: Evidence, recipes: Sequence[Recipe], utility: Callable[[FloatArray], FloatArray], rate: float
+    evidence: Evidence,
+    recipes: Sequence[Recipe],
+    before: FloatArray,
+    utility: Callable[[FloatArray], FloatArray],
+    rate: float,
 ) -> tuple[FloatArray, FloatArray]:
-    """The weights of recipes, and what the blend says of each query with weights that were learned without it."""
+    """The weights of recipes, and what the blend says of each query with weights that were learned without it.
+
+    before: what the recipes weigh before anything is learned.
+    """
     judged = [utility(scores) for scores in scores_by_recipe(evidence, recipes)]
     utilities = np.nan_to_num(np.array(judged).reshape(len(recipes), len(evidence.own)))
-    log_prior = np.log(prior(recipes))[:, None]
+    log_prior = np.log(before)[:, None]
     total = utilities.sum(axis=1, keepdims=True)
     weights = _normalised(log_prior + rate * total)[:, 0]
     without_own = _normalised(log_prior + rate * (total - utilities))
