@@ -76,16 +76,16 @@ def trials_with(**accuracies: list[float]) -> SelectionTrials:
 
 def test_a_difference_tells_where_it_is_alike_for_all_targets_only() -> None:
     sure = trials_with(top=[0.9, 0.92, 0.88], random=[0.6, 0.61, 0.62])
-    gap = sure.difference("random", sure.held_out())
+    gap = sure.difference("random", sure.held_out()["all_but_null"])
     assert gap.mean == pytest.approx(0.29)
     reach = 4.302653 * 0.0264575 / 3**0.5  # Student's t with two degrees of freedom, deviation of .30, .31, .26
     assert (gap.low, gap.high) == (pytest.approx(0.29 - reach, abs=1e-5), pytest.approx(0.29 + reach, abs=1e-5))
     assert gap.tells
     unsure = trials_with(top=[0.9, 0.3, 0.5], random=[0.5, 0.6, 0.55])
-    assert not unsure.difference("random", unsure.held_out()).tells
+    assert not unsure.difference("random", unsure.held_out()["all_but_null"]).tells
     alone = trials_with(top=[0.9], random=[0.1])  # one target tells nothing
-    assert not alone.difference("random", alone.held_out()).tells
-    assert sure.difference("random", sure.held_out()[:1]).mean == pytest.approx(0.3)
+    assert not alone.difference("random", alone.held_out()["all_but_null"]).tells
+    assert sure.difference("random", sure.held_out()["all_but_null"][:1]).mean == pytest.approx(0.3)
 
 
 def test_targets_are_grouped_by_what_their_ranking_said() -> None:
@@ -95,10 +95,12 @@ def test_targets_are_grouped_by_what_their_ranking_said() -> None:
     found = SelectionTrials(
         made.settings, (*made.trials, *of_null), {place: ranking_that(tells=tells) for place, tells in said.items()}
     )
-    assert found.held_out() == (("mixed", "t0"), ("mixed", "t1"), ("mixed", "t2"))
-    assert found.held_out(told_apart=True) == (("mixed", "t0"),)
-    assert found.held_out(told_apart=False) == (("mixed", "t1"),)  # nothing is known of t2
-    assert found.held_out(null=True) == ((NULL_FAMILY, "t0"),)
+    assert found.held_out() == {
+        "all_but_null": (("mixed", "t0"), ("mixed", "t1"), ("mixed", "t2")),
+        "told_apart": (("mixed", "t0"),),
+        "not_told_apart": (("mixed", "t1"),),  # nothing is known of t2
+        "null": ((NULL_FAMILY, "t0"),),
+    }
     record = found.to_dict()["top_less"]
     assert {name: group["targets"] for name, group in record.items()} == {
         "all_but_null": 3,

@@ -10,7 +10,7 @@ from rich.text import Text
 from taskweb.cli.grid import Grid
 from taskweb.cli.tables import explained
 from taskweb.tasks.synthetic import about_family
-from taskweb.workflows.selection_trials import NULL_FAMILY, STRATEGIES, Difference, HeldOut, SelectionTrials
+from taskweb.workflows.selection_trials import NULL_FAMILY, STRATEGIES, Difference, SelectionTrials
 
 
 def trial_tables(trials: SelectionTrials, width: int) -> Iterator[RenderableType]:
@@ -22,12 +22,13 @@ def trial_tables(trials: SelectionTrials, width: int) -> Iterator[RenderableType
     )
     yield Text.assemble("\n", ("Which sources to train on", "bold cyan"), (facts, "dim"))
     grid = Grid("family", *(f">{titles[name]}" for name in STRATEGIES), ">told apart")
+    targets = [*trials.held_out()["all_but_null"], *trials.held_out()["null"]]
     for name in settings.families:
         values = {strategy: trials.accuracy(name, strategy) for strategy in STRATEGIES}
         best = max(values.values())
         shown = [Text(f"{100 * v:.1f}", style="bold green" if v == best else "") for v in values.values()]
-        places = [place for place in (*trials.held_out(), *trials.held_out(null=True)) if place[0] == name]
-        grid.add_row(name, *shown, f"{sum(trials.tells_apart(place) is True for place in places)} of {len(places)}")
+        told = [trials.tells_apart(place) is True for place in targets if place[0] == name]
+        grid.add_row(name, *shown, f"{sum(told)} of {len(told)}")
     yield grid.fitted(width)
     yield Text()
     for name in settings.families:
@@ -37,31 +38,32 @@ def trial_tables(trials: SelectionTrials, width: int) -> Iterator[RenderableType
 
 
 def _differences(trials: SelectionTrials, titles: dict[str, str], width: int) -> Iterator[RenderableType]:
-    groups: dict[str, tuple[HeldOut, ...]] = {
-        f"all but {NULL_FAMILY}" if NULL_FAMILY in trials.settings.families else "all": trials.held_out(),
-        "told apart": trials.held_out(told_apart=True),
-        "not told apart": trials.held_out(told_apart=False),
-        NULL_FAMILY: trials.held_out(null=True),
+    groups = trials.held_out()
+    labels = {
+        "all_but_null": f"all but {NULL_FAMILY}" if groups["null"] else "all",
+        "told_apart": "told apart",
+        "not_told_apart": "not told apart",
+        "null": NULL_FAMILY,
     }
     others = STRATEGIES[1:]
     yield Text.assemble("\n", (f"What the {titles['top']} are worth", "bold cyan"), ("   points of accuracy, [95%]", "dim"))
     grid = Grid("targets", ">", *(f">less {titles[other]}" for other in others))
-    for label, places in groups.items():
+    for name, places in groups.items():
         if places:
-            grid.add_row(label, str(len(places)), *(_shown(trials.difference(other, places)) for other in others))
+            grid.add_row(labels[name], str(len(places)), *(_shown(trials.difference(other, places)) for other in others))
     yield grid.fitted(width)
     yield Text()
     yield from explained("[95%]", "Student's interval over targets, their seeds averaged", width)
     yield Text()
-    told, untold = groups["told apart"], groups["not told apart"]
-    for places, where in (
-        (told, "Where the ranking said that it tells sources apart"),
-        (untold, "Where it said that it does not"),
-    ):
-        if places:
+    claims = {
+        "told_apart": "Where the ranking said that it tells sources apart",
+        "not_told_apart": "Where it said that it does not",
+    }
+    for name, where in claims.items():
+        if places := groups[name]:
             yield _verdict(f"{where}, ", titles, {other: trials.difference(other, places) for other in others})
-    if groups[NULL_FAMILY]:
-        gap = trials.difference("random", groups[NULL_FAMILY])
+    if groups["null"]:
+        gap = trials.difference("random", groups["null"])
         said = (
             "as it should be, no difference shows" if not gap.tells else "a difference shows, which only chance can have made"
         )

@@ -136,14 +136,18 @@ class SelectionTrials:
         """Mean over targets and seeds."""
         return statistics.fmean(t.accuracy for t in self.trials if (t.family, t.strategy) == (family, strategy))
 
-    def held_out(self, *, null: bool = False, told_apart: bool | None = None) -> tuple[HeldOut, ...]:
-        """The targets of the family whose web says nothing (`null`), or those of all others, in order.
-
-        told_apart: only those of whose sources the ranking said that the evidence tells them apart, or that it does not.
+    def held_out(self) -> dict[str, tuple[HeldOut, ...]]:
+        """The targets in groups: all but those of the family whose web says nothing; of these, the ones whose sources the
+        ranking said that the evidence tells apart, and that it does not; and those of that family (`null`).
         """
-        everyone = dict.fromkeys((trial.family, trial.target) for trial in self.trials)
-        ours = [place for place in everyone if (place[0] == NULL_FAMILY) is null]
-        return tuple(place for place in ours if told_apart is None or self.tells_apart(place) is told_apart)
+        everyone = tuple(dict.fromkeys((trial.family, trial.target) for trial in self.trials))
+        others = tuple(place for place in everyone if place[0] != NULL_FAMILY)
+        return {
+            "all_but_null": others,
+            "told_apart": tuple(place for place in others if self.tells_apart(place) is True),
+            "not_told_apart": tuple(place for place in others if self.tells_apart(place) is False),
+            "null": tuple(place for place in everyone if place[0] == NULL_FAMILY),
+        }
 
     def tells_apart(self, place: HeldOut) -> bool | None:
         """Whether the ranking said that the evidence tells its sources apart; None where the selector does not say."""
@@ -164,12 +168,6 @@ class SelectionTrials:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        groups = {
-            "all_but_null": self.held_out(),
-            "told_apart": self.held_out(told_apart=True),
-            "not_told_apart": self.held_out(told_apart=False),
-            "null": self.held_out(null=True),
-        }
         return {
             "settings": {
                 **{name: getattr(self.settings, name) for name in TrialSettings.__slots__},
@@ -184,7 +182,7 @@ class SelectionTrials:
                     "targets": len(places),
                     **{other: _plain(self.difference(other, places)) for other in STRATEGIES[1:]},
                 }
-                for name, places in groups.items()
+                for name, places in self.held_out().items()
                 if places
             },
             "rankings": [
