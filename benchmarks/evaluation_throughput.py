@@ -8,9 +8,9 @@ prompt once spares least. Compared, in turns, in one process:
 - sparing loop: the same, without logits for the prompt of a causal model (a T5 model has none);
 - batched loop: the sparing one, 16 rows at once, padded, the longest first;
 - taskweb: what `taskweb evaluate` does.
-Written to results/evaluation_throughput.json, where rows of other sizes stay: prompts per second of processor time, medians of
-the rounds; the largest difference of scores; and by how much the multiplications of both loops exceed those that no exact way
-can spare.
+Written to results/evaluation_throughput.json, where other rows stay: prompts per second of processor time (with several
+threads: of time, on a machine that does nothing else), medians of the rounds; the largest difference of scores; and by how much
+the multiplications of both loops exceed those that no exact way can spare.
 """
 
 from __future__ import annotations
@@ -144,13 +144,15 @@ def measured(model: TaskModel, examples: Sequence[Example], rounds: int) -> dict
     }
     model.module.eval()
     loop(model, examples[:2])
+    # Of this process alone, so that other work on the machine does not count; with several threads that tells no throughput.
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     scores: dict[str, Scores] = {}
     for _ in range(rounds):
         for name, way in ways.items():
-            begin = time.process_time()  # of this process alone: other work on the machine does not count
+            begin = clock()
             scores[name] = way()
-            seconds[name].append(time.process_time() - begin)
+            seconds[name].append(clock() - begin)
     ratios = {name: [a / b for a, b in zip(seconds[name], seconds["taskweb"], strict=True)] for name in ways}
     tokens = [len(ids) for ids in model.tokenizer([example.input for example in examples])["input_ids"]]
     words = [len(ids) for example in examples for ids in model.tokenizer(list(example.choices or ()))["input_ids"]]
@@ -187,7 +189,8 @@ def main() -> None:
                 examples = load_examples(options.tasks / f"{task}.jsonl.gz", sampling=sampling).examples
                 row = {"torch": torch.__version__, "threads": options.threads, "examples": len(examples)}
                 row |= measured(model, examples, options.rounds)
-                found[f"{size} {family} {task}"] = row
+                several = f", {options.threads} threads" if options.threads > 1 else ""
+                found[f"{size} {family} {task}{several}"] = row
                 print(size, family, task, row, flush=True)
                 place.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
