@@ -17,9 +17,7 @@ def trial_tables(trials: SelectionTrials, width: int) -> Iterator[RenderableType
     """Accuracy of each way of choosing in each family, differences with intervals, and what they come to."""
     settings = trials.settings
     titles = {name: name if name == "all" else f"{name} {settings.k}" for name in STRATEGIES}
-    facts = (
-        f"   zero-shot accuracy in percent · {settings.targets} targets x {len(settings.seeds)} seeds each · {settings.model}"
-    )
+    facts = f"   zero-shot accuracy, % · {settings.targets} targets x {len(settings.seeds)} seeds"
     yield Text.assemble("\n", ("Which sources to train on", "bold cyan"), (facts, "dim"))
     grid = Grid("family", *(f">{titles[name]}" for name in STRATEGIES), ">told apart")
     targets = [*trials.held_out()["all_but_null"], *trials.held_out()["null"]]
@@ -46,14 +44,14 @@ def _differences(trials: SelectionTrials, titles: dict[str, str], width: int) ->
         "null": NULL_FAMILY,
     }
     others = STRATEGIES[1:]
-    yield Text.assemble("\n", (f"What the {titles['top']} are worth", "bold cyan"), ("   points of accuracy, [95%]", "dim"))
+    yield Text.assemble("\n", (f"What the {titles['top']} are worth", "bold cyan"), ("   points of accuracy ± 95%", "dim"))
     grid = Grid("targets", ">", *(f">less {titles[other]}" for other in others))
     for name, places in groups.items():
         if places:
             grid.add_row(labels[name], str(len(places)), *(_shown(trials.difference(other, places)) for other in others))
     yield grid.fitted(width)
     yield Text()
-    yield from explained("[95%]", "Student's interval over targets, their seeds averaged", width)
+    yield from explained("± 95%", "half of Student's interval over targets, their seeds averaged", width)
     yield Text()
     claims = {
         "told_apart": "Where the ranking said that it tells sources apart",
@@ -72,7 +70,7 @@ def _differences(trials: SelectionTrials, titles: dict[str, str], width: int) ->
 
 def _shown(gap: Difference) -> Text:
     style = "" if not gap.tells else "green" if gap.mean > 0 else "red"
-    band = f" [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]" if gap.low == gap.low else ""  # not NaN
+    band = f" ± {50 * (gap.high - gap.low):.1f}" if gap.low == gap.low else ""  # not NaN
     return Text(f"{100 * gap.mean:+.1f}{band}", style=style)
 
 
