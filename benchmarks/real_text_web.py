@@ -30,6 +30,7 @@ from taskweb.experiments.data import load_task_data
 from taskweb.selectors.benchmark import DrawSettings
 from taskweb.selectors.encoder.weights import find_encoder
 from taskweb.web import TransferWeb
+from taskweb.web.run import Run
 from taskweb.web.store import RunStore
 from taskweb.workflows.benchmarking import run_benchmark
 
@@ -111,13 +112,19 @@ def report(draws: int) -> None:
     record = {"runs": len(runs), "statuses": Counter(run.status for run in runs), "seconds": seconds}
     record |= {"helped": _helped(web), "tasks": tasks, "selectors": rows}
     RESULTS.write_text(json.dumps(record, indent=2) + "\n")
+    write_scores(runs)
+    print(_table(record, web.setups))
+
+
+def write_scores(runs: Sequence[Run]) -> None:
+    """Write every finished run as a row of a tidy table."""
+    finished = [run for run in runs if run.status == "finished"]
     with SCORES.open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(("source", "target", "setup", "seed", "metric", "score"))
         table.writerows(
-            sorted((r.source or "none", r.target, r.setup.name, r.seed, "accuracy", r.metrics["accuracy"]) for r in runs)
+            sorted((r.source or "none", r.target, r.setup.name, r.seed, "accuracy", r.metrics["accuracy"]) for r in finished)
         )
-    print(_table(record, web.setups))
 
 
 def _helped(web: TransferWeb) -> dict[str, float]:
@@ -156,9 +163,13 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("prepare").add_argument("data", type=Path)
+    commands.add_parser("scores", help="write the scores alone, of a web that need not be finished")
     commands.add_parser("report").add_argument("--draws", type=int, default=10)
     given = parser.parse_args()
     if given.command == "prepare":
         prepare(given.data)
+    elif given.command == "scores":
+        with RunStore.open(read_plan(PLAN).store, read_only=True) as store:
+            write_scores(list(store.runs()))
     else:
         report(given.draws)
