@@ -117,13 +117,17 @@ def report(draws: int) -> None:
 
 
 def write_scores(runs: Sequence[Run]) -> None:
-    """Write every finished run as a row of a tidy table."""
+    """Write every score of every finished run as a row of a tidy table."""
     finished = [run for run in runs if run.status == "finished"]
     with SCORES.open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(("source", "target", "setup", "seed", "metric", "score"))
         table.writerows(
-            sorted((r.source or "none", r.target, r.setup.name, r.seed, "accuracy", r.metrics["accuracy"]) for r in finished)
+            sorted(
+                (run.source or "none", run.target, run.setup.name, run.seed, metric, score)
+                for run in finished
+                for metric, score in run.metrics.items()
+            )
         )
 
 
