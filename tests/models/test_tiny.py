@@ -13,7 +13,8 @@ import torch
 
 from taskweb.errors import InputError, NameNotFoundError, ParameterError
 from taskweb.models import Head, load_saved, method_of, save_model
-from taskweb.models.tiny import TINY_MODELS, is_tiny, tiny_model
+from taskweb.models.loading import is_tiny
+from taskweb.models.tiny import TINY_MODELS, tiny_model
 from taskweb.tasks import Example
 from taskweb.tasks.synthetic import SyntheticFamily
 

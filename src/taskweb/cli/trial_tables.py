@@ -20,7 +20,8 @@ def trial_tables(trials: SelectionTrials, width: int) -> Iterator[RenderableType
     facts = f"   zero-shot accuracy, % · {settings.targets} targets x {len(settings.seeds)} seeds"
     yield Text.assemble("\n", ("Which sources to train on", "bold cyan"), (facts, "dim"))
     grid = Grid("family", *(f">{titles[name]}" for name in STRATEGIES), ">told apart")
-    targets = [*trials.held_out()["all_but_null"], *trials.held_out()["null"]]
+    groups = trials.held_out()
+    targets = (*groups["all_but_null"], *groups["null"])
     for name in settings.families:
         values = {strategy: trials.accuracy(name, strategy) for strategy in STRATEGIES}
         best = max(values.values())

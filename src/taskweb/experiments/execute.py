@@ -21,8 +21,9 @@ from taskweb.experiments.data import TaskData
 from taskweb.experiments.plan import PlannedSetup
 from taskweb.experiments.specs import RunGroup, RunSpec, outcome
 from taskweb.models import Head, TaskModel, head_for, load_model, load_saved, method_of, save_model
+from taskweb.models.loading import is_tiny
 from taskweb.models.saving import notes_of
-from taskweb.models.tiny import is_tiny, tiny_model
+from taskweb.models.tiny import tiny_model
 from taskweb.tasks import Example
 from taskweb.training import CheckpointPlan, DivergedError, TrainingHistory, TrainingSettings, evaluate, fit
 from taskweb.web.run import Run, Scalar

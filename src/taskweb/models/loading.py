@@ -137,6 +137,11 @@ def assembled(checkpoint: Checkpoint, head: Head | None, *, seed: int, max_input
     return EncoderModel(module, tokenizer, origin, head, seed=seed, max_input=max_input)
 
 
+def is_tiny(name: str) -> bool:
+    """Whether a model's name stands for a tiny one, which is made from texts (see `tiny`) and cannot be loaded."""
+    return name.startswith("tiny:")
+
+
 def local_folder(name: str) -> Path | None:
     """The folder that a name means, None for a Hub id. Raises InputError for a path where no folder is."""
     folder = Path(name)
@@ -152,7 +157,7 @@ def _folder_of(name: str, revision: str | None) -> tuple[Path, Origin]:
     if folder is not None:
         check_weights(folder, name)
         return folder, Origin(name, None)
-    if name.startswith("tiny:"):
+    if is_tiny(name):
         raise InputError(
             f"{name} has no weights before it is trained. Train it first (taskweb train MIXTURE --model tiny:t5 --to FOLDER), "
             "and give that folder."

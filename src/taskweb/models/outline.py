@@ -20,13 +20,14 @@ from taskweb.models.loading import (
     class_of,
     family_of,
     has_weights,
+    is_tiny,
     local_folder,
     no_weights,
     options_of,
     quiet,
     user_errors,
 )
-from taskweb.models.tiny import is_tiny, tiny_model
+from taskweb.models.tiny import tiny_model
 from taskweb.tasks import Example
 
 _ANY_HEAD = Head("regression")  # one that every family has; a task's own is set before its examples are read

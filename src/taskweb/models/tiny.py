@@ -17,18 +17,12 @@ from taskweb.models.base import Family, TaskModel
 from taskweb.models.head import Head
 from taskweb.models.loading import random_model
 
-PREFIX = "tiny:"
 _FAMILIES: Mapping[str, Family] = {"tiny:t5": "seq2seq", "tiny:gpt2": "causal", "tiny:roberta": "encoder"}
 _HIDDEN = 64
 _LAYERS = 1
 _HEADS = 4
 _POSITIONS = 64
 _MOST_WORDS = 2000
-
-
-def is_tiny(name: str) -> bool:
-    """Whether a model's name stands for a tiny one."""
-    return name.startswith(PREFIX)
 
 
 def family_of_tiny(name: str) -> Family:

@@ -18,7 +18,8 @@ from taskweb.errors import InputError, ParameterError
 from taskweb.mixture import Mixture
 from taskweb.models import TaskModel, method_of
 from taskweb.models.bundle import RECORD, open_model, save_bundle
-from taskweb.models.tiny import family_of_tiny, is_tiny, tiny_model
+from taskweb.models.loading import is_tiny
+from taskweb.models.tiny import family_of_tiny, tiny_model
 from taskweb.tasks import Example
 from taskweb.training import CheckpointPlan, EvaluationRecord, TrainingHistory
 from taskweb.training.loop import Progress
