@@ -110,7 +110,7 @@ def test_the_more_targets_there_are_the_more_the_fit_counts() -> None:
         spread = np.sqrt((validation.scores**2).mean())
         assert 0.3 < spread < 1.5
         share[targets] = 1.0 - validation.ranking.sum()
-        assert 0 < share[targets] <= targets / (targets + EVEN_TARGETS)
+        assert 0 < share[targets] <= targets**2 / (targets**2 + EVEN_TARGETS**2)
         assert len(validation.fitted) == len(recipes_for(web, texts=True).fitted)
     assert share[16] > share[4]
     assert not validate(*planted("popularity"), rate=0.0).fitted.any()

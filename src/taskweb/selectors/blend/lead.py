@@ -1,4 +1,4 @@
-"""By how much one way of ranking leads another, and what that makes single ingredients count beside the blend."""
+"""By how much one way of ranking leads another, and what that makes baselines count beside the blend."""
 
 from __future__ import annotations
 
@@ -21,22 +21,21 @@ def standard_errors(lead: FloatArray) -> float:
     return float(known.mean() / math.sqrt(squares / (n - 1 + _TYPICAL_TARGETS) / n))
 
 
-def shares(blend: FloatArray, alone: FloatArray) -> FloatArray:
-    """What the blend counts, then each single ingredient: (ingredients + 1,), sums to 1.
+def shares(blend: FloatArray, baselines: FloatArray) -> FloatArray:
+    """What the blend counts, then each baseline: (baselines + 1,), sums to 1.
 
-    blend: NDCG by target; alone: that of each ingredient, (ingredients, targets). An ingredient counts in proportion to the
-    normal probability that it ranks better than the blend: half as much as the blend where nothing is known, nothing where
-    the blend is far ahead.
+    blend: NDCG by target; baselines: that of each, (baselines, targets). One counts in proportion to the normal probability
+    that it ranks better than the blend: half as much as the blend where nothing is known, nothing where the blend is far ahead.
     """
-    behind = [0.5 * math.erfc(standard_errors(blend - ndcg) / math.sqrt(2.0)) for ndcg in alone]
+    behind = [0.5 * math.erfc(standard_errors(blend - ndcg) / math.sqrt(2.0)) for ndcg in baselines]
     weights = np.array([1.0, *behind])
     total: FloatArray = weights / weights.sum()
     return total
 
 
-def shares_without_own(blend: FloatArray, alone: FloatArray) -> FloatArray:
-    """`shares` for each target, by the other targets: (ingredients + 1, targets)."""
-    found = np.empty((len(alone) + 1, len(blend)))
+def shares_without_own(blend: FloatArray, baselines: FloatArray) -> FloatArray:
+    """`shares` for each target, by the other targets: (baselines + 1, targets)."""
+    found = np.empty((len(baselines) + 1, len(blend)))
     for i in range(len(blend)):
-        found[:, i] = shares(np.delete(blend, i), np.delete(alone, i, axis=1))
+        found[:, i] = shares(np.delete(blend, i), np.delete(baselines, i, axis=1))
     return found

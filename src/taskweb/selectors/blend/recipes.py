@@ -21,9 +21,9 @@ FITTED_WIDTH = 0.8
 CAUTION = 0.05
 _NOISE = 1e-12
 POPULARITY, PIVOTS, LIKENESS = "popularity", "pivots", "likeness"
-# What a family weighs in a ranking before anything is learned: popularity and likeness, alone or together, are the safe
-# choices; transfers to similar tasks mislead where few tasks are measured, so they must earn their weight.
-FAMILIES = {POPULARITY: 0.3, LIKENESS: 0.2, f"{POPULARITY} + {LIKENESS}": 0.3, PIVOTS: 0.05, f"{PIVOTS} + {LIKENESS}": 0.15}
+# What a family weighs in a ranking before anything is learned: likeness beside transfers is safer than either alone, whether
+# all tasks count as pivots (popularity) or like ones the more.
+FAMILIES = {POPULARITY: 0.1, LIKENESS: 0.2, f"{POPULARITY} + {LIKENESS}": 0.3, PIVOTS: 0.05, f"{PIVOTS} + {LIKENESS}": 0.35}
 # And for telling gain from harm, of which likeness knows little.
 FAMILIES_FOR_GAIN = {
     POPULARITY: 0.3,
@@ -56,8 +56,12 @@ class Recipe:
     others: str = EVERYWHERE
 
 
-# The single ingredients that the blend is held against.
-ALONE = (Recipe(POPULARITY), Recipe(LIKENESS, likeness=1.0, kind=KINDS[-1]))
+# What the blend is held against: single ingredients, and both with the same weight, as in TaskShop.
+BASELINES = (
+    Recipe(POPULARITY),
+    Recipe(LIKENESS, likeness=1.0, kind=KINDS[-1]),
+    Recipe(f"{POPULARITY} + {LIKENESS}", likeness=1.0, kind=KINDS[-1]),
+)
 
 
 @cache

@@ -34,7 +34,7 @@ class BlendSelector:
     keeps what was learned from a web; None keeps nothing.
     """
 
-    rate: float = 3.0
+    rate: float = 1.0
     cache: Path | None = None
     name: str = "blend"
     meaning: str = (

@@ -2,8 +2,9 @@
 
 The weight of a recipe is its prior times exp(rate x the sum of its utilities over the targets left out): a small web leaves
 the weights near the prior, a large one picks what works on it. The blend itself is judged in the same way, each time with
-weights to which the utilities for that target did not add, and popularity alone and likeness alone come to its side, each
-as far as it may rank better (`lead.shares`).
+weights to which the utilities for that target did not add, and popularity, likeness, and both with the same weight come to
+its side, each as far as it may rank better (`lead.shares`). Learning is slow: the ingredient that served the other targets
+best is no safe guess for the one at hand, as long as the lead is small.
 
 Beside the mixture of recipes stands a model whose weights of plain evidence are fitted to the same targets (`fitted`): the
 more targets there are, the more it counts.
@@ -23,7 +24,7 @@ from taskweb.selectors.blend.fitted import fit
 from taskweb.selectors.blend.lead import shares, shares_without_own, standard_errors
 from taskweb.selectors.blend.likeness import FORMS, Likeness, likeness_within
 from taskweb.selectors.blend.recipes import (
-    ALONE,
+    BASELINES,
     FAMILIES,
     FAMILIES_FOR_GAIN,
     Recipe,
@@ -40,7 +41,8 @@ from taskweb.web.transfer_web import nan_mean, without_self
 QUERY_EXAMPLES = (1, 2, 4, 8, 16, 32)
 MOST_TARGETS, MOST_SOURCES, MOST_SETUPS = 32, 128, 8
 FEWEST_SOURCES = 3  # of a target, to judge an order by
-EVEN_TARGETS = 8.0  # with so many, what is fitted counts as much as the mixture of recipes
+EVEN_TARGETS = 10.0  # with so many, what is fitted counts as much as the mixture of recipes
+GAIN_PACE = 3.0  # telling gain from harm is learned faster: an AUC moves less than an NDCG
 _NEGLIGIBLE = 1e-6
 
 
@@ -122,10 +124,10 @@ def validate(web: TransferWeb, bank: ExampleBank | None, *, rate: float, example
         return nan_mean(harm.auc(scores[:, :count]), axis=1)
 
     ranking, scores = _learn(evidence, usable.ranking, prior(usable.ranking, FAMILIES), worth, rate)
-    gain, gain_scores = _learn(evidence, usable.gain, prior(usable.gain, FAMILIES_FOR_GAIN), auc, rate)
+    gain, gain_scores = _learn(evidence, usable.gain, prior(usable.gain, FAMILIES_FOR_GAIN), auc, GAIN_PACE * rate)
     share, fitted, fitted_scores = _fitted(evidence, usable.fitted, truth, judged & order.varies & (rate > 0))
     ranking, scores = (1 - share) * ranking, (1 - share) * scores + fitted_scores
-    ranking, fitted, scores = _beside_ingredients(evidence, usable.ranking, ndcg, ranking, fitted, scores)
+    ranking, fitted, scores = _beside_baselines(evidence, usable.ranking, ndcg, ranking, fitted, scores)
     by_chance = over_setups(np.where(order.varies, chance_ndcg(np.isfinite(truth).sum(axis=-1)), np.nan))
     return Validation(web.targets, web.sources, setups, ranking, gain, fitted, scores, gain_scores, ndcg(scores), by_chance)
 
@@ -178,11 +180,11 @@ def _fitted(
     if spread == 0.0:
         return 0.0, np.zeros(len(recipes)), np.zeros(shape[:-1])
     targets = float(judged.any(axis=1).sum())
-    share = targets / (targets + EVEN_TARGETS)
+    share = targets**2 / (targets**2 + EVEN_TARGETS**2)
     return share, share / spread * found.weights, share / spread * scores
 
 
-def _beside_ingredients(
+def _beside_baselines(
     evidence: Evidence,
     recipes: Sequence[Recipe],
     ndcg: Callable[[FloatArray], FloatArray],
@@ -190,13 +192,13 @@ def _beside_ingredients(
     fitted: FloatArray,
     scores: FloatArray,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Both kinds of weights, and what is said of each query, when single ingredients count beside the blend."""
-    places = [recipes.index(recipe) for recipe in ALONE if recipe in recipes]
-    alone = list(scores_by_recipe(evidence, [recipes[place] for place in places]))
-    of_blend, of_alone = ndcg(scores), np.array([ndcg(by_one) for by_one in alone]).reshape(len(places), len(scores))
-    own_share, *own_shares = shares_without_own(of_blend, of_alone)[:, :, None, None]
-    scores = own_share * scores + sum(share * by_one for share, by_one in zip(own_shares, alone, strict=True))
-    share = shares(of_blend, of_alone)
+    """Both kinds of weights, and what is said of each query, when baselines count beside the blend."""
+    places = [recipes.index(recipe) for recipe in BASELINES if recipe in recipes]
+    baselines = list(scores_by_recipe(evidence, [recipes[place] for place in places]))
+    of_blend, of_each = ndcg(scores), np.array([ndcg(by_one) for by_one in baselines]).reshape(len(places), len(scores))
+    own_share, *own_shares = shares_without_own(of_blend, of_each)[:, :, None, None]
+    scores = own_share * scores + sum(share * by_one for share, by_one in zip(own_shares, baselines, strict=True))
+    share = shares(of_blend, of_each)
     weights = share[0] * weights
     weights[places] += share[1:]
     return weights, share[0] * fitted, scores
