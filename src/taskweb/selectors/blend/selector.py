@@ -22,7 +22,7 @@ from taskweb.selectors.blend.recipes import FAMILIES
 from taskweb.selectors.blend.validation import QUERY_EXAMPLES, Validation, blended, recipes_for, thinned, validate
 from taskweb.web import ExampleBank, TransferWeb
 
-MOST_PIVOTS = 256
+MOST_PIVOTS = 128
 _TARGET = "\0target"
 
 
