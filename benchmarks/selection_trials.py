@@ -2,7 +2,7 @@
 
     python benchmarks/selection_trials.py [--families NAME ...] [--targets 8] [--seeds 2] [--workers 2]
 
-Of each family every task is held out in turn. Writes benchmarks/results/selection_trials.json and prints the table.
+Of each family so many tasks are held out in turn. Writes benchmarks/results/selection_trials.json and prints the table.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tracemalloc
 
 import numpy as np
@@ -12,7 +13,7 @@ from taskweb.selectors.blend import doubt
 from taskweb.selectors.blend.evidence import Form, Transfers
 from taskweb.selectors.blend.selector import MOST_PIVOTS, nearest_pivots
 from taskweb.selectors.blend.standard import peaked_rows, standard_rows
-from taskweb.selectors.blend.validation import recipes_for, thinned, validate
+from taskweb.selectors.blend.validation import MOST_SETUPS, recipes_for, thinned, validate
 from taskweb.web import ALL_SETUPS, ExampleBank, TransferWeb
 from taskweb.web.transfer_web import nan_mean
 from tests.conftest import made_up_bank
@@ -105,3 +106,17 @@ def test_memory_stays_within_a_few_copies_of_the_pivots_transfers() -> None:
         tracemalloc.stop()
     assert len(ranking) == 3000
     assert peak < 10 * MOST_PIVOTS * 3000 * 8
+
+
+def test_every_setup_of_a_web_with_many_has_outlooks() -> None:
+    web = large_web(12, 14, MOST_SETUPS + 4)
+    t = web.t + np.linspace(-0.1, 0.1, 14)
+    web = dataclasses.replace(web, t=t, pc=t)
+    kept = thinned(web)
+    validation = validate(kept, None, rate=1.0)
+    scores = np.linspace(-1, 1, 14)
+    for setup in (*web.setups, ALL_SETUPS):
+        found = doubt.outlooks(web, setup, validation, scores)
+        assert found is not None
+        assert all(one.low <= one.gain <= one.high for one in found)
+    assert doubt.sharpness(web, validation) == doubt.sharpness(kept, validation) > 0.5

@@ -1,4 +1,4 @@
-"""What was learned from a web, kept on disk, so that it is learned once per web, bank of texts and rate."""
+"""What was learned from a web, kept on disk, so that it is learned once per web, bank of texts, rate and number of examples."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from taskweb.web import ExampleBank, TransferWeb
 
 _ARRAYS = ("ranking", "gain", "fitted", "scores", "gain_scores", "ndcg", "chance")
 _NAMES = ("targets", "sources", "setups")
-_VERSION = "7"  # raise it when validation changes for the same recipes
+_VERSION = "7"  # raise it when validation, or a constant of it, changes for the same recipes
 
 
 def cache_key(web: TransferWeb, bank: ExampleBank | None, rate: float, examples: int) -> str:

@@ -18,7 +18,7 @@ from taskweb.web.transfer_web import nan_mean, without_self
 
 LEVEL = 0.8
 FEWEST_PAIRS = 20
-_BANDWIDTH = 0.5  # of gain scores, in standard deviations over sources
+_BANDWIDTH = 0.5  # of gain scores
 _MOST_ALONE, _STEPS = 256, 32
 _SHARPEST = 6.0
 _SHARPNESS_SPREAD = 3.0  # of the sharpness, before anything is seen
@@ -69,11 +69,9 @@ def chances_to_be_best(web: TransferWeb, validation: Validation, scores: FloatAr
 def sharpness(web: TransferWeb, validation: Validation) -> float:
     """How much the ranking scores tell of which source is best, 0 = nothing, fitted to the targets left out."""
     best, rows = [], []
-    for i, setup in enumerate(validation.setups):
-        truth = _matrix(web.t, web, setup, validation) if setup != ALL_SETUPS or len(validation.setups) == 1 else None
-        if truth is None:
-            continue
-        for j, row in enumerate(truth):
+    setups = [setup for setup in validation.setups if setup != ALL_SETUPS]
+    for i, setup in enumerate(setups):
+        for j, row in enumerate(_matrix(web.t, web, setup, validation)):
             if np.isfinite(row).sum() > 1 and np.ptp(row[np.isfinite(row)]) > 0:
                 rows.append(np.where(np.isfinite(row), validation.scores[j, i], -np.inf))
                 best.append(int(np.nanargmax(row)))
@@ -84,16 +82,16 @@ def sharpness(web: TransferWeb, validation: Validation) -> float:
     finite = np.isfinite(table)
     logits = grid[:, None, None] * np.where(finite, table, 0.0)
     normaliser = np.log((np.exp(logits) * finite).sum(axis=-1))
-    likelihood = (logits[:, np.arange(len(best)), best] - normaliser).sum(axis=1) / max(1, len(web.setups))
+    likelihood = (logits[:, np.arange(len(best)), best] - normaliser).sum(axis=1) / len(setups)
     return float(grid[int(np.argmax(likelihood - 0.5 * (grid / _SHARPNESS_SPREAD) ** 2))])
 
 
 def _outcomes(web: TransferWeb, setup: str, validation: Validation) -> tuple[FloatArray, FloatArray] | None:
-    """Gain scores and PC of all pairs whose target was left out."""
-    if web.pc is None or setup not in validation.setups:
+    """Gain scores and PC of all pairs whose target was left out; the scores of `all` for a setup that was not learned from."""
+    if web.pc is None:
         return None
     gained = _matrix(web.pc, web, setup, validation)
-    known = validation.gain_scores[:, validation.setups.index(setup)]
+    known = validation.gain_scores[:, validation.setups.index(setup) if setup in validation.setups else -1]
     measured = np.isfinite(gained)
     if measured.sum() < FEWEST_PAIRS:
         return None

@@ -56,7 +56,7 @@ class Recipe:
     others: str = EVERYWHERE
 
 
-# What the blend is held against: single ingredients, and both with the same weight, as in TaskShop.
+# What the blend is held against: single ingredients, and both together with the same weight.
 BASELINES = (
     Recipe(POPULARITY),
     Recipe(LIKENESS, likeness=1.0, kind=KINDS[-1]),
@@ -79,7 +79,7 @@ def ranking_recipes(*, texts: bool = True, measured: bool = True, setups: bool =
 
 @cache
 def gain_recipes(*, texts: bool = True, measured: bool = True, setups: bool = True) -> tuple[Recipe, ...]:
-    """The recipes for telling gain from harm: raw gains count, and popularity counts more."""
+    """The recipes for telling gain from harm: T itself counts, its extremes cut off, and popularity counts more."""
     found = []
     for own in (0.5, 0.75, 1.0) if setups else (1.0,):
         found += _with_likeness(Recipe(POPULARITY, "gain", own=own), (0.1, 0.3, 1.0))

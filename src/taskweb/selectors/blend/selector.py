@@ -28,9 +28,10 @@ _TARGET = "\0target"
 
 @dataclass(frozen=True)
 class BlendSelector:
-    """A weighted mean of many recipes, whose weights are learned by leaving out each target of the web in turn.
+    """A weighted sum of many recipes, whose weights are learned by leaving out each target of the web in turn.
 
-    rate: how fast evidence moves the weights from their prior, per target left out; 0 keeps the prior. cache: the folder that
+    rate: how fast evidence moves the weights from their prior, per target left out; 0 keeps the prior, beside which baselines
+    count as far as they may rank better. cache: the folder that
     keeps what was learned from a web; None keeps nothing.
     """
 
@@ -71,7 +72,7 @@ class BlendSelector:
         return np.asarray(blended(evidence, (*usable.ranking, *usable.fitted), weights)[0, 0])
 
     def gain_scores(self, problem: SelectionProblem) -> FloatArray:
-        """Scores that tell gain from harm, over the candidates: (candidates,), in standard deviations over all sources."""
+        """Scores that tell gain from harm, over the candidates: (candidates,), a mean of standardised scores."""
         likeness = likeness_of_problem(problem)
         for_gain = recipes_for(problem.web, texts=likeness is not None).gain
         scores = blended(evidence_of_target(problem, likeness), for_gain, self.validation(problem).gain)[0, 0]

@@ -34,7 +34,7 @@ def peaked_rows(values: FloatArray) -> FloatArray:
 
 
 def falling_by_rank(values: FloatArray, fall: float = 1.0) -> FloatArray:
-    """Each row by rank: 2^-(fall x rank), 1 for the largest; ties share their mean rank, NaN stays.
+    """Each row by rank: 2^-(fall x rank), 1 for the largest, if it is alone; ties share their mean rank, NaN stays.
 
     With more than 32 sources it falls more slowly, in proportion.
     """

@@ -41,8 +41,8 @@ from taskweb.web.transfer_web import nan_mean, without_self
 QUERY_EXAMPLES = (1, 2, 4, 8, 16, 32)
 MOST_TARGETS, MOST_SOURCES, MOST_SETUPS = 32, 128, 8
 FEWEST_SOURCES = 3  # of a target, to judge an order by
-EVEN_TARGETS = 10.0  # with so many, what is fitted counts as much as the mixture of recipes
-GAIN_PACE = 3.0  # telling gain from harm is learned faster: an AUC moves less than an NDCG
+EVEN_TARGETS = 10.0  # with so many, what is fitted counts about as much as the mixture of recipes
+GAIN_PACE = 3.0  # times the rate, for gain: an AUC differs less from recipe to recipe than what a ranking is worth
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +132,7 @@ def validate(web: TransferWeb, bank: ExampleBank | None, *, rate: float, example
 
 
 def blended(evidence: Evidence, recipes: Sequence[Recipe], weights: FloatArray) -> FloatArray:
-    """The weighted mean of all recipes' scores: (queries, setups, sources)."""
+    """The weighted sum of all recipes' scores: (queries, setups, sources)."""
     total = np.zeros((len(evidence.own), len(evidence.transfers.setups), evidence.own.shape[1]))
     for weight, scores in zip(weights.tolist(), scores_by_recipe(evidence, recipes), strict=True):
         total += weight * scores
@@ -171,7 +171,7 @@ def _fitted(
 ) -> tuple[float, FloatArray, FloatArray]:
     """What the fitted model counts, its weights of plain recipes, and what it says of each query, fitted without it.
 
-    Weights and scores are those that count: of a spread, on average over queries, that is the model's share.
+    Weights and scores are scaled so that the root mean square of the scores is the model's share.
     """
     shape = (len(evidence.own), len(evidence.transfers.setups), evidence.own.shape[1], len(recipes))
     table = np.stack(list(scores_by_recipe(evidence, recipes)), axis=-1) if recipes else np.zeros(shape)
