@@ -288,6 +288,24 @@ def test_utilities_agree_with_the_metrics() -> None:
     assert np.isnan(HarmTruth(np.abs(truth)).auc(scores)).all()
 
 
+def test_utilities_with_ties_and_gaps_agree_with_the_metrics_whatever_the_order_of_names() -> None:
+    draw = np.random.default_rng(1)
+    truth, scores = draw.integers(-2, 3, (30, 9)).astype(float), draw.integers(0, 4, (30, 9)).astype(float)
+    truth[draw.random(truth.shape) < 0.2] = np.nan
+    judge, known = OrderTruth(truth), np.isfinite(truth)
+    found, regret = judge.judge(scores)
+    assert judge.varies.all()
+    assert found == pytest.approx([ndcg(a[k], b[k]) for a, b, k in zip(truth, scores, known, strict=True)])
+    renamed = draw.permutation(9)
+    again, regret_again = OrderTruth(truth[:, renamed]).judge(scores[:, renamed])
+    assert again == pytest.approx(found)
+    assert regret_again == pytest.approx(regret)
+    assert (regret > -1e-12).all()
+    for row, auc in enumerate(HarmTruth(truth).auc(scores)):
+        pairs = [(a, b) for a in scores[row][truth[row] >= 0] for b in scores[row][truth[row] < 0]]
+        assert (not pairs and np.isnan(auc)) or auc == pytest.approx(np.mean([(a > b) + 0.5 * (a == b) for a, b in pairs]))
+
+
 @pytest.mark.parametrize("size", [3, 5, 6, 20])
 def test_what_scores_are_worth_is_on_one_scale_for_any_number_of_sources(size: int) -> None:
     draw = np.random.default_rng(size)

@@ -167,3 +167,26 @@ def test_what_is_fitted_ranks_a_target_that_the_web_has_not_seen() -> None:
         known = web.without(target)
         problem = SelectionProblem(target, known, known.sources, web.setups[0], bank.without(target), bank.of(target))
         assert np.corrcoef(BlendSelector().score(problem), np.delete(whole.scores[i, 0], i))[0, 1] > 0.9
+
+
+def test_what_taught_nothing_counts_for_nothing() -> None:
+    """One target leaves nothing to learn from when it is left out."""
+    web, bank = planted("popularity")
+    alone = validate(web.restrict(targets=TASKS[:1]), bank, rate=1.0)
+    assert np.abs(alone.scores).max() < 5
+    assert np.abs(alone.fitted).max() < 5
+    assert np.abs(validate(web.restrict(targets=TASKS[:3]), bank, rate=1.0).scores).max() < 5
+
+
+def test_a_source_that_helps_wherever_it_was_measured_is_first_on_a_sparse_web() -> None:
+    names = tuple(f"k{i:02d}" for i in range(60))
+    first = []
+    for seed in range(6):
+        draw = np.random.default_rng(seed)
+        t = np.where(draw.random((1, 60, 60)) < 0.1, 0.02 * draw.normal(size=(1, 60, 60)), np.nan)
+        t[..., 30] += 0.2
+        t[0, np.arange(60), np.arange(60)] = np.nan
+        web = TransferWeb("sparse", ("m/f",), names, names, t)
+        scores = BlendSelector().score(SelectionProblem("new", web, names, "m/f", None, None))
+        first.append(names[int(np.argmax(scores))])
+    assert first.count("k30") >= 5

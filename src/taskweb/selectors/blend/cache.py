@@ -18,7 +18,7 @@ from taskweb.web import ExampleBank, TransferWeb
 
 _ARRAYS = ("ranking", "gain", "fitted", "scores", "gain_scores", "ndcg", "chance")
 _NAMES = ("targets", "sources", "setups")
-_VERSION = "7"  # raise it when validation, or a constant of it, changes for the same recipes
+_VERSION = "8"  # raise it when validation, or a constant of it, changes for the same recipes
 
 
 def cache_key(web: TransferWeb, bank: ExampleBank | None, rate: float, examples: int) -> str:

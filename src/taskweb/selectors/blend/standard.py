@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from taskweb.selectors.base import FloatArray
 
@@ -40,7 +41,7 @@ def falling_by_rank(values: FloatArray, fall: float = 1.0) -> FloatArray:
     """
     measured = np.isfinite(values)
     order = np.argsort(np.where(measured, -values, np.inf), axis=-1)
-    ranks = _ranks(np.take_along_axis(values, order, -1))
+    ranks = ranks_of_sorted(np.take_along_axis(values, order, -1))
     half_life = np.maximum(1.0, measured.sum(axis=-1, keepdims=True) / _SHARP_PEAK) / fall
     peak = np.empty(values.shape)
     np.put_along_axis(peak, order, np.exp2(-ranks / half_life), -1)
@@ -48,18 +49,25 @@ def falling_by_rank(values: FloatArray, fall: float = 1.0) -> FloatArray:
     return peak
 
 
-def _ranks(ordered: FloatArray) -> FloatArray:
+def ranks_of_sorted(ordered: FloatArray) -> FloatArray:
     """The rank of each value in rows that are sorted, from 0; equal values share the mean of theirs."""
+    first, last = runs_of_sorted(ordered)
+    ranks: FloatArray = (first + last) / 2
+    return ranks
+
+
+def runs_of_sorted(ordered: FloatArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """The first and the last place of each value's equals in rows that are sorted."""
     place = np.arange(ordered.shape[-1])
     changes = ordered[..., 1:] != ordered[..., :-1]
     if changes.all():
-        return place.astype(float)
+        every = np.broadcast_to(place, ordered.shape)
+        return every, every
     edge = np.ones((*ordered.shape[:-1], 1), dtype=bool)
     first = np.maximum.accumulate(np.where(np.concatenate([edge, changes], -1), place, 0), axis=-1)
     ends = np.where(np.concatenate([changes, edge], -1), place, ordered.shape[-1] - 1)
     last = np.minimum.accumulate(ends[..., ::-1], axis=-1)[..., ::-1]
-    ranks: FloatArray = (first + last) / 2
-    return ranks
+    return first, last
 
 
 def pooled(weights: FloatArray, rows: FloatArray, *, caution: float) -> FloatArray:

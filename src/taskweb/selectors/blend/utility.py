@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from taskweb.selectors.base import FloatArray
-from taskweb.selectors.blend.standard import standard_rows
+from taskweb.selectors.blend.standard import ranks_of_sorted, runs_of_sorted, standard_rows
 
 BEST = 5
 REGRET_WEIGHT = 1 / 3  # beside NDCG, per standard deviation of T
@@ -15,31 +15,43 @@ REGRET_WEIGHT = 1 / 3  # beside NDCG, per standard deviation of T
 class OrderTruth:
     """True orders of sources, (..., sources), NaN = not measured, prepared for judging many scores of the same shape.
 
-    varies: which rows say anything about an order, (...).
+    varies: which rows say anything about an order, (...). chance: the mean NDCG over all orders, (...), NaN where nothing was
+    measured. Sources that are equally good in truth share what their ranks deserve, and sources with equal scores share the
+    places that they take, so that no figure depends on how sources are named.
     """
 
     def __init__(self, truth: FloatArray) -> None:
         self._unmeasured = ~np.isfinite(truth)
         self._gain = np.where(self._unmeasured, 0.0, _gains(truth))
-        self._discount = 1.0 / np.log2(np.arange(truth.shape[-1]) + 2.0)
-        self._ideal = -np.sort(-self._gain, axis=-1) @ self._discount
         self._value = np.nan_to_num(standard_rows(truth))
         self.varies = (self._value != 0).any(axis=-1)
         count = (~self._unmeasured).sum(axis=-1)
         self._taken = np.clip(count, 1, BEST)
-        self._best = self._mean_of_first(np.argsort(np.where(self._unmeasured, np.inf, -self._value), axis=-1))
-        self._chance = chance_ndcg(count)
+        places = np.arange(truth.shape[-1])
+        discount, best = 1.0 / np.log2(places + 2.0), (places < BEST).astype(float)
+        self._worth = np.stack([discount, best], axis=-1)  # of a place
+        by_rank = np.exp2(-places.astype(float))
+        last = np.maximum(count, 1) - 1
+        self._ideal = np.cumsum(by_rank * discount)[last] - np.exp2(-count.astype(float)) * np.cumsum(discount)[last]
+        self._best = self._received(np.where(self._unmeasured, np.inf, -self._value))[1] / self._taken
+        self.chance = chance_ndcg(count)
 
     def judge(self, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
         """NDCG, and what the five best by score lack of the mean T of the five truly best, in standard deviations of T.
 
         scores: finite. Both have the shape of the rows; NaN where nothing was measured, or where the truth does not vary.
-        NDCG is that of `metrics.ndcg`, but for ties, which stand in the order given.
+        NDCG is that of `metrics.ndcg`.
         """
-        order = np.argsort(np.where(self._unmeasured, np.inf, -scores), axis=-1, kind="stable")
-        received = np.take_along_axis(self._gain, order, -1) @ self._discount
-        ndcg = np.divide(received, self._ideal, out=np.full(received.shape, np.nan), where=self.varies & (self._ideal > 0))
-        return ndcg, np.where(self.varies, self._best - self._mean_of_first(order), np.nan)
+        gain, value = self._received(np.where(self._unmeasured, np.inf, -scores))
+        ndcg = np.divide(gain, self._ideal, out=np.full(gain.shape, np.nan), where=self.varies)
+        return ndcg, np.where(self.varies, self._best - value / self._taken, np.nan)
+
+    def _received(self, descending: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Discounted gain, and the sum of the values of the first five, of an order."""
+        order = np.argsort(descending, axis=-1, kind="stable")
+        places = _shared(np.take_along_axis(descending, order, -1), self._worth)
+        gain = (np.take_along_axis(self._gain, order, -1) * places[..., 0]).sum(axis=-1)
+        return gain, (np.take_along_axis(self._value, order, -1) * places[..., 1]).sum(axis=-1)
 
     def worth(self, scores: FloatArray) -> FloatArray:
         """NDCG above chance, as a share of what there is above it, less a third of the regret: the shape of the rows.
@@ -48,13 +60,9 @@ class OrderTruth:
         regret hardly counts. A web of any size thus speaks on one scale.
         """
         ndcg, regret = self.judge(scores)
-        room = 1.0 - self._chance
-        above = np.divide(ndcg - self._chance, room, out=np.full(ndcg.shape, np.nan), where=room > 0)
+        room = 1.0 - self.chance
+        above = np.divide(ndcg - self.chance, room, out=np.full(ndcg.shape, np.nan), where=room > 0)
         return np.asarray(above - REGRET_WEIGHT * regret)
-
-    def _mean_of_first(self, order: npt.NDArray[np.intp]) -> FloatArray:
-        mean: FloatArray = np.take_along_axis(self._value, order[..., :BEST], -1).sum(axis=-1) / self._taken
-        return mean
 
 
 class HarmTruth:
@@ -67,10 +75,11 @@ class HarmTruth:
         self._known = self._harms | self._helps
 
     def auc(self, scores: FloatArray) -> FloatArray:
-        """How often a source that helps scores above one that harms; NaN where there are not both. Ties stand as given."""
-        order = np.argsort(np.where(self._known, scores, np.inf), axis=-1, kind="stable")
+        """How often a source that helps scores above one that harms, ties counting half; NaN where there are not both."""
+        ascending = np.where(self._known, scores, np.inf)
+        order = np.argsort(ascending, axis=-1, kind="stable")
         helps = np.take_along_axis(self._helps, order, -1)
-        place = (helps * np.arange(1, scores.shape[-1] + 1)).sum(axis=-1)
+        place = (helps * (ranks_of_sorted(np.take_along_axis(ascending, order, -1)) + 1.0)).sum(axis=-1)
         won = place - self._ones * (self._ones + 1) / 2
         return np.asarray(np.divide(won, self._pairs, out=np.full(won.shape, np.nan), where=self._pairs > 0))
 
@@ -85,9 +94,21 @@ def chance_ndcg(counts: npt.NDArray[np.intp]) -> FloatArray:
 
 
 def _gains(truth: FloatArray) -> FloatArray:
-    """2^-rank, less what one more would get, so that the last counts next to nothing."""
+    """2^-rank, less what one more would get, so that the last counts next to nothing; ties share the mean of theirs."""
     measured = np.isfinite(truth)
-    order = np.argsort(np.where(measured, -truth, np.inf), axis=-1, kind="stable")
-    rank = np.argsort(order, axis=-1, kind="stable")
-    gain: FloatArray = np.exp2(-rank.astype(float)) - np.exp2(-measured.sum(axis=-1, keepdims=True).astype(float))
-    return gain
+    descending = np.where(measured, -truth, np.inf)
+    order = np.argsort(descending, axis=-1, kind="stable")
+    by_rank = np.exp2(-np.arange(truth.shape[-1], dtype=float))[:, None]
+    shared = _shared(np.take_along_axis(descending, order, -1), by_rank)[..., 0]
+    gain = np.empty(truth.shape)
+    np.put_along_axis(gain, order, shared, -1)
+    return np.asarray(gain - np.exp2(-measured.sum(axis=-1, keepdims=True).astype(float)))
+
+
+def _shared(ordered: FloatArray, worth: FloatArray) -> FloatArray:
+    """What each place is worth, (places, kinds), where equal values of sorted rows share theirs: (..., places, kinds)."""
+    first, last = runs_of_sorted(ordered)
+    if (first == last).all():
+        return np.broadcast_to(worth, (*ordered.shape, worth.shape[-1]))
+    up_to = np.concatenate([np.zeros((1, worth.shape[-1])), np.cumsum(worth, axis=0)])
+    return np.asarray((up_to[last + 1] - up_to[first]) / (last - first + 1)[..., None])

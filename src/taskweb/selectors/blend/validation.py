@@ -34,7 +34,7 @@ from taskweb.selectors.blend.recipes import (
     ranking_recipes,
     scores_by_recipe,
 )
-from taskweb.selectors.blend.utility import HarmTruth, OrderTruth, chance_ndcg
+from taskweb.selectors.blend.utility import HarmTruth, OrderTruth
 from taskweb.web import ALL_SETUPS, ExampleBank, TransferWeb
 from taskweb.web.transfer_web import nan_mean, without_self
 
@@ -42,7 +42,9 @@ QUERY_EXAMPLES = (1, 2, 4, 8, 16, 32)
 MOST_TARGETS, MOST_SOURCES, MOST_SETUPS = 32, 128, 8
 FEWEST_SOURCES = 3  # of a target, to judge an order by
 EVEN_TARGETS = 10.0  # with so many, what is fitted counts about as much as the mixture of recipes
+SURE_SPREAD = 0.5  # of fitted scores, from which on they count in full
 GAIN_PACE = 3.0  # times the rate, for gain: an AUC differs less from recipe to recipe than what a ranking is worth
+_NOISE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +129,7 @@ def validate(web: TransferWeb, bank: ExampleBank | None, *, rate: float, example
     share, fitted, fitted_scores = _fitted(evidence, usable.fitted, truth, judged & order.varies & (rate > 0))
     ranking, scores = (1 - share) * ranking, (1 - share) * scores + fitted_scores
     ranking, fitted, scores = _beside_baselines(evidence, usable.ranking, ndcg, ranking, fitted, scores)
-    by_chance = over_setups(np.where(order.varies, chance_ndcg(np.isfinite(truth).sum(axis=-1)), np.nan))
+    by_chance = over_setups(np.where(order.varies, order.chance, np.nan))
     return Validation(web.targets, web.sources, setups, ranking, gain, fitted, scores, gain_scores, ndcg(scores), by_chance)
 
 
@@ -171,7 +173,8 @@ def _fitted(
 ) -> tuple[float, FloatArray, FloatArray]:
     """What the fitted model counts, its weights of plain recipes, and what it says of each query, fitted without it.
 
-    Weights and scores are scaled so that the root mean square of the scores is the model's share.
+    Weights and scores are scaled so that the root mean square of the scores is the model's share; but where they hardly differ
+    from 0, because the targets taught nothing, they stay small.
     """
     shape = (len(evidence.own), len(evidence.transfers.setups), evidence.own.shape[1], len(recipes))
     table = np.stack(list(scores_by_recipe(evidence, recipes)), axis=-1) if recipes else np.zeros(shape)
@@ -179,11 +182,12 @@ def _fitted(
     scores = np.einsum("qmsf,qf->qms", table, found.without_own)
     others = ~np.broadcast_to(evidence.own[:, None, :], scores.shape)
     spread = float(np.sqrt((scores[others] ** 2).mean())) if others.any() else 0.0
-    if spread == 0.0:
+    if spread < _NOISE:
         return 0.0, np.zeros(len(recipes)), np.zeros(shape[:-1])
+    scale = 1.0 / max(spread, SURE_SPREAD)
     targets = float(judged.any(axis=1).sum())
     share = targets**2 / (targets**2 + EVEN_TARGETS**2)
-    return share, share / spread * found.weights, share / spread * scores
+    return share, share * scale * found.weights, share * scale * scores
 
 
 def _beside_baselines(
