@@ -9,7 +9,9 @@ from typing import Any
 DEFAULT_K = 5  # the paper's best number of sources (arXiv:2305.13256, section 5)
 CHANCES_SHOWN = (1, 3, 5, 10)
 CLEAR_EVIDENCE = 1.64  # standard errors above chance: one web in twenty would show as much by accident
-_STANDS_OUT = 1.5  # times the chance that five sources taken blindly hold the best
+# The first five stand out where they hold the best source more likely than five taken blindly: half as likely again, or by so
+# much of what those lack.
+_TIMES_CHANCE, _OF_WHAT_LACKS = 1.5, 0.15
 _WORDS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}
 
 
@@ -69,15 +71,18 @@ class Assessment:
         count = len(self.chances)
         first = min(DEFAULT_K, count)
         if not self.tells_apart:
-            why = "targets of this web that were left out were ranked no better than by chance"
+            why = "targets of this web that were left out were not ranked clearly better than by chance"
             if self.evidence == 0.0:  # nothing could be judged
-                why = "too few transfers are measured to learn from"
-            return (f"the evidence cannot tell sources apart: {why}. Take the order as a guess",)
-        found = []
-        if count > DEFAULT_K and self.best_among(first) < _STANDS_OUT * first / count:
-            found.append("no source stands out for this target: take the order as a guess")
+                why = "too few transfers are measured, or too few differ, to learn from"
+            found = [f"the evidence cannot tell sources apart: {why}. Take the order as a guess"]
+        else:
+            blindly = first / count
+            enough = min(_TIMES_CHANCE * blindly, blindly + _OF_WHAT_LACKS * (1 - blindly))
+            found = []
+            if count > DEFAULT_K and self.best_among(first) < enough:
+                found.append("no source stands out for this target: take the order as a guess")
         if self.outlooks and self.suggestion.k == 0:
-            found.append(f"using no source is the best advice: none of the first {first} is likelier to help than to harm")
+            found.append(f"using no source is the best advice: {self.suggestion.reason}")
         return tuple(found)
 
     def of_source(self, name: str) -> dict[str, float | None]:
@@ -110,10 +115,13 @@ def suggest(outlooks: Sequence[Outlook], count: int, *, tells_apart: bool) -> Su
     """How many of `count` sources to take, from the outlooks of the best (best first; none where gains are not known).
 
     Five, as the paper found, unless gains say otherwise: no source where none of the first five is likelier to help than to
-    harm, else those before the first that is not. Small gains are no reason to stop (benchmarks/how_many.py).
+    harm, else those before the first that is not. Where the order is a guess, no source only if that holds for all of them.
+    Small gains are no reason to stop (benchmarks/how_many.py).
     """
     most = min(DEFAULT_K, count)
     usual = f"{_WORDS[most]} sources did best in the paper" if most == DEFAULT_K else "there are no more"
+    if not tells_apart and outlooks and not any(outlook.promising for outlook in outlooks):
+        return Suggestion(0, "none of the sources is likelier to help than to harm")
     if not tells_apart:
         return Suggestion(most, f"the evidence cannot say more, and {usual}")
     if not outlooks:
@@ -125,7 +133,9 @@ def suggest(outlooks: Sequence[Outlook], count: int, *, tells_apart: bool) -> Su
         return Suggestion(most, f"the first is as likely to harm as to help, but others are not, and {usual}")
     for k, outlook in enumerate(first[1:], start=1):
         if not outlook.promising:
-            return Suggestion(k, f"the next is as likely to harm as to help ({100 * outlook.harm:.0f}%)")
+            harms = outlook.harm >= 0.5
+            reason = f"as likely to harm as to help ({100 * outlook.harm:.0f}%)" if harms else "not expected to help"
+            return Suggestion(k, f"the next is {reason}")
     return Suggestion(most, f"all of them are expected to help, and {usual}")
 
 

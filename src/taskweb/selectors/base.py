@@ -246,7 +246,7 @@ def rank(selector: Selector, problem: SelectionProblem, *, notes: Sequence[str] 
     names = np.array(problem.candidates)
     order = np.lexsort((names, -scores))
     assessment = selector.assess(problem, scores) if isinstance(selector, Assessor) else None
-    similarity = problem.roe if problem.bank is not None and problem.vectors is not None else {}
+    similarity = problem.roe if problem.tasks_with_texts and problem.vectors is not None else {}
     popularity, pivots = problem.popularity.tolist(), _strongest_pivots(problem, similarity)
     return Ranking(
         target=problem.target,

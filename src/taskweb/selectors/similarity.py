@@ -124,7 +124,7 @@ def retrieval_on_one_scale(
     """
     scores = retrieval_of_experts(target, bank, sources) if scores is None else scores
     counts = np.array([len(bank.vectors[source]) for source in sources])
-    usual = int(np.median(counts))
+    usual = int(np.median(counts)) if len(counts) else 0
     short = sorted({int(count) for count in counts if count < usual})
     if not short:
         return scores

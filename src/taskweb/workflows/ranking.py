@@ -125,7 +125,9 @@ def rank(
     if name_in_web is not None:
         evidence = known.without(name_in_web)
         if bank is not None:
-            target_vectors, bank = bank.of(name_in_web), bank.without(name_in_web)
+            if name_in_web in bank or needs_texts(ranker):
+                target_vectors = bank.of(name_in_web)
+            bank = bank.without(name_in_web)
     if needs_texts(ranker):
         evidence, lacking = _with_texts(evidence, bank)
         notes += lacking
