@@ -110,8 +110,9 @@ def ranking_csv(ranking: Ranking, top: int | None = None) -> str:
 
 
 def benchmark_tables(result: BenchmarkResult, width: int, *, per_target: bool = False) -> Iterator[RenderableType]:
-    """A benchmark as one table per setup that fits `width`."""
-    for setup in dict.fromkeys(row.setup for row in result.rows):
+    """A benchmark as one table per setup that fits `width`, and one for their mean where there are several."""
+    setups = list(dict.fromkeys(row.setup for row in result.rows))
+    for setup in setups if len(setups) > 2 else setups[:1]:
         rows = [row for row in result.rows if row.setup == setup]
         where = "mean over setups" if setup == "mean" else setup
         yield Text.assemble("\n", (where, "bold cyan"), (f"   web '{result.web}', each target left out in turn", "dim"))

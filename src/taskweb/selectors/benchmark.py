@@ -151,8 +151,8 @@ def benchmark(
     selectors: by the name shown. predictions: score tables by the name shown. pool: example vectors of the web's tasks, from
     which each draw takes some of the target's and of the sources'. setup: one setup, or `all` for each and their mean.
     targets: None takes all but those the web's hyperparameters were tuned on. on_scores: shown the scores of every selector
-    (not of tables), draw by draw. Returns a row per selector and setup, selectors first in the order given. Raises WebError
-    where no target can be evaluated.
+    (not of tables), draw by draw. Returns a row per selector and setup, selectors first in the order given; popularity and
+    TaskShop have none where they cannot be evaluated on any target. Raises WebError where another selector, or all, cannot.
     """
     settings = settings or DrawSettings()
     tables = predictions or {}
@@ -172,21 +172,29 @@ def benchmark(
                     left_out[shown][target, name] = gap
                 elif shown in tables:
                     values[shown][:, 0, i, j] = truths[name].figures(_predicted(tables[shown], target, known.sources))
+        asked = any((target, name) not in left_out[shown] for shown in selectors for name in setups)
         for draw in range(settings.draws):
-            problem = _drawn_problem(target, known, pool, draw, settings) if selectors else None
+            problem = _drawn_problem(target, known, pool, draw, settings) if asked else None
             for i, name in enumerate(setups):
                 for shown, selector in selectors.items():
                     if (target, name) not in left_out[shown] and problem is not None:
                         problem = problem.in_setup(name)
-                        scores = _scores(selector, problem)
+                        try:
+                            scores = _scores(selector, problem)
+                        except WebError as fault:  # what is known without this target does not do for this selector
+                            left_out[shown][target, name] = str(fault)
+                            continue
                         values[shown][:, draw, i, j] = truths[name].figures(scores)
                         if on_scores is not None:
                             on_scores(truths[name].beside(scores, shown, name, target, draw, known.sources))
         if on_progress is not None:
             on_progress()
     rows = []
+    evaluated = {shown for shown in values if np.isfinite(values[shown][0]).any()}
     for shown in (*tables, *selectors):
-        if not np.isfinite(values[shown][0]).any():
+        if shown not in evaluated:
+            if evaluated and shown in REFERENCES:
+                continue
             why = next(iter(left_out[shown].values()), "there are no targets")
             raise WebError(f"The selector '{shown}' could not be evaluated on any target: {why}.")
         for i, name in enumerate(setups):

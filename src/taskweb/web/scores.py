@@ -27,6 +27,7 @@ LEAST_GAIN = 1e-8
 _DIGITS = 12  # scores that are equal may differ beyond these, as sums of floats in another order
 _NOISE = 10.0**-_DIGITS
 _MOST_SPLITS = 35  # all ways to halve 8 seeds
+_TARGETS_NAMED = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +87,10 @@ def score_runs(runs: RunTable, name: str, *, tuning_targets: Sequence[str] = ())
     if np.isinf(runs.score).any():
         raise WebError(f"The web '{name}' holds an infinite score. Leave the score of a run that failed empty.")
     if not np.isfinite(runs.score).any():
-        raise WebError(f"The web '{name}' holds no score at all: every value is missing. Check the 'score' column.")
+        raise WebError(
+            f"The web '{name}' holds no score at all: every value is missing. Check the 'score' column, and "
+            "that every run of a target has the same metrics."
+        )
     shape = (len(runs.setups), len(runs.targets), len(runs.sources))
     gain_score = runs.score if runs.gain_score is None else runs.gain_score
     transfer = runs.source != NO_SOURCE
@@ -121,6 +125,7 @@ def score_runs(runs: RunTable, name: str, *, tuning_targets: Sequence[str] = ())
     elif not has_gain.all():
         lacking = [setup for setup, found in zip(runs.setups, has_gain.tolist(), strict=True) if not found]
         notes.append(f"no baseline other than zero in {', '.join(lacking)}: no transfer score there")
+    notes += _rows_without_gain(runs, has_gain, gains.pc, mean)
     return TransferWeb(
         name=name,
         setups=runs.setups,
@@ -141,6 +146,20 @@ def score_runs(runs: RunTable, name: str, *, tuning_targets: Sequence[str] = ())
         tuning_targets=tuple(tuning_targets),
         notes=tuple(notes),
     )
+
+
+def _rows_without_gain(runs: RunTable, has_gain: npt.NDArray[np.bool_], pc: FloatArray, mean: FloatArray) -> list[str]:
+    """A note for each setup that has gains, on targets that were measured but have none."""
+    notes = []
+    for setup in np.flatnonzero(has_gain).tolist():
+        gone = np.isfinite(mean[setup]).any(axis=-1) & ~np.isfinite(pc[setup]).any(axis=-1)
+        if gone.any():
+            lacking = [runs.targets[i] for i in np.flatnonzero(gone).tolist()]
+            listed = ", ".join(lacking[:_TARGETS_NAMED]) + (
+                f" and {more} more" if (more := len(lacking) - _TARGETS_NAMED) > 0 else ""
+            )
+            notes.append(f"no baseline other than zero for {listed} in {runs.setups[setup]}: no transfer score there")
+    return notes
 
 
 @dataclass(frozen=True, slots=True)

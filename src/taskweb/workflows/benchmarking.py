@@ -169,6 +169,8 @@ def leave_targets_out(
             on_progress=lambda: advance(1),
             on_scores=on_scores,
         )
+    rowless = [name for name in selectors if name not in {row.selector for row in rows}]
+    said += [f"{name} is left out: it cannot be evaluated on any target of this web" for name in rowless]
     return BenchmarkResult(web.name, tuple(rows), drawn, tuple(said))
 
 
