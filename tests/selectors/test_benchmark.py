@@ -155,6 +155,18 @@ def test_what_cannot_be_judged_is_left_out_and_said() -> None:
     assert "task1 (a/finetune)" in row_of(rows, "roe", MEAN).left_out
 
 
+def test_a_selector_that_lacks_what_it_needs_for_a_target_is_left_out_and_said() -> None:
+    """Of two targets with texts only one is left as a pivot for the other; without texts of any, TaskShop has no row."""
+    web = made_up_web()
+    bank = made_up_bank(web.tasks[:1])
+    selectors = {"popularity": PopularitySelector(), "taskshop": TaskShopSelector()}
+    rows = benchmark(web, selectors, pool=bank, settings=FEW)
+    assert {row.selector for row in rows} == {"popularity"}
+    assert set(row_of(rows, "popularity", MEAN).per_target()) == {"task0"}
+    with pytest.raises(WebError, match="'taskshop' could not be evaluated on any target"):
+        benchmark(web, {"taskshop": TaskShopSelector()}, pool=bank, settings=FEW)
+
+
 def test_incomplete_predictions_are_left_out_and_said() -> None:
     web = made_up_web(setups=("a/finetune",))
     full = {(t, s): 1.0 + j for t in web.targets for j, s in enumerate(web.sources) if s != t}

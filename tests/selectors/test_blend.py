@@ -11,6 +11,7 @@ import pytest
 from taskweb.errors import ParameterError, WebError
 from taskweb.metrics import ndcg
 from taskweb.selectors import BlendSelector, PopularitySelector, RoeSelector, SelectionProblem, Selector
+from taskweb.selectors.assessment import CLEAR_EVIDENCE
 from taskweb.selectors.blend.cache import cache_key, keep, read
 from taskweb.selectors.blend.evidence import Evidence
 from taskweb.selectors.blend.lead import shares, shares_without_own, standard_errors
@@ -96,7 +97,7 @@ def test_weights_and_evidence_tell_what_the_web_is_like() -> None:
             assert min(weights["popularity"], weights["likeness"]) > 0.1
     assert strength["popularity"] > 3
     assert strength["likeness"] > 3
-    assert strength["neither"] < 1.64
+    assert strength["neither"] < CLEAR_EVIDENCE
 
 
 def test_without_learning_the_prior_holds() -> None:

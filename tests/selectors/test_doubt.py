@@ -109,6 +109,9 @@ def test_where_all_sources_harm_none_is_the_best_advice() -> None:
         ([BAD, GOOD, GOOD, GOOD, GOOD, GOOD], 6, True, 5, "the first is as likely"),
         ([BAD] * 6, 6, True, 0, "none of the first 5"),
         ([GOOD] * 8, 8, False, 5, "cannot say more"),
+        ([BAD] * 7 + [GOOD], 8, False, 5, "cannot say more"),
+        ([BAD] * 8, 8, False, 0, "none of the sources"),
+        ([GOOD, Outlook(0.0, 0.0, 0.0, 0.0), GOOD], 3, True, 1, "not expected to help"),
         ([], 8, True, 5, "not known"),
     ],
 )
@@ -124,6 +127,14 @@ def test_no_source_stands_out_where_chances_are_even() -> None:
     assert even.best_among(5) == pytest.approx(0.25)
     sharp = Assessment(5.0, {"a": 0.9} | {f"s{i}": 0.005 for i in range(20)}, {})
     assert sharp.advice == ()
+    assert Assessment(5.0, {"a": 0.9} | {f"s{i}": 0.02 for i in range(5)}, {}).advice == ()
+    assert Assessment(5.0, {f"s{i}": 1 / 6 for i in range(6)}, {}).advice != ()
+
+
+def test_where_the_order_is_a_guess_and_all_harm_both_are_said() -> None:
+    said = Assessment(0.5, {"a": 0.5, "b": 0.5}, {"a": BAD, "b": BAD}).advice
+    assert "cannot tell sources apart" in said[0]
+    assert "using no source is the best advice" in said[1]
 
 
 def test_an_explanation_adds_up() -> None:
@@ -141,6 +152,10 @@ def test_an_explanation_adds_up() -> None:
         assert vote.transfer == web.t[at]
     assert sum(why.weights.values()) == pytest.approx(1.0)
     assert any("speak tasks like the target" in sentence for sentence in why.words())
+    assert any("on average" in sentence for sentence in why.words())
+    compared = dataclasses.replace(why, tells_gain=False).words()
+    assert any("average for the web's other tasks" in sentence for sentence in compared)
+    assert not any("helped" in sentence or "hurt" in sentence for sentence in compared)
 
 
 def test_an_own_candidate_is_explained_as_estimated() -> None:

@@ -63,6 +63,20 @@ def test_unseen_hides_it() -> None:
     assert "rte" not in {p.task for s in ranking.sources for p in s.pivots} | set(ranking.top(30))
 
 
+def test_an_unseen_task_may_be_the_only_one_with_texts_or_the_only_one_without(tmp_path: Path) -> None:
+    scores = {(s, t): 0.7 if s == "r" else 0.5 + 0.01 * ord(s) % 0.1 for s in "pqrs" for t in "pqrs" if s != t}
+    web = tmp_path / "web.csv"
+    lines = [f"none,{t},m/f,1,accuracy,0.5" for t in "pqrs"]
+    lines += [f"{s},{t},m/f,1,accuracy,{x}" for (s, t), x in scores.items()]
+    web.write_text("source,target,setup,seed,metric,score\n" + "\n".join(lines) + "\n")
+    write_examples(tmp_path / "texts" / "p.jsonl", [f"text {i}" for i in range(5)])
+    for target in "pq":
+        ranking = rank(target, web=web, examples=tmp_path / "texts", unseen=True)
+        assert ranking.top(1) == ("r",)
+    with pytest.raises(taskweb.TaskWebError, match="no task in the embedding bank named 'q'"):
+        rank("q", web=web, examples=tmp_path / "texts", unseen=True, selector="roe")
+
+
 def test_a_file_named_like_a_task_is_unseen(tmp_path: Path) -> None:
     path = write_examples(tmp_path / "rte.jsonl", [example.input for example in EXAMPLES])
     ranking = rank(path)

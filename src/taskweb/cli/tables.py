@@ -69,7 +69,8 @@ def ranking_table(ranking: Ranking, width: int, top: int | None = None) -> Itera
     if "popularity" in columns:
         yield from explained("popularity", _POPULARITY if ranking.scale == "combined" else _POPULARITY_OF_Z_SCORES, width)
     if "similar tasks it helped or hurt" in columns:
-        yield from explained("▲ ▼", "helped or hurt that similar task when trained on before it", width)
+        deeds = "helped or hurt" if ranking.scale == "combined" else "was above or below average for"
+        yield from explained("▲ ▼", f"{deeds} that similar task when trained on before it", width)
     if any(not source.measured for source in shown):
         yield from explained("*", _UNMEASURED, width)
     if doubt is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 DEFAULT_K = 5  # the paper's best number of sources (arXiv:2305.13256, section 5)
 CHANCES_SHOWN = (1, 3, 5, 10)
-CLEAR_EVIDENCE = 1.64  # standard errors above chance: one web in twenty would show as much by accident
+CLEAR_EVIDENCE = 2.0  # standard errors above chance: of webs of pure noise about one in twenty shows as much by accident
 # The first five stand out where they hold the best source more likely than five taken blindly: half as likely again, or by so
 # much of what those lack.
 _TIMES_CHANCE, _OF_WHAT_LACKS = 1.5, 0.15
@@ -155,7 +155,10 @@ class PivotVote:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a source stands where it does. Places count from 1; None where something is not known."""
+    """Why a source stands where it does. Places count from 1; None where something is not known.
+
+    tells_gain: whether transfers are gains, above 0 where a source helps; otherwise they only compare sources.
+    """
 
     task: str
     place: int
@@ -170,6 +173,7 @@ class Explanation:
     chance: float
     weights: Mapping[str, float]
     measured: bool = True
+    tells_gain: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """The explanation as plain JSON values."""
@@ -199,8 +203,11 @@ class Explanation:
         if self.similarity is not None:
             said.append(f"its texts are number {self.similarity_place} in likeness with the target's ({self.similarity:.2f})")
         if self.popularity is not None:
-            effect = f"it {'helped' if self.popularity > 0 else 'hurt'} the web's other tasks on average"
-            said.append(f"{effect} (T {self.popularity:+.3f}), which is number {self.popularity_place}")
+            helps = self.popularity > 0
+            effect = f"was {'above' if helps else 'below'} average for the web's other tasks"
+            if self.tells_gain:
+                effect = f"{'helped' if helps else 'hurt'} the web's other tasks on average"
+            said.append(f"it {effect} (T {self.popularity:+.3f}), which is number {self.popularity_place}")
         for title, deed, sign in (("for", "more", 1), ("against", "less", -1)):
             chosen = sorted((vote for vote in self.votes if sign * vote.vote > 0), key=lambda vote: -sign * vote.vote)[:most]
             if chosen:

@@ -32,6 +32,7 @@ def explanation(
         assessment.chances[name],
         assessment.weights,
         name not in problem.web.estimated_sources,
+        problem.web.scale == "combined",
     )
 
 
