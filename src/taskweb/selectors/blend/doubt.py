@@ -4,15 +4,21 @@ Nothing is assumed about how gains are distributed. For each source, pairs of th
 their target was left out are looked up, and what they turned out to gain is read off: the noise of seeds, of pivots and
 of examples is in those outcomes together. The chance to be the best source follows a logit model of the ranking scores, whose
 one parameter is fitted to which source turned out best for each target left out.
+
+Few targets show less of how targets differ than there is: intervals are wider than what was seen by as much as those of
+Student's t are, for that number of targets.
 """
 
 from __future__ import annotations
+
+import math
+from statistics import NormalDist
 
 import numpy as np
 
 from taskweb.selectors.assessment import Outlook
 from taskweb.selectors.base import FloatArray
-from taskweb.selectors.blend.validation import Validation
+from taskweb.selectors.blend.validation import FEWEST_SOURCES, Validation
 from taskweb.web import ALL_SETUPS, TransferWeb
 from taskweb.web.transfer_web import nan_mean, without_self
 
@@ -40,8 +46,19 @@ def outlooks(web: TransferWeb, setup: str, validation: Validation, scores: Float
     return _looked_up(*found, scores)
 
 
-def _looked_up(known: FloatArray, gained: FloatArray, scores: FloatArray) -> list[Outlook]:
-    """The outlook of each score from pairs with a like score, `known`, and what they gained."""
+def widening(targets: int) -> float:
+    """How much wider than the normal one an 80% interval for a further target is, that was found from so many (at least 2).
+
+    The quantile of Student's t, by its expansion in powers of 1 / degrees of freedom, times sqrt(1 + 1 / targets).
+    """
+    free, z = targets - 1.0, NormalDist().inv_cdf((1 + LEVEL) / 2)
+    terms = ((z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384)
+    quantile = z + sum(term / free ** (i + 1) for i, term in enumerate(terms))
+    return quantile / z * math.sqrt(1 + 1 / targets)
+
+
+def _looked_up(known: FloatArray, gained: FloatArray, targets: int, scores: FloatArray) -> list[Outlook]:
+    """The outlook of each score from pairs with a like score, `known`, of so many targets, and what they gained."""
     order = np.argsort(gained)
     known, gained = known[order], gained[order]
     distance = (scores[:, None] - known[None, :]) / _BANDWIDTH
@@ -54,8 +71,10 @@ def _looked_up(known: FloatArray, gained: FloatArray, scores: FloatArray) -> lis
         return np.asarray(gained[np.minimum((share < level).sum(axis=1), len(gained) - 1)])
 
     harm = (weights * (gained < 0)).sum(axis=1) / weights.sum(axis=1)
-    columns = [quantile(level).tolist() for level in (0.5, tail, 1 - tail)]
-    return [Outlook(*row) for row in zip(*columns, harm.tolist(), strict=True)]
+    middle, wider = quantile(0.5), widening(targets)
+    low, high = (middle + wider * (quantile(level) - middle) for level in (tail, 1 - tail))
+    columns = [column.tolist() for column in (middle, low, high, harm)]
+    return [Outlook(*row) for row in zip(*columns, strict=True)]
 
 
 def chances_to_be_best(web: TransferWeb, validation: Validation, scores: FloatArray) -> FloatArray:
@@ -72,7 +91,7 @@ def sharpness(web: TransferWeb, validation: Validation) -> float:
     setups = [setup for setup in validation.setups if setup != ALL_SETUPS]
     for i, setup in enumerate(setups):
         for j, row in enumerate(_matrix(web.t, web, setup, validation)):
-            if np.isfinite(row).sum() > 1 and np.ptp(row[np.isfinite(row)]) > 0:
+            if np.isfinite(row).sum() >= FEWEST_SOURCES and np.ptp(row[np.isfinite(row)]) > 0:
                 rows.append(np.where(np.isfinite(row), validation.scores[j, i], -np.inf))
                 best.append(int(np.nanargmax(row)))
     if not rows:
@@ -86,16 +105,20 @@ def sharpness(web: TransferWeb, validation: Validation) -> float:
     return float(grid[int(np.argmax(likelihood - 0.5 * (grid / _SHARPNESS_SPREAD) ** 2))])
 
 
-def _outcomes(web: TransferWeb, setup: str, validation: Validation) -> tuple[FloatArray, FloatArray] | None:
-    """Gain scores and PC of all pairs whose target was left out; the scores of `all` for a setup that was not learned from."""
+def _outcomes(web: TransferWeb, setup: str, validation: Validation) -> tuple[FloatArray, FloatArray, int] | None:
+    """Gain scores and PC of all pairs whose target was left out, and of how many targets.
+
+    For a setup that was not learned from, the scores are those of `all`.
+    """
     if web.pc is None:
         return None
     gained = _matrix(web.pc, web, setup, validation)
     known = validation.gain_scores[:, validation.setups.index(setup) if setup in validation.setups else -1]
     measured = np.isfinite(gained)
-    if measured.sum() < FEWEST_PAIRS:
+    targets = int(measured.any(axis=1).sum())
+    if measured.sum() < FEWEST_PAIRS or targets < 2:
         return None
-    return known[measured], gained[measured]
+    return known[measured], gained[measured], targets
 
 
 def _matrix(array: FloatArray, web: TransferWeb, setup: str, validation: Validation) -> FloatArray:
