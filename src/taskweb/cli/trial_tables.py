@@ -83,5 +83,6 @@ def _verdict(where: str, titles: dict[str, str], gaps: dict[str, Difference]) ->
             word, style = ("better", "green") if gap.mean > 0 else ("worse", "red")
             parts += [", " if parts else "", (word, style), f" than {titles[other]} by {100 * abs(gap.mean):.1f} points"]
     if alike := [titles[other] for other, gap in gaps.items() if not gap.tells]:
-        parts += [", and " if parts else "", f"not to be told from {', '.join(alike)}"]
+        listed = " or ".join(filter(None, (", ".join(alike[:-1]), alike[-1])))
+        parts += [", and " if parts else "", f"not to be told from {listed}"]
     return Text.assemble(where, (titles["top"], "bold"), " is ", *parts, ".")
