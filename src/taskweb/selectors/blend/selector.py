@@ -31,8 +31,7 @@ class BlendSelector:
     """A weighted sum of many recipes, whose weights are learned by leaving out each target of the web in turn.
 
     rate: how fast evidence moves the weights from their prior, per target left out; 0 keeps the prior, beside which baselines
-    count as far as they may rank better. cache: the folder that
-    keeps what was learned from a web; None keeps nothing.
+    count as far as they may rank better. cache: the folder that keeps what was learned from a web; None keeps nothing.
     """
 
     rate: float = 1.0
