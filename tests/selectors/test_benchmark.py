@@ -156,7 +156,7 @@ def test_what_cannot_be_judged_is_left_out_and_said() -> None:
 
 
 def test_a_selector_that_lacks_what_it_needs_for_a_target_is_left_out_and_said() -> None:
-    """Of two targets with texts only one is left as a pivot for the other; without texts of any, TaskShop has no row."""
+    """Only one task has texts, so that TaskShop has no pivot for it; popularity needs none."""
     web = made_up_web()
     bank = made_up_bank(web.tasks[:1])
     selectors = {"popularity": PopularitySelector(), "taskshop": TaskShopSelector()}

@@ -18,7 +18,7 @@ from taskweb.selectors.blend.lead import shares, shares_without_own, standard_er
 from taskweb.selectors.blend.likeness import likeness_within, mean_of_forms
 from taskweb.selectors.blend.recipes import BASELINES, FAMILIES, PIVOTS, Recipe, prior, ranking_recipes, scores_by_recipe
 from taskweb.selectors.blend.standard import peaked_rows, standard_rows
-from taskweb.selectors.blend.utility import REGRET_WEIGHT, HarmTruth, OrderTruth, chance_ndcg
+from taskweb.selectors.blend.utility import REGRET_WEIGHT, HarmTruth, OrderTruth
 from taskweb.selectors.blend.validation import MOST_SOURCES, MOST_TARGETS, thinned, validate
 from taskweb.selectors.similarity import coverage, mean_embedding_cosine, retrieval_of_experts
 from taskweb.selectors.unmeasured import with_unmeasured
@@ -281,7 +281,7 @@ def test_utilities_agree_with_the_metrics() -> None:
     assert (regret >= 0).all()
     assert OrderTruth(truth).judge(truth)[1] == pytest.approx(np.zeros(4))
     sampled = np.mean([ndcg(truth[0], draw.normal(size=9)) for _ in range(3000)])
-    assert chance_ndcg(np.array([9]))[0] == pytest.approx(sampled, abs=0.01)
+    assert OrderTruth(truth).chance[0] == pytest.approx(sampled, abs=0.01)
     auc = HarmTruth(truth).auc(scores)
     for row in range(4):
         wins = [a > b for a in scores[row][truth[row] >= 0] for b in scores[row][truth[row] < 0]]

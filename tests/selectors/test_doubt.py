@@ -57,10 +57,10 @@ def test_intervals_cover_what_they_promise_on_targets_left_out() -> None:
         assert happened[chosen].mean() == pytest.approx(said[chosen].mean(), abs=0.12)
 
 
-@pytest.mark.parametrize(("targets", "quantile"), [(3, 1.886), (5, 1.533), (7, 1.440), (20, 1.325), (1000, 1.282)])
+@pytest.mark.parametrize(("targets", "quantile"), [(2, 3.078), (3, 1.886), (5, 1.533), (7, 1.440), (20, 1.328), (1000, 1.282)])
 def test_few_targets_make_intervals_wider_as_the_t_distribution_does(targets: int, quantile: float) -> None:
     """Quantiles at 0.9 from a printed table, for targets - 1 degrees of freedom; the normal one is 1.2816."""
-    assert widening(targets) == pytest.approx(quantile / 1.2816 * np.sqrt(1 + 1 / targets), rel=0.01)
+    assert widening(targets) == pytest.approx(quantile / 1.2816 * np.sqrt(1 + 1 / targets), rel=0.001)
 
 
 def test_intervals_from_few_targets_hold_gains_of_others_where_targets_differ() -> None:
@@ -112,7 +112,7 @@ def test_a_web_of_noise_says_that_it_does_not_know() -> None:
 
 @pytest.mark.parametrize("step", [0.0, 0.05])
 def test_about_one_web_of_noise_in_twenty_seems_to_tell_sources_apart(step: float) -> None:
-    """Transfers that are rounded tie often, which must not matter, nor how tasks are named."""
+    """Transfers that are rounded tie often, which must not matter."""
     told = 0
     for seed in range(80):
         draw = np.random.default_rng(seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -54,11 +55,12 @@ def student_interval(values: Sequence[float], *, level: float = LEVEL) -> tuple[
     if len(values) < 2:
         return float("nan"), float("nan")
     array = np.asarray(values, dtype=float)
-    reach = _student_quantile(level, len(array) - 1) * float(array.std(ddof=1)) / math.sqrt(len(array))
+    reach = student_quantile(level, len(array) - 1) * float(array.std(ddof=1)) / math.sqrt(len(array))
     return float(array.mean()) - reach, float(array.mean()) + reach
 
 
-def _student_quantile(level: float, freedom: int) -> float:
+@cache
+def student_quantile(level: float, freedom: int) -> float:
     """What |t| stays below with probability `level`: for t = sqrt(freedom) tan(a), a has density cos(a)^(freedom-1)."""
     angles = np.linspace(0, np.pi / 2, 100_001)
     density = np.cos(angles) ** (freedom - 1)

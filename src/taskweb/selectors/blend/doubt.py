@@ -20,6 +20,7 @@ from taskweb.selectors.assessment import Outlook
 from taskweb.selectors.base import FloatArray
 from taskweb.selectors.blend.validation import FEWEST_SOURCES, Validation
 from taskweb.web import ALL_SETUPS, TransferWeb
+from taskweb.web.bootstrap import student_quantile
 from taskweb.web.transfer_web import nan_mean, without_self
 
 LEVEL = 0.8
@@ -49,12 +50,9 @@ def outlooks(web: TransferWeb, setup: str, validation: Validation, scores: Float
 def widening(targets: int) -> float:
     """How much wider than the normal one an 80% interval for a further target is, that was found from so many (at least 2).
 
-    The quantile of Student's t, by its expansion in powers of 1 / degrees of freedom, times sqrt(1 + 1 / targets).
+    The quantile of Student's t as a multiple of the normal one, times sqrt(1 + 1 / targets).
     """
-    free, z = targets - 1.0, NormalDist().inv_cdf((1 + LEVEL) / 2)
-    terms = ((z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384)
-    quantile = z + sum(term / free ** (i + 1) for i, term in enumerate(terms))
-    return quantile / z * math.sqrt(1 + 1 / targets)
+    return student_quantile(LEVEL, targets - 1) / NormalDist().inv_cdf((1 + LEVEL) / 2) * math.sqrt(1 + 1 / targets)
 
 
 def _looked_up(known: FloatArray, gained: FloatArray, targets: int, scores: FloatArray) -> list[Outlook]:

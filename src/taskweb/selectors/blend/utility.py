@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from taskweb.selectors.base import FloatArray
 from taskweb.selectors.blend.standard import ranks_of_sorted, runs_of_sorted, standard_rows
@@ -30,11 +29,13 @@ class OrderTruth:
         places = np.arange(truth.shape[-1])
         discount, best = 1.0 / np.log2(places + 2.0), (places < BEST).astype(float)
         self._worth = np.stack([discount, best], axis=-1)  # of a place
-        by_rank = np.exp2(-places.astype(float))
-        last = np.maximum(count, 1) - 1
-        self._ideal = np.cumsum(by_rank * discount)[last] - np.exp2(-count.astype(float)) * np.cumsum(discount)[last]
+        by_rank, last = np.exp2(-places.astype(float)), np.maximum(count, 1) - 1
+        rest = np.exp2(-count.astype(float))  # the gain of one more than there are, which all are less
+        discounts = np.cumsum(discount)[last]
+        self._ideal = np.cumsum(by_rank * discount)[last] - rest * discounts
         self._best = self._received(np.where(self._unmeasured, np.inf, -self._value))[1] / self._taken
-        self.chance = chance_ndcg(count)
+        by_chance = (np.cumsum(by_rank)[last] / (last + 1) - rest) * discounts
+        self.chance = np.divide(by_chance, self._ideal, out=np.full(count.shape, np.nan), where=count > 0)
 
     def judge(self, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
         """NDCG, and what the five best by score lack of the mean T of the five truly best, in standard deviations of T.
@@ -82,15 +83,6 @@ class HarmTruth:
         place = (helps * (ranks_of_sorted(np.take_along_axis(ascending, order, -1)) + 1.0)).sum(axis=-1)
         won = place - self._ones * (self._ones + 1) / 2
         return np.asarray(np.divide(won, self._pairs, out=np.full(won.shape, np.nan), where=self._pairs > 0))
-
-
-def chance_ndcg(counts: npt.NDArray[np.intp]) -> FloatArray:
-    """The mean NDCG over all orders, for each number of sources; NaN for none."""
-    table = np.full(int(counts.max(initial=0)) + 1, np.nan)
-    for n in np.unique(counts[counts > 0]).tolist():
-        gain, discount = np.exp2(-np.arange(n, dtype=float)) - np.exp2(-float(n)), 1.0 / np.log2(np.arange(n) + 2.0)
-        table[n] = gain.mean() * discount.sum() / (gain @ discount)
-    return np.asarray(table[counts])
 
 
 def _gains(truth: FloatArray) -> FloatArray:
