@@ -38,7 +38,7 @@ import taskweb.experiments.execute as execution
 import taskweb.training.loop as loop
 from taskweb.experiments.executors import Job
 from taskweb.experiments.executors.base import OpenJob
-from taskweb.experiments.markers import RunningMarker
+from taskweb.experiments.heartbeats import RunningMarker
 from taskweb.experiments.specs import RunGroup, groups_of, runs_of
 from taskweb.models import TaskModel, head_for
 from taskweb.models.causal import CausalModel

@@ -29,7 +29,7 @@ import torch.nn.functional as F  # noqa: N812 - the customary name
 from transformers import AutoConfig, AutoTokenizer
 
 from taskweb.evaluation.batching import BatchSize
-from taskweb.evaluation.ranking import ChoiceRanker
+from taskweb.evaluation.rank_classification import ChoiceRanker
 from taskweb.models import TaskModel, random_model
 from taskweb.tasks import Example, Sampling, load_examples
 

@@ -33,15 +33,15 @@ from real_text_web import PLACE, one_prompt
 
 from taskweb.evaluation import load_prompted
 from taskweb.experiments import read_plan
-from taskweb.experiments.data import load_task_data
+from taskweb.experiments.task_data import load_task_data
 from taskweb.mixture import Mixture
 from taskweb.mixture.sampling import MixtureSettings
 from taskweb.selectors.encoder.weights import find_encoder
 from taskweb.tasks import Sampling
 from taskweb.training import TrainingSettings
 from taskweb.training.recipe import Recipe
-from taskweb.web import TransferWeb
 from taskweb.web.bootstrap import student_interval
+from taskweb.web.opening import open_web
 from taskweb.web.store import RunStore
 from taskweb.workflows.mixing import mix
 from taskweb.workflows.ranking import TargetSettings, rank
@@ -103,7 +103,7 @@ def _line(row: dict[str, Any]) -> str:
 
 def sets_for(target: str) -> list[SourceSet]:
     """The five best sources by the published web, five at random in three draws, all."""
-    web = TransferWeb.open("published").without(target)
+    web = open_web("published").without(target)
     ranking = rank(TEXTS / f"{target}.jsonl", web=web, target_settings=TargetSettings(name=target))
     order = [source.task for source in ranking.sources if source.task in TASKS and source.task != target]
     drawn = [random.Random(f"{target} {draw}").sample(sorted(order), K) for draw in range(DRAWS)]

@@ -26,11 +26,12 @@ from typing import Any
 import numpy as np
 
 from taskweb.experiments import read_plan
-from taskweb.experiments.data import load_task_data
+from taskweb.experiments.task_data import load_task_data
 from taskweb.selectors.benchmark import DrawSettings
 from taskweb.selectors.encoder.weights import find_encoder
 from taskweb.web import TransferWeb
-from taskweb.web.run import Run
+from taskweb.web.opening import open_web
+from taskweb.web.records.run import Run
 from taskweb.web.store import RunStore
 from taskweb.workflows.benchmarking import run_benchmark
 
@@ -73,7 +74,7 @@ def report(draws: int) -> None:
     """Write the figures of the finished web, and print them as tables."""
     plan = read_plan(PLAN)
     data = load_task_data(plan)
-    web = TransferWeb.open(plan.store)
+    web = open_web(plan.store)
     with RunStore.open(plan.store, read_only=True) as store:
         runs = list(store.runs())
     tasks = []

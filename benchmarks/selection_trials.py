@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from taskweb.cli.trial_tables import trial_tables
+from taskweb.cli.tables.trial_results import trial_tables
 from taskweb.experiments.executors.process import worker_pool
 from taskweb.tasks.synthetic import synthetic_families
 from taskweb.workflows.selection_trials import TrialSettings, run_trials

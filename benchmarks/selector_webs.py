@@ -13,7 +13,8 @@ from taskweb.selectors.encoder import SentenceEncoder
 from taskweb.tasks.paths import default_cache_folder
 from taskweb.tasks.synthetic import find_family
 from taskweb.web import ExampleBank, TransferWeb
-from taskweb.web.transfer_web import nan_mean, without_self
+from taskweb.web.arrays import nan_mean
+from taskweb.web.transfer_web import without_self
 from taskweb.workflows.embedding import Embedder
 
 KINDS = ("popularity", "similarity", "both")

@@ -27,8 +27,8 @@ from pathlib import Path
 import numpy as np
 
 from taskweb.web import TransferWeb, score_runs
-from taskweb.web.run import Run, SetupRecord
-from taskweb.web.sources import open_web
+from taskweb.web.opening import open_web
+from taskweb.web.records.run import Run, SetupRecord
 from taskweb.web.store import RunStore
 
 SEEDS = 8

@@ -30,7 +30,8 @@ from taskweb.models.tiny import tiny_model
 from taskweb.tasks import ExampleSet
 from taskweb.tasks.synthetic import SyntheticFamily, find_family, synthetic_families
 from taskweb.training import TrainingSettings, evaluate, fit
-from taskweb.web.scores import NO_SOURCE, RunTable, score_runs
+from taskweb.web.records.run_table import NO_SOURCE, RunTable
+from taskweb.web.scores import score_runs
 from taskweb.web.transfer_web import TransferWeb
 
 STRONG = 0.5

@@ -17,8 +17,8 @@ import numpy as np
 from taskweb.metrics import ndcg, regret_at_k
 from taskweb.selectors import SelectionProblem, TaskShopSelector
 from taskweb.selectors.unmeasured import with_unmeasured
+from taskweb.web.arrays import nan_mean
 from taskweb.web.published import published_bank, published_web
-from taskweb.web.transfer_web import nan_mean
 
 HIDDEN = 5
 WIDTHS = (0.2, 0.5, 1.0, 2.0, float("inf"))

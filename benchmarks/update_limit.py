@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import masking_utils
 
 from taskweb.models import Head, TaskModel, method_of
-from taskweb.models.batches import pad
+from taskweb.models.padding import pad
 from taskweb.models.tiny import tiny_model
 from taskweb.tasks.synthetic import find_family
 

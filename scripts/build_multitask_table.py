@@ -16,9 +16,9 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import fmean, stdev
 
-from taskweb.web.published.multitask import COLUMNS
+from taskweb.web.published.multitask_results import COLUMNS
 
-TABLE = Path(__file__).parents[1] / "src" / "taskweb" / "web" / "published" / "multitask.csv"
+TABLE = Path(__file__).parents[1] / "src" / "taskweb" / "web" / "published" / "figures" / "multitask.csv"
 
 
 def table_rows(data: Path) -> list[dict[str, object]]:

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from taskweb.tasks import catalogue
-from taskweb.web.importers.baselines import BASELINES_FILE, configurations_of, read_baselines
-from taskweb.web.importers.configurations import Configuration
+from taskweb.web.formats.configurations import Configuration
+from taskweb.web.formats.recovered_baselines import BASELINES_FILE, configurations_of, read_baselines
 
 PLAN = Path(__file__).parents[1] / "plans" / "taskweb_paper.toml"
 SOURCES_ONLY = ("squad_v2",)

@@ -26,7 +26,7 @@ from taskweb.web import PROBE_TEXTS, EncoderStamp, ExampleBank, RunTable, Transf
 from taskweb.web.published import PAIR_COLUMNS, TUNING_TARGETS
 from taskweb.web.transfer_web import TARGET_FIELDS
 
-PACKAGE = Path(__file__).parents[1] / "src" / "taskweb" / "web" / "published"
+PACKAGE = Path(__file__).parents[1] / "src" / "taskweb" / "web" / "published" / "figures"
 CONFIGURATION = ("epochs", "learning_rate", "batch_size")
 EXAMPLES_PER_TASK = 160
 SEED = 0

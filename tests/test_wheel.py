@@ -32,7 +32,7 @@ def test_the_wheel_carries_every_data_file(wheel: Path) -> None:
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert files <= inside
-    assert {"taskweb/web/published/bank.npy", "taskweb/tasks/catalogue.toml", "taskweb/py.typed"} <= inside
+    assert {"taskweb/web/published/figures/bank.npy", "taskweb/tasks/data/catalogue.toml", "taskweb/py.typed"} <= inside
 
 
 @pytest.mark.slow

@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from taskweb.version import __version__
+
 if TYPE_CHECKING:
     from taskweb.errors import TaskWebError
     from taskweb.mixture import Mixture, read_mixture, write_mixture
@@ -15,14 +17,13 @@ if TYPE_CHECKING:
     from taskweb.selectors import Ranking
     from taskweb.tasks import Example, Task, catalogue, load_examples
     from taskweb.web import TransferWeb
-    from taskweb.web.sources import open_web
+    from taskweb.web.opening import open_web
     from taskweb.workflows.benchmarking import run_benchmark
-    from taskweb.workflows.evidence import EncoderSettings, SelectorSettings
-    from taskweb.workflows.judging import JudgeSettings
+    from taskweb.workflows.llm_similarity import JudgeSettings
     from taskweb.workflows.mixing import mix
     from taskweb.workflows.ranking import TargetSettings, rank
+    from taskweb.workflows.selector_settings import EncoderSettings, SelectorSettings
 
-__version__ = "0.1.0"
 __all__ = [
     "EncoderSettings",
     "Example",
@@ -48,16 +49,16 @@ __all__ = [
 
 _HOMES = {
     "Example": "taskweb.tasks",
-    "JudgeSettings": "taskweb.workflows.judging",
+    "JudgeSettings": "taskweb.workflows.llm_similarity",
     "Ranking": "taskweb.selectors",
     "Task": "taskweb.tasks",
     "TaskWebError": "taskweb.errors",
     "TransferWeb": "taskweb.web",
     "catalogue": "taskweb.tasks",
     "load_examples": "taskweb.tasks",
-    "open_web": "taskweb.web.sources",
-    "EncoderSettings": "taskweb.workflows.evidence",
-    "SelectorSettings": "taskweb.workflows.evidence",
+    "open_web": "taskweb.web.opening",
+    "EncoderSettings": "taskweb.workflows.selector_settings",
+    "SelectorSettings": "taskweb.workflows.selector_settings",
     "Mixture": "taskweb.mixture",
     "MixtureSettings": "taskweb.mixture.sampling",
     "TargetSettings": "taskweb.workflows.ranking",

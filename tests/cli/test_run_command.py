@@ -145,9 +145,9 @@ def test_bad_input_is_one_line_and_status_2(arguments: list[str], message: str, 
 
 
 def test_progress_in_one_line() -> None:
-    from taskweb.cli.run_progress import progress_line
-    from taskweb.experiments.markers import RunningRun
-    from taskweb.experiments.progress import PlanProgress
+    from taskweb.cli.tables.plan_progress import progress_line
+    from taskweb.experiments.heartbeats import RunningRun
+    from taskweb.experiments.run_progress import PlanProgress
 
     at = RunningRun("m/finetune", None, "rte", 1, 2.0)
     begun = PlanProgress("my", 1000, 100, 0, 0, 900, (), 0.0, None)

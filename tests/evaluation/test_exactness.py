@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from taskweb.evaluation.batching import BatchSize
-from taskweb.evaluation.ranking import ChoiceRanker
+from taskweb.evaluation.rank_classification import ChoiceRanker
 from taskweb.models import TaskModel, method_of
 from taskweb.models.methods.trainable import trainable
 from taskweb.tasks import Example

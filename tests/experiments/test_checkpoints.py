@@ -11,7 +11,7 @@ import pytest
 
 from taskweb.errors import TaskWebError
 from taskweb.experiments import InlineExecutor, run_plan, state_of
-from taskweb.experiments.cache import Checkpoints, checkpoints_of
+from taskweb.experiments.checkpoint_cache import Checkpoints, checkpoints_of
 from taskweb.experiments.plan import CheckpointLimits
 from taskweb.training.loop import Progress, fit
 from tests.experiments.planned import write_plan

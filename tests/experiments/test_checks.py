@@ -11,10 +11,10 @@ import pytest
 
 from taskweb.errors import ParameterError
 from taskweb.experiments import InlineExecutor, check_plan, run_plan, state_of
-from taskweb.experiments.data import task_data_and_faults
 from taskweb.experiments.digests import digests_and_faults
 from taskweb.experiments.plan import Plan
 from taskweb.experiments.state import keys_of
+from taskweb.experiments.task_data import task_data_and_faults
 from tests.experiments.planned import SETTINGS, write_checkpoint, write_plan
 
 

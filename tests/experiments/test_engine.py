@@ -13,12 +13,12 @@ import pytest
 
 from taskweb.errors import ParameterError, TaskWebError
 from taskweb.experiments import InlineExecutor, ProcessExecutor, run_plan, state_of
-from taskweb.experiments.cache import checkpoints_of
+from taskweb.experiments.checkpoint_cache import checkpoints_of
 from taskweb.experiments.executors import Executor
-from taskweb.experiments.progress import PlanProgress
+from taskweb.experiments.run_progress import PlanProgress
 from taskweb.experiments.specs import groups_of, runs_of
-from taskweb.web.run import Run
-from taskweb.web.sources import open_web
+from taskweb.web.opening import open_web
+from taskweb.web.records.run import Run
 from taskweb.web.store import RunStore
 from tests.experiments.planned import die, write_checkpoint, write_plan
 

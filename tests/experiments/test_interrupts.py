@@ -17,8 +17,8 @@ import pytest
 from taskweb.errors import TaskWebError
 from taskweb.experiments import InlineExecutor, run_plan, state_of
 from taskweb.experiments.executors.process import _no_interrupts
-from taskweb.experiments.locks import only_runner
-from taskweb.experiments.markers import running_runs
+from taskweb.experiments.heartbeats import running_runs
+from taskweb.experiments.plan_lock import only_runner
 from tests.experiments.planned import write_plan
 from tests.experiments.test_engine import copied, outcomes, stored
 

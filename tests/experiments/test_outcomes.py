@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from taskweb.experiments import InlineExecutor, ProcessExecutor, run_plan, state_of
-from taskweb.experiments.progress import PlanProgress
+from taskweb.experiments.run_progress import PlanProgress
 from taskweb.training import DivergedError, TrainingHistory, evaluate, fit
-from taskweb.web.run import Run
+from taskweb.web.records.run import Run
 from taskweb.web.store import RunStore
 from tests.experiments.planned import write_plan
 

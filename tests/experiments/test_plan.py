@@ -7,8 +7,8 @@ import pytest
 
 from taskweb.errors import InputError, ParameterError, TaskWebError
 from taskweb.experiments import check_plan, read_plan, state_of
-from taskweb.experiments.data import load_task_data
 from taskweb.experiments.specs import groups_of, pairs_of, runs_of
+from taskweb.experiments.task_data import load_task_data
 from tests.conftest import REPOSITORY
 from tests.experiments.planned import TASKS, write_plan
 

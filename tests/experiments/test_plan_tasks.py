@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from taskweb.errors import ParameterError
-from taskweb.experiments.data import TaskData, task_data_and_faults
 from taskweb.experiments.plan import Plan
 from taskweb.experiments.plan_file import read_plan, refuse
+from taskweb.experiments.task_data import TaskData, task_data_and_faults
 from taskweb.tasks import Example, catalogue
 from taskweb.tasks.templates import columns_of, templates_of
 

@@ -14,8 +14,8 @@ from taskweb.errors import ParameterError, TaskWebError
 from taskweb.experiments import InlineExecutor, RayExecutor, run_plan
 from taskweb.experiments.executors.base import OpenJob
 from taskweb.experiments.executors.ray import _Crew
-from taskweb.experiments.markers import running_runs
-from taskweb.web.run import Run
+from taskweb.experiments.heartbeats import running_runs
+from taskweb.web.records.run import Run
 from taskweb.web.store import RunStore
 from tests.experiments.planned import write_plan
 from tests.experiments.test_engine import copied, outcomes

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from taskweb.experiments.data import task_data_and_faults
 from taskweb.experiments.examples import examples_of_file
 from taskweb.experiments.plan_file import plan_and_faults, read_plan
 from taskweb.experiments.specs import pairs_of, runs_of
+from taskweb.experiments.task_data import task_data_and_faults
 from taskweb.tasks import catalogue
-from taskweb.web.importers.baselines import BASELINES_FILE, read_baselines
+from taskweb.web.formats.recovered_baselines import BASELINES_FILE, read_baselines
 from taskweb.web.published import published_web
 from tests.conftest import REPOSITORY, SHARED
 from tests.experiments.test_plan_tasks import labelled, write_rows

@@ -8,7 +8,7 @@ from pathlib import Path
 from taskweb.models.methods.trainable import trainable
 from taskweb.models.tensor_file import write_tensors
 from taskweb.training import CheckpointPlan, TrainingHistory, TrainingSettings
-from taskweb.training.multitask import EarlyStop, fit_mixture
+from taskweb.training.mixture_training import EarlyStop, fit_mixture
 from taskweb.training.workers import joined_workers, whole
 from tests.training.made_up_mixture import synthetic_mixture, tiny_for
 

@@ -16,7 +16,7 @@ from transformers import BertForSequenceClassification, RobertaForSequenceClassi
 
 from taskweb.models import TaskModel, method_of
 from taskweb.training import TrainingSettings, fit
-from taskweb.training.batches import epoch_batches
+from taskweb.training.batch_order import epoch_batches
 from tests.models import tiny
 from tests.models.test_encoders import library_model
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from taskweb.web.run import Run, SetupRecord
+from taskweb.web.records.run import Run, SetupRecord
 
 LARGEST = 2**63 - 1
 NAMES = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=8) | st.sampled_from(

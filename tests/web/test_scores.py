@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from taskweb.errors import WebError
 from taskweb.metrics import mean_ranks
 from taskweb.web import RunTable, TransferWeb, score_runs
-from taskweb.web.scores import LEAST_GAIN, NO_SOURCE, number_unknown_seeds
+from taskweb.web.records.run_table import NO_SOURCE, number_unknown_seeds
+from taskweb.web.transfer_web import LEAST_GAIN
 
 SETUPS, TARGETS, SOURCES = ("s0", "s1"), ("t0", "t1", "t2"), ("a", "b", "c", "d")
 Cell = tuple[int, int, int, int]  # setup, target, source, seed

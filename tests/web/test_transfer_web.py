@@ -5,7 +5,8 @@ import pytest
 
 from taskweb.errors import NameNotFoundError, WebError
 from taskweb.web import TransferWeb
-from taskweb.web.transfer_web import combined_score, nan_mean
+from taskweb.web.arrays import nan_mean
+from taskweb.web.transfer_web import combined_score
 from tests.conftest import made_up_web
 
 

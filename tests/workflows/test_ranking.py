@@ -13,8 +13,8 @@ from taskweb.tasks import Columns, Example
 from taskweb.web.published import published_bank, published_web
 from taskweb.workflows.demo import demo_target
 from taskweb.workflows.embedding import Embedder
-from taskweb.workflows.evidence import EncoderSettings, SelectorSettings
 from taskweb.workflows.ranking import TargetSettings, rank
+from taskweb.workflows.selector_settings import EncoderSettings, SelectorSettings
 
 pytestmark = pytest.mark.usefixtures("encoder")
 EXAMPLES = [

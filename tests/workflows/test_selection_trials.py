@@ -15,7 +15,7 @@ pytest.importorskip("transformers")
 
 from rich.console import Console
 
-from taskweb.cli.trial_tables import trial_tables
+from taskweb.cli.tables.trial_results import trial_tables
 from taskweb.errors import NameNotFoundError, ParameterError
 from taskweb.selectors import RankedSource, Ranking
 from taskweb.selectors.assessment import Assessment

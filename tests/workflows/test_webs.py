@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from taskweb.errors import InputError, TaskWebError
-from taskweb.web import TransferWeb
-from taskweb.web.importers import import_runs
+from taskweb.web.formats import import_runs
+from taskweb.web.opening import open_web
 from taskweb.web.published import published_web
-from taskweb.web.run import Run, SetupRecord
-from taskweb.web.sources import open_web
+from taskweb.web.records.run import Run, SetupRecord
 from taskweb.web.store import RunStore
 from taskweb.workflows.webs import describe_web, export_web, import_web, merge_webs, score_rows
 
@@ -44,7 +43,7 @@ def test_what_is_exported_is_the_same_web_and_can_be_imported_again(name: str, s
         pytest.importorskip("pyarrow")
     target = tmp_path / name
     assert export_web(str(store), target, kind="dataset" if name == "folder" else None) == (len(made_up_runs()), "runs")
-    one, other = TransferWeb.open(store), open_web(target)
+    one, other = open_web(store), open_web(target)
     assert (one.setups, one.targets, set(one.sources)) == (other.setups, other.targets, set(other.sources))
     other = other.restrict(sources=one.sources)
     for figure in ("t", "pc", "pm", "score", "n_seeds", "pc_se", "sign_p"):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from taskweb.workflows.evidence import Progress
+    from taskweb.workflows.progress import Progress
 
 _PLAIN_WIDTH = 132  # for pipes and files, where there is no terminal to measure
 _SECONDS_BETWEEN_LINES = 5.0
@@ -69,7 +69,7 @@ def progress_for(*, quiet: bool, least: int = _LEAST_ITEMS_SHOWN) -> Progress:
 
     least: fewer items than that are done too soon for a bar.
     """
-    from taskweb.workflows.evidence import silent
+    from taskweb.workflows.progress import silent
 
     if quiet:
         return silent

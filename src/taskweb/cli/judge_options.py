@@ -13,7 +13,7 @@ from taskweb.cli.console import consent_of
 from taskweb.errors import ParameterError
 
 if TYPE_CHECKING:
-    from taskweb.workflows.judging import JudgeSettings
+    from taskweb.workflows.llm_similarity import JudgeSettings
 
 PANEL = "The language model (llm, taskshop-llm)"
 
@@ -128,7 +128,7 @@ class JudgeOptions:
                     "--llm-url and --describe are for a language model that is asked. Name it with --llm-model."
                 )
             return None
-        from taskweb.workflows.judging import JudgeSettings
+        from taskweb.workflows.llm_similarity import JudgeSettings
 
         return JudgeSettings(
             self.llm_model,

@@ -9,19 +9,19 @@ from typing import Annotated
 
 import typer
 
-from taskweb import __version__
-from taskweb.cli.benchmark import benchmark
+from taskweb.cli.commands.benchmark import benchmark
+from taskweb.cli.commands.demo import demo
+from taskweb.cli.commands.evaluate import evaluate
+from taskweb.cli.commands.mix import mix
+from taskweb.cli.commands.rank import rank
+from taskweb.cli.commands.run import run
+from taskweb.cli.commands.study import app as study
+from taskweb.cli.commands.templates import templates
+from taskweb.cli.commands.train import train
+from taskweb.cli.commands.web import app as web
 from taskweb.cli.console import StoppedError
-from taskweb.cli.demo import demo
-from taskweb.cli.evaluate import evaluate
-from taskweb.cli.mix import mix
-from taskweb.cli.rank import rank
-from taskweb.cli.run import run
-from taskweb.cli.study import app as study
-from taskweb.cli.templates import templates
-from taskweb.cli.train import train
-from taskweb.cli.web import app as web
 from taskweb.errors import TaskWebError
+from taskweb.version import __version__
 
 # Typer carries its own copy of click, or depends on the package, according to its version: the base class serves both.
 _ClickException: type[Exception] = typer.BadParameter.__mro__[2]

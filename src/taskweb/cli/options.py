@@ -1,4 +1,4 @@
-"""Options that several commands share, alone or as groups (see `taskweb.cli.groups`)."""
+"""Options that several commands share, alone or as groups (see `taskweb.cli.option_groups`)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import typer
 if TYPE_CHECKING:
     from taskweb.tasks import Columns, Sampling
     from taskweb.tasks.rows import FileFormat
-    from taskweb.workflows.evidence import EncoderSettings, SelectorSettings
-    from taskweb.workflows.judging import JudgeSettings
+    from taskweb.workflows.llm_similarity import JudgeSettings
     from taskweb.workflows.ranking import TargetSettings
+    from taskweb.workflows.selector_settings import EncoderSettings, SelectorSettings
 
 # Panels of the help pages.
 TARGET = "The target"
@@ -204,7 +204,7 @@ class EncoderOptions:
 
     def settings(self) -> EncoderSettings:
         """What the options stand for."""
-        from taskweb.workflows.evidence import EncoderSettings
+        from taskweb.workflows.selector_settings import EncoderSettings
 
         return EncoderSettings(self.encoder, self.allow_download, self.max_tokens, not self.no_cache)
 
@@ -241,6 +241,6 @@ class SelectorOptions:
 
     def settings(self, judge: JudgeSettings | None, seed: int = 0) -> SelectorSettings:
         """What the options stand for."""
-        from taskweb.workflows.evidence import SelectorSettings
+        from taskweb.workflows.selector_settings import SelectorSettings
 
         return SelectorSettings(self.lam, names(self.pivots), self.n_pivots, self.pair_scores, self.base, seed, judge)

@@ -9,10 +9,10 @@ import numpy as np
 
 from taskweb.errors import InputError, ParameterError, TaskWebError, unknown_name
 from taskweb.evaluation.batching import BatchSize
-from taskweb.evaluation.data import PromptedTask
 from taskweb.evaluation.intervals import metrics_of, summarised
 from taskweb.evaluation.measures import Answers, Choices, IntArray, Numbers, Texts
-from taskweb.evaluation.ranking import NORMALISATIONS, ChoiceRanker, Normalisation
+from taskweb.evaluation.prompted_rows import PromptedTask
+from taskweb.evaluation.rank_classification import NORMALISATIONS, ChoiceRanker, Normalisation
 from taskweb.evaluation.results import Prediction, TaskResult, TemplateResult
 from taskweb.models.base import REDUCTIONS, Reduction, TaskModel
 from taskweb.models.head import number_of

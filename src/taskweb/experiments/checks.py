@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taskweb.errors import TaskWebError
-from taskweb.experiments.data import TaskData, task_data_and_faults, texts_of
 from taskweb.experiments.digests import remember
 from taskweb.experiments.plan import Plan, PlannedSetup
 from taskweb.experiments.plan_file import plan_and_faults, refuse
+from taskweb.experiments.task_data import TaskData, task_data_and_faults, texts_of
 
 
 @dataclass(frozen=True, slots=True)

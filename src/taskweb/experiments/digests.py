@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from taskweb import __version__
 from taskweb.errors import TaskWebError
-from taskweb.experiments.data import Digested, TaskData, task_data_and_faults
 from taskweb.experiments.plan import Plan, PlannedTask
+from taskweb.experiments.task_data import Digested, TaskData, task_data_and_faults
 from taskweb.tasks.atomic import whole_file
 from taskweb.tasks.paths import default_cache_folder
+from taskweb.version import __version__
 
 _FORMAT = 1  # goes up when the same files give other examples
 _FOLDER = "digests"

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from taskweb.experiments.cache import checkpoints_of
+from taskweb.experiments.checkpoint_cache import checkpoints_of
 from taskweb.experiments.checks import check_plan
 from taskweb.experiments.executors import Executor, Job
-from taskweb.experiments.locks import only_runner
-from taskweb.experiments.progress import PlanProgress, watching
+from taskweb.experiments.plan_lock import only_runner
+from taskweb.experiments.run_progress import PlanProgress, watching
 from taskweb.experiments.specs import groups_of
 from taskweb.experiments.state import PlanState, keys_of, plan_state
 

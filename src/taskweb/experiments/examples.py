@@ -14,8 +14,8 @@ from typing import Any
 from taskweb.errors import InputError
 from taskweb.experiments.plan import PlannedTask
 from taskweb.tasks import Example
+from taskweb.tasks.example_sets import example_of
 from taskweb.tasks.hub import shuffled_rows_of_hub
-from taskweb.tasks.loading import example_of
 from taskweb.tasks.rows import rows_of
 from taskweb.tasks.templates import render
 

@@ -14,19 +14,19 @@ from typing import Any
 
 import torch
 
-from taskweb import __version__
 from taskweb.errors import InputError, TaskWebError
-from taskweb.experiments.cache import Checkpoints, HeldSource
-from taskweb.experiments.data import TaskData
+from taskweb.experiments.checkpoint_cache import Checkpoints, HeldSource
 from taskweb.experiments.plan import PlannedSetup
 from taskweb.experiments.specs import RunGroup, RunSpec, outcome
+from taskweb.experiments.task_data import TaskData
 from taskweb.models import Head, TaskModel, head_for, load_model, load_saved, method_of, save_model
 from taskweb.models.loading import is_tiny
 from taskweb.models.saving import notes_of
 from taskweb.models.tiny import tiny_model
 from taskweb.tasks import Example
 from taskweb.training import CheckpointPlan, DivergedError, TrainingHistory, TrainingSettings, evaluate, fit
-from taskweb.web.run import Run, Scalar
+from taskweb.version import __version__
+from taskweb.web.records.run import Run, Scalar
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "peft", "numpy")
 _MOST_LOSSES = 50

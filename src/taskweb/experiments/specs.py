@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from taskweb.experiments.data import Digested
 from taskweb.experiments.plan import Plan, PlannedSetup
+from taskweb.experiments.task_data import Digested
 from taskweb.training.settings import TrainingSettings
-from taskweb.web.run import Run, SetupRecord, canonical_json
+from taskweb.web.records.run import Run, SetupRecord, canonical_json
 
 
 @lru_cache

@@ -8,12 +8,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from taskweb.experiments.data import Digested
 from taskweb.experiments.digests import digests_and_faults
-from taskweb.experiments.markers import RunningRun, running_runs
+from taskweb.experiments.heartbeats import RunningRun, running_runs
 from taskweb.experiments.plan import Plan
 from taskweb.experiments.plan_file import plan_and_faults, refuse
 from taskweb.experiments.specs import RunSpec, runs_of
+from taskweb.experiments.task_data import Digested
 from taskweb.web.store import RunStore, is_store
 
 

@@ -24,7 +24,6 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from taskweb import __version__
 from taskweb.errors import InputError
 from taskweb.models.base import Method, TaskModel, config_of
 from taskweb.models.head import Head
@@ -32,6 +31,7 @@ from taskweb.models.loading import assembled, read_checkpoint
 from taskweb.models.methods import method_of
 from taskweb.models.methods.trainable import HEAD
 from taskweb.tasks.atomic import whole_folder
+from taskweb.version import __version__
 
 FORMAT = 1
 RECORD = "taskweb.json"

@@ -12,9 +12,9 @@ from torch import nn
 from taskweb.errors import InputError
 from taskweb.models.answers import answer_text, choices_of, shown
 from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, TokenIds, device_of
-from taskweb.models.batches import groups, pad, without_training
 from taskweb.models.choice_tree import ChoiceTree, tree_rows
 from taskweb.models.head import Head
+from taskweb.models.padding import groups, pad, without_training
 from taskweb.models.scoring import check_reduction, token_losses, tree_scores
 from taskweb.models.text_answers import choice_trees, greedy_settings, scores_in_groups, written_numbers
 from taskweb.models.token_memory import TokenMemory

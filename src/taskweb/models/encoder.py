@@ -23,9 +23,9 @@ from torch import nn
 from taskweb.errors import InputError, ParameterError, unknown_name
 from taskweb.models.answers import choices_of, shown
 from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, TokenIds, device_of
-from taskweb.models.batches import groups, pad, without_training
 from taskweb.models.encoder_head import EncoderWithHead, fresh_head
 from taskweb.models.head import Head, number_of
+from taskweb.models.padding import groups, pad, without_training
 from taskweb.models.scoring import IGNORED, check_reduction, split_rows
 from taskweb.models.token_memory import TokenMemory
 from taskweb.tasks import Example

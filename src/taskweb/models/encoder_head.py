@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from taskweb.models.batches import seeded
 from taskweb.models.head import Head
+from taskweb.models.padding import seeded
 
 
 class LabelHead(nn.Module):

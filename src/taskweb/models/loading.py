@@ -15,10 +15,10 @@ from transformers.utils import logging as transformers_logging
 
 from taskweb.errors import InputError, ParameterError, TaskWebError, unknown_name
 from taskweb.models.base import Family, Origin, TaskModel
-from taskweb.models.batches import seeded
 from taskweb.models.causal import CausalModel
 from taskweb.models.encoder import EncoderModel
 from taskweb.models.head import Head
+from taskweb.models.padding import seeded
 from taskweb.models.seq2seq import Seq2SeqModel
 
 FAMILY_OF_TYPE: dict[str, Family] = {"t5": "seq2seq", "gpt2": "causal", "bert": "encoder", "roberta": "encoder"}

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from taskweb.models.base import FloatArray, TaskModel, TokenIds
-from taskweb.models.batches import groups
 from taskweb.models.choice_tree import ChoiceTree, choice_tree
 from taskweb.models.head import read_number
+from taskweb.models.padding import groups
 from taskweb.tasks import Example
 
 _NUMBER_TOKENS = 12

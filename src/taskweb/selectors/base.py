@@ -23,7 +23,8 @@ from taskweb.errors import ParameterError, WebError
 from taskweb.selectors.assessment import Assessment, Explanation
 from taskweb.selectors.similarity import all_four, retrieval_on_one_scale
 from taskweb.web import ALL_SETUPS, ExampleBank, TransferWeb
-from taskweb.web.transfer_web import nan_mean, without_self
+from taskweb.web.arrays import nan_mean
+from taskweb.web.transfer_web import without_self
 
 FloatArray = npt.NDArray[np.float64]
 PIVOTS_SHOWN = 3

@@ -1,7 +1,7 @@
 """Tasks and examples: what they are, where they come from, and the catalogue of the tasks that taskweb knows."""
 
 from taskweb.tasks.catalogue import catalogue, find_task
-from taskweb.tasks.loading import Columns, Sampling, example_files, load_examples, load_folder
+from taskweb.tasks.example_sets import Columns, Sampling, example_files, load_examples, load_folder
 from taskweb.tasks.task import Example, ExampleSet, HubSource, Task
 
 __all__ = [

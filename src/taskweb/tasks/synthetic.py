@@ -336,12 +336,12 @@ def function_words() -> tuple[str, ...]:
 
 @cache
 def _family_table() -> Mapping[str, Mapping[str, Any]]:
-    return tomllib.loads(files("taskweb.tasks").joinpath("synthetic_families.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(files("taskweb.tasks").joinpath("data/synthetic_families.toml").read_text(encoding="utf-8"))
 
 
 @cache
 def _words() -> tuple[Mapping[str, tuple[str, ...]], tuple[str, ...]]:
-    table = tomllib.loads(files("taskweb.tasks").joinpath("synthetic_words.toml").read_text(encoding="utf-8"))
+    table = tomllib.loads(files("taskweb.tasks").joinpath("data/synthetic_words.toml").read_text(encoding="utf-8"))
     return MappingProxyType({topic: tuple(words) for topic, words in table["topics"].items()}), tuple(table["function"])
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from taskweb.training.checkpoint import CheckpointPlan
-    from taskweb.training.evaluation import Predictions, evaluate, predict
     from taskweb.training.history import DivergedError, EvaluationRecord, MemoryRecord, StepRecord, TrainingHistory
     from taskweb.training.loop import Progress, fit
     from taskweb.training.settings import TrainingSettings
+    from taskweb.training.task_scores import Predictions, evaluate, predict
 
 __all__ = [
     "CheckpointPlan",
@@ -35,14 +35,14 @@ _HOMES = {
     "DivergedError": "history",
     "EvaluationRecord": "history",
     "MemoryRecord": "history",
-    "Predictions": "evaluation",
+    "Predictions": "task_scores",
     "Progress": "loop",
     "StepRecord": "history",
     "TrainingHistory": "history",
     "TrainingSettings": "settings",
-    "evaluate": "evaluation",
+    "evaluate": "task_scores",
     "fit": "loop",
-    "predict": "evaluation",
+    "predict": "task_scores",
 }
 
 

@@ -14,11 +14,11 @@ from torch import nn
 
 from taskweb.errors import InputError, ParameterError, TaskWebError
 from taskweb.models.base import Encoded, TaskModel
-from taskweb.models.batches import seeded
 from taskweb.models.memory import half, out_of_memory, release_memory
 from taskweb.models.methods.trainable import trainable
+from taskweb.models.padding import seeded
 from taskweb.tasks import Example
-from taskweb.training.batches import epoch_batches
+from taskweb.training.batch_order import epoch_batches
 from taskweb.training.checkpoint import CheckpointPlan, identity_of, load_checkpoint, save_checkpoint
 from taskweb.training.history import DivergedError, EvaluationRecord, MemoryRecord, StepRecord, TrainingHistory
 from taskweb.training.settings import TrainingSettings, chosen_device, chosen_precision, computing_in

@@ -14,7 +14,7 @@ from taskweb.errors import InputError, ParameterError, TaskWebError, unknown_nam
 from taskweb.models import method_of
 from taskweb.models.base import Parameter
 from taskweb.tasks.paths import kind_of_path, unreadable
-from taskweb.training.multitask import ANSWERS, Answers
+from taskweb.training.mixture_training import ANSWERS, Answers
 from taskweb.training.settings import TrainingSettings
 
 LONGEST: Literal["longest"] = "longest"

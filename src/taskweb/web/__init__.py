@@ -1,7 +1,8 @@
 """Webs of measured transfers: the matrices, the scores behind them, where they come from, and the published one."""
 
 from taskweb.web.bank import PROBE_TEXTS, EncoderStamp, ExampleBank, load_bank, save_bank
-from taskweb.web.scores import RunTable, score_runs
+from taskweb.web.records.run_table import RunTable
+from taskweb.web.scores import score_runs
 from taskweb.web.transfer_web import ALL_SETUPS, TransferWeb, combined_score
 
 __all__ = [

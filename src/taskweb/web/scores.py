@@ -12,69 +12,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 
 from taskweb.errors import WebError
-from taskweb.web.transfer_web import FloatArray, TransferWeb, combined_score, nan_mean
+from taskweb.web.arrays import FloatArray, nan_mean, ratio
+from taskweb.web.records.run_table import NO_SOURCE, RunTable
+from taskweb.web.reliability import split_half_reliability
+from taskweb.web.transfer_web import LEAST_GAIN, TransferWeb, combined_score
 
-Codes = npt.NDArray[np.int32]
-NO_SOURCE = -1  # the source code of a baseline
-UNKNOWN_SEED = -1
-LEAST_GAIN = 1e-8
 _DIGITS = 12  # scores that are equal may differ beyond these, as sums of floats in another order
 _NOISE = 10.0**-_DIGITS
 _MOST_SPLITS = 35  # all ways to halve 8 seeds
 _TARGETS_NAMED = 8
-
-
-@dataclass(frozen=True, eq=False)
-class RunTable:
-    """Runs as columns: one row per setup, target, source and seed.
-
-    setup, target, source, seed: codes into `setups`, `targets`, `sources` and any numbering of seeds; a baseline has the
-    source NO_SOURCE. score: the mean of the target's metrics, higher = better, NaN for a run without a score.
-    gain_score: the score that relative gains are computed from, where it differs (see Task.transfer_metrics).
-    """
-
-    setups: tuple[str, ...]
-    targets: tuple[str, ...]
-    sources: tuple[str, ...]
-    setup: Codes
-    target: Codes
-    source: Codes
-    seed: Codes
-    score: FloatArray
-    gain_score: FloatArray | None = None
-    hours: FloatArray | None = None
-
-    def __len__(self) -> int:
-        return len(self.score)
-
-
-def number_unknown_seeds(seed: Codes, place: npt.NDArray[np.int64], is_baseline: npt.NDArray[np.bool_]) -> Codes:
-    """Give runs of unknown seed (UNKNOWN_SEED) numbers that pair none of them with a baseline; known seeds stay.
-
-    place: what the runs of a seed are told apart by, such as a code of setup, target and source. Unknown seeds count up
-    within a place, from one number for transfers and from a larger one for baselines.
-    """
-    codes = seed.copy()
-    for rows in (np.flatnonzero((seed == UNKNOWN_SEED) & (is_baseline == kind)) for kind in (False, True)):
-        if len(rows):
-            codes[rows] = _occurrence(place[rows]) + (int(codes.max()) + 1)
-    return codes
-
-
-def _occurrence(key: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """For each row, how many earlier rows have the same key."""
-    order = np.argsort(key, kind="stable")
-    ordered = key[order]
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    out = np.empty(len(key), np.int64)
-    out[order] = np.arange(len(key)) - np.repeat(starts, np.diff(np.append(starts, len(key))))
-    return out
 
 
 def score_runs(runs: RunTable, name: str, *, tuning_targets: Sequence[str] = ()) -> TransferWeb:
@@ -177,7 +128,7 @@ def _gains(pair: npt.NDArray[np.int64], x: FloatArray, b: FloatArray, shape: tup
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         gain = np.where(np.isneginf(b), np.nan, x - b)
         wins, losses = _count(pair[gain > LEAST_GAIN], shape), _count(pair[gain < -LEAST_GAIN], shape)
-        pm = _ratio(wins, _count(pair[~np.isnan(b)], shape))
+        pm = ratio(wins, _count(pair[~np.isnan(b)], shape))
         gain /= np.abs(b)
     gain[~np.isfinite(gain)] = np.nan
     pc = _mean(pair, gain, shape)
@@ -194,93 +145,6 @@ def _sign_test(wins: FloatArray, losses: FloatArray) -> FloatArray:
             tail = np.cumsum([math.comb(total, k) for k in range(total + 1)], dtype=float) / 2.0**total
             p[at] = np.minimum(1.0, 2.0 * tail[np.minimum(wins, losses)[at].astype(int)])
     return p
-
-
-def split_half_reliability(runs: RunTable, gain_score: FloatArray, baseline: FloatArray) -> FloatArray:
-    """How far each target's ranking of sources can be trusted: (setups, targets) in [-1, 1], NaN where it cannot be told.
-
-    The seeds of a target are halved in every way, or in 35 random ones where there are more; for each, T is computed from
-    both halves and the two rankings are compared by Spearman correlation; the result is the mean. It speaks of half the
-    seeds, so it understates the full set.
-    """
-    result = np.full((len(runs.setups), len(runs.targets)), np.nan)
-    row = runs.setup.astype(np.int32) * np.int32(len(runs.targets)) + runs.target
-    row[runs.source == NO_SOURCE] = -1
-    order = np.argsort(row, kind="stable").astype(np.int32)
-    ends = np.flatnonzero(np.diff(row[order])) + 1
-    for rows in np.split(order, ends):
-        if not len(rows) or row[rows[0]] < 0:
-            continue
-        seeds, seed = np.unique(runs.seed[rows], return_inverse=True)
-        if len(seeds) < 2:  # two halves
-            continue
-        x = np.full((len(seeds), len(runs.sources)), np.nan)
-        b = np.full_like(x, np.nan)
-        place = seed, runs.source[rows]
-        x[place], b[place] = gain_score[rows], baseline[rows]
-        result[runs.setup[rows[0]], runs.target[rows[0]]] = _mean_half_correlation(x, b)
-    return result
-
-
-def _halvings(seeds: int) -> FloatArray:
-    """Ways to halve the seeds, a row each: 1 for the seeds of the first half. All of them, or _MOST_SPLITS drawn at random."""
-    half = seeds // 2
-    ways = math.comb(seeds, half) // (1 if seeds % 2 else 2)
-    if ways <= _MOST_SPLITS:
-        chosen = [way for way in combinations(range(seeds), half) if seeds % 2 or 0 in way]
-    else:
-        draw = np.random.default_rng(0)
-        chosen = [tuple(draw.permutation(seeds)[:half].tolist()) for _ in range(_MOST_SPLITS)]
-    inside = np.zeros((len(chosen), seeds))
-    inside[np.repeat(np.arange(len(chosen)), half), np.concatenate(chosen)] = 1.0
-    return inside
-
-
-def _mean_half_correlation(x: FloatArray, b: FloatArray) -> float:
-    seeds = len(x)
-    paired = ~np.isnan(b)
-    b = np.where(np.isneginf(b), np.nan, b)
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        gain = (x - b) / np.abs(b) if np.isfinite(b).any() else x
-        wins = paired & (x - b > LEAST_GAIN)
-    inside = _halvings(seeds)
-    finite = np.isfinite(gain)
-    gain = np.where(finite, gain, 0.0)
-
-    def scores(weights: FloatArray) -> FloatArray:
-        mean_gain = _ratio(weights @ gain, weights @ finite)
-        return combined_score(mean_gain, _ratio(weights @ wins, weights @ paired)) if paired.any() else mean_gain
-
-    one, other = scores(inside).round(_DIGITS), scores(1.0 - inside).round(_DIGITS)
-    both = np.isfinite(one) & np.isfinite(other)
-    values = _row_correlations(_row_ranks(one, both), _row_ranks(other, both))
-    values = values[both.sum(axis=1) > 2]  # two points always correlate perfectly
-    values = values[np.isfinite(values)]
-    return float(np.mean(values)) if len(values) else float("nan")
-
-
-def _row_ranks(values: FloatArray, present: npt.NDArray[np.bool_]) -> FloatArray:
-    """Ranks of the present values within each row, ascending, the tied at their mean rank; NaN for the others."""
-    n, width = values.shape
-    order = np.argsort(np.where(present, values, np.inf), axis=1)
-    order += np.arange(0, n * width, width)[:, None]
-    flat = order.ravel()
-    ordered = np.where(present, values, np.inf).ravel()[flat]
-    starts = np.empty(n * width, dtype=bool)
-    np.not_equal(ordered[1:], ordered[:-1], out=starts[1:])
-    starts[::width] = True
-    first = np.flatnonzero(starts)
-    last = np.append(first[1:], n * width) - 1
-    ranks = np.empty(n * width)
-    ranks[flat] = np.repeat((first + last) / 2 - first // width * width, last - first + 1)
-    return np.where(present, ranks.reshape(n, width), np.nan)
-
-
-def _row_correlations(one: FloatArray, other: FloatArray) -> FloatArray:
-    """Pearson correlation of each pair of rows over what is not NaN; NaN where a row does not vary."""
-    a, b = (np.nan_to_num(values - nan_mean(values, axis=1)[:, None]) for values in (one, other))
-    scale = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
-    return _ratio((a * b).sum(axis=1), scale)
 
 
 def _baseline_of_runs(runs: RunTable, gain_score: FloatArray, row: npt.NDArray[np.int64]) -> tuple[FloatArray, int]:
@@ -333,12 +197,5 @@ def _sum(index: npt.NDArray[np.int64], values: FloatArray, shape: Sequence[int])
 def _mean(index: npt.NDArray[np.int64], values: FloatArray, shape: Sequence[int]) -> FloatArray:
     finite = np.isfinite(values)
     if finite.all():
-        return _ratio(_sum(index, values, shape), _count(index, shape))
-    return _ratio(_sum(index[finite], values[finite], shape), _count(index[finite], shape))
-
-
-def _ratio(numerator: npt.NDArray[np.floating], denominator: npt.NDArray[np.floating]) -> FloatArray:
-    ratio: FloatArray = np.divide(
-        numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=np.asarray(denominator) > 0
-    )
-    return ratio
+        return ratio(_sum(index, values, shape), _count(index, shape))
+    return ratio(_sum(index[finite], values[finite], shape), _count(index[finite], shape))

@@ -5,16 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from taskweb.errors import MissingDependencyError, WebError, unknown_name
+from taskweb.web.arrays import FloatArray, nan_mean
 
-FloatArray = npt.NDArray[np.float64]
 ALL_SETUPS = "all"
+LEAST_GAIN = 1e-8  # a smaller difference of scores is a tie
 
 PAIR_FIELDS = ("t", "pc", "pm", "score", "score_se", "n_seeds", "pc_se", "sign_p")
 TARGET_FIELDS = ("baseline", "reliability", "hours")
@@ -74,16 +73,6 @@ class TransferWeb:
             wanted = pairs if attribute in PAIR_FIELDS else pairs[:2]
             if array is not None and array.shape != wanted:
                 raise WebError(f"The web '{self.name}': '{attribute}' must have the shape {wanted}. Got {array.shape} instead.")
-
-    @classmethod
-    def open(cls, where: str | Path = "published") -> TransferWeb:
-        """The web named `published`, or that of a store, a tidy table, or anything that can be imported.
-
-        Raises InputError and WebError.
-        """
-        from taskweb.web.sources import open_web  # which makes webs from runs, and so needs this class
-
-        return open_web(where)
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -178,15 +167,6 @@ class TransferWeb:
         if setup != ALL_SETUPS and setup not in self.setups:
             raise unknown_name("setup", setup, (ALL_SETUPS, *self.setups))
         return setup
-
-
-def nan_mean(array: FloatArray, axis: int) -> FloatArray:
-    """Mean over the values that are not NaN; NaN where there are none, without a warning."""
-    present = ~np.isnan(array)
-    count = present.sum(axis=axis)
-    total = np.where(present, array, 0.0).sum(axis=axis)
-    mean: FloatArray = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
-    return mean
 
 
 def without_self(matrix: FloatArray, targets: Sequence[str], sources: Sequence[str]) -> FloatArray:

@@ -10,21 +10,13 @@ from taskweb.errors import InputError
 from taskweb.selectors import DEFAULT_SELECTOR, PairScores, RandomSelector, Selector, read_pair_scores
 from taskweb.selectors.benchmark import MEAN, REFERENCES, BenchmarkRow, DrawSettings, ScoredTarget, benchmark
 from taskweb.web import ALL_SETUPS, TransferWeb
+from taskweb.web.opening import open_web
 from taskweb.web.published import PUBLISHED
-from taskweb.web.sources import open_web
-from taskweb.workflows.evidence import (
-    EncoderSettings,
-    Progress,
-    SelectorSettings,
-    TaskTexts,
-    asks_judge,
-    needs_texts,
-    silent,
-    task_texts,
-    uses_texts,
-)
-from taskweb.workflows.judging import JudgeSettings, judge_all
+from taskweb.workflows.llm_similarity import JudgeSettings, judge_all
+from taskweb.workflows.progress import Progress, silent
+from taskweb.workflows.selector_settings import EncoderSettings, SelectorSettings, asks_judge, needs_texts, uses_texts
 from taskweb.workflows.task_cards import cards_of_web, nothing_to_judge
+from taskweb.workflows.task_texts import TaskTexts, task_texts
 
 JUDGE_SELECTORS = ("llm", "taskshop-llm")  # evaluated too where a language model is named
 STANDARD_SELECTORS = ("random", "popularity", "roe", "text-embedding", "taskshop", "blend")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from taskweb.errors import InputError
 from taskweb.tasks import Columns, ExampleSet, Sampling, example_files, load_examples
+from taskweb.tasks.example_sets import MissingColumnError
 from taskweb.tasks.hub import parse_hub_reference
-from taskweb.tasks.loading import MissingColumnError
 from taskweb.tasks.paths import expanded, kind_of_path
 from taskweb.tasks.rows import task_name_of
 

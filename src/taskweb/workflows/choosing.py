@@ -13,12 +13,14 @@ from taskweb.selectors.assessment import DEFAULT_K, Suggestion, suggest
 from taskweb.tasks import Example, ExampleSet, Sampling
 from taskweb.tasks.paths import kind_of_path
 from taskweb.web import ALL_SETUPS, TransferWeb
+from taskweb.web.opening import open_web
 from taskweb.web.published import PUBLISHED
-from taskweb.web.sources import open_web
 from taskweb.workflows.candidate_sources import HUB, load_source
-from taskweb.workflows.evidence import SOURCE_EXAMPLES, EncoderSettings, Progress, SelectorSettings
+from taskweb.workflows.progress import Progress
 from taskweb.workflows.ranking import TargetSettings, rank, task_of_web
 from taskweb.workflows.saved_rankings import UsedRanking, used_ranking
+from taskweb.workflows.selector_settings import EncoderSettings, SelectorSettings
+from taskweb.workflows.task_texts import SOURCE_EXAMPLES
 
 AUTO: Literal["auto"] = "auto"  # as many sources as the ranking suggests
 Number = int | Literal["auto"] | None

@@ -9,5 +9,5 @@ from taskweb.tasks import ExampleSet, load_examples
 
 def demo_target() -> ExampleSet:
     """Thirty-two unlabelled examples: does a leaflet support, contradict or leave open a claim?"""
-    with as_file(files("taskweb.workflows").joinpath("leaflet_claims.jsonl")) as path:
+    with as_file(files("taskweb.tasks").joinpath("data/leaflet_claims.jsonl")) as path:
         return load_examples(path)

@@ -10,21 +10,21 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from taskweb import __version__
 from taskweb.errors import TaskWebError, unknown_name
 from taskweb.mixture import FORMATS, Mixture, write_mixture
 from taskweb.mixture.exporters import EXPORT_RATES, EXPORTERS, Exporter, ExportRates
 from taskweb.mixture.kinds import task_for
+from taskweb.mixture.mixture_writer import FileFormat
 from taskweb.mixture.rates import rates_of
 from taskweb.mixture.sampling import MixtureSettings, MixtureSource, all_faults, sample_mixture
-from taskweb.mixture.writing import FileFormat
 from taskweb.selectors import DEFAULT_SELECTOR, Ranking
 from taskweb.tasks import Example, ExampleSet, Sampling, load_examples
+from taskweb.version import __version__
 from taskweb.web import ALL_SETUPS
 from taskweb.web.published import PUBLISHED
 from taskweb.workflows.candidate_sources import find_sources, load_source, size_of
 from taskweb.workflows.choosing import AUTO, Choice, Number, RankSettings, best_of, places_of_target, ranked_choice
-from taskweb.workflows.evidence import Progress, silent
+from taskweb.workflows.progress import Progress, silent
 from taskweb.workflows.ranking import TargetSettings, task_of_web
 from taskweb.workflows.saved_rankings import read_ranking, used_ranking
 

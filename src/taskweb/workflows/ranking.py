@@ -19,24 +19,14 @@ from taskweb.tasks import Columns, Example, ExampleSet, Sampling, load_examples
 from taskweb.tasks.paths import kind_of_path
 from taskweb.tasks.rows import SUFFIXES, FileFormat
 from taskweb.web import ALL_SETUPS, ExampleBank, TransferWeb
+from taskweb.web.opening import open_web
 from taskweb.web.published import PUBLISHED
-from taskweb.web.sources import open_web
 from taskweb.workflows.embedding import Vectors
-from taskweb.workflows.evidence import (
-    EncoderSettings,
-    Progress,
-    SelectorSettings,
-    asks_judge,
-    embed_with_progress,
-    load_candidates,
-    may_have_texts,
-    needs_texts,
-    silent,
-    task_texts,
-    uses_texts,
-)
-from taskweb.workflows.judging import Judged, JudgeSettings, judge_target
+from taskweb.workflows.llm_similarity import Judged, JudgeSettings, judge_target
+from taskweb.workflows.progress import Progress, silent
+from taskweb.workflows.selector_settings import EncoderSettings, SelectorSettings, asks_judge, needs_texts, uses_texts
 from taskweb.workflows.task_cards import card_of_examples, card_of_target, cards_of_web, nothing_to_judge
+from taskweb.workflows.task_texts import embed_with_progress, load_candidates, may_have_texts, task_texts
 
 FEW_EXAMPLES = 8  # below this, rankings scatter (benchmarks/README.md)
 _TARGET_KEY = "\0target"

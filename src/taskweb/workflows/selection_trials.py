@@ -25,12 +25,12 @@ from taskweb.models.tiny import family_of_tiny, tiny_model
 from taskweb.selectors import DEFAULT_SELECTOR, Ranking
 from taskweb.tasks.synthetic import SyntheticFamily, find_family, synthetic_families
 from taskweb.training import TrainingSettings, evaluate
-from taskweb.training.multitask import fit_mixture, shared_head
+from taskweb.training.mixture_training import fit_mixture, shared_head
 from taskweb.training.settings import use_threads
-from taskweb.web import TransferWeb
 from taskweb.web.bootstrap import student_interval
-from taskweb.workflows.evidence import EncoderSettings
+from taskweb.web.opening import open_web
 from taskweb.workflows.ranking import TargetSettings, rank
+from taskweb.workflows.selector_settings import EncoderSettings
 
 # One of each kind: texts tell; sources differ; texts tell the domain; agreement shows nowhere; texts say nothing; nothing does.
 FAMILIES = ("helpful", "popular", "common_domains", "mixed", "lookalike", "unrelated")
@@ -273,7 +273,7 @@ def ranked_sources(
     ]
     return rank(
         unlabelled,
-        web=TransferWeb.open(folder / "web.db").without(target),
+        web=open_web(folder / "web.db").without(target),
         selector=settings.selector,
         examples=texts,
         target_settings=TargetSettings(name=target),

@@ -23,7 +23,7 @@ from taskweb.models.tiny import family_of_tiny, tiny_model
 from taskweb.tasks import Example
 from taskweb.training import CheckpointPlan, EvaluationRecord, TrainingHistory
 from taskweb.training.loop import Progress
-from taskweb.training.multitask import EarlyStop, encode_mixture, fit_mixture, kept_evaluation, shared_head
+from taskweb.training.mixture_training import EarlyStop, encode_mixture, fit_mixture, kept_evaluation, shared_head
 from taskweb.training.recipe import LONGEST, Recipe
 from taskweb.training.workers import ALONE, Workers, whole
 

@@ -16,12 +16,11 @@ import numpy as np
 from taskweb.errors import InputError
 from taskweb.tasks.atomic import whole_file
 from taskweb.web import ALL_SETUPS, TransferWeb
-from taskweb.web.exporters import export_runs
-from taskweb.web.importers import detect_kind, import_runs
+from taskweb.web.formats import detect_kind, export_runs, import_runs
+from taskweb.web.opening import open_web
 from taskweb.web.published import PUBLISHED
-from taskweb.web.sources import open_web
 from taskweb.web.store import MergeReport, RunStore, StoreInfo, is_store
-from taskweb.workflows.evidence import Progress, silent
+from taskweb.workflows.progress import Progress, silent
 
 PAIR_FIGURES = ("pc", "pm", "t", "score", "score_se", "n_seeds", "pc_se", "sign_p")
 

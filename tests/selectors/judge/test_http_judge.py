@@ -10,10 +10,10 @@ from email.utils import format_datetime
 import pytest
 
 from taskweb.errors import JudgeError
-from taskweb.selectors.judge import patience
+from taskweb.selectors.judge import retries
 from taskweb.selectors.judge.endpoint import Endpoint, PassingError, RefusedError
 from taskweb.selectors.judge.http_judge import HttpJudge, NoLogprobsError, UnclearError
-from taskweb.selectors.judge.patience import OutOfTimeError
+from taskweb.selectors.judge.retries import OutOfTimeError
 from tests.selectors.judge.endpoint_server import (
     Reply,
     Script,
@@ -35,7 +35,7 @@ PROMPTS = [f"question {i}" for i in range(12)]
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "_FIRST_WAIT", 0.01)
+    monkeypatch.setattr(retries, "_FIRST_WAIT", 0.01)
 
 
 def judge_at(script: Script, timeout: float = 5.0, **changes: object) -> HttpJudge:

@@ -12,7 +12,7 @@ pytest.importorskip("jinja2")
 from taskweb.errors import InputError, NameNotFoundError
 from taskweb.tasks import catalogue
 from taskweb.tasks.templates import PROMPTED, Template, apply_templates, columns_of, render, templated_tasks, templates_of
-from taskweb.tasks.templates.reading import parse_templates
+from taskweb.tasks.templates.template_files import parse_templates
 
 ZERO_SHOT = ("anli_r1", "anli_r2", "anli_r3", "cb", "copa", "hellaswag", "rte", "story_cloze", "wic", "winogrande", "wsc")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from taskweb.web.run import Run, SetupRecord
+from taskweb.web.records.run import Run, SetupRecord
 
 SETUP = SetupRecord("t5s/finetune", "google/t5-small", "abc", "finetune", {"learning_rate": 1e-4, "batch_size": 32})
 TASKS = tuple(f"task{i}" for i in range(50))

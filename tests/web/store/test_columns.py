@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from taskweb.errors import WebError
 from taskweb.tasks import catalogue
 from taskweb.web import TransferWeb, score_runs
+from taskweb.web.opening import open_web
 from taskweb.web.published import published_web
-from taskweb.web.run import Run, SetupRecord
-from taskweb.web.scores import NO_SOURCE
-from taskweb.web.sources import open_web
+from taskweb.web.records.run import Run, SetupRecord
+from taskweb.web.records.run_table import NO_SOURCE
 from taskweb.web.store import RunStore
 
 SETUPS = (SetupRecord("m/f"), SetupRecord("m/f", hyperparameters={"lr": 1}), SetupRecord("n/f"))

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taskweb.errors import ParameterError, WebError
-from taskweb.web.run import Run, SetupRecord
+from taskweb.web.records.run import Run, SetupRecord
 from taskweb.web.scores import score_runs
 from taskweb.web.store import RunCollection, RunStore
 from tests.web.store.made_up import SETUP, any_runs, content, made_up_run, made_up_runs

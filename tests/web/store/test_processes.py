@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from taskweb.errors import WebError
-from taskweb.web.store import RunStore, is_store, opening, run_store
+from taskweb.web.store import RunStore, connection, is_store, run_store
 from tests.conftest import REPOSITORY
 from tests.web.store.made_up import content, made_up_run, made_up_runs
 
@@ -91,7 +91,7 @@ def test_a_writer_killed_200_times_loses_nothing_that_it_stored(tmp_path: Path) 
 
 
 def test_a_store_held_for_long_by_another_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (opening, run_store):
+    for module in (connection, run_store):
         monkeypatch.setattr(module, "BUSY_SECONDS", 0.1)
     path = tmp_path / "runs.db"
     with RunStore.open(path, create=True) as store, RunStore.open(path) as other:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from taskweb.web import TransferWeb
-from taskweb.workflows.evidence import TaskTexts
+from taskweb.workflows.task_texts import TaskTexts
 from tests.conftest import made_up_bank, made_up_web
 
 

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Protocol
 
 from taskweb.experiments.budget import Budget
-from taskweb.experiments.cache import checkpoints_of
-from taskweb.experiments.data import load_task_data, texts_of
+from taskweb.experiments.checkpoint_cache import checkpoints_of
 from taskweb.experiments.execute import Workbench
-from taskweb.experiments.markers import RunningMarker
+from taskweb.experiments.heartbeats import RunningMarker
 from taskweb.experiments.plan import Plan
 from taskweb.experiments.plan_file import read_plan
 from taskweb.experiments.specs import RunGroup, RunSpec
 from taskweb.experiments.state import keys_of
-from taskweb.web.run import Run
+from taskweb.experiments.task_data import load_task_data, texts_of
+from taskweb.web.records.run import Run
 from taskweb.web.store import RunStore
 
 

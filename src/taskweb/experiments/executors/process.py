@@ -19,7 +19,7 @@ from types import FrameType
 
 from taskweb.errors import ParameterError, TaskWebError
 from taskweb.experiments.executors.base import Job, OpenJob
-from taskweb.experiments.markers import abandoned_runs
+from taskweb.experiments.heartbeats import abandoned_runs
 from taskweb.experiments.specs import RunGroup, RunSpec, outcome
 from taskweb.web.store import RunStore
 

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from taskweb.errors import MissingDependencyError, ParameterError, TaskWebError
-from taskweb.experiments.cache import Checkpoints
+from taskweb.experiments.checkpoint_cache import Checkpoints
 from taskweb.experiments.execute import Workbench
 from taskweb.experiments.executors.base import Job, OpenJob
-from taskweb.experiments.markers import RunningMarker
+from taskweb.experiments.heartbeats import RunningMarker
 from taskweb.experiments.specs import RunGroup, RunSpec, outcome
-from taskweb.web.run import Run
+from taskweb.web.records.run import Run
 from taskweb.web.store import RunStore
 
 _MOST_LOSSES = 3

@@ -20,8 +20,8 @@ from transformers.activations import ACT2FN
 
 from taskweb.errors import ParameterError, unknown_name
 from taskweb.models.base import Parameter, TaskModel, config_of, device_of
-from taskweb.models.batches import seeded
 from taskweb.models.methods.trainable import claim, train_only
+from taskweb.models.padding import seeded
 
 _SPREAD = 0.02
 _ADAPTER = "taskweb_adapter"

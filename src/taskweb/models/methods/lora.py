@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from taskweb.errors import MissingDependencyError, ParameterError
 from taskweb.models.base import Parameter, TaskModel, config_of, device_of
-from taskweb.models.batches import seeded
 from taskweb.models.methods.trainable import claim, train_only
+from taskweb.models.padding import seeded
 
 DEFAULT_TARGETS: Mapping[str, str] = {"t5": "q,v", "gpt2": "c_attn", "bert": "query,value", "roberta": "query,value"}
 

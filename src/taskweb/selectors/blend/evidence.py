@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from taskweb.selectors.base import FloatArray
-from taskweb.selectors.blend.likeness import FORMS, Likeness, mean_of_forms
 from taskweb.selectors.blend.standard import peaked_rows, standard_rows
+from taskweb.selectors.blend.text_similarity import FORMS, Likeness, mean_of_forms
 from taskweb.web import ALL_SETUPS, TransferWeb
-from taskweb.web.transfer_web import nan_mean, without_self
+from taskweb.web.arrays import nan_mean
+from taskweb.web.transfer_web import without_self
 
 KINDS = (FORMS[0], "mean of three likenesses")
 OWN, EVERYWHERE, AGREEING = "own", "everywhere", "agreeing"

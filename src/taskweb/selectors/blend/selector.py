@@ -13,12 +13,12 @@ import numpy as np
 from taskweb.errors import ParameterError, WebError, unknown_name
 from taskweb.selectors.assessment import Assessment, Explanation
 from taskweb.selectors.base import FloatArray, SelectionProblem
-from taskweb.selectors.blend.cache import cache_key, keep, read
-from taskweb.selectors.blend.doubt import chances_to_be_best, outlooks
 from taskweb.selectors.blend.evidence import Evidence
 from taskweb.selectors.blend.explanation import explanation
-from taskweb.selectors.blend.likeness import Likeness, likeness_of_problem
-from taskweb.selectors.blend.recipes import FAMILIES
+from taskweb.selectors.blend.learned_cache import cache_key, keep, read
+from taskweb.selectors.blend.members import FAMILIES
+from taskweb.selectors.blend.prediction_intervals import chances_to_be_best, outlooks
+from taskweb.selectors.blend.text_similarity import Likeness, likeness_of_problem
 from taskweb.selectors.blend.validation import QUERY_EXAMPLES, Validation, blended, recipes_for, thinned, validate
 from taskweb.web import ExampleBank, TransferWeb
 

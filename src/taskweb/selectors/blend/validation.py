@@ -21,9 +21,8 @@ import numpy.typing as npt
 from taskweb.selectors.base import FloatArray
 from taskweb.selectors.blend.evidence import Evidence
 from taskweb.selectors.blend.fitted import fit
-from taskweb.selectors.blend.lead import shares, shares_without_own, standard_errors
-from taskweb.selectors.blend.likeness import FORMS, Likeness, likeness_within
-from taskweb.selectors.blend.recipes import (
+from taskweb.selectors.blend.margin import shares, shares_without_own, standard_errors
+from taskweb.selectors.blend.members import (
     BASELINES,
     FAMILIES,
     FAMILIES_FOR_GAIN,
@@ -34,9 +33,11 @@ from taskweb.selectors.blend.recipes import (
     ranking_recipes,
     scores_by_recipe,
 )
+from taskweb.selectors.blend.text_similarity import FORMS, Likeness, likeness_within
 from taskweb.selectors.blend.utility import HarmTruth, OrderTruth
 from taskweb.web import ALL_SETUPS, ExampleBank, TransferWeb
-from taskweb.web.transfer_web import nan_mean, without_self
+from taskweb.web.arrays import nan_mean
+from taskweb.web.transfer_web import without_self
 
 QUERY_EXAMPLES = (1, 2, 4, 8, 16, 32)
 MOST_TARGETS, MOST_SOURCES, MOST_SETUPS = 32, 128, 8

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from taskweb.errors import JudgeError
+from taskweb.selectors.judge.answer_parsing import log_odds_of_tokens, positions_of, smoothed_log_odds, text_of, word_of_text
 from taskweb.selectors.judge.endpoint import Endpoint, PassingError, RefusedError
-from taskweb.selectors.judge.patience import Patience, in_threads
-from taskweb.selectors.judge.reading import log_odds_of_tokens, positions_of, smoothed_log_odds, text_of, word_of_text
+from taskweb.selectors.judge.retries import Patience, in_threads
 
 APIS = ("chat", "completions")
 ANSWERS = ("logprobs", "repeats")

@@ -3,9 +3,9 @@
 The wording is our own, in the style of T0 (arXiv:2110.08207). Jinja (of the extra `train`) is loaded when one is applied.
 """
 
-from taskweb.tasks.templates.reading import PROMPTED, read_templates, templated_tasks, templates_of
 from taskweb.tasks.templates.rendering import apply_templates, columns_of, render
 from taskweb.tasks.templates.template import Prompt, Template, TemplateSet
+from taskweb.tasks.templates.template_files import PROMPTED, read_templates, templated_tasks, templates_of
 
 __all__ = [
     "PROMPTED",

@@ -23,8 +23,9 @@ from taskweb.web.analysis.estimate import (
     weighted_correlations,
 )
 from taskweb.web.analysis.square import TaskSquare, square_of
+from taskweb.web.arrays import nan_mean
 from taskweb.web.bootstrap import mean_interval, mean_over_targets, resample_counts
-from taskweb.web.transfer_web import TransferWeb, nan_mean
+from taskweb.web.transfer_web import TransferWeb
 
 ANY_TWO = "any two"
 FEWEST_SOURCES = 3  # two points always correlate perfectly

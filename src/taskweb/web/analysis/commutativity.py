@@ -25,7 +25,8 @@ from taskweb.web.analysis.estimate import (
 )
 from taskweb.web.analysis.nulls import additive_fit, one_sided_p
 from taskweb.web.analysis.square import square_of
-from taskweb.web.transfer_web import ALL_SETUPS, TransferWeb, nan_mean
+from taskweb.web.arrays import nan_mean
+from taskweb.web.transfer_web import ALL_SETUPS, TransferWeb
 
 SIGNIFICANT = 0.05
 STRONG = 0.5  # a correlation from which one speaks of commuting, not of a trace

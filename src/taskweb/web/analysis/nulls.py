@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from taskweb.web.transfer_web import FloatArray, nan_mean
+from taskweb.web.arrays import FloatArray, nan_mean
 
 Draw = Callable[[np.random.Generator], FloatArray]
 _MOST_SWEEPS = 200

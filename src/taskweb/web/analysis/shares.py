@@ -24,8 +24,9 @@ from taskweb.web.analysis.estimate import (
     task_draws,
 )
 from taskweb.web.analysis.square import POOLED, TaskSquare, square_of
+from taskweb.web.arrays import nan_mean
 from taskweb.web.bootstrap import resample_counts
-from taskweb.web.transfer_web import TransferWeb, nan_mean
+from taskweb.web.transfer_web import TransferWeb
 
 OTHER_CATEGORY = "other"
 TOP_PAIRS = 10

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from taskweb.web.transfer_web import FloatArray, TransferWeb, nan_mean
+from taskweb.web.arrays import FloatArray, nan_mean
+from taskweb.web.transfer_web import TransferWeb
 
 POOLED = "pooled"  # where the transfers of all setups are counted together
 

@@ -13,8 +13,9 @@ from taskweb.web.analysis.estimate import Estimate, FloatArray, plain_result
 from taskweb.web.analysis.leaf_order import Merge, average_linkage, optimal_order
 from taskweb.web.analysis.nulls import BASELINES, POPULARITY, one_sided_p
 from taskweb.web.analysis.square import TaskSquare, square_of
+from taskweb.web.arrays import nan_mean
 from taskweb.web.bootstrap import percentile_interval, resample_counts
-from taskweb.web.transfer_web import TransferWeb, nan_mean
+from taskweb.web.transfer_web import TransferWeb
 
 STRONG_QUANTILE = 0.75
 RESAMPLES = 200

@@ -25,8 +25,9 @@ from taskweb.web.analysis.estimate import (
 )
 from taskweb.web.analysis.nulls import BASELINES, POPULARITY, Draw, one_sided_p
 from taskweb.web.analysis.square import POOLED, TaskSquare, square_of
+from taskweb.web.arrays import nan_mean
 from taskweb.web.bootstrap import percentile_interval
-from taskweb.web.transfer_web import ALL_SETUPS, TransferWeb, nan_mean
+from taskweb.web.transfer_web import ALL_SETUPS, TransferWeb
 
 SIGNIFICANT = 0.05
 QUANTILES = tuple(q / 10 for q in range(1, 10))  # of the positive T of all setups

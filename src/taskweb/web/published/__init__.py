@@ -23,7 +23,7 @@ PAIR_COLUMNS = ("pc", "pm", "score", "score_se", "n_seeds", "pc_se", "sign_p")
 @cache
 def published_web() -> TransferWeb:
     """The embedded web, summarised over its 8 seeds."""
-    folder = files("taskweb.web.published")
+    folder = files("taskweb.web.published").joinpath("figures")
     pairs = list(csv.reader(folder.joinpath("transfers.csv").read_text(encoding="utf-8").splitlines()[1:]))
     rows = list(csv.reader(folder.joinpath("targets.csv").read_text(encoding="utf-8").splitlines()[1:]))
     setups, targets, sources = (tuple(dict.fromkeys(line[i] for line in pairs)) for i in range(3))
@@ -52,5 +52,5 @@ def published_web() -> TransferWeb:
 @cache
 def published_bank() -> ExampleBank:
     """Embeddings of 160 examples of each of the web's tasks (see bank.json for how they were chosen)."""
-    with as_file(files("taskweb.web.published").joinpath("bank.json")) as description:
+    with as_file(files("taskweb.web.published").joinpath("figures/bank.json")) as description:
         return load_bank(description.with_suffix(""))

@@ -1,7 +1,7 @@
 """The results store: every measured run in one file, safe with several processes, scored without reading a record."""
 
+from taskweb.web.store.connection import is_store
 from taskweb.web.store.contract import MergeReport, RunCollection, StoreInfo
-from taskweb.web.store.opening import is_store
 from taskweb.web.store.run_store import RunStore
 
 __all__ = ["MergeReport", "RunCollection", "RunStore", "StoreInfo", "is_store"]

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 
 from taskweb.errors import TaskWebError
-from taskweb.web.run import RUN_STATUSES, Run
+from taskweb.web.records.run import RUN_STATUSES, Run
 
 _MOST_SHOWN = 20
 _RIVALS = """

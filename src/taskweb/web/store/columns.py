@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from taskweb.errors import WebError
-from taskweb.web.scores import NO_SOURCE, UNKNOWN_SEED, Codes, RunTable, number_unknown_seeds
-from taskweb.web.store.opening import reading
-from taskweb.web.task_scores import task_scores
+from taskweb.web.arrays import Codes
+from taskweb.web.records.run_scores import run_scores
+from taskweb.web.records.run_table import NO_SOURCE, UNKNOWN_SEED, RunTable, number_unknown_seeds
+from taskweb.web.store.connection import reading
 
 _RUN_FIELDS = np.dtype(
     [
@@ -71,7 +72,7 @@ def run_table(connection: sqlite3.Connection, path: Path) -> RunTable:
     metrics, metric = _codes(values["metric"], metric_names)
     of_run = np.searchsorted(runs["id"], values["run"])
     counts = runs["finished"][of_run]  # what an unfinished run measured says nothing
-    score, gain_score = task_scores(
+    score, gain_score = run_scores(
         f"The store {path}", (setup, target), targets, metrics, of_run[counts], metric[counts], values["value"][counts]
     )
     hours = runs["seconds"] / 3600

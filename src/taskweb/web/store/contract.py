@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from types import EllipsisType
 from typing import Protocol
 
-from taskweb.web.run import Run
-from taskweb.web.scores import RunTable
+from taskweb.web.records.run import Run
+from taskweb.web.records.run_table import RunTable
 
 
 @dataclass(frozen=True, slots=True)

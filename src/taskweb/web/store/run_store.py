@@ -13,12 +13,11 @@ from types import EllipsisType, TracebackType
 from typing import Any, Self, TypeVar
 
 from taskweb.errors import InputError, ParameterError, TaskWebError
-from taskweb.web.run import RUN_STATUSES, Run, canonical_json
-from taskweb.web.scores import RunTable
+from taskweb.web.records.run import RUN_STATUSES, Run, canonical_json
+from taskweb.web.records.run_table import RunTable
 from taskweb.web.store.checking import problems_of
 from taskweb.web.store.columns import run_table
-from taskweb.web.store.contract import MergeReport, RunCollection, StoreInfo
-from taskweb.web.store.opening import (
+from taskweb.web.store.connection import (
     BUSY_SECONDS,
     FileIdentity,
     close_store_file,
@@ -27,8 +26,9 @@ from taskweb.web.store.opening import (
     open_store_file,
     reading,
 )
-from taskweb.web.store.rows import read_run, read_setup, read_value, stored_key
-from taskweb.web.store.writing import RunWriter, batches
+from taskweb.web.store.contract import MergeReport, RunCollection, StoreInfo
+from taskweb.web.store.run_rows import read_run, read_setup, read_value, stored_key
+from taskweb.web.store.run_writer import RunWriter, batches
 
 T = TypeVar("T")
 _BATCH = 10_000  # runs per transaction: a larger one rewrites each page of the index of keys less often

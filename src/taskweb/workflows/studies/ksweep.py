@@ -17,8 +17,8 @@ from taskweb.mixture.sampling import DEFAULT_EXAMPLES_PER_TASK
 from taskweb.tasks import catalogue
 from taskweb.web.analysis.estimate import UNKNOWN, Estimate, plain
 from taskweb.web.published import PUBLISHED
-from taskweb.web.published.multitask import ALL_SOURCES, CHOSEN_BY, SWEEP, UNHELPFUL, MultitaskResult, multitask_results
-from taskweb.workflows.studies.figures import over_targets
+from taskweb.web.published.multitask_results import ALL_SOURCES, CHOSEN_BY, SWEEP, UNHELPFUL, MultitaskResult, multitask_results
+from taskweb.workflows.studies.estimates import over_targets
 from taskweb.workflows.studies.sweep_table import SweepResult, read_sweep
 
 AVERAGED_LISTS = (

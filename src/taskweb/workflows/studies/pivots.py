@@ -19,11 +19,12 @@ from taskweb.selectors import RoeSelector, SelectionProblem, Selector, TaskShopS
 from taskweb.selectors.benchmark import MEAN, BenchmarkRow, DrawSettings
 from taskweb.web import ALL_SETUPS
 from taskweb.web.analysis.estimate import UNKNOWN, Estimate, plain
+from taskweb.web.opening import open_web
 from taskweb.web.published import PUBLISHED
-from taskweb.web.sources import open_web
 from taskweb.workflows.benchmarking import leave_targets_out
-from taskweb.workflows.evidence import EncoderSettings, Progress, silent
-from taskweb.workflows.studies.figures import FloatArray, difference_of, figure_of, texts_of_study
+from taskweb.workflows.progress import Progress, silent
+from taskweb.workflows.selector_settings import EncoderSettings
+from taskweb.workflows.studies.estimates import FloatArray, difference_of, figure_of, texts_of_study
 
 PIVOT_COUNTS = (1, 3, 5, 10)
 RANDOM_SEEDS = 10

@@ -18,11 +18,12 @@ from taskweb.selectors import DEFAULT_SELECTOR
 from taskweb.selectors.benchmark import MEAN, DrawSettings, ScoredTarget
 from taskweb.web import ALL_SETUPS
 from taskweb.web.analysis.estimate import Estimate, plain
+from taskweb.web.opening import open_web
 from taskweb.web.published import PUBLISHED
-from taskweb.web.sources import open_web
 from taskweb.workflows.benchmarking import leave_targets_out
-from taskweb.workflows.evidence import EncoderSettings, Progress, SelectorSettings, silent
-from taskweb.workflows.studies.figures import FloatArray, figure_of, over_targets, texts_of_study
+from taskweb.workflows.progress import Progress, silent
+from taskweb.workflows.selector_settings import EncoderSettings, SelectorSettings
+from taskweb.workflows.studies.estimates import FloatArray, figure_of, over_targets, texts_of_study
 
 SANITY_SELECTORS = tuple(dict.fromkeys(("taskshop", DEFAULT_SELECTOR, "roe", "popularity", "random")))
 

@@ -14,8 +14,8 @@ from taskweb.tasks.rows import task_name_of
 from taskweb.training.recipe import Recipe
 from taskweb.workflows.candidate_sources import find_sources
 from taskweb.workflows.choosing import RankSettings, places_of_target, ranked_choice, usable_sources
-from taskweb.workflows.evidence import Progress, silent
 from taskweb.workflows.mixing import examples_of_target
+from taskweb.workflows.progress import Progress, silent
 from taskweb.workflows.ranking import TargetSettings
 from taskweb.workflows.studies.ksweep import KSweep, sweep_of_table
 from taskweb.workflows.studies.sweep_table import ALL

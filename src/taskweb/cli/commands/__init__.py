@@ -1,0 +1,1 @@
+"""One command per file: it reads its options, calls one workflow, and prints."""

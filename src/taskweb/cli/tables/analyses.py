@@ -1,0 +1,340 @@
+"""How analyses of a web look on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from taskweb.cli.tables.grid import Grid
+from taskweb.cli.tables.rankings import explained, signed
+from taskweb.web.analysis import (
+    Agreement,
+    Analysis,
+    Commutativity,
+    Structure,
+    TransferShares,
+    Transitivity,
+    WebAnalysis,
+)
+from taskweb.web.analysis.estimate import Estimate
+from taskweb.web.analysis.shares import PairTransfer, Strength
+from taskweb.web.analysis.square import POOLED
+from taskweb.web.transfer_web import ALL_SETUPS
+
+_SHOWN_STRENGTHS = 5
+_SHOWN_PAIRS = 5
+_GAP = 2
+_ALIKE = 0.7  # of the ceiling, from which one setup speaks for another
+_SETUP_LABELS = {ALL_SETUPS: "mean of all setups", POOLED: "all setups together"}
+_IN_SHORT = ("commutativity", "transitivity", "agreement")
+
+
+def web_analysis_tables(analysis: WebAnalysis, width: int) -> Iterator[RenderableType]:
+    """All analyses that were made, one after the other, in tables that fit `width`."""
+    for result in analysis.results.values():
+        yield from analysis_tables(result, analysis.web, width)
+
+
+def analysis_tables(result: Analysis, web: str, width: int) -> Iterator[RenderableType]:
+    """One analysis: a title, what it says, its tables, and what the figures mean."""
+    if isinstance(result, TransferShares):
+        yield from _opening("Which transfers help", web, result)
+        yield from _shares(result, width)
+    elif isinstance(result, Commutativity):
+        yield from _opening("Do transfers commute", web, result)
+        yield from _commutativity(result, width)
+    elif isinstance(result, Transitivity):
+        yield from _opening("Are transfers transitive", web, result)
+        yield from _transitivity(result, width)
+    elif isinstance(result, Agreement):
+        yield from _opening("Do setups agree", web, result)
+        yield from _agreement(result, width)
+    elif isinstance(result, Structure):
+        yield from _opening("Which tasks belong together", web, result)
+        yield from _structure(result, width)
+
+
+def analyses_in_short(analysis: WebAnalysis) -> Iterator[Text]:
+    """One line each for commutativity, transitivity and agreement, as far as they were made."""
+    for name in _IN_SHORT:
+        if name in analysis.results:
+            yield Text.assemble((f"{name:>14}  ", "cyan"), in_short(analysis.results[name]))
+
+
+def in_short(result: Analysis) -> str:
+    """What an analysis says, short enough for one line of a terminal; the full sentence where there is no shorter one."""
+    if isinstance(result, Commutativity) and result.mean.pearson.known:
+        return (
+            f"A helps B says {'much' if result.mean.pearson.value > 0.5 else 'little'} about B helping A: correlation "
+            f"{result.mean.pearson.value:+.2f}, opposite in {_percent(result.mean.opposite.value)} of pairs"
+        )
+    if isinstance(result, Transitivity) and result.finding != "unknown":
+        curve = result.curve()
+        known = [share.value for share in curve.positive if share.known]
+        explained = {
+            "transitivity": f"{_points(curve.strictest.overall.value)} beyond strong tasks",
+            "strengths": "as strong sources and easy targets explain",
+            "popularity": "as popular sources alone explain",
+            "none": "not clearly more than any pair",
+        }[result.finding]
+        often, any_pair = _percent(known[0]), _percent(curve.base_rate)
+        return f"A helps C in {often} of cases where A helps B and B helps C (any pair: {any_pair}): {explained}"
+    if isinstance(result, Agreement) and result.relations and result.relations[-1].of_rankings.known:
+        every = result.relations[-1]
+        ceiling = f" (noise alone: {every.ceiling:.2f})" if np.isfinite(every.ceiling) else ""
+        advice = ": measure on the model you train" if every.corrected < _ALIKE else ""
+        return f"two setups' rankings of sources correlate at {every.of_rankings.value:.2f}{ceiling}{advice}"
+    return result.verdict
+
+
+def _opening(title: str, web: str, result: Analysis) -> Iterator[RenderableType]:
+    yield Text.assemble("\n", (title, "bold cyan"), (f"   web '{web}'", "dim"))
+    yield Text(result.verdict)
+    yield Text()
+
+
+def _shares(result: TransferShares, width: int) -> Iterator[RenderableType]:
+    table = Grid(
+        "setup", "?>transfers", ">T above 0", "?>95%", ">PC above 0", "?>95%", ">mean T", "?>lowest", "?>median", "?>highest"
+    )
+    for row in result.by_setup:
+        table.add_row(
+            _setup(row.setup),
+            str(row.pairs),
+            _percent(row.positive_t.value),
+            _percent_band(row.positive_t),
+            _percent(row.positive_pc.value),
+            _percent_band(row.positive_pc),
+            _signed(row.mean_t.value),
+            *(_signed(row.quantiles[i]) for i in (0, 2, 4)),
+        )
+    yield table.fitted(width)
+    yield Text()
+    yield _strengths("as a source", result.sources, width)
+    yield Text()
+    yield _strengths("as a target", result.targets, width)
+    yield Text()
+    yield pair_table(result.strongest[:_SHOWN_PAIRS], result.most_harmful[:_SHOWN_PAIRS], width)
+    yield Text()
+    yield _categories(result, width)
+    yield Text()
+    yield from explained("from ↓", "mean T from the tasks of one category to those of another", width)
+    yield from explained(
+        "T", "half the mean gain over the baseline (PC), half the share of seeds that gain (PM); above 0 helps", width
+    )
+    yield from explained(
+        "95%", "bootstrap over tasks, each drawn in both roles and all setups; of one task: over its partners", width
+    )
+
+
+def _strengths(title: str, strengths: Sequence[Strength], width: int) -> Table:
+    table = Grid(title, "?about", ">mean T", ">95%", ">T above 0", "?>partners")
+    split = len(strengths) > 2 * _SHOWN_STRENGTHS
+    shown = (*strengths[:_SHOWN_STRENGTHS], None, *strengths[-_SHOWN_STRENGTHS:]) if split else strengths
+    for strength in shown:
+        if strength is None:
+            table.add_row(Text("…", style="dim"))
+            continue
+        table.add_row(
+            strength.task,
+            Text(strength.category, style="dim"),
+            _signed(strength.mean_t.value),
+            _band(strength.mean_t, "+.3f"),
+            _percent(strength.positive_t),
+            str(strength.partners),
+        )
+    return table.fitted(width)
+
+
+def pair_table(strongest: Sequence[PairTransfer], most_harmful: Sequence[PairTransfer], width: int) -> Table:
+    """The transfers that stand out: strongest first, most harmful last."""
+    table = Grid("transfer", ">mean T", "?>lowest", "?>highest", ">setups with this sign")
+    for pair in (*strongest, *reversed(most_harmful)):
+        table.add_row(
+            f"{pair.source} → {pair.target}",
+            *(_signed(value) for value in (pair.mean_t, pair.lowest_t, pair.highest_t)),
+            f"{pair.agree} of {pair.setups}",
+        )
+    return table.fitted(width)
+
+
+def _categories(result: TransferShares, width: int) -> Table:
+    targets = list(dict.fromkeys(sorted(cell.target_category for cell in result.by_category)))
+    cells = {(cell.source_category, cell.target_category): cell for cell in result.by_category}
+    table = Grid("from ↓ to →", *(f">{name}" for name in targets))
+    for source in dict.fromkeys(cell.source_category for cell in result.by_category):
+        row = [cells.get((source, target)) for target in targets]
+        table.add_row(source, *(Text("") if cell is None else _signed(cell.mean_t.value) for cell in row))
+    return table.fitted(width)
+
+
+def _commutativity(result: Commutativity, width: int) -> Iterator[RenderableType]:
+    table = Grid(
+        "setup", "?>pairs", ">Pearson", "?>95%", "?>p", "?>Spearman", ">beyond strengths", "?>p", ">opposite", ">by chance"
+    )
+    for row in result.rows:
+        table.add_row(
+            _setup(row.setup),
+            str(row.pairs),
+            _number(row.pearson.value, "+.2f"),
+            _band(row.pearson, "+.2f"),
+            _p(row.pearson_p),
+            _number(row.spearman.value, "+.2f"),
+            _number(row.residual.value, "+.2f"),
+            _p(row.residual_p),
+            _percent(row.opposite.value),
+            _percent(row.opposite_by_chance),
+        )
+    yield table.fitted(width)
+    yield Text()
+    yield from explained(
+        "Pearson", "correlation of T(A→B) with T(B→A); 95%: bootstrap over tasks; p: against relabelled tasks", width
+    )
+    yield from explained(
+        "strengths", "beyond strengths: the same once the mean of each source and of each target is taken out", width
+    )
+    yield from explained("opposite", "pairs in which one way helps and the other hurts", width)
+
+
+def _transitivity(result: Transitivity, width: int) -> Iterator[RenderableType]:
+    curve = result.curve()
+    table = Grid("both transfers above", ">A→C above 0", "?>95%", "?>triples", "?>pairs A, C", *_columns("by", curve.baselines))
+    for i, threshold in enumerate(result.thresholds):
+        cells = []
+        for baseline in curve.baselines.values():
+            cells += [_percent(baseline.mean[i]), _p(baseline.p[i])]
+        share = curve.positive[i]
+        table.add_row(
+            f"{threshold:.3f}", _percent(share.value), _percent_band(share), str(curve.triples[i]), str(curve.pairs[i]), *cells
+        )
+    yield table.fitted(width)
+    yield Text()
+    table = Grid("setup", ">any", "?>A→B, B→C above 0", *_columns("over", result.curve().baselines))
+    for one in result.curves:
+        cells = []
+        for baseline in one.baselines.values():
+            cells += [_points(baseline.overall.value), _p(baseline.overall_p)]
+        table.add_row(_setup(one.setup), _percent(one.base_rate), _percent(one.positive[0].value), *cells)
+    yield table.fitted(width)
+    yield Text()
+    yield from explained(
+        "by",
+        "the same in webs where it is random which target receives which of a source's transfers (popularity), "
+        "where each target keeps its mean and spread too (strengths), "
+        "and where sources also do more for targets that move more (sensitivity)",
+        width,
+    )
+    yield from explained("over", "observed less that, mean over thresholds; 95%: bootstrap over tasks; p: one-sided", width)
+
+
+def _columns(word: str, baselines: Iterable[str]) -> Iterator[str]:
+    for name in baselines:
+        yield from (f">{word} {name}", "?>p")
+
+
+def _agreement(result: Agreement, width: int) -> Iterator[RenderableType]:
+    table = Grid(
+        "setups with", "?>pairs of setups", ">rankings", "?>95%", ">ceiling", "?>of ceiling", "?>all T", ">beyond other family"
+    )
+    for row in result.relations:
+        table.add_row(
+            row.relation,
+            str(row.setup_pairs),
+            _number(row.of_rankings.value, ".2f"),
+            _band(row.of_rankings, ".2f"),
+            _number(row.ceiling, ".2f"),
+            _percent(row.corrected),
+            _number(row.of_pairs, ".2f"),
+            _with_band(row.beyond_other_family, "+.2f"),
+        )
+    yield table.fitted(width)
+    yield Text()
+    table = Grid("setups", "?", ">rankings", "?>95%", ">ceiling", ">all T")
+    for pair in sorted(result.pairs, key=lambda pair: -np.nan_to_num(pair.of_rankings.value, nan=-2.0)):
+        table.add_row(
+            f"{pair.first}, {pair.second}",
+            Text(pair.relation, style="dim"),
+            _number(pair.of_rankings.value, ".2f"),
+            _band(pair.of_rankings, ".2f"),
+            _number(pair.ceiling, ".2f"),
+            _number(pair.of_pairs.value, ".2f"),
+        )
+    yield table.fitted(width)
+    yield Text()
+    yield from explained(
+        "rankings",
+        "Spearman correlation of a target's ranking of sources, mean over targets; 95%: bootstrap over targets",
+        width,
+    )
+    yield from explained(
+        "ceiling", "what seeds that differ would leave of it if the two setups were the same, from split halves", width
+    )
+    yield from explained("all T", "Spearman correlation of T over all pairs", width)
+
+
+def _structure(result: Structure, width: int) -> Iterator[RenderableType]:
+    for i, community in enumerate(result.communities, start=1):
+        held = f" ({_percent(community.held_together)})" if np.isfinite(community.held_together) else ""
+        yield from explained(str(i), ", ".join(community.tasks) + held, width)
+    if result.alone:
+        yield from explained("none", ", ".join(result.alone), width)
+    yield Text()
+    table = Grid("modularity", ">value", ">95%", ">p")
+    table.add_row("observed", _number(result.modularity, ".3f"), "", "")
+    for name, chance in result.by_chance.items():
+        band = _band(Estimate(chance.mean, chance.low, chance.high), ".3f")
+        table.add_row(f"by {name}", _number(chance.mean, ".3f"), band, _p(chance.p))
+    yield table.fitted(width)
+    yield Text()
+    yield from explained("order", " · ".join(result.order), width)
+    yield from explained(
+        "strong", f"{result.edges} transfers with T above {result.threshold:.3f}" if result.edges else "no transfer", width
+    )
+    if result.stability.known:
+        yield from explained(
+            "stability", f"adjusted Rand index when setups are resampled: {_with_band(result.stability, '.2f')}", width
+        )
+    yield from explained("%", "how often two tasks of a community share one when setups are resampled", width)
+
+
+def _setup(name: str) -> Text:
+    return Text(_SETUP_LABELS.get(name, name), style="bold" if name in _SETUP_LABELS else "")
+
+
+def _signed(value: float) -> Text:
+    return signed(value if np.isfinite(value) else None)
+
+
+def _number(value: float, form: str) -> str:
+    return f"{value:{form}}" if np.isfinite(value) else ""
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.0f}%" if np.isfinite(value) else ""
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+.0f} points" if np.isfinite(value) else ""
+
+
+def _p(value: float) -> str:
+    return _number(value, ".3f")
+
+
+def _band(estimate: Estimate, form: str) -> Text:
+    known = np.isfinite(estimate.low)
+    return Text(f"{estimate.low:{form}} to {estimate.high:{form}}" if known else "", style="dim")
+
+
+def _percent_band(estimate: Estimate) -> Text:
+    known = np.isfinite(estimate.low)
+    return Text(f"{100 * estimate.low:.0f} to {100 * estimate.high:.0f}%" if known else "", style="dim")
+
+
+def _with_band(estimate: Estimate, form: str) -> str:
+    band = _band(estimate, form).plain
+    return _number(estimate.value, form) + (f" ({band})" if band else "")

@@ -1,0 +1,63 @@
+"""How an evaluation looks on a terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from taskweb.cli.tables.grid import Grid
+from taskweb.cli.tables.rankings import explained
+from taskweb.evaluation import Summary, TaskResult
+
+_MOST_CLASSES = 12
+_TITLES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "f1": "F1",
+    "exact_match": "exact match",
+    "token_f1": "token F1",
+    "pearson": "Pearson",
+    "spearmanr": "Spearman",
+}
+
+
+def result_tables(result: TaskResult, width: int) -> Iterator[RenderableType]:
+    """Each template, their mean with spread and interval, and the confusion table over all templates."""
+    names = list(result.summary)
+    counts = f"   {counted(result.examples, 'example')} · {counted(len(result.templates), 'template')} · {result.origin}"
+    yield Text.assemble("\n", (result.task, "bold cyan"), (counts, "dim"))
+    grid = Grid("template", *(f">{_TITLES[name]}" for name in names), "?>examples")
+    for template in result.templates:
+        grid.add_row(
+            template.name, *(_percent(template.metrics[name]) for name in names), Text(str(len(template.predictions)), "dim")
+        )
+    grid.add_row(Text("mean", "bold"), *(Text(_percent(result.summary[name].mean), "bold") for name in names))
+    if len(result.templates) > 1:
+        grid.add_row(Text("spread", "dim"), *(Text(_percent(result.summary[name].spread), "dim") for name in names))
+    grid.add_row(Text("interval", "dim"), *(Text(_interval(result.summary[name]), "dim") for name in names))
+    yield grid.fitted(width)
+    if result.confusion and len(result.labels) <= _MOST_CLASSES:
+        yield Text()
+        table = Grid("right \\ answered", *(f">{label}" for label in result.labels))
+        for label, row in zip(result.labels, result.confusion, strict=True):
+            table.add_row(label, *map(str, row))
+        yield table.fitted(width)
+    yield Text()
+    yield from explained("mean", "over templates, in percent; spread: standard deviation over them", width)
+    yield from explained("interval", "95%, for other examples of the task under the same templates (bootstrap)", width)
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things, in words."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _percent(value: float) -> str:
+    return "-" if math.isnan(value) else f"{100 * value:.1f}"
+
+
+def _interval(summary: Summary) -> str:
+    return "-" if math.isnan(summary.low) else f"{_percent(summary.low)} to {_percent(summary.high)}"

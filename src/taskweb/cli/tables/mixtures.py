@@ -1,0 +1,70 @@
+"""How a mixture looks on a terminal."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from taskweb.cli.tables.grid import Grid
+from taskweb.cli.tables.rankings import explained
+from taskweb.mixture import Mixture
+
+_NO_LICENCE = ("unknown", "unstated")
+_TOO_FAR = 0.02  # of the share asked for
+
+
+def mixture_tables(mixture: Mixture, folder: Path, width: int) -> Iterator[RenderableType]:
+    """A mixture task by task, what was dropped, and the next command to type."""
+    ranking = mixture.record.get("ranking")
+    chosen = f"best of the ranking for {ranking['target']} ({ranking['selector']})" if ranking else "tasks as named"
+    tasks = "1 task" if len(mixture.tasks) == 1 else f"{len(mixture.tasks)} tasks"
+    facts = f"   {len(mixture.train):,} examples of {tasks} · {chosen}"
+    yield Text.assemble("\n", (str(folder), "bold cyan"), (facts, "dim"))
+    grid = Grid("task", "?>rate asked", ">realised", ">examples", "??>held out", "??>dropped", "???licence")
+    realised = mixture.realised
+    for task in mixture.tasks:
+        dropped = sum(task.dropped.values())
+        grid.add_row(
+            Text(task.name, style="bold"),
+            f"{100 * task.rate:.1f}%",
+            f"{100 * realised[task.name]:.1f}%",
+            f"{task.train:,}",
+            f"{task.held_out:,}" if task.held_out else "",
+            Text(f"{dropped:,}", style="yellow") if dropped else "",
+            Text(task.licence, style="yellow" if task.licence in _NO_LICENCE else "dim"),
+        )
+    yield grid.fitted(width)
+    yield Text()
+    for task in mixture.tasks:
+        if task.dropped:
+            listed = ", ".join(f"{count:,} {reason}" for reason, count in task.dropped.items())
+            yield from explained("dropped", f"of {task.name}: {listed}", width)
+    place = shlex.quote(str(folder))
+    command = f"taskweb train {place} --model google/t5-small-lm-adapt --to {shlex.quote(f'{folder}-model')}"
+    yield Text.assemble(("Next: ", "dim"), (command, "bold"), no_wrap=True, overflow="ignore")
+
+
+def remarks(mixture: Mixture) -> list[str]:
+    """What a person should know of a mixture, beside its figures."""
+    notes = list(mixture.record.get("notes", ()))
+    if unmet := _unmet(mixture):
+        notes.append(unmet)
+    if copies := [task.name for task in mixture.tasks if any(reason.startswith("target") for reason in task.dropped)]:
+        notes.append(f"rows of the target stood in {', '.join(copies)} and were left out")
+    if lacking := [f"{task.name} ({task.licence})" for task in mixture.tasks if task.licence in _NO_LICENCE]:
+        notes.append(f"no licence is known of {', '.join(lacking)}: check before you share the mixture or a model")
+    return notes
+
+
+def _unmet(mixture: Mixture) -> str:
+    """That rates given, or made of scores, are not met for want of examples, and the largest total that meets them."""
+    realised = mixture.realised
+    short = [task.name for task in mixture.tasks if realised[task.name] < task.rate - _TOO_FAR]
+    if not short or mixture.record.get("rates", {}).get("scheme") not in ("explicit", "score"):
+        return ""
+    most = int(min(task.train / task.rate for task in mixture.tasks))
+    return f"the rates asked are not met: there are too few examples of {', '.join(short)}; --total {most} meets them"

@@ -1,0 +1,83 @@
+"""How the state of a plan looks on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from taskweb.cli.tables.grid import Grid
+from taskweb.cli.tables.rankings import explained
+
+if TYPE_CHECKING:
+    from taskweb.experiments import PlanState
+    from taskweb.experiments.checks import CutInputs
+    from taskweb.experiments.state import SetupState
+
+
+def state_tables(state: PlanState, width: int) -> Iterator[RenderableType]:
+    """Runs finished, failed, running and missing, by setup, and how long the rest will take."""
+    plan = state.plan
+    counts = f"   {len(plan.tasks)} tasks · {len(plan.setups)} setups · {len(plan.all_seeds)} seeds · {state.total:,} runs"
+    yield Text.assemble("\n", (plan.name, "bold cyan"), (counts, "dim"))
+    grid = Grid("setup", ">finished", ">failed", ">diverged", ">running", ">missing", ">seconds per run")
+    for setup in state.setups:
+        grid.add_row(setup.setup, *_cells(setup))
+    if len(state.setups) > 1:
+        totals = (state.finished, state.failed, state.diverged, len(state.running), state.missing)
+        grid.add_row("all", *(f"{count:,}" for count in totals), _seconds(state.seconds_per_run))
+    yield grid.fitted(width)
+    if state.running:
+        yield Text()
+        table = Grid("running", "source", "target", ">seed", ">seconds")
+        for run in state.running:
+            table.add_row(run.setup, run.source or "none", run.target, str(run.seed), f"{run.seconds:.0f}")
+        yield table.fitted(width)
+    yield Text()
+    yield from explained("left", _left(state), width)
+    if plan.most_hours is not None:
+        yield from explained("budget", f"{state.spent / 3600:.2f} of {plan.most_hours:g} hours are spent", width)
+    yield from explained("store", str(plan.store), width)
+
+
+def cut_tables(cut: Sequence[CutInputs], width: int) -> Iterator[RenderableType]:
+    """Of which tasks inputs are longer than a model reads."""
+    if cut:
+        yield Text()
+        grid = Grid("inputs cut", "task", ">cut", ">of")
+        for own in cut:
+            grid.add_row(", ".join(own.setups), own.task, f"{own.cut:,}", f"{own.examples:,}")
+        yield grid.fitted(width)
+
+
+def _cells(setup: SetupState) -> list[str]:
+    counts = (setup.finished, setup.failed, setup.diverged, setup.running, setup.missing)
+    return [*(f"{count:,}" for count in counts), _seconds(setup.seconds_per_run)]
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _left(state: PlanState) -> str:
+    """How many runs, and how long they will take those who are at work."""
+    runs = f"{len(state.todo):,} runs"
+    if not state.todo:
+        return "nothing: the plan is done"
+    if state.seconds_left is None:
+        return f"{runs}; how long they take is known after the first"
+    at_work = max(1, len(state.running))
+    unmeasured = [setup.setup for setup in state.setups if setup.seconds_per_run is None]
+    guessed = f", taking the mean for {', '.join(unmeasured)}" if unmeasured else ""
+    workers = "one worker" if at_work == 1 else f"{at_work} workers"
+    return f"{runs}, about {in_words(state.seconds_left / at_work)} for {workers} at the speed measured so far{guessed}"
+
+
+def in_words(seconds: float) -> str:
+    """A span of time for people: seconds, minutes, hours or days."""
+    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,162 @@
+"""How studies look on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from taskweb.cli.tables.grid import Grid
+from taskweb.cli.tables.plan_states import in_words
+from taskweb.cli.tables.rankings import explained, signed
+from taskweb.web.analysis.estimate import Estimate
+from taskweb.web.transfer_web import ALL_SETUPS
+from taskweb.workflows.studies import KSweep, PivotStudy, SanityStudy, SweepPoint
+from taskweb.workflows.studies.pivots import PivotPoint
+
+_CHOICES = {"none": "none (roe)", "similar": "most similar", "random": "random", "all": "all"}
+
+
+def sanity_tables(study: SanityStudy, width: int) -> Iterator[RenderableType]:
+    """The figures of each selector, and for a single target the rankings beside the measured order."""
+    single = len(study.targets) == 1
+    what = f"{study.targets[0]} held out" if single else f"{len(study.targets)} targets, each left out in turn"
+    yield _title("Do selectors find the order of sources", study.web, study.setup, what)
+    metrics = ((">NDCG", "ndcg", ".1f"), (">Regret@5", "regret_at_5", ".2f"), (">rank correlation", "rank_correlation", "+.2f"))
+    titles = [title for name, _, _ in metrics for title in ((name,) if single else (name, "??>95%"))]
+    grid = Grid("selector", *titles, "???>NDCG ± draws")
+    best = max(row.ndcg.value for row in study.rows)
+    for row in sorted(study.rows, key=lambda row: -row.ndcg.value):
+        cells: list[str | Text] = [Text(row.selector, style="bold" if row.ndcg.value == best else "")]
+        for _, name, form in metrics:
+            figure: Estimate = getattr(row, name)
+            cells += [_figure(figure, form)] if single else [_figure(figure, form), _band(figure, form)]
+        spread = f"{row.ndcg_draw_sd:.1f}" if row.ndcg_draw_sd > 1e-9 else ""  # rounding
+        grid.add_row(*cells, Text(spread, style="dim"))
+    yield grid.fitted(width)
+    if single:
+        yield Text()
+        yield _rankings(study).fitted(width)
+    yield Text()
+    yield from explained("NDCG", "agreement with the true order, 100 = perfect", width)
+    yield from explained("Regret@5", "raw performance lost by taking the five predicted best, in percent, 0 = none", width)
+    if single:
+        yield from explained("places", "1 = best; means over draws of examples and setups, so they need not be whole", width)
+    yield from explained("random", "the exact mean over all orders", width)
+
+
+def _rankings(study: SanityStudy) -> Grid:
+    (sources,) = study.rankings.values()
+    names = [row.selector for row in study.rows if row.selector != "random"]
+    grid = Grid("source", ">T", ">place measured", *(f">{name}" for name in names))
+    for source in sources:
+        places = (f"{source.predicted[name]:.1f}" for name in names)
+        grid.add_row(
+            Text(source.task, style="bold" if source.measured <= 5 else ""), signed(source.t), f"{source.measured:.1f}", *places
+        )
+    return grid
+
+
+def pivots_tables(study: PivotStudy, width: int) -> Iterator[RenderableType]:
+    """A row per choice of pivots."""
+    yield _title("Which pivots does TaskShop need", study.web, study.setup, f"{study.n_targets} targets, each left out in turn")
+    titles = (
+        ">NDCG",
+        "??>95%",
+        "???>± seeds",
+        ">vs all pivots",
+        "?>vs as many random",
+        ">Regret@5",
+        "??>95%",
+        "????>vs all pivots",
+    )
+    grid = Grid("pivots", ">number", *titles)
+    for point in study.points:
+        grid.add_row(*_pivot_cells(point))
+    yield grid.fitted(width)
+    yield Text()
+    yield from explained("vs", "paired differences over targets, with 95% intervals, in points", width)
+    yield from explained("random", f"mean over {study.random_seeds} seeds; ± is the standard deviation over them", width)
+    yield from explained("none", "similarity of source and target alone, no transfers", width)
+
+
+def _pivot_cells(point: PivotPoint) -> Sequence[str | Text]:
+    return (
+        _CHOICES[point.choice],
+        "" if point.n_pivots is None else str(point.n_pivots),
+        _figure(point.ndcg, ".1f"),
+        _band(point.ndcg, ".1f"),
+        Text(f"{point.ndcg_seed_sd:.1f}" if point.ndcg_seed_sd == point.ndcg_seed_sd else "", style="dim"),  # not NaN
+        _gap(point.ndcg_to_all, ".1f"),
+        _gap(point.ndcg_to_random, ".1f"),
+        _figure(point.regret_at_5, ".2f"),
+        _band(point.regret_at_5, ".2f"),
+        _gap(point.regret_to_all, ".2f"),
+    )
+
+
+def ksweep_tables(study: KSweep, width: int) -> Iterator[RenderableType]:
+    """The score against the number of sources; of the published results, also who chose, and unhelpful sources."""
+    yield from _sweep("How many sources", study.web, "sources", study.points, width)
+    if study.chosen_by:
+        yield from _sweep("Who chose the five sources", study.web, "chosen by", study.chosen_by, width)
+    if study.unhelpful:
+        few = f"{len(study.unhelpful[0].per_target)} targets: {', '.join(study.unhelpful[0].per_target)}"
+        yield from _sweep(f"How many of five are unhelpful   ({few})", study.web, "unhelpful", study.unhelpful, width)
+    yield Text()
+    yield from explained(
+        "score",
+        "zero-shot accuracy in percent, mean over targets, templates and seeds"
+        if study.chosen_by
+        else "mean over targets and seeds, in percent",
+        width,
+    )
+    yield from explained(
+        "95%", f"bootstrap over {study.resampled}, too narrow with as few as four; differences are paired", width
+    )
+    if study.chosen_by:
+        yield from explained("examples", "for training: at most 2,000 a source, mean over targets", width)
+
+
+def _sweep(title: str, web: str, label: str, points: Sequence[SweepPoint], width: int) -> Iterator[RenderableType]:
+    yield Text.assemble("\n", (title, "bold cyan"), (f"   {web}", "dim"))
+    timed, counted = (
+        any(value == value for value in values) for values in ([p.hours for p in points], [p.examples for p in points])
+    )
+    grid = Grid(
+        label, ">score", "?>95%", ">vs all", "??>ratio", *([">time"] if timed else []), *(["???>examples"] if counted else [])
+    )
+    best = max(point.score.value for point in points)
+    for point in points:
+        grid.add_row(
+            Text(point.label, style="bold" if point.score.value == best else ""),
+            _figure(point.score, ".2f"),
+            _band(point.score, ".1f"),
+            _gap(point.to_all, ".2f"),
+            f"{point.ratio_to_all:.3f}" if point.ratio_to_all == point.ratio_to_all else "",  # not NaN
+            *([in_words(3600 * point.hours) if point.hours == point.hours else ""] if timed else []),
+            *([f"{point.examples:,.0f}" if point.examples == point.examples else ""] if counted else []),
+        )
+    yield grid.fitted(width)
+
+
+def _title(question: str, web: str, setup: str, facts: str) -> Text:
+    where = "mean over setups" if setup == ALL_SETUPS else setup
+    return Text.assemble("\n", (question, "bold cyan"), (f"   web '{web}' · {where} · {facts}", "dim"))
+
+
+def _figure(estimate: Estimate, form: str) -> str:
+    return format(estimate.value, form) if estimate.known else ""
+
+
+def _band(estimate: Estimate, form: str) -> Text:
+    known = estimate.low == estimate.low  # not NaN
+    return Text(f"{estimate.low:{form}} to {estimate.high:{form}}" if known else "", style="dim")
+
+
+def _gap(estimate: Estimate, form: str) -> str:
+    if not estimate.known:
+        return ""
+    band = f" ({estimate.low:+{form}} to {estimate.high:+{form}})" if estimate.low == estimate.low else ""  # not NaN
+    return f"{estimate.value:+{form}}{band}"

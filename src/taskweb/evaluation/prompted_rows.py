@@ -1,0 +1,187 @@
+"""What a model is asked: the labelled rows of a task under each of its templates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from taskweb.errors import InputError, NameNotFoundError, unknown_name
+from taskweb.tasks import Columns, Sampling, Task, catalogue, example_files, find_task
+from taskweb.tasks.example_sets import example_of, taken
+from taskweb.tasks.paths import kind_of_path
+from taskweb.tasks.rows import FileFormat, origin_of, rows_of
+from taskweb.tasks.task import TaskKind
+from taskweb.tasks.templates import (
+    PROMPTED,
+    Prompt,
+    Template,
+    TemplateSet,
+    apply_templates,
+    columns_of,
+    read_templates,
+    templates_of,
+)
+
+_ALL = "all"
+_ENDINGS = (".toml", ".yaml", ".yml")
+_MOST_LABELS = 20
+Rows = list[tuple[int, Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateChoice:
+    """Which templates to use. names: some of them, None for the default: all, or of prompted examples the text as given.
+
+    file: own ones, in TOML or promptsource's YAML, instead of ours.
+    """
+
+    names: tuple[str, ...] | None = None
+    file: Path | None = None
+
+    @classmethod
+    def parse(cls, text: str | None) -> TemplateChoice:
+        """From what a person types: a file's name, `all`, or names divided by commas."""
+        if text is None:
+            return cls()
+        if text.lower().endswith(_ENDINGS):
+            return cls(file=Path(text))
+        return cls(names=tuple(part.strip() for part in text.split(",") if part.strip()))
+
+
+@dataclass(frozen=True, slots=True)
+class PromptedTask:
+    """A task's rows under each template, those without a label left out.
+
+    labels: names of the classes, in the order of the choices, where every prompt has the same ones; () otherwise.
+    skipped: rows without a label. origin: where the rows came from.
+    """
+
+    task: Task
+    prompts: Mapping[str, tuple[Prompt, ...]]
+    labels: tuple[str, ...]
+    origin: str
+    skipped: int = 0
+
+    @property
+    def size(self) -> int:
+        """Prompts in all."""
+        return sum(map(len, self.prompts.values()))
+
+    @property
+    def has_choices(self) -> bool:
+        """Whether the answer is one of given choices."""
+        return any(prompt.example.choices for prompts in self.prompts.values() for prompt in prompts)
+
+
+def load_prompted(
+    name: str,
+    where: str | Path | None = None,
+    *,
+    templates: TemplateChoice | None = None,
+    sampling: Sampling | None = None,
+    split: str | None = None,
+    columns: Columns | None = None,
+    file_format: FileFormat | None = None,
+) -> PromptedTask:
+    """Read a task's rows and apply templates to them.
+
+    where: a file, a folder with `<task>.jsonl` in it, `hf:<id>`, or None for the catalogue's data set on the Hub.
+    Rows that have the columns of the task's templates are prompted by them; rows that have an input are prompts already,
+    and all rows are where `columns` says which of them hold what. file_format: where a file's name does not tell it.
+    Raises InputError for rows that are neither, that no label is known of, or on which a template fails.
+    """
+    place, split = _place_of(name, where, split)
+    origin, chosen = origin_of(place), templates or TemplateChoice()
+    rows = taken(rows_of(place, file_format=file_format, hub_split=split), sampling or Sampling(None))
+    if not rows:
+        raise InputError(f"{origin} holds no rows. Give at least one labelled example of '{name}'.")
+    own = None if columns is not None else _templates(name, chosen, rows[0][1])
+    if own is None:
+        own, rows = _as_prompted(rows, origin, columns or Columns(), chosen)
+    applied = apply_templates(_named(own, chosen.names), rows, origin)
+    task = _task_of(name, applied)
+    labelled = {key: tuple(prompt for prompt in found if _is_labelled(prompt, task.kind)) for key, found in applied.items()}
+    known = {prompt.row for found in labelled.values() for prompt in found}
+    if empty := [key for key, found in labelled.items() if not found]:
+        if known:
+            raise InputError(f"The template '{empty[0]}' of '{name}' gives nothing for any row of {origin}. Leave it out.")
+        raise InputError(f"None of the {len(rows)} rows of {origin} has a label to measure by. Give labelled ones.")
+    skipped = sum(line not in known for line, _ in rows)
+    return PromptedTask(task, labelled, _labels(task, labelled, prompted=own.task == PROMPTED), origin, skipped)
+
+
+def _place_of(name: str, where: str | Path | None, split: str | None) -> tuple[str | Path, str | None]:
+    if where is None:
+        hub = find_task(name).hub
+        if hub is None:
+            raise InputError(f"'{name}' is not on the Hub. Give its examples with --examples.")
+        return hub.reference, split or hub.evaluation_split
+    if str(where) != "-" and not str(where).startswith("hf:") and kind_of_path(Path(where)) == "folder":
+        found = example_files(Path(where))
+        if name not in found:
+            raise unknown_name(f"file of examples in {where}", name, found)
+        return found[name], split
+    return where, split
+
+
+def _templates(name: str, chosen: TemplateChoice, row: Mapping[str, Any]) -> TemplateSet | None:
+    """The templates that read the columns of the rows; None for rows that are prompts already."""
+    if chosen.file is not None:
+        return read_templates(chosen.file, name)
+    try:
+        own = templates_of(name)
+    except NameNotFoundError:
+        return None
+    fits = columns_of(own.templates[0]) <= set(row)
+    return own if fits else None
+
+
+def _as_prompted(rows: Rows, origin: str, columns: Columns, chosen: TemplateChoice) -> tuple[TemplateSet, Rows]:
+    own = templates_of(PROMPTED)
+    if chosen.names is None:
+        own = TemplateSet(PROMPTED, own.templates[:1])
+    found: Rows = []
+    for line, row in rows:
+        if (example := example_of(row, line, origin, columns)) is not None:
+            choices = None if example.choices is None else list(example.choices)
+            found.append((line, {"input": example.input, "choices": choices, "output": example.output}))
+    if not found:
+        raise InputError(f"{origin} holds no usable examples: the input of every row is empty.")
+    return own, found
+
+
+def _named(found: TemplateSet, names: Sequence[str] | None) -> tuple[Template, ...]:
+    if names is None or tuple(names) == (_ALL,):
+        return found.templates
+    by_name = {template.name: template for template in found.templates}
+    for name in names:
+        if name not in by_name:
+            raise unknown_name(f"template for '{found.task}'", name, by_name)
+    return tuple(by_name[name] for name in names)
+
+
+def _task_of(name: str, prompts: Mapping[str, Sequence[Prompt]]) -> Task:
+    if name in catalogue():
+        return catalogue()[name]
+    choices = {prompt.example.choices for found in prompts.values() for prompt in found}
+    if choices <= {None}:
+        return Task(name, "generation", ("exact_match", "token_f1"))
+    words = {word for own in choices for word in own or ()}
+    shared = len(words) <= _MOST_LABELS and all(set(own or ()) == words for own in choices)
+    return Task(name, "classification" if shared else "multiple_choice", ("accuracy",))
+
+
+def _is_labelled(prompt: Prompt, kind: TaskKind) -> bool:
+    if prompt.example.choices:
+        return prompt.answer is not None
+    return kind == "span_qa" or prompt.example.output is not None
+
+
+def _labels(task: Task, prompts: Mapping[str, Sequence[Prompt]], *, prompted: bool) -> tuple[str, ...]:
+    everything = [prompt.example.choices or () for found in prompts.values() for prompt in found]
+    counts = {len(own) for own in everything}
+    if not prompted and task.hub is not None and task.hub.label_names and counts == {len(task.hub.label_names)}:
+        return task.hub.label_names
+    return everything[0] if all(set(own) == set(everything[0]) for own in everything) else ()

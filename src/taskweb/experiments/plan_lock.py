@@ -1,0 +1,60 @@
+"""One at a time fills a store: the right to run a plan, which ends with the process that has it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from taskweb.errors import InputError, TaskWebError
+from taskweb.experiments.file_locks import hold, let_go
+from taskweb.experiments.heartbeats import abandoned_runs, running_runs
+
+_PATIENCE = 10.0  # seconds that workers of a killed run have to notice
+_PAUSE = 0.1
+
+
+@contextmanager
+def only_runner(store: Path) -> Iterator[None]:
+    """Be the only one that runs plans into a store, and start when the workers of a killed run are gone.
+
+    Raises TaskWebError where another process is at it, InputError where nothing can be written beside the store.
+    """
+    path = store.with_name(store.name + ".lock")
+    try:
+        descriptor = hold(path)
+    except OSError as fault:
+        raise InputError(f"Nothing can be written beside the store {store}: {fault.strerror or fault}.") from None
+    if descriptor is None:
+        raise TaskWebError(
+            f"The store {store} is being filled by another taskweb run{_process_in(path)}. See how far it is with --status; "
+            "to run two plans at once, give each a store of its own and merge them."
+        )
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, str(os.getpid()).encode())
+        _wait_for_workers(store)
+        yield
+    finally:
+        abandoned_runs(store)
+        let_go(descriptor, path)
+
+
+def _wait_for_workers(store: Path) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while running_runs(store):
+        if time.monotonic() > deadline:
+            raise TaskWebError(
+                f"Workers of an earlier run are still filling the store {store}. Wait until --status shows no running runs, or "
+                "stop them."
+            )
+        time.sleep(_PAUSE)
+
+
+def _process_in(path: Path) -> str:
+    try:
+        return f" (process {int(path.read_text(encoding='utf-8'))})"
+    except (OSError, ValueError):
+        return ""

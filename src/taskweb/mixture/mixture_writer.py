@@ -1,0 +1,131 @@
+"""Writing a mixture as a folder that is there whole or not at all, also where it takes the place of an older one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+from taskweb.errors import InputError, MissingDependencyError, ParameterError, unknown_name
+from taskweb.mixture.manifest import MANIFEST, SIDES, MixtureFile, files_of, manifest_of
+from taskweb.mixture.mixture import MixedExample, Mixture, rows_as_lines
+from taskweb.mixture.mixture_reader import read_manifest
+from taskweb.tasks.atomic import whole_folder
+from taskweb.tasks.paths import kind_of_path, unreadable
+
+FileFormat = Literal["jsonl", "parquet", "datasets"]
+FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
+_NAMES: Mapping[FileFormat, str] = {"jsonl": "{side}.jsonl", "parquet": "{side}.parquet", "datasets": "data/{side}.parquet"}
+CARD = "README.md"
+_ROWS_PER_GROUP = 10_000
+
+
+def write_mixture(
+    mixture: Mixture,
+    path: str | Path,
+    *,
+    file_format: FileFormat = "jsonl",
+    beside: Mapping[str, Callable[[Mixture, Path], None]] | None = None,
+) -> Path:
+    """Write a mixture folder, and return its path; an older mixture there gives way only once the new one is complete.
+
+    file_format: jsonl (`train.jsonl`, `heldout.jsonl`), parquet, or datasets (`data/*.parquet` and a card, which
+    `datasets.load_dataset` opens). beside: what else to write, by the name of its folder within the mixture's.
+    At any moment, whatever is killed, the folder is the old one or the new one. Equal mixtures give equal bytes.
+    Raises NameNotFoundError for an unknown format, InputError for a place that is taken by something else or cannot be written,
+    ParameterError for a text that is not valid Unicode, MissingDependencyError where Parquet needs pyarrow.
+    """
+    if file_format not in FORMATS:
+        raise unknown_name("format of a mixture", file_format, FORMATS)
+    folder = Path(path).resolve() if Path(path).is_symlink() else Path(path)
+    check_place(folder)
+    extras = dict(beside or {})
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise InputError(
+            f"{folder} cannot be written: {fault.strerror or fault}. Check the path and its permissions."
+        ) from None
+    with whole_folder(folder, replace=True) as new:
+        files = {side: _write_side(mixture, side, new, file_format) for side in SIDES}
+        if file_format == "datasets":
+            (new / CARD).write_text(_card(files), encoding="utf-8", newline="\n")
+        for name, write in extras.items():
+            (new / name).mkdir()
+            write(mixture, new / name)
+        manifest = manifest_of(mixture, files) | ({"beside": sorted(extras)} if extras else {})
+        text = json.dumps(manifest, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+        (new / MANIFEST).write_text(text, encoding="utf-8", newline="\n")
+    return Path(path)
+
+
+def check_place(folder: Path) -> None:
+    """Raise InputError where a mixture cannot be written: a file, or a folder that holds more than an older mixture."""
+    kind = kind_of_path(folder)
+    if kind == "missing":
+        return
+    if kind == "file":
+        raise InputError(f"{folder} is a file. Give the name of a folder to write the mixture to.")
+    try:
+        present = {entry.name for entry in folder.iterdir()}
+    except OSError as fault:
+        raise unreadable(folder, fault) from None
+    if not present:
+        return
+    try:
+        manifest = read_manifest(folder)
+        names = [file.name for file in files_of(manifest, folder).values()]
+    except InputError:
+        raise InputError(f"{folder} exists and is not a mixture. Give the name of a new folder.") from None
+    own = {MANIFEST, CARD, *(name.partition("/")[0] for name in names), *map(str, manifest.get("beside") or ())}
+    if others := sorted(present - own):
+        raise InputError(
+            f"{folder} holds more than the mixture that would be replaced: {', '.join(others[:5])}. Move that away, or give "
+            "the name of a new folder."
+        )
+
+
+def _write_side(mixture: Mixture, side: str, folder: Path, file_format: FileFormat) -> MixtureFile:
+    examples = mixture.train if side == "train" else mixture.heldout
+    name = _NAMES[file_format].format(side=side)
+    place = folder / name
+    place.parent.mkdir(exist_ok=True)
+    try:
+        if file_format == "jsonl":
+            with place.open("w", encoding="utf-8", newline="\n") as file:
+                file.writelines(rows_as_lines(examples))
+        else:
+            _write_parquet(examples, place)
+    except UnicodeEncodeError:
+        raise ParameterError(
+            "An example holds a text that is not valid Unicode and cannot be written. Mend or remove it."
+        ) from None
+    return MixtureFile(name, len(examples), hashlib.sha256(place.read_bytes()).hexdigest())
+
+
+def _write_parquet(examples: Sequence[MixedExample], place: Path) -> None:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise MissingDependencyError("pyarrow", "data", "Writing a mixture as Parquet") from None
+    text = pa.string()
+    schema = pa.schema([("task", text), ("input", text), ("output", text), ("choices", pa.list_(text))])
+    table = pa.Table.from_pylist([example.to_row() for example in examples], schema=schema)
+    pq.write_table(table, place, row_group_size=_ROWS_PER_GROUP)
+
+
+def _card(files: Mapping[str, MixtureFile]) -> str:
+    lines = ["---", "configs:", "- config_name: default", "  data_files:"]
+    for side in SIDES:
+        if files[side].rows:
+            lines += [f"  - split: {side}", f"    path: {files[side].name}"]
+    lines += [
+        "---",
+        "",
+        "A training mixture made by taskweb; `manifest.json` says of what, at which rates, and under which licences.",
+        "",
+    ]
+    return "\n".join(lines)

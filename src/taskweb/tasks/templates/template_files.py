@@ -1,0 +1,101 @@
+"""Templates from files: our own, one TOML file per task, a person's in the same form, and promptsource's YAML."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from taskweb.errors import InputError, unknown_name
+from taskweb.tasks.paths import kind_of_path, unreadable
+from taskweb.tasks.templates.promptsource import parse_promptsource
+from taskweb.tasks.templates.template import Template, TemplateSet
+
+PROMPTED = "prompted"
+_FILE_KEYS = ("like", "answer", "output", "references", "example", "template")
+_TEMPLATE_KEYS = ("name", "input", "choices", "answer", "output", "references")
+
+
+def templated_tasks() -> tuple[str, ...]:
+    """The tasks that templates come with, sorted."""
+    names = (entry.name for entry in files("taskweb.tasks").joinpath("data/templates").iterdir())
+    return tuple(sorted({name.removesuffix(".toml") for name in names if name.endswith(".toml")} - {PROMPTED}))
+
+
+@cache
+def templates_of(task: str) -> TemplateSet:
+    """The templates of a task; those of `prompted` are for examples that are prompts already.
+
+    Raises NameNotFoundError for a task without templates.
+    """
+    if task not in (*templated_tasks(), PROMPTED):
+        raise unknown_name("task with templates", task, templated_tasks())
+    text = files("taskweb.tasks").joinpath(f"data/templates/{task}.toml").read_text(encoding="utf-8")
+    return parse_templates(text, task, f"the templates of {task}")
+
+
+def read_templates(path: Path, task: str) -> TemplateSet:
+    """Templates for a task from a file: TOML in the form of our own, or promptsource's templates.yaml.
+
+    Raises InputError for a file that is neither, naming what is wrong.
+    """
+    if kind_of_path(path) != "file":
+        raise InputError(f"There is no file {path}. Give a file of templates, .toml or promptsource's .yaml.")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as fault:
+        raise unreadable(path, fault) from None
+    if path.suffix.lower() in (".yaml", ".yml"):
+        return parse_promptsource(text, task, str(path))
+    return parse_templates(text, task, str(path))
+
+
+def parse_templates(text: str, task: str, origin: str) -> TemplateSet:
+    """Parse templates in TOML; `like` takes those of another task. Raises InputError for unknown keys and missing ones."""
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as fault:
+        raise InputError(f"{origin} cannot be read as TOML: {fault}. Mend it there.") from None
+    _refuse_unknown(origin, content, _FILE_KEYS)
+    if "like" in content:
+        other = templates_of(content["like"])
+        shared = tuple(replace(template, task=task) for template in other.templates)
+        return TemplateSet(task, shared, content.get("example", other.example))
+    common = {key: value for key, value in content.items() if key not in ("example", "template")}
+    found = tuple(_template(entry, task, origin, common) for entry in content.get("template", []))
+    if not found:
+        raise InputError(f"{origin} holds no [[template]]. Write at least one.")
+    if twice := {template.name for template in found if [other.name for other in found].count(template.name) > 1}:
+        raise InputError(f"{origin} holds two templates named '{min(twice)}'. Give each a name of its own.")
+    return TemplateSet(task, found, content.get("example"))
+
+
+def _template(entry: Mapping[str, Any], task: str, origin: str, common: Mapping[str, Any]) -> Template:
+    _refuse_unknown(f"a template in {origin}", entry, _TEMPLATE_KEYS)
+    if lacking := [key for key in ("name", "input") if not isinstance(entry.get(key), str)]:
+        raise InputError(f"A template in {origin} needs a text for '{lacking[0]}'.")
+    choices = entry.get("choices")
+
+    def text(key: str) -> str | None:
+        value = entry.get(key, common.get(key))
+        return None if value is None else str(value)
+
+    return Template(
+        name=entry["name"],
+        task=task,
+        input=entry["input"],
+        choices=tuple(map(str, choices)) if isinstance(choices, list) else choices,
+        answer=None if "output" in entry else text("answer"),
+        output=text("output"),
+        references=text("references"),
+    )
+
+
+def _refuse_unknown(what: str, entry: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    for key in entry:
+        if key not in known:
+            raise unknown_name(f"key of {what}", key, known)

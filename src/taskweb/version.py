@@ -1,0 +1,3 @@
+"""The version of taskweb, which nothing else depends on."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,104 @@
+"""Reading runs from files that others wrote: the kind is recognised by name and content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from taskweb.errors import InputError, unknown_name
+from taskweb.web.formats.authors_layout import holds_runs, import_authors_layout
+from taskweb.web.formats.hf_dataset import import_dataset
+from taskweb.web.formats.import_warnings import OnNotice, OnProgress
+from taskweb.web.formats.jsonl import import_jsonl
+from taskweb.web.formats.research_release import PUBLISHED_COLUMNS, RUNS_FILE, import_published
+from taskweb.web.formats.table_files import open_table
+from taskweb.web.formats.tidy_runs import import_tidy
+from taskweb.web.formats.units import Units
+from taskweb.web.formats.untrusted import reading
+from taskweb.web.records.run import Run
+from taskweb.web.records.tidy_rows import REQUIRED_COLUMNS
+
+KINDS = ("tidy", "jsonl", "dataset", "published", "authors-layout", "authors-pickle")
+_VALID = f"Kinds: {', '.join(KINDS)}"
+
+
+def detect_kind(path: str | Path) -> str:
+    """Which of KINDS a file or a folder is, told by what is in it. Raises InputError for a path of no known kind."""
+    path = Path(path)
+    with reading(str(path), "of a known kind"):
+        kind = _kind_of_folder(path) if path.is_dir() else _kind_of_file(path)
+    if kind is None:
+        raise InputError(f"{path} is of no known kind. {_VALID}; give one as kind where you know it.")
+    return kind
+
+
+def import_runs(
+    path: str | Path,
+    *,
+    kind: str | None = None,
+    units: Mapping[str, str] | None = None,
+    baselines: str | Path | None = None,
+    on_progress: OnProgress | None = None,
+    on_notice: OnNotice | None = None,
+    name: str | None = None,
+) -> Iterator[Run]:
+    """Yield the runs of a file or a folder, one by one.
+
+    kind: one of KINDS, by default what `detect_kind` says. units: percent or fraction by metric, such as
+    `{"accuracy": "percent", "roberta/*:f1": "fraction"}`; fraction where nothing is said. baselines: the file
+    `recovered_baselines.csv`, for the kinds published and authors-layout. on_progress is called with what is done, of how
+    much (0 while that is not known). on_notice is called with a line on each thing that was left out or looks odd; without it
+    such lines are warnings. name: what errors call the path. Arguments are checked now, the file while runs are taken.
+    Raises InputError, NameNotFoundError for an unknown kind or unit, and MissingDependencyError.
+    """
+    path = Path(path)
+    baselines = None if baselines is None else Path(baselines)
+    Units.declared(units)
+    if kind is None:
+        kind = detect_kind(path)
+    if kind not in KINDS:
+        raise unknown_name("kind of import", kind, KINDS)
+    if baselines is not None and kind not in ("published", "authors-layout"):
+        raise InputError(
+            f"{name or path} is of the kind {kind}, which takes no file of baselines: its baselines are runs without a source."
+        )
+    if kind == "jsonl":
+        return import_jsonl(path, units=units, on_progress=on_progress, name=name)
+    if kind == "tidy":
+        return import_tidy(path, units=units, on_progress=on_progress, on_notice=on_notice, name=name)
+    if kind == "dataset":
+        return import_dataset(path, units=units, on_progress=on_progress, on_notice=on_notice, name=name)
+    if kind == "authors-pickle":
+        raise InputError(
+            f"{name or path} is a summary and holds no runs. Use it as a web, or import the runs it was made from."
+        )
+    importer = import_published if kind == "published" else import_authors_layout
+    return importer(path, units=units, baselines=baselines, on_progress=on_progress, on_notice=on_notice, name=name)
+
+
+def _kind_of_folder(path: Path) -> str | None:
+    if (path / RUNS_FILE).is_file():
+        return "published"
+    if any((path / "data").glob("*.parquet")):
+        return "dataset"
+    return "authors-layout" if holds_runs(path) else None
+
+
+def _kind_of_file(path: Path) -> str | None:
+    with path.open("rb") as file:
+        start = file.read(4096)
+    if start[:1] == b"\x80" and start[1:2] <= b"\x05" and path.suffix.lower() not in (".csv", ".tsv"):
+        return "authors-pickle"
+    if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        return "jsonl"
+    if path.suffix.lower() in (".p", ".pkl", ".pickle"):
+        return "authors-pickle"
+    if start.startswith(b"PAR1") or path.suffix.lower() in (".csv", ".tsv", ".parquet") or b"source" in start.split(b"\n")[0]:
+        columns = open_table(path, str(path)).columns
+        if set(columns) >= set(REQUIRED_COLUMNS):
+            return "tidy"
+        if set(columns) >= set(PUBLISHED_COLUMNS):
+            return "published"
+        if path.suffix.lower() in (".csv", ".tsv", ".parquet"):
+            return "tidy"  # whose importer says which column is missing
+    return None

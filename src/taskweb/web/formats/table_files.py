@@ -1,0 +1,90 @@
+"""CSV, TSV and Parquet files as one thing: column names, and rows of cells that can be walked more than once."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from taskweb.errors import InputError, MissingDependencyError
+from taskweb.web.formats.untrusted import reading
+
+_MOST_CHARACTERS_A_CELL = 16 * 1024 * 1024
+_ROWS_PER_BATCH = 8192
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table on disk.
+
+    columns: distinct names. rows: walks over the file anew on each call, one sequence of cells per row, in file order; cells
+    are texts in CSV, and what Parquet holds there. typed: whether cells have types (Parquet). All raise InputError only.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    rows: Callable[[], Iterator[Sequence[Any]]]
+    typed: bool
+
+
+def open_table(path: Path, name: str) -> Table:
+    """Open a table by its content: Parquet, or else text with tabs where the name ends in .tsv, commas otherwise.
+
+    Raises InputError for a file that is none, and MissingDependencyError for Parquet without pyarrow.
+    """
+    with reading(name, "a table"), path.open("rb") as file:
+        parquet = file.read(4) == b"PAR1" or path.suffix.lower() == ".parquet"
+    columns = _parquet_columns(path, name) if parquet else _csv_columns(path, name)
+    for column in columns:
+        if columns.count(column) > 1:
+            raise InputError(f"{name} has two columns named '{column}'. Rename one.")
+    return Table(name, columns, lambda: (_parquet_rows if parquet else _csv_rows)(path, name), parquet)
+
+
+def _csv_columns(path: Path, name: str) -> tuple[str, ...]:
+    for header in _csv_lines(path, name):
+        return tuple(column or f"column {i}" for i, column in enumerate(header, start=1))
+    raise InputError(f"{name} is empty. The first line of a CSV file names its columns.")
+
+
+def _csv_rows(path: Path, name: str) -> Iterator[Sequence[str]]:
+    lines = _csv_lines(path, name)
+    width = len(next(lines, []))
+    for number, cells in enumerate(lines, start=1):
+        if len(cells) != width:
+            raise InputError(
+                f"{name}, row {number} has {len(cells)} cells where the header names {width} columns. "
+                "Quote cells that hold the separator."
+            )
+        yield cells
+
+
+def _csv_lines(path: Path, name: str) -> Iterator[list[str]]:
+    with reading(name, "a CSV file in UTF-8"), path.open(newline="", encoding="utf-8-sig") as file:
+        csv.field_size_limit(_MOST_CHARACTERS_A_CELL)
+        for cells in csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True):
+            if cells:
+                yield cells
+
+
+def _parquet_columns(path: Path, name: str) -> tuple[str, ...]:
+    parquet = _parquet(path)
+    with reading(name, "a Parquet file"), parquet.ParquetFile(path) as file:
+        return tuple(file.schema_arrow.names)
+
+
+def _parquet_rows(path: Path, name: str) -> Iterator[Sequence[Any]]:
+    parquet = _parquet(path)
+    with reading(name, "a Parquet file"), parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=_ROWS_PER_BATCH):
+            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
+def _parquet(path: Path) -> Any:
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingDependencyError("pyarrow", "data", f"Reading {path}") from None
+    return pyarrow.parquet

@@ -1,0 +1,71 @@
+"""Opening a WEB as a person names it: `published`, a store of runs, or a tidy file."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from taskweb.errors import InputError, unknown_name
+from taskweb.tasks.paths import kind_of_path
+from taskweb.web.formats.tidy_table import TIDY_SUFFIXES, read_tidy
+from taskweb.web.published import PUBLISHED, published_web
+from taskweb.web.scores import score_runs
+from taskweb.web.store import RunStore, is_store
+from taskweb.web.transfer_web import TransferWeb
+
+NO_WEB = "none"
+
+
+def open_web(where: str | Path = PUBLISHED) -> TransferWeb:
+    """The web named `published`, or that of a store of runs, a tidy CSV, TSV or Parquet file, or anything that can be imported.
+
+    `none` is a web of nothing, for ranking own candidates by their texts alone. Raises InputError and WebError.
+    """
+    if str(where) == PUBLISHED:
+        return published_web()
+    if str(where) == NO_WEB:
+        return TransferWeb(NO_WEB, (), (), (), np.empty((0, 0, 0)))
+    path = Path(where)
+    if kind_of_path(path) == "missing" and not path.suffix and len(path.parts) == 1:
+        raise unknown_name("web or file", str(where), [PUBLISHED, NO_WEB])
+    if is_store(path):
+        with RunStore.open(path, read_only=True) as store:
+            return score_runs(store.run_table(), str(where))
+    if path.suffix.lower() in TIDY_SUFFIXES and not _is_record(path):
+        return score_runs(read_tidy(path), str(where))
+    if kind_of_path(path) == "missing":
+        raise InputError(f"There is no web {path}. Give 'published', a store, or a tidy CSV or Parquet file.")
+    return _web_of_runs(path, str(where))
+
+
+def _is_record(path: Path) -> bool:
+    """Whether a table holds whole records of runs, which tell apart what a tidy table cannot."""
+    from taskweb.web.formats.table_files import open_table
+    from taskweb.web.records.tidy_rows import RECORD_COLUMNS
+
+    return kind_of_path(path) == "file" and set(open_table(path, str(path)).columns) >= set(RECORD_COLUMNS)
+
+
+def _web_of_runs(path: Path, name: str) -> TransferWeb:
+    """The web of a file or folder that can be imported, by way of a store that is thrown away."""
+    from taskweb.web.formats import detect_kind, import_runs, read_authors_pickle  # heavy, and the published web needs none
+
+    try:
+        kind = detect_kind(path)
+    except InputError:
+        what = "is a folder that holds no runs" if kind_of_path(path) == "folder" else "is of no known kind"
+        raise InputError(
+            f"The web {path} {what}. Give 'published', a store made by taskweb, or a tidy file ending in "
+            f"{', '.join(TIDY_SUFFIXES)}."
+        ) from None
+    if kind == "authors-pickle":
+        return read_authors_pickle(path)
+    notices: list[str] = []
+    with tempfile.TemporaryDirectory() as folder, RunStore.open(Path(folder) / "runs.db", create=True) as store:
+        if not store.add_many(import_runs(path, kind=kind, on_notice=notices.append)):
+            raise InputError(f"The web {path} holds no runs.")
+        web = score_runs(store.run_table(), name)
+    return dataclasses.replace(web, notes=(*web.notes, *notices))

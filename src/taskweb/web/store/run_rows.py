@@ -1,0 +1,101 @@
+"""A run as rows of the store's tables, and back, without loss."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from taskweb.errors import ParameterError
+from taskweb.web.records.run import Run, SetupRecord
+
+NAN = "NaN"
+_LARGEST_INTEGER = 2**63 - 1
+_encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode  # NaN and infinities as Python's JSON writes them
+_encode_in_order = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def setup_record(setup: SetupRecord) -> str:
+    """A setup as text; equal setups give equal text."""
+    return _encode([setup.name, setup.model, setup.revision, setup.method, dict(setup.hyperparameters)])
+
+
+def read_setup(record: str) -> SetupRecord:
+    """The setup that a text stands for."""
+    return SetupRecord(*json.loads(record))
+
+
+def origin_record(run: Run) -> str | None:
+    """The code that made a run as text, which many runs share; None where nothing is known of it."""
+    return _encode([dict(run.versions), run.commit]) if run.versions or run.commit is not None else None
+
+
+def details_record(run: Run) -> str | None:
+    """What scoring never reads of a run, as text; None where there is nothing."""
+    parts: dict[str, Any] = {
+        name: dict(part)
+        for name, part in (
+            ("definition", run.definition),
+            ("sizes", run.sizes),
+            ("durations", run.durations),
+            ("extra", run.extra),
+        )
+        if part
+    }
+    if run.history:
+        parts["history"] = [dict(step) for step in run.history]
+    if run.reason is not None:
+        parts["reason"] = run.reason
+    return _encode_in_order(parts) if parts else None
+
+
+def seconds_of(run: Run) -> float | None:
+    """Run time over all stages, None where none is known."""
+    known = [value for value in run.durations.values() if math.isfinite(value)]
+    return sum(known) if known else None
+
+
+def stored_value(value: float | None) -> float | str | None:
+    """A metric's value as a cell."""
+    if value is None:
+        return None
+    number = float(value)
+    return NAN if math.isnan(number) else number
+
+
+def read_value(cell: float | str | None) -> float | None:
+    """A cell as a metric's value."""
+    return math.nan if cell == NAN else cell  # type: ignore[return-value]
+
+
+def stored_key(run: Run) -> bytes:
+    """The key of a run as a cell. Raises ParameterError for a run that the tables cannot hold."""
+    for name, value in (("seed", run.seed), ("replicate", run.replicate)):
+        if value is not None and not -_LARGEST_INTEGER <= value <= _LARGEST_INTEGER:
+            raise ParameterError(f"The {name} of a run on '{run.target}' must fit into 64 bits. Got {value} instead.")
+    try:
+        return bytes.fromhex(run.key)
+    except UnicodeEncodeError:
+        raise ParameterError(f"What defines the run on {run.target!r} holds characters that are no text.") from None
+
+
+def read_run(
+    setup: SetupRecord, row: Sequence[Any], origin: str | None, details: str | None, metrics: Mapping[str, float | None]
+) -> Run:
+    """Put a run together; row: target, source, seed, replicate, status."""
+    target, source, seed, replicate, status = row
+    versions, commit = json.loads(origin) if origin else ({}, None)
+    parts = json.loads(details) if details else {}
+    return Run(
+        setup,
+        target,
+        source,
+        seed,
+        metrics,
+        status,
+        replicate=replicate,
+        versions=versions,
+        commit=commit,
+        **parts | {"history": tuple(parts.get("history", ()))},
+    )

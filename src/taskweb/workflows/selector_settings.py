@@ -1,0 +1,149 @@
+"""What a person chooses about selectors and the sentence encoder, and the selector that follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from taskweb.errors import InputError, ParameterError, unknown_name
+from taskweb.selectors import (
+    SELECTOR_NAMES,
+    BlendSelector,
+    LlmSelector,
+    PopularitySelector,
+    RandomSelector,
+    RoeSelector,
+    Selector,
+    TaskShopSelector,
+    TextEmbeddingSelector,
+    read_pair_scores,
+)
+from taskweb.selectors.encoder import DEFAULT_MAX_TOKENS, SentenceEncoder
+from taskweb.selectors.pair_scores import PairScores, choose_table
+from taskweb.tasks.paths import default_cache_folder, kind_of_path
+from taskweb.workflows.embedding import Embedder
+from taskweb.workflows.llm_similarity import Judged, JudgeSettings
+
+_LLM_TABLES = ("llm_directed", "llm")
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSettings:
+    """Where the encoder's weights are and how it is used (see `find_encoder`)."""
+
+    where: str | None = None
+    allow_download: bool = False
+    max_tokens: int = DEFAULT_MAX_TOKENS
+    use_cache: bool = True
+
+    def embedder(self) -> Embedder:
+        """An embedder with these settings. Raises EncoderError where no weights are found."""
+        encoder = SentenceEncoder.find(self.where, allow_download=self.allow_download, max_tokens=self.max_tokens)
+        return Embedder(encoder, self.cache)
+
+    @property
+    def cache(self) -> Path | None:
+        """The folder that keeps embeddings, and what selectors learn from a web; None where nothing is kept."""
+        return default_cache_folder() if self.use_cache else None
+
+
+@dataclass(frozen=True, slots=True)
+class SelectorSettings:
+    """Parameters of selectors, as far as they have them.
+
+    LLM similarity comes from the table `pair_scores`, or from the model that `judge` names; `judged` is what that one said.
+    """
+
+    lam: float = 0.7
+    pivots: tuple[str, ...] | None = None
+    n_pivots: int | None = None
+    pair_scores: str | None = None
+    base: str = "roe"
+    seed: int = 0
+    judge: JudgeSettings | None = None
+    judged: Judged | None = field(default=None, repr=False)
+
+    def check(self, name: str) -> None:
+        """Raise ParameterError where a parameter of TaskShop was set and another selector asked for."""
+        plain = SelectorSettings()
+        options = {"lam": "--lambda", "pivots": "--pivots", "n_pivots": "--n-pivots", "base": "--base"}
+        foreign = [option for field, option in options.items() if getattr(self, field) != getattr(plain, field)]
+        if "--base" in foreign and name == "taskshop-llm":
+            raise ParameterError(
+                "The selector 'taskshop-llm' takes no --base: it asks a language model. Use --selector taskshop."
+            )
+        if foreign and name not in ("taskshop", "taskshop-llm"):
+            raise ParameterError(f"Only TaskShop has {', '.join(foreign)}, not the selector '{name}'. Add --selector taskshop.")
+
+    def build(self, name: str, *, cache: Path | None = None) -> Selector:
+        """The selector of that name; `cache` is where one that learns from the web keeps what it learned.
+
+        Raises NameNotFoundError with the closest match, InputError for an unusable table.
+        """
+        if name == "blend":
+            return BlendSelector(cache=cache)
+        if name == "random":
+            return RandomSelector(self.seed)
+        if name == "popularity":
+            return PopularitySelector()
+        if name == "llm":
+            return self._llm()
+        if name == "roe":
+            return RoeSelector()
+        if name == "text-embedding":
+            return TextEmbeddingSelector()
+        if name == "taskshop":
+            return TaskShopSelector(self._base(), self.lam, self.pivots, self.n_pivots)
+        if name == "taskshop-llm":
+            return TaskShopSelector(self._llm(), self.lam, self.pivots, self.n_pivots, name)
+        raise unknown_name("selector", name, SELECTOR_NAMES)
+
+    def _base(self) -> RoeSelector | TextEmbeddingSelector | LlmSelector:
+        base = self.build(self.base)
+        if not isinstance(base, RoeSelector | TextEmbeddingSelector | LlmSelector):
+            raise unknown_name("similarity for TaskShop", self.base, ("roe", "text-embedding", "llm"))
+        return base
+
+    def _llm(self) -> LlmSelector:
+        if self.judge is None:
+            return LlmSelector(self._table())
+        if self.pair_scores is not None:
+            raise ParameterError(
+                "Judgements come from a table (--pair-scores) or from a model (--llm-model). Give one of them."
+            )
+        if self.judged is None:
+            return LlmSelector(PairScores(self.judge.model, {}), {"api": self.judge.api})
+        return LlmSelector(self.judged.scores, self.judged.judge)
+
+    def _table(self) -> PairScores:
+        if self.pair_scores is None:
+            raise InputError(
+                "LLM similarity needs a model to ask (--llm-model with --llm-url, or the folder of a local one), or a table of "
+                "judgements: --pair-scores FILE.csv with the columns target, source, score."
+            )
+        whole = Path(self.pair_scores)
+        file, name = (self.pair_scores, None) if kind_of_path(whole) != "missing" else _split_name(self.pair_scores)
+        tables = read_pair_scores(Path(file))
+        return choose_table(tables, name or next((known for known in _LLM_TABLES if known in tables), None), Path(file))
+
+
+def asks_judge(selector: Selector) -> bool:
+    """Whether the selector rests on a language model that is asked, not on a table of judgements."""
+    base = selector.base if isinstance(selector, TaskShopSelector) else selector
+    return isinstance(base, LlmSelector) and bool(base.judge)
+
+
+def needs_texts(selector: Selector) -> bool:
+    """Whether the selector can do nothing without texts."""
+    base = selector.base if isinstance(selector, TaskShopSelector) else selector
+    return isinstance(base, RoeSelector | TextEmbeddingSelector)
+
+
+def uses_texts(selector: Selector) -> bool:
+    """Whether the selector compares texts where there are any, so that an encoder is needed."""
+    return needs_texts(selector) or isinstance(selector, BlendSelector)
+
+
+def _split_name(text: str) -> tuple[str, str | None]:
+    file, separator, name = text.rpartition(":")
+    return (file, name) if separator else (text, None)
