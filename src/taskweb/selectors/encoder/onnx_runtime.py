@@ -15,6 +15,7 @@ def import_onnxruntime() -> ModuleType:
     The switch must be set before the first import; where the user has set the variable, their value stands.
     """
     os.environ.setdefault(_SWITCH, "1")
-    import onnxruntime
+    import onnxruntime as module
 
-    return onnxruntime
+    loaded: ModuleType = module
+    return loaded
