@@ -116,7 +116,7 @@ def suggest(outlooks: Sequence[Outlook], count: int, *, tells_apart: bool) -> Su
 
     Five, as the paper found, unless gains say otherwise: no source where none of the first five is likelier to help than to
     harm, else those before the first that is not. Where the order is a guess, no source only if that holds for all of them.
-    Small gains are no reason to stop (benchmarks/how_many.py).
+    Small gains are no reason to stop (benchmarks/selection/how_many.py).
     """
     most = min(DEFAULT_K, count)
     usual = f"{_WORDS[most]} sources did best in the paper" if most == DEFAULT_K else "there are no more"

@@ -6,7 +6,7 @@ the measured sources. The estimate enters every selector exactly where a measure
 being a mean of many, it lies nearer the middle than a measurement, as befits what is known less.
 
 The kernel's width was measured on the published web with sources hidden: narrower kernels (down to the nearest source
-alone) predict worse than the plain mean of all, width 1 slightly better (benchmarks/unmeasured_sources.py).
+alone) predict worse than the plain mean of all, width 1 slightly better (benchmarks/selection/unmeasured_sources.py).
 """
 
 from __future__ import annotations

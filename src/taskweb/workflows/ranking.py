@@ -28,7 +28,7 @@ from taskweb.workflows.selector_settings import EncoderSettings, SelectorSetting
 from taskweb.workflows.task_cards import card_of_examples, card_of_target, cards_of_web, nothing_to_judge
 from taskweb.workflows.task_texts import embed_with_progress, load_candidates, may_have_texts, task_texts
 
-FEW_EXAMPLES = 8  # below this, rankings scatter (benchmarks/README.md)
+FEW_EXAMPLES = 8  # below this, rankings scatter (benchmarks/selection/README.md)
 _TARGET_KEY = "\0target"
 
 

@@ -1,6 +1,6 @@
 """What `taskweb rank` does, written plainly with transformers and torch: the yardstick of rank_speed.py.
 
-python benchmarks/rank_with_torch.py TARGET.jsonl ENCODER_FOLDER
+python -m benchmarks.selection.rank_with_torch TARGET.jsonl ENCODER_FOLDER
 """
 
 from __future__ import annotations

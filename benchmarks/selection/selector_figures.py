@@ -1,10 +1,10 @@
 """All selectors on all webs at hand: order, regret, harm, calibration, and what it takes to break them.
 
-    python benchmarks/selector_figures.py [--parts main destroyed families pivots examples] [--draws 10] [--shuffles 30]
-    python benchmarks/selector_figures.py --parts encoders --data DATA [--encoders FOLDER]
-    python benchmarks/selector_figures.py --parts own --own-web plans/real_text.db --own-texts plans/real_text/tasks
+    python -m benchmarks.selection.selector_figures [--parts NAME ...] [--draws 10] [--shuffles 30]
+    python -m benchmarks.selection.selector_figures --parts encoders --data DATA [--encoders FOLDER]
+    python -m benchmarks.selection.selector_figures --parts own --own-web plans/real_text.db --own-texts plans/real_text/tasks
 
-Writes benchmarks/results/selectors.json and selectors.md. A target is always left out as row and as column, in all setups;
+Writes results/selector_figures.json and selector_figures.md. A target is always left out as row and as column, in all setups;
 intervals are 95% bootstrap intervals over targets, setups averaged, differences paired. Parts that are not asked for, or lack
 what they need, are kept from the last time; `--parts` alone writes the tables anew.
 """
@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from selector_doubt import Recorder, calibration, harm_figures, risks_of
-from selector_encoders import encoders_part
-from selector_report import markdown
-from selector_webs import KINDS, destroyed, family_webs
 
+from benchmarks.selection.encoder_comparison import encoders_part
+from benchmarks.selection.harm_and_calibration import Recorder, calibration, harm_figures, risks_of
+from benchmarks.selection.other_webs import KINDS, destroyed, family_webs
+from benchmarks.selection.selector_tables import markdown
 from taskweb.selectors import (
     BlendSelector,
     PopularitySelector,
@@ -146,7 +146,7 @@ def families_part() -> dict[str, Any]:
     Which one is best is told afterwards, from all targets, which flatters it; or for each target by the others.
     """
     result = {}
-    for name, web, bank in family_webs(RESULTS / "synthetic_family.json"):
+    for name, web, bank in family_webs(RESULTS.parents[1] / "engine" / "results" / "synthetic_family.json"):
         rows = benchmark(web, standard(), pool=bank, settings=DrawSettings(FEW_DRAWS, source_examples=32))
         at = {row.selector: row for row in rows if row.setup == MEAN}
         by_target = {selector: np.nanmean(row.values[0], axis=(0, 1)) for selector, row in at.items()}
@@ -213,7 +213,7 @@ def main() -> None:
     parser.add_argument("--own-web", type=Path, help="the store that plans/real_text.toml filled, for the part `own`")
     parser.add_argument("--own-texts", type=Path, help="the folder of its tasks")
     given = parser.parse_args()
-    path = RESULTS / "selectors.json"
+    path = RESULTS / "selector_figures.json"
     found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
     few = min(given.draws, FEW_DRAWS)
     makers: dict[str, Callable[[], dict[str, Any]]] = {
@@ -233,8 +233,8 @@ def main() -> None:
             continue
         found[part] = makers[part]()
         path.write_text(json.dumps(found, indent=1) + "\n")
-    (RESULTS / "selectors.md").write_text(markdown(found))
-    print((RESULTS / "selectors.md").read_text())
+    (RESULTS / "selector_figures.md").write_text(markdown(found))
+    print((RESULTS / "selector_figures.md").read_text())
 
 
 if __name__ == "__main__":

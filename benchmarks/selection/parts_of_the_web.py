@@ -1,6 +1,6 @@
 """The blend on small real webs: parts of the published one, whose other tasks are the targets that it has never seen.
 
-    python benchmarks/parts_of_the_web.py [--webs 60] [--out benchmarks/results/parts_of_the_web.json]
+    python -m benchmarks.selection.parts_of_the_web [--webs 60]
 
 Each part has six, seven or eight tasks, drawn at random, in one, two or four of the setups. NDCG is the mean over the setups
 and the unseen targets of a part; the best ingredient is told afterwards, from the very targets that it is compared on, which
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from selector_figures import INGREDIENTS, RESULTS, standard
 
+from benchmarks.selection.selector_figures import INGREDIENTS, RESULTS, standard
 from taskweb.metrics import ndcg
 from taskweb.selectors import RandomSelector, SelectionProblem, rank
 from taskweb.web.published import published_bank, published_web

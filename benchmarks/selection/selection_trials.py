@@ -1,8 +1,8 @@
 """Whether models trained on the chosen sources answer an unseen task better: the trials of `taskweb demo`, with more of all.
 
-    python benchmarks/selection_trials.py [--families NAME ...] [--targets 8] [--seeds 2] [--workers 2]
+    python -m benchmarks.selection.selection_trials [--families NAME ...] [--targets 8] [--seeds 2] [--workers 2]
 
-Of each family so many tasks are held out in turn. Writes benchmarks/results/selection_trials.json and prints the table.
+Of each family so many tasks are held out in turn. Writes results/selection_trials.json and prints the table.
 """
 
 from __future__ import annotations

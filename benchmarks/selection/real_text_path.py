@@ -1,10 +1,10 @@
 """The whole path on real text with a small encoder: what sources chosen for a target are worth, and what one more does.
 
-    python benchmarks/real_text_path.py prepare DATA     # DATA: a folder of <task>.jsonl.gz, rows of input, output, choices
+    python -m benchmarks.selection.real_text_path prepare DATA     # DATA: <task>.jsonl.gz, rows of input, output, choices
     taskweb run plans/real_text/path.toml --executor process --workers 2
     taskweb run plans/real_text/interference.toml --executor process --workers 2
-    python benchmarks/real_text_path.py zeroshot         # beside it: the same sets, no example of the target
-    python benchmarks/real_text_path.py report
+    python -m benchmarks.selection.real_text_path zeroshot         # beside it: the same sets, no example of the target
+    python -m benchmarks.selection.real_text_path report
 
 Three targets are held out, and sources ranked for each by the published web, without the target's row and column, from 32
 unlabelled examples. Mixtures of the five best, of five at random (three draws) and of all sources have the same number of
@@ -29,8 +29,8 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from real_text_web import PLACE, one_prompt
 
+from benchmarks.selection.real_text_web import PLACE, one_prompt
 from taskweb.evaluation import load_prompted
 from taskweb.experiments import read_plan
 from taskweb.experiments.task_data import load_task_data
@@ -57,7 +57,7 @@ INTERFERED, FOUNDATION = "qqp", ("mrpc", "scitail")
 ADDED = {"helpful": "snli", "neutral": "rotten_tomatoes", "harmful": "qnli"}
 INTERFERENCE_SEEDS, EACH = (1, 2, 3, 4), 500
 
-_PLAN = """# Written by benchmarks/real_text_path.py.
+_PLAN = """# Written by benchmarks/selection/real_text_path.py.
 seeds = {seeds}
 [examples]
 source = {most}

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from encoders import Encoder, StaticWords, TransformerMean, WordCounts
 
+from benchmarks.selection.encoders import Encoder, StaticWords, TransformerMean, WordCounts
 from taskweb.selectors import BlendSelector, RoeSelector, Selector, TaskShopSelector
 from taskweb.selectors.benchmark import MEAN, METRIC_NAMES, BenchmarkRow, DrawSettings, benchmark
 from taskweb.selectors.encoder import SentenceEncoder

@@ -1,6 +1,6 @@
 """How far one update is from the limit that matrix multiplication sets, and what training models at once would bring.
 
-    python benchmarks/update_limit.py
+    python -m benchmarks.engine.update_limit
 
 For a tiny T5, GPT-2 and RoBERTa, one thread, a batch of 16 examples of a synthetic family: an update as the engine does it
 (forward, backward, clipping, AdamW), its matrix products alone in their own shapes, and the same number of operations at the

@@ -1,13 +1,13 @@
 """A web of transfers on real text: MiniLM with its real weights, six tasks, all pairs.
 
-    python benchmarks/real_text_web.py prepare DATA     # DATA: a folder of <task>.jsonl.gz, rows of input, output, choices
+    python -m benchmarks.selection.real_text_web prepare DATA     # DATA: <task>.jsonl.gz, rows of input, output, choices
     taskweb run plans/real_text.toml --executor process --workers 2
-    python benchmarks/real_text_web.py report
+    python -m benchmarks.selection.real_text_web report
 
 `prepare` writes the tasks to plans/real_text/tasks, one prompt per underlying example, and a copy of the encoder, in the layout
-of a checkpoint, to plans/real_text/minilm. `report` writes benchmarks/results/real_text_web.json and prints what stands in
-README.md: accuracy beside the majority class, split-half reliability, and what each selector gets. It also writes every score
-to results/real_text_web.csv, which opens as a web without two hours of training. Texts and weights stay out of the repository.
+of a checkpoint, to plans/real_text/minilm. `report` writes results/real_text_web.json and prints what stands in README.md:
+accuracy beside the majority class, split-half reliability, and what each selector gets. It also writes every score to
+results/real_text_web.csv, which opens as a web without two hours of training. Texts and weights stay out of the repository.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from taskweb.web.records.run import Run
 from taskweb.web.store import RunStore
 from taskweb.workflows.benchmarking import run_benchmark
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 PLAN = REPOSITORY / "plans" / "real_text.toml"
 RESULTS = Path(__file__).parent / "results" / "real_text_web.json"
 SCORES = RESULTS.with_name("real_text_web.csv")

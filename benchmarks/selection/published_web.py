@@ -1,6 +1,6 @@
 """All selectors on all setups of the published web, as a Markdown table.
 
-python benchmarks/published_web.py [--draws 10] [--out benchmarks/results/published_web.md]
+python -m benchmarks.selection.published_web [--draws 10]
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The figures of benchmarks/selector_figures.py as Markdown tables."""
+"""The figures of selector_figures.py as Markdown tables."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """How fast choices are scored, beside loops over choices as they are usually written.
 
-python benchmarks/evaluation_throughput.py --models DIR --tasks DIR [--examples N] [--rounds N] [--threads N] [--sizes NAME...]
+python -m benchmarks.evaluation.evaluation_throughput --models DIR --tasks DIR [--examples N] [--rounds N] [--threads N]
 DIR of models: t5-large and gpt2-medium, tokenizers and configurations, no weights; they are drawn, for smaller copies of the
 shapes. DIR of tasks: <task>.jsonl.gz with prompts and choices; the largest shape is tried on hellaswag alone, where reading a
 prompt once spares least. Compared, in turns, in one process:

@@ -1,6 +1,6 @@
 """Runs per hour of the engine beside the Trainer of Transformers in one long-lived process, and where the engine's time goes.
 
-    python benchmarks/engine_throughput.py [--rounds N]
+    python -m benchmarks.engine.engine_throughput [--rounds N]
 
 Both train a tiny T5, GPT-2 and RoBERTa on one source of a synthetic family, and then on its targets: same first weights, data,
 updates, batch sizes, learning rates and evaluation examples, one thread, a group in turns. The engine keeps its outcomes in a
@@ -279,7 +279,11 @@ def seconds_of_process(bench: Bench, model: str, group: RunGroup, folder: Path) 
     weights = folder / "source.pt"
     torch.save(source.state_dict(), weights)
     began = time.perf_counter()
-    subprocess.run([sys.executable, __file__, "--one", model, str(weights)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks.engine.engine_throughput", "--one", model, str(weights)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     return time.perf_counter() - began
 
 

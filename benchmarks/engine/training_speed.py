@@ -1,6 +1,6 @@
 """How long an update takes beside the Trainer of Transformers, and scoring choices beside one choice at a time.
 
-python benchmarks/training_speed.py [--threads N]
+python -m benchmarks.engine.training_speed [--threads N]
 A small T5 and GPT-2 with random weights; nothing is fetched. Milliseconds, best of five rounds; written to results/.
 """
 

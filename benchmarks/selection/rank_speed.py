@@ -1,6 +1,6 @@
 """How fast and how lean `taskweb rank` is, beside a plain transformers + torch script that does the same.
 
-    python benchmarks/rank_speed.py [--torch-python PYTHON] [--repeat 5] [--out benchmarks/results/rank_speed.json]
+    python -m benchmarks.selection.rank_speed [--torch-python PYTHON] [--repeat 5]
 
 Each measurement is a whole process, from start to the printed ranking, with the encoder's weights on disk, nothing cached, so
 that the default selector learns from the web each time, and examples made up so that all 32 together have the stated number of

@@ -1,6 +1,6 @@
 """How well the transfers of an unmeasured source are estimated: hide sources of the published web and rank with estimates.
 
-    python benchmarks/unmeasured_sources.py [--draws 4] [--out benchmarks/results/unmeasured_sources.json]
+    python -m benchmarks.selection.unmeasured_sources [--draws 4]
 
 For every target of every setup, five random tasks are taken out of the web and put back as a person's own candidates. NDCG and
 Regret@5 of TaskShop against the true row; RMSE of the estimated T; correlation of estimated and true popularity.

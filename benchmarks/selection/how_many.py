@@ -1,6 +1,6 @@
 """How good the suggested number of sources is, by the published multi-task results (T5-3B, zero-shot).
 
-    python benchmarks/how_many.py DATA [--out benchmarks/results/how_many.json]
+    python -m benchmarks.selection.how_many DATA
 
 DATA is the folder with multitask_results.csv and multitask_mixtures.json of the public research release. For each target that
 the web knows, the blend ranks sources without it and suggests a k; the published mixtures of the top 1, 3, 5 and 10 sources

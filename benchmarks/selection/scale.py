@@ -1,6 +1,6 @@
 """Ranking one target against up to 10,000 sources x 100 embedded examples, with a web of 1,000 targets.
 
-    python benchmarks/scale.py [--out benchmarks/results/scale.json]
+    python -m benchmarks.selection.scale
 
 Vectors are made up and mapped from disk as a bank; the web's T, which serves as PC too, is made up as well. The blend is
 measured when it sees the web for the first time and when it kept what it learned, with TaskShop beside it. Each measurement
@@ -96,7 +96,7 @@ def measured(stem: Path) -> list[dict[str, Any]]:
     turns: dict[str, list[dict[str, Any]]] = {name: [] for name in COLOURS}
     for turn in range(TURNS + 1):
         for name in COLOURS:
-            command = [sys.executable, __file__, "--once", str(stem), "--selector", name]
+            command = [sys.executable, "-m", "benchmarks.selection.scale", "--once", str(stem), "--selector", name]
             done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **ONE_THREAD})
             if turn:
                 turns[name].append(json.loads(done.stdout))

@@ -1,6 +1,6 @@
 """How fast runs go into the store and come out as scores, and what scoring a tidy Parquet file takes.
 
-    python benchmarks/store_throughput.py [--out benchmarks/results/store_throughput.json]
+    python -m benchmarks.store.store_throughput
 
 Runs are made up: one setup, 8 seeds, every task a source and a target. Each size runs in a process of its own, three times up
 to 100,000 runs and once above; the middle turn is kept. `insert_seconds` is add_many from a generator, which makes the records
@@ -121,7 +121,7 @@ def figures(web: TransferWeb, start: float) -> dict[str, float]:
 
 
 def in_own_process(what: str, path: Path, runs: int) -> dict[str, float]:
-    command = [sys.executable, __file__, "--once", what, str(path), str(runs)]
+    command = [sys.executable, "-m", "benchmarks.store.store_throughput", "--once", what, str(path), str(runs)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 

@@ -1,6 +1,6 @@
 """Whether small models trained from scratch transfer as a synthetic family has planted it.
 
-    python benchmarks/synthetic_family.py [--families NAME ...] [--workers 2] [--out benchmarks/results/synthetic_family.json]
+    python -m benchmarks.engine.synthetic_family [--families NAME ...] [--workers 2]
 
 For each family, setup and seed: every task is a source, trained on it, then fine-tuned on a few examples of every other task,
 against the same model fine-tuned on the target alone. Reported: Spearman correlation of T with the planted relatedness, with a

@@ -1,6 +1,6 @@
 """What the choice of examples and their length does to the benchmark on the published web.
 
-    python benchmarks/bank_choice.py DATA [--draws 10] [--out benchmarks/results/bank_choice.json]
+    python -m benchmarks.selection.bank_choice DATA [--draws 10]
 
 DATA is the folder with examples_32_per_prompt.jsonl.gz of the public research release. Varies, one at a time: how many source
 examples are drawn, how many target examples, and where texts are cut; figures are means over draws, and the published RoE

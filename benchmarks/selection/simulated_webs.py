@@ -1,6 +1,6 @@
 """The blend on simulated webs whose truth is known: does it keep up with the ingredient that is best on each?
 
-    python benchmarks/simulated_webs.py [--webs 60] [--out benchmarks/results/simulated_webs.json]
+    python -m benchmarks.selection.simulated_webs [--webs 60]
 
 A web has some of three causes: sources that help everyone, targets that learn from sources with like skills, and targets with
 like skills that respond alike to sources for reasons that no text shows; and, always, leanings of setups and noise of seeds.

@@ -1,0 +1,1 @@
+"""Measurements of taskweb, by subject; run as modules: `python -m benchmarks.<subject>.<script>`."""

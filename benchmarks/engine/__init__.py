@@ -1,0 +1,1 @@
+"""Speed of training runs, and whether measured transfers follow what was planted."""

@@ -1,0 +1,1 @@
+"""How good rankings of sources are, what chosen sources are worth, and how fast ranking is."""

@@ -1,0 +1,1 @@
+"""Speed of storing runs and of turning them into scores."""
