@@ -54,7 +54,7 @@ def test_sanity_of_one_target_shows_rankings(run, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     status, out, _ = run(*SANITY, "--plot", str(tmp_path / "s.svg"))
     assert status == 0
-    assert "rte held out" in out
+    assert "rte left out" in out
     assert "place measured" in out
     assert "anli_r3" in out
     assert ">Rank correlation<" in (tmp_path / "s.svg").read_text()

@@ -56,9 +56,9 @@ def test_each_strategy_takes_its_sources() -> None:
         chosen_sources(RANKING, "best", 2, 1)
 
 
-def ranking_that(*, tells: bool) -> Ranking:
-    """A ranking whose evidence tells sources apart, or not."""
-    doubt = Assessment(3.0 if tells else 0.1, dict.fromkeys(RANKING, 0.2), {})
+def ranking_that(*, distinguishes: bool) -> Ranking:
+    """A ranking whose evidence distinguishes sources, or not."""
+    doubt = Assessment(3.0 if distinguishes else 0.1, dict.fromkeys(RANKING, 0.2), {})
     sources = tuple(RankedSource(place, name, -place) for place, name in enumerate(RANKING, start=1))
     return Ranking("t", "blend", "all", sources, "", assessment=doubt)
 
@@ -74,18 +74,18 @@ def trials_with(**accuracies: list[float]) -> SelectionTrials:
     return SelectionTrials(TrialSettings(families=("mixed",), seeds=(0, 1), targets=len(accuracies["top"])), tuple(made))
 
 
-def test_a_difference_tells_where_it_is_alike_for_all_targets_only() -> None:
+def test_a_difference_is_clear_only_where_it_is_similar_for_all_targets() -> None:
     sure = trials_with(top=[0.9, 0.92, 0.88], random=[0.6, 0.61, 0.62])
-    gap = sure.difference("random", sure.held_out()["all_but_null"])
+    gap = sure.difference("random", sure.groups()["all_but_null"])
     assert gap.mean == pytest.approx(0.29)
     reach = 4.302653 * 0.0264575 / 3**0.5  # Student's t with two degrees of freedom, deviation of .30, .31, .26
     assert (gap.low, gap.high) == (pytest.approx(0.29 - reach, abs=1e-5), pytest.approx(0.29 + reach, abs=1e-5))
-    assert gap.tells
+    assert gap.is_clear
     unsure = trials_with(top=[0.9, 0.3, 0.5], random=[0.5, 0.6, 0.55])
-    assert not unsure.difference("random", unsure.held_out()["all_but_null"]).tells
-    alone = trials_with(top=[0.9], random=[0.1])  # one target tells nothing
-    assert not alone.difference("random", alone.held_out()["all_but_null"]).tells
-    assert sure.difference("random", sure.held_out()["all_but_null"][:1]).mean == pytest.approx(0.3)
+    assert not unsure.difference("random", unsure.groups()["all_but_null"]).is_clear
+    alone = trials_with(top=[0.9], random=[0.1])  # one target says nothing
+    assert not alone.difference("random", alone.groups()["all_but_null"]).is_clear
+    assert sure.difference("random", sure.groups()["all_but_null"][:1]).mean == pytest.approx(0.3)
 
 
 def test_targets_are_grouped_by_what_their_ranking_said() -> None:
@@ -93,9 +93,9 @@ def test_targets_are_grouped_by_what_their_ranking_said() -> None:
     of_null = [dataclasses.replace(trial, family=NULL_FAMILY) for trial in made.trials if trial.target == "t0"]
     said = {("mixed", "t0"): True, ("mixed", "t1"): False, (NULL_FAMILY, "t0"): False}
     found = SelectionTrials(
-        made.settings, (*made.trials, *of_null), {place: ranking_that(tells=tells) for place, tells in said.items()}
+        made.settings, (*made.trials, *of_null), {place: ranking_that(distinguishes=known) for place, known in said.items()}
     )
-    assert found.held_out() == {
+    assert found.groups() == {
         "all_but_null": (("mixed", "t0"), ("mixed", "t1"), ("mixed", "t2")),
         "told_apart": (("mixed", "t0"),),
         "not_told_apart": (("mixed", "t1"),),  # nothing is known of t2
@@ -112,10 +112,10 @@ def test_targets_are_grouped_by_what_their_ranking_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("top", "said"), [([0.9, 0.9], "better than"), ([0.1, 0.1], "worse than"), ([0.9, 0.1], "not to be told from")]
+    ("top", "said"), [([0.9, 0.9], "better than"), ([0.1, 0.1], "worse than"), ([0.9, 0.1], "not clearly different from")]
 )
-@pytest.mark.parametrize("tells", [True, False])
-def test_the_verdict_is_what_the_trials_say(top: list[float], said: str, tells: bool) -> None:
+@pytest.mark.parametrize("distinguishes", [True, False])
+def test_the_verdict_is_what_the_trials_say(top: list[float], said: str, distinguishes: bool) -> None:
     settings = TrialSettings(families=("mixed", "helpful"), seeds=(1, 2))
     made = [
         Trial(family, target, strategy, seed, (), value if strategy == "top" else 0.5, 0.0)
@@ -124,7 +124,7 @@ def test_the_verdict_is_what_the_trials_say(top: list[float], said: str, tells: 
         for strategy in STRATEGIES
         for seed in settings.seeds
     ]
-    rankings = {(trial.family, trial.target): ranking_that(tells=tells) for trial in made}
+    rankings = {(trial.family, trial.target): ranking_that(distinguishes=distinguishes) for trial in made}
     console = Console(record=True, width=240)
     for part in trial_tables(SelectionTrials(settings, tuple(made), rankings), 140):
         console.print(part)
@@ -132,8 +132,8 @@ def test_the_verdict_is_what_the_trials_say(top: list[float], said: str, tells: 
     others = ("random 2", "bottom 2", "all")
     assert (said in text) and all(other in text[text.index(said) :] for other in others)
     assert sum(text.count(word) for word in ("better than", "worse than")) == (0 if said.startswith("not") else 3)
-    assert ("said that it tells sources apart, top 2" in text) is tells
-    assert ("said that it does not, top 2" in text) is not tells
+    assert ("said that the evidence distinguishes sources, top 2" in text) is distinguishes
+    assert ("said that it does not, top 2" in text) is not distinguishes
 
 
 @pytest.mark.slow

@@ -119,7 +119,7 @@ class Difference:
     high: float
 
     @property
-    def tells(self) -> bool:
+    def is_clear(self) -> bool:
         """Whether the interval is known and leaves out zero."""
         return self.low > 0 or self.high < 0
 
@@ -136,7 +136,7 @@ class SelectionTrials:
         """Mean over targets and seeds."""
         return statistics.fmean(t.accuracy for t in self.trials if (t.family, t.strategy) == (family, strategy))
 
-    def held_out(self) -> dict[str, tuple[HeldOut, ...]]:
+    def groups(self) -> dict[str, tuple[HeldOut, ...]]:
         """The targets in groups: all but those of the family whose web says nothing; of these, the ones whose sources the
         ranking said that the evidence tells apart, and that it does not; and those of that family (`null`).
         """
@@ -144,12 +144,12 @@ class SelectionTrials:
         others = tuple(place for place in everyone if place[0] != NULL_FAMILY)
         return {
             "all_but_null": others,
-            "told_apart": tuple(place for place in others if self.tells_apart(place) is True),
-            "not_told_apart": tuple(place for place in others if self.tells_apart(place) is False),
+            "told_apart": tuple(place for place in others if self.distinguishes_sources(place) is True),
+            "not_told_apart": tuple(place for place in others if self.distinguishes_sources(place) is False),
             "null": tuple(place for place in everyone if place[0] == NULL_FAMILY),
         }
 
-    def tells_apart(self, place: HeldOut) -> bool | None:
+    def distinguishes_sources(self, place: HeldOut) -> bool | None:
         """Whether the ranking said that the evidence tells its sources apart; None where the selector does not say."""
         ranking = self.rankings.get(place)
         return None if ranking is None or ranking.assessment is None else ranking.assessment.tells_apart
@@ -182,14 +182,14 @@ class SelectionTrials:
                     "targets": len(places),
                     **{other: _plain(self.difference(other, places)) for other in STRATEGIES[1:]},
                 }
-                for name, places in self.held_out().items()
+                for name, places in self.groups().items()
                 if places
             },
             "rankings": [
                 {
                     "family": family,
                     "target": target,
-                    "tells_apart": self.tells_apart((family, target)),
+                    "tells_apart": self.distinguishes_sources((family, target)),
                     "sources": list(found.top(len(found))),
                 }
                 for (family, target), found in self.rankings.items()

@@ -80,7 +80,7 @@ def benchmark(
     if output is options.TableFormat.json:
         print_json(result.to_dict())
     else:
-        from taskweb.cli.tables.rankings import benchmark_tables
+        from taskweb.cli.tables.benchmarks import benchmark_tables
 
         console = output_console()
         for part in benchmark_tables(result, console.width, per_target=per_target):

@@ -67,7 +67,7 @@ def _first_screen(console: Console, encoder: EncoderSettings, *, quiet: bool) ->
     from rich.text import Text
 
     from taskweb.cli.tables.analyses import analyses_in_short, pair_table
-    from taskweb.cli.tables.rankings import ranking_table
+    from taskweb.cli.tables.rankings import ranking_tables
     from taskweb.web.analysis import TransferShares, analyze
     from taskweb.web.opening import open_web
     from taskweb.workflows.demo import demo_target
@@ -91,7 +91,7 @@ def _first_screen(console: Console, encoder: EncoderSettings, *, quiet: bool) ->
         encoder=encoder,
         progress=progress_for(quiet=quiet),
     )
-    for part in ranking_table(ranking, console.width):
+    for part in ranking_tables(ranking, console.width):
         console.print(part)
     web = analyze(open_web(), analyses=("shares", "commutativity", "transitivity", "agreement"))
     shares = web.results["shares"]

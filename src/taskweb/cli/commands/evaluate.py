@@ -191,7 +191,7 @@ def _evaluate(
     *,
     quiet: bool,
 ) -> list[TaskResult]:
-    from taskweb.cli.tables.evaluations import counted
+    from taskweb.cli.tables.formatting import counted
     from taskweb.evaluation import evaluate_task
     from taskweb.evaluation.batching import BatchSize
     from taskweb.training.settings import computing_in

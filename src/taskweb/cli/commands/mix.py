@@ -176,7 +176,7 @@ def mix(
         progress=progress_for(quiet=quiet),
     )
     notes = write_with_exports(mixture, to, file_format=file_format, exports=export or (), export_rates=export_rates)
-    from taskweb.cli.tables.mixtures import mixture_tables, remarks
+    from taskweb.cli.tables.mixtures import mixture_notes, mixture_tables
 
     if output is options.TableFormat.json:
         print_json({"folder": str(to), **read_manifest(to)})
@@ -184,7 +184,7 @@ def mix(
         console = output_console()
         for part in mixture_tables(mixture, to, console.width):
             console.print(part)
-    say_notes([*remarks(mixture), *notes], quiet=quiet)
+    say_notes([*mixture_notes(mixture), *notes], quiet=quiet)
 
 
 def parse_k(text: str | None) -> Number:

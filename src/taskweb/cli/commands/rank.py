@@ -103,10 +103,10 @@ def rank(
 
         sys.stdout.write(ranking_csv(ranking, top))
     else:
-        from taskweb.cli.tables.rankings import ranking_table
+        from taskweb.cli.tables.rankings import ranking_tables
 
         console = output_console()
-        for part in ranking_table(ranking, console.width, top):
+        for part in ranking_tables(ranking, console.width, top):
             console.print(part)
     say_notes(ranking.notes, quiet=quiet)
     if verbose:

@@ -11,7 +11,7 @@ import typer
 from taskweb.cli import options
 from taskweb.cli.console import output_console, print_json, progress_for, say, say_notes
 from taskweb.cli.option_groups import spread
-from taskweb.cli.tables.plan_states import in_words
+from taskweb.cli.tables.formatting import duration
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -251,7 +251,7 @@ def _trained_sweep(
         progress=progress_for(quiet=quiet),
         watch=lambda chosen, seed: Reporter(f"Training on {named(chosen.name, seed)}", quiet=quiet),
         on_result=lambda row: say(
-            f"{row.target}: {100 * row.score:.1f}% after {named(row.set, row.seed)} ({in_words(3600 * row.hours)})", quiet=quiet
+            f"{row.target}: {100 * row.score:.1f}% after {named(row.set, row.seed)} ({duration(3600 * row.hours)})", quiet=quiet
         ),
     )
 

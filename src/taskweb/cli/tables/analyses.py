@@ -9,8 +9,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from taskweb.cli.tables.formatting import explained, interval, interval_of, number, signed, with_interval
 from taskweb.cli.tables.grid import Grid
-from taskweb.cli.tables.rankings import explained, signed
 from taskweb.web.analysis import (
     Agreement,
     Analysis,
@@ -27,8 +27,7 @@ from taskweb.web.transfer_web import ALL_SETUPS
 
 _SHOWN_STRENGTHS = 5
 _SHOWN_PAIRS = 5
-_GAP = 2
-_ALIKE = 0.7  # of the ceiling, from which one setup speaks for another
+_SIMILAR = 0.7  # share of the ceiling from which one setup can stand for another
 _SETUP_LABELS = {ALL_SETUPS: "mean of all setups", POOLED: "all setups together"}
 _IN_SHORT = ("commutativity", "transitivity", "agreement")
 
@@ -40,7 +39,7 @@ def web_analysis_tables(analysis: WebAnalysis, width: int) -> Iterator[Renderabl
 
 
 def analysis_tables(result: Analysis, web: str, width: int) -> Iterator[RenderableType]:
-    """One analysis: a title, what it says, its tables, and what the figures mean."""
+    """One analysis: a title, its result in a sentence, its tables, and what the figures mean."""
     if isinstance(result, TransferShares):
         yield from _opening("Which transfers help", web, result)
         yield from _shares(result, width)
@@ -59,34 +58,34 @@ def analysis_tables(result: Analysis, web: str, width: int) -> Iterator[Renderab
 
 
 def analyses_in_short(analysis: WebAnalysis) -> Iterator[Text]:
-    """One line each for commutativity, transitivity and agreement, as far as they were made."""
+    """One line each for commutativity, transitivity and agreement, if they were made."""
     for name in _IN_SHORT:
         if name in analysis.results:
             yield Text.assemble((f"{name:>14}  ", "cyan"), in_short(analysis.results[name]))
 
 
 def in_short(result: Analysis) -> str:
-    """What an analysis says, short enough for one line of a terminal; the full sentence where there is no shorter one."""
+    """The result of an analysis, short enough for one line of a terminal; the full sentence where there is no shorter one."""
     if isinstance(result, Commutativity) and result.mean.pearson.known:
         return (
-            f"A helps B says {'much' if result.mean.pearson.value > 0.5 else 'little'} about B helping A: correlation "
-            f"{result.mean.pearson.value:+.2f}, opposite in {_percent(result.mean.opposite.value)} of pairs"
+            f"that A helps B says {'much' if result.mean.pearson.value > 0.5 else 'little'} about B helping A: correlation "
+            f"{result.mean.pearson.value:+.2f}, opposite signs in {_percent(result.mean.opposite.value)} of pairs"
         )
     if isinstance(result, Transitivity) and result.finding != "unknown":
         curve = result.curve()
         known = [share.value for share in curve.positive if share.known]
-        explained = {
+        explanation = {
             "transitivity": f"{_points(curve.strictest.overall.value)} beyond strong tasks",
-            "strengths": "as strong sources and easy targets explain",
-            "popularity": "as popular sources alone explain",
-            "none": "not clearly more than any pair",
+            "strengths": "explained by strong sources and easy targets",
+            "popularity": "explained by popular sources alone",
+            "none": "not clearly more often than any pair",
         }[result.finding]
         often, any_pair = _percent(known[0]), _percent(curve.base_rate)
-        return f"A helps C in {often} of cases where A helps B and B helps C (any pair: {any_pair}): {explained}"
+        return f"A helps C in {often} of cases where A helps B and B helps C (any pair: {any_pair}): {explanation}"
     if isinstance(result, Agreement) and result.relations and result.relations[-1].of_rankings.known:
         every = result.relations[-1]
-        ceiling = f" (noise alone: {every.ceiling:.2f})" if np.isfinite(every.ceiling) else ""
-        advice = ": measure on the model you train" if every.corrected < _ALIKE else ""
+        ceiling = f" (with noise alone: {every.ceiling:.2f})" if np.isfinite(every.ceiling) else ""
+        advice = ": measure on the model that you train" if every.corrected < _SIMILAR else ""
         return f"two setups' rankings of sources correlate at {every.of_rankings.value:.2f}{ceiling}{advice}"
     return result.verdict
 
@@ -106,11 +105,11 @@ def _shares(result: TransferShares, width: int) -> Iterator[RenderableType]:
             _setup(row.setup),
             str(row.pairs),
             _percent(row.positive_t.value),
-            _percent_band(row.positive_t),
+            _percent_interval(row.positive_t),
             _percent(row.positive_pc.value),
-            _percent_band(row.positive_pc),
-            _signed(row.mean_t.value),
-            *(_signed(row.quantiles[i]) for i in (0, 2, 4)),
+            _percent_interval(row.positive_pc),
+            signed(row.mean_t.value),
+            *(signed(row.quantiles[i]) for i in (0, 2, 4)),
         )
     yield table.fitted(width)
     yield Text()
@@ -124,10 +123,10 @@ def _shares(result: TransferShares, width: int) -> Iterator[RenderableType]:
     yield Text()
     yield from explained("from ↓", "mean T from the tasks of one category to those of another", width)
     yield from explained(
-        "T", "half the mean gain over the baseline (PC), half the share of seeds that gain (PM); above 0 helps", width
+        "T", "half the mean gain over the baseline (PC), half from the share of seeds that gain (PM); above 0 helps", width
     )
     yield from explained(
-        "95%", "bootstrap over tasks, each drawn in both roles and all setups; of one task: over its partners", width
+        "95%", "bootstrap over tasks, each in both roles and all setups; for one task: over its partners", width
     )
 
 
@@ -142,8 +141,8 @@ def _strengths(title: str, strengths: Sequence[Strength], width: int) -> Table:
         table.add_row(
             strength.task,
             Text(strength.category, style="dim"),
-            _signed(strength.mean_t.value),
-            _band(strength.mean_t, "+.3f"),
+            signed(strength.mean_t.value),
+            interval_of(strength.mean_t, "+.3f"),
             _percent(strength.positive_t),
             str(strength.partners),
         )
@@ -156,7 +155,7 @@ def pair_table(strongest: Sequence[PairTransfer], most_harmful: Sequence[PairTra
     for pair in (*strongest, *reversed(most_harmful)):
         table.add_row(
             f"{pair.source} → {pair.target}",
-            *(_signed(value) for value in (pair.mean_t, pair.lowest_t, pair.highest_t)),
+            *(signed(value) for value in (pair.mean_t, pair.lowest_t, pair.highest_t)),
             f"{pair.agree} of {pair.setups}",
         )
     return table.fitted(width)
@@ -168,7 +167,7 @@ def _categories(result: TransferShares, width: int) -> Table:
     table = Grid("from ↓ to →", *(f">{name}" for name in targets))
     for source in dict.fromkeys(cell.source_category for cell in result.by_category):
         row = [cells.get((source, target)) for target in targets]
-        table.add_row(source, *(Text("") if cell is None else _signed(cell.mean_t.value) for cell in row))
+        table.add_row(source, *(Text("") if cell is None else signed(cell.mean_t.value) for cell in row))
     return table.fitted(width)
 
 
@@ -180,11 +179,11 @@ def _commutativity(result: Commutativity, width: int) -> Iterator[RenderableType
         table.add_row(
             _setup(row.setup),
             str(row.pairs),
-            _number(row.pearson.value, "+.2f"),
-            _band(row.pearson, "+.2f"),
+            number(row.pearson.value, "+.2f"),
+            interval_of(row.pearson, "+.2f"),
             _p(row.pearson_p),
-            _number(row.spearman.value, "+.2f"),
-            _number(row.residual.value, "+.2f"),
+            number(row.spearman.value, "+.2f"),
+            number(row.residual.value, "+.2f"),
             _p(row.residual_p),
             _percent(row.opposite.value),
             _percent(row.opposite_by_chance),
@@ -192,12 +191,12 @@ def _commutativity(result: Commutativity, width: int) -> Iterator[RenderableType
     yield table.fitted(width)
     yield Text()
     yield from explained(
-        "Pearson", "correlation of T(A→B) with T(B→A); 95%: bootstrap over tasks; p: against relabelled tasks", width
+        "Pearson", "correlation of T(A→B) with T(B→A); 95%: bootstrap over tasks; p: permutation of task labels", width
     )
     yield from explained(
-        "strengths", "beyond strengths: the same once the mean of each source and of each target is taken out", width
+        "strengths", "beyond strengths: the same after the mean of each source and of each target is subtracted", width
     )
-    yield from explained("opposite", "pairs in which one way helps and the other hurts", width)
+    yield from explained("opposite", "pairs in which one direction helps and the other harms", width)
 
 
 def _transitivity(result: Transitivity, width: int) -> Iterator[RenderableType]:
@@ -209,7 +208,12 @@ def _transitivity(result: Transitivity, width: int) -> Iterator[RenderableType]:
             cells += [_percent(baseline.mean[i]), _p(baseline.p[i])]
         share = curve.positive[i]
         table.add_row(
-            f"{threshold:.3f}", _percent(share.value), _percent_band(share), str(curve.triples[i]), str(curve.pairs[i]), *cells
+            f"{threshold:.3f}",
+            _percent(share.value),
+            _percent_interval(share),
+            str(curve.triples[i]),
+            str(curve.pairs[i]),
+            *cells,
         )
     yield table.fitted(width)
     yield Text()
@@ -223,12 +227,13 @@ def _transitivity(result: Transitivity, width: int) -> Iterator[RenderableType]:
     yield Text()
     yield from explained(
         "by",
-        "the same in webs where it is random which target receives which of a source's transfers (popularity), "
-        "where each target keeps its mean and spread too (strengths), "
-        "and where sources also do more for targets that move more (sensitivity)",
+        "the same in random webs: each source's transfers are shuffled over targets (popularity), each target also has its "
+        "mean and spread (strengths), and sources also have more effect on targets that change more (sensitivity)",
         width,
     )
-    yield from explained("over", "observed less that, mean over thresholds; 95%: bootstrap over tasks; p: one-sided", width)
+    yield from explained(
+        "over", "observed minus random webs, mean over thresholds; 95%: bootstrap over tasks; p: one-sided", width
+    )
 
 
 def _columns(word: str, baselines: Iterable[str]) -> Iterator[str]:
@@ -244,12 +249,12 @@ def _agreement(result: Agreement, width: int) -> Iterator[RenderableType]:
         table.add_row(
             row.relation,
             str(row.setup_pairs),
-            _number(row.of_rankings.value, ".2f"),
-            _band(row.of_rankings, ".2f"),
-            _number(row.ceiling, ".2f"),
+            number(row.of_rankings.value, ".2f"),
+            interval_of(row.of_rankings, ".2f"),
+            number(row.ceiling, ".2f"),
             _percent(row.corrected),
-            _number(row.of_pairs, ".2f"),
-            _with_band(row.beyond_other_family, "+.2f"),
+            number(row.of_pairs, ".2f"),
+            _with_interval(row.beyond_other_family, "+.2f"),
         )
     yield table.fitted(width)
     yield Text()
@@ -258,10 +263,10 @@ def _agreement(result: Agreement, width: int) -> Iterator[RenderableType]:
         table.add_row(
             f"{pair.first}, {pair.second}",
             Text(pair.relation, style="dim"),
-            _number(pair.of_rankings.value, ".2f"),
-            _band(pair.of_rankings, ".2f"),
-            _number(pair.ceiling, ".2f"),
-            _number(pair.of_pairs.value, ".2f"),
+            number(pair.of_rankings.value, ".2f"),
+            interval_of(pair.of_rankings, ".2f"),
+            number(pair.ceiling, ".2f"),
+            number(pair.of_pairs.value, ".2f"),
         )
     yield table.fitted(width)
     yield Text()
@@ -271,23 +276,25 @@ def _agreement(result: Agreement, width: int) -> Iterator[RenderableType]:
         width,
     )
     yield from explained(
-        "ceiling", "what seeds that differ would leave of it if the two setups were the same, from split halves", width
+        "ceiling",
+        "the correlation that would remain if the two setups were the same and only seeds differed, from split halves",
+        width,
     )
     yield from explained("all T", "Spearman correlation of T over all pairs", width)
 
 
 def _structure(result: Structure, width: int) -> Iterator[RenderableType]:
     for i, community in enumerate(result.communities, start=1):
-        held = f" ({_percent(community.held_together)})" if np.isfinite(community.held_together) else ""
-        yield from explained(str(i), ", ".join(community.tasks) + held, width)
+        together = f" ({_percent(community.held_together)})" if np.isfinite(community.held_together) else ""
+        yield from explained(str(i), ", ".join(community.tasks) + together, width)
     if result.alone:
         yield from explained("none", ", ".join(result.alone), width)
     yield Text()
     table = Grid("modularity", ">value", ">95%", ">p")
-    table.add_row("observed", _number(result.modularity, ".3f"), "", "")
+    table.add_row("observed", number(result.modularity, ".3f"), "", "")
     for name, chance in result.by_chance.items():
-        band = _band(Estimate(chance.mean, chance.low, chance.high), ".3f")
-        table.add_row(f"by {name}", _number(chance.mean, ".3f"), band, _p(chance.p))
+        ends = interval(chance.low, chance.high, ".3f")
+        table.add_row(f"by {name}", number(chance.mean, ".3f"), ends, _p(chance.p))
     yield table.fitted(width)
     yield Text()
     yield from explained("order", " · ".join(result.order), width)
@@ -296,21 +303,13 @@ def _structure(result: Structure, width: int) -> Iterator[RenderableType]:
     )
     if result.stability.known:
         yield from explained(
-            "stability", f"adjusted Rand index when setups are resampled: {_with_band(result.stability, '.2f')}", width
+            "stability", f"adjusted Rand index when setups are resampled: {_with_interval(result.stability, '.2f')}", width
         )
     yield from explained("%", "how often two tasks of a community share one when setups are resampled", width)
 
 
 def _setup(name: str) -> Text:
     return Text(_SETUP_LABELS.get(name, name), style="bold" if name in _SETUP_LABELS else "")
-
-
-def _signed(value: float) -> Text:
-    return signed(value if np.isfinite(value) else None)
-
-
-def _number(value: float, form: str) -> str:
-    return f"{value:{form}}" if np.isfinite(value) else ""
 
 
 def _percent(value: float) -> str:
@@ -322,19 +321,12 @@ def _points(value: float) -> str:
 
 
 def _p(value: float) -> str:
-    return _number(value, ".3f")
+    return number(value, ".3f")
 
 
-def _band(estimate: Estimate, form: str) -> Text:
-    known = np.isfinite(estimate.low)
-    return Text(f"{estimate.low:{form}} to {estimate.high:{form}}" if known else "", style="dim")
+def _percent_interval(estimate: Estimate) -> Text:
+    return interval(100 * estimate.low, 100 * estimate.high, ".0f", "%")
 
 
-def _percent_band(estimate: Estimate) -> Text:
-    known = np.isfinite(estimate.low)
-    return Text(f"{100 * estimate.low:.0f} to {100 * estimate.high:.0f}%" if known else "", style="dim")
-
-
-def _with_band(estimate: Estimate, form: str) -> str:
-    band = _band(estimate, form).plain
-    return _number(estimate.value, form) + (f" ({band})" if band else "")
+def _with_interval(estimate: Estimate, form: str) -> str:
+    return with_interval(estimate.value, estimate.low, estimate.high, form)

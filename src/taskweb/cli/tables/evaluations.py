@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from rich.console import RenderableType
 from rich.text import Text
 
+from taskweb.cli.tables.formatting import counted, explained
 from taskweb.cli.tables.grid import Grid
-from taskweb.cli.tables.rankings import explained
 from taskweb.evaluation import Summary, TaskResult
 
 _MOST_CLASSES = 12
@@ -46,13 +46,8 @@ def result_tables(result: TaskResult, width: int) -> Iterator[RenderableType]:
             table.add_row(label, *map(str, row))
         yield table.fitted(width)
     yield Text()
-    yield from explained("mean", "over templates, in percent; spread: standard deviation over them", width)
-    yield from explained("interval", "95%, for other examples of the task under the same templates (bootstrap)", width)
-
-
-def counted(count: int, noun: str) -> str:
-    """A number of things, in words."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    yield from explained("mean", "over templates, in percent; spread: standard deviation over templates", width)
+    yield from explained("interval", "95%, bootstrap over examples, with the same templates", width)
 
 
 def _percent(value: float) -> str:

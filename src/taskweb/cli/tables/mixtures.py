@@ -9,22 +9,22 @@ from pathlib import Path
 from rich.console import RenderableType
 from rich.text import Text
 
+from taskweb.cli.tables.formatting import explained
 from taskweb.cli.tables.grid import Grid
-from taskweb.cli.tables.rankings import explained
 from taskweb.mixture import Mixture
 
 _NO_LICENCE = ("unknown", "unstated")
-_TOO_FAR = 0.02  # of the share asked for
+_TOLERANCE = 0.02  # how far a realised rate may lie below the requested one
 
 
 def mixture_tables(mixture: Mixture, folder: Path, width: int) -> Iterator[RenderableType]:
-    """A mixture task by task, what was dropped, and the next command to type."""
+    """A mixture task by task, what was dropped, and the next command."""
     ranking = mixture.record.get("ranking")
-    chosen = f"best of the ranking for {ranking['target']} ({ranking['selector']})" if ranking else "tasks as named"
+    chosen = f"best of the ranking for {ranking['target']} ({ranking['selector']})" if ranking else "tasks given by name"
     tasks = "1 task" if len(mixture.tasks) == 1 else f"{len(mixture.tasks)} tasks"
     facts = f"   {len(mixture.train):,} examples of {tasks} · {chosen}"
     yield Text.assemble("\n", (str(folder), "bold cyan"), (facts, "dim"))
-    grid = Grid("task", "?>rate asked", ">realised", ">examples", "??>held out", "??>dropped", "???licence")
+    grid = Grid("task", "?>rate", ">realised", ">examples", "??>held out", "??>dropped", "???licence")
     realised = mixture.realised
     for task in mixture.tasks:
         dropped = sum(task.dropped.values())
@@ -48,23 +48,23 @@ def mixture_tables(mixture: Mixture, folder: Path, width: int) -> Iterator[Rende
     yield Text.assemble(("Next: ", "dim"), (command, "bold"), no_wrap=True, overflow="ignore")
 
 
-def remarks(mixture: Mixture) -> list[str]:
-    """What a person should know of a mixture, beside its figures."""
+def mixture_notes(mixture: Mixture) -> list[str]:
+    """What a person should know about a mixture, besides its figures."""
     notes = list(mixture.record.get("notes", ()))
     if unmet := _unmet(mixture):
         notes.append(unmet)
     if copies := [task.name for task in mixture.tasks if any(reason.startswith("target") for reason in task.dropped)]:
-        notes.append(f"rows of the target stood in {', '.join(copies)} and were left out")
-    if lacking := [f"{task.name} ({task.licence})" for task in mixture.tasks if task.licence in _NO_LICENCE]:
-        notes.append(f"no licence is known of {', '.join(lacking)}: check before you share the mixture or a model")
+        notes.append(f"{', '.join(copies)} contained rows of the target; they were left out")
+    if unlicensed := [f"{task.name} ({task.licence})" for task in mixture.tasks if task.licence in _NO_LICENCE]:
+        notes.append(f"the licence of {', '.join(unlicensed)} is not known: check before you share the mixture or a model")
     return notes
 
 
 def _unmet(mixture: Mixture) -> str:
-    """That rates given, or made of scores, are not met for want of examples, and the largest total that meets them."""
+    """That given rates, or rates by score, are not met for lack of examples, and the largest total that meets them."""
     realised = mixture.realised
-    short = [task.name for task in mixture.tasks if realised[task.name] < task.rate - _TOO_FAR]
+    short = [task.name for task in mixture.tasks if realised[task.name] < task.rate - _TOLERANCE]
     if not short or mixture.record.get("rates", {}).get("scheme") not in ("explicit", "score"):
         return ""
     most = int(min(task.train / task.rate for task in mixture.tasks))
-    return f"the rates asked are not met: there are too few examples of {', '.join(short)}; --total {most} meets them"
+    return f"the requested rates are not met: there are too few examples of {', '.join(short)}; --total {most} meets them"

@@ -1,4 +1,4 @@
-"""How a run of a plan is shown while it works: a line that changes on a terminal, plain lines elsewhere."""
+"""How progress of a plan is shown while it runs: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from taskweb.cli.console import say
-from taskweb.cli.tables.plan_states import in_words
+from taskweb.cli.tables.formatting import duration
 
 if TYPE_CHECKING:
     from taskweb.experiments.run_progress import PlanProgress
@@ -19,7 +19,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 @contextmanager
 def shown_progress(*, quiet: bool) -> Iterator[Callable[[PlanProgress], None]]:
-    """What to call with each moment of a run: it is shown on stderr, or not at all when quiet."""
+    """A function that shows the progress it is called with on stderr; nothing when quiet."""
     if quiet:
         yield lambda _progress: None
     elif sys.stderr.isatty():
@@ -41,12 +41,12 @@ def progress_line(progress: PlanProgress) -> str:
     if progress.runs_per_hour is not None:
         parts.append(f"{progress.runs_per_hour:,.0f} runs/h")
     if progress.left and progress.seconds_left is not None:
-        parts.append(f"about {in_words(progress.seconds_left)} left")
+        parts.append(f"about {duration(progress.seconds_left)} left")
     return f"{progress.plan}: {', '.join(parts)}."
 
 
 def _lines() -> Callable[[PlanProgress], None]:
-    """Print the first moment, the last, and one every few seconds where something happened."""
+    """Print the first state, the last, and one every few seconds if something changed."""
     last, said = -_SECONDS_BETWEEN_LINES, ""
 
     def show(progress: PlanProgress) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rich.console import RenderableType
 from rich.text import Text
 
+from taskweb.cli.tables.formatting import counted, duration, explained
 from taskweb.cli.tables.grid import Grid
-from taskweb.cli.tables.rankings import explained
 
 if TYPE_CHECKING:
     from taskweb.experiments import PlanState
@@ -43,10 +43,10 @@ def state_tables(state: PlanState, width: int) -> Iterator[RenderableType]:
 
 
 def cut_tables(cut: Sequence[CutInputs], width: int) -> Iterator[RenderableType]:
-    """Of which tasks inputs are longer than a model reads."""
+    """Tasks with inputs that are longer than a model reads."""
     if cut:
         yield Text()
-        grid = Grid("inputs cut", "task", ">cut", ">of")
+        grid = Grid("inputs cut for", "task", ">cut", ">of")
         for own in cut:
             grid.add_row(", ".join(own.setups), own.task, f"{own.cut:,}", f"{own.examples:,}")
         yield grid.fitted(width)
@@ -62,22 +62,14 @@ def _seconds(value: float | None) -> str:
 
 
 def _left(state: PlanState) -> str:
-    """How many runs, and how long they will take those who are at work."""
+    """How many runs are left, and how long they will take at the current speed."""
     runs = f"{len(state.todo):,} runs"
     if not state.todo:
         return "nothing: the plan is done"
     if state.seconds_left is None:
-        return f"{runs}; how long they take is known after the first"
-    at_work = max(1, len(state.running))
+        return f"{runs}; how long they take is known after the first run"
+    workers = max(1, len(state.running))
     unmeasured = [setup.setup for setup in state.setups if setup.seconds_per_run is None]
-    guessed = f", taking the mean for {', '.join(unmeasured)}" if unmeasured else ""
-    workers = "one worker" if at_work == 1 else f"{at_work} workers"
-    return f"{runs}, about {in_words(state.seconds_left / at_work)} for {workers} at the speed measured so far{guessed}"
-
-
-def in_words(seconds: float) -> str:
-    """A span of time for people: seconds, minutes, hours or days."""
-    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"
+    assumed = f", with the mean for {', '.join(unmeasured)}" if unmeasured else ""
+    left = duration(state.seconds_left / workers)
+    return f"{runs}, about {left} for {counted(workers, 'worker')} at the speed measured so far{assumed}"

@@ -1,4 +1,4 @@
-"""How a plan looks on a terminal: what it comes to, before anything is run."""
+"""How a plan looks on a terminal, before anything is run."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import RenderableType
 from rich.text import Text
 
+from taskweb.cli.tables.formatting import explained
 from taskweb.cli.tables.grid import Grid
-from taskweb.cli.tables.rankings import explained
 
 if TYPE_CHECKING:
     from taskweb.experiments import Plan
@@ -22,7 +22,7 @@ _HYPERPARAMETERS = ("epochs", "batch_size", "learning_rate")
 def plan_tables(plan: Plan, data: Mapping[str, TaskData], width: int) -> Iterator[RenderableType]:
     """Tasks with their examples, setups with their hyperparameters, and how many pairs and runs there are.
 
-    data: the examples of tasks that could be read; where there are none, the figures stay empty.
+    data: the examples of tasks that could be read; without them the figures stay empty.
     """
     from taskweb.experiments.specs import pairs_of, runs_of
 
@@ -49,7 +49,7 @@ def plan_tables(plan: Plan, data: Mapping[str, TaskData], width: int) -> Iterato
     sources = len({source for source, _ in pairs})
     shown = f"{len(pairs):,} ({plan.pairs.mode}): {sources} sources, {len(targets)} targets"
     yield from explained("pairs", shown, width)
-    budget = "" if plan.most_runs is None else f", cut to that by the budget of {plan.most_runs:,}"
+    budget = "" if plan.most_runs is None else f", limited by the budget of {plan.most_runs:,}"
     yield from explained("runs", f"{len(runs):,}{budget if len(runs) == plan.most_runs else ''}", width)
 
 

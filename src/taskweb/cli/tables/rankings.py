@@ -1,101 +1,60 @@
-"""How rankings and benchmarks look on a terminal."""
+"""How a ranking looks on a terminal and as CSV."""
 
 from __future__ import annotations
 
 import csv
 import io
-import textwrap
 from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from taskweb.cli.tables.formatting import explained, interval, signed
 from taskweb.cli.tables.grid import Grid
-from taskweb.selectors import Ranking
+from taskweb.selectors import RankedSource, Ranking
 from taskweb.selectors.assessment import Outlook
 from taskweb.selectors.base import PivotEvidence
-from taskweb.selectors.benchmark import REFERENCES, BenchmarkRow
 from taskweb.tasks import catalogue
-from taskweb.workflows.benchmarking import BenchmarkResult
+from taskweb.web import ALL_SETUPS
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _BAR_WIDTH = 10
-_LABEL_WIDTH = 12
+_IN_BOLD = 5  # the paper's best number of sources
+_NUMBERS_SHOWN = (3, 5, 10)
+_MEASURED_COLUMNS = ("?>gain (PC)", "?>seeds that gain (PM)")
+_PREDICTION_COLUMNS = ("?>gain", "??>80%", "?>harm")
+_EVIDENCE_COLUMNS = ("?>similarity", "?>popularity", "???similar tasks it helped or harmed")
+_PREDICTION = (
+    "from sources with similar scores, on targets left out: median gain (PC), its 80% interval, and how often they harmed"
+)
+_POPULARITY = "mean transfer T to the web's tasks: above 0 helps, below 0 harms"
+_POPULARITY_OF_Z_SCORES = "mean standardised score over the web's tasks; without baselines it says nothing about gains"
+_UNMEASURED = (
+    "your own candidate, not measured: its transfers are estimated from sources with similar texts, "
+    "so its score is closer to the average"
+)
 
 
-def ranking_table(ranking: Ranking, width: int, top: int | None = None) -> Iterator[RenderableType]:
-    """A ranking as a title, a table that fits `width`, and what the figures mean."""
+def ranking_tables(ranking: Ranking, width: int, top: int | None = None) -> Iterator[RenderableType]:
+    """A ranking as a title, a table that fits `width`, and what the figures mean. top: how many sources are shown."""
     shown = ranking.sources[:top]
-    setup = "mean of all setups" if ranking.setup == "all" else ranking.setup
+    setup = "mean of all setups" if ranking.setup == ALL_SETUPS else ranking.setup
     facts = f"   {ranking.selector} · web '{ranking.web}' · {setup}"
     yield Text.assemble("\n", ("Sources for ", "dim"), (ranking.target, "bold cyan"), (facts, "dim"))
-    measured = ranking.selector == "measured"
-    doubt = ranking.assessment
-    further = ("?>gain (PC)", "?>seeds that gain (PM)") if measured else _EVIDENCE
-    if doubt is not None and doubt.outlooks:
-        further = ("?>gain", "??>80%", "?>harm", *further)
-    grid = Grid(">", "source", "??about", ">score", "??", *further)
-    low, high = min(s.score for s in ranking.sources), max(s.score for s in ranking.sources)
-    tasks = catalogue()
-    for source in shown:
-        name = Text(source.task, style="bold" if source.rank <= 5 else "")  # the paper's best number of sources
-        if not source.measured:
-            name.append(" *", style="yellow")
-        pc, pm = source.details.get("pc"), source.details.get("pm")
-        figures: tuple[str | Text, ...]
-        if measured:
-            figures = (signed(pc, percent=True), "" if pm is None else f"{100 * pm:.0f}%")
-        else:
-            similarity = "" if source.similarity is None else f"{source.similarity:.2f}"
-            figures = (similarity, signed(source.popularity), _pivots(source.pivots))
-            if doubt is not None and doubt.outlooks:
-                figures = (*_outlook(doubt.outlooks.get(source.task)), *figures)
-        grid.add_row(
-            Text(str(source.rank), style="dim"),
-            name,
-            Text(tasks[source.task].category if source.task in tasks else "", style="dim"),
-            f"{source.score:.3f}",
-            Text(_bar((source.score - low) / (high - low) if high > low else 1.0), style="green"),
-            *figures,
-        )
-    table = grid.fitted(width)
-    columns = [str(column.header).strip() for column in table.columns]
+    table = _sources(ranking, shown).fitted(width)
     yield table
     yield Text()
-    yield from explained("score", ranking.meaning, width)
-    if "harm" in columns:
-        yield from explained("gain, harm", _OUTLOOK, width)
-    if "popularity" in columns:
-        yield from explained("popularity", _POPULARITY if ranking.scale == "combined" else _POPULARITY_OF_Z_SCORES, width)
-    if "similar tasks it helped or hurt" in columns:
-        deeds = "helped or hurt" if ranking.scale == "combined" else "was above or below average for"
-        yield from explained("▲ ▼", f"{deeds} that similar task when trained on before it", width)
-    if any(not source.measured for source in shown):
-        yield from explained("*", _UNMEASURED, width)
-    if doubt is not None:
-        yield from explained("take", f"{doubt.suggestion.k or 'none'}: {doubt.suggestion.reason}", width)
-        likely = [f"{100 * doubt.best_among(k):.0f}% among {k}" for k in (3, 5, 10) if k < len(doubt.chances)]
-        first = f"number 1 is the best of all with {100 * doubt.best_among(1):.0f}% probability"
-        yield from explained("the best", "; ".join([first, *likely]), width)
+    columns = {str(column.header).strip() for column in table.columns}
+    for label, body in (*_meanings(ranking, shown, columns), *_advice(ranking)):
+        yield from explained(label, body, width)
     if ranking.explanation is not None:
         yield Text()
         for i, sentence in enumerate(ranking.explanation.words()):
             yield from explained("why" if i == 0 else "", sentence, width)
 
 
-_EVIDENCE = ("?>similarity", "?>popularity", "???similar tasks it helped or hurt")
-_OUTLOOK = "what sources of like score did for tasks left out: median gain (PC), the middle 80%, and how often they harmed"
-_POPULARITY = "mean transfer T to the web's tasks: above 0 helps, below 0 hurts"
-_POPULARITY_OF_Z_SCORES = "mean standardised score over the web's tasks; without baselines it tells no gain"
-_UNMEASURED = (
-    "your own candidate, not measured: its transfers are estimated from sources with similar texts, "
-    "so it lies nearer the middle"
-)
-
-
 def ranking_csv(ranking: Ranking, top: int | None = None) -> str:
-    """A ranking as CSV: rank, task, score, measured, similarity, popularity, pivots; then gains and chances where known."""
+    """A ranking as CSV: rank, task, score, measured, similarity, popularity, pivots; then gains and probabilities if known."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     further = ("gain", "gain_low", "gain_high", "p_harm", "p_best") if ranking.assessment is not None else ()
@@ -110,100 +69,58 @@ def ranking_csv(ranking: Ranking, top: int | None = None) -> str:
     return out.getvalue()
 
 
-def benchmark_tables(result: BenchmarkResult, width: int, *, per_target: bool = False) -> Iterator[RenderableType]:
-    """A benchmark as one table per setup that fits `width`, and one for their mean where there are several."""
-    setups = list(dict.fromkeys(row.setup for row in result.rows))
-    for setup in setups if len(setups) > 2 else setups[:1]:
-        rows = [row for row in result.rows if row.setup == setup]
-        where = "mean over setups" if setup == "mean" else setup
-        yield Text.assemble("\n", (where, "bold cyan"), (f"   web '{result.web}', each target left out in turn", "dim"))
-        grid = Grid(
-            "selector",
-            ">NDCG",
-            "??>95%",
-            ">Regret@5",
-            "??>95%",
-            "???>± draws",
-            "?>targets",
-            *(f"????>NDCG vs {r}" for r in REFERENCES),
+def _sources(ranking: Ranking, shown: Sequence[RankedSource]) -> Grid:
+    """A row per source: rank, name, category, score with a bar, and the figures that the selector gives."""
+    low, high = min(s.score for s in ranking.sources), max(s.score for s in ranking.sources)
+    tasks = catalogue()
+    grid = Grid(">", "source", "??about", ">score", "??", *_further_columns(ranking))
+    for source in shown:
+        name = Text(source.task, style="bold" if source.rank <= _IN_BOLD else "")
+        if not source.measured:
+            name.append(" *", style="yellow")
+        grid.add_row(
+            Text(str(source.rank), style="dim"),
+            name,
+            Text(tasks[source.task].category if source.task in tasks else "", style="dim"),
+            f"{source.score:.3f}",
+            Text(_bar((source.score - low) / (high - low) if high > low else 1.0), style="green"),
+            *_further_cells(ranking, source),
         )
-        best = max(row.figure(0) for row in rows)
-        for row in sorted(rows, key=lambda row: -row.figure(0)):
-            grid.add_row(*_benchmark_cells(row, result.references_of(row), best))
-        yield grid.fitted(width)
-        if per_target:
-            yield Text()
-            yield _per_target(rows, width)
-    yield Text()
-    yield from explained("NDCG", "agreement with the true order, 100 = perfect", width)
-    yield from explained("Regret@5", "raw performance lost by taking the five predicted best, 0 = none; all in percent", width)
-    drawn = result.draws
-    sizes = f"{drawn.target_examples} target and up to {drawn.source_examples} source examples"
-    yield from explained("draws", f"{drawn.draws} draws of {sizes}; ± is their standard deviation", width)
-    yield from explained("random", "the exact mean over all orders", width)
+    return grid
 
 
-def _benchmark_cells(row: BenchmarkRow, references: dict[str, BenchmarkRow], best: float) -> Sequence[str | Text]:
-    def interval(metric: int) -> Text:
-        low, high = row.interval(metric)
-        return Text(f"{low:.1f} to {high:.1f}" if low == low else "", style="dim")  # not NaN
+def _is_measured(ranking: Ranking) -> bool:
+    return ranking.selector == "measured"
 
-    def against(name: str) -> str:
-        if name not in references or name == row.selector:
-            return ""
-        mean, low, high = row.difference(references[name], 0)
-        band = f" ({low:+.1f} to {high:+.1f})" if low == low else ""  # not NaN
-        return f"{mean:+.1f}{band}" if mean == mean else ""  # not NaN
 
-    spread, regret = row.draw_spread(0), row.figure(1)
+def _has_predictions(ranking: Ranking) -> bool:
+    return ranking.assessment is not None and bool(ranking.assessment.outlooks)
+
+
+def _further_columns(ranking: Ranking) -> tuple[str, ...]:
+    if _is_measured(ranking):
+        return _MEASURED_COLUMNS
+    return (*(_PREDICTION_COLUMNS if _has_predictions(ranking) else ()), *_EVIDENCE_COLUMNS)
+
+
+def _further_cells(ranking: Ranking, source: RankedSource) -> tuple[str | Text, ...]:
+    if _is_measured(ranking):
+        pm = source.details.get("pm")
+        return signed(source.details.get("pc"), percent=True), "" if pm is None else f"{100 * pm:.0f}%"
+    similarity = "" if source.similarity is None else f"{source.similarity:.2f}"
+    evidence = (similarity, signed(source.popularity), _pivots(source.pivots))
+    if ranking.assessment is None or not _has_predictions(ranking):
+        return evidence
+    return (*_prediction(ranking.assessment.outlooks.get(source.task)), *evidence)
+
+
+def _prediction(predicted: Outlook | None) -> tuple[Text, Text, Text]:
+    if predicted is None:
+        return Text(""), Text(""), Text("")
     return (
-        Text(row.selector, style="bold" if row.figure(0) == best else ""),
-        f"{row.figure(0):.2f}",
-        interval(0),
-        "" if regret != regret else f"{regret:.2f}",  # not NaN
-        interval(1),
-        Text(f"{spread:.1f}" if spread > 1e-9 else "", style="dim"),  # rounding
-        Text(str(len(row.per_target())), style="dim"),
-        *(against(name) for name in REFERENCES),
-    )
-
-
-def _per_target(rows: Sequence[BenchmarkRow], width: int) -> Table:
-    table = Grid("NDCG / Regret@5", *(f">{row.selector}" for row in rows))
-    for title, figures in (("category", [row.per_category() for row in rows]), ("target", [row.per_target() for row in rows])):
-        table.add_row(Text(f"by {title}", style="dim"))
-        for name in dict.fromkeys(key for one in figures for key in one):
-            table.add_row(f"  {name}", *(_pair(one.get(name)) for one in figures))
-    return table.fitted(width)
-
-
-def _pair(figures: dict[str, float | None] | None) -> str:
-    if figures is None or figures["ndcg"] is None:
-        return ""
-    regret = figures["regret_at_5"]
-    return f"{figures['ndcg']:.1f} / " + ("-" if regret is None else f"{regret:.2f}")
-
-
-def _bar(share: float) -> str:
-    eighths = round(share * _BAR_WIDTH * 8)
-    return "█" * (eighths // 8) + (_BLOCKS[eighths % 8] if eighths % 8 else "")
-
-
-def signed(value: float | None, *, percent: bool = False) -> Text:
-    """A gain in green or a loss in red; nothing for what is missing."""
-    if value is None:
-        return Text("")
-    return Text(f"{100 * value:+.1f}%" if percent else f"{value:+.3f}", style="green" if value > 0 else "red")
-
-
-def _outlook(outlook: Outlook | None) -> tuple[Text, str, Text]:
-    if outlook is None:
-        return Text(""), "", Text("")
-    band = f"{100 * outlook.low:+.1f} to {100 * outlook.high:+.1f}"
-    return (
-        signed(outlook.gain, percent=True),
-        band,
-        Text(f"{100 * outlook.harm:.0f}%", style="red" if outlook.harm >= 0.5 else ""),
+        signed(predicted.gain, percent=True),
+        interval(100 * predicted.low, 100 * predicted.high, "+.1f"),
+        Text(f"{100 * predicted.harm:.0f}%", style="red" if predicted.harm >= 0.5 else ""),
     )
 
 
@@ -215,7 +132,30 @@ def _pivots(pivots: Sequence[PivotEvidence]) -> Text:
     return text
 
 
-def explained(label: str, body: str, width: int) -> Iterator[Text]:
-    """A label and what it means, wrapped to the width of the terminal."""
-    for i, line in enumerate(textwrap.wrap(body, max(20, min(width, 124) - _LABEL_WIDTH)) or [""]):
-        yield Text.assemble((f"{label if i == 0 else '':>{_LABEL_WIDTH - 2}}  ", "cyan"), (line, "dim"))
+def _bar(share: float) -> str:
+    eighths = round(share * _BAR_WIDTH * 8)
+    return "█" * (eighths // 8) + (_BLOCKS[eighths % 8] if eighths % 8 else "")
+
+
+def _meanings(ranking: Ranking, shown: Sequence[RankedSource], columns: set[str]) -> Iterator[tuple[str, str]]:
+    """What the columns that are shown mean."""
+    combined = ranking.scale == "combined"
+    yield "score", ranking.meaning
+    if "harm" in columns:
+        yield "gain, harm", _PREDICTION
+    if "popularity" in columns:
+        yield "popularity", _POPULARITY if combined else _POPULARITY_OF_Z_SCORES
+    if _EVIDENCE_COLUMNS[-1].lstrip("?") in columns:
+        effect = "helped or harmed" if combined else "was above or below average for"
+        yield "▲ ▼", f"{effect} that similar task when trained on before it"
+    if any(not source.measured for source in shown):
+        yield "*", _UNMEASURED
+
+
+def _advice(ranking: Ranking) -> Iterator[tuple[str, str]]:
+    """How many sources to take, and how likely the best source is among the first."""
+    known = ranking.assessment
+    if known is not None:
+        yield "take", f"{known.suggestion.k or 'none'}: {known.suggestion.reason}"
+        among = [f"{100 * known.best_among(k):.0f}% among {k}" for k in _NUMBERS_SHOWN if k < len(known.chances)]
+        yield "the best", "; ".join([f"number 1 is the best source with {100 * known.best_among(1):.0f}% probability", *among])

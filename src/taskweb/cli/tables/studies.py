@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
 from rich.text import Text
 
+from taskweb.cli.tables.formatting import duration, explained, interval_of, number, signed, with_interval
 from taskweb.cli.tables.grid import Grid
-from taskweb.cli.tables.plan_states import in_words
-from taskweb.cli.tables.rankings import explained, signed
 from taskweb.web.analysis.estimate import Estimate
 from taskweb.web.transfer_web import ALL_SETUPS
 from taskweb.workflows.studies import KSweep, PivotStudy, SanityStudy, SweepPoint
 from taskweb.workflows.studies.pivots import PivotPoint
 
+_ROUNDING = 1e-9
 _CHOICES = {"none": "none (roe)", "similar": "most similar", "random": "random", "all": "all"}
 
 
 def sanity_tables(study: SanityStudy, width: int) -> Iterator[RenderableType]:
-    """The figures of each selector, and for a single target the rankings beside the measured order."""
+    """The figures of each selector; for a single target also its rankings beside the measured order."""
     single = len(study.targets) == 1
-    what = f"{study.targets[0]} held out" if single else f"{len(study.targets)} targets, each left out in turn"
-    yield _title("Do selectors find the order of sources", study.web, study.setup, what)
+    what = f"{study.targets[0]} left out" if single else f"{len(study.targets)} targets, each left out in turn"
+    yield _title("Do selectors rank sources well", study.web, study.setup, what)
     metrics = ((">NDCG", "ndcg", ".1f"), (">Regret@5", "regret_at_5", ".2f"), (">rank correlation", "rank_correlation", "+.2f"))
     titles = [title for name, _, _ in metrics for title in ((name,) if single else (name, "??>95%"))]
     grid = Grid("selector", *titles, "???>NDCG ± draws")
@@ -31,8 +32,8 @@ def sanity_tables(study: SanityStudy, width: int) -> Iterator[RenderableType]:
         cells: list[str | Text] = [Text(row.selector, style="bold" if row.ndcg.value == best else "")]
         for _, name, form in metrics:
             figure: Estimate = getattr(row, name)
-            cells += [_figure(figure, form)] if single else [_figure(figure, form), _band(figure, form)]
-        spread = f"{row.ndcg_draw_sd:.1f}" if row.ndcg_draw_sd > 1e-9 else ""  # rounding
+            cells += [_figure(figure, form)] if single else [_figure(figure, form), interval_of(figure, form)]
+        spread = f"{row.ndcg_draw_sd:.1f}" if row.ndcg_draw_sd > _ROUNDING else ""
         grid.add_row(*cells, Text(spread, style="dim"))
     yield grid.fitted(width)
     if single:
@@ -42,7 +43,7 @@ def sanity_tables(study: SanityStudy, width: int) -> Iterator[RenderableType]:
     yield from explained("NDCG", "agreement with the true order, 100 = perfect", width)
     yield from explained("Regret@5", "raw performance lost by taking the five predicted best, in percent, 0 = none", width)
     if single:
-        yield from explained("places", "1 = best; means over draws of examples and setups, so they need not be whole", width)
+        yield from explained("places", "1 = best; means over draws of examples and setups, so not always whole numbers", width)
     yield from explained("random", "the exact mean over all orders", width)
 
 
@@ -78,7 +79,7 @@ def pivots_tables(study: PivotStudy, width: int) -> Iterator[RenderableType]:
     yield Text()
     yield from explained("vs", "paired differences over targets, with 95% intervals, in points", width)
     yield from explained("random", f"mean over {study.random_seeds} seeds; ± is the standard deviation over them", width)
-    yield from explained("none", "similarity of source and target alone, no transfers", width)
+    yield from explained("none", "only the similarity of source and target, no transfers", width)
 
 
 def _pivot_cells(point: PivotPoint) -> Sequence[str | Text]:
@@ -86,24 +87,24 @@ def _pivot_cells(point: PivotPoint) -> Sequence[str | Text]:
         _CHOICES[point.choice],
         "" if point.n_pivots is None else str(point.n_pivots),
         _figure(point.ndcg, ".1f"),
-        _band(point.ndcg, ".1f"),
-        Text(f"{point.ndcg_seed_sd:.1f}" if point.ndcg_seed_sd == point.ndcg_seed_sd else "", style="dim"),  # not NaN
-        _gap(point.ndcg_to_all, ".1f"),
-        _gap(point.ndcg_to_random, ".1f"),
+        interval_of(point.ndcg, ".1f"),
+        Text(number(point.ndcg_seed_sd, ".1f"), style="dim"),
+        _difference(point.ndcg_to_all, ".1f"),
+        _difference(point.ndcg_to_random, ".1f"),
         _figure(point.regret_at_5, ".2f"),
-        _band(point.regret_at_5, ".2f"),
-        _gap(point.regret_to_all, ".2f"),
+        interval_of(point.regret_at_5, ".2f"),
+        _difference(point.regret_to_all, ".2f"),
     )
 
 
 def ksweep_tables(study: KSweep, width: int) -> Iterator[RenderableType]:
-    """The score against the number of sources; of the published results, also who chose, and unhelpful sources."""
+    """The score against the number of sources; for the published results also by who chose them, and with unhelpful ones."""
     yield from _sweep("How many sources", study.web, "sources", study.points, width)
     if study.chosen_by:
         yield from _sweep("Who chose the five sources", study.web, "chosen by", study.chosen_by, width)
     if study.unhelpful:
         few = f"{len(study.unhelpful[0].per_target)} targets: {', '.join(study.unhelpful[0].per_target)}"
-        yield from _sweep(f"How many of five are unhelpful   ({few})", study.web, "unhelpful", study.unhelpful, width)
+        yield from _sweep(f"How many of the five are unhelpful   ({few})", study.web, "unhelpful", study.unhelpful, width)
     yield Text()
     yield from explained(
         "score",
@@ -112,31 +113,27 @@ def ksweep_tables(study: KSweep, width: int) -> Iterator[RenderableType]:
         else "mean over targets and seeds, in percent",
         width,
     )
-    yield from explained(
-        "95%", f"bootstrap over {study.resampled}, too narrow with as few as four; differences are paired", width
-    )
+    yield from explained("95%", f"bootstrap over {study.resampled}, too narrow with only four; differences are paired", width)
     if study.chosen_by:
-        yield from explained("examples", "for training: at most 2,000 a source, mean over targets", width)
+        yield from explained("examples", "training examples, at most 2,000 from each source; mean over targets", width)
 
 
 def _sweep(title: str, web: str, label: str, points: Sequence[SweepPoint], width: int) -> Iterator[RenderableType]:
     yield Text.assemble("\n", (title, "bold cyan"), (f"   {web}", "dim"))
-    timed, counted = (
-        any(value == value for value in values) for values in ([p.hours for p in points], [p.examples for p in points])
-    )
-    grid = Grid(
-        label, ">score", "?>95%", ">vs all", "??>ratio", *([">time"] if timed else []), *(["???>examples"] if counted else [])
-    )
+    has_hours = any(math.isfinite(point.hours) for point in points)
+    has_examples = any(math.isfinite(point.examples) for point in points)
+    further = (*([">time"] if has_hours else []), *(["???>examples"] if has_examples else []))
+    grid = Grid(label, ">score", "?>95%", ">vs all", "??>ratio", *further)
     best = max(point.score.value for point in points)
     for point in points:
         grid.add_row(
             Text(point.label, style="bold" if point.score.value == best else ""),
             _figure(point.score, ".2f"),
-            _band(point.score, ".1f"),
-            _gap(point.to_all, ".2f"),
-            f"{point.ratio_to_all:.3f}" if point.ratio_to_all == point.ratio_to_all else "",  # not NaN
-            *([in_words(3600 * point.hours) if point.hours == point.hours else ""] if timed else []),
-            *([f"{point.examples:,.0f}" if point.examples == point.examples else ""] if counted else []),
+            interval_of(point.score, ".1f"),
+            _difference(point.to_all, ".2f"),
+            number(point.ratio_to_all, ".3f"),
+            *([duration(3600 * point.hours) if math.isfinite(point.hours) else ""] if has_hours else []),
+            *([number(point.examples, ",.0f")] if has_examples else []),
         )
     yield grid.fitted(width)
 
@@ -147,16 +144,8 @@ def _title(question: str, web: str, setup: str, facts: str) -> Text:
 
 
 def _figure(estimate: Estimate, form: str) -> str:
-    return format(estimate.value, form) if estimate.known else ""
+    return number(estimate.value, form)
 
 
-def _band(estimate: Estimate, form: str) -> Text:
-    known = estimate.low == estimate.low  # not NaN
-    return Text(f"{estimate.low:{form}} to {estimate.high:{form}}" if known else "", style="dim")
-
-
-def _gap(estimate: Estimate, form: str) -> str:
-    if not estimate.known:
-        return ""
-    band = f" ({estimate.low:+{form}} to {estimate.high:+{form}})" if estimate.low == estimate.low else ""  # not NaN
-    return f"{estimate.value:+{form}}{band}"
+def _difference(estimate: Estimate, form: str) -> str:
+    return with_interval(estimate.value, estimate.low, estimate.high, f"+{form}")

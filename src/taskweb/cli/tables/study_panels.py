@@ -1,7 +1,8 @@
-"""How studies are drawn: which of their figures stand in which panel."""
+"""How studies are drawn: which figures go into which panel."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,13 +32,13 @@ def draw_sanity(study: SanityStudy, path: Path) -> None:
             ("Rank correlation", "Spearman", [row.rank_correlation for row in rows]),
         )
     ]
-    held = f"{study.targets[0]} held out" if len(study.targets) == 1 else f"{len(study.targets)} targets, each held out"
+    targets = f"{study.targets[0]} left out" if len(study.targets) == 1 else f"{len(study.targets)} targets, each left out"
     note = _intervals() if len(study.targets) > 1 else f"means over {study.draws.draws} draws of examples"
-    write_figure(path, panels, title=f"Sanity of selectors: {_where(study.web, study.setup)}, {held}", note=note)
+    write_figure(path, panels, title=f"Sanity of selectors: {_where(study.web, study.setup)}, {targets}", note=note)
 
 
 def draw_pivots(study: PivotStudy, path: Path) -> None:
-    """NDCG and Regret@5 against the number of pivots, similar ones and random ones; both end in all of them."""
+    """NDCG and Regret@5 against the number of pivots, the most similar and random ones; both curves end at all pivots."""
     (everything,), (none,) = study.of("all"), study.of("none")
     counts = [point.n_pivots for point in study.of("similar")]
     places = ("none", *map(str, counts), "all")
@@ -50,29 +51,29 @@ def draw_pivots(study: PivotStudy, path: Path) -> None:
         return Panel(title, "pivots", label, places, (similar, random))
 
     panels = [panel("Order of sources", _NDCG, "ndcg"), panel("Performance lost", _REGRET, "regret_at_5")]
-    title = f"Pivots of TaskShop: {_where(study.web, study.setup)}, {study.n_targets} targets, each held out"
+    title = f"Pivots of TaskShop: {_where(study.web, study.setup)}, {study.n_targets} targets, each left out"
     write_figure(path, panels, title=title, note=f"{_intervals()}; random: mean over {study.random_seeds} seeds")
 
 
 def draw_ksweep(study: KSweep, path: Path) -> None:
-    """The score, and its gain over most sources, against their number; where they are known also hours, choices, and harm."""
+    """The score, and its gain over the most sources, against their number; where known also hours, choices and harm."""
     most = study.points[-1].label
     gain = f"gain over {most} (points)"
     panels = [_sweep_panel("How many sources", "sources", "score (percent)", study.points, "score")]
     if len(study.points) > 1:
-        panels.append(_sweep_panel(f"The same, less the score of {most}", "sources", gain, study.points, "to_all"))
-    if any(point.hours == point.hours for point in study.points):  # not NaN
-        longest = max(point.hours for point in study.points if point.hours == point.hours)
+        panels.append(_sweep_panel(f"Difference to {most}", "sources", gain, study.points, "to_all"))
+    if hours := [point.hours for point in study.points if math.isfinite(point.hours)]:
+        longest = max(hours)
         unit, size = next((unit, size) for unit, size in _UNITS if longest >= size or size == _UNITS[-1][1])
         spans = [Estimate(point.hours / size) for point in study.points]
         panels.append(Panel("Time", "sources", unit, panels[0].places, (_series("", spans),)))
     if study.chosen_by:
         panels.append(_sweep_panel("Who chose the five", "chosen by", gain, study.chosen_by, "to_all", joined=False))
     if study.unhelpful:
-        title = f"Unhelpful ones among five ({len(study.unhelpful[0].per_target)} targets)"
+        title = f"Unhelpful sources among five ({len(study.unhelpful[0].per_target)} targets)"
         panels.append(_sweep_panel(title, "unhelpful sources", gain, study.unhelpful, "to_all"))
     write_figure(
-        path, panels, title=f"Number of sources: {study.web}", note=f"{_intervals(study.resampled)}, of differences paired"
+        path, panels, title=f"Number of sources: {study.web}", note=f"{_intervals(study.resampled)}; differences are paired"
     )
 
 

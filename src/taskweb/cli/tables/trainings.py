@@ -1,4 +1,4 @@
-"""How a training looks on a terminal: its progress, and what came of it."""
+"""How a training looks on a terminal: its progress and its results."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from taskweb.cli.console import say
+from taskweb.cli.tables.formatting import duration, explained
 from taskweb.cli.tables.grid import Grid
-from taskweb.cli.tables.plan_states import in_words
-from taskweb.cli.tables.rankings import explained
 from taskweb.mixture import Mixture
 from taskweb.training.mixture_training import LOSS, SCORE
 
@@ -28,7 +27,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class Reporter:
-    """Tells of updates: a bar with the loss on a terminal, a line now and then and at every evaluation elsewhere."""
+    """Shows updates: a bar with the loss on a terminal; elsewhere a line now and then, and at every evaluation."""
 
     def __init__(self, title: str, *, quiet: bool) -> None:
         self.title, self.quiet = title, quiet
@@ -36,34 +35,34 @@ class Reporter:
         self.bar: Progress | None = None
         if not quiet and sys.stderr.isatty():
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self.bar = Progress(*columns, TextColumn("{task.fields[told]}"), console=Console(stderr=True), transient=True)
+            self.bar = Progress(*columns, TextColumn("{task.fields[figures]}"), console=Console(stderr=True), transient=True)
 
     def __enter__(self) -> Callable[[Update], None]:
         if self.bar is not None:
             self.bar.start()
-            self.shown = self.bar.add_task(self.title, total=None, told="")
-        return self._tell
+            self.shown = self.bar.add_task(self.title, total=None, figures="")
+        return self._show
 
     def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
         if self.bar is not None:
             self.bar.stop()
 
-    def _tell(self, update: Update) -> None:
-        told = f"loss {update.loss:.3f}"
-        if update.metrics is not None:
-            told += "".join(f", held-out {name} {update.metrics[name]:.3f}" for name in (LOSS, SCORE) if name in update.metrics)
+    def _show(self, update: Update) -> None:
+        metrics = update.metrics or {}
+        held_out = [f"held-out {name} {metrics[name]:.3f}" for name in (LOSS, SCORE) if name in metrics]
+        figures = ", ".join([f"loss {update.loss:.3f}", *held_out])
         if self.bar is not None:
-            self.bar.update(self.shown, completed=update.step, total=update.total, told=told)
+            self.bar.update(self.shown, completed=update.step, total=update.total, figures=figures)
         elif update.metrics is not None or time.monotonic() - self.last >= _SECONDS_BETWEEN_LINES:
             self.last = time.monotonic()
-            say(f"{self.title}: {update.step} of {update.total}, {told}", quiet=self.quiet)
+            say(f"{self.title}: {update.step} of {update.total}, {figures}", quiet=self.quiet)
 
 
 def training_tables(mixture: Mixture, trained: Sequence[TrainedModel], width: int) -> Iterator[RenderableType]:
-    """What each source task came to, for the first and the best or last evaluation of every model."""
+    """Loss and score of each source task, at the first and at the best or last evaluation of every model."""
     for model in trained:
         history = model.history
-        counts = f"   {history.step:,} updates · {history.tokens:,} tokens · {in_words(history.seconds)}"
+        counts = f"   {history.step:,} updates · {history.tokens:,} tokens · {duration(history.seconds)}"
         yield Text.assemble("\n", (str(model.place), "bold cyan"), (counts, "dim"))
         grid = Grid("task", ">examples", ">held out", ">loss", ">score", "metrics")
         for task in mixture.tasks:
@@ -76,11 +75,9 @@ def training_tables(mixture: Mixture, trained: Sequence[TrainedModel], width: in
     if first.step < first.total_steps:
         yield from explained("stopped", f"after {first.step} of {first.total_steps} updates", width)
     if first.memory:
-        yield from explained("memory", f"ran out; at most {first.micro_batch_size} examples were held at once", width)
+        yield from explained("memory", f"ran out; at most {first.micro_batch_size} examples were processed at once", width)
     if any(model.history.evaluations for model in trained):
-        yield from explained(
-            "loss, score", "of held-out examples, at the first evaluation → of the weights that were kept", width
-        )
+        yield from explained("loss, score", "on held-out examples: at the first evaluation → with the saved weights", width)
     yield from explained("curves", f"{trained[0].place}/curves.csv", width)
 
 

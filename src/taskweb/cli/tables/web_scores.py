@@ -5,28 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from rich.console import RenderableType
 from rich.text import Text
 
+from taskweb.cli.tables.formatting import explained, signed
 from taskweb.cli.tables.grid import Grid
-from taskweb.cli.tables.rankings import explained, signed
 from taskweb.web.published import PUBLISHED
 from taskweb.workflows.webs import WebDescription
 
-_RELIABILITY = "rank correlation of a target's sources between two halves of its seeds, mean over targets; 1 = the seeds agree"
-_SIGN_TEST = "how often as many seeds on one side, or more, come up by chance alone; small = not by chance"
+_RELIABILITY = "rank correlation of a target's sources between two halves of the seeds, mean over targets; 1 = the seeds agree"
+_SIGN_TEST = "probability that chance alone puts as many seeds, or more, on one side; small = not by chance"
 
 
 def description_table(description: WebDescription, width: int) -> Iterator[RenderableType]:
-    """What a web holds, a row per setup."""
+    """What a web contains, a row per setup."""
     facts, web = description.to_dict(), description.web
     both = [task for task in web.targets if task in web.sources]
-    counts = f"   {len(web.tasks)} tasks: {len(web.targets)} targets, {len(web.sources)} sources, {len(both)} of them both"
+    counts = f"   {len(web.tasks)} tasks: {len(web.targets)} targets, {len(web.sources)} sources, {len(both)} tasks are both"
     yield Text.assemble("\n", (web.name, "bold cyan"), (counts, "dim"))
     table = Grid("setup", ">pairs measured", ">mean T", ">reliability", "?>hours")
     for setup in web.setups:
         t = web.transfer(setup)
-        known = t[t == t]  # not NaN
+        known = t[np.isfinite(t)]
         table.add_row(
             setup,
             f"{facts['pairs'][setup]:,}",
@@ -41,7 +42,7 @@ def description_table(description: WebDescription, width: int) -> Iterator[Rende
 
 
 def scores_table(rows: Sequence[Mapping[str, Any]], width: int) -> Iterator[RenderableType]:
-    """Transfer scores, a row per pair; the setup is named where there are several."""
+    """Transfer scores, a row per pair; with a column for the setup where there are several."""
     names = ("setup", "source", "target") if len({row["setup"] for row in rows}) > 1 else ("source", "target")
     table = Grid(*names, ">T", ">PC", "?>± se", ">PM", "?>sign test", "?>score", "?>seeds")
     for row in rows:
@@ -65,12 +66,12 @@ def scores_table(rows: Sequence[Mapping[str, Any]], width: int) -> Iterator[Rend
 
 def _runs_in_words(runs: Mapping[str, Any] | None, web: str) -> str:
     if runs is None and web == PUBLISHED:
-        return "this web is a summary over seeds and holds no runs"
+        return "this web is a summary over seeds and contains no runs"
     if runs is None:
-        return "counted in a store only: taskweb web import FILE --to STORE"
+        return "only a store counts them: taskweb web import FILE --to STORE"
     seeds = f", {len(runs['seeds'])} seeds" if runs["seeds"] else ""
     statuses = f"{runs['finished']:,} finished, {runs['failed']:,} failed, {runs['diverged']:,} diverged"
-    return f"{runs['total']:,} in all, {runs['baselines']:,} of them baselines{seeds}; {statuses}"
+    return f"{runs['total']:,} in total, {runs['baselines']:,} of them baselines{seeds}; {statuses}"
 
 
 def _of_setup(by_setup: Mapping[str, float | None] | None, setup: str, form: str) -> str:
