@@ -38,7 +38,7 @@ import taskweb.experiments.execute as execution
 import taskweb.training.loop as loop
 from taskweb.experiments.executors import Job
 from taskweb.experiments.executors.base import OpenJob
-from taskweb.experiments.heartbeats import RunningMarker
+from taskweb.experiments.heartbeats import Heartbeat
 from taskweb.experiments.specs import RunGroup, groups_of, runs_of
 from taskweb.models import TaskModel, head_for
 from taskweb.models.causal import CausalModel
@@ -85,9 +85,9 @@ class Bench:
         path.write_text(PLAN.format(seeds=list(range(1, seeds + 1)), pairs=json.dumps(pairs), model=model), encoding="utf-8")
         self.job: OpenJob = Job(path).open()
         self.groups: list[RunGroup] = [group for group in groups_of(runs_of(self.job.plan)) if group.source is not None]
-        self.data = self.job.bench.data
+        self.data = self.job.runner.data
         self.head = head_for("classification", self.data[names[0]].target)
-        self.first: TaskModel = tiny_model(model, self.job.bench.texts, self.head)
+        self.first: TaskModel = tiny_model(model, self.job.runner.texts, self.head)
 
     def engine(self, group: RunGroup) -> list[float]:
         """Runs of a group as the engine does them; the accuracy of each."""
@@ -254,13 +254,13 @@ def shares_of(bench: Bench, group: RunGroup) -> dict[str, float]:
         ("clipping", nn.utils, "clip_grad_norm_"),
         *(("tokenising", family, name) for family in families for name in ("_inputs", "_answers") if hasattr(family, name)),
         ("evaluation", execution, "evaluate"),
-        ("copying first weights", execution.Workbench, "_first_weights"),
+        ("copying first weights", execution.GroupRunner, "_initial_model"),
         ("weights after sources", execution, "load_saved"),
         ("weights after sources", execution, "save_model"),
         ("store", RunStore, "add_many"),
         ("store", RunStore, "open"),
-        ("markers", RunningMarker, "tell"),
-        ("rest of the loop", loop._Fit, "run"),
+        ("heartbeats", Heartbeat, "report"),
+        ("rest of the loop", loop._TrainingLoop, "run"),
     ]
     with ExitStack() as stack:
         for name, owner, attribute in parts:

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("torch")
 
 from taskweb import metrics
-from taskweb.evaluation.intervals import summarised
+from taskweb.evaluation.intervals import summarise
 from taskweb.evaluation.measures import Choices, Numbers, Texts
 
 ROWS = 30
@@ -74,7 +74,7 @@ def made_up(draw: np.random.Generator, rows: int, share: float) -> Choices:
 
 def test_the_interval_is_that_of_a_share() -> None:
     one = made_up(np.random.default_rng(1), 400, 0.8)
-    summary = summarised([one], 400, ["accuracy"])["accuracy"]
+    summary = summarise([one], 400, ["accuracy"])["accuracy"]
     half = 1.96 * np.sqrt(summary.mean * (1 - summary.mean) / 400)
     assert np.isnan(summary.spread)
     assert (summary.low, summary.high) == pytest.approx((summary.mean - half, summary.mean + half), abs=0.006)
@@ -83,18 +83,18 @@ def test_the_interval_is_that_of_a_share() -> None:
 def test_templates_are_paired() -> None:
     """Twice the same answers are no more certain; as many answers to other rows would be."""
     one = made_up(np.random.default_rng(1), 400, 0.8)
-    alone, twice = (summarised([one] * n, 400, ["accuracy"])["accuracy"] for n in (1, 2))
+    alone, twice = (summarise([one] * n, 400, ["accuracy"])["accuracy"] for n in (1, 2))
     assert (twice.low, twice.high) == (alone.low, alone.high)
     assert twice.spread == 0
     other = made_up(np.random.default_rng(2), 400, 0.6)
-    both = summarised([one, other], 400, ["accuracy"])["accuracy"]
+    both = summarise([one, other], 400, ["accuracy"])["accuracy"]
     assert both.high - both.low < alone.high - alone.low
     values = [answers.metrics(np.ones((1, 400)))["accuracy"][0] for answers in (one, other)]
     assert (both.mean, both.spread) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
 
 
 def test_one_row_has_no_interval() -> None:
-    summary = summarised([made_up(np.random.default_rng(1), 1, 1.0)], 1, ["accuracy"])["accuracy"]
+    summary = summarise([made_up(np.random.default_rng(1), 1, 1.0)], 1, ["accuracy"])["accuracy"]
     assert summary.mean == 1
     assert np.isnan([summary.low, summary.high]).all()
 
@@ -102,5 +102,5 @@ def test_one_row_has_no_interval() -> None:
 def test_a_template_that_answers_few_rows_is_left_out_of_resamples_without_them() -> None:
     few = Choices(np.array([0]), np.array([1]), np.array([1]), 2)
     assert np.isnan(few.metrics(np.zeros((1, 1)))["accuracy"]).all()
-    summary = summarised([made_up(np.random.default_rng(1), 50, 0.8), few], 50, ["accuracy", "macro_f1"])
+    summary = summarise([made_up(np.random.default_rng(1), 50, 0.8), few], 50, ["accuracy", "macro_f1"])
     assert summary["accuracy"].low <= summary["accuracy"].mean <= summary["accuracy"].high

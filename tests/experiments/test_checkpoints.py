@@ -1,4 +1,4 @@
-"""What is kept on the way: trainings in the middle, weights after sources; resumed, rebuilt, limited, and gone at the end."""
+"""The checkpoint cache: checkpoints of trainings and weights after sources; resumed, rebuilt, limited, removed at the end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from taskweb.errors import TaskWebError
 from taskweb.experiments import InlineExecutor, run_plan, state_of
-from taskweb.experiments.checkpoint_cache import Checkpoints, checkpoints_of
+from taskweb.experiments.checkpoint_cache import CheckpointCache, checkpoint_cache_of
 from taskweb.experiments.plan import CheckpointLimits
 from taskweb.training.loop import Progress, fit
 from tests.experiments.planned import write_plan
@@ -54,7 +54,7 @@ def test_a_training_goes_on_in_the_middle_and_ends_with_the_same_bits(
     undisturbed: Undisturbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan, expected = rewritten(undisturbed, tmp_path)
-    folder = checkpoints_of(state_of(always_saving(plan)).plan).folder
+    folder = checkpoint_cache_of(state_of(always_saving(plan)).plan).folder
     resumed: list[int | None] = []
 
     def watched(*args: object, **options: object) -> object:
@@ -79,7 +79,7 @@ def test_damaged_leftovers_are_made_anew(
     damage: bytes | None, undisturbed: Undisturbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan, expected = rewritten(undisturbed, tmp_path)
-    folder = checkpoints_of(state_of(always_saving(plan)).plan).folder
+    folder = checkpoint_cache_of(state_of(always_saving(plan)).plan).folder
     with monkeypatch.context() as patched:
         patched.setattr("taskweb.experiments.execute.fit", interrupted_after(1))
         with pytest.raises(KeyboardInterrupt):
@@ -103,34 +103,34 @@ def test_short_runs_are_not_saved_on_the_way(tmp_path: Path, monkeypatch: pytest
     assert run_plan(write_plan(tmp_path, seeds="[1]"), InlineExecutor()).finished == 9
 
 
-def kept(checkpoints: Checkpoints, key: str, size: int) -> None:
-    with checkpoints.held_source(key) as held:
-        held.write(lambda part: part.write_bytes(bytes(size)) and None)
+def cache_source(checkpoints: CheckpointCache, key: str, size: int) -> None:
+    with checkpoints.locked_source(key) as source:
+        source.write(lambda part: part.write_bytes(bytes(size)) and None)
 
 
 def test_weights_that_were_not_used_for_the_longest_time_make_room(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path / "kept", CheckpointLimits(most_gib=1000 / 2**30))
+    checkpoints = CheckpointCache(tmp_path / "cache", CheckpointLimits(most_gib=1000 / 2**30))
     for age, key in enumerate("abc"):
-        kept(checkpoints, key, 300)
-        os.utime(checkpoints.source(key), (age, age))
-    with checkpoints.held_source("a") as used:  # the oldest, now the youngest
+        cache_source(checkpoints, key, 300)
+        os.utime(checkpoints.source_path(key), (age, age))
+    with checkpoints.locked_source("a") as used:  # the oldest, now the youngest
         assert used.exists
-    kept(checkpoints, "d", 300)
+    cache_source(checkpoints, "d", 300)
     assert {file.stem for file in checkpoints.folder.iterdir()} == {"a", "c", "d"}
 
 
 def test_weights_in_use_stay_whatever_the_limit(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path / "kept", CheckpointLimits(most_gib=0))
-    with checkpoints.held_source("a") as mine, Checkpoints(tmp_path / "kept").held_source("b") as other:
+    checkpoints = CheckpointCache(tmp_path / "cache", CheckpointLimits(most_gib=0))
+    with checkpoints.locked_source("a") as mine, CheckpointCache(tmp_path / "cache").locked_source("b") as other:
         assert not mine.exists
         mine.write(lambda part: part.write_bytes(b"x") and None)
         other.write(lambda part: part.write_bytes(b"y") and None)
-        kept(checkpoints, "c", 10)
+        cache_source(checkpoints, "c", 10)
         assert mine.path.exists()
         assert other.path.exists()
-        kept(checkpoints, "d", 10)
-        assert not checkpoints.source("c").exists()
-        mine.let_go(remove=True)
+        cache_source(checkpoints, "d", 10)
+        assert not checkpoints.source_path("c").exists()
+        mine.release(remove=True)
         assert not mine.path.exists()
 
 

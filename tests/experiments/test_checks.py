@@ -11,10 +11,10 @@ import pytest
 
 from taskweb.errors import ParameterError
 from taskweb.experiments import InlineExecutor, check_plan, run_plan, state_of
-from taskweb.experiments.digests import digests_and_faults
+from taskweb.experiments.digests import digests_and_errors
 from taskweb.experiments.plan import Plan
 from taskweb.experiments.state import keys_of
-from taskweb.experiments.task_data import task_data_and_faults
+from taskweb.experiments.task_data import task_data_and_errors
 from tests.experiments.planned import SETTINGS, write_checkpoint, write_plan
 
 
@@ -153,9 +153,9 @@ def test_examples_are_read_again_only_where_they_changed(tmp_path: Path, monkeyp
 
     def noted(of: Plan) -> object:
         read.append(list(of.tasks))
-        return task_data_and_faults(of)
+        return task_data_and_errors(of)
 
-    monkeypatch.setattr("taskweb.experiments.digests.task_data_and_faults", noted)
+    monkeypatch.setattr("taskweb.experiments.digests.task_data_and_errors", noted)
     first = state_of(plan)
     assert state_of(plan).todo == first.todo
     with (tmp_path / "birds.jsonl").open("a") as file:
@@ -165,4 +165,4 @@ def test_examples_are_read_again_only_where_they_changed(tmp_path: Path, monkeyp
     state = state_of(plan)
     assert read == [["apples", "birds", "clouds"], [], ["birds"], ["apples", "birds", "clouds"]]
     checked = check_plan(plan)
-    assert list(keys_of(state.plan, checked.data)) == list(keys_of(state.plan, digests_and_faults(state.plan)[0]))
+    assert list(keys_of(state.plan, checked.data)) == list(keys_of(state.plan, digests_and_errors(state.plan)[0]))

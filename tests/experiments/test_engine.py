@@ -13,7 +13,7 @@ import pytest
 
 from taskweb.errors import ParameterError, TaskWebError
 from taskweb.experiments import InlineExecutor, ProcessExecutor, run_plan, state_of
-from taskweb.experiments.checkpoint_cache import checkpoints_of
+from taskweb.experiments.checkpoint_cache import checkpoint_cache_of
 from taskweb.experiments.executors import Executor
 from taskweb.experiments.run_progress import PlanProgress
 from taskweb.experiments.specs import groups_of, runs_of
@@ -64,7 +64,7 @@ def test_every_pair_and_baseline_is_measured_once(undisturbed: Undisturbed) -> N
     assert len(found) == RUNS
     assert len({row[:4] for row in found.values()}) == RUNS
     assert sum(row[1] is None for row in found.values()) == 6
-    assert not checkpoints_of(state_of(folder / "plan.toml").plan).folder.exists()
+    assert not checkpoint_cache_of(state_of(folder / "plan.toml").plan).folder.exists()
     web = open_web(folder / "web.db")
     assert web.scale == "combined"
     assert web.t.shape == (1, 3, 3)

@@ -18,7 +18,7 @@ from taskweb.errors import TaskWebError
 from taskweb.experiments import InlineExecutor, run_plan, state_of
 from taskweb.experiments.executors.process import _no_interrupts
 from taskweb.experiments.heartbeats import running_runs
-from taskweb.experiments.plan_lock import only_runner
+from taskweb.experiments.plan_lock import plan_lock
 from tests.experiments.planned import write_plan
 from tests.experiments.test_engine import copied, outcomes, stored
 
@@ -127,7 +127,7 @@ def test_a_second_command_on_the_same_store_is_refused_and_told_who_is_at_it(tmp
 def test_one_at_a_time_fills_a_store(tmp_path: Path) -> None:
     plan = write_plan(tmp_path, seeds="[1]")
     said = rf"is being filled by another taskweb run \(process {os.getpid()}\)"
-    with only_runner(tmp_path / "web.db"), pytest.raises(TaskWebError, match=said):
+    with plan_lock(tmp_path / "web.db"), pytest.raises(TaskWebError, match=said):
         run_plan(plan, InlineExecutor())
     (tmp_path / "web.db.lock").write_text("12345")  # left by a process that was killed
     assert run_plan(plan, InlineExecutor()).finished == 9

@@ -145,7 +145,7 @@ def test_a_run_that_kills_its_workers_is_recorded_and_the_rest_goes_on(tmp_path:
         tmp_path, seeds="[1]", more='[pairs]\nmode = "listed"\nlisted = [["apples", "birds"], ["apples", "clouds"]]'
     )
     monkeypatch.setattr("taskweb.experiments.executors.process._execute", deadly)
-    monkeypatch.setattr("taskweb.experiments.executors.process._MOST_DEATHS", 2)
+    monkeypatch.setattr("taskweb.experiments.executors.process._MAX_DEATHS", 2)
     state = run_plan(plan, ProcessExecutor(1), on_progress=lambda progress: None)
     assert (state.finished, state.failed, state.todo) == (2, 2, ())
     lost = [run for run in stored_runs(tmp_path) if run.status == "failed"]

@@ -14,7 +14,7 @@ import pytest
 from taskweb.errors import ParameterError
 from taskweb.experiments.plan import Plan
 from taskweb.experiments.plan_file import read_plan, refuse
-from taskweb.experiments.task_data import TaskData, task_data_and_faults
+from taskweb.experiments.task_data import TaskData, task_data_and_errors
 from taskweb.tasks import Example, catalogue
 from taskweb.tasks.templates import columns_of, templates_of
 
@@ -31,7 +31,7 @@ def plan_of(folder: Path, content: str) -> Plan:
 
 
 def data_of(plan: Plan) -> dict[str, TaskData]:
-    data, faults = task_data_and_faults(plan)
+    data, faults = task_data_and_errors(plan)
     assert not faults, faults
     return data
 
@@ -105,7 +105,7 @@ def test_tasks_of_the_catalogue_come_from_the_hub_in_its_columns(name: str, hub:
     asked = hub(source.id, source.evaluation_split, [{**row, text: f"held out {i} {row[text]}"} for i in range(12)])
     plan = plan_of(tmp_path, f'tasks = ["{name}", "{"rte" if name != "rte" else "cb"}"]\n[examples]\nsource = 30\ntarget = 20')
     planned = plan.tasks[name]
-    data, _ = task_data_and_faults(Plan("p", tmp_path / "s.db", (1,), {name: planned}, plan.setups, plan.examples))
+    data, _ = task_data_and_errors(Plan("p", tmp_path / "s.db", (1,), {name: planned}, plan.setups, plan.examples))
     own = data[name]
     assert (len(own.source), len(own.target), len(own.evaluation)) == (30, 20, 12)
     assert {(a["path"], a["name"], a["revision"], a["streaming"]) for a in asked} == {
@@ -183,12 +183,12 @@ def test_any_data_set_on_the_hub_with_its_columns_named(hub: Any, tmp_path: Path
     }
     assert {example.output for example in data["twin"].source} == {"-1", "0", "1"}
     assert len(data["twin"].evaluation) == 30  # held out, as no split is named
-    _, faults = task_data_and_faults(
+    _, faults = task_data_and_errors(
         plan_of(tmp_path, table.replace('"gold"', '"golden"') + '[tasks.twin]\nhub = "hf:some/set"\nsplit = "tests"')
     )
     assert "there is no column 'golden'" in faults["mine"]
     assert "has no split tests" in faults["twin"]
-    _, faults = task_data_and_faults(
+    _, faults = task_data_and_errors(
         plan_of(tmp_path, table + 'labels = ["bad"]\n[tasks.twin]\nhub = "hf:some/set"\ninput="one"')
     )
     assert "'1' is no number of a label. There are 1" in faults["mine"]
@@ -198,7 +198,7 @@ def test_advice_that_faults_share_is_given_once(hub: Any, tmp_path: Path) -> Non
     plan = plan_of(tmp_path, 'tasks = ["rte", "cb", "boolq"]')
     hub("other", "train", [])
     with pytest.raises(ParameterError) as caught:
-        refuse(tmp_path / "plan.toml", list(task_data_and_faults(plan)[1].values()))
+        refuse(tmp_path / "plan.toml", list(task_data_and_errors(plan)[1].values()))
     said = str(caught.value)
     assert [f"[tasks.{name}]: hf:aps/super_glue/{name}@main could not be loaded" in said for name in plan.tasks] == [True] * 3
     assert said.count("Check id, config and split") == 1
@@ -301,7 +301,7 @@ def test_groups_that_cannot_be_told_are_faults(tmp_path: Path) -> None:
     write_rows(tmp_path / "mine.jsonl", labelled(["some text", "other text"]))
     faults: Mapping[str, str]
     table = '[tasks.a]\nfile = "mine.jsonl"\ngroup_column = "idd"\n[tasks.b]\nfile = "mine.jsonl"\ngroup_pattern = "some (.*)"'
-    _, faults = task_data_and_faults(plan_of(tmp_path, table))
+    _, faults = task_data_and_errors(plan_of(tmp_path, table))
     assert "no column 'idd' to group by. Columns found: input, output, choices" in faults["a"]
     assert "row 2: group_pattern does not match the input 'other text" in faults["b"]
 
@@ -321,5 +321,5 @@ def test_questions_without_an_answer_are_examples(tmp_path: Path) -> None:
     data = data_of(plan_of(tmp_path, 'tasks = ["squad_v2", "rte"]\nfolder = "."'))
     assert {example.output is None for example in data["squad_v2"].source} == {True, False}
     write_rows(tmp_path / "squad_v2.jsonl.gz", [{"input": f"question {i}"} for i in range(30)])
-    _, faults = task_data_and_faults(plan_of(tmp_path, 'tasks = ["squad_v2", "rte"]\nfolder = "."'))
+    _, faults = task_data_and_errors(plan_of(tmp_path, 'tasks = ["squad_v2", "rte"]\nfolder = "."'))
     assert "none of its examples has an output" in faults["squad_v2"]

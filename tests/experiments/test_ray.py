@@ -13,7 +13,7 @@ import pytest
 from taskweb.errors import ParameterError, TaskWebError
 from taskweb.experiments import InlineExecutor, RayExecutor, run_plan
 from taskweb.experiments.executors.base import OpenJob
-from taskweb.experiments.executors.ray import _Crew
+from taskweb.experiments.executors.ray import WorkerPool
 from taskweb.experiments.heartbeats import running_runs
 from taskweb.web.records.run import Run
 from taskweb.web.store import RunStore
@@ -52,26 +52,26 @@ def test_the_same_bits_though_a_node_dies(cluster: Any, tmp_path: Path, monkeypa
         cluster.remove_node(node, allow_graceful=False)
 
     lost: list[Exception] = []
-    kept: list[tuple[str, str | None, str, int]] = []
-    again, keep = _Crew._again, OpenJob.keep
+    stored: list[tuple[str, str | None, str, int]] = []
+    resubmit, save = WorkerPool._resubmit, OpenJob.save
 
-    def counted(self: _Crew, stream: Any, fault: Exception) -> None:
-        lost.append(fault)
-        again(self, stream, fault)
+    def counted(self: WorkerPool, stream: Any, error: Exception) -> None:
+        lost.append(error)
+        resubmit(self, stream, error)
 
     def noted(self: OpenJob, run: Run, store: RunStore) -> None:
-        kept.append((run.setup.name, run.source, run.target, run.seed))
-        keep(self, run, store)
+        stored.append((run.setup.name, run.source, run.target, run.seed))
+        save(self, run, store)
 
-    monkeypatch.setattr(_Crew, "_again", counted)
-    monkeypatch.setattr(OpenJob, "keep", noted)
+    monkeypatch.setattr(WorkerPool, "_resubmit", counted)
+    monkeypatch.setattr(OpenJob, "save", noted)
     killer = threading.Thread(target=fail)
     killer.start()
     state = run_plan(other / "plan.toml", RayExecutor(cluster.address))
     killer.join()
     assert (state.finished, state.failed, state.todo) == (6 * 9, 0, ())
     assert len(lost) == 1  # the group that the node was at
-    assert len(kept) == len(set(kept)) == 6 * 9  # no run was measured twice
+    assert len(stored) == len(set(stored)) == 6 * 9  # no run was measured twice
     assert not (other / "web.db.sources").exists()
     assert not (other / "web.db.running").exists()
     assert outcomes(other / "web.db") == outcomes(one / "web.db")

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from taskweb.experiments.examples import examples_of_file
-from taskweb.experiments.plan_file import plan_and_faults, read_plan
+from taskweb.experiments.plan_file import plan_and_errors, read_plan
 from taskweb.experiments.specs import pairs_of, runs_of
-from taskweb.experiments.task_data import task_data_and_faults
+from taskweb.experiments.task_data import task_data_and_errors
 from taskweb.tasks import catalogue
 from taskweb.web.formats.recovered_baselines import BASELINES_FILE, read_baselines
 from taskweb.web.published import published_web
@@ -28,13 +28,13 @@ def test_all_shipped_plans_are_tested_here() -> None:
 
 @pytest.mark.parametrize("name", ["taskweb_paper", "synthetic"])
 def test_a_plan_is_read_and_its_methods_are_there(name: str) -> None:
-    _, faults = plan_and_faults(PLANS / f"{name}.toml", methods=True)
+    _, faults = plan_and_errors(PLANS / f"{name}.toml", methods=True)
     assert not faults
 
 
 def test_the_synthetic_plan_comes_to_eight_tasks_three_families_and_three_seeds() -> None:
     plan = read_plan(PLANS / "synthetic.toml")
-    data, faults = task_data_and_faults(plan)
+    data, faults = task_data_and_errors(plan)
     assert not faults
     assert {(len(own.source), len(own.target), len(own.evaluation)) for own in data.values()} == {(500, 32, 250)}
     assert len(runs_of(plan)) == 3 * 3 * (8 + 8 * 7)
@@ -93,14 +93,14 @@ def local_plan(folder: Path) -> Path:
 
 def test_the_plan_over_task_files_is_read_with_any_files_of_these_names(tmp_path: Path) -> None:
     path = local_plan(tmp_path)
-    _, faults = plan_and_faults(path)
+    _, faults = plan_and_errors(path)
     assert len(faults) == 1
     assert "tasks does not exist" in faults[0]
     (tmp_path / "tasks").mkdir()
     names = set(catalogue()) - {"imdb", "quartz", "stsb", "anli_r1", "anli_r2", "story_cloze"}
     for name in names:
         write_rows(tmp_path / "tasks" / f"{name}.jsonl.gz", labelled([f"{name} {i}" for i in range(20)]))
-    plan, faults = plan_and_faults(path, methods=True)
+    plan, faults = plan_and_errors(path, methods=True)
     assert not faults
     assert set(plan.tasks) == names
     assert len(pairs_of(plan)) == 18 * 18  # squad_v2 is a source only
@@ -113,7 +113,7 @@ def test_the_plan_over_task_files_keeps_prompts_of_one_text_together(tmp_path: P
         pytest.skip(f"the task files are not at {files} (set TASKWEB_SHARED)")
     (tmp_path / "tasks").symlink_to(files)
     plan = read_plan(local_plan(tmp_path))
-    data, faults = task_data_and_faults(plan)
+    data, faults = task_data_and_errors(plan)
     assert not faults
     assert {name: len(own.source) for name, own in data.items() if len(own.source) < 1000} == {
         "cb": 125,

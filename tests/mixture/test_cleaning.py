@@ -12,7 +12,7 @@ from taskweb.mixture.cleaning import (
     UNLABELLED,
     TargetTexts,
     clean_sources,
-    label_faults,
+    label_errors,
     normalised,
 )
 from taskweb.tasks import Example, Task
@@ -76,10 +76,10 @@ def test_a_question_without_an_answer_is_an_example_of_span_qa() -> None:
 
 def test_faults_of_labels() -> None:
     examples = [Example("x", "maybe", CHOICES), Example("y", "yes", CHOICES), Example("z", "perhaps", CHOICES)]
-    (fault,) = label_faults(task(), examples)
+    (fault,) = label_errors(task(), examples)
     assert fault == "in 'x' of a (classification), the label 'maybe' is not among its choices, and likewise in 1 more"
-    (fault,) = label_faults(task(kind="multiple_choice"), [Example("x", "yes")])
+    (fault,) = label_errors(task(kind="multiple_choice"), [Example("x", "yes")])
     assert "it has no choices" in fault
-    (fault,) = label_faults(task(kind="regression"), [Example("x", "4.5"), Example("y", "high")])
+    (fault,) = label_errors(task(kind="regression"), [Example("x", "4.5"), Example("y", "high")])
     assert "the label 'high' is not a number" in fault
-    assert not list(label_faults(task(), [Example("x", None, CHOICES), Example("x", "free")]))
+    assert not list(label_errors(task(), [Example("x", None, CHOICES), Example("x", "free")]))

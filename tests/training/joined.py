@@ -7,9 +7,9 @@ from pathlib import Path
 
 from taskweb.models.methods.trainable import trainable
 from taskweb.models.tensor_file import write_tensors
-from taskweb.training import CheckpointPlan, TrainingHistory, TrainingSettings
+from taskweb.training import CheckpointSettings, TrainingHistory, TrainingSettings
 from taskweb.training.mixture_training import EarlyStop, fit_mixture
-from taskweb.training.workers import joined_workers, whole
+from taskweb.training.workers import full_tensors, joined_workers
 from tests.training.made_up_mixture import synthetic_mixture, tiny_for
 
 SETTINGS = TrainingSettings(
@@ -30,10 +30,10 @@ def train(name: str, out: Path) -> TrainingHistory:
     mixture = synthetic_mixture(train=18, held_out=6)
     model = tiny_for(mixture, name)
     with joined_workers() as workers:
-        plan = CheckpointPlan(out.with_suffix(".checkpoint"), 4)
+        plan = CheckpointSettings(out.with_suffix(".checkpoint"), 4)
         stop = EarlyStop(2, out.with_suffix(".best"))
         history = fit_mixture(model, mixture, SETTINGS, seed=3, early_stop=stop, checkpoint=plan, workers=workers)
-        weights = whole(trainable(model.module))
+        weights = full_tensors(trainable(model.module))
         if workers.is_first:
             write_tensors(out, weights, {"history": history.to_dict()})
     return history

@@ -14,7 +14,7 @@ import torch
 from taskweb.errors import InputError, ParameterError, TaskWebError
 from taskweb.models import METHODS, TaskModel, head_for, method_of
 from taskweb.tasks import Example
-from taskweb.training import CheckpointPlan, DivergedError, Progress, TrainingHistory, TrainingSettings, fit
+from taskweb.training import CheckpointSettings, DivergedError, Progress, TrainingHistory, TrainingSettings, fit
 from tests.models import tiny
 
 SETTINGS = TrainingSettings(learning_rate=3e-3, batch_size=6, steps=8, log_every=1, device="cpu")
@@ -155,7 +155,7 @@ def test_a_resumed_training_ends_with_the_same_bits(name: str, method: str, tmp_
     settings = changed(steps=10, evaluate_every=2, weight_decay=0.1)
     hook = lambda model: {"loss": model.loss(model.encode(tiny.statements(4))).item()}  # noqa: E731
     wanted = fit(straight, tiny.statements(16), settings, seed=3, evaluate=hook)
-    plan = CheckpointPlan(tmp_path / "training.safetensors", every=3)
+    plan = CheckpointSettings(tmp_path / "training.safetensors", every=3)
     with pytest.raises(_StoppedError):
         fit(stopped, tiny.statements(16), settings, seed=3, evaluate=hook, checkpoint=plan, on_progress=_stop_at(8))  # type: ignore[arg-type]
     fresh = adapted(name, method)
@@ -169,7 +169,7 @@ def test_a_resumed_training_ends_with_the_same_bits(name: str, method: str, tmp_
 
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
-    plan = CheckpointPlan(tmp_path / "training.safetensors", every=2)
+    plan = CheckpointSettings(tmp_path / "training.safetensors", every=2)
     fit(adapted("t5", "pfeiffer"), tiny.statements(), changed(steps=2), seed=0, checkpoint=plan)
     for seed, settings, examples in ((1, changed(steps=2), 24), (0, changed(steps=3), 24), (0, changed(steps=2), 23)):
         with pytest.raises(InputError, match="belongs to another training"):
@@ -179,7 +179,7 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_finished_checkpoint_has_nothing_left_to_do(tmp_path: Path) -> None:
-    plan = CheckpointPlan(tmp_path / "training.safetensors", every=2)
+    plan = CheckpointSettings(tmp_path / "training.safetensors", every=2)
     one, two = adapted("bert"), adapted("bert")
     fit(one, tiny.statements(), changed(steps=2), seed=0, checkpoint=plan)
     history = fit(two, tiny.statements(), changed(steps=2), seed=0, checkpoint=plan)

@@ -12,9 +12,9 @@ from taskweb.errors import InputError, ParameterError
 from taskweb.mixture import MixedExample, Mixture, MixtureTask
 from taskweb.models.methods.trainable import trainable
 from taskweb.tasks import Example
-from taskweb.training import CheckpointPlan, TrainingSettings
+from taskweb.training import CheckpointSettings, TrainingSettings
 from taskweb.training.loop import Progress
-from taskweb.training.mixture_training import EarlyStop, encode_mixture, fit_mixture, kept_evaluation, shared_head
+from taskweb.training.mixture_training import EarlyStop, encode_mixture, final_evaluation, fit_mixture, shared_head
 from tests.training.made_up_mixture import synthetic_mixture, tiny_for
 
 FAMILIES = ("tiny:t5", "tiny:gpt2", "tiny:roberta")
@@ -114,7 +114,7 @@ def test_an_early_stop_goes_back_to_the_best_weights(tmp_path: Path) -> None:
 
     stop = EarlyStop(2, tmp_path / "best.safetensors")
     history = fit_mixture(model, mixture, settings, seed=1, early_stop=stop, on_progress=watch)
-    best = kept_evaluation(history, best=True)
+    best = final_evaluation(history, best=True)
     assert best is not None
     assert history.step < history.total_steps
     assert [record.step for record in history.evaluations if record.step > best.step][1:] == [history.step]
@@ -155,7 +155,7 @@ def test_stopped_anywhere_it_ends_at_the_same_weights(name: str, patience: int |
             seed=1,
             early_stop=None if patience is None else EarlyStop(patience, place / "best.safetensors"),
             on_progress=watch,
-            checkpoint=CheckpointPlan(place / "checkpoint.safetensors", 3),
+            checkpoint=CheckpointSettings(place / "checkpoint.safetensors", 3),
         )
         return weights_of(model)
 

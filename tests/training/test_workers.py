@@ -1,4 +1,4 @@
-"""Processes that train together come to what one process comes to, with weights held by all or split."""
+"""Processes that train together give the result of a single process, with weights on all of them or sharded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from taskweb.errors import TaskWebError
 from taskweb.models.tensor_file import read_tensors
 from taskweb.training import TrainingHistory
-from taskweb.training.workers import ALONE, joined_workers
+from taskweb.training.workers import SINGLE_PROCESS, joined_workers
 from tests.training.joined import train
 
 REPOSITORY = Path(__file__).parents[2]
@@ -27,13 +27,13 @@ def started_together(arguments: list[str], **environment: str) -> subprocess.Com
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["tiny:t5", "tiny:gpt2", "tiny:roberta"])
-@pytest.mark.parametrize("splits", [False, True], ids=["held by all", "split"])
-def test_two_processes_come_to_what_one_comes_to(name: str, splits: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sharded", [False, True], ids=["replicated", "sharded"])
+def test_two_processes_come_to_what_one_comes_to(name: str, sharded: bool, tmp_path: Path) -> None:
     alone, together = tmp_path / "alone.safetensors", tmp_path / "together.safetensors"
     train(name, alone)
     done = started_together(
         ["torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m", "tests.training.joined", name, str(together)],
-        ACCELERATE_USE_FSDP="true" if splits else "false",
+        ACCELERATE_USE_FSDP="true" if sharded else "false",
     )
     assert done.returncode == 0, done.stderr
     (one, record), (two, other) = read_tensors(alone), read_tensors(together)
@@ -54,7 +54,7 @@ def test_two_processes_come_to_what_one_comes_to(name: str, splits: bool, tmp_pa
 def test_a_process_alone_joins_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     with joined_workers() as workers:
-        assert workers is ALONE
+        assert workers is SINGLE_PROCESS
 
 
 def test_processes_that_do_not_find_each_other_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from taskweb.errors import InputError, ParameterError, TaskWebError, unknown_name
 from taskweb.evaluation.batching import BatchSize
-from taskweb.evaluation.intervals import metrics_of, summarised
+from taskweb.evaluation.intervals import metrics_of, summarise
 from taskweb.evaluation.measures import Answers, Choices, IntArray, Numbers, Texts
 from taskweb.evaluation.prompted_rows import PromptedTask
 from taskweb.evaluation.rank_classification import NORMALISATIONS, ChoiceRanker, Normalisation
@@ -45,14 +45,14 @@ class EvaluationSettings:
 def check_model(model: TaskModel, tasks: Sequence[PromptedTask]) -> None:
     """Raise one InputError that lists every task which the model cannot answer, and why."""
     ranker = ChoiceRanker(model, BatchSize(model.module))
-    faults = []
+    errors = []
     for prompted in tasks:
         try:
             _check(ranker, prompted)
-        except TaskWebError as fault:
-            faults.append(f"'{prompted.task.name}': {str(fault).rstrip('.')}")
-    if faults:
-        raise InputError(f"The model {model.origin.name} cannot be evaluated on {'; '.join(faults)}.")
+        except TaskWebError as error:
+            errors.append(f"'{prompted.task.name}': {str(error).rstrip('.')}")
+    if errors:
+        raise InputError(f"The model {model.origin.name} cannot be evaluated on {'; '.join(errors)}.")
 
 
 def evaluate_task(
@@ -88,7 +88,7 @@ def evaluate_task(
         confusion = tuple(tuple(map(int, row)) for row in table)
         metrics = {key: value for key, value in metrics_of(found).items() if key in _metrics(prompted)}
         results.append(TemplateResult(name, metrics, predictions, confusion))
-    summary = summarised(answers, len(places), _metrics(prompted))
+    summary = summarise(answers, len(places), _metrics(prompted))
     return TaskResult(prompted.task.name, prompted.origin, _labels(prompted), summary, tuple(results), prompted.skipped)
 
 
@@ -99,7 +99,7 @@ def _check(ranker: ChoiceRanker, prompted: PromptedTask) -> None:
             for prompt in prompts:
                 if not prompt.example.choices:
                     raise InputError(f"Row {prompt.row} of {prompted.origin} has no choices, unlike others. Give all or none.")
-                ranker.asked(prompt.example, prompted.labels)
+                ranker.with_model_labels(prompt.example, prompted.labels)
     elif model.family == "encoder" and model.head.kind != kind:
         raise InputError(f"The model's head is for {model.head.kind}, and the task is {kind}. Give a model trained on {kind}.")
 

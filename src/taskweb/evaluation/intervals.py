@@ -20,7 +20,7 @@ def metrics_of(answers: Answers) -> dict[str, float]:
     return {name: float(value[0]) for name, value in values.items()}
 
 
-def summarised(templates: Sequence[Answers], rows: int, names: Sequence[str], *, seed: int = 0) -> Mapping[str, Summary]:
+def summarise(templates: Sequence[Answers], rows: int, names: Sequence[str], *, seed: int = 0) -> Mapping[str, Summary]:
     """Each metric over the templates of a task. rows: how many rows the task has, of which a template may answer some.
 
     The interval is a percentile bootstrap over rows, paired over templates; NaN with fewer than two rows.

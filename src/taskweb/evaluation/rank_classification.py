@@ -37,7 +37,7 @@ class ChoiceRanker:
         self, examples: Sequence[Example], labels: Sequence[str] = (), on_done: Callable[[int], None] = lambda _: None
     ) -> list[FloatArray]:
         """One array per example, a score per choice. labels: the task's classes, in the order of the choices."""
-        asked = [self.asked(example, labels) for example in examples]
+        asked = [self.with_model_labels(example, labels) for example in examples]
         found = self._conditional(asked, on_done)
         if self.normalisation == "none":
             return found
@@ -47,7 +47,7 @@ class ChoiceRanker:
             for values, example in zip(found, asked, strict=True)
         ]
 
-    def asked(self, example: Example, labels: Sequence[str]) -> Example:
+    def with_model_labels(self, example: Example, labels: Sequence[str]) -> Example:
         """The example in the words that the model answers with. Raises InputError where an encoder's head knows neither."""
         if self.model.family != "encoder" or self.model.head.kind == "multiple_choice":
             return example

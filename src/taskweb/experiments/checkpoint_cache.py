@@ -1,4 +1,4 @@
-"""Weights kept while a plan runs: those after a source, for its targets, and trainings in the middle."""
+"""Weights cached while a plan runs: those after a source, for its targets, and checkpoints of trainings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from taskweb.errors import InputError
-from taskweb.experiments.file_locks import hold, let_go
+from taskweb.experiments.file_locks import lock_file, release_lock
 from taskweb.experiments.plan import CheckpointLimits, Plan
 
 _SOURCE, _TRAINING = ".safetensors", ".training"
@@ -17,34 +17,34 @@ _GIB = 2**30
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoints:
-    """A folder of safetensors files, named by the keys of what they belong to; each is written whole or not at all.
+class CheckpointCache:
+    """A folder of safetensors files, named by run keys. Each file is written whole or not at all.
 
-    Weights after a source are removed once all runs of the source are done, a training in the middle once it has ended. What a
-    killed process left is used when its plan goes on; what nobody needs any more is removed when the plan is run again, and
-    everything when it is finished.
+    Weights after a source are removed once all runs of the source are done, the checkpoint of a training once it has ended.
+    Files that a killed process left are used when its plan is resumed. Files that no run needs are removed when the plan is run
+    again, and all files when it is finished.
     """
 
     folder: Path
     limits: CheckpointLimits = field(default_factory=CheckpointLimits)
 
-    def source(self, key: str) -> Path:
-        """Where the weights after the source of that key are, or would be."""
+    def source_path(self, key: str) -> Path:
+        """The file for the weights after the source of that key, whether it exists or not."""
         return self.folder / f"{key}{_SOURCE}"
 
     @contextmanager
-    def held_source(self, key: str) -> Iterator[HeldSource]:
-        """The weights after a source for the time of the block, in which nobody else removes them."""
-        held = HeldSource(self, self.source(key))
-        held.take()
+    def locked_source(self, key: str) -> Iterator[CachedSource]:
+        """The weights after a source. No other process removes them inside the block."""
+        source = CachedSource(self, self.source_path(key))
+        source.acquire()
         try:
-            yield held
+            yield source
         finally:
-            held.let_go()
+            source.release()
 
     @contextmanager
     def training(self, key: str) -> Iterator[Path]:
-        """Where the middle of a training is saved. Removed when the training ends, kept when it is abandoned."""
+        """The file for the checkpoint of a training. Removed when the training ends or fails, not when it is interrupted."""
         path = self.folder / f"{key}{_TRAINING}"
         try:
             yield path
@@ -54,19 +54,19 @@ class Checkpoints:
         path.unlink(missing_ok=True)
 
     def make_room(self, size: int) -> None:
-        """Remove weights after sources that nobody uses, until there is room for that many bytes more."""
+        """Remove unused weights after sources, the least recently used first, until there is room for `size` more bytes."""
         files = [(file, file.stat()) for file in self.folder.glob(f"*{_SOURCE}")]
-        kept = sum(stat.st_size for _, stat in files)
+        total = sum(stat.st_size for _, stat in files)
         for file, stat in sorted(files, key=lambda item: item[1].st_mtime):
-            if kept + size <= self.limits.most_gib * _GIB:
+            if total + size <= self.limits.most_gib * _GIB:
                 return
             with suppress(FileNotFoundError):
-                if (descriptor := hold(file, create=False)) is not None:
-                    let_go(descriptor, file)
-                    kept -= stat.st_size
+                if (descriptor := lock_file(file, create=False)) is not None:
+                    release_lock(descriptor, file)
+                    total -= stat.st_size
 
-    def keep_only(self, keys: Collection[str]) -> None:
-        """Remove what a killed process had half written, and what belongs to other keys than these."""
+    def remove_others(self, keys: Collection[str]) -> None:
+        """Remove half-written files of killed processes, and all files whose key is not among these."""
         if self.folder.is_dir():
             for file in self.folder.iterdir():
                 if file.suffix not in (_SOURCE, _TRAINING) or file.stem not in keys:
@@ -75,45 +75,45 @@ class Checkpoints:
                 self.folder.rmdir()
 
 
-class HeldSource:
-    """The weights after one source, which are there or will be written, in the hands of one worker."""
+class CachedSource:
+    """The weights after one source, as one worker uses them. They exist already, or the worker writes them."""
 
-    def __init__(self, checkpoints: Checkpoints, path: Path) -> None:
-        self.checkpoints, self.path = checkpoints, path
-        self._held: int | None = None
+    def __init__(self, cache: CheckpointCache, path: Path) -> None:
+        self.cache, self.path = cache, path
+        self._lock: int | None = None
 
     @property
     def exists(self) -> bool:
-        """Whether the weights are there."""
-        return self._held is not None
+        """Whether the weights exist; they are locked then."""
+        return self._lock is not None
 
-    def take(self) -> None:
-        """Hold the weights if they are there, and note that they were used."""
+    def acquire(self) -> None:
+        """Lock the weights if they exist, and mark them as just used."""
         with suppress(OSError):
-            self._held = hold(self.path, shared=True, create=False)
+            self._lock = lock_file(self.path, shared=True, create=False)
             os.utime(self.path)
 
     def write(self, save: Callable[[Path], None]) -> None:
-        """Have weights saved; the file takes its name when they are whole. Raises InputError where it cannot be written."""
+        """Save weights under a temporary name, then rename and lock them. Raises InputError where that is impossible."""
         part = self.path.with_name(f"{self.path.stem}.{os.getpid()}.part")
         try:
             part.parent.mkdir(parents=True, exist_ok=True)
             save(part)
-            self.checkpoints.make_room(part.stat().st_size)
-            self._held = hold(part, shared=True, create=False)
+            self.cache.make_room(part.stat().st_size)
+            self._lock = lock_file(part, shared=True, create=False)
             part.replace(self.path)
-        except OSError as fault:
-            raise InputError(f"The weights of a source cannot be kept in {part.parent}: {fault.strerror or fault}.") from None
+        except OSError as error:
+            raise InputError(f"The weights of a source cannot be cached in {part.parent}: {error.strerror or error}.") from None
         finally:
             part.unlink(missing_ok=True)
 
-    def let_go(self, *, remove: bool = False) -> None:
-        """End the hold, and remove the weights if nobody needs them any more."""
-        if self._held is not None:
-            let_go(self._held, self.path if remove else None)
-            self._held = None
+    def release(self, *, remove: bool = False) -> None:
+        """Release the lock. remove: delete the weights too."""
+        if self._lock is not None:
+            release_lock(self._lock, self.path if remove else None)
+            self._lock = None
 
 
-def checkpoints_of(plan: Plan) -> Checkpoints:
-    """Where a plan keeps weights while it runs: beside its store."""
-    return Checkpoints(plan.store.with_name(plan.store.name + ".sources"), plan.checkpoints)
+def checkpoint_cache_of(plan: Plan) -> CheckpointCache:
+    """The checkpoint cache of a plan: a folder beside its store."""
+    return CheckpointCache(plan.store.with_name(plan.store.name + ".sources"), plan.checkpoints)

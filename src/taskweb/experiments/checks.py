@@ -1,4 +1,4 @@
-"""What must be right before anything is trained: the plan, its examples and its models, all faults told at once."""
+"""What must be right before anything is trained: the plan, its examples and its models, all errors told at once."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from taskweb.errors import TaskWebError
 from taskweb.experiments.digests import remember
 from taskweb.experiments.plan import Plan, PlannedSetup
-from taskweb.experiments.plan_file import plan_and_faults, refuse
-from taskweb.experiments.task_data import TaskData, task_data_and_faults, texts_of
+from taskweb.experiments.plan_file import plan_and_errors, refuse
+from taskweb.experiments.task_data import TaskData, task_data_and_errors, texts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class CutInputs:
 
 @dataclass(frozen=True, slots=True)
 class CheckedPlan:
-    """A plan without faults, its examples, and what of them is cut (counted where it was asked for)."""
+    """A plan without errors, its examples, and what of them is cut (counted where it was asked for)."""
 
     plan: Plan
     data: Mapping[str, TaskData]
@@ -35,27 +35,27 @@ class CheckedPlan:
 def check_plan(path: Path, *, count_cut: bool = False) -> CheckedPlan:
     """Read a plan and try all of it but training: examples, configurations, tokenizers, and whether examples fit the models.
 
-    Loads no weights; of a model on the Hub it fetches configuration and tokenizer only. A part that is at fault hides only
-    what depends on it. Raises InputError for a file that is no TOML, ParameterError that lists all faults.
+    Loads no weights; of a model on the Hub it fetches configuration and tokenizer only. A part that is at error hides only
+    what depends on it. Raises InputError for a file that is no TOML, ParameterError that lists all errors.
     """
-    plan, faults = plan_and_faults(path, methods=True)
+    plan, errors = plan_and_errors(path, methods=True)
     if not plan.store.parent.is_dir():
-        faults.append(f"the store {plan.store} cannot be made: there is no folder {plan.store.parent}")
-    data, data_faults = task_data_and_faults(plan)
+        errors.append(f"the store {plan.store} cannot be made: there is no folder {plan.store.parent}")
+    data, data_errors = task_data_and_errors(plan)
     remember(plan, data)
-    faults += [fault for name, fault in data_faults.items() if not _mentions(f"[tasks.{name}]", faults)]
-    setups = [setup for setup in plan.setups if not _mentions(f'[setups."{setup.name}"]', faults)]
+    errors += [error for name, error in data_errors.items() if not _mentions(f"[tasks.{name}]", errors)]
+    setups = [setup for setup in plan.setups if not _mentions(f'[setups."{setup.name}"]', errors)]
     cut: list[CutInputs] = []
     for alike in _by_model(setups):
-        model_faults, found = _of_model(alike, data, count_cut)
-        faults += model_faults
+        model_errors, found = _of_model(alike, data, count_cut)
+        errors += model_errors
         cut += found
-    refuse(path, faults)
+    refuse(path, errors)
     return CheckedPlan(plan, data, tuple(cut))
 
 
-def _mentions(where: str, faults: Iterable[str]) -> bool:
-    return any(fault.startswith(where) for fault in faults)
+def _mentions(where: str, errors: Iterable[str]) -> bool:
+    return any(error.startswith(where) for error in errors)
 
 
 def _by_model(setups: Iterable[PlannedSetup]) -> list[list[PlannedSetup]]:
@@ -76,9 +76,9 @@ def _of_model(setups: list[PlannedSetup], data: Mapping[str, TaskData], count_cu
     try:
         name, revision = first.loaded_from
         model = outline_of(name, revision=revision, max_input=first.max_input, texts=texts_of(data))
-    except TaskWebError as fault:
-        return [f"{where}: {fault}"], []
-    faults: list[str] = []
+    except TaskWebError as error:
+        return [f"{where}: {error}"], []
+    errors: list[str] = []
     cut: list[CutInputs] = []
     for task, own in data.items():
         try:
@@ -87,6 +87,6 @@ def _of_model(setups: list[PlannedSetup], data: Mapping[str, TaskData], count_cu
             check_examples(model, examples)
             if count_cut and (count := cut_inputs(model, examples)):
                 cut.append(CutInputs(names, task, count, len(examples)))
-        except TaskWebError as fault:
-            faults.append(f"{where} with [tasks.{task}]: {fault}")
-    return faults, cut
+        except TaskWebError as error:
+            errors.append(f"{where} with [tasks.{task}]: {error}")
+    return errors, cut

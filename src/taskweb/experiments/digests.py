@@ -12,7 +12,7 @@ from typing import Any
 
 from taskweb.errors import TaskWebError
 from taskweb.experiments.plan import Plan, PlannedTask
-from taskweb.experiments.task_data import Digested, TaskData, task_data_and_faults
+from taskweb.experiments.task_data import Digested, TaskData, task_data_and_errors
 from taskweb.tasks.atomic import whole_file
 from taskweb.tasks.paths import default_cache_folder
 from taskweb.version import __version__
@@ -33,7 +33,7 @@ class TaskDigest:
     evaluation_digest: str
 
 
-def digests_and_faults(plan: Plan) -> tuple[dict[str, Digested], dict[str, str]]:
+def digests_and_errors(plan: Plan) -> tuple[dict[str, Digested], dict[str, str]]:
     """Digests of a plan's tasks, and what is wrong with tasks that cannot be used, both by name.
 
     Examples are read only where they were never read before, or files were changed since; a data set on the Hub without a
@@ -44,9 +44,9 @@ def digests_and_faults(plan: Plan) -> tuple[dict[str, Digested], dict[str, str]]
         with suppress(OSError, ValueError, TypeError, TaskWebError):
             found[name] = TaskDigest(**json.loads(_place(plan, planned).read_text(encoding="utf-8")))
     unknown = replace(plan, tasks={name: planned for name, planned in plan.tasks.items() if name not in found})
-    data, faults = task_data_and_faults(unknown)
+    data, errors = task_data_and_errors(unknown)
     remember(unknown, data)
-    return {name: (found | data)[name] for name in plan.tasks if name not in faults}, faults
+    return {name: (found | data)[name] for name in plan.tasks if name not in errors}, errors
 
 
 def remember(plan: Plan, data: Mapping[str, TaskData]) -> None:

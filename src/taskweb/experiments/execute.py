@@ -1,4 +1,4 @@
-"""Executing runs: one source is trained, then its targets; every outcome goes to the store at once."""
+"""Executing runs: one source is trained, then its targets. Each outcome is reported as soon as it is known."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from taskweb.errors import InputError, TaskWebError
-from taskweb.experiments.checkpoint_cache import Checkpoints, HeldSource
+from taskweb.experiments.checkpoint_cache import CachedSource, CheckpointCache
 from taskweb.experiments.plan import PlannedSetup
 from taskweb.experiments.specs import RunGroup, RunSpec, outcome
 from taskweb.experiments.task_data import TaskData
@@ -24,33 +24,33 @@ from taskweb.models.loading import is_tiny
 from taskweb.models.saving import notes_of
 from taskweb.models.tiny import tiny_model
 from taskweb.tasks import Example
-from taskweb.training import CheckpointPlan, DivergedError, TrainingHistory, TrainingSettings, evaluate, fit
+from taskweb.training import CheckpointSettings, DivergedError, TrainingHistory, TrainingSettings, evaluate, fit
 from taskweb.version import __version__
 from taskweb.web.records.run import Run, Scalar
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "peft", "numpy")
-_MOST_LOSSES = 50
+_MAX_LOSSES = 50
 
 
 @dataclass(frozen=True)
-class Workbench:
-    """What a worker needs to execute groups of one plan: data, threads, and where weights are kept on the way.
+class GroupRunner:
+    """Executes groups of runs of one plan. checkpoints: the cache for weights. threads: of torch on the CPU.
 
-    texts: all texts of the plan, which tokenizers of tiny models are made from.
+    texts: all texts of the plan; the tokenizers of tiny models are made from them.
     """
 
     data: Mapping[str, TaskData]
-    checkpoints: Checkpoints
+    checkpoints: CheckpointCache
     threads: int = 1
     texts: tuple[str, ...] = field(default=(), repr=False)
     _models: dict[str, TaskModel] = field(default_factory=dict, init=False, repr=False)
 
     def events(self, group: RunGroup) -> Generator[RunSpec | Run, None, None]:
-        """Do all runs of a group: each run before it begins, then its outcome as soon as it is known.
+        """Execute all runs of a group. Yields each run before it begins, then its outcome.
 
         Closing the iterator ends the group there. A run that diverges or fails is an outcome, with its reason; the others go
-        on. Same group, same bits, whatever ran before in the process, and however often it was abandoned: each run starts from
-        the first weights, and draws from its own seed.
+        on. The same group gives the same bits, whatever ran before in the process, and however often it was interrupted: each
+        run starts from the initial weights, and draws from its own seed.
         """
         torch.set_num_threads(self.threads)
         yield next(group.specs())
@@ -58,54 +58,54 @@ class Workbench:
             yield from self._runs(group, None)
             return
         key = group.source_key(self.data, self.threads)
-        with self.checkpoints.held_source(key) as held:
-            yield from self._runs(group, self._trained_source(group, key, held))
-            held.let_go(remove=True)
+        with self.checkpoints.locked_source(key) as cached:
+            yield from self._runs(group, self._trained_source(group, key, cached))
+            cached.release(remove=True)
 
     def _runs(self, group: RunGroup, source: _Source | Run | None) -> Iterator[RunSpec | Run]:
-        """The runs of a group after its source, or after the failure of its source."""
+        """The runs of a group after its source is trained; or their outcomes if that failed."""
         for spec in group.specs():
             yield spec
             record = spec.record(self.data, self.threads)
             if isinstance(source, Run):
                 reason = f"the source was not trained: {source.reason}"
-                yield outcome(record, status=source.status, reason=reason, durations=source.durations, **_circumstances())
+                yield outcome(record, status=source.status, reason=reason, durations=source.durations, **_provenance())
                 source = replace(source, durations={})
             else:
                 yield self._guarded(record, partial(self._transfer, record, spec, source))
                 source = source and replace(source, seconds=0.0)  # counted once, with the first of its runs
 
-    def _trained_source(self, group: RunGroup, key: str, held: HeldSource) -> _Source | Run:
-        """The weights after the source, kept from before or trained now; or the outcome that all its runs share."""
-        if held.exists:
+    def _trained_source(self, group: RunGroup, key: str, cached: CachedSource) -> _Source | Run:
+        """The weights after the source, from the cache or trained now; or the outcome that all its runs share."""
+        if cached.exists:
             try:
-                return _Source(held.path, 0.0, int(notes_of(held.path).get("halved_batches") or 0))
+                return _Source(cached.path, 0.0, int(notes_of(cached.path).get("halved_batches") or 0))
             except InputError:
-                held.let_go(remove=True)  # damaged: made anew
+                cached.release(remove=True)  # damaged: trained again
         assert group.source is not None
         data, settings = self.data[group.source], group.setup.source_settings_for(group.source)
         record = RunSpec(group.setup, group.source, group.targets[0], group.seed).record(self.data, self.threads)
 
         def train() -> Run:
             began = time.perf_counter()
-            model = self._fresh(group.setup, data, group.seed)
-            history = self._fitted(model, data.source, settings, group.seed, key)
+            model = self._new_model(group.setup, data, group.seed)
+            history = self._train(model, data.source, settings, group.seed, key)
             halved = len(history.memory)
-            held.write(partial(save_model, model, notes={"halved_batches": halved}))
+            cached.write(partial(save_model, model, notes={"halved_batches": halved}))
             seconds = _seconds(history, time.perf_counter() - began)
             return outcome(record, durations={"source_training": seconds}, extra={"halved_batches": halved})
 
         done = self._guarded(record, train)
         if done.status != "finished":
             return done
-        return _Source(held.path, done.durations["source_training"], int(str(done.extra["halved_batches"])))
+        return _Source(cached.path, done.durations["source_training"], int(str(done.extra["halved_batches"])))
 
     def _transfer(self, record: Run, spec: RunSpec, source: _Source | None) -> Run:
         """Train the target, from the source's weights where there is a source, and measure."""
         data, settings = self.data[spec.target], spec.setup.settings_for(spec.target)
         began = time.perf_counter()
-        model = self._fresh(spec.setup, data, spec.seed, source)
-        history = self._fitted(model, data.target, settings, spec.seed, record.key)
+        model = self._new_model(spec.setup, data, spec.seed, source)
+        history = self._train(model, data.target, settings, spec.seed, record.key)
         trained = time.perf_counter()
         halved: list[int] = []
         metrics = evaluate(model, data.task, data.evaluation, on_halved=halved.append)
@@ -118,37 +118,37 @@ class Workbench:
             sizes=_sizes(history, data),
             durations=seconds,
             history=_sampled(history),
-            extra=_marks(history, len(halved), source),
-            **_circumstances(),
+            extra=_extra_of(history, len(halved), source),
+            **_provenance(),
         )
 
-    def _fitted(
+    def _train(
         self, model: TaskModel, examples: Sequence[Example], settings: TrainingSettings, seed: int, key: str
     ) -> TrainingHistory:
-        """Train, going on where a killed process saved the middle of the same training."""
+        """Train. Resumes where a killed process left a checkpoint of the same training."""
         with self.checkpoints.training(key) as path:
-            plan = CheckpointPlan(path, every=None, seconds=self.checkpoints.limits.seconds, strict=False)
-            return fit(model, examples, settings, seed=seed, checkpoint=plan)
+            checkpoint = CheckpointSettings(path, every=None, seconds=self.checkpoints.limits.seconds, strict=False)
+            return fit(model, examples, settings, seed=seed, checkpoint=checkpoint)
 
     def _guarded(self, record: Run, work: Callable[[], Run]) -> Run:
         began = time.perf_counter()
         try:
             return work()
-        except DivergedError as fault:
-            ended = {"status": "diverged", "reason": _line(fault), "history": _sampled(fault.history)}
-        except TaskWebError as fault:
-            ended = {"status": "failed", "reason": _line(fault)}
-        except Exception as fault:  # noqa: BLE001 - whatever a library raises, the run failed and the rest goes on
-            ended = {"status": "failed", "reason": f"{type(fault).__name__}: {_line(fault)}"}
-        return outcome(record, durations={"until_failure": time.perf_counter() - began}, **ended, **_circumstances())
+        except DivergedError as error:
+            ended = {"status": "diverged", "reason": _one_line(error), "history": _sampled(error.history)}
+        except TaskWebError as error:
+            ended = {"status": "failed", "reason": _one_line(error)}
+        except Exception as error:  # noqa: BLE001 - whatever a library raises, the run failed and the other runs go on
+            ended = {"status": "failed", "reason": f"{type(error).__name__}: {_one_line(error)}"}
+        return outcome(record, durations={"until_failure": time.perf_counter() - began}, **ended, **_provenance())
 
-    def _fresh(self, setup: PlannedSetup, data: TaskData, seed: int, source: _Source | None = None) -> TaskModel:
-        """The setup's model, ready for a task: its first weights or those after the source, a head, the method applied.
+    def _new_model(self, setup: PlannedSetup, data: TaskData, seed: int, source: _Source | None = None) -> TaskModel:
+        """The setup's model, ready for a task: initial weights or those after the source, a head, the method applied.
 
-        The head is the same in both cases, drawn from the seed, unless the setup carries that of the source.
+        The head is drawn from the seed in both cases, unless the setup carries the head of the source.
         """
         head = head_of(data)
-        model = self._first_weights(setup, head)
+        model = self._initial_model(setup, head)
         if source is not None:
             load_saved(source.path, model)
             model.set_head(head, seed=seed, carry=setup.carry_head)
@@ -157,8 +157,8 @@ class Workbench:
         method_of(setup.method, setup.method_parameters).apply(model, seed=seed)
         return model
 
-    def _first_weights(self, setup: PlannedSetup, head: Head) -> TaskModel:
-        """A copy of the setup's model before any training, which is loaded once and kept."""
+    def _initial_model(self, setup: PlannedSetup, head: Head) -> TaskModel:
+        """A copy of the setup's model before any training. The model is loaded once."""
         known = self._models.get(setup.name)
         if known is None:
             self._models.clear()  # one at a time: large models are large
@@ -175,8 +175,8 @@ class Workbench:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """Weights after a source, the seconds that training it took in this process (0: it was there), and how often its batches
-    were halved for want of memory.
+    """Weights after a source. seconds: that its training took in this process, 0 for cached weights. halved: how often its
+    batches were halved because memory ran out.
     """
 
     path: Path
@@ -195,26 +195,26 @@ def _sizes(history: TrainingHistory, data: TaskData) -> dict[str, int]:
 
 
 def _sampled(history: TrainingHistory) -> tuple[dict[str, Scalar], ...]:
-    losses = history.losses[:: max(1, len(history.losses) // _MOST_LOSSES)]
+    losses = history.losses[:: max(1, len(history.losses) // _MAX_LOSSES)]
     return tuple({"step": record.step, "loss": record.loss} for record in losses)
 
 
-def _marks(history: TrainingHistory, halved_in_evaluation: int, source: _Source | None) -> dict[str, Scalar]:
-    """What a reader must know of a run that finished: precision, and where memory made batches smaller."""
-    marks: dict[str, Scalar] = {
+def _extra_of(history: TrainingHistory, halved_in_evaluation: int, source: _Source | None) -> dict[str, Scalar]:
+    """Further facts about a finished run: precision, device, and how often batches were halved because memory ran out."""
+    extra: dict[str, Scalar] = {
         "precision": history.precision,
         "device": history.device.partition(":")[0],
         "halved_batches": len(history.memory),
     }
     if halved_in_evaluation:
-        marks["halved_in_evaluation"] = halved_in_evaluation
+        extra["halved_in_evaluation"] = halved_in_evaluation
     if source is not None and source.halved:
-        marks["halved_in_source"] = source.halved
-    return marks
+        extra["halved_in_source"] = source.halved
+    return extra
 
 
 def _seconds(history: TrainingHistory, measured: float) -> float:
-    """How long a training took; where it was resumed, with what went before, as its history tells."""
+    """Seconds that a training took, those before it was resumed included."""
     return measured if history.resumed_at is None else max(measured, history.seconds)
 
 
@@ -227,16 +227,16 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _circumstances() -> dict[str, Any]:
+def _provenance() -> dict[str, Any]:
     return {"versions": _versions()}
 
 
-def _line(fault: BaseException) -> str:
-    return " ".join(str(fault).split()) or type(fault).__name__
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def head_of(data: TaskData) -> Head:
-    """The answers of a task, as target and as source: a label that only its source examples have counts too."""
+    """The head for a task, as target and as source: includes labels that only its source examples have."""
     known = [*data.target, *data.evaluation]
     head = head_for(data.task.kind, known)
     if head.labels and any(example.output not in head.labels for example in data.source):

@@ -1,4 +1,4 @@
-"""Files that a live process holds: a hold ends with its process, however that ends, and no process id is trusted."""
+"""Locks on files: a lock ends with the process that has it, however that process ends. No process id is trusted."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows has no such locks: nothing counts as held there
+except ImportError:  # Windows has no such locks: no file counts as locked there
     fcntl = None  # type: ignore[assignment]
 
 
-def hold(path: Path, *, shared: bool = False, create: bool = True) -> int | None:
-    """Hold a file; a descriptor, or None where another process holds it.
+def lock_file(path: Path, *, shared: bool = False, create: bool = True) -> int | None:
+    """Lock a file. Returns its descriptor, or None where another process has the lock.
 
-    shared: others may hold it in the same way. create: make it where there is none. The hold ends when the descriptor is
-    closed. Raises OSError.
+    shared: other processes may have a shared lock on it too. create: create the file where there is none. The lock ends when
+    the descriptor is closed. Raises OSError.
     """
     while True:
         descriptor = os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o666)
         try:
-            _lock(descriptor, shared)
+            _flock(descriptor, shared)
             with suppress(FileNotFoundError):
                 if os.fstat(descriptor).st_ino == path.stat().st_ino:
                     return descriptor
@@ -31,17 +31,17 @@ def hold(path: Path, *, shared: bool = False, create: bool = True) -> int | None
         except BaseException:
             os.close(descriptor)
             raise
-        os.close(descriptor)  # its holder removed it meanwhile: take the one that has its name now
+        os.close(descriptor)  # its owner removed the file meanwhile: try the file that has the name now
 
 
-def is_held(path: Path) -> bool:
-    """Whether a live process holds a file alone; not where there is no file."""
+def is_locked(path: Path) -> bool:
+    """Whether a live process has the exclusive lock on a file; False where there is no file."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError:
         return False
     try:
-        _lock(descriptor, shared=True)
+        _flock(descriptor, shared=True)
     except BlockingIOError:
         return True
     finally:
@@ -49,15 +49,15 @@ def is_held(path: Path) -> bool:
     return False
 
 
-def let_go(descriptor: int, path: Path | None = None) -> None:
-    """End a hold, and remove the file first where it is named."""
+def release_lock(descriptor: int, path: Path | None = None) -> None:
+    """Release a lock. If `path` is given, remove the file first."""
     with suppress(OSError):
         if path is not None:
             path.unlink(missing_ok=True)
     os.close(descriptor)
 
 
-def _lock(descriptor: int, shared: bool) -> None:
+def _flock(descriptor: int, shared: bool) -> None:
     if fcntl is None:
         return
     try:

@@ -1,4 +1,4 @@
-"""Telling other terminals what is running: one small file per worker, beside the store, held while the worker lives."""
+"""Heartbeats: one small locked file per worker, beside the store, by which other processes see what is running."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from taskweb.experiments.file_locks import hold, is_held, let_go
+from taskweb.experiments.file_locks import is_locked, lock_file, release_lock
 from taskweb.experiments.specs import RunSpec
 
 
 @dataclass(frozen=True, slots=True)
 class RunningRun:
-    """A run that a worker is at, and since how many seconds."""
+    """A run that a worker is executing, and for how many seconds."""
 
     setup: str
     source: str | None
@@ -26,48 +26,52 @@ class RunningRun:
     seconds: float
 
 
-class RunningMarker:
-    """Keeps a file while a worker is at a run. A killed worker leaves it behind, and readers see that nobody holds it.
+class Heartbeat:
+    """The heartbeat of one worker. A killed worker leaves its file behind, and readers see that it is no longer locked.
 
-    name: tells markers of one process apart.
+    name: distinguishes the heartbeats of one process.
     """
 
     def __init__(self, store: Path, name: str = "") -> None:
         self.file = _folder(store) / f"{os.getpid()}{name}.json"
-        self._held: int | None = None
+        self._lock: int | None = None
 
-    def tell(self, spec: RunSpec) -> None:
-        """Say which run starts now; a place that cannot be written is no reason to stop."""
+    def report(self, spec: RunSpec) -> None:
+        """Report the run that starts now. A file that cannot be written does not stop the run."""
         text = json.dumps([spec.setup.name, spec.source, spec.target, spec.seed, time.time()])
         with suppress(OSError):
-            if self._held is None:
+            if self._lock is None:
                 self.file.parent.mkdir(parents=True, exist_ok=True)
-                self._held = hold(self.file)
-            if self._held is not None:
-                os.ftruncate(self._held, 0)
-                os.pwrite(self._held, text.encode(), 0)
+                self._lock = lock_file(self.file)
+            if self._lock is not None:
+                os.ftruncate(self._lock, 0)
+                os.pwrite(self._lock, text.encode(), 0)
+
+    def close(self) -> None:
+        """Release the lock and remove the file."""
+        if self._lock is not None:
+            release_lock(self._lock, self.file)
+            self._lock = None
+        with suppress(OSError):
+            self.file.parent.rmdir()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
-        if self._held is not None:
-            let_go(self._held, self.file)
-            self._held = None
-        with suppress(OSError):
-            self.file.parent.rmdir()
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
 
 
 def running_runs(store: Path) -> list[RunningRun]:
-    """What live workers on this machine are at; marks of dead ones are passed over."""
-    return [run for file, run in _marks(store) if is_held(file)]
+    """The runs that live workers on this machine are executing."""
+    return [run for file, run in _heartbeats(store) if is_locked(file)]
 
 
 def abandoned_runs(store: Path) -> list[RunningRun]:
-    """What workers were at that died, by the marks that they left, which are removed."""
+    """The runs that dead workers were executing. Removes their heartbeats."""
     found = []
-    for file, run in _marks(store):
-        if not is_held(file):
+    for file, run in _heartbeats(store):
+        if not is_locked(file):
             found.append(run)
             with suppress(OSError):
                 file.unlink(missing_ok=True)
@@ -76,7 +80,7 @@ def abandoned_runs(store: Path) -> list[RunningRun]:
     return found
 
 
-def _marks(store: Path) -> list[tuple[Path, RunningRun]]:
+def _heartbeats(store: Path) -> list[tuple[Path, RunningRun]]:
     found = []
     folder = _folder(store)
     for file in sorted(folder.glob("*.json")) if folder.is_dir() else []:

@@ -12,7 +12,7 @@ from taskweb.errors import InputError, ParameterError
 from taskweb.experiments.plan import PAIR_MODES, CheckpointLimits, ExampleCounts, PairPlan, Plan, PlannedTask
 from taskweb.experiments.plan_setups import Places, read_setup
 from taskweb.experiments.plan_tasks import read_tasks
-from taskweb.experiments.plan_values import Faults
+from taskweb.experiments.plan_values import PlanErrors
 from taskweb.experiments.specs import pairs_of
 from taskweb.tasks.paths import kind_of_path, unreadable
 
@@ -38,15 +38,15 @@ CHECKPOINT_KEYS = ("seconds", "most_gib")
 def read_plan(path: Path) -> Plan:
     """Read and check a plan; relative paths in it start from its folder.
 
-    Raises InputError for a file that is no TOML, ParameterError that lists all faults of the plan at once.
+    Raises InputError for a file that is no TOML, ParameterError that lists all errors of the plan at once.
     """
-    plan, faults = plan_and_faults(path)
-    refuse(path, faults)
+    plan, errors = plan_and_errors(path)
+    refuse(path, errors)
     return plan
 
 
-def plan_and_faults(path: Path, *, methods: bool = False) -> tuple[Plan, list[str]]:
-    """A plan and what is wrong with it; where there are faults, the plan holds the parts that can be read.
+def plan_and_errors(path: Path, *, methods: bool = False) -> tuple[Plan, list[str]]:
+    """A plan and what is wrong with it; where there are errors, the plan holds the parts that can be read.
 
     methods: check adaptation methods and their parameters too, which loads torch. Raises InputError for a file that is no TOML.
     """
@@ -54,95 +54,95 @@ def plan_and_faults(path: Path, *, methods: bool = False) -> tuple[Plan, list[st
         raise InputError(f"There is no plan {path}. Give a TOML file.")
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as fault:
-        raise unreadable(path, fault) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
-        twice = " Two tasks or setups cannot share a name." if "twice" in str(fault) or "overwrite" in str(fault) else ""
-        raise InputError(f"The plan {path} is not valid TOML: {fault}.{twice}") from None
-    faults = Faults()
-    plan = _plan(path, raw, faults, methods)
-    if not faults.found and not pairs_of(plan):
-        faults.add("it leaves no pair of a source and another task as its target; see [pairs] and the roles of tasks")
-    return plan, faults.found
+    except OSError as error:
+        raise unreadable(path, error) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        twice = " Two tasks or setups cannot share a name." if "twice" in str(error) or "overwrite" in str(error) else ""
+        raise InputError(f"The plan {path} is not valid TOML: {error}.{twice}") from None
+    errors = PlanErrors()
+    plan = _plan(path, raw, errors, methods)
+    if not errors.found and not pairs_of(plan):
+        errors.add("it leaves no pair of a source and another task as its target; see [pairs] and the roles of tasks")
+    return plan, errors.found
 
 
-def refuse(path: Path, faults: Sequence[str]) -> None:
-    """Raise ParameterError that lists the faults of a plan, if there are any; advice that several share is given once."""
-    if faults:
-        listed = "; ".join(f"({i}) {fault}" for i, fault in enumerate(_without_repeats(faults), 1))
+def refuse(path: Path, errors: Sequence[str]) -> None:
+    """Raise ParameterError that lists the errors of a plan, if there are any; advice that several share is given once."""
+    if errors:
+        listed = "; ".join(f"({i}) {error}" for i, error in enumerate(_without_repeats(errors), 1))
         raise ParameterError(f"The plan {path} cannot be run: {listed}.")
 
 
-def _without_repeats(faults: Sequence[str]) -> Iterator[str]:
+def _without_repeats(errors: Sequence[str]) -> Iterator[str]:
     seen: set[str] = set()
-    for fault in faults:
-        first, *others = fault.rstrip(".").split(". ")
+    for error in errors:
+        first, *others = error.rstrip(".").split(". ")
         yield ". ".join([first, *(sentence for sentence in others if sentence not in seen)])
         seen.update(others)
 
 
-def _plan(path: Path, raw: Mapping[str, Any], faults: Faults, methods: bool) -> Plan:
-    faults.known_keys("", raw, PLAN_KEYS)
-    tasks, preset = read_tasks(raw, path.parent, faults)
-    seeds = faults.seeds("", raw, (1,))
-    setups = faults.table("", "setups", raw)
+def _plan(path: Path, raw: Mapping[str, Any], errors: PlanErrors, methods: bool) -> Plan:
+    errors.known_keys("", raw, PLAN_KEYS)
+    tasks, preset = read_tasks(raw, path.parent, errors)
+    seeds = errors.seeds("", raw, (1,))
+    setups = errors.table("", "setups", raw)
     places = Places(path.parent, tasks, seeds)
-    made = [read_setup(name, entry, places, faults, methods=methods) for name, entry in setups.items()]
+    made = [read_setup(name, entry, places, errors, methods=methods) for name, entry in setups.items()]
     if not setups:
-        faults.add('it names no setups; add a [setups."model/method"] table')
-    counts = faults.table("", "examples", raw, EXAMPLE_KEYS)
-    limits = ExampleCounts(*(faults.count("[examples] ", counts, key, getattr(ExampleCounts(), key)) for key in EXAMPLE_KEYS))
-    budget = faults.table("", "budget", raw, BUDGET_KEYS)
+        errors.add('it names no setups; add a [setups."model/method"] table')
+    counts = errors.table("", "examples", raw, EXAMPLE_KEYS)
+    limits = ExampleCounts(*(errors.count("[examples] ", counts, key, getattr(ExampleCounts(), key)) for key in EXAMPLE_KEYS))
+    budget = errors.table("", "budget", raw, BUDGET_KEYS)
     return Plan(
         name=path.stem,
-        store=path.parent / (faults.text("", raw, "store") or f"{path.stem}.db"),
+        store=path.parent / (errors.text("", raw, "store") or f"{path.stem}.db"),
         seeds=seeds,
         tasks=tasks,
         setups=tuple(setup for setup in made if setup is not None),
         examples=limits,
-        pairs=_pairs(raw, tasks, faults),
-        threads=faults.count("", raw, "threads", 1),
-        most_runs=faults.count_or_none("[budget] ", budget, "runs"),
+        pairs=_pairs(raw, tasks, errors),
+        threads=errors.count("", raw, "threads", 1),
+        most_runs=errors.count_or_none("[budget] ", budget, "runs"),
         synthetic=preset,
-        most_hours=faults.number_or_none("[budget] ", budget, "hours"),
-        checkpoints=_checkpoints(raw, faults),
+        most_hours=errors.number_or_none("[budget] ", budget, "hours"),
+        checkpoints=_checkpoints(raw, errors),
     )
 
 
-def _checkpoints(raw: Mapping[str, Any], faults: Faults) -> CheckpointLimits:
-    table, default = faults.table("", "checkpoints", raw, CHECKPOINT_KEYS), CheckpointLimits()
-    found = {key: faults.number_or_none("[checkpoints] ", table, key, least=0.0) for key in CHECKPOINT_KEYS}
+def _checkpoints(raw: Mapping[str, Any], errors: PlanErrors) -> CheckpointLimits:
+    table, default = errors.table("", "checkpoints", raw, CHECKPOINT_KEYS), CheckpointLimits()
+    found = {key: errors.number_or_none("[checkpoints] ", table, key, least=0.0) for key in CHECKPOINT_KEYS}
     return dataclasses.replace(default, **{key: value for key, value in found.items() if value is not None})
 
 
-def _pairs(raw: Mapping[str, Any], tasks: Mapping[str, PlannedTask], faults: Faults) -> PairPlan:
-    where, table = "[pairs] ", faults.table("", "pairs", raw, PAIR_KEYS)
-    mode = faults.choice(where, table, "mode", PAIR_MODES, "all")
+def _pairs(raw: Mapping[str, Any], tasks: Mapping[str, PlannedTask], errors: PlanErrors) -> PairPlan:
+    where, table = "[pairs] ", errors.table("", "pairs", raw, PAIR_KEYS)
+    mode = errors.choice(where, table, "mode", PAIR_MODES, "all")
     listed = table.get("listed", [])
     if not (isinstance(listed, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in listed)):
-        faults.add(f"{where}listed must hold pairs of source and target, such as [['snli', 'rte']]")
+        errors.add(f"{where}listed must hold pairs of source and target, such as [['snli', 'rte']]")
         listed = []
     for source, target in listed:
-        faults.names(f"{where}listed: ", {"pair": [source, target]}, "pair", "task", tasks)
+        errors.names(f"{where}listed: ", {"pair": [source, target]}, "pair", "task", tasks)
         if source == target:
-            faults.add(f"{where}listed: '{source}' cannot be its own source")
-    sources, targets = (faults.names(where, table, key, "task", tasks) for key in ("sources", "targets"))
+            errors.add(f"{where}listed: '{source}' cannot be its own source")
+    sources, targets = (errors.names(where, table, key, "task", tasks) for key in ("sources", "targets"))
     for role, names in (
         ("source", [*(sources or ()), *(s for s, _ in listed)]),
         ("target", [*(targets or ()), *(t for _, t in listed)]),
     ):
         for name in dict.fromkeys(map(str, names)):
             if name in tasks and tasks[name].role not in ("both", role):
-                faults.add(f"{where}'{name}' is a {tasks[name].role} only, by its role, and cannot be a {role}")
+                errors.add(f"{where}'{name}' is a {tasks[name].role} only, by its role, and cannot be a {role}")
     share = table.get("share", 1.0)
     if isinstance(share, bool) or not (isinstance(share, int | float) and 0 < share <= 1):
-        faults.add(f"{where}share must lie above 0 and up to 1. Got {share}")
+        errors.add(f"{where}share must lie above 0 and up to 1. Got {share}")
         share = 1.0
     for needed, key in (("listed", "listed"), ("sampled", "share"), ("rows", "targets")):
         if mode == needed and key not in table:
-            faults.add(f'{where}mode = "{mode}" needs {key} = {"0.5" if key == "share" else "[...]"}')
+            errors.add(f'{where}mode = "{mode}" needs {key} = {"0.5" if key == "share" else "[...]"}')
         if mode != needed and key in table and key in ("listed", "share"):
-            faults.add(f'{where}{key} goes with mode = "{needed}" alone')
-    seed = faults.count(where, table, "seed", 0, least=0)
+            errors.add(f'{where}{key} goes with mode = "{needed}" alone')
+    seed = errors.count(where, table, "seed", 0, least=0)
     pairs = tuple((str(source), str(target)) for source, target in listed)
     return PairPlan(mode, pairs, float(share), seed, sources, targets)

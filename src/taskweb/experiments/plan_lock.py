@@ -1,4 +1,4 @@
-"""One at a time fills a store: the right to run a plan, which ends with the process that has it."""
+"""The lock on a store: only one process at a time runs a plan into it. It ends with the process that has it."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from taskweb.errors import InputError, TaskWebError
-from taskweb.experiments.file_locks import hold, let_go
+from taskweb.experiments.file_locks import lock_file, release_lock
 from taskweb.experiments.heartbeats import abandoned_runs, running_runs
 
-_PATIENCE = 10.0  # seconds that workers of a killed run have to notice
+_TIMEOUT = 10.0  # seconds that workers of a killed run have to notice
 _PAUSE = 0.1
 
 
 @contextmanager
-def only_runner(store: Path) -> Iterator[None]:
-    """Be the only one that runs plans into a store, and start when the workers of a killed run are gone.
+def plan_lock(store: Path) -> Iterator[None]:
+    """Be the only process that runs plans into a store. Begins when the workers of a killed run are gone.
 
-    Raises TaskWebError where another process is at it, InputError where nothing can be written beside the store.
+    Raises TaskWebError where another process has the lock, InputError where nothing can be written beside the store.
     """
     path = store.with_name(store.name + ".lock")
     try:
-        descriptor = hold(path)
-    except OSError as fault:
-        raise InputError(f"Nothing can be written beside the store {store}: {fault.strerror or fault}.") from None
+        descriptor = lock_file(path)
+    except OSError as error:
+        raise InputError(f"Nothing can be written beside the store {store}: {error.strerror or error}.") from None
     if descriptor is None:
         raise TaskWebError(
             f"The store {store} is being filled by another taskweb run{_process_in(path)}. See how far it is with --status; "
@@ -39,11 +39,11 @@ def only_runner(store: Path) -> Iterator[None]:
         yield
     finally:
         abandoned_runs(store)
-        let_go(descriptor, path)
+        release_lock(descriptor, path)
 
 
 def _wait_for_workers(store: Path) -> None:
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _TIMEOUT
     while running_runs(store):
         if time.monotonic() > deadline:
             raise TaskWebError(

@@ -11,7 +11,7 @@ from typing import Any
 
 from taskweb.errors import TaskWebError, unknown_name
 from taskweb.experiments.plan import PlannedSetup
-from taskweb.experiments.plan_values import Faults
+from taskweb.experiments.plan_values import PlanErrors
 from taskweb.tasks.paths import kind_of_path
 from taskweb.training.settings import TrainingSettings
 
@@ -42,38 +42,38 @@ class Places:
     seeds: tuple[int, ...]
 
 
-def read_setup(name: str, entry: Any, known: Places, faults: Faults, *, methods: bool) -> PlannedSetup | None:
-    """One setup; None where it cannot be made, with the reasons among the faults. methods: check the method, with torch.
+def read_setup(name: str, entry: Any, known: Places, errors: PlanErrors, *, methods: bool) -> PlannedSetup | None:
+    """One setup; None where it cannot be made, with the reasons among the errors. methods: check the method, with torch.
 
     Settings of a target are `training`, changed by `tasks.NAME` and then by `targets.NAME`; those of a source are `training`,
     changed by `source_training`, `tasks.NAME` and `sources.NAME`.
     """
     where = f'[setups."{name}"] '
     if not isinstance(entry, dict):
-        faults.add(f"{where}must be a table with a model and a method")
+        errors.add(f"{where}must be a table with a model and a method")
         return None
-    faults.known_keys(where, entry, SETUP_KEYS)
-    method = faults.text(where, entry, "method") or name.partition("/")[2].partition("@")[0]
-    parameters = dict(faults.table(where, "method_parameters", entry))
+    errors.known_keys(where, entry, SETUP_KEYS)
+    method = errors.text(where, entry, "method") or name.partition("/")[2].partition("@")[0]
+    parameters = dict(errors.table(where, "method_parameters", entry))
     if methods:
-        _check_method(where, method, parameters, faults)
-    training = _changes(where, "training", entry, faults)
-    source_training = {**training, **_changes(where, "source_training", entry, faults)}
-    changes = {key: _changes_by_task(where, key, entry, known.tasks, faults) for key in ("tasks", "targets", "sources")}
-    by_target = _by_task(f"{where}targets.", training, changes["tasks"], changes["targets"], faults)
-    by_source = _by_task(f"{where}sources.", source_training, changes["tasks"], changes["sources"], faults)
-    base = _settings(f"{where}training", training, faults)
-    source = _settings(f"{where}source_training", source_training, faults)
-    model = _model(where, entry, known.folder, faults)
-    own_seeds = faults.seeds(where, entry, known.seeds)
-    revision, most = faults.text(where, entry, "revision"), faults.count_or_none(where, entry, "max_input", least=8)
-    carry = faults.flag(where, entry, "carry_head")
+        _check_method(where, method, parameters, errors)
+    training = _changes(where, "training", entry, errors)
+    source_training = {**training, **_changes(where, "source_training", entry, errors)}
+    changes = {key: _changes_by_task(where, key, entry, known.tasks, errors) for key in ("tasks", "targets", "sources")}
+    by_target = _by_task(f"{where}targets.", training, changes["tasks"], changes["targets"], errors)
+    by_source = _by_task(f"{where}sources.", source_training, changes["tasks"], changes["sources"], errors)
+    base = _settings(f"{where}training", training, errors)
+    source = _settings(f"{where}source_training", source_training, errors)
+    model = _model(where, entry, known.folder, errors)
+    own_seeds = errors.seeds(where, entry, known.seeds)
+    revision, most = errors.text(where, entry, "revision"), errors.count_or_none(where, entry, "max_input", least=8)
+    carry = errors.flag(where, entry, "carry_head")
     if base is None or source is None or model is None:
         return None
     place = _folder_of(model, known.folder)
     if place is not None:
         if revision is not None:
-            faults.add(f"{where}revision is of a model on the Hub; the folder {place} has none")
+            errors.add(f"{where}revision is of a model on the Hub; the folder {place} has none")
         revision = folder_stamp(place)
     return PlannedSetup(
         name,
@@ -106,24 +106,24 @@ def folder_stamp(folder: Path) -> str:
     return sha.hexdigest()[:16]
 
 
-def _check_method(where: str, method: str, parameters: Mapping[str, Any], faults: Faults) -> None:
+def _check_method(where: str, method: str, parameters: Mapping[str, Any], errors: PlanErrors) -> None:
     from taskweb.models import method_of
 
     try:
         method_of(method, parameters)
-    except TaskWebError as fault:
-        faults.add(f"{where.strip()}: {fault}")
+    except TaskWebError as error:
+        errors.add(f"{where.strip()}: {error}")
 
 
-def _model(where: str, entry: Mapping[str, Any], folder: Path, faults: Faults) -> str | None:
-    model = faults.text(where, entry, "model")
+def _model(where: str, entry: Mapping[str, Any], folder: Path, errors: PlanErrors) -> str | None:
+    model = errors.text(where, entry, "model")
     if model is None:
         if "model" not in entry:
-            faults.add(f"{where}names no model: a Hub id or a folder")
+            errors.add(f"{where}names no model: a Hub id or a folder")
         return None
     place = _folder_of(model, folder)
     if place is not None and kind_of_path(place) != "folder":
-        faults.add(f"{where.strip()}: there is no model in {place}")
+        errors.add(f"{where.strip()}: there is no model in {place}")
     return model
 
 
@@ -132,18 +132,18 @@ def _folder_of(model: str, folder: Path) -> Path | None:
     return folder / Path(model).expanduser() if model.startswith((".", "/", "~")) else None
 
 
-def _changes(where: str, key: str, entry: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
-    return {name: value for name, value in faults.table(where, key, entry, _SETTINGS).items() if name in _SETTINGS}
+def _changes(where: str, key: str, entry: Mapping[str, Any], errors: PlanErrors) -> dict[str, Any]:
+    return {name: value for name, value in errors.table(where, key, entry, _SETTINGS).items() if name in _SETTINGS}
 
 
 def _changes_by_task(
-    where: str, key: str, entry: Mapping[str, Any], tasks: Collection[str], faults: Faults
+    where: str, key: str, entry: Mapping[str, Any], tasks: Collection[str], errors: PlanErrors
 ) -> dict[str, dict[str, Any]]:
-    table = faults.table(where, key, entry)
+    table = errors.table(where, key, entry)
     for task in table:
         if task not in tasks:
-            faults.add(f"{where}{key}: {unknown_name('task', task, tasks)}")
-    return {task: _changes(f"{where}{key}.", task, table, faults) for task in table}
+            errors.add(f"{where}{key}: {unknown_name('task', task, tasks)}")
+    return {task: _changes(f"{where}{key}.", task, table, errors) for task in table}
 
 
 def _by_task(
@@ -151,19 +151,19 @@ def _by_task(
     base: Mapping[str, Any],
     both: Mapping[str, Mapping[str, Any]],
     own: Mapping[str, Mapping[str, Any]],
-    faults: Faults,
+    errors: PlanErrors,
 ) -> dict[str, TrainingSettings]:
     """The settings of tasks that have their own in one role: `own` of the role over `both` roles' over the base."""
     values = {task: {**base, **both.get(task, {}), **own.get(task, {})} for task in dict.fromkeys((*both, *own))}
-    made = {task: _settings(f"{where}{task}", given, faults) for task, given in values.items()}
+    made = {task: _settings(f"{where}{task}", given, errors) for task, given in values.items()}
     return {task: settings for task, settings in made.items() if settings is not None}
 
 
-def _settings(where: str, values: Mapping[str, Any], faults: Faults) -> TrainingSettings | None:
+def _settings(where: str, values: Mapping[str, Any], errors: PlanErrors) -> TrainingSettings | None:
     try:
         return TrainingSettings(**values)
-    except TaskWebError as fault:
-        faults.add(f"{where}: {fault}")
+    except TaskWebError as error:
+        errors.add(f"{where}: {error}")
     except TypeError:
-        faults.add(f"{where}: a value is of the wrong type")
+        errors.add(f"{where}: a value is of the wrong type")
     return None

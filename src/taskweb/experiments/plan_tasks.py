@@ -9,7 +9,7 @@ from typing import Any
 
 from taskweb.errors import TaskWebError, unknown_name
 from taskweb.experiments.plan import ROLES, PlannedTask
-from taskweb.experiments.plan_values import Faults
+from taskweb.experiments.plan_values import PlanErrors
 from taskweb.metrics import METRICS
 from taskweb.tasks import Columns, Task, catalogue, example_files
 from taskweb.tasks.hub import parse_hub_reference
@@ -51,34 +51,34 @@ _EITHER = (
 )
 
 
-def read_tasks(raw: Mapping[str, Any], base: Path, faults: Faults) -> tuple[dict[str, PlannedTask], str | None]:
+def read_tasks(raw: Mapping[str, Any], base: Path, errors: PlanErrors) -> tuple[dict[str, PlannedTask], str | None]:
     """The tasks by name, and the preset of the family that some of them come from. Relative paths start from `base`.
 
     `tasks` is a table of tables, or a list of names: the same as tables that are empty. Where it is not there, all files of
     `folder` are tasks.
     """
-    reader = _TaskReader(base, _files_of(raw, base, faults), faults)
+    reader = _TaskReader(base, _files_of(raw, base, errors), errors)
     tasks = {name: found for name, entry in _entries(raw, reader).items() if (found := reader.task(name, entry))}
-    synthetic = faults.table("", "synthetic", raw, SYNTHETIC_KEYS)
-    preset = faults.text("[synthetic] ", synthetic, "preset")
+    synthetic = errors.table("", "synthetic", raw, SYNTHETIC_KEYS)
+    preset = errors.text("[synthetic] ", synthetic, "preset")
     if preset is not None:
-        tasks |= _synthetic_tasks(preset, synthetic, tasks, faults)
+        tasks |= _synthetic_tasks(preset, synthetic, tasks, errors)
     elif synthetic:
-        faults.add("[synthetic] names no preset")
-    if not tasks and not faults.found:
-        faults.add("it names no tasks; add [tasks.NAME] tables, a folder of task files, or [synthetic]")
+        errors.add("[synthetic] names no preset")
+    if not tasks and not errors.found:
+        errors.add("it names no tasks; add [tasks.NAME] tables, a folder of task files, or [synthetic]")
     return tasks, preset
 
 
-def _files_of(raw: Mapping[str, Any], base: Path, faults: Faults) -> dict[str, Path] | None:
+def _files_of(raw: Mapping[str, Any], base: Path, errors: PlanErrors) -> dict[str, Path] | None:
     """The files of the plan's folder by task; None without a folder."""
-    folder = faults.text("", raw, "folder")
+    folder = errors.text("", raw, "folder")
     if folder is None:
         return None
     try:
         return example_files(base / Path(folder).expanduser())
-    except TaskWebError as fault:
-        faults.add(f"folder: {fault}")
+    except TaskWebError as error:
+        errors.add(f"folder: {error}")
         return {}
 
 
@@ -89,31 +89,31 @@ def _entries(raw: Mapping[str, Any], reader: _TaskReader) -> Mapping[str, Any]:
     if isinstance(given, list):
         if len(set(map(str, given))) == len(given) and all(isinstance(name, str) and name for name in given):
             return {name: {} for name in given}
-        reader.faults.add(f"tasks must be tables, or a list of different names. Got {given}")
+        reader.errors.add(f"tasks must be tables, or a list of different names. Got {given}")
         return {}
-    return reader.faults.table("", "tasks", raw)
+    return reader.errors.table("", "tasks", raw)
 
 
 class _TaskReader:
     """Reads single tasks of a plan. files: those of the plan's folder, None without one."""
 
-    def __init__(self, base: Path, files: Mapping[str, Path] | None, faults: Faults) -> None:
+    def __init__(self, base: Path, files: Mapping[str, Path] | None, errors: PlanErrors) -> None:
         self.base = base
         self.files = files
-        self.faults = faults
+        self.errors = errors
 
     def task(self, name: str, entry: Any) -> PlannedTask | None:
-        where, faults = f"[tasks.{name}] ", self.faults
+        where, errors = f"[tasks.{name}] ", self.errors
         if not isinstance(entry, dict):
-            faults.add(f"{where}must be a table such as {{file = '{name}.jsonl'}}")
+            errors.add(f"{where}must be a table such as {{file = '{name}.jsonl'}}")
             return None
-        faults.known_keys(where, entry, TASK_KEYS)
+        errors.known_keys(where, entry, TASK_KEYS)
         for key, needed in _ONLY_WITH.items():
             if key in entry and needed not in entry and not (needed == "hub" and self._is_of_catalogue(entry)):
-                faults.add(f"{where}{key} goes with {needed} alone")
+                errors.add(f"{where}{key} goes with {needed} alone")
         for one, other in _EITHER:
             if one in entry and other in entry:
-                faults.add(f"{where}has both {one} and {other}; keep one")
+                errors.add(f"{where}has both {one} and {other}; keep one")
         task = self._record(where, name, entry)
         file, hub, splits = self._place(where, name, entry)
         return (
@@ -121,14 +121,14 @@ class _TaskReader:
             if task is None
             else PlannedTask(
                 task,
-                role=faults.choice(where, entry, "role", ROLES, "both"),
+                role=errors.choice(where, entry, "role", ROLES, "both"),
                 file=file,
                 eval_file=self._file(where, entry, "eval_file"),
                 hub=hub,
-                split=faults.text(where, entry, "split", splits[0]),
-                eval_split=faults.text(where, entry, "eval_split", splits[1]),
+                split=errors.text(where, entry, "split", splits[0]),
+                eval_split=errors.text(where, entry, "eval_split", splits[1]),
                 columns=self._columns(where, entry),
-                labels=faults.texts(where, entry, "labels"),
+                labels=errors.texts(where, entry, "labels"),
                 templates=self._templates(where, name, entry),
                 group_pattern=self._pattern(where, entry),
             )
@@ -150,65 +150,65 @@ class _TaskReader:
             if known is not None and known.hub is not None:
                 return None, known.hub.reference, (known.hub.split, known.hub.evaluation_split)
             if known is not None:
-                self.faults.add(f"{where}names no file, and its examples are not on the Hub; add file = '...'")
+                self.errors.add(f"{where}names no file, and its examples are not on the Hub; add file = '...'")
             elif "hub" in entry:
-                self.faults.add(f"{where}hub = true: {unknown_name('task of the catalogue', name, catalogue())}")
+                self.errors.add(f"{where}hub = true: {unknown_name('task of the catalogue', name, catalogue())}")
             else:
-                self.faults.add(f"{where}names no file and no data set (hub), and is no task of the catalogue")
+                self.errors.add(f"{where}names no file and no data set (hub), and is no task of the catalogue")
             return nowhere
         if "hub" in entry:
             return None, self._reference(where, entry), (None, None)
         files = self.files or {}
         if files and name not in files:
             hint = unknown_name("file for the task", name, files)
-            self.faults.add(f"{where}is not in the folder: {hint} Or say hub = true for that of the catalogue")
+            self.errors.add(f"{where}is not in the folder: {hint} Or say hub = true for that of the catalogue")
         return files.get(name, nowhere[0]), None, (None, None)
 
     def _reference(self, where: str, entry: Mapping[str, Any]) -> str:
         given = entry["hub"]
         if not (isinstance(given, str) and given.startswith("hf:")):
-            self.faults.add(f"{where}hub must be true or hf:<owner>/<name>[/<config>][@<revision>]. Got {given}")
+            self.errors.add(f"{where}hub must be true or hf:<owner>/<name>[/<config>][@<revision>]. Got {given}")
             return "hf:unknown"
         try:
             parse_hub_reference(given)
-        except TaskWebError as fault:
-            self.faults.add(f"{where}hub: {fault}")
+        except TaskWebError as error:
+            self.errors.add(f"{where}hub: {error}")
         return given
 
     def _file(self, where: str, entry: Mapping[str, Any], key: str) -> Path | None:
-        given = self.faults.text(where, entry, key)
+        given = self.errors.text(where, entry, key)
         if given is None:
             return None
         path = self.base / Path(given).expanduser()
         try:
             if kind_of_path(path) != "file":
-                self.faults.add(f"{where.strip()}: there is no file {path}")
-        except TaskWebError as fault:
-            self.faults.add(f"{where.strip()}: {fault}")
+                self.errors.add(f"{where.strip()}: there is no file {path}")
+        except TaskWebError as error:
+            self.errors.add(f"{where.strip()}: {error}")
         return path
 
     def _record(self, where: str, name: str, entry: Mapping[str, Any]) -> Task | None:
         """The task by its name in the catalogue, where it is known there, with what the entry says differently."""
-        known, faults = catalogue().get(name), self.faults
-        kind = faults.choice(where, entry, "kind", TASK_KINDS, known.kind if known else "classification")
+        known, errors = catalogue().get(name), self.errors
+        kind = errors.choice(where, entry, "kind", TASK_KINDS, known.kind if known else "classification")
         own = known.metrics if known and kind == known.kind else METRICS_OF_KIND[kind]
         computed = [metric for metric, how in METRICS.items() if how.function]
-        metrics = faults.names(where, entry, "metrics", "metric", computed) or own
+        metrics = errors.names(where, entry, "metrics", "metric", computed) or own
         try:
             return Task(name, kind, metrics, known.category if known else "other")
-        except TaskWebError as fault:
-            faults.add(f"{where.strip()}: {fault}")
+        except TaskWebError as error:
+            errors.add(f"{where.strip()}: {error}")
             return None
 
     def _columns(self, where: str, entry: Mapping[str, Any]) -> Columns:
-        inputs = self.faults.texts(where, entry, "input") or ("input",)
-        output, choices = (self.faults.text(where, entry, key, key) or key for key in ("output", "choices"))
+        inputs = self.errors.texts(where, entry, "input") or ("input",)
+        output, choices = (self.errors.text(where, entry, key, key) or key for key in ("output", "choices"))
         named = frozenset(str(entry[key]) for key in ("output", "choices") if key in entry)
-        return Columns(inputs, output, choices, named, self.faults.texts(where, entry, "group_column") or ())
+        return Columns(inputs, output, choices, named, self.errors.texts(where, entry, "group_column") or ())
 
     def _templates(self, where: str, name: str, entry: Mapping[str, Any]) -> tuple[Template, ...]:
         """Those that the entry names; the task's first one for rows of the catalogue's data set; none for rows of prompts."""
-        faults, given = self.faults, entry.get("templates")
+        errors, given = self.errors, entry.get("templates")
         if given is None:
             by_template = self._is_of_catalogue(entry) and name in templated_tasks()
             return templates_of(name).templates[:1] if by_template else ()
@@ -216,33 +216,33 @@ class _TaskReader:
             if isinstance(given, str) and given != "all":
                 return read_templates(self.base / Path(given).expanduser(), name).templates
             known = {template.name: template for template in templates_of(name).templates}
-        except TaskWebError as fault:
-            faults.add(f"{where}templates: {fault}")
+        except TaskWebError as error:
+            errors.add(f"{where}templates: {error}")
             return ()
-        chosen = tuple(known) if given == "all" else faults.names(where, entry, "templates", "template", known) or ()
+        chosen = tuple(known) if given == "all" else errors.names(where, entry, "templates", "template", known) or ()
         return tuple(known[one] for one in chosen if one in known)
 
     def _pattern(self, where: str, entry: Mapping[str, Any]) -> str | None:
-        given = self.faults.text(where, entry, "group_pattern")
+        given = self.errors.text(where, entry, "group_pattern")
         try:
             if given is not None and re.compile(given).groups == 0:
-                self.faults.add(f"{where}group_pattern must hold a group, (...), around the underlying text. Got {given}")
-        except re.error as fault:
-            self.faults.add(f"{where}group_pattern is no regular expression: {fault}. Got {given}")
+                self.errors.add(f"{where}group_pattern must hold a group, (...), around the underlying text. Got {given}")
+        except re.error as error:
+            self.errors.add(f"{where}group_pattern is no regular expression: {error}. Got {given}")
         return given
 
 
 def _synthetic_tasks(
-    preset: str, entry: Mapping[str, Any], tasks: Mapping[str, PlannedTask], faults: Faults
+    preset: str, entry: Mapping[str, Any], tasks: Mapping[str, PlannedTask], errors: PlanErrors
 ) -> dict[str, PlannedTask]:
     try:
         family = find_family(preset)
-    except TaskWebError as fault:
-        faults.add(f"[synthetic]: {fault}")
+    except TaskWebError as error:
+        errors.add(f"[synthetic]: {error}")
         return {}
-    chosen = faults.names("[synthetic] ", entry, "tasks", "task of the family", family.task_names)
+    chosen = errors.names("[synthetic] ", entry, "tasks", "task of the family", family.task_names)
     names = family.task_names if chosen is None else chosen
     for name in names:
         if name in tasks:
-            faults.add(f"two tasks are named '{name}': one of the synthetic family and one of [tasks]")
+            errors.add(f"two tasks are named '{name}': one of the synthetic family and one of [tasks]")
     return {name: PlannedTask(task) for name, task in family.tasks_by_name.items() if name in names}

@@ -11,19 +11,19 @@ from taskweb.errors import TaskWebError, unknown_name
 Choice = TypeVar("Choice", bound=str)
 
 
-class Faults:
-    """What is wrong with a plan, in the order in which it was found, each fault once.
+class PlanErrors:
+    """What is wrong with a plan, in the order in which it was found, each error once.
 
     Every reader returns a value of the right type, the default where the given one is not, so that reading goes on to the next
-    fault. `where` is how the place is shown: `[tasks.rte] `, with a space, or nothing for the plan itself.
+    error. `where` is how the place is shown: `[tasks.rte] `, with a space, or nothing for the plan itself.
     """
 
     def __init__(self) -> None:
         self.found: list[str] = []
 
-    def add(self, fault: str | TaskWebError) -> None:
-        """Note one fault, unless it is known."""
-        text = str(fault).rstrip(".")
+    def add(self, error: str | TaskWebError) -> None:
+        """Note one error, unless it is known."""
+        text = str(error).rstrip(".")
         if text not in self.found:
             self.found.append(text)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from taskweb.experiments.digests import digests_and_faults
+from taskweb.experiments.digests import digests_and_errors
 from taskweb.experiments.heartbeats import RunningRun, running_runs
 from taskweb.experiments.plan import Plan
-from taskweb.experiments.plan_file import plan_and_faults, refuse
+from taskweb.experiments.plan_file import plan_and_errors, refuse
 from taskweb.experiments.specs import RunSpec, runs_of
 from taskweb.experiments.task_data import Digested
 from taskweb.web.store import RunStore, is_store
@@ -103,11 +103,11 @@ class PlanState:
 def state_of(plan_path: Path, *, retry_failed: bool = False) -> PlanState:
     """Read a plan and its store, and examples that were never read before.
 
-    Raises TaskWebError for a plan that cannot be read or has faults.
+    Raises TaskWebError for a plan that cannot be read or has errors.
     """
-    plan, faults = plan_and_faults(plan_path)
-    data, data_faults = digests_and_faults(plan)
-    refuse(plan_path, [*faults, *data_faults.values()])
+    plan, errors = plan_and_errors(plan_path)
+    data, data_errors = digests_and_errors(plan)
+    refuse(plan_path, [*errors, *data_errors.values()])
     return plan_state(plan, data, retry_failed=retry_failed)
 
 

@@ -84,23 +84,23 @@ class TaskData:
 
 def load_task_data(plan: Plan) -> dict[str, TaskData]:
     """Read all tasks of a plan. Raises ParameterError that lists every task that cannot be used, and why."""
-    found, faults = task_data_and_faults(plan)
-    if faults:
-        listed = "; ".join(f"({i}) {fault}" for i, fault in enumerate(faults.values(), 1))
+    found, errors = task_data_and_errors(plan)
+    if errors:
+        listed = "; ".join(f"({i}) {error}" for i, error in enumerate(errors.values(), 1))
         raise ParameterError(f"The tasks of the plan '{plan.name}' cannot be used: {listed}.")
     return found
 
 
-def task_data_and_faults(plan: Plan) -> tuple[dict[str, TaskData], dict[str, str]]:
+def task_data_and_errors(plan: Plan) -> tuple[dict[str, TaskData], dict[str, str]]:
     """The tasks of a plan that can be used, and what is wrong with the others, both by name."""
     found: dict[str, TaskData] = {}
-    faults: dict[str, str] = {}
+    errors: dict[str, str] = {}
     for name, planned in plan.tasks.items():
         try:
             found[name] = _read(plan, planned)
-        except TaskWebError as fault:
-            faults[name] = f"[tasks.{name}]: {str(fault).rstrip('.')}"
-    return found, faults
+        except TaskWebError as error:
+            errors[name] = f"[tasks.{name}]: {str(error).rstrip('.')}"
+    return found, errors
 
 
 def _read(plan: Plan, planned: PlannedTask) -> TaskData:

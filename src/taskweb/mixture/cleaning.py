@@ -91,20 +91,20 @@ def _clean(name: str, task: Task, examples: Sequence[Example], target: TargetTex
     return CleanSource(tuple(kept), tuple(texts), {reason: dropped[reason] for reason in REASONS if dropped[reason]})
 
 
-def label_faults(task: Task, examples: Sequence[Example]) -> Iterator[str]:
+def label_errors(task: Task, examples: Sequence[Example]) -> Iterator[str]:
     """What is wrong with the labels of a task: outside their choices, no choices where there must be, no number."""
     outside = [e for e in examples if e.output is not None and e.choices is not None and e.output not in e.choices]
     if outside and task.kind in ("classification", "multiple_choice"):
-        yield _fault(task, outside, f"the label '{_short(outside[0].output or '')}' is not among its choices")
+        yield _error(task, outside, f"the label '{_short(outside[0].output or '')}' is not among its choices")
     bare = [e for e in examples if e.choices is None]
     if bare and task.kind == "multiple_choice":
-        yield _fault(task, bare, "it has no choices")
+        yield _error(task, bare, "it has no choices")
     wordy = [e for e in examples if e.output is not None and not _is_number(e.output)]
     if wordy and task.kind == "regression":
-        yield _fault(task, wordy, f"the label '{_short(wordy[0].output or '')}' is not a number")
+        yield _error(task, wordy, f"the label '{_short(wordy[0].output or '')}' is not a number")
 
 
-def _fault(task: Task, examples: Sequence[Example], what: str) -> str:
+def _error(task: Task, examples: Sequence[Example], what: str) -> str:
     more = f", and likewise in {len(examples) - 1} more" if len(examples) > 1 else ""
     return f"in '{_short(examples[0].input)}' of {task.name} ({task.kind}), {what}{more}"
 

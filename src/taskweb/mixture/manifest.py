@@ -69,9 +69,9 @@ def tasks_of(manifest: Mapping[str, Any], where: object) -> tuple[MixtureTask, .
     """The tasks that a manifest tells of. Raises InputError where an entry is none."""
     try:
         tasks = tuple(_task_of(entry) for entry in manifest["tasks"])
-    except (TypeError, ValueError, LookupError, AttributeError, TaskWebError) as fault:
+    except (TypeError, ValueError, LookupError, AttributeError, TaskWebError) as error:
         raise InputError(
-            f"The manifest of {where} does not describe its tasks ({type(fault).__name__}: {fault}). Make the mixture again."
+            f"The manifest of {where} does not describe its tasks ({type(error).__name__}: {error}). Make the mixture again."
         ) from None
     if not tasks or len({task.name for task in tasks}) < len(tasks):
         raise InputError(f"The manifest of {where} names no tasks, or one twice. Make the mixture again.")
@@ -89,9 +89,9 @@ def files_of(manifest: Mapping[str, Any], where: object) -> dict[str, MixtureFil
             )
             for side in SIDES
         }
-    except (TypeError, ValueError, LookupError) as fault:
+    except (TypeError, ValueError, LookupError) as error:
         raise InputError(
-            f"The manifest of {where} does not name its files ({type(fault).__name__}: {fault}). Make the mixture again."
+            f"The manifest of {where} does not name its files ({type(error).__name__}: {error}). Make the mixture again."
         ) from None
     for file in files.values():
         if file.name.startswith(("/", "\\")) or ".." in file.name.replace("\\", "/").split("/"):

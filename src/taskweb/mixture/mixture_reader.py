@@ -49,8 +49,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder} is not a mixture: it holds no {MANIFEST}. Give a folder made by taskweb mix.")
     try:
         manifest = json.loads(place.read_bytes())
-    except OSError as fault:
-        raise unreadable(place, fault) from None
+    except OSError as error:
+        raise unreadable(place, error) from None
     except (ValueError, RecursionError):
         raise InputError(f"{place} is not valid JSON. {_AGAIN}.") from None
     if not isinstance(manifest, dict) or manifest.get("content") != CONTENT:
@@ -69,8 +69,8 @@ def _examples_of(folder: Path, file: MixtureFile) -> Iterator[MixedExample]:
         raise InputError(f"The mixture {folder} is damaged: {file.name} is missing. {_AGAIN}.")
     try:
         content = place.read_bytes()
-    except OSError as fault:
-        raise unreadable(place, fault) from None
+    except OSError as error:
+        raise unreadable(place, error) from None
     if hashlib.sha256(content).hexdigest() != file.sha256:
         raise InputError(f"The mixture {folder} is damaged: {file.name} is not what the manifest says it is. {_AGAIN}.")
     rows = _rows_of_parquet(content, place) if place.suffix == ".parquet" else _rows_of_jsonl(content)
@@ -79,9 +79,9 @@ def _examples_of(folder: Path, file: MixtureFile) -> Iterator[MixedExample]:
         for row in rows:
             yield _example_of(row)
             count += 1
-    except (TypeError, ValueError, LookupError, RecursionError) as fault:
+    except (TypeError, ValueError, LookupError, RecursionError) as error:
         raise InputError(
-            f"The mixture {folder} is damaged: row {count + 1} of {file.name} is none ({fault}). {_AGAIN}."
+            f"The mixture {folder} is damaged: row {count + 1} of {file.name} is none ({error}). {_AGAIN}."
         ) from None
     if count != file.rows:
         raise InputError(f"The mixture {folder} is damaged: {file.name} holds {count} rows instead of {file.rows}. {_AGAIN}.")
@@ -101,8 +101,8 @@ def _rows_of_parquet(content: bytes, place: Path) -> Iterator[Mapping[str, Any]]
         raise MissingDependencyError("pyarrow", "data", f"Reading {place}") from None
     try:
         table = pq.read_table(io.BytesIO(content))
-    except pa.ArrowException as fault:
-        raise InputError(f"{place} is not a readable Parquet file: {str(fault).splitlines()[0]}. {_AGAIN}.") from None
+    except pa.ArrowException as error:
+        raise InputError(f"{place} is not a readable Parquet file: {str(error).splitlines()[0]}. {_AGAIN}.") from None
     yield from table.to_pylist()
 
 

@@ -44,9 +44,9 @@ def write_mixture(
     extras = dict(beside or {})
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
+    except OSError as error:
         raise InputError(
-            f"{folder} cannot be written: {fault.strerror or fault}. Check the path and its permissions."
+            f"{folder} cannot be written: {error.strerror or error}. Check the path and its permissions."
         ) from None
     with whole_folder(folder, replace=True) as new:
         files = {side: _write_side(mixture, side, new, file_format) for side in SIDES}
@@ -70,8 +70,8 @@ def check_place(folder: Path) -> None:
         raise InputError(f"{folder} is a file. Give the name of a folder to write the mixture to.")
     try:
         present = {entry.name for entry in folder.iterdir()}
-    except OSError as fault:
-        raise unreadable(folder, fault) from None
+    except OSError as error:
+        raise unreadable(folder, error) from None
     if not present:
         return
     try:

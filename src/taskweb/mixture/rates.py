@@ -68,14 +68,14 @@ def _explicit(tasks: Sequence[str], wanted: Mapping[str, float]) -> dict[str, fl
     for name in wanted:
         if name not in tasks:
             raise unknown_name("task in the mixture to give a rate to", name, tasks)
-    faults: list[str] = []
+    errors: list[str] = []
     if lacking := [task for task in tasks if task not in wanted]:
-        faults.append(f"no rate is given for {', '.join(lacking)}")
+        errors.append(f"no rate is given for {', '.join(lacking)}")
     if bad := [f"{name} = {rate:g}" for name, rate in wanted.items() if not 0 < rate <= 1]:
-        faults.append(f"a rate must be above 0 and at most 1, not {', '.join(bad)}")
+        errors.append(f"a rate must be above 0 and at most 1, not {', '.join(bad)}")
     total = math.fsum(wanted.values())
     if abs(total - 1) > _TOLERANCE:
-        faults.append(f"they sum to {total:.6g} instead of 1")
-    if faults:
-        raise ParameterError(f"These rates cannot be used: {'; '.join(faults)}.")
+        errors.append(f"they sum to {total:.6g} instead of 1")
+    if errors:
+        raise ParameterError(f"These rates cannot be used: {'; '.join(errors)}.")
     return {task: wanted[task] / total for task in tasks}

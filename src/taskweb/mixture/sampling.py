@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from taskweb.errors import ParameterError
 from taskweb.mixture.apportioning import counts_of
-from taskweb.mixture.cleaning import CleanSource, TargetTexts, clean_sources, label_faults
+from taskweb.mixture.cleaning import CleanSource, TargetTexts, clean_sources, label_errors
 from taskweb.mixture.mixture import MixedExample, Mixture, MixtureTask
 from taskweb.mixture.rates import DEFAULT_TEMPERATURE, RateScheme, rates_of
 from taskweb.mixture.splitting import Sides, hold_out
@@ -47,21 +47,21 @@ class MixtureSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        faults = [
+        errors = [
             f"{name} must be 1 or more (got {value})"
             for name in ("examples_per_task", "total", "cap")
             if (value := getattr(self, name)) is not None and value < 1
         ]
         if self.examples_per_task is not None and self.total is not None:
-            faults.append("examples_per_task and total both set the budget: give one of them")
+            errors.append("examples_per_task and total both set the budget: give one of them")
         if not self.temperature > 0:
-            faults.append(f"temperature must be above 0 (got {self.temperature})")
+            errors.append(f"temperature must be above 0 (got {self.temperature})")
         if not 0 <= self.held_out < 1:
-            faults.append(f"held_out must lie in [0, 1) (got {self.held_out})")
+            errors.append(f"held_out must lie in [0, 1) (got {self.held_out})")
         if self.most_held_out < 0:
-            faults.append(f"most_held_out must be 0 or more (got {self.most_held_out})")
-        if faults:
-            raise ParameterError(f"These settings of a mixture are out of range: {'; '.join(faults)}.")
+            errors.append(f"most_held_out must be 0 or more (got {self.most_held_out})")
+        if errors:
+            raise ParameterError(f"These settings of a mixture are out of range: {'; '.join(errors)}.")
 
     def budget(self, tasks: int) -> int:
         """Training examples wanted of that many tasks together."""
@@ -85,20 +85,20 @@ def sample_mixture(
     target: Sequence[Example] = (),
     scores: Mapping[str, float] | None = None,
     record: Mapping[str, object] | None = None,
-    faults: Sequence[str] = (),
+    errors: Sequence[str] = (),
 ) -> Mixture:
     """Sample a mixture from sources, the best first.
 
     target: examples of the target, none of which is trained on. scores: of the sources, for rates by score. record: how the
-    mixture came about, for its manifest. faults: what is known to be wrong already, to be told with the rest.
+    mixture came about, for its manifest. errors: what is known to be wrong already, to be told with the rest.
     Raises ParameterError that lists every source that cannot be used, and why; and rates that cannot.
     """
     by_name = {source.task.name: (source.task, source.examples.examples) for source in sources}
     if len(by_name) < len(sources):
         raise ParameterError("A mixture holds each task once. Name each source once.")
     clean = clean_sources(by_name, TargetTexts.of(target))
-    if found := [*faults, *(fault for source in sources for fault in _faults(source, clean[source.task.name]))]:
-        raise all_faults(found)
+    if found := [*errors, *(error for source in sources for error in _errors(source, clean[source.task.name]))]:
+        raise mixture_error(found)
     held = _held_out(clean, settings)
     pools = {name: _pool(name, clean[name], held[name], settings.seed) for name in clean}
     most = {name: min(len(pool), settings.cap or len(pool)) for name, pool in pools.items()}
@@ -131,20 +131,20 @@ def sample_mixture(
     return Mixture(tasks, tuple(train), tuple(heldout), dict(record or {}))
 
 
-def all_faults(faults: Sequence[str]) -> ParameterError:
+def mixture_error(errors: Sequence[str]) -> ParameterError:
     """One error for everything that is wrong."""
-    if len(faults) == 1:
-        return ParameterError(f"The mixture cannot be made: {faults[0].rstrip('.')}.")
-    listed = "; ".join(f"({i}) {fault.rstrip('.')}" for i, fault in enumerate(faults, 1))
+    if len(errors) == 1:
+        return ParameterError(f"The mixture cannot be made: {errors[0].rstrip('.')}.")
+    listed = "; ".join(f"({i}) {error.rstrip('.')}" for i, error in enumerate(errors, 1))
     return ParameterError(f"The mixture cannot be made: {listed}.")
 
 
-def _faults(source: MixtureSource, clean: CleanSource) -> list[str]:
-    faults = list(label_faults(source.task, source.examples.examples))
+def _errors(source: MixtureSource, clean: CleanSource) -> list[str]:
+    errors = list(label_errors(source.task, source.examples.examples))
     if not clean.examples:
         why = ", ".join(f"{count} {reason}" for reason, count in clean.dropped.items())
-        faults.append(f"{source.task.name} has no example left ({why})" if why else f"{source.task.name} has no examples")
-    return faults
+        errors.append(f"{source.task.name} has no example left ({why})" if why else f"{source.task.name} has no examples")
+    return errors
 
 
 def _held_out(clean: Mapping[str, CleanSource], settings: MixtureSettings) -> dict[str, list[int]]:

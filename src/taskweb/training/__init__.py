@@ -9,14 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from taskweb.training.checkpoint import CheckpointPlan
+    from taskweb.training.checkpoint import CheckpointSettings
     from taskweb.training.history import DivergedError, EvaluationRecord, MemoryRecord, StepRecord, TrainingHistory
     from taskweb.training.loop import Progress, fit
     from taskweb.training.settings import TrainingSettings
     from taskweb.training.task_scores import Predictions, evaluate, predict
 
 __all__ = [
-    "CheckpointPlan",
+    "CheckpointSettings",
     "DivergedError",
     "EvaluationRecord",
     "MemoryRecord",
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "CheckpointPlan": "checkpoint",
+    "CheckpointSettings": "checkpoint",
     "DivergedError": "history",
     "EvaluationRecord": "history",
     "MemoryRecord": "history",

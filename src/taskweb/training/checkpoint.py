@@ -23,14 +23,14 @@ from taskweb.models.saving import fingerprint
 from taskweb.models.tensor_file import read_tensors, write_tensors
 from taskweb.training.history import TrainingHistory
 from taskweb.training.settings import TrainingSettings
-from taskweb.training.workers import part_like, whole
+from taskweb.training.workers import full_tensors, shard_like
 
 FORMAT = 1
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 @dataclass(frozen=True, slots=True)
-class CheckpointPlan:
+class CheckpointSettings:
     """Where and how often to save a training in the middle. Where `path` exists, training goes on from there.
 
     every: updates between checkpoints. seconds: time between them, for one process alone. None: that does not count. The end of
@@ -77,7 +77,7 @@ def save_checkpoint(
         tensors[f"weight:{name}"] = parameter
         for moment, value in optimizer.state.get(parameter, {}).items():
             tensors[f"{moment}:{name}"] = value
-    tensors = whole(tensors)
+    tensors = full_tensors(tensors)
     if writing:
         write_tensors(path, tensors, {"format": FORMAT, "identity": identity, "history": history.to_dict()})
 
@@ -98,7 +98,7 @@ def load_checkpoint(path: Path, model: TaskModel, optimizer: Any, identity: str)
         raise InputError(f"The checkpoint {path} lacks weights of this model. Remove it.")
     with torch.no_grad():
         for name, parameter in wanted.items():
-            parameter.copy_(part_like(tensors[f"weight:{name}"], parameter))
+            parameter.copy_(shard_like(tensors[f"weight:{name}"], parameter))
             state = _state_of(tensors, name, parameter)
             if state:
                 optimizer.state[parameter] = state
@@ -108,4 +108,4 @@ def load_checkpoint(path: Path, model: TaskModel, optimizer: Any, identity: str)
 def _state_of(tensors: Mapping[str, torch.Tensor], name: str, parameter: nn.Parameter) -> dict[str, torch.Tensor]:
     found = {moment: tensors[f"{moment}:{name}"] for moment in _MOMENTS if f"{moment}:{name}" in tensors}
     # The count of steps stays on the CPU, where the optimizer keeps it.
-    return {moment: value if moment == "step" else part_like(value, parameter) for moment, value in found.items()}
+    return {moment: value if moment == "step" else shard_like(value, parameter) for moment, value in found.items()}

@@ -19,10 +19,10 @@ from taskweb.models.methods.trainable import trainable
 from taskweb.models.padding import seeded
 from taskweb.tasks import Example
 from taskweb.training.batch_order import epoch_batches
-from taskweb.training.checkpoint import CheckpointPlan, identity_of, load_checkpoint, save_checkpoint
+from taskweb.training.checkpoint import CheckpointSettings, identity_of, load_checkpoint, save_checkpoint
 from taskweb.training.history import DivergedError, EvaluationRecord, MemoryRecord, StepRecord, TrainingHistory
 from taskweb.training.settings import TrainingSettings, chosen_device, chosen_precision, computing_in
-from taskweb.training.workers import ALONE, Workers, is_split
+from taskweb.training.workers import SINGLE_PROCESS, Workers, is_sharded
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def fit(
     seed: int,
     evaluate: Callable[[TaskModel], Mapping[str, float]] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
-    checkpoint: CheckpointPlan | None = None,
+    checkpoint: CheckpointSettings | None = None,
 ) -> TrainingHistory:
     """Train the model in place on labelled examples of its head's task, and tell how it went. See `fit_encoded`."""
     if not examples:
@@ -62,8 +62,8 @@ def fit_encoded(
     evaluate: Callable[[TaskModel], Mapping[str, float]] | None = None,
     until: Callable[[TrainingHistory], bool] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
-    checkpoint: CheckpointPlan | None = None,
-    workers: Workers = ALONE,
+    checkpoint: CheckpointSettings | None = None,
+    workers: Workers = SINGLE_PROCESS,
 ) -> TrainingHistory:
     """Train the model in place on examples as token ids, and tell how it went.
 
@@ -86,10 +86,10 @@ def fit_encoded(
     device = chosen_device(settings.device)
     model.module.to(device)
     with seeded(seed), _in_training(model.module, settings):
-        return _Fit(model, encoded, settings, seed, device, checkpoint, workers).run(evaluate, until, on_progress)
+        return _TrainingLoop(model, encoded, settings, seed, device, checkpoint, workers).run(evaluate, until, on_progress)
 
 
-class _Fit:
+class _TrainingLoop:
     """The state of one call of `fit`."""
 
     def __init__(
@@ -99,14 +99,14 @@ class _Fit:
         settings: TrainingSettings,
         seed: int,
         device: torch.device,
-        checkpoint: CheckpointPlan | None,
+        checkpoint: CheckpointSettings | None,
         workers: Workers,
     ) -> None:
         self.model, self.encoded, self.settings, self.seed, self.device = model, encoded, settings, seed, device
         self.checkpoint, self.workers = checkpoint, workers
         self.identity = identity_of(model, encoded, settings, seed) if checkpoint else ""
         trained = sum(parameter.numel() for parameter in trainable(model.module).values())
-        workers.split(model)
+        workers.shard(model)
         self.lengths = [item.length for item in encoded]
         self.per_epoch = math.ceil(len(encoded) / settings.batch_size)
         self.parameters = list(trainable(model.module).values())
@@ -152,7 +152,7 @@ class _Fit:
                 break
         return self.history
 
-    def _resume(self, checkpoint: CheckpointPlan) -> None:
+    def _resume(self, checkpoint: CheckpointSettings) -> None:
         try:
             found = load_checkpoint(checkpoint.path, self.model, self.optimizer, self.identity)
         except InputError:
@@ -203,16 +203,16 @@ class _Fit:
                 self.workers.sum_gradients(self.parameters)
                 limit = math.inf if self.settings.clip_norm is None else self.settings.clip_norm
                 return loss, self.workers.clip(self.parameters, limit).to(loss.device)
-            except (RuntimeError, MemoryError) as fault:
-                if not out_of_memory(fault):
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
                     raise
-                if self.workers.count > 1:  # the others wait in the middle of a pass, which cannot be taken back
+                if self.workers.world_size > 1:  # the others wait in the middle of a pass, which cannot be taken back
                     raise TaskWebError(
                         f"The memory of {self.device} ran out with {size} examples at once in each process. Lower "
                         "micro_batch_size; the last checkpoint is kept."
                     ) from None
                 # What the failed pass holds is freed only after this block, once the traceback is gone.
-                reason = str(fault).split(".")[0]
+                reason = str(error).split(".")[0]
             self.optimizer.zero_grad(set_to_none=True)
             release_memory(self.device)
             held = min(size, len(batch))
@@ -229,7 +229,7 @@ class _Fit:
         terms = sum(item.weight for item in batch)
         own, total = self.workers.share(batch), torch.zeros((), device=self.device)
         for begin in range(0, self.workers.largest_share(batch), size):
-            _seed(self.device, _draw_seed(self.seed, self.history.step, begin * self.workers.count + self.workers.place))
+            _seed(self.device, _draw_seed(self.seed, self.history.step, begin * self.workers.world_size + self.workers.rank))
             part = own[begin : begin + size]
             with computing_in(self.settings.precision, self.device):
                 # Where this process has nothing left, it keeps the others company with a loss of zero.
@@ -257,7 +257,7 @@ def _groups(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[dic
     """Matrices, which decay, apart from vectors; what is split among processes apart from what is not."""
     found: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for parameter in parameters:
-        found.setdefault((parameter.ndim <= 1, is_split(parameter)), []).append(parameter)
+        found.setdefault((parameter.ndim <= 1, is_sharded(parameter)), []).append(parameter)
     return [{"params": found[key], "weight_decay": 0.0 if key[0] else weight_decay} for key in sorted(found)]
 
 

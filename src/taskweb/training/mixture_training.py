@@ -24,12 +24,12 @@ from taskweb.models.base import Family
 from taskweb.models.methods.trainable import trainable
 from taskweb.models.tensor_file import read_tensors, write_tensors
 from taskweb.tasks import Example, Task
-from taskweb.training.checkpoint import CheckpointPlan
+from taskweb.training.checkpoint import CheckpointSettings
 from taskweb.training.history import EvaluationRecord, TrainingHistory
 from taskweb.training.loop import Progress, fit_encoded
 from taskweb.training.settings import TrainingSettings
 from taskweb.training.task_scores import evaluate
-from taskweb.training.workers import ALONE, Workers, part_like, whole
+from taskweb.training.workers import SINGLE_PROCESS, Workers, full_tensors, shard_like
 
 SCORE = "score"
 LOSS = "loss"
@@ -107,8 +107,8 @@ def fit_mixture(
     seed: int,
     early_stop: EarlyStop | None = None,
     on_progress: Callable[[Progress], None] | None = None,
-    checkpoint: CheckpointPlan | None = None,
-    workers: Workers = ALONE,
+    checkpoint: CheckpointSettings | None = None,
+    workers: Workers = SINGLE_PROCESS,
 ) -> TrainingHistory:
     """Train an adapted model, whose head is the shared one, on all tasks of a mixture; see `fit_encoded`.
 
@@ -126,9 +126,9 @@ def fit_mixture(
 
     def is_enough(history: TrainingHistory) -> bool:
         assert early_stop is not None
-        best = kept_evaluation(history, best=True)
+        best = final_evaluation(history, best=True)
         if best is history.evaluations[-1]:
-            weights = whole(trainable(model.module))
+            weights = full_tensors(trainable(model.module))
             if workers.is_first:
                 write_tensors(early_stop.place, weights, {"step": history.step})
             workers.wait()
@@ -150,7 +150,7 @@ def fit_mixture(
     return history
 
 
-def kept_evaluation(history: TrainingHistory, *, best: bool) -> EvaluationRecord | None:
+def final_evaluation(history: TrainingHistory, *, best: bool) -> EvaluationRecord | None:
     """The last evaluation, or the `best` by its score, the first of equals; None without any."""
     if not history.evaluations:
         return None
@@ -209,8 +209,8 @@ def _encoded_as(model: TaskModel, task: Task, examples: Sequence[Example]) -> li
         if shared.kind == "generation":
             model.set_head(head_for(task.kind, examples), seed=0)
         return model.encode(examples)
-    except InputError as fault:
-        raise InputError(f"'{task.name}' cannot be learnt: {fault}") from None
+    except InputError as error:
+        raise InputError(f"'{task.name}' cannot be learnt: {error}") from None
     finally:
         if shared.kind == "generation":
             model.set_head(shared, seed=0)
@@ -221,4 +221,4 @@ def _go_back(model: TaskModel, place: Path) -> None:
     tensors, _ = read_tensors(place)
     with torch.no_grad():
         for name, parameter in trainable(model.module).items():
-            parameter.copy_(part_like(tensors[name], parameter))
+            parameter.copy_(shard_like(tensors[name], parameter))

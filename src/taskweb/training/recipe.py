@@ -48,8 +48,8 @@ class Recipe:
         wrong = []
         try:
             method_of(self.method, self.method_parameters)
-        except TaskWebError as fault:
-            wrong.append(str(fault).rstrip("."))
+        except TaskWebError as error:
+            wrong.append(str(error).rstrip("."))
         if self.max_input is not None and self.max_input != LONGEST and not _is_count(self.max_input, 8):
             wrong.append(f"max_input must be a whole number from 8, or '{LONGEST}' (got {self.max_input})")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or not all(_is_count(seed, 0) for seed in self.seeds):
@@ -85,10 +85,10 @@ def recipe_values(name: str) -> dict[str, Any]:
         else:
             raise InputError(f"There is no recipe {name}. Give a TOML file, or one of: {', '.join(SHIPPED)}.")
         values = tomllib.loads(text)
-    except OSError as fault:
-        raise unreadable(path, fault) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
-        raise InputError(f"The recipe {name} is not valid TOML: {fault}.") from None
+    except OSError as error:
+        raise unreadable(path, error) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"The recipe {name} is not valid TOML: {error}.") from None
     for key in values:
         if key not in _KEYS:
             raise unknown_name(f"key in the recipe {name}", key, _KEYS)
@@ -110,8 +110,8 @@ def recipe_of(values: Mapping[str, Any]) -> Recipe:
             seeds=tuple(values.get("seeds", (0,))),
             training=TrainingSettings(**settings),
         )
-    except TypeError as fault:
-        raise ParameterError(f"A value of the recipe is of the wrong type: {fault}.") from None
+    except TypeError as error:
+        raise ParameterError(f"A value of the recipe is of the wrong type: {error}.") from None
 
 
 def _is_count(value: Any, least: int) -> bool:

@@ -16,7 +16,7 @@ from taskweb.mixture.exporters import EXPORT_RATES, EXPORTERS, Exporter, ExportR
 from taskweb.mixture.kinds import task_for
 from taskweb.mixture.mixture_writer import FileFormat
 from taskweb.mixture.rates import rates_of
-from taskweb.mixture.sampling import MixtureSettings, MixtureSource, all_faults, sample_mixture
+from taskweb.mixture.sampling import MixtureSettings, MixtureSource, mixture_error, sample_mixture
 from taskweb.selectors import DEFAULT_SELECTOR, Ranking
 from taskweb.tasks import Example, ExampleSet, Sampling, load_examples
 from taskweb.version import __version__
@@ -93,7 +93,7 @@ def mix(
         "notes": [*choice.notes, *([] if avoided else [_UNCHECKED])],
     }
     faults = [*choice.faults, *faults, *_faults_of_rates(choice, settings)]
-    return sample_mixture(loaded, settings, target=avoided, scores=choice.scores(), record=record, faults=faults)
+    return sample_mixture(loaded, settings, target=avoided, scores=choice.scores(), record=record, errors=faults)
 
 
 def write_with_exports(
@@ -132,7 +132,7 @@ def check_exports(file_format: str, exports: Sequence[str], export_rates: str) -
     if rates is None:
         faults.append(unknown_name("kind of rates to export", export_rates, EXPORT_RATES))
     if faults or kind is None or rates is None:
-        raise all_faults([str(fault) for fault in faults])
+        raise mixture_error([str(fault) for fault in faults])
     return kind, rates
 
 
@@ -153,7 +153,7 @@ def _check_arguments(target: object, ranking: object, tasks: Sequence[str] | Non
     if k is not None and k != AUTO and (not isinstance(k, int) or k < 1):
         faults.append(f"k must be 1 or more, or '{AUTO}' (got {k})")
     if faults:
-        raise all_faults(faults)
+        raise mixture_error(faults)
 
 
 def examples_of_target(

@@ -21,11 +21,11 @@ from taskweb.models.bundle import RECORD, open_model, save_bundle
 from taskweb.models.loading import is_tiny
 from taskweb.models.tiny import family_of_tiny, tiny_model
 from taskweb.tasks import Example
-from taskweb.training import CheckpointPlan, EvaluationRecord, TrainingHistory
+from taskweb.training import CheckpointSettings, EvaluationRecord, TrainingHistory
 from taskweb.training.loop import Progress
-from taskweb.training.mixture_training import EarlyStop, encode_mixture, fit_mixture, kept_evaluation, shared_head
+from taskweb.training.mixture_training import EarlyStop, encode_mixture, final_evaluation, fit_mixture, shared_head
 from taskweb.training.recipe import LONGEST, Recipe
-from taskweb.training.workers import ALONE, Workers, whole
+from taskweb.training.workers import SINGLE_PROCESS, Workers, full_tensors
 
 HISTORY = "training.json"
 CURVES = "curves.csv"
@@ -65,7 +65,7 @@ def train_mixture(
     seed: int,
     checkpoint_every: int = 500,
     replace: bool = False,
-    workers: Workers = ALONE,
+    workers: Workers = SINGLE_PROCESS,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> TrainedModel:
     """Train one model on a mixture and write it to the folder `place`, with its history and curves.
@@ -89,14 +89,14 @@ def train_mixture(
             seed=seed,
             early_stop=None if recipe.patience is None else EarlyStop(recipe.patience, desk / _BEST),
             on_progress=on_progress,
-            checkpoint=CheckpointPlan(desk / _CHECKPOINT, checkpoint_every),
+            checkpoint=CheckpointSettings(desk / _CHECKPOINT, checkpoint_every),
             workers=workers,
         )
     except BaseException:
         if workers.is_first:
             _remove_if_empty(desk)
         raise
-    weights = whole(dict(model.module.state_dict(keep_vars=True)))
+    weights = full_tensors(dict(model.module.state_dict(keep_vars=True)))
     if workers.is_first:
         record = {"seed": seed, "recipe": recipe.to_dict(), "mixture": mixture.digest, "history": plain(history.to_dict())}
         notes = {"trained_on": {"mixture": mixture.digest, "tasks": [task.name for task in mixture.tasks], "seed": seed}}
@@ -104,7 +104,7 @@ def train_mixture(
         save_bundle(model, place, notes=notes, weights=weights, files=files)
         shutil.rmtree(desk, ignore_errors=True)
     workers.wait()
-    return TrainedModel(place, seed, history, kept_evaluation(history, best=recipe.patience is not None))
+    return TrainedModel(place, seed, history, final_evaluation(history, best=recipe.patience is not None))
 
 
 def check_place(place: Path, *, replace: bool) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskweb.mixture.exporters import export_mixture
-from taskweb.mixture.exporters.axolotl import kept_counts, weight_of
+from taskweb.mixture.exporters.axolotl import used_counts, weight_of
 from taskweb.mixture.exporters.per_task import TaskFiles
 from tests.mixture.exporters.uneven import uneven_mixture
 from tests.mixture.made_up import made_up_mixture
@@ -45,7 +45,7 @@ def test_weights_are_fractions_that_hold_the_rates(tmp_path: Path) -> None:
 def test_what_is_kept_is_in_the_rates_and_as_much_as_can_be(tasks: list[tuple[int, float]]) -> None:
     total = sum(rate for _, rate in tasks)
     files = [TaskFiles(str(i), "", None, rows, rate / total) for i, (rows, rate) in enumerate(tasks)]
-    kept = kept_counts(files)
+    kept = used_counts(files)
     assert all(1 <= count <= task.rows for count, task in zip(kept, files, strict=True))
     assert any(count == task.rows for count, task in zip(kept, files, strict=True))
     size = sum(kept)

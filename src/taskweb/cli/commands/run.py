@@ -73,18 +73,18 @@ def _dry_run(path: Path, again: bool, output: options.TableOrJson) -> None:
     from taskweb.cli.tables.plans import plan_facts, plan_tables
     from taskweb.errors import ParameterError
     from taskweb.experiments import check_plan
-    from taskweb.experiments.plan_file import plan_and_faults
+    from taskweb.experiments.plan_file import plan_and_errors
     from taskweb.experiments.state import plan_state
-    from taskweb.experiments.task_data import task_data_and_faults
+    from taskweb.experiments.task_data import task_data_and_errors
 
     console = output_console()
     try:
         checked = check_plan(path, count_cut=True)
     except ParameterError:
-        plan, faults = plan_and_faults(path, methods=True)
+        plan, faults = plan_and_errors(path, methods=True)
         if not faults and output is not options.TableFormat.json:
             here = {name: task for name, task in plan.tasks.items() if task.hub is None}
-            for part in plan_tables(plan, task_data_and_faults(replace(plan, tasks=here))[0], console.width):
+            for part in plan_tables(plan, task_data_and_errors(replace(plan, tasks=here))[0], console.width):
                 console.print(part)
         raise
     state = plan_state(checked.plan, checked.data, retry_failed=again)

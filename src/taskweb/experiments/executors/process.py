@@ -1,4 +1,4 @@
-"""Several processes on one machine, each with a model of its own; the store is what they share."""
+"""Several processes on one machine, each with its own model. They share the store."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from taskweb.experiments.heartbeats import abandoned_runs
 from taskweb.experiments.specs import RunGroup, RunSpec, outcome
 from taskweb.web.store import RunStore
 
-_MOST_DEATHS = 3
-_PATIENCE = 10.0  # seconds that a worker has to clear up before it is killed
+_MAX_DEATHS = 3
+_TIMEOUT = 10.0  # seconds that a worker has to clean up before it is killed
 _opened: OpenJob | TaskWebError | None = None
 
-Place = tuple[str, str | None, str, int]
+RunId = tuple[str, str | None, str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessExecutor:
-    """workers: number of processes. Each worker gets the GPUs there are in turn, where there are any."""
+    """workers: number of processes. Where there are GPUs, each worker gets one of them in turn."""
 
     workers: int = 2
 
@@ -41,28 +41,28 @@ class ProcessExecutor:
             raise ParameterError(f"The number of workers must be at least 1. Got {self.workers} instead.")
 
     def run(self, job: Job, groups: Sequence[RunGroup]) -> Generator[int, None, None]:
-        """See Executor. A run at which workers died _MOST_DEATHS times is recorded as failed."""
+        """See Executor. A run that _MAX_DEATHS workers died in is recorded as failed."""
         left = list(groups)
-        deaths: Counter[Place | None] = Counter()  # None: of workers that were at no run
+        deaths: Counter[RunId | None] = Counter()  # None: deaths outside of runs
         opened: OpenJob | None = None
         while left:
-            done = yield from self._until_a_death(job, left)
-            if done:
+            finished = yield from self._run_until_a_worker_dies(job, left)
+            if finished:
                 return
             opened = opened or job.open()
-            fallen = [(run.setup, run.source, run.target, run.seed) for run in abandoned_runs(opened.plan.store)]
-            deaths.update(fallen)
-            deaths[None] += not fallen
-            if deaths[None] >= _MOST_DEATHS:
+            lost = [(run.setup, run.source, run.target, run.seed) for run in abandoned_runs(opened.plan.store)]
+            deaths.update(lost)
+            deaths[None] += not lost
+            if deaths[None] >= _MAX_DEATHS:
                 raise TaskWebError(
-                    f"Worker processes died {_MOST_DEATHS} times before they were at a run, with {len(left)} groups of runs "
-                    f"left. Is there enough memory for {self.workers} at once? Take fewer workers; what was done is kept."
+                    f"Worker processes died {_MAX_DEATHS} times before a run began; {len(left)} groups of runs are left. Is "
+                    f"there enough memory for {self.workers} at once? Use fewer workers; finished runs are stored."
                 )
-            hopeless = {place for place in fallen if deaths[place] >= _MOST_DEATHS}
-            left = _without(left, hopeless, opened)
+            failing = {run for run in lost if deaths[run] >= _MAX_DEATHS}
+            left = _record_failing(left, failing, opened)
 
-    def _until_a_death(self, job: Job, left: list[RunGroup]) -> Generator[int, None, bool]:
-        """Execute groups, which leave the list when they are done; returns whether all were, or a worker died before."""
+    def _run_until_a_worker_dies(self, job: Job, left: list[RunGroup]) -> Generator[int, None, bool]:
+        """Execute groups, and remove each from `left` when it is done. Returns False where a worker died first."""
         pool = ProcessPoolExecutor(
             min(self.workers, len(left)), multiprocessing.get_context("spawn"), _open, (job, os.getpid())
         )
@@ -84,8 +84,8 @@ class ProcessExecutor:
 
 @contextmanager
 def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes for work of any kind, that end with the block, and with this process however it ends."""
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _belong_to, (os.getpid(),))
+    """Processes for any kind of work. They end with the block, and with this process however it ends."""
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent, (os.getpid(),))
     processes: Sequence[BaseProcess] = ()
     try:
         with _no_interrupts():
@@ -97,29 +97,29 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         _stop(pool, processes)
 
 
-def _without(groups: list[RunGroup], hopeless: set[Place], opened: OpenJob) -> list[RunGroup]:
-    """Record runs as failed at which workers keep dying, and leave them out."""
-    kept: list[RunGroup] = []
+def _record_failing(groups: list[RunGroup], failing: set[RunId], opened: OpenJob) -> list[RunGroup]:
+    """Record the failing runs as failed, and return the groups without them."""
+    left: list[RunGroup] = []
     with RunStore.open(opened.plan.store, create=True) as store:
         for group in groups:
-            lost = [spec for spec in group.specs() if _place(spec) in hopeless]
+            lost = [spec for spec in group.specs() if _run_id(spec) in failing]
             for spec in lost:
-                record = spec.record(opened.bench.data, opened.bench.threads)
-                reason = f"the process that was at it died {_MOST_DEATHS} times; is there enough memory?"
-                opened.keep(outcome(record, status="failed", reason=reason), store)
+                record = spec.record(opened.runner.data, opened.runner.threads)
+                reason = f"the process that executed it died {_MAX_DEATHS} times; is there enough memory?"
+                opened.save(outcome(record, status="failed", reason=reason), store)
             targets = tuple(spec.target for spec in group.specs() if spec not in lost)
-            kept += [replace(group, targets=targets)] if targets else []
-    return kept
+            left += [replace(group, targets=targets)] if targets else []
+    return left
 
 
-def _place(spec: RunSpec) -> Place:
+def _run_id(spec: RunSpec) -> RunId:
     return spec.setup.name, spec.source, spec.target, spec.seed
 
 
 def _stop(pool: ProcessPoolExecutor, processes: Sequence[BaseProcess]) -> None:
-    """End the workers: what they have not finished they clear away, or are killed."""
+    """End the workers. They clean up unfinished runs; those that take too long are killed."""
     pool.shutdown(wait=False, cancel_futures=True)
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _TIMEOUT
     for process in processes:
         process.terminate()
     for process in processes:
@@ -131,19 +131,19 @@ def _stop(pool: ProcessPoolExecutor, processes: Sequence[BaseProcess]) -> None:
 
 @contextmanager
 def _no_interrupts() -> Iterator[None]:
-    """Processes that are started inside never hear of an interrupt, which a terminal sends to all: it is for their parent.
+    """Processes started inside ignore interrupts, which a terminal sends to all processes: they are for the parent alone.
 
-    The parent hears of it at the end of the block, for a process whose start is cut short would complain. Blocking alone does
-    not see to that: the interrupt comes by any other thread then.
+    The parent gets an interrupt at the end of the block, because a process that is interrupted while it starts prints an error.
+    Blocking the signal is not enough: another thread would get it.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    came: list[int] = []
+    received: list[int] = []
     handler = signal.getsignal(signal.SIGINT)
     in_main = threading.current_thread() is threading.main_thread() and handler is not None
     if in_main:
-        signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
+        signal.signal(signal.SIGINT, lambda number, _frame: received.append(number))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -151,39 +151,39 @@ def _no_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         if in_main:
             signal.signal(signal.SIGINT, handler)
-        if came:
+        if received:
             signal.raise_signal(signal.SIGINT)
 
 
 def _open(job: Job, parent: int) -> None:
-    """Prepare a worker: pick a GPU, read plan and data, and end when the parent is gone or asks for it."""
+    """Prepare a worker: pick a GPU, read plan and data, and end when the parent ends or asks for it."""
     global _opened
-    _belong_to(parent)
-    place = multiprocessing.current_process()._identity
-    if place and "CUDA_VISIBLE_DEVICES" not in os.environ:
+    _end_with_parent(parent)
+    number = multiprocessing.current_process()._identity
+    if number and "CUDA_VISIBLE_DEVICES" not in os.environ:
         import torch
 
         if (count := torch.cuda.device_count()) > 0:
-            os.environ["CUDA_VISIBLE_DEVICES"] = str((place[0] - 1) % count)
+            os.environ["CUDA_VISIBLE_DEVICES"] = str((number[0] - 1) % count)
     try:
         _opened = job.open()
-    except TaskWebError as fault:
-        _opened = fault
+    except TaskWebError as error:
+        _opened = error
 
 
 def _end(_signal: int, _frame: FrameType | None) -> None:
     if _opened is None:
-        os._exit(1)  # nothing to clear away yet
+        os._exit(1)  # nothing to clean up yet
     sys.exit(1)
 
 
-def _belong_to(parent: int) -> None:
-    """Let this process end when its parent is gone, or asks for it."""
+def _end_with_parent(parent: int) -> None:
+    """Let this process end when its parent ends or asks for it."""
     signal.signal(signal.SIGTERM, _end)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
 
 
-def _end_with(parent: int) -> None:
+def _watch_parent(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.2)
     os._exit(1)
@@ -196,4 +196,4 @@ def _execute(group: RunGroup) -> int:
     try:
         return _opened.execute(group)
     except SystemExit:
-        os._exit(1)  # all is cleared away; the pool would go on with the next group
+        os._exit(1)  # all is cleaned up; the pool would go on with the next group

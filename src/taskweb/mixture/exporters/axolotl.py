@@ -22,7 +22,7 @@ _DIGITS = 6
 def export_axolotl(mixture: Mixture, folder: Path, rates: ExportRates = "asked") -> tuple[str, ...]:
     """Write conversations and `datasets.yaml`; say how many examples the weights keep where they do not keep all."""
     files = write_task_files(mixture, folder, chat_row, rates)
-    kept = kept_counts(files)
+    kept = used_counts(files)
     total, all_rows = sum(kept), sum(task.rows for task in files)
     lines = [
         "# The data sets of an axolotl configuration. Run axolotl in this folder, or give the files their full paths.",
@@ -42,7 +42,7 @@ def export_axolotl(mixture: Mixture, folder: Path, rates: ExportRates = "asked")
     return (f"axolotl: to hold the rates, the weights keep {kept_of_all} examples; --export-rates realised keeps all",)
 
 
-def kept_counts(files: Sequence[TaskFiles]) -> list[int]:
+def used_counts(files: Sequence[TaskFiles]) -> list[int]:
     """How many examples of each task to keep so that the rates hold and as many as possible are kept, at least one of each.
 
     All, where every count is already within one of its rate's share, as closely as whole numbers can.
