@@ -61,16 +61,16 @@ def test_an_encoder_may_answer_in_the_label_words_of_its_tasks() -> None:
     history = fit_mixture(model, mixture, replace(SETTINGS, epochs=6), seed=1)
     assert history.losses[-1].loss < history.losses[0].loss
     assert set(history.evaluations[-1].metrics) >= {f"{task.name}/accuracy" for task in mixture.tasks}
-    asked = mixture.heldout[0].example
-    (scores,) = model.score_choices([asked])
-    assert len(scores) == len(asked.choices or ())
+    example = mixture.heldout[0].example
+    (scores,) = model.score_choices([example])
+    assert len(scores) == len(example.choices or ())
     assert sum(2.718281828**scores) == pytest.approx(1.0)  # only its own choices compete
 
 
-def test_label_words_are_of_classifications_only() -> None:
+def test_label_words_need_classifications() -> None:
     mixture = synthetic_mixture()
     other = replace(mixture.tasks[0], kind="multiple_choice")
-    with pytest.raises(ParameterError, match=f"these are none: {other.name}"):
+    with pytest.raises(ParameterError, match=f"these tasks are not: {other.name}"):
         shared_head("encoder", replace(mixture, tasks=(other, *mixture.tasks[1:])), "labels")
 
 
@@ -80,7 +80,7 @@ def test_an_encoder_refuses_tasks_without_choices_by_name() -> None:
     mixed = Mixture((*mixture.tasks, free), (*mixture.train, MixedExample("titles", Example("a", "b"))), mixture.heldout)
     with pytest.raises(ParameterError, match="titles"):
         shared_head("encoder", mixed)
-    with pytest.raises(ParameterError, match="cannot write text"):
+    with pytest.raises(ParameterError, match="cannot generate text"):
         shared_head("encoder", Mixture((free,), mixed.train[-1:], ()))
 
 
@@ -99,7 +99,7 @@ def test_each_task_is_written_in_its_own_form() -> None:
 def test_an_example_without_an_answer_names_its_task() -> None:
     task = MixtureTask("claims", "generation", ("exact_match",), 1.0, 1, 1, 0)
     mixture = Mixture((task,), (MixedExample("claims", Example("a claim", None)),), ())
-    with pytest.raises(InputError, match="'claims' cannot be learnt"):
+    with pytest.raises(InputError, match="'claims' cannot be trained on"):
         fit_mixture(tiny_for(mixture, "tiny:t5"), mixture, SETTINGS, seed=0)
 
 

@@ -12,7 +12,7 @@ from taskweb.errors import InputError, NameNotFoundError, ParameterError
 from taskweb.metrics import METRICS
 from taskweb.models import Head, head_for
 from taskweb.tasks import Example, Task
-from taskweb.training import evaluate, predict
+from taskweb.training import PredictionSettings, evaluate, predict
 from tests.models import tiny
 
 CLASSIFICATION = Task("weather", "classification", ("accuracy", "f1"))
@@ -28,7 +28,7 @@ def test_classification_and_choice_follow_the_scores(name: str) -> None:
         model = tiny.model(name, head_for(task.kind, examples))
         best = [int(np.argmax(values)) for values in model.score_choices(examples)]
         right = [example.choices.index(example.output) for example in examples]  # type: ignore[union-attr, arg-type]
-        found = evaluate(model, task, examples, batch_size=4)
+        found = evaluate(model, task, examples, PredictionSettings(batch_size=4))
         assert set(found) == set(task.metrics)
         assert found["accuracy"] == np.mean([a == b for a, b in zip(best, right, strict=True)])
         if task == CLASSIFICATION:
@@ -55,7 +55,7 @@ def test_spans_are_compared_as_answers(name: str) -> None:
 @pytest.mark.parametrize("name", tiny.NAMES)
 def test_real_spans_and_numbers_have_scores(name: str) -> None:
     examples = [Example("the cat sat on the mat", "the mat"), Example("the dog ran", None)]
-    found = evaluate(tiny.model(name, Head("span_qa")), SPAN, examples, max_new_tokens=4)
+    found = evaluate(tiny.model(name, Head("span_qa")), SPAN, examples, PredictionSettings(max_new_tokens=4))
     assert all(0 <= value <= 1 for value in found.values())
     numbers = [Example("the cat", "1"), Example("the dog ran", "2")]
     assert len(predict(tiny.model(name, Head("regression")), REGRESSION, numbers).predicted) == 2
@@ -72,13 +72,13 @@ def test_generated_text_is_compared() -> None:
 
 def test_what_cannot_be_judged_is_refused() -> None:
     model = tiny.model("bert")
-    with pytest.raises(ParameterError, match="head is for classification, and 'where' is span_qa"):
+    with pytest.raises(ParameterError, match="head is for classification, but 'where' is span_qa"):
         evaluate(model, SPAN, tiny.statements(2))
     with pytest.raises(InputError, match="no examples"):
         evaluate(model, CLASSIFICATION, [])
     with pytest.raises(InputError, match="has no output"):
         evaluate(model, CLASSIFICATION, [Example("the cat", None, ("no", "yes"))])
-    with pytest.raises(InputError, match="none of its choices"):
+    with pytest.raises(InputError, match="not one of its choices"):
         evaluate(model, CLASSIFICATION, [Example("the cat", "maybe", ("no", "yes"))])
     with pytest.raises(NameNotFoundError, match="metric to compute"):
         evaluate(model, Task("weather", "classification", ("wer",)), tiny.statements(2))

@@ -1,6 +1,6 @@
-"""Training: one loop for a task or a mixture, checkpoints, and the evaluation of what was learnt.
+"""Training: one loop for a task or a mixture, checkpoints, and scores of the trained model.
 
-The names below load on first use: settings can be read and checked without torch.
+The names below load on first use, so that settings can be read and checked without torch.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from taskweb.training.history import DivergedError, EvaluationRecord, MemoryRecord, StepRecord, TrainingHistory
     from taskweb.training.loop import Progress, fit
     from taskweb.training.settings import TrainingSettings
-    from taskweb.training.task_scores import Predictions, evaluate, predict
+    from taskweb.training.task_scores import Predictions, PredictionSettings, evaluate, predict
 
 __all__ = [
     "CheckpointSettings",
     "DivergedError",
     "EvaluationRecord",
     "MemoryRecord",
+    "PredictionSettings",
     "Predictions",
     "Progress",
     "StepRecord",
@@ -35,6 +36,7 @@ _HOMES = {
     "DivergedError": "history",
     "EvaluationRecord": "history",
     "MemoryRecord": "history",
+    "PredictionSettings": "task_scores",
     "Predictions": "task_scores",
     "Progress": "loop",
     "StepRecord": "history",

@@ -1,4 +1,4 @@
-"""In which batches an epoch goes through the examples: a function of lengths, seed and epoch alone."""
+"""The batches of an epoch: a function of lengths, seed and epoch alone."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _WINDOW = 50
 
 
 def epoch_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int, *, bucketing: bool = True) -> list[list[int]]:
-    """Indices of all examples, each once, in batches; the last one drawn may be smaller.
+    """Indices of all examples, each once, in batches. The last batch drawn may be smaller.
 
-    lengths: tokens of each example. With bucketing, every 50 batches' worth of shuffled examples is sorted by length before
-    it is cut into batches, and the batches are shuffled again. The global random state is neither read nor changed.
+    lengths: tokens of each example. bucketing: shuffled examples are sorted by length, as many at a time as fill 50 batches,
+    then split into batches, and the batches are shuffled. The global random state is neither read nor changed.
     """
     draw = random.Random(f"taskweb batches {seed} {epoch}")  # noqa: S311 - shuffling, not security
     order = list(range(len(lengths)))

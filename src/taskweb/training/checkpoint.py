@@ -1,7 +1,7 @@
-"""A training in the middle, as one file: trained tensors, the optimizer's state, position and history.
+"""The checkpoint of a training, as one file: trained tensors, the optimizer's state, position and history.
 
-No random state is kept: every draw is a function of the seed and the position, so that a resumed training ends with the same
-bits as one that was never stopped (same machine, device and number of threads).
+No random state is saved: every draw is a function of the seed and the position. So a resumed training ends with the same bits
+as one that was never stopped (same machine, device and number of threads).
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 @dataclass(frozen=True, slots=True)
 class CheckpointSettings:
-    """Where and how often to save a training in the middle. Where `path` exists, training goes on from there.
+    """Where and how often to save a checkpoint. If `path` exists, training resumes from it.
 
-    every: updates between checkpoints. seconds: time between them, for one process alone. None: that does not count. The end of
-    a training is saved by `every` only. strict: refuse a file that is damaged or of another training, instead of writing over
-    it. The file is left when training ends; whoever planned it removes it.
+    every: updates between checkpoints; None for no such rule. seconds: time between checkpoints, for a single process only;
+    None for no such rule. Only `every` saves the end of a training too. strict: raise for a file that is damaged or of another
+    training, instead of overwriting it. The file stays when training ends; the caller removes it.
     """
 
     path: Path
@@ -50,14 +50,14 @@ class CheckpointSettings:
             raise ParameterError(f"Checkpoints must be 0 or more seconds apart. Got {self.seconds} instead.")
 
     def is_due(self, history: TrainingHistory, since: float) -> bool:
-        """Whether to save now, `since` seconds after the last time."""
+        """Whether to save now, `since` seconds after the last checkpoint."""
         if self.every is not None and history.step % self.every == 0:
             return True
         return self.seconds is not None and since >= self.seconds and history.step < history.total_steps
 
 
 def identity_of(model: TaskModel, encoded: Sequence[Encoded], settings: TrainingSettings, seed: int) -> str:
-    """SHA-256 of what a training is: method, frozen tensors, token ids, settings and seed."""
+    """SHA-256 over what defines a training: method, frozen tensors, token ids, settings and seed."""
     sha = hashlib.sha256()
     method = None if model.method is None else [model.method.name, dict(model.method.parameters())]
     sha.update(json.dumps([method, fingerprint(model), settings.to_dict(), seed], sort_keys=True).encode())
@@ -69,21 +69,21 @@ def identity_of(model: TaskModel, encoded: Sequence[Encoded], settings: Training
 
 
 def save_checkpoint(
-    path: Path, model: TaskModel, optimizer: Any, history: TrainingHistory, identity: str, *, writing: bool = True
+    path: Path, model: TaskModel, optimizer: Any, history: TrainingHistory, identity: str, *, write: bool = True
 ) -> None:
-    """Write the checkpoint, whole or not at all. Of processes that train together all must call this, and one be `writing`."""
+    """Write the checkpoint, whole or not at all. Processes that train together must all call this; one of them with `write`."""
     tensors: dict[str, torch.Tensor] = {}
     for name, parameter in trainable(model.module).items():
         tensors[f"weight:{name}"] = parameter
         for moment, value in optimizer.state.get(parameter, {}).items():
             tensors[f"{moment}:{name}"] = value
     tensors = full_tensors(tensors)
-    if writing:
+    if write:
         write_tensors(path, tensors, {"format": FORMAT, "identity": identity, "history": history.to_dict()})
 
 
 def load_checkpoint(path: Path, model: TaskModel, optimizer: Any, identity: str) -> TrainingHistory:
-    """Put model and optimizer where they were, and return the history up to there.
+    """Restore model and optimizer, and return the history up to the checkpoint.
 
     Raises InputError for a checkpoint of another training, or a damaged one.
     """
@@ -91,7 +91,7 @@ def load_checkpoint(path: Path, model: TaskModel, optimizer: Any, identity: str)
     if record.get("format") != FORMAT or record.get("identity") != identity:
         raise InputError(
             f"The checkpoint {path} belongs to another training: model, method, examples, settings or seed differ. "
-            "Remove it, or choose another place."
+            "Remove it, or choose another path."
         )
     wanted = trainable(model.module)
     if {f"weight:{name}" for name in wanted} - set(tensors):

@@ -1,4 +1,4 @@
-"""What happened in training: losses, evaluations, tokens, seconds, and how memory was made do."""
+"""What happened in a training: losses, evaluations, tokens, seconds, and where memory ran out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationRecord:
-    """One evaluation, after update `step`: metrics by name, as the hook gave them, and the seconds it took."""
+    """One evaluation, after update `step`: metrics by name, as `evaluate` returned them, and the seconds it took."""
 
     step: int
     metrics: Mapping[str, float]
@@ -32,7 +32,7 @@ class EvaluationRecord:
 
 @dataclass(frozen=True, slots=True)
 class MemoryRecord:
-    """The update at which memory ran out, and the most examples held at once from then on."""
+    """The update at which memory ran out, and the most examples in memory at once from then on."""
 
     step: int
     micro_batch_size: int
@@ -42,10 +42,10 @@ class MemoryRecord:
 class TrainingHistory:
     """The course of one training.
 
-    losses: sampled updates. tokens: read and written in all updates, padding not counted. seconds: of training, evaluations
-    not counted; sessions before an interruption are. step, total_steps: updates done and planned.
-    micro_batch_size: most examples held at once, at the end. threads: of torch on the CPU, which rounding depends on.
-    resumed_at: the update that a checkpoint was taken at, None without resuming.
+    losses: sampled updates. tokens: read and written in all updates, without padding. seconds: of training, without
+    evaluations, but with the time before an interruption. step, total_steps: updates done and planned.
+    micro_batch_size: most examples in memory at once, at the end. threads: of torch on the CPU; rounding depends on it.
+    resumed_at: the update of the checkpoint that training resumed from; None without resuming.
     """
 
     losses: tuple[StepRecord, ...] = ()
@@ -68,7 +68,7 @@ class TrainingHistory:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingHistory:
-        """The history that `to_dict` described."""
+        """The history from the values of `to_dict`."""
         records = {
             "losses": tuple(StepRecord(**record) for record in values["losses"]),
             "evaluations": tuple(EvaluationRecord(**record) for record in values["evaluations"]),
@@ -78,7 +78,7 @@ class TrainingHistory:
 
 
 class DivergedError(TaskWebError):
-    """The loss or the gradient is no longer finite. `history` tells what went before; weights are as before the update."""
+    """The loss or the gradient is no longer finite. `history`: up to the update before. Weights are as before this update."""
 
     def __init__(self, history: TrainingHistory, loss: float, gradient_norm: float) -> None:
         super().__init__(

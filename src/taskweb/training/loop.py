@@ -1,4 +1,4 @@
-"""The one training loop, for a task or a mixture, for every family and method."""
+"""The training loop, for a task or a mixture, for every family and method."""
 
 from __future__ import annotations
 
@@ -27,12 +27,26 @@ from taskweb.training.workers import SINGLE_PROCESS, Workers, is_sharded
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where training stands after an update: its number from 1, of how many, its loss, and the metrics if it was evaluated."""
+    """The state after an update: its number from 1, the total, its loss, and the metrics if the model was evaluated."""
 
     step: int
     total: int
     loss: float
     metrics: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Functions that a training calls.
+
+    evaluate: returns metrics by name; called between updates, with dropout off and in the precision of training.
+    until: called after every evaluation; True ends training early. on_progress: called after every update; what it raises
+    ends training.
+    """
+
+    evaluate: Callable[[TaskModel], Mapping[str, float]] | None = None
+    until: Callable[[TrainingHistory], bool] | None = None
+    on_progress: Callable[[Progress], None] | None = None
 
 
 def fit(
@@ -45,12 +59,11 @@ def fit(
     on_progress: Callable[[Progress], None] | None = None,
     checkpoint: CheckpointSettings | None = None,
 ) -> TrainingHistory:
-    """Train the model in place on labelled examples of its head's task, and tell how it went. See `fit_encoded`."""
+    """Train the model in place on labelled examples of its head's task, and return the history. See `fit_encoded`."""
     if not examples:
         raise InputError("There are no examples to train on. Give at least one.")
-    return fit_encoded(
-        model, model.encode(examples), settings, seed=seed, evaluate=evaluate, on_progress=on_progress, checkpoint=checkpoint
-    )
+    hooks = Hooks(evaluate, on_progress=on_progress)
+    return fit_encoded(model, model.encode(examples), settings, seed=seed, hooks=hooks, checkpoint=checkpoint)
 
 
 def fit_encoded(
@@ -59,38 +72,33 @@ def fit_encoded(
     settings: TrainingSettings,
     *,
     seed: int,
-    evaluate: Callable[[TaskModel], Mapping[str, float]] | None = None,
-    until: Callable[[TrainingHistory], bool] | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    hooks: Hooks | None = None,
     checkpoint: CheckpointSettings | None = None,
     workers: Workers = SINGLE_PROCESS,
 ) -> TrainingHistory:
-    """Train the model in place on examples as token ids, and tell how it went.
+    """Train the model in place on examples as token ids, and return the history.
 
-    The model must be adapted by a method, its head set. seed: for the order of examples and for dropout; on one machine, the
-    same seed and number of threads give the same bits, whatever ran in the process before. evaluate: called between updates,
-    with dropout off and in the precision of training. until: asked after every evaluation, True ends training early.
-    on_progress: called after every update; what it raises ends training.
-    checkpoint: saves the middle of the training, and goes on from there where the file exists. workers: processes that train
-    together; each holds all examples and takes its part of every batch.
+    The model must be adapted by a method, and have its head set. seed: for the order of examples and for dropout; on one
+    machine, the same seed and number of threads give the same bits, whatever ran in the process before.
+    checkpoint: where to save checkpoints; training resumes if one exists. workers: processes that train together; each has all
+    examples and takes its share of every batch.
 
     The loss of an update is the mean over all its terms (tokens of answers, or examples), however many passes it takes. Where
-    memory runs out, passes are halved and the update is repeated.
+    memory runs out, the examples per pass are halved and the update is repeated.
     Raises DivergedError when loss or gradient are no longer finite, TaskWebError when memory does not suffice for one example,
-    InputError for examples that cannot be learnt from, ParameterError for a model without a method.
+    InputError for examples that cannot be trained on, ParameterError for a model without a method.
     """
     if model.method is None:
-        raise ParameterError("This model was not adapted, so nothing says what to train. Apply a method to it first.")
+        raise ParameterError("This model has no adaptation method, which says what to train. Apply one first.")
     if not encoded:
         raise InputError("There are no examples to train on. Give at least one.")
-    device = chosen_device(settings.device)
-    model.module.to(device)
+    model.module.to(chosen_device(settings.device))
     with seeded(seed), _in_training(model.module, settings):
-        return _TrainingLoop(model, encoded, settings, seed, device, checkpoint, workers).run(evaluate, until, on_progress)
+        return _TrainingLoop(model, encoded, settings, seed, checkpoint, workers).run(hooks or Hooks())
 
 
 class _TrainingLoop:
-    """The state of one call of `fit`."""
+    """The state of one training."""
 
     def __init__(
         self,
@@ -98,12 +106,11 @@ class _TrainingLoop:
         encoded: Sequence[Encoded],
         settings: TrainingSettings,
         seed: int,
-        device: torch.device,
         checkpoint: CheckpointSettings | None,
         workers: Workers,
     ) -> None:
-        self.model, self.encoded, self.settings, self.seed, self.device = model, encoded, settings, seed, device
-        self.checkpoint, self.workers = checkpoint, workers
+        self.model, self.encoded, self.settings, self.seed = model, encoded, settings, seed
+        self.device, self.checkpoint, self.workers = chosen_device(settings.device), checkpoint, workers
         self.identity = identity_of(model, encoded, settings, seed) if checkpoint else ""
         trained = sum(parameter.numel() for parameter in trainable(model.module).values())
         workers.shard(model)
@@ -111,7 +118,7 @@ class _TrainingLoop:
         self.per_epoch = math.ceil(len(encoded) / settings.batch_size)
         self.parameters = list(trainable(model.module).values())
         self.optimizer = torch.optim.AdamW(
-            _groups(self.parameters, settings.weight_decay),
+            _parameter_groups(self.parameters, settings.weight_decay),
             lr=settings.learning_rate,
             betas=(settings.beta1, settings.beta2),
             eps=settings.epsilon,
@@ -120,35 +127,30 @@ class _TrainingLoop:
             total_steps=settings.steps or settings.epochs * self.per_epoch,
             micro_batch_size=min(settings.micro_batch_size or settings.batch_size, settings.batch_size),
             trained_parameters=trained,
-            device=str(device),
-            precision=chosen_precision(settings.precision, device),
+            device=str(self.device),
+            precision=chosen_precision(settings.precision, self.device),
             threads=torch.get_num_threads(),
         )
 
-    def run(
-        self,
-        evaluate: Callable[[TaskModel], Mapping[str, float]] | None,
-        until: Callable[[TrainingHistory], bool] | None,
-        on_progress: Callable[[Progress], None] | None,
-    ) -> TrainingHistory:
+    def run(self, hooks: Hooks) -> TrainingHistory:
         checkpoint = self.checkpoint
         if checkpoint and checkpoint.path.exists():
             self._resume(checkpoint)
         saved = time.monotonic()
-        if self._is_enough(until):
+        if self._should_stop(hooks.until):
             return self.history
         for batch in self._batches(self.history.step):
             loss = self._update(batch)
-            metrics = self._evaluation(evaluate) if evaluate and self._is_due() else None
-            enough = self._is_enough(until)
+            metrics = self._evaluate(hooks.evaluate) if hooks.evaluate and self._evaluation_is_due() else None
+            stop = self._should_stop(hooks.until)
             if checkpoint and checkpoint.is_due(self.history, time.monotonic() - saved):
                 save_checkpoint(
-                    checkpoint.path, self.model, self.optimizer, self.history, self.identity, writing=self.workers.is_first
+                    checkpoint.path, self.model, self.optimizer, self.history, self.identity, write=self.workers.is_first
                 )
                 saved = time.monotonic()
-            if on_progress:
-                on_progress(Progress(self.history.step, self.history.total_steps, loss, metrics))
-            if enough:
+            if hooks.on_progress:
+                hooks.on_progress(Progress(self.history.step, self.history.total_steps, loss, metrics))
+            if stop:
                 break
         return self.history
 
@@ -161,8 +163,8 @@ class _TrainingLoop:
             return
         self.history = replace(found, resumed_at=found.step)
 
-    def _is_enough(self, until: Callable[[TrainingHistory], bool] | None) -> bool:
-        """Whether training ends here, by what the evaluation after this very update says."""
+    def _should_stop(self, until: Callable[[TrainingHistory], bool] | None) -> bool:
+        """Whether training ends here, by the evaluation after this update."""
         evaluations = self.history.evaluations
         return bool(until and evaluations and evaluations[-1].step == self.history.step and until(self.history))
 
@@ -195,7 +197,7 @@ class _TrainingLoop:
         return loss
 
     def _gradient(self, batch: list[Encoded]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean loss, and norm of the gradient, which is left in the parameters, clipped; passes are halved to fit in memory."""
+        """Mean loss, and norm of the gradient. Leaves the clipped gradient in the parameters; halves passes if memory runs out."""
         while True:
             size = self.history.micro_batch_size
             try:
@@ -206,22 +208,22 @@ class _TrainingLoop:
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
-                if self.workers.world_size > 1:  # the others wait in the middle of a pass, which cannot be taken back
+                if self.workers.world_size > 1:  # the others wait within a pass, which cannot be undone
                     raise TaskWebError(
                         f"The memory of {self.device} ran out with {size} examples at once in each process. Lower "
-                        "micro_batch_size; the last checkpoint is kept."
+                        "micro_batch_size, and resume from the last checkpoint."
                     ) from None
-                # What the failed pass holds is freed only after this block, once the traceback is gone.
+                # The memory of the failed pass is freed only after this block, once the traceback is gone.
                 reason = str(error).split(".")[0]
             self.optimizer.zero_grad(set_to_none=True)
             release_memory(self.device)
-            held = min(size, len(batch))
-            if held == 1:
+            used = min(size, len(batch))
+            if used == 1:
                 raise TaskWebError(
-                    f"One example at a time is too much for the memory of {self.device} ({reason}). Cut inputs (max_input), "
-                    "turn on gradient checkpointing, or take a smaller model or a parameter-efficient method."
+                    f"One example at a time is too much for the memory of {self.device} ({reason}). Lower max_input, "
+                    "turn on gradient checkpointing, or use a smaller model or a parameter-efficient method."
                 )
-            halved = half(held)
+            halved = half(used)
             memory = (*self.history.memory, MemoryRecord(self.history.step + 1, halved))
             self.history = replace(self.history, micro_batch_size=halved, memory=memory)
 
@@ -229,20 +231,20 @@ class _TrainingLoop:
         terms = sum(item.weight for item in batch)
         own, total = self.workers.share(batch), torch.zeros((), device=self.device)
         for begin in range(0, self.workers.largest_share(batch), size):
-            _seed(self.device, _draw_seed(self.seed, self.history.step, begin * self.workers.world_size + self.workers.rank))
+            _seed(self.device, _dropout_seed(self.seed, self.history.step, begin * self.workers.world_size + self.workers.rank))
             part = own[begin : begin + size]
             with computing_in(self.settings.precision, self.device):
-                # Where this process has nothing left, it keeps the others company with a loss of zero.
+                # A process whose share is used up adds a loss of zero, because all processes must take part in each pass.
                 loss = self.model.loss(part) / terms if part else self.model.loss(batch[:1]) * 0.0
             loss.backward()
             total += loss.detach()
         return total
 
-    def _is_due(self) -> bool:
+    def _evaluation_is_due(self) -> bool:
         step = self.history.step
         return step % (self.settings.evaluate_every or self.per_epoch) == 0 or step == self.history.total_steps
 
-    def _evaluation(self, evaluate: Callable[[TaskModel], Mapping[str, float]]) -> Mapping[str, float]:
+    def _evaluate(self, evaluate: Callable[[TaskModel], Mapping[str, float]]) -> Mapping[str, float]:
         began = time.perf_counter()
         self.model.module.eval()
         with computing_in(self.settings.precision, self.device):
@@ -253,21 +255,21 @@ class _TrainingLoop:
         return metrics
 
 
-def _groups(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[dict[str, object]]:
-    """Matrices, which decay, apart from vectors; what is split among processes apart from what is not."""
+def _parameter_groups(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[dict[str, object]]:
+    """Groups of parameters: matrices, which decay, and vectors; each sharded among processes or not."""
     found: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for parameter in parameters:
         found.setdefault((parameter.ndim <= 1, is_sharded(parameter)), []).append(parameter)
     return [{"params": found[key], "weight_decay": 0.0 if key[0] else weight_decay} for key in sorted(found)]
 
 
-def _draw_seed(seed: int, step: int, begin: int) -> int:
-    """The seed of dropout in one pass; a function of the position, so that nothing need be remembered to resume."""
+def _dropout_seed(seed: int, step: int, begin: int) -> int:
+    """The seed of dropout in one pass: a function of the position, so that resuming needs no saved random state."""
     return int.from_bytes(hashlib.sha256(f"taskweb dropout {seed} {step} {begin}".encode()).digest()[:8], "little", signed=True)
 
 
 def _seed(device: torch.device, seed: int) -> None:
-    """Seed what the device draws from. On the CPU its own generator alone: calls for devices that are absent take most time."""
+    """Seed the device's generator. On the CPU no other generator: calls for absent devices would take most of the time."""
     if device.type == "cpu":
         torch.default_generator.manual_seed(seed)
     else:
@@ -289,5 +291,5 @@ def _in_training(module: nn.Module, settings: TrainingSettings) -> Iterator[None
 
 def _checkpointing(module: nn.Module, action: str) -> Callable[..., None]:
     body = getattr(module, "body", module)
-    # The library renamed these during its fifth version, and warns where the old name is used.
+    # transformers renamed these within version 5, and warns when the old name is used.
     return getattr(body, f"activation_checkpointing_{action}", None) or getattr(body, f"gradient_checkpointing_{action}")

@@ -1,9 +1,9 @@
 """Training one model on the tasks of a mixture together.
 
-Models that answer in text learn each task by its own words. An encoder answers through its head: of one task, that task's; of
-several, one number for each pair of input and choice, so that all of them share the head and a task never seen can use it
-(`choices`); or one output for each label word of classifications (`labels`), which reads an input once and answers tasks in
-the same words.
+Models that answer in text learn each task by its own words. An encoder answers through its head. For one task, that is the
+task's head. For several tasks there are two kinds: `choices` scores each pair of input and choice with one number, so that all
+tasks share the head and an unseen task can use it; `labels` has one output per label word of classifications, reads an input
+once, and answers tasks that use the same words.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from taskweb.models.tensor_file import read_tensors, write_tensors
 from taskweb.tasks import Example, Task
 from taskweb.training.checkpoint import CheckpointSettings
 from taskweb.training.history import EvaluationRecord, TrainingHistory
-from taskweb.training.loop import Progress, fit_encoded
+from taskweb.training.loop import Hooks, Progress, fit_encoded
 from taskweb.training.settings import TrainingSettings
-from taskweb.training.task_scores import evaluate
+from taskweb.training.task_scores import PredictionSettings, evaluate
 from taskweb.training.workers import SINGLE_PROCESS, Workers, full_tensors, shard_like
 
 SCORE = "score"
@@ -39,9 +39,9 @@ ANSWERS: tuple[Answers, ...] = get_args(Answers)
 
 @dataclass(frozen=True, slots=True)
 class EarlyStop:
-    """End training when `patience` evaluations in a row brought no better score, and go back to the best weights.
+    """End training when `patience` evaluations in a row gave no better score, and restore the best weights.
 
-    place: the file that keeps the best weights while training goes on.
+    place: the file for the best weights so far.
     """
 
     patience: int
@@ -55,7 +55,7 @@ class EarlyStop:
 def shared_head(family: Family, mixture: Mixture, answers: Answers = "choices") -> Head:
     """The head that serves all tasks of a mixture. Raises ParameterError where an encoder cannot learn them together.
 
-    answers: what an encoder does with several tasks: compare an example's choices, or put out all label words of the tasks.
+    answers: how an encoder answers several tasks: it compares an example's choices, or has an output for every label word.
     """
     if family != "encoder":
         return Head()
@@ -63,33 +63,33 @@ def shared_head(family: Family, mixture: Mixture, answers: Answers = "choices") 
     if len(mixture.tasks) == 1:
         kind = mixture.tasks[0].kind
         if kind == "generation":
-            raise ParameterError(f"An encoder cannot write text, which '{mixture.tasks[0].name}' asks for. Take T5 or GPT-2.")
+            raise ParameterError(f"An encoder cannot generate text, which '{mixture.tasks[0].name}' needs. Use T5 or GPT-2.")
         return head_for(kind, examples)
     if answers == "labels":
         if others := sorted(task.name for task in mixture.tasks if task.kind != "classification"):
             raise ParameterError(
-                "An encoder that answers by labels learns classifications, and these are none: "
-                f"{', '.join(others)}. Leave them out, or let it compare choices."
+                "An encoder that answers by labels learns classifications only, and these tasks are not: "
+                f"{', '.join(others)}. Leave them out, or set answers to choices."
             )
         return head_for("classification", examples)
     without = sorted({item.task for item in (*mixture.train, *mixture.heldout) if not item.example.choices})
     if without:
         raise ParameterError(
-            f"An encoder learns several tasks together by comparing choices, and these have none: {', '.join(without)}. "
-            "Leave them out, or take T5 or GPT-2."
+            f"An encoder learns several tasks together by comparing choices. These tasks have none: {', '.join(without)}. "
+            "Leave them out, or use T5 or GPT-2."
         )
     return Head("multiple_choice")
 
 
 def prepared_task(task: Task, head: Head) -> Task:
-    """The task as the shared head answers it: where choices are compared, any task with choices is a multiple choice."""
+    """The task as the shared head answers it: a head that compares choices treats every task as multiple choice."""
     return replace(task, kind="multiple_choice") if head.kind == "multiple_choice" else task
 
 
 def encode_mixture(model: TaskModel, mixture: Mixture) -> list[Encoded]:
-    """Token ids of all training examples, in the order of the mixture. The model's head must be the shared one.
+    """Token ids of all training examples, in the order of the mixture. The model must have the shared head.
 
-    Raises InputError that names the task of an example that cannot be learnt from.
+    Raises InputError that names the task of an example that cannot be trained on.
     """
     encoded: dict[int, Encoded] = {}
     for task in mixture.tasks:
@@ -110,21 +110,21 @@ def fit_mixture(
     checkpoint: CheckpointSettings | None = None,
     workers: Workers = SINGLE_PROCESS,
 ) -> TrainingHistory:
-    """Train an adapted model, whose head is the shared one, on all tasks of a mixture; see `fit_encoded`.
+    """Train an adapted model with the shared head on all tasks of a mixture; see `fit_encoded`.
 
-    Where the mixture holds examples out, every evaluation records `TASK/METRIC` and `TASK/loss` (mean over terms) of each task,
+    If the mixture has held-out examples, every evaluation records `TASK/METRIC` and `TASK/loss` (mean over terms) of each task,
     and their means over tasks, `score` and `loss`. A metric that cannot be computed, such as a correlation of constant answers,
-    is NaN and left out of the means; without any score, `score` is missing.
+    is NaN and left out of the means. Without any score, `score` is missing.
     Raises ParameterError for an early stop without held-out examples.
     """
     if early_stop and not mixture.heldout:
         raise ParameterError(
-            "An early stop needs held-out examples, and this mixture has none. Make one with a held-out share."
+            "An early stop needs held-out examples, and this mixture has none. Make a mixture with held-out examples."
         )
     encoded = encode_mixture(model, mixture)
-    judged = _HeldOut.of(model, mixture) if mixture.heldout else None
+    held_out = _HeldOut.of(model, mixture) if mixture.heldout else None
 
-    def is_enough(history: TrainingHistory) -> bool:
+    def should_stop(history: TrainingHistory) -> bool:
         assert early_stop is not None
         best = final_evaluation(history, best=True)
         if best is history.evaluations[-1]:
@@ -139,19 +139,17 @@ def fit_mixture(
         encoded,
         settings,
         seed=seed,
-        evaluate=None if judged is None else judged.metrics,
-        until=is_enough if early_stop else None,
-        on_progress=on_progress,
+        hooks=Hooks(held_out.metrics if held_out else None, should_stop if early_stop else None, on_progress),
         checkpoint=checkpoint,
         workers=workers,
     )
     if early_stop:
-        _go_back(model, early_stop.place)
+        _restore_best(model, early_stop.place)
     return history
 
 
 def final_evaluation(history: TrainingHistory, *, best: bool) -> EvaluationRecord | None:
-    """The last evaluation, or the `best` by its score, the first of equals; None without any."""
+    """The last evaluation, or the `best` by its score (the first of equals); None without any."""
     if not history.evaluations:
         return None
     if not best:
@@ -183,9 +181,9 @@ class _HeldOut:
         scores, losses = [], []
         for task, examples, encoded in self.tasks:
             loss = self._loss(model, encoded)
-            if self.head.kind == "generation":  # a model that answers in text: how it is read follows the task
+            if self.head.kind == "generation":  # a model that answers in text: how its answer is read depends on the task
                 model.set_head(head_for(task.kind, examples), seed=0)
-            values = evaluate(model, task, examples, batch_size=self.batch_size)
+            values = evaluate(model, task, examples, PredictionSettings(batch_size=self.batch_size))
             if self.head.kind == "generation":
                 model.set_head(self.head, seed=0)
             found |= {f"{task.name}/{name}": value for name, value in values.items()}
@@ -210,14 +208,14 @@ def _encoded_as(model: TaskModel, task: Task, examples: Sequence[Example]) -> li
             model.set_head(head_for(task.kind, examples), seed=0)
         return model.encode(examples)
     except InputError as error:
-        raise InputError(f"'{task.name}' cannot be learnt: {error}") from None
+        raise InputError(f"'{task.name}' cannot be trained on: {error}") from None
     finally:
         if shared.kind == "generation":
             model.set_head(shared, seed=0)
 
 
-def _go_back(model: TaskModel, place: Path) -> None:
-    """Put the best weights into the model."""
+def _restore_best(model: TaskModel, place: Path) -> None:
+    """Load the best weights into the model."""
     tensors, _ = read_tensors(place)
     with torch.no_grad():
         for name, parameter in trainable(model.module).items():

@@ -27,11 +27,11 @@ _KEYS = ("model", "revision", "method", "method_parameters", "max_input", "answe
 class Recipe:
     """What to train, and how.
 
-    model: Hub id, folder (also of a model trained before), or `tiny:t5` and its kin. max_input: most tokens of an input,
+    model: Hub id, folder (also of a model trained before), or `tiny:t5` and the like. max_input: most tokens of an input,
     `longest` for what the longest input of the mixture needs, None for the model's own limit. answers: how an encoder answers
     several tasks, see `shared_head`. seeds: one training each.
-    patience: evaluations without a better score after which training ends early; None trains to the end and keeps the last
-    weights. Raises ParameterError that lists all that is out of range.
+    patience: evaluations without a better score after which training ends early; None trains to the end and saves the last
+    weights. Raises ParameterError that lists everything out of range.
     """
 
     model: str
@@ -59,7 +59,7 @@ class Recipe:
         if self.answers not in ANSWERS:
             wrong.append(f"answers must be one of {', '.join(ANSWERS)} (got {self.answers})")
         if wrong:
-            raise ParameterError(f"This recipe cannot be followed: {'; '.join(wrong)}.")
+            raise ParameterError(f"This recipe cannot be used: {'; '.join(wrong)}.")
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain JSON values."""
@@ -72,9 +72,9 @@ class Recipe:
 
 
 def recipe_values(name: str) -> dict[str, Any]:
-    """The entries of a recipe file, or of one that comes with taskweb (`paper`), as they stand.
+    """The entries of a recipe file, or of a recipe that comes with taskweb (`paper`), unchecked except for their names.
 
-    Raises InputError where there is no such recipe or it is no TOML, ParameterError for keys that a recipe does not have.
+    Raises InputError for a recipe that does not exist or is not TOML, NameNotFoundError for an unknown key.
     """
     path = Path(name)
     try:
@@ -96,9 +96,9 @@ def recipe_values(name: str) -> dict[str, Any]:
 
 
 def recipe_of(values: Mapping[str, Any]) -> Recipe:
-    """The recipe with these entries. Raises ParameterError or NameNotFoundError for what it cannot have."""
+    """The recipe with these entries. Raises ParameterError for wrong values, NameNotFoundError for unknown settings."""
     if "model" not in values:
-        raise ParameterError("A training needs a model: the id of one on the Hub, or a folder.")
+        raise ParameterError("A training needs a model: a Hub id or a folder.")
     settings = values.get("training", {})
     names = [entry.name for entry in dataclasses.fields(TrainingSettings)]
     for key in settings:

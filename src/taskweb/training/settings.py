@@ -1,4 +1,4 @@
-"""How to train: everything that a run's result depends on besides model, examples and seed."""
+"""Training settings: everything that a run's result depends on besides model, examples and seed."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
-    """AdamW and the course of training.
+    """Settings of AdamW and of training.
 
     learning_rate: at its peak. schedule: constant, or linear down to 0; either after a linear warm-up.
     warmup_steps, or warmup_ratio: length of the warm-up, in updates or as a share of all updates in [0, 1]; not both.
     batch_size: examples per update. micro_batch_size: most examples in memory at once, None for all; the gradient is the same
-    up to rounding. epochs: passes over the examples. steps: number of updates, which then counts instead of epochs.
+    up to rounding. epochs: passes over the examples. steps: number of updates, instead of epochs.
     weight_decay: of matrices, not of biases and norms. clip_norm: largest norm of the gradient, None for no limit.
     evaluate_every: updates between evaluations, None for once per epoch; the last update is always followed by one.
     log_every: updates between recorded losses; the first and the last are always recorded.
-    precision: of computation; weights stay float32. auto: bfloat16 on a GPU that has it. device: None takes a GPU if any.
-    gradient_checkpointing: compute activations twice, to hold fewer. bucketing: batches of inputs of similar length.
-    Raises ParameterError that lists all that is out of range.
+    precision: of computation; weights stay float32. auto: bfloat16 on a GPU that has it. device: None for a GPU if any.
+    gradient_checkpointing: compute activations twice, to save memory. bucketing: batches of inputs of similar length.
+    Raises ParameterError that lists everything out of range.
     """
 
     learning_rate: float = 5e-5
@@ -56,7 +56,7 @@ class TrainingSettings:
     bucketing: bool = True
 
     def __post_init__(self) -> None:
-        wrong = [f"{name} {rule} (got {getattr(self, name)})" for name, rule, holds in self._rules() if not holds]
+        wrong = [f"{name} {rule} (got {getattr(self, name)})" for name, rule, is_met in self._rules() if not is_met]
         if wrong:
             raise ParameterError(f"These training settings are out of range: {'; '.join(wrong)}.")
 
@@ -70,7 +70,7 @@ class TrainingSettings:
             ("schedule", f"must be one of {', '.join(SCHEDULES)}", self.schedule in SCHEDULES),
             (
                 "warmup_steps",
-                "must be 0 or more, and 0 beside a warmup_ratio",
+                "must be 0 or more, and 0 together with a warmup_ratio",
                 self.warmup_steps >= 0 and not self._two_warmups,
             ),
             ("warmup_ratio", "must lie in [0, 1]", 0 <= self.warmup_ratio <= 1),
@@ -101,14 +101,14 @@ class TrainingSettings:
 
 
 def use_threads(count: int) -> None:
-    """Compute on the CPU with that many threads from now on, in this process; rounding depends on it."""
+    """Set the number of threads of torch on the CPU, in this process; rounding depends on it."""
     import torch
 
     torch.set_num_threads(count)
 
 
 def chosen_device(name: str | None) -> torch.device:
-    """The device of that name, a GPU if any for None. Raises ParameterError for one that is not there."""
+    """The device of that name; for None a GPU if any. Raises ParameterError for a device that does not exist."""
     import torch
 
     if name is None:
@@ -117,12 +117,12 @@ def chosen_device(name: str | None) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError):
-        raise ParameterError(f"There is no device '{name}' here. Take cpu, or None for a GPU if there is one.") from None
+        raise ParameterError(f"There is no device '{name}' here. Use cpu, or None for a GPU if there is one.") from None
     return device
 
 
 def chosen_precision(precision: Precision, device: torch.device) -> Precision:
-    """What `auto` stands for on a device."""
+    """The precision; `auto` resolved for the device."""
     if precision != "auto":
         return precision
     import torch
@@ -131,7 +131,7 @@ def chosen_precision(precision: Precision, device: torch.device) -> Precision:
 
 
 def computing_in(precision: Precision, device: torch.device) -> AbstractContextManager[Any]:
-    """Compute in that precision, inside."""
+    """Compute in that precision inside the block."""
     import torch
 
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=chosen_precision(precision, device) == "bfloat16")
