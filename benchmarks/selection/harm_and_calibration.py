@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from taskweb.selectors import BlendSelector, SelectionProblem, Selector
-from taskweb.selectors.assessment import CHANCES_SHOWN, Assessment
+from taskweb.selectors.assessment import BEST_AMONG_SHOWN, Assessment
 from taskweb.web import TransferWeb
 from taskweb.web.bootstrap import mean_interval, mean_over_targets
 
@@ -50,7 +50,7 @@ def risks_of(web: TransferWeb, recorder: Recorder, risk: Callable[[Any, Any], np
     for (target, setup), entries in recorder.said.items():
         values = []
         for candidates, scores, doubt in entries:
-            said = np.array([doubt.outlooks[name].harm for name in candidates]) if doubt is not None else None
+            said = np.array([doubt.predicted_gains[name].harm for name in candidates]) if doubt is not None else None
             values.append(_auc_and_precision(_gains(web, setup, target, candidates) < 0, risk(scores, said)))
         found[:, web.setup_index(setup), targets.index(target)] = np.mean(values, axis=0)
     return found
@@ -71,20 +71,20 @@ def harm_figures(risks: Mapping[str, np.ndarray]) -> dict[str, Any]:
 def calibration(web: TransferWeb, blend: Recorder) -> dict[str, Any]:
     """How often what the blend said came true, pooled over setups, targets and draws."""
     covered: dict[str, list[bool]] = {}
-    harm, best, widths = [], {k: [] for k in CHANCES_SHOWN}, []
+    harm, best, widths = [], {k: [] for k in BEST_AMONG_SHOWN}, []
     for (target, setup), entries in blend.said.items():
         for candidates, scores, doubt in entries:
             assert doubt is not None
             gains = _gains(web, setup, target, candidates)
             truth = [web.t[web.setup_index(setup), web.target_index(target), web.source_index(name)] for name in candidates]
             for name, gain in zip(candidates, gains.tolist(), strict=True):
-                outlook = doubt.outlooks[name]
-                covered.setdefault(setup, []).append(outlook.low <= gain <= outlook.high)
-                harm.append((outlook.harm, gain < 0))
-                widths.append(outlook.high - outlook.low)
+                predicted_gain = doubt.predicted_gains[name]
+                covered.setdefault(setup, []).append(predicted_gain.low <= gain <= predicted_gain.high)
+                harm.append((predicted_gain.harm, gain < 0))
+                widths.append(predicted_gain.high - predicted_gain.low)
             if np.ptp(truth) > 0:
                 order = np.argsort(-scores)
-                for k in CHANCES_SHOWN:
+                for k in BEST_AMONG_SHOWN:
                     best[k].append((doubt.best_among(k), bool(int(np.argmax(truth)) in order[:k])))
     said = np.array(harm, float)
     bins = np.minimum((said[:, 0] * 10).astype(int), 9)

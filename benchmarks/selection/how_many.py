@@ -48,7 +48,7 @@ def suggested(target: str) -> tuple[int, str, int]:
     vectors = bank.of(target)[np.linspace(0, len(bank.of(target)) - 1, 32).astype(int)]
     ranking = rank(BlendSelector(), SelectionProblem(target, known, known.sources, SETUP, bank.without(target), vectors))
     assert ranking.assessment is not None
-    gains = [outlook.gain for outlook in ranking.assessment.outlooks.values()][:5]
+    gains = [predicted_gain.gain for predicted_gain in ranking.assessment.predicted_gains.values()][:5]
     stop = next((k for k in range(1, len(gains)) if gains[k] < 0.5 * np.mean(gains[:k])), len(gains))
     return ranking.assessment.suggestion.k, ranking.assessment.suggestion.reason, stop
 

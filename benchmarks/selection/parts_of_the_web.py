@@ -40,7 +40,7 @@ def judged(size: int, i: int) -> dict[str, float]:
     bank = pool.sampled(SOURCE_EXAMPLES, draw)
     for target in (task for task in whole.targets if task not in tasks):
         rows = pool.of(target)[np.sort(draw.choice(len(pool.of(target)), TARGET_EXAMPLES, replace=False))]
-        problem = SelectionProblem(target, part, part.sources, part.setups[0], bank, rows, kept=kept)
+        problem = SelectionProblem(target, part, part.sources, part.setups[0], bank, rows, cache=kept)
         for setup in part.setups:
             place = whole.setup_index(setup), whole.target_index(target), [whole.source_index(source) for source in tasks]
             if np.ptp(whole.t[place]) == 0:

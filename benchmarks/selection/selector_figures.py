@@ -63,10 +63,10 @@ class FewPivots:
 
     def score(self, problem: SelectionProblem) -> np.ndarray:
         """The blend's scores."""
-        if self not in problem.kept:
+        if self not in problem.cache:
             web = problem.web.restrict(targets=self.keep(list(problem.web.targets)))
-            problem.kept[self] = dataclasses.replace(problem, web=web, kept={})
-        return BlendSelector().score(problem.kept[self].in_setup(problem.setup))
+            problem.cache[self] = dataclasses.replace(problem, web=web, cache={})
+        return BlendSelector().score(problem.cache[self].in_setup(problem.setup))
 
 
 def standard() -> dict[str, Selector]:
@@ -120,7 +120,7 @@ def destroyed_part(shuffles: int) -> dict[str, Any]:
             for row in rows:
                 if row.setup == MEAN:
                     ndcg.setdefault(row.selector, []).append(row.figure(0))
-            told += [doubt.tells_apart for entries in blend.said.values() for _, _, doubt in entries if doubt is not None]
+            told += [doubt.distinguishes for entries in blend.said.values() for _, _, doubt in entries if doubt is not None]
         means = {name: float(np.mean(values)) for name, values in ndcg.items()}
         single = max(INGREDIENTS, key=lambda name: means[name])
         gap = np.array(ndcg["blend"]) - np.array(ndcg[single])

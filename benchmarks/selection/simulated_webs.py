@@ -88,7 +88,7 @@ def judged(web: TransferWeb, bank: ExampleBank, truth: np.ndarray) -> dict[str, 
     kept: dict[Any, Any] = {}  # what the blend learned from the web: the same for all targets
     of_web = ExampleBank({task: bank.vectors[task] for task in web.sources})
     for i, target in enumerate(task for task in bank.tasks if task not in web.sources):
-        problem = SelectionProblem(target, web, web.sources, "all", of_web, bank.of(target), kept=kept)
+        problem = SelectionProblem(target, web, web.sources, "all", of_web, bank.of(target), cache=kept)
         for j, setup in enumerate(web.setups):
             asked = problem.in_setup(setup)
             for selector in selectors:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from taskweb.selectors.similarity import (
-    all_four,
     centred_cosine,
     coverage,
     example_text,
+    four_similarities,
     mean_embedding_cosine,
     retrieval_of_experts,
     retrieval_on_one_scale,
@@ -64,7 +64,7 @@ def test_all_four_in_one_pass_are_each_of_them() -> None:
     bank = made_up_bank(("a", "b", "c"))
     uneven = ExampleBank({**bank.vectors, "b": bank.of("b")[:5]})
     for one in (bank, uneven):
-        found = all_four(bank.of("a"), one, ("b", "c"))
+        found = four_similarities(bank.of("a"), one, ("b", "c"))
         for values, similarity in zip(found[:3], (retrieval_of_experts, coverage, mean_embedding_cosine), strict=True):
             assert values == pytest.approx(similarity(bank.of("a"), one, ("b", "c")), abs=1e-6)
         means = np.stack([one.of(name).mean(axis=0) for name in ("b", "c")])

@@ -21,14 +21,14 @@ import numpy.typing as npt
 
 from taskweb.errors import ParameterError, WebError
 from taskweb.selectors.assessment import Assessment, Explanation
-from taskweb.selectors.similarity import all_four, retrieval_on_one_scale
+from taskweb.selectors.similarity import four_similarities, retrieval_on_one_scale
 from taskweb.web import ALL_SETUPS, ExampleBank, TransferWeb
 from taskweb.web.arrays import nan_mean
 from taskweb.web.transfer_web import without_self
 
 FloatArray = npt.NDArray[np.float64]
 PIVOTS_SHOWN = 3
-_OF_EVERY_SETUP = ("roe", "likeness", "source_places", "tasks_with_texts")
+_OF_EVERY_SETUP = ("roe", "text_similarity", "source_places", "tasks_with_texts")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class SelectionProblem:
     bank: ExampleBank | None = field(default=None, repr=False)
     vectors: npt.NDArray[np.float32] | None = field(default=None, repr=False)
     table_name: str | None = None
-    kept: dict[Any, Any] = field(default_factory=dict, repr=False)
+    cache: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self.web.check_setup(self.setup)
@@ -87,14 +87,14 @@ class SelectionProblem:
         """RoE similarity of the target with every task of the web that has example vectors. Raises WebError without texts."""
         bank, vectors = self.texts
         known = self.tasks_with_texts
-        raw = self.__dict__["likeness"][0] if "likeness" in self.__dict__ else None
+        raw = self.__dict__["text_similarity"][0] if "text_similarity" in self.__dict__ else None
         return dict(zip(known, retrieval_on_one_scale(vectors, bank, known, raw).tolist(), strict=True))
 
     @cached_property
-    def likeness(self) -> FloatArray:
+    def text_similarity(self) -> FloatArray:
         """RoE as it is, coverage, cosine and centred cosine of mean embeddings: (4, tasks with texts). Raises WebError."""
         bank, vectors = self.texts
-        return all_four(vectors, bank, self.tasks_with_texts)
+        return four_similarities(vectors, bank, self.tasks_with_texts)
 
     @cached_property
     def tasks_with_texts(self) -> tuple[str, ...]:

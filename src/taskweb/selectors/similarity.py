@@ -75,7 +75,7 @@ def centred_cosine(queries: FloatArray, tasks: FloatArray | Vectors) -> FloatArr
     return cosines
 
 
-def all_four(target: Vectors, bank: ExampleBank, sources: Sequence[str]) -> FloatArray:
+def four_similarities(target: Vectors, bank: ExampleBank, sources: Sequence[str]) -> FloatArray:
     """`retrieval_of_experts`, `coverage`, `mean_embedding_cosine` and `centred_cosine` in one pass: (4, sources)."""
     transposed = np.ascontiguousarray(target.T, dtype=np.float32)
     mean = target.mean(axis=0, dtype=np.float64)

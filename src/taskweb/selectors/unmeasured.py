@@ -1,11 +1,11 @@
-"""A person's own candidates: sources of which no transfers are measured, put on the same scale as those that are.
+"""A person's own candidates: sources without measured transfers, put on the same scale as measured ones.
 
-What an unmeasured source would do to a task is estimated by the mean of what the measured sources did to it, weighted by
-their likeness to the new one: weights exp(z / width), with z the similarity (mean of RoE in both directions) standardised over
-the measured sources. The estimate enters every selector exactly where a measured T would, so scores are comparable;
-being a mean of many, it lies nearer the middle than a measurement, as befits what is known less.
+The transfer of an unmeasured source to a task is estimated by the mean of the measured sources' transfers to it, weighted by
+their similarity to the new source: weights exp(z / width), with z the similarity (mean of RoE in both directions) standardised
+over the measured sources. Every selector uses the estimate where it would use a measured T, so scores are comparable. As a
+mean of many it is nearer the middle than a measurement, which fits that less is known.
 
-The kernel's width was measured on the published web with sources hidden: narrower kernels (down to the nearest source
+The kernel's width was chosen on the published web with sources hidden: narrower kernels (down to the nearest source
 alone) predict worse than the plain mean of all, width 1 slightly better (benchmarks/selection/unmeasured_sources.py).
 """
 
@@ -24,9 +24,9 @@ from taskweb.web.transfer_web import PAIR_FIELDS, without_self
 
 
 def with_unmeasured(web: TransferWeb, bank: ExampleBank, names: Sequence[str], *, width: float = 1.0) -> TransferWeb:
-    """The web with further sources whose transfers are estimated; the bank holds vectors of theirs and of the web's.
+    """The web with further sources whose transfers are estimated; the bank has vectors of theirs and of the web's.
 
-    width: of the kernel, in standard deviations of similarity; infinity weighs all measured sources alike.
+    width: of the kernel, in standard deviations of similarity; infinity weights all measured sources equally.
     Only `t` is estimated: `pc`, `pm` and raw scores of the new sources stay missing. Raises ParameterError for a name that
     the web knows already, NameNotFoundError for one without vectors.
     """
@@ -36,7 +36,7 @@ def with_unmeasured(web: TransferWeb, bank: ExampleBank, names: Sequence[str], *
     measured = [source for source in web.sources if source in bank]
     at = [web.sources.index(source) for source in measured]
     weights = (
-        np.stack([_likeness_weights(bank, name, measured, width) for name in names], axis=1)
+        np.stack([_similarity_weights(bank, name, measured, width) for name in names], axis=1)
         if measured
         else np.ones((0, len(names)))
     )
@@ -59,11 +59,11 @@ def with_unmeasured(web: TransferWeb, bank: ExampleBank, names: Sequence[str], *
     )
 
 
-def _likeness_weights(bank: ExampleBank, name: str, measured: Sequence[str], width: float) -> FloatArray:
+def _similarity_weights(bank: ExampleBank, name: str, measured: Sequence[str], width: float) -> FloatArray:
     own = bank.of(name)
-    likeness = (retrieval_of_experts(own, bank, measured) + coverage(own, bank, measured)) / 2
-    spread = float(likeness.std())
-    return np.exp((likeness - likeness.mean()) / spread / width) if spread > 0 else np.ones(len(measured))
+    similarity = (retrieval_of_experts(own, bank, measured) + coverage(own, bank, measured)) / 2
+    spread = float(similarity.std())
+    return np.exp((similarity - similarity.mean()) / spread / width) if spread > 0 else np.ones(len(measured))
 
 
 def _padded(array: FloatArray, more: int) -> FloatArray:

@@ -144,10 +144,10 @@ def suggested_number(ranking: UsedRanking, usable: Sequence[str]) -> Suggestion:
     """How many of the usable sources, best first, to take: the rule of `taskweb rank`, applied to those."""
     if ranking.tells_apart is None:
         return Suggestion(min(DEFAULT_K, len(usable)), f"the selector does not say how many, and {DEFAULT_K} are usual")
-    known = _by_source(ranking.outlooks)
+    known = _by_source(ranking.predicted_gains)
     first = [known[task] for task in usable[:DEFAULT_K] if task in known]
     complete = len(first) == min(DEFAULT_K, len(usable))
-    return suggest(first if complete else (), len(usable), tells_apart=ranking.tells_apart)
+    return suggest(first if complete else (), len(usable), distinguishes=ranking.tells_apart)
 
 
 def usable_sources(ranking: UsedRanking, places: Mapping[str, str], skipped: Sequence[str]) -> list[str]:

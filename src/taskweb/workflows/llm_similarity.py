@@ -8,11 +8,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from taskweb.errors import InputError, JudgeError, ParameterError
-from taskweb.selectors.judge import AnswerCache, Judge, Judgements, Pair, TaskCard, ask, both_orders, not_kept
+from taskweb.selectors.judge import AnswerCache, Judge, Judgements, Pair, TaskCard, ask, both_orders, not_cached
 from taskweb.selectors.judge.cost import Cost, cost_of
 from taskweb.selectors.judge.endpoint import Endpoint, key_from_environment
 from taskweb.selectors.judge.http_judge import ANSWERS, APIS, HttpJudge, NoLogprobsError
-from taskweb.selectors.judge.retries import OutOfTimeError
+from taskweb.selectors.judge.retries import TimeLimitError
 from taskweb.selectors.pair_scores import PairScores
 from taskweb.tasks.paths import default_cache_folder, expanded, kind_of_path
 from taskweb.workflows.progress import Progress
@@ -106,7 +106,7 @@ def judge_all(settings: JudgeSettings, cards: Mapping[str, TaskCard], progress: 
 def _judged(settings: JudgeSettings, prompts: Mapping[Pair, str], what: str, progress: Progress) -> Judged:
     cache = AnswerCache(default_cache_folder() / "judge" if settings.use_cache else None)
     judges = _judges(settings)
-    missing = {id(judge): not_kept(judge, list(prompts.values()), cache) for judge in judges}
+    missing = {id(judge): not_cached(judge, list(prompts.values()), cache) for judge in judges}
     known = next((judge for judge in judges if not missing[id(judge)]), None)
     if known is None:
         _ask_for_consent(settings, [(judge, missing[id(judge)]) for judge in judges])
@@ -155,7 +155,7 @@ def _asked(
 ) -> tuple[Judge, Judgements]:
     """The first judge that can answer, and what it said."""
     for place, judge in enumerate(judges):
-        open_questions = len(not_kept(judge, list(prompts.values()), cache))
+        open_questions = len(not_cached(judge, list(prompts.values()), cache))
         try:
             with progress(f"Asking {judge.model}", open_questions) as advance:
                 return judge, ask(judge, prompts, cache, on_progress=advance)
@@ -164,8 +164,8 @@ def _asked(
                 raise JudgeError(
                     f"The endpoint gives no log-probabilities for {judge.model}. Use --llm-answers repeats."
                 ) from None
-        except OutOfTimeError as fault:
-            left = len(not_kept(judge, list(prompts.values()), cache))
+        except TimeLimitError as fault:
+            left = len(not_cached(judge, list(prompts.values()), cache))
             kept = "the answers are kept, so the same command goes on from there" if settings.use_cache else "nothing was kept"
             raise JudgeError(f"{str(fault).rstrip('.')}; {left} of {len(prompts)} questions are open, {kept}.") from None
     raise AssertionError("unreachable: the last judge answers or raises")

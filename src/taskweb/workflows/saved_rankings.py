@@ -14,7 +14,7 @@ from typing import Any
 
 from taskweb.errors import InputError
 from taskweb.selectors import Ranking
-from taskweb.selectors.assessment import Outlook
+from taskweb.selectors.assessment import PredictedGain
 from taskweb.tasks.paths import unreadable
 
 _FACTS = ("target", "selector", "setup", "web", "n_examples", "parameters")
@@ -24,14 +24,14 @@ _FACTS = ("target", "selector", "setup", "web", "n_examples", "parameters")
 class UsedRanking:
     """A ranking as a mixture uses it: scores by task, best first, and what its manifest says of it.
 
-    A score that is null is NaN. outlooks: by task, of those whose gain is known. tells_apart: whether the evidence tells
+    A score that is null is NaN. predicted_gains: by task, of those whose gain is known. tells_apart: whether the evidence tells
     sources apart; None where the selector does not know how sure it is.
     """
 
     target: str
     scores: Mapping[str, float]
     record: Mapping[str, Any]
-    outlooks: Mapping[str, Outlook] = field(default_factory=dict)
+    predicted_gains: Mapping[str, PredictedGain] = field(default_factory=dict)
     tells_apart: bool | None = None
 
     def without(self, tasks: Iterable[str]) -> UsedRanking:
@@ -70,12 +70,12 @@ def _used(ranking: Mapping[str, Any], origin: Mapping[str, str]) -> UsedRanking:
         {"rank": rank, "task": task, "score": None if math.isnan(score) else score}
         for rank, (task, score) in enumerate(scores.items(), 1)
     ]
-    outlooks = {str(s["task"]): outlook for s in sources if (outlook := _outlook(s)) is not None}
+    predicted_gains = {str(s["task"]): predicted_gain for s in sources if (predicted_gain := _predicted_gain(s)) is not None}
     tells_apart = bool(ranking["doubt"]["tells_apart"]) if "doubt" in ranking else None
-    return UsedRanking(str(ranking["target"]), scores, {**origin, **facts, "sources": ranked}, outlooks, tells_apart)
+    return UsedRanking(str(ranking["target"]), scores, {**origin, **facts, "sources": ranked}, predicted_gains, tells_apart)
 
 
-def _outlook(source: Mapping[str, Any]) -> Outlook | None:
+def _predicted_gain(source: Mapping[str, Any]) -> PredictedGain | None:
     """What a source may gain, as `Assessment.of_source` wrote it; None where that is not known."""
     figures = [source.get(name) for name in ("gain", "gain_low", "gain_high", "p_harm")]
-    return None if None in figures else Outlook(*map(float, figures))  # type: ignore[arg-type]
+    return None if None in figures else PredictedGain(*map(float, figures))  # type: ignore[arg-type]

@@ -152,7 +152,7 @@ class SelectionTrials:
     def distinguishes_sources(self, place: HeldOut) -> bool | None:
         """Whether the ranking said that the evidence tells its sources apart; None where the selector does not say."""
         ranking = self.rankings.get(place)
-        return None if ranking is None or ranking.assessment is None else ranking.assessment.tells_apart
+        return None if ranking is None or ranking.assessment is None else ranking.assessment.distinguishes
 
     def difference(self, other: str, held_out: Collection[HeldOut]) -> Difference:
         """`top` less another strategy, averaged over these targets, of which there must be one, and their seeds.

@@ -1,4 +1,4 @@
-"""How sure the blend is, and what it advises."""
+"""How far the blend can be trusted, and what it advises."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 
 from taskweb.selectors import BlendSelector, SelectionProblem, TaskShopSelector, rank
-from taskweb.selectors.assessment import CLEAR_EVIDENCE, Assessment, Outlook, suggest
-from taskweb.selectors.blend.prediction_intervals import FEWEST_PAIRS, chances_to_be_best, outlooks, sharpness, widening
+from taskweb.selectors.assessment import CLEAR_EVIDENCE, Assessment, PredictedGain, suggest
+from taskweb.selectors.blend.prediction_intervals import (
+    FEWEST_PAIRS,
+    predicted_gains,
+    probabilities_of_best,
+    sharpness,
+    widening,
+)
 from taskweb.selectors.blend.validation import validate
 from taskweb.selectors.unmeasured import with_unmeasured
 from taskweb.web import TransferWeb
@@ -17,7 +23,7 @@ from taskweb.web.published import published_bank, published_web
 from tests.conftest import made_up_bank
 from tests.selectors.blend.test_selector import TASKS, planted, web_of
 
-GOOD, FAIR, BAD = Outlook(0.1, 0.0, 0.3, 0.1), Outlook(0.02, -0.1, 0.1, 0.4), Outlook(-0.05, -0.2, 0.01, 0.8)
+GOOD, FAIR, BAD = PredictedGain(0.1, 0.0, 0.3, 0.1), PredictedGain(0.02, -0.1, 0.1, 0.4), PredictedGain(-0.05, -0.2, 0.01, 0.8)
 
 
 def problem_without(target: str, web: TransferWeb, bank: object, setup: str = "all") -> SelectionProblem:
@@ -25,16 +31,16 @@ def problem_without(target: str, web: TransferWeb, bank: object, setup: str = "a
     return SelectionProblem(target, known, known.sources, setup, bank.without(target), bank.of(target)[:32])  # type: ignore[attr-defined]
 
 
-def test_outlooks_follow_what_like_scores_turned_out_to_gain() -> None:
-    """Gains of m0 depend on the source alone, with noise: outlooks must find level and spread."""
+def test_predicted_gains_follow_the_gains_of_similar_scores() -> None:
+    """Gains of m0 depend on the source alone, with noise: predicted gains must find level and spread."""
     web, bank = planted("popularity")
     validation = validate(web, bank, rate=3.0)
     scores = validation.gain_scores[0, 0]
-    found = outlooks(web, web.setups[0], validation, scores)
+    found = predicted_gains(web, web.setups[0], validation, scores)
     assert found is not None
-    gains = np.array([outlook.gain for outlook in found])
+    gains = np.array([one.gain for one in found])
     assert np.corrcoef(gains[1:], scores[1:])[0, 1] > 0.8
-    assert all(outlook.low <= outlook.gain <= outlook.high for outlook in found)
+    assert all(one.low <= one.gain <= one.high for one in found)
     best, worst = found[int(np.argmax(scores))], found[int(np.argmin(scores))]
     assert best.harm < 0.2 < 0.8 < worst.harm
 
@@ -63,8 +69,8 @@ def test_few_targets_make_intervals_wider_as_the_t_distribution_does(targets: in
     assert widening(targets) == pytest.approx(quantile / 1.2816 * np.sqrt(1 + 1 / targets), rel=0.001)
 
 
-def test_intervals_from_few_targets_hold_gains_of_others_where_targets_differ() -> None:
-    """Gains of six tasks whose levels differ more than their sources do; those of a seventh are asked for."""
+def test_intervals_from_few_targets_contain_gains_of_others_where_targets_differ() -> None:
+    """Gains of six tasks whose levels differ more than their sources do; those of a seventh are predicted."""
     covered = []
     for seed in range(40):
         draw = np.random.default_rng(seed)
@@ -77,12 +83,12 @@ def test_intervals_from_few_targets_hold_gains_of_others_where_targets_differ() 
     assert 0.7 < np.mean(covered) < 0.9
 
 
-def test_without_gains_there_are_no_outlooks() -> None:
+def test_without_gains_there_are_no_predicted_gains() -> None:
     web, bank = planted("popularity")
     bare = dataclasses.replace(web, pc=None)
-    assert outlooks(bare, "all", validate(bare, bank, rate=3.0), np.zeros(16)) is None
+    assert predicted_gains(bare, "all", validate(bare, bank, rate=3.0), np.zeros(16)) is None
     few = web.restrict(targets=TASKS[:2], sources=TASKS[: FEWEST_PAIRS // 2])
-    assert outlooks(few, "all", validate(few, bank, rate=3.0), np.zeros(few.t.shape[2])) is None
+    assert predicted_gains(few, "all", validate(few, bank, rate=3.0), np.zeros(few.t.shape[2])) is None
     ranking = rank(BlendSelector(), problem_without("task00", bare, bank))
     assert ranking.sources[0].details["p_harm"] is None
     assert ranking.assessment is not None
@@ -96,31 +102,31 @@ def test_sharpness_is_nothing_where_nothing_is_known() -> None:
         sharp[kind] = sharpness(web, validate(web, bank, rate=3.0))
     assert sharp["popularity"] > 1.0 > sharp["neither"]
     web, bank = planted("popularity")
-    chances = chances_to_be_best(web, validate(web, bank, rate=3.0), np.arange(16.0))
-    assert chances.sum() == pytest.approx(1.0)
-    assert (np.diff(chances) > 0).all()
+    p_best = probabilities_of_best(web, validate(web, bank, rate=3.0), np.arange(16.0))
+    assert p_best.sum() == pytest.approx(1.0)
+    assert (np.diff(p_best) > 0).all()
 
 
-def test_a_web_of_noise_says_that_it_does_not_know() -> None:
+def test_a_web_of_noise_does_not_distinguish_sources() -> None:
     web, bank = planted("neither")
     ranking = rank(BlendSelector(), problem_without("task00", web, bank))
     assert ranking.assessment is not None
-    assert not ranking.assessment.tells_apart
-    assert any("cannot tell sources apart" in note for note in ranking.notes)
+    assert not ranking.assessment.distinguishes
+    assert any("does not distinguish sources" in note for note in ranking.notes)
     assert "cannot say more" in ranking.assessment.suggestion.reason
 
 
 @pytest.mark.parametrize("step", [0.0, 0.05])
-def test_about_one_web_of_noise_in_twenty_seems_to_tell_sources_apart(step: float) -> None:
+def test_about_one_web_of_noise_in_twenty_seems_to_distinguish_sources(step: float) -> None:
     """Transfers that are rounded tie often, which must not matter."""
-    told = 0
+    clear = 0
     for seed in range(80):
         draw = np.random.default_rng(seed)
         t = 0.05 * draw.normal(size=(1, 10, 10))
         t = np.round(t / step) * step if step else t
         t[0, np.arange(10), np.arange(10)] = np.nan
-        told += validate(TransferWeb("noise", ("m/f",), TASKS[:10], TASKS[:10], t), None, rate=1.0).evidence >= CLEAR_EVIDENCE
-    assert told <= 8
+        clear += validate(TransferWeb("noise", ("m/f",), TASKS[:10], TASKS[:10], t), None, rate=1.0).evidence >= CLEAR_EVIDENCE
+    assert clear <= 8
 
 
 def test_where_all_sources_harm_none_is_the_best_advice() -> None:
@@ -133,7 +139,7 @@ def test_where_all_sources_harm_none_is_the_best_advice() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "count", "tells", "k", "word"),
+    ("found", "count", "distinguishes", "k", "word"),
     [
         ([GOOD] * 8, 8, True, 5, "expected to help"),
         ([GOOD] * 3, 3, True, 3, "no more"),
@@ -144,12 +150,12 @@ def test_where_all_sources_harm_none_is_the_best_advice() -> None:
         ([GOOD] * 8, 8, False, 5, "cannot say more"),
         ([BAD] * 7 + [GOOD], 8, False, 5, "cannot say more"),
         ([BAD] * 8, 8, False, 0, "none of the sources"),
-        ([GOOD, Outlook(0.0, 0.0, 0.0, 0.0), GOOD], 3, True, 1, "not expected to help"),
+        ([GOOD, PredictedGain(0.0, 0.0, 0.0, 0.0), GOOD], 3, True, 1, "not expected to help"),
         ([], 8, True, 5, "not known"),
     ],
 )
-def test_how_many_to_take(found: list[Outlook], count: int, tells: bool, k: int, word: str) -> None:
-    suggestion = suggest(found, count, tells_apart=tells)
+def test_how_many_to_take(found: list[PredictedGain], count: int, distinguishes: bool, k: int, word: str) -> None:
+    suggestion = suggest(found, count, distinguishes=distinguishes)
     assert suggestion.k == k
     assert word in suggestion.reason
 
@@ -164,9 +170,9 @@ def test_no_source_stands_out_where_chances_are_even() -> None:
     assert Assessment(5.0, {f"s{i}": 1 / 6 for i in range(6)}, {}).advice != ()
 
 
-def test_where_the_order_is_a_guess_and_all_harm_both_are_said() -> None:
+def test_where_the_order_is_a_guess_and_all_harm_both_are_reported() -> None:
     said = Assessment(0.5, {"a": 0.5, "b": 0.5}, {"a": BAD, "b": BAD}).advice
-    assert "cannot tell sources apart" in said[0]
+    assert "does not distinguish sources" in said[0]
     assert "using no source is the best advice" in said[1]
 
 
@@ -176,7 +182,7 @@ def test_an_explanation_adds_up() -> None:
     ranking = rank(BlendSelector(), problem, explain="snli")
     why = ranking.explanation
     assert why is not None
-    assert ranking.sources[why.place - 1].task == "snli"
+    assert ranking.sources[why.rank - 1].task == "snli"
     assert sum(vote.weight for vote in why.votes) == pytest.approx(1.0)
     assert why.pivot_sum == pytest.approx(sum(vote.vote for vote in why.votes))
     assert not {"rte", "snli"} & {vote.task for vote in why.votes}
@@ -184,9 +190,9 @@ def test_an_explanation_adds_up() -> None:
         at = web.setup_index("t5l/finetune"), web.target_index(vote.task), web.source_index("snli")
         assert vote.transfer == web.t[at]
     assert sum(why.weights.values()) == pytest.approx(1.0)
-    assert any("speak tasks like the target" in sentence for sentence in why.words())
+    assert any("similar tasks that speak" in sentence for sentence in why.words())
     assert any("on average" in sentence for sentence in why.words())
-    compared = dataclasses.replace(why, tells_gain=False).words()
+    compared = dataclasses.replace(why, transfers_are_gains=False).words()
     assert any("average for the web's other tasks" in sentence for sentence in compared)
     assert not any("helped" in sentence or "hurt" in sentence for sentence in compared)
 
@@ -202,14 +208,14 @@ def test_an_own_candidate_is_explained_as_estimated() -> None:
     assert any("estimated from sources with similar texts" in sentence for sentence in why.words())
 
 
-def test_too_little_to_learn_from_is_said() -> None:
+def test_too_little_to_learn_from_is_reported() -> None:
     web = planted("popularity")[0].restrict(targets=TASKS[:1])
     ranking = rank(BlendSelector(), SelectionProblem("new", web, TASKS))
-    assert any("cannot tell sources apart" in note for note in ranking.notes)
+    assert any("does not distinguish sources" in note for note in ranking.notes)
     assert any("too few transfers are measured" in line for line in Assessment(0.0, {"a": 1.0}, {}).advice)
 
 
-def test_selectors_without_doubt_say_nothing_of_it() -> None:
+def test_selectors_without_an_assessment_report_none() -> None:
     ranking = rank(TaskShopSelector(), problem_without("rte", published_web(), published_bank()))
     assert ranking.assessment is None
     assert "doubt" not in ranking.to_dict()

@@ -12,8 +12,8 @@ from taskweb.selectors import BlendSelector, SelectionProblem, rank
 from taskweb.selectors.blend import prediction_intervals
 from taskweb.selectors.blend.evidence import Form, Transfers
 from taskweb.selectors.blend.selector import MOST_PIVOTS, nearest_pivots
-from taskweb.selectors.blend.standard import peaked_rows, standard_rows
-from taskweb.selectors.blend.validation import MOST_SETUPS, recipes_for, thinned, validate
+from taskweb.selectors.blend.standardise import peaked_rows, standardised_rows
+from taskweb.selectors.blend.validation import MOST_SETUPS, members_for, thinned, validate
 from taskweb.web import ALL_SETUPS, ExampleBank, TransferWeb
 from taskweb.web.arrays import nan_mean
 from tests.conftest import made_up_bank
@@ -54,7 +54,7 @@ def test_forms_are_those_of_the_setups_filled_from_the_others() -> None:
         expected = peaked_rows(t)
         assert np.array_equal(own, np.where(np.isnan(expected), everywhere, expected), equal_nan=True)
     alone = Transfers.of(large_web(20, 30), ("m0/f",)).size
-    assert np.array_equal(alone.own[0], standard_rows(large_web(20, 30).t[0]), equal_nan=True)
+    assert np.array_equal(alone.own[0], standardised_rows(large_web(20, 30).t[0]), equal_nan=True)
 
 
 def test_pivots_are_thinned_to_the_most_alike_whatever_the_order_of_the_web() -> None:
@@ -74,24 +74,24 @@ def test_a_task_as_its_own_source_is_no_transfer_to_learn_from() -> None:
     """Whether there are transfers is asked of large webs without copying them."""
     own = np.where(np.eye(3, 4, dtype=bool), 0.1, np.nan)[None]
     names = tuple("abcd")
-    assert recipes_for(TransferWeb("own", ("m/f",), names[:3], names, own), texts=False).ranking == ()
+    assert members_for(TransferWeb("own", ("m/f",), names[:3], names, own), texts=False).ranking == ()
     own[0, 2, 0] = 0.1
-    assert recipes_for(TransferWeb("one", ("m/f",), names[:3], names, own), texts=False).ranking != ()
+    assert members_for(TransferWeb("one", ("m/f",), names[:3], names, own), texts=False).ranking != ()
 
 
-def test_sources_that_share_their_outlook_are_told_what_each_would_be_told_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sources_that_share_a_predicted_gain_get_nearly_what_each_would_get_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     web, bank = planted("popularity")
     validation = validate(web, bank, rate=3.0)
     scores = np.random.default_rng(1).normal(size=1000)
-    shared = prediction_intervals.outlooks(web, web.setups[0], validation, scores)
-    monkeypatch.setattr(prediction_intervals, "_MOST_ALONE", len(scores))
-    alone = prediction_intervals.outlooks(web, web.setups[0], validation, scores)
+    shared = prediction_intervals.predicted_gains(web, web.setups[0], validation, scores)
+    monkeypatch.setattr(prediction_intervals, "_MOST_COMPUTED", len(scores))
+    alone = prediction_intervals.predicted_gains(web, web.setups[0], validation, scores)
     assert shared is not None
     assert alone is not None
     assert len(shared) == len(alone) == len(scores)
     assert len(set(shared)) < 256
-    assert [outlook.harm for outlook in shared] == pytest.approx([outlook.harm for outlook in alone], abs=0.03)
-    gains = np.array([[outlook.gain for outlook in found] for found in (shared, alone)])
+    assert [gain.harm for gain in shared] == pytest.approx([gain.harm for gain in alone], abs=0.03)
+    gains = np.array([[gain.gain for gain in found] for found in (shared, alone)])
     assert np.abs(gains[0] - gains[1]).mean() < 0.05 * np.std(gains[1])
 
 
@@ -108,7 +108,7 @@ def test_memory_stays_within_a_few_copies_of_the_pivots_transfers() -> None:
     assert peak < 10 * MOST_PIVOTS * 3000 * 8
 
 
-def test_every_setup_of_a_web_with_many_has_outlooks() -> None:
+def test_every_setup_of_a_web_with_many_has_predicted_gains() -> None:
     web = large_web(12, 14, MOST_SETUPS + 4)
     t = web.t + np.linspace(-0.1, 0.1, 14)
     web = dataclasses.replace(web, t=t, pc=t)
@@ -116,7 +116,7 @@ def test_every_setup_of_a_web_with_many_has_outlooks() -> None:
     validation = validate(kept, None, rate=1.0)
     scores = np.linspace(-1, 1, 14)
     for setup in (*web.setups, ALL_SETUPS):
-        found = prediction_intervals.outlooks(web, setup, validation, scores)
+        found = prediction_intervals.predicted_gains(web, setup, validation, scores)
         assert found is not None
         assert all(one.low <= one.gain <= one.high for one in found)
     assert prediction_intervals.sharpness(web, validation) == prediction_intervals.sharpness(kept, validation) > 0.5

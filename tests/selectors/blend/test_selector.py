@@ -1,4 +1,4 @@
-"""The blend learns on the web at hand what to trust."""
+"""The blend learns its weights from the web at hand."""
 
 from __future__ import annotations
 
@@ -13,11 +13,19 @@ from taskweb.metrics import ndcg
 from taskweb.selectors import BlendSelector, PopularitySelector, RoeSelector, SelectionProblem, Selector
 from taskweb.selectors.assessment import CLEAR_EVIDENCE
 from taskweb.selectors.blend.evidence import Evidence
-from taskweb.selectors.blend.learned_cache import cache_key, keep, read
-from taskweb.selectors.blend.margin import shares, shares_without_own, standard_errors
-from taskweb.selectors.blend.members import BASELINES, FAMILIES, PIVOTS, Recipe, prior, ranking_recipes, scores_by_recipe
-from taskweb.selectors.blend.standard import peaked_rows, standard_rows
-from taskweb.selectors.blend.text_similarity import likeness_within, mean_of_forms
+from taskweb.selectors.blend.learned_cache import cache_key, load, store
+from taskweb.selectors.blend.margin import margin_in_standard_errors, shares, shares_without_own
+from taskweb.selectors.blend.members import (
+    BASELINES,
+    FAMILIES,
+    PIVOTS,
+    EnsembleMember,
+    prior,
+    ranking_members,
+    scores_by_member,
+)
+from taskweb.selectors.blend.standardise import peaked_rows, standardised_rows
+from taskweb.selectors.blend.text_similarity import mean_similarity, similarity_within
 from taskweb.selectors.blend.utility import REGRET_WEIGHT, HarmTruth, OrderTruth
 from taskweb.selectors.blend.validation import MOST_SOURCES, MOST_TARGETS, thinned, validate
 from taskweb.selectors.similarity import coverage, mean_embedding_cosine, retrieval_of_experts
@@ -46,43 +54,43 @@ def mean_ndcg(selector: Selector, web: TransferWeb, bank: ExampleBank) -> float:
 
 
 def planted(kind: str, seed: int = 0) -> tuple[TransferWeb, ExampleBank]:
-    """A web that follows popularity, likeness, or neither."""
+    """A web that follows popularity, similarity, or neither."""
     draw = np.random.default_rng(seed)
     bank = made_up_bank(TASKS, seed=seed)
     size = len(TASKS)
     t = draw.normal(0, 0.02, (2, size, size))
     if kind == "popularity":
         t += draw.normal(0, 0.05, size)
-    if kind == "likeness":
+    if kind == "similarity":
         alike = np.stack([retrieval_of_experts(bank.of(task), bank, TASKS) for task in TASKS])
         t += 0.1 * (alike - alike.mean())
     return web_of(t), bank
 
 
-@pytest.mark.parametrize("kind", ["popularity", "likeness"])
-def test_on_small_webs_it_keeps_up_with_the_best_ingredient_on_average(kind: str) -> None:
-    best = {"popularity": PopularitySelector(), "likeness": RoeSelector()}[kind]
-    lead = []
+@pytest.mark.parametrize("kind", ["popularity", "similarity"])
+def test_on_small_webs_it_keeps_up_with_the_best_single_member_on_average(kind: str) -> None:
+    best = {"popularity": PopularitySelector(), "similarity": RoeSelector()}[kind]
+    margins = []
     for seed in range(5):
         web, bank = planted(kind, seed)
         small = web.restrict(targets=TASKS[:7], sources=TASKS[:7])
-        lead.append(mean_ndcg(BlendSelector(), small, bank) - mean_ndcg(best, small, bank))
-    assert np.mean(lead) > -0.02
+        margins.append(mean_ndcg(BlendSelector(), small, bank) - mean_ndcg(best, small, bank))
+    assert np.mean(margins) > -0.02
 
 
-@pytest.mark.parametrize("kind", ["popularity", "likeness"])
-def test_it_keeps_up_with_the_best_ingredient_of_each_web(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["popularity", "similarity"])
+def test_it_keeps_up_with_the_best_single_member_of_each_web(kind: str) -> None:
     web, bank = planted(kind)
-    best = {"popularity": PopularitySelector(), "likeness": RoeSelector()}[kind]
-    other = {"popularity": RoeSelector(), "likeness": PopularitySelector()}[kind]
+    best = {"popularity": PopularitySelector(), "similarity": RoeSelector()}[kind]
+    other = {"popularity": RoeSelector(), "similarity": PopularitySelector()}[kind]
     blend = mean_ndcg(BlendSelector(), web, bank)
     assert blend > mean_ndcg(best, web, bank) - 0.03
     assert blend > mean_ndcg(other, web, bank) + 0.15
 
 
-def test_weights_and_evidence_tell_what_the_web_is_like() -> None:
+def test_weights_and_evidence_show_what_the_web_follows() -> None:
     strength = {}
-    for kind in ("popularity", "likeness", "neither"):
+    for kind in ("popularity", "similarity", "neither"):
         web, bank = planted(kind)
         known = web.without("task00")
         problem = SelectionProblem("task00", known, known.sources, "all", bank.without("task00"), bank.of("task00"))
@@ -94,16 +102,16 @@ def test_weights_and_evidence_tell_what_the_web_is_like() -> None:
             favourites = [family for family in weights if kind in family or (kind == "popularity" and "pivots" in family)]
             assert sum(weights[family] for family in favourites) > (0.9 if kind == "popularity" else 0.8)
         else:
-            assert min(weights["popularity"], weights["likeness"]) > 0.1
+            assert min(weights["popularity"], weights["similarity"]) > 0.1
     assert strength["popularity"] > 3
-    assert strength["likeness"] > 3
+    assert strength["similarity"] > 3
     assert strength["neither"] < CLEAR_EVIDENCE
 
 
-def test_without_learning_the_prior_holds() -> None:
+def test_without_learning_the_weights_stay_at_the_prior() -> None:
     web, bank = planted("popularity")
-    found, expected = validate(web, bank, rate=0.0).ranking, prior(ranking_recipes(), FAMILIES)
-    alone = [ranking_recipes().index(recipe) for recipe in BASELINES]
+    found, expected = validate(web, bank, rate=0.0).ranking, prior(ranking_members(), FAMILIES)
+    alone = [ranking_members().index(member) for member in BASELINES]
     others = np.delete(found, alone) / np.delete(expected, alone)
     assert others == pytest.approx(others[0])
     assert others[0] < 1
@@ -113,7 +121,7 @@ def test_without_learning_the_prior_holds() -> None:
     assert found.sum() == pytest.approx(1)
 
 
-def test_an_ingredient_alone_counts_as_far_as_it_may_rank_better() -> None:
+def test_a_baseline_counts_by_the_probability_that_it_ranks_better() -> None:
     blend = np.array([0.7, 0.8, 0.6, np.nan])
     alike, worse, better = blend, blend - 0.5, blend + 0.5
     assert shares(blend, np.array([alike])) == pytest.approx([2 / 3, 1 / 3])
@@ -127,15 +135,15 @@ def test_an_ingredient_alone_counts_as_far_as_it_may_rank_better() -> None:
     assert shares_without_own(np.empty(0), np.empty((2, 0))).shape == (3, 0)
 
 
-def test_standard_errors_lean_on_typical_targets_where_few_are_seen() -> None:
-    lead = np.array([0.1, 0.2, np.nan, 0.3])
+def test_standard_errors_include_typical_targets_where_few_are_seen() -> None:
+    differences = np.array([0.1, 0.2, np.nan, 0.3])
     spread = np.sqrt((0.02 + 5 * 0.2**2) / (3 - 1 + 5))
-    assert standard_errors(lead) == pytest.approx(0.2 / (spread / np.sqrt(3)))
-    assert standard_errors(np.full(3, np.nan)) == 0
-    assert 0 < standard_errors(np.array([0.2])) < 2
+    assert margin_in_standard_errors(differences) == pytest.approx(0.2 / (spread / np.sqrt(3)))
+    assert margin_in_standard_errors(np.full(3, np.nan)) == 0
+    assert 0 < margin_in_standard_errors(np.array([0.2])) < 2
 
 
-def test_a_web_of_nothing_ranks_by_likeness_and_without_texts_by_popularity() -> None:
+def test_a_web_of_nothing_ranks_by_similarity_and_without_texts_by_popularity() -> None:
     bank = made_up_bank((*TASKS, "new"))
     empty = TransferWeb("none", (), (), TASKS, np.empty((0, 0, len(TASKS))))
     alone = BlendSelector().score(SelectionProblem("new", empty, TASKS, "all", bank, bank.of("new")))
@@ -145,13 +153,13 @@ def test_a_web_of_nothing_ranks_by_likeness_and_without_texts_by_popularity() ->
     web, _ = planted("popularity")
     blind = SelectionProblem("new", web, TASKS)
     assert np.corrcoef(BlendSelector().score(blind), PopularitySelector().score(blind))[0, 1] > 0.95
-    with pytest.raises(WebError, match="Neither transfers nor texts"):
+    with pytest.raises(WebError, match="neither measured transfers nor texts"):
         BlendSelector().score(SelectionProblem("new", empty, TASKS))
 
 
 @pytest.mark.parametrize("targets", [0, 1, 2, 3])
-def test_texts_of_own_candidates_alone_are_no_likeness(targets: int) -> None:
-    """They cannot be set against measured sources without texts."""
+def test_texts_of_own_candidates_alone_give_no_similarity(targets: int) -> None:
+    """They cannot be compared with measured sources without texts."""
     web = made_up_web().restrict(targets=made_up_web().targets[: targets + 1])
     bank = made_up_bank(("own", "new"))
     wider = with_unmeasured(web, bank, ["own"])
@@ -167,8 +175,8 @@ def test_few_targets_and_disjoint_tasks(targets: int) -> None:
     assert np.isfinite(scores).all()
 
 
-def test_uneven_measurement_draws_to_the_middle() -> None:
-    """One good outcome is less evidence than many."""
+def test_few_measurements_pull_a_score_to_the_middle() -> None:
+    """One good result is less evidence than many."""
     t = np.zeros((1, 16, 16)) + np.random.default_rng(0).normal(0, 0.01, (1, 16, 16))
     t[0, :, 2] += 0.05
     t[0, :, 3] += 0.05
@@ -178,29 +186,29 @@ def test_uneven_measurement_draws_to_the_middle() -> None:
     assert scores[2] > scores[3] > np.median(scores)
 
 
-def test_what_was_learned_is_kept_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_learned_is_cached_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     web, bank = planted("popularity")
     problem = SelectionProblem("new", web, TASKS, "all", bank, bank.of("task03"))
     first = BlendSelector(cache=tmp_path).score(problem)
-    assert first == pytest.approx(BlendSelector().score(dataclasses.replace(problem, kept={})))
+    assert first == pytest.approx(BlendSelector().score(dataclasses.replace(problem, cache={})))
     monkeypatch.setattr("taskweb.selectors.blend.selector.validate", lambda *_a, **_k: pytest.fail("learned again"))
-    assert np.array_equal(first, BlendSelector(cache=tmp_path).score(dataclasses.replace(problem, kept={})))
+    assert np.array_equal(first, BlendSelector(cache=tmp_path).score(dataclasses.replace(problem, cache={})))
 
 
-def test_a_broken_or_foreign_cache_is_passed_over(tmp_path: Path) -> None:
+def test_a_broken_or_foreign_cache_is_ignored(tmp_path: Path) -> None:
     web, bank = planted("popularity")
     validation = validate(web, bank, rate=3.0)
-    keep(tmp_path, "a", validation)
-    assert np.array_equal(read(tmp_path, "a").ranking, validation.ranking)
+    store(tmp_path, "a", validation)
+    assert np.array_equal(load(tmp_path, "a").ranking, validation.ranking)
     for content in (b"", b"broken", b"PK\x03\x04broken"):
         (tmp_path / "blend-a.npz").write_bytes(content)
-        assert read(tmp_path, "a") is None
-    assert read(tmp_path, "b") is None
+        assert load(tmp_path, "a") is None
+    assert load(tmp_path, "b") is None
     (tmp_path / "file").write_text("in the way")
-    keep(tmp_path / "file", "a", validation)
+    store(tmp_path / "file", "a", validation)
 
 
-def test_the_key_tells_webs_texts_and_rates_apart() -> None:
+def test_the_key_distinguishes_webs_texts_and_rates() -> None:
     web, bank = planted("popularity")
     keys = {
         cache_key(web, bank, 4.0, 32),
@@ -208,7 +216,7 @@ def test_the_key_tells_webs_texts_and_rates_apart() -> None:
         cache_key(web, bank, 4.0, 8),
         cache_key(web, None, 4.0, 32),
         cache_key(web.without("task01"), bank, 4.0, 32),
-        cache_key(planted("likeness")[0], bank, 4.0, 32),
+        cache_key(planted("similarity")[0], bank, 4.0, 32),
         cache_key(web, made_up_bank(TASKS, seed=9), 4.0, 32),
     }
     assert len(keys) == 7
@@ -228,9 +236,9 @@ def test_large_webs_are_thinned_and_still_ranked() -> None:
     assert np.isfinite(scores).all()
 
 
-def test_likeness_within_a_bank_is_that_of_the_similarities() -> None:
+def test_similarity_within_a_bank_is_that_of_the_functions() -> None:
     bank = made_up_bank(TASKS)
-    found = likeness_within(bank, TASKS[:3], TASKS, examples=50).values
+    found = similarity_within(bank, TASKS[:3], TASKS, examples=50).values
     for i, query in enumerate(TASKS[:3]):
         for form, similarity in enumerate((retrieval_of_experts, coverage, mean_embedding_cosine)):
             assert found[form, i] == pytest.approx(similarity(bank.of(query), bank, TASKS), abs=1e-6)
@@ -238,7 +246,7 @@ def test_likeness_within_a_bank_is_that_of_the_similarities() -> None:
 
 def test_rows_are_standardised_with_ties_and_gaps() -> None:
     rows = np.array([[1.0, 2.0, np.nan, 3.0], [5.0, 5.0, 5.0, np.nan], [np.nan] * 4])
-    z = standard_rows(rows)
+    z = standardised_rows(rows)
     assert z[0, [0, 1, 3]] == pytest.approx([-1.2247, 0, 1.2247], abs=1e-4)
     assert z[1, :3] == pytest.approx([0, 0, 0])
     assert np.isnan(z[2]).all()
@@ -251,16 +259,16 @@ def test_rows_are_standardised_with_ties_and_gaps() -> None:
 
 
 @pytest.mark.parametrize("peak", [0.0, 0.3])
-def test_a_recipe_pools_transfers_by_its_formula(peak: float) -> None:
-    """As the docstrings say, pivot by pivot: weights exp(likeness / width), the setup at hand beside all, size beside peak."""
-    web, bank = planted("likeness")
+def test_a_member_pools_transfers_by_its_formula(peak: float) -> None:
+    """As the docstrings say, pivot by pivot: weights exp(similarity / width), the setup at hand and all, size and peak."""
+    web, bank = planted("similarity")
     known = web.without("task00")
-    likeness = likeness_within(bank, ["task00"], known.tasks, examples=4)
-    evidence = Evidence.of(known, ["m1/f"], ["new"], likeness)
-    recipe = Recipe(PIVOTS, peak=peak, own=0.5, width=0.8)
-    (found,) = scores_by_recipe(evidence, [recipe])
-    weights = np.exp(mean_of_forms(likeness.values)[0] / 0.8)
-    forms = [(1 - peak) * standard_rows(known.t) + peak * peaked_rows(known.t)]
+    similarity = similarity_within(bank, ["task00"], known.tasks, examples=4)
+    evidence = Evidence.of(known, ["m1/f"], ["new"], similarity)
+    member = EnsembleMember(PIVOTS, peak=peak, own=0.5, width=0.8)
+    (found,) = scores_by_member(evidence, [member])
+    weights = np.exp(mean_similarity(similarity.values)[0] / 0.8)
+    forms = [(1 - peak) * standardised_rows(known.t) + peak * peaked_rows(known.t)]
     expected = np.zeros(len(known.sources))
     for rows, share in ((forms[0][1], 0.5), (forms[0].mean(axis=0), 0.5)):
         for j in range(len(known.sources)):
@@ -273,13 +281,13 @@ def test_a_recipe_pools_transfers_by_its_formula(peak: float) -> None:
 def test_utilities_agree_with_the_metrics() -> None:
     draw = np.random.default_rng(0)
     truth, scores = draw.normal(size=(4, 9)), draw.normal(size=(4, 9))
-    found, regret = OrderTruth(truth).judge(scores)
+    found, regret = OrderTruth(truth).ndcg_and_regret(scores)
     assert found == pytest.approx([ndcg(a, b) for a, b in zip(truth, scores, strict=True)])
     z = (truth - truth.mean(axis=1, keepdims=True)) / truth.std(axis=1, keepdims=True)
     taken = [row[np.argsort(-by)[:5]].mean() for row, by in zip(z, scores, strict=True)]
     assert regret == pytest.approx([np.sort(row)[-5:].mean() for row in z] - np.array(taken))
     assert (regret >= 0).all()
-    assert OrderTruth(truth).judge(truth)[1] == pytest.approx(np.zeros(4))
+    assert OrderTruth(truth).ndcg_and_regret(truth)[1] == pytest.approx(np.zeros(4))
     sampled = np.mean([ndcg(truth[0], draw.normal(size=9)) for _ in range(3000)])
     assert OrderTruth(truth).chance[0] == pytest.approx(sampled, abs=0.01)
     auc = HarmTruth(truth).auc(scores)
@@ -294,11 +302,11 @@ def test_utilities_with_ties_and_gaps_agree_with_the_metrics_whatever_the_order_
     truth, scores = draw.integers(-2, 3, (30, 9)).astype(float), draw.integers(0, 4, (30, 9)).astype(float)
     truth[draw.random(truth.shape) < 0.2] = np.nan
     judge, known = OrderTruth(truth), np.isfinite(truth)
-    found, regret = judge.judge(scores)
+    found, regret = judge.ndcg_and_regret(scores)
     assert judge.varies.all()
     assert found == pytest.approx([ndcg(a[k], b[k]) for a, b, k in zip(truth, scores, known, strict=True)])
     renamed = draw.permutation(9)
-    again, regret_again = OrderTruth(truth[:, renamed]).judge(scores[:, renamed])
+    again, regret_again = OrderTruth(truth[:, renamed]).ndcg_and_regret(scores[:, renamed])
     assert again == pytest.approx(found)
     assert regret_again == pytest.approx(regret)
     assert (regret > -1e-12).all()
@@ -308,21 +316,21 @@ def test_utilities_with_ties_and_gaps_agree_with_the_metrics_whatever_the_order_
 
 
 @pytest.mark.parametrize("size", [3, 5, 6, 20])
-def test_what_scores_are_worth_is_on_one_scale_for_any_number_of_sources(size: int) -> None:
+def test_the_utility_of_scores_is_on_one_scale_for_any_number_of_sources(size: int) -> None:
     draw = np.random.default_rng(size)
     truth = np.full((2000, size + 1), np.nan)
     truth[:, :size] = draw.normal(size=(2000, size))
     judge = OrderTruth(truth)
-    right, guessed = judge.worth(np.nan_to_num(truth)), draw.normal(size=truth.shape)
+    right, guessed = judge.utility(np.nan_to_num(truth)), draw.normal(size=truth.shape)
     assert right == pytest.approx(np.ones(2000))
-    ndcg_of, regret = judge.judge(guessed)
-    assert (judge.worth(guessed) + REGRET_WEIGHT * regret).mean() == pytest.approx(0, abs=0.03)
+    ndcg_of, regret = judge.ndcg_and_regret(guessed)
+    assert (judge.utility(guessed) + REGRET_WEIGHT * regret).mean() == pytest.approx(0, abs=0.03)
     assert regret.mean() == pytest.approx({3: 0, 5: 0, 6: 0.25, 20: 1.2}[size], abs=0.1)
     assert (ndcg_of <= 1).all()
-    assert np.isnan(OrderTruth(np.array([[1.0, 1.0, 1.0], [1.0, np.nan, np.nan]])).worth(np.zeros((2, 3)))).all()
+    assert np.isnan(OrderTruth(np.array([[1.0, 1.0, 1.0], [1.0, np.nan, np.nan]])).utility(np.zeros((2, 3)))).all()
 
 
-def test_the_published_web_is_well_told_apart() -> None:
+def test_the_published_web_distinguishes_sources_well() -> None:
     web, bank = published_web(), published_bank()
     validation = validate(web, bank, rate=3.0)
     assert validation.evidence > 5

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from taskweb.errors import JudgeError
-from taskweb.selectors.judge import AnswerCache, TaskCard, ask, both_orders, not_kept
+from taskweb.selectors.judge import AnswerCache, TaskCard, ask, both_orders, not_cached
 from taskweb.tasks import Example
 
 TARGET = TaskCard("the target")
@@ -61,7 +61,7 @@ def test_what_was_answered_is_not_asked_again(tmp_path: Path) -> None:
     assert second.log_odds == first.log_odds
     assert second.n_cached == 6
     for other in (Counting(model="n"), Counting(setting=2)):
-        assert len(not_kept(other, list(PROMPTS.values()), cache)) == 6
+        assert len(not_cached(other, list(PROMPTS.values()), cache)) == 6
 
 
 def test_an_interrupted_round_goes_on_where_it_stopped(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_file_that_is_broken_counts_as_missing(text: str, tmp_path: Path) -> N
     again = Counting()
     assert ask(again, PROMPTS, cache).log_odds == first.log_odds
     assert len(again.asked) == 6
-    assert not_kept(again, list(PROMPTS.values()), cache) == []
+    assert not_cached(again, list(PROMPTS.values()), cache) == []
 
 
 def test_a_cache_that_cannot_be_written_is_passed_over(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from taskweb.errors import JudgeError
 from taskweb.selectors.judge import retries
-from taskweb.selectors.judge.endpoint import Endpoint, PassingError, RefusedError
+from taskweb.selectors.judge.endpoint import Endpoint, RefusedError, TransientError
 from taskweb.selectors.judge.http_judge import HttpJudge, NoLogprobsError, UnclearError
-from taskweb.selectors.judge.retries import OutOfTimeError
+from taskweb.selectors.judge.retries import TimeLimitError
 from tests.selectors.judge.endpoint_server import (
     Reply,
     Script,
@@ -125,7 +125,7 @@ def test_a_fault_that_stays_is_told_after_five_attempts(fault: str) -> None:
     with serving(PASSING[fault]) as script:
         [(place, answer)] = judge_at(script, timeout=0.1).answers(["q"])
         assert place == 0
-        assert isinstance(answer, PassingError)
+        assert isinstance(answer, TransientError)
         assert script.url in str(answer)
         assert len(script) == 5
 
@@ -137,13 +137,13 @@ def test_one_question_that_fails_does_not_stop_the_others() -> None:
 
     with serving(reply) as script:
         answers = asked(judge_at(script))
-    assert isinstance(answers.pop(4), PassingError)
+    assert isinstance(answers.pop(4), TransientError)
     assert list(answers.values()) == pytest.approx([1.0] * 11)
 
 
 def test_an_endpoint_that_is_lost_stops_the_round() -> None:
     with serving(status(500)) as script:
-        with pytest.raises(PassingError, match="answered 500: out of order"):
+        with pytest.raises(TransientError, match="answered 500: out of order"):
             asked(judge_at(script, workers=1))
         assert 25 <= len(script) <= 30
 
@@ -152,7 +152,7 @@ def test_nobody_there_is_told_at_once() -> None:
     with serving(logprobs()) as script:
         pass
     start = time.monotonic()
-    with pytest.raises(PassingError, match=r"cannot be reached: .*refused.* Check the address, and that the server runs"):
+    with pytest.raises(TransientError, match=r"cannot be reached: .*refused.* Check the address, and that the server runs"):
         asked(judge_at(script))
     assert time.monotonic() - start < 4
 
@@ -188,7 +188,7 @@ def test_a_retry_after_that_says_nothing(header: str) -> None:
 def test_a_wait_beyond_the_time_limit_is_not_begun(header: str) -> None:
     with serving(status(429, "slow down", Retry_After=header)) as script:
         start = time.monotonic()
-        with pytest.raises(OutOfTimeError, match=r"429: slow down.*It asks to wait (3600|inf) s"):
+        with pytest.raises(TimeLimitError, match=r"429: slow down.*It asks to wait (3600|inf) s"):
             asked(judge_at(script))
     assert time.monotonic() - start < 4
     assert len(script) == 1
@@ -201,7 +201,7 @@ def test_the_total_time_is_limited_and_answers_come_before_it_ends() -> None:
     found = set()
     with serving(reply) as script:
         start = time.monotonic()
-        with pytest.raises(OutOfTimeError, match=r"limit of 0\.6 s is over"):
+        with pytest.raises(TimeLimitError, match=r"limit of 0\.6 s is over"):
             for place, _ in judge_at(script, timeout=60, time_limit=0.6).answers(PROMPTS):
                 found.add(place)
         assert time.monotonic() - start < 4

@@ -5,18 +5,18 @@ import time
 
 import pytest
 
-from taskweb.selectors.judge.endpoint import PassingError
-from taskweb.selectors.judge.retries import OutOfTimeError, Patience, in_threads
+from taskweb.selectors.judge.endpoint import TransientError
+from taskweb.selectors.judge.retries import Retries, TimeLimitError, in_threads
 
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     found: list[float] = []
-    monkeypatch.setattr(Patience, "_sleep", lambda _self, seconds: found.append(seconds))
+    monkeypatch.setattr(Retries, "_sleep", lambda _self, seconds: found.append(seconds))
     return found
 
 
-def failing(*faults: PassingError):
+def failing(*faults: TransientError):
     left = list(faults)
 
     def request(_seconds: float) -> str:
@@ -28,31 +28,31 @@ def failing(*faults: PassingError):
 
 
 def test_waits_double_with_jitter_up_to_a_limit(waits: list[float]) -> None:
-    assert Patience(1000, attempts=10).try_often(failing(*[PassingError("x")] * 9)) == "answer"
+    assert Retries(1000, attempts=10).call(failing(*[TransientError("x")] * 9)) == "answer"
     full = [min(30.0, 0.5 * 2**i) for i in range(9)]
     assert all(most / 2 <= wait <= most for wait, most in zip(waits, full, strict=True))
     assert len({wait / most for wait, most in zip(waits, full, strict=True)}) == 9
 
 
 def test_the_last_fault_is_raised_after_all_attempts(waits: list[float]) -> None:
-    with pytest.raises(PassingError, match="third"):
-        Patience(1000, attempts=3).try_often(failing(*(PassingError(word) for word in ("first", "second", "third"))))
+    with pytest.raises(TransientError, match="third"):
+        Retries(1000, attempts=3).call(failing(*(TransientError(word) for word in ("first", "second", "third"))))
     assert len(waits) == 2
 
 
 def test_nobody_there_at_first_is_final_and_later_it_passes(waits: list[float]) -> None:
-    gone = PassingError("gone", unreachable=True)
-    patience = Patience(1000)
-    with pytest.raises(PassingError, match="gone"):
-        patience.try_often(failing(gone))
+    gone = TransientError("gone", unreachable=True)
+    retries = Retries(1000)
+    with pytest.raises(TransientError, match="gone"):
+        retries.call(failing(gone))
     assert waits == []
-    assert patience.try_often(failing()) == "answer"
-    assert patience.try_often(failing(gone)) == "answer"
+    assert retries.call(failing()) == "answer"
+    assert retries.call(failing(gone)) == "answer"
 
 
 def test_no_time_left_is_told() -> None:
-    with pytest.raises(OutOfTimeError, match=r"limit of 1e-06 s"):
-        Patience(1e-6).try_often(failing())
+    with pytest.raises(TimeLimitError, match=r"limit of 1e-06 s"):
+        Retries(1e-6).call(failing())
 
 
 def test_work_is_handed_out_once_and_faults_come_back() -> None:
@@ -61,17 +61,17 @@ def test_work_is_handed_out_once_and_faults_come_back() -> None:
             raise ValueError("three")
         return item * item
 
-    found = dict(in_threads(work, range(8), 3, Patience(30)))
+    found = dict(in_threads(work, range(8), 3, Retries(30)))
     assert isinstance(found.pop(3), ValueError)
     assert found == {i: i * i for i in range(8) if i != 3}
 
 
 def test_nothing_more_is_begun_once_it_is_stopped() -> None:
     begun: list[int] = []
-    patience = Patience(30)
-    for item, _ in in_threads(lambda item: (begun.append(item), time.sleep(0.01)), range(500), 2, patience):
+    retries = Retries(30)
+    for item, _ in in_threads(lambda item: (begun.append(item), time.sleep(0.01)), range(500), 2, retries):
         if item >= 5:
-            patience.stop.set()
+            retries.stop.set()
     time.sleep(0.1)
     assert len(begun) < 50
 
@@ -79,7 +79,7 @@ def test_nothing_more_is_begun_once_it_is_stopped() -> None:
 def test_a_thread_that_is_stuck_does_not_hold_up_the_end() -> None:
     release = threading.Event()
     start = time.monotonic()
-    with pytest.raises(OutOfTimeError):
-        list(in_threads(lambda _item: release.wait(20), [1], 1, Patience(0.2)))
+    with pytest.raises(TimeLimitError):
+        list(in_threads(lambda _item: release.wait(20), [1], 1, Retries(0.2)))
     assert time.monotonic() - start < 5
     release.set()

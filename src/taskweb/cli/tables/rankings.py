@@ -12,7 +12,7 @@ from rich.text import Text
 from taskweb.cli.tables.formatting import explained, interval, signed
 from taskweb.cli.tables.grid import Grid
 from taskweb.selectors import RankedSource, Ranking
-from taskweb.selectors.assessment import Outlook
+from taskweb.selectors.assessment import PredictedGain
 from taskweb.selectors.base import PivotEvidence
 from taskweb.tasks import catalogue
 from taskweb.web import ALL_SETUPS
@@ -94,7 +94,7 @@ def _is_measured(ranking: Ranking) -> bool:
 
 
 def _has_predictions(ranking: Ranking) -> bool:
-    return ranking.assessment is not None and bool(ranking.assessment.outlooks)
+    return ranking.assessment is not None and bool(ranking.assessment.predicted_gains)
 
 
 def _further_columns(ranking: Ranking) -> tuple[str, ...]:
@@ -111,10 +111,10 @@ def _further_cells(ranking: Ranking, source: RankedSource) -> tuple[str | Text, 
     evidence = (similarity, signed(source.popularity), _pivots(source.pivots))
     if ranking.assessment is None or not _has_predictions(ranking):
         return evidence
-    return (*_prediction(ranking.assessment.outlooks.get(source.task)), *evidence)
+    return (*_prediction(ranking.assessment.predicted_gains.get(source.task)), *evidence)
 
 
-def _prediction(predicted: Outlook | None) -> tuple[Text, Text, Text]:
+def _prediction(predicted: PredictedGain | None) -> tuple[Text, Text, Text]:
     if predicted is None:
         return Text(""), Text(""), Text("")
     return (
@@ -157,5 +157,5 @@ def _advice(ranking: Ranking) -> Iterator[tuple[str, str]]:
     known = ranking.assessment
     if known is not None:
         yield "take", f"{known.suggestion.k or 'none'}: {known.suggestion.reason}"
-        among = [f"{100 * known.best_among(k):.0f}% among {k}" for k in _NUMBERS_SHOWN if k < len(known.chances)]
+        among = [f"{100 * known.best_among(k):.0f}% among {k}" for k in _NUMBERS_SHOWN if k < len(known.p_best)]
         yield "the best", "; ".join([f"number 1 is the best source with {100 * known.best_among(1):.0f}% probability", *among])

@@ -1,4 +1,4 @@
-"""The blend: which evidence to trust is learned on the web at hand, and how sure that leaves the ranking."""
+"""The blend: an ensemble whose weights are learned from the web at hand, and how far its rankings can be trusted."""
 
 from taskweb.selectors.blend.selector import BlendSelector
 

@@ -1,4 +1,4 @@
-"""What was learned from a web, kept on disk, so that it is learned once per web, bank of texts, rate and number of examples."""
+"""What was learned from a web, cached on disk: learned once per web, bank of texts, rate and number of examples."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from taskweb.selectors.blend.members import features, gain_recipes, ranking_recipes
+from taskweb.selectors.blend.members import features, gain_members, ranking_members
 from taskweb.selectors.blend.validation import Validation
 from taskweb.web import ExampleBank, TransferWeb
 
 _ARRAYS = ("ranking", "gain", "fitted", "scores", "gain_scores", "ndcg", "chance")
 _NAMES = ("targets", "sources", "setups")
-_VERSION = "8"  # raise it when validation, or a constant of it, changes for the same recipes
+_VERSION = "8"  # raise it when the result of validation changes for the same members
 
 
 def cache_key(web: TransferWeb, bank: ExampleBank | None, rate: float, examples: int) -> str:
-    """Tells apart what would be learned: the transfers, the vectors of the tasks' texts, the recipes, the parameters."""
+    """A digest of all that learning depends on: transfers, vectors of the tasks' texts, ensemble members, parameters."""
     digest = hashlib.blake2b(digest_size=20)
-    recipes = [astuple(r) for r in (*ranking_recipes(), *gain_recipes(), *features())]
-    digest.update(repr((_VERSION, rate, examples, web.setups, web.targets, web.sources, web.t.shape, recipes)).encode())
+    members = [astuple(r) for r in (*ranking_members(), *gain_members(), *features())]
+    digest.update(repr((_VERSION, rate, examples, web.setups, web.targets, web.sources, web.t.shape, members)).encode())
     digest.update(np.ascontiguousarray(web.t).tobytes())
     for task in web.tasks:
         if bank is not None and task in bank:
@@ -35,19 +35,19 @@ def cache_key(web: TransferWeb, bank: ExampleBank | None, rate: float, examples:
     return digest.hexdigest()
 
 
-def read(folder: Path, key: str) -> Validation | None:
-    """What was kept under this key; None where there is nothing that can be read."""
+def load(folder: Path, key: str) -> Validation | None:
+    """What is stored under this key; None where there is nothing that can be read."""
     try:
-        with _path(folder, key).open("rb") as file, np.load(file, allow_pickle=False) as kept:
-            fields: dict[str, Any] = {name: tuple(kept[name].tolist()) for name in _NAMES}
-            fields |= {name: np.asarray(kept[name], np.float64) for name in _ARRAYS}
+        with _path(folder, key).open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            fields: dict[str, Any] = {name: tuple(stored[name].tolist()) for name in _NAMES}
+            fields |= {name: np.asarray(stored[name], np.float64) for name in _ARRAYS}
             return Validation(**fields)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 
 
-def keep(folder: Path, key: str, validation: Validation) -> None:
-    """Keep it, whole or not at all; a folder that cannot be written to is passed over."""
+def store(folder: Path, key: str, validation: Validation) -> None:
+    """Write it, whole or not at all; a folder that cannot be written to is ignored."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")

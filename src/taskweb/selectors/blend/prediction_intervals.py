@@ -1,12 +1,12 @@
-"""How sure the blend is: what pairs with a like score turned out to gain when their target was left out.
+"""How far the blend can be trusted: predicted gains with their intervals, and the probability to be the best source.
 
-Nothing is assumed about how gains are distributed. For each source, pairs of the web that got a similar gain score while
-their target was left out are looked up, and what they turned out to gain is read off: the noise of seeds, of pivots and
-of examples is in those outcomes together. The chance to be the best source follows a logit model of the ranking scores, whose
-one parameter is fitted to which source turned out best for each target left out.
+No distribution of gains is assumed. The predicted gain of a source comes from pairs of the web that had a similar gain score
+while their target was left out: the gains measured for them contain the noise of seeds, pivots and examples together. The
+probability to be the best source follows a logit model of the ranking scores, with one parameter, fitted to which source was
+best for each target left out.
 
-Few targets show less of how targets differ than there is: intervals are wider than what was seen by as much as those of
-Student's t are, for that number of targets.
+Few targets show too little of the differences between targets, so intervals are widened as those of Student's t are, for that
+number of targets.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from taskweb.selectors.assessment import Outlook
+from taskweb.selectors.assessment import PredictedGain
 from taskweb.selectors.base import FloatArray
 from taskweb.selectors.blend.validation import FEWEST_SOURCES, Validation
 from taskweb.web import ALL_SETUPS, TransferWeb
@@ -27,37 +27,37 @@ from taskweb.web.transfer_web import without_self
 LEVEL = 0.8
 FEWEST_PAIRS = 20
 _BANDWIDTH = 0.5  # of gain scores
-_MOST_ALONE, _STEPS = 256, 32
+_MOST_COMPUTED, _STEPS = 256, 32
 _SHARPEST = 6.0
-_SHARPNESS_SPREAD = 3.0  # of the sharpness, before anything is seen
+_SHARPNESS_SPREAD = 3.0  # standard deviation of the prior of the sharpness
 
 
-def outlooks(web: TransferWeb, setup: str, validation: Validation, scores: FloatArray) -> list[Outlook] | None:
-    """What each source may gain, from its gain score: (sources,) -> one outlook each; None where no gains are measured.
+def predicted_gains(web: TransferWeb, setup: str, validation: Validation, scores: FloatArray) -> list[PredictedGain] | None:
+    """The predicted gain of each source from its gain score, (sources,); None with fewer than 20 pairs of known gain.
 
-    Gains are PC in the setup (`all`: the mean over setups). Raises nothing: with fewer than 20 pairs there is no outlook. Of
-    more than 256 sources, those whose scores are alike to 1/32 share theirs.
+    Gains are PC in the setup (`all`: the mean over setups). With more than 256 sources, gain scores are rounded to 1/32, and
+    sources with the same rounded score share their predicted gain.
     """
     found = _outcomes(web, setup, validation)
     if found is None:
         return None
-    if len(scores) > _MOST_ALONE:
+    if len(scores) > _MOST_COMPUTED:
         shared, place = np.unique(np.round(scores * _STEPS) / _STEPS, return_inverse=True)
-        at_steps = _looked_up(*found, shared)
+        at_steps = _from_similar_pairs(*found, shared)
         return [at_steps[i] for i in place.tolist()]
-    return _looked_up(*found, scores)
+    return _from_similar_pairs(*found, scores)
 
 
 def widening(targets: int) -> float:
-    """How much wider than the normal one an 80% interval for a further target is, that was found from so many (at least 2).
+    """How much wider than the normal one the 80% interval for a new target is, given this many targets (at least 2).
 
     The quantile of Student's t as a multiple of the normal one, times sqrt(1 + 1 / targets).
     """
     return student_quantile(LEVEL, targets - 1) / NormalDist().inv_cdf((1 + LEVEL) / 2) * math.sqrt(1 + 1 / targets)
 
 
-def _looked_up(known: FloatArray, gained: FloatArray, targets: int, scores: FloatArray) -> list[Outlook]:
-    """The outlook of each score from pairs with a like score, `known`, of so many targets, and what they gained."""
+def _from_similar_pairs(known: FloatArray, gained: FloatArray, targets: int, scores: FloatArray) -> list[PredictedGain]:
+    """The predicted gain of each score, from the scores `known` of pairs, their gains, and the number of their targets."""
     order = np.argsort(gained)
     known, gained = known[order], gained[order]
     distance = (scores[:, None] - known[None, :]) / _BANDWIDTH
@@ -73,19 +73,19 @@ def _looked_up(known: FloatArray, gained: FloatArray, targets: int, scores: Floa
     middle, wider = quantile(0.5), widening(targets)
     low, high = (middle + wider * (quantile(level) - middle) for level in (tail, 1 - tail))
     columns = [column.tolist() for column in (middle, low, high, harm)]
-    return [Outlook(*row) for row in zip(*columns, strict=True)]
+    return [PredictedGain(*row) for row in zip(*columns, strict=True)]
 
 
-def chances_to_be_best(web: TransferWeb, validation: Validation, scores: FloatArray) -> FloatArray:
-    """The probability of each source to be the target's best: softmax(sharpness x score)."""
+def probabilities_of_best(web: TransferWeb, validation: Validation, scores: FloatArray) -> FloatArray:
+    """The probability of each source to be the best for the target: softmax(sharpness x score)."""
     logits = sharpness(web, validation) * scores
-    chances = np.exp(logits - logits.max())
-    total: FloatArray = chances / chances.sum()
+    exponentials = np.exp(logits - logits.max())
+    total: FloatArray = exponentials / exponentials.sum()
     return total
 
 
 def sharpness(web: TransferWeb, validation: Validation) -> float:
-    """How much the ranking scores tell of which source is best, 0 = nothing, fitted to the targets left out."""
+    """How much the ranking scores say about which source is best, 0 = nothing; fitted to the targets left out."""
     best, rows = [], []
     setups = [setup for setup in validation.setups if setup != ALL_SETUPS]
     for i, setup in enumerate(setups):
@@ -105,7 +105,7 @@ def sharpness(web: TransferWeb, validation: Validation) -> float:
 
 
 def _outcomes(web: TransferWeb, setup: str, validation: Validation) -> tuple[FloatArray, FloatArray, int] | None:
-    """Gain scores and PC of all pairs whose target was left out, and of how many targets.
+    """Gain scores and PC of all pairs whose target was left out, and the number of targets; None for too few pairs.
 
     For a setup that was not learned from, the scores are those of `all`.
     """

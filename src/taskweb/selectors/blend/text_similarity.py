@@ -1,4 +1,4 @@
-"""How alike targets and tasks are, in four ways at once, from the vectors of their examples."""
+"""How similar targets and tasks are, by four measures at once, from the vectors of their examples."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import numpy as np
 import numpy.typing as npt
 
 from taskweb.selectors.base import FloatArray, SelectionProblem
-from taskweb.selectors.blend.standard import standard_rows
+from taskweb.selectors.blend.standardise import standardised_rows
 from taskweb.selectors.similarity import centred_cosine, sums_of_sources
 from taskweb.web import ExampleBank
 
-FORMS = ("RoE", "coverage", "cosine", "centred cosine")
-_POOLED = 3  # forms that are taken together
+MEASURES = ("RoE", "coverage", "cosine", "centred cosine")
+_AVERAGED = 3  # measures that are averaged
 _ROWS_PER_CHUNK = 512  # each is compared with about a thousand examples of targets
 
 
 @dataclass(frozen=True, eq=False)
-class Likeness:
-    """Raw likeness of targets ("queries") with named tasks, larger = more alike.
+class TextSimilarity:
+    """Raw similarity of targets ("queries") with named tasks, larger = more similar.
 
-    values: (4, queries, tasks), NaN where there are no texts: RoE (the target's examples looked up among the task's),
-    coverage (the other way round), the cosine of mean embeddings, and that with what all tasks have in common taken away.
+    values: (4, queries, tasks), NaN where there are no texts: RoE (how close the nearest example of the task is to each
+    of the target's), coverage (the reverse), the cosine of mean embeddings, and that cosine less the mean of all tasks.
     """
 
     tasks: tuple[str, ...]
@@ -34,20 +34,20 @@ class Likeness:
         at = {name: i for i, name in enumerate(self.tasks)}
         places = np.array([at.get(name, -1) for name in names], dtype=np.intp)
         if not self.tasks:
-            return np.full((len(FORMS), self.values.shape[1], len(names)), np.nan)
+            return np.full((len(MEASURES), self.values.shape[1], len(names)), np.nan)
         columns: FloatArray = np.where(places < 0, np.nan, self.values[:, :, places])
         return columns
 
 
-def mean_of_forms(values: FloatArray) -> FloatArray:
-    """The mean of the first three forms, each in standard deviations over tasks: (4, queries, tasks) -> (queries, tasks)."""
-    return standard_rows(standard_rows(values[:_POOLED]).mean(axis=0))
+def mean_similarity(values: FloatArray) -> FloatArray:
+    """The mean of the first three measures, each in standard deviations over tasks: (4, queries, tasks) -> (queries, tasks)."""
+    return standardised_rows(standardised_rows(values[:_AVERAGED]).mean(axis=0))
 
 
-def likeness_of_problem(problem: SelectionProblem) -> Likeness | None:
-    """Likeness of the problem's target with every task of its web that has texts.
+def similarity_of_problem(problem: SelectionProblem) -> TextSimilarity | None:
+    """Similarity of the problem's target with every task of its web that has texts.
 
-    None where there are no texts, or of own candidates alone, which cannot be set against sources that have none.
+    None without texts, or where only own candidates have texts: they cannot be compared with sources that have none.
     """
     if problem.bank is None or problem.vectors is None:
         return None
@@ -55,13 +55,13 @@ def likeness_of_problem(problem: SelectionProblem) -> Likeness | None:
     measured = set(problem.web.sources) - problem.web.estimated_sources
     if not tasks or (measured and measured.isdisjoint(tasks)):
         return None
-    values = problem.likeness[:, None, :].copy()
+    values = problem.text_similarity[:, None, :].copy()
     values[0, 0] = list(problem.roe.values())
-    return Likeness(tasks, values)
+    return TextSimilarity(tasks, values)
 
 
-def likeness_within(bank: ExampleBank, queries: Sequence[str], tasks: Sequence[str], *, examples: int) -> Likeness:
-    """Likeness of tasks of a bank with one another, as if each query were a target with at most so many examples.
+def similarity_within(bank: ExampleBank, queries: Sequence[str], tasks: Sequence[str], *, examples: int) -> TextSimilarity:
+    """Similarity of tasks of a bank with each other, as if each query were a target with at most `examples` examples.
 
     Cost: one pass over the vectors of `tasks`. Queries and tasks must be in the bank.
     """
@@ -72,7 +72,7 @@ def likeness_within(bank: ExampleBank, queries: Sequence[str], tasks: Sequence[s
     of_queries = np.stack([part.mean(axis=0, dtype=np.float64) for part in rows])
     centres = np.stack([_direction(row) for row in of_queries])
     of_tasks = np.empty((len(tasks), of_queries.shape[1]))
-    values = np.empty((len(FORMS), len(queries), len(tasks)))
+    values = np.empty((len(MEASURES), len(queries), len(tasks)))
     done = 0
     for names, vectors, places in bank.chunks(tasks, rows_per_chunk=_ROWS_PER_CHUNK):
         at = slice(done, done + len(names))
@@ -86,11 +86,11 @@ def likeness_within(bank: ExampleBank, queries: Sequence[str], tasks: Sequence[s
         values[2, :, at] = centres @ np.stack([_direction(row) for row in of_tasks[at]]).T
         done += len(names)
     values[3] = centred_cosine(of_queries, of_tasks)
-    return Likeness(tuple(tasks), values)
+    return TextSimilarity(tuple(tasks), values)
 
 
 def _spread(rows: npt.NDArray[np.float32], most: int) -> npt.NDArray[np.float32]:
-    """At most so many rows, evenly spread: examples of one prompt lie together."""
+    """At most `most` rows, evenly spread, since examples of one prompt are neighbours."""
     return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).astype(int)]
 
 

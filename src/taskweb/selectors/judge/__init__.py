@@ -1,7 +1,7 @@
 """A language model as a judge of whether two tasks are alike: what it is asked, how, and what its answers are worth."""
 
 from taskweb.selectors.judge.answer_cache import AnswerCache
-from taskweb.selectors.judge.asking import Judge, Judgements, Pair, ask, both_orders, not_kept
+from taskweb.selectors.judge.asking import Judge, Judgements, Pair, ask, both_orders, not_cached
 from taskweb.selectors.judge.prompt import TaskCard, prompt_of
 
-__all__ = ["AnswerCache", "Judge", "Judgements", "Pair", "TaskCard", "ask", "both_orders", "not_kept", "prompt_of"]
+__all__ = ["AnswerCache", "Judge", "Judgements", "Pair", "TaskCard", "ask", "both_orders", "not_cached", "prompt_of"]

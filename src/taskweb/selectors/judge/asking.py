@@ -83,6 +83,6 @@ def ask(
     return Judgements(log_odds, unanswered, n_cached)
 
 
-def not_kept(judge: Judge, prompts: Sequence[str], cache: AnswerCache) -> list[str]:
+def not_cached(judge: Judge, prompts: Sequence[str], cache: AnswerCache) -> list[str]:
     """The prompts whose answers are not kept yet."""
     return [prompt for prompt in prompts if cache.get(judge.model, judge.parameters(), prompt) is None]

@@ -22,11 +22,11 @@ from taskweb.errors import JudgeError, ParameterError
 KEY_VARIABLES = ("TASKWEB_LLM_KEY", "OPENAI_API_KEY")
 _MOST_BYTES = 4 << 20
 _MOST_SHOWN = 300
-_PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
-_SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
+_TRANSIENT = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+_OUT_OF_QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 
 
-class PassingError(JudgeError):
+class TransientError(JudgeError):
     """A fault that may be gone at the next attempt; see the arguments.
 
     wait: the seconds that the endpoint asks for, if it does. unreachable: whether nobody is there at all.
@@ -76,7 +76,7 @@ class Endpoint:
     def post(self, path: str, body: Mapping[str, Any], *, timeout: float | None = None) -> dict[str, Any]:
         """Send JSON to `path` below the base and return the JSON object that comes back.
 
-        Raises PassingError for what may pass, RefusedError or JudgeError for what will not.
+        Raises TransientError for what may pass, RefusedError or JudgeError for what will not.
         """
         most = min(self.timeout, timeout) if timeout is not None else self.timeout
         parts = urlsplit(self.url)
@@ -103,22 +103,26 @@ class Endpoint:
         except (ValueError, RecursionError):
             found = None
         if isinstance(found, dict) and found.get("error"):  # some gateways call it a success
-            raise PassingError(f"{self.shown} answered with an error: {self._message_of(found)[0] or 'it does not say which'}.")
+            raise TransientError(
+                f"{self.shown} answered with an error: {self._message_of(found)[0] or 'it does not say which'}."
+            )
         if isinstance(found, dict):
             return found
         what = "not a JSON object" if kind == "application/json" else f"{kind}, not JSON"
-        raise PassingError(
+        raise TransientError(
             f"{self.shown} answered with {what}, or only with a part of it. Is it the base of an OpenAI-compatible API "
             "(usually it ends in /v1)?"
         )
 
-    def _fault_of_connection(self, fault: Exception, timeout: float) -> PassingError:
+    def _fault_of_connection(self, fault: Exception, timeout: float) -> TransientError:
         cause = fault.reason if isinstance(fault, urllib.error.URLError) else fault
         if isinstance(cause, TimeoutError):
-            return PassingError(f"{self.shown} did not answer within {timeout:.0f} s. Is it up, and --llm-timeout long enough?")
+            return TransientError(
+                f"{self.shown} did not answer within {timeout:.0f} s. Is it up, and --llm-timeout long enough?"
+            )
         reason = self.clean(getattr(cause, "strerror", None) or str(cause) or type(cause).__name__)
         unreachable = isinstance(cause, ConnectionRefusedError | socket.gaierror | ssl.SSLCertVerificationError)
-        return PassingError(
+        return TransientError(
             f"{self.shown} cannot be reached: {reason}. Check the address, and that the server runs.", unreachable=unreachable
         )
 
@@ -140,10 +144,10 @@ class Endpoint:
             return JudgeError(
                 f"{self.shown} sends requests on to {place or 'elsewhere'}. Give the final address with --llm-url."
             )
-        if status == 429 and code in _SPENT:
+        if status == 429 and code in _OUT_OF_QUOTA:
             return JudgeError(f"{self.shown} answered 429{said}. The account has no budget left.")
-        if status in _PASSING:
-            return PassingError(
+        if status in _TRANSIENT:
+            return TransientError(
                 f"{self.shown} answered {status}{said}. Try again later.", _wait_of(fault.headers.get("Retry-After"))
             )
         if status == 404:

@@ -8,8 +8,8 @@ from typing import Any
 
 from taskweb.errors import JudgeError
 from taskweb.selectors.judge.answer_parsing import log_odds_of_tokens, positions_of, smoothed_log_odds, text_of, word_of_text
-from taskweb.selectors.judge.endpoint import Endpoint, PassingError, RefusedError
-from taskweb.selectors.judge.retries import Patience, in_threads
+from taskweb.selectors.judge.endpoint import Endpoint, RefusedError, TransientError
+from taskweb.selectors.judge.retries import Retries, in_threads
 
 APIS = ("chat", "completions")
 ANSWERS = ("logprobs", "repeats")
@@ -27,7 +27,7 @@ class UnclearError(JudgeError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Spelling:
+class _RequestForm:
     """How a request is put: endpoints differ in the parameters that they take."""
 
     tokens: str = "max_tokens"
@@ -54,7 +54,7 @@ class HttpJudge:
     answer_tokens: int = 8
     workers: int = 4
     time_limit: float = 600.0
-    _spelling: _Spelling = field(default_factory=_Spelling, repr=False)
+    _form: _RequestForm = field(default_factory=_RequestForm, repr=False)
     _seen_logprobs: bool = field(default=False, repr=False)
 
     def parameters(self) -> Mapping[str, Any]:
@@ -68,28 +68,28 @@ class HttpJudge:
 
     def answers(self, prompts: Sequence[str]) -> Iterator[tuple[int, float | JudgeError]]:
         """See `Judge`. The first question tells what the endpoint can do, so that a wrong setting costs one request."""
-        patience = Patience(self.time_limit)
+        retries = Retries(self.time_limit)
         failures = 0
         for places, workers in ((range(min(1, len(prompts))), 1), (range(1, len(prompts)), self.workers)):
-            patience.stop.clear()
+            retries.stop.clear()
             final: BaseException | None = None
-            for place, outcome in in_threads(lambda at: self._log_odds(prompts[at], patience), places, workers, patience):
+            for place, outcome in in_threads(lambda at: self._log_odds(prompts[at], retries), places, workers, retries):
                 if not isinstance(outcome, BaseException):
                     failures = 0
                     yield place, outcome
-                elif isinstance(outcome, PassingError | UnclearError) and not _is_lost(outcome, failures + 1):
+                elif isinstance(outcome, TransientError | UnclearError) and not _is_lost(outcome, failures + 1):
                     failures += 1
                     yield place, outcome
                 else:
                     final = final or outcome
-                    patience.stop.set()  # what others have finished is still handed out: it is paid for
+                    retries.stop.set()  # what others have finished is still handed out: it is paid for
             if final is not None:
                 raise final
 
-    def _log_odds(self, prompt: str, patience: Patience) -> float:
+    def _log_odds(self, prompt: str, retries: Retries) -> float:
         if self.how == "logprobs":
-            return patience.try_often(lambda left: self._read_logprobs(self._choice(prompt, left)))
-        texts = [patience.try_often(lambda left: text_of(self._choice(prompt, left))) for _ in range(self.repeats)]
+            return retries.call(lambda left: self._read_logprobs(self._choice(prompt, left)))
+        texts = [retries.call(lambda left: text_of(self._choice(prompt, left))) for _ in range(self.repeats)]
         words = [word_of_text(text) for text in texts]
         if not any(words):
             raise self._unclear(texts[0])
@@ -99,28 +99,28 @@ class HttpJudge:
         """The one choice of an answer. A parameter that the endpoint refuses is spelt in another way, and asked again."""
         path = "/chat/completions" if self.api == "chat" else "/completions"
         while True:
-            used = self._spelling
+            used = self._form
             try:
                 answer = self.endpoint.post(path, self._body(prompt, used), timeout=left)
                 break
             except RefusedError as fault:
-                if self._spelling == used:  # else another thread has found a way
-                    self._spelling = self._respelt(used, str(fault).lower(), fault)
+                if self._form == used:  # else another thread has found a way
+                    self._form = self._other_form(used, str(fault).lower(), fault)
         choices = answer.get("choices")
         if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
-            raise PassingError(f"{self.endpoint.shown} sent an answer without choices.")
+            raise TransientError(f"{self.endpoint.shown} sent an answer without choices.")
         return choices[0]
 
-    def _body(self, prompt: str, spelling: _Spelling) -> dict[str, Any]:
-        body: dict[str, Any] = {"model": self.model, spelling.tokens: self.answer_tokens}
+    def _body(self, prompt: str, form: _RequestForm) -> dict[str, Any]:
+        body: dict[str, Any] = {"model": self.model, form.tokens: self.answer_tokens}
         body |= {"messages": [{"role": "user", "content": prompt}]} if self.api == "chat" else {"prompt": prompt}
-        if spelling.temperature:
+        if form.temperature:
             body["temperature"] = 0.0 if self.how == "logprobs" else self.temperature
         if self.how == "logprobs":
-            body |= {"logprobs": True, "top_logprobs": spelling.top} if self.api == "chat" else {"logprobs": _TOP_LOGPROBS[-1]}
+            body |= {"logprobs": True, "top_logprobs": form.top} if self.api == "chat" else {"logprobs": _TOP_LOGPROBS[-1]}
         return body
 
-    def _respelt(self, used: _Spelling, complaint: str, fault: RefusedError) -> _Spelling:
+    def _other_form(self, used: _RequestForm, complaint: str, fault: RefusedError) -> _RequestForm:
         """Another form of the parameter that was refused. Raises NoLogprobsError, or the fault where there is none."""
         if "max_completion_tokens" in complaint and used.tokens == "max_tokens" and self.api == "chat":
             return replace(used, tokens="max_completion_tokens")
@@ -137,9 +137,9 @@ class HttpJudge:
             positions = positions_of(choice)
             found = None if positions is None else log_odds_of_tokens(positions)
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise PassingError(f"{self.endpoint.shown} sent log-probabilities in an unknown form.") from None
+            raise TransientError(f"{self.endpoint.shown} sent log-probabilities in an unknown form.") from None
         if positions is None and self._seen_logprobs:
-            raise PassingError(f"{self.endpoint.shown} left the log-probabilities out of an answer.")
+            raise TransientError(f"{self.endpoint.shown} left the log-probabilities out of an answer.")
         if positions is None:
             raise NoLogprobsError(f"{self.endpoint.shown} gives no log-probabilities for {self.model}.")
         self._seen_logprobs = True
@@ -156,4 +156,4 @@ class HttpJudge:
 
 
 def _is_lost(fault: JudgeError, in_a_row: int) -> bool:
-    return in_a_row >= _MOST_FAILURES or (isinstance(fault, PassingError) and fault.unreachable)
+    return in_a_row >= _MOST_FAILURES or (isinstance(fault, TransientError) and fault.unreachable)

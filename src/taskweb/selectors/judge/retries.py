@@ -11,7 +11,7 @@ from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from taskweb.errors import JudgeError
-from taskweb.selectors.judge.endpoint import PassingError
+from taskweb.selectors.judge.endpoint import TransientError
 
 _FIRST_WAIT = 0.5
 _LONGEST_WAIT = 30.0
@@ -20,12 +20,12 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class OutOfTimeError(JudgeError):
+class TimeLimitError(JudgeError):
     """The total time is over."""
 
 
 @dataclass
-class Patience:
+class Retries:
     """How long one round of questions may take, and how often each is tried; shared by the threads that ask.
 
     seconds: for all of it, from now on. attempts: of each request. When the endpoint asks one thread to wait, all wait.
@@ -46,17 +46,17 @@ class Patience:
         """Seconds that are left, 0 or more."""
         return max(0.0, self._end - time.monotonic())
 
-    def out_of_time(self) -> OutOfTimeError:
+    def time_limit_error(self) -> TimeLimitError:
         """The error for when nothing is left."""
-        return OutOfTimeError(f"The time limit of {self.seconds:g} s is over (--llm-time-limit).")
+        return TimeLimitError(f"The time limit of {self.seconds:g} s is over (--llm-time-limit).")
 
-    def try_often(self, request: Callable[[float], Result]) -> Result:
-        """The outcome of `request(seconds left)`. Raises its last PassingError when attempts are used up, or OutOfTimeError."""
+    def call(self, request: Callable[[float], Result]) -> Result:
+        """The result of `request(seconds left)`. Raises the TransientError of the last attempt, or TimeLimitError."""
         for attempt in range(self.attempts):
             self._wait_until_allowed()
             try:
                 result = request(self.left)
-            except PassingError as fault:
+            except TransientError as fault:
                 if attempt + 1 == self.attempts or (fault.unreachable and not self._reached):
                     raise
                 self._postpone(fault, attempt)
@@ -65,10 +65,10 @@ class Patience:
                 return result
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _postpone(self, fault: PassingError, attempt: int) -> None:
+    def _postpone(self, fault: TransientError, attempt: int) -> None:
         backoff = min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
         if fault.wait is not None and fault.wait > self.left:
-            raise OutOfTimeError(
+            raise TimeLimitError(
                 f"{str(fault).rstrip('.')}. It asks to wait {fault.wait:.0f} s, longer than the {self.left:.0f} s that are "
                 "left (--llm-time-limit)."
             )
@@ -81,20 +81,20 @@ class Patience:
         while (wait := self._not_before - time.monotonic()) > 0:
             self._sleep(wait)
         if self.left <= 0 or self.stop.is_set():
-            raise self.out_of_time()
+            raise self.time_limit_error()
 
     def _sleep(self, seconds: float) -> None:
         if self.stop.wait(min(seconds, self.left)) or self.left <= 0:
-            raise self.out_of_time()
+            raise self.time_limit_error()
 
 
 def in_threads(
-    work: Callable[[Item], Result], items: Sequence[Item], workers: int, patience: Patience
+    work: Callable[[Item], Result], items: Sequence[Item], workers: int, retries: Retries
 ) -> Iterator[tuple[Item, Result | BaseException]]:
     """Do the work on all items, a few at a time, and yield each with its result, or with what it raised, as they come.
 
-    Once `patience.stop` is set, what is finished is yielded, and no more is begun. The threads never keep the program from
-    ending: one that is stuck in a request is left behind. Raises OutOfTimeError.
+    Once `retries.stop` is set, what is finished is yielded, and no more is begun. The threads never keep the program from
+    ending: one that is stuck in a request is left behind. Raises TimeLimitError.
     """
     todo: SimpleQueue[Item] = SimpleQueue()
     done: SimpleQueue[tuple[Item, Result | BaseException]] = SimpleQueue()
@@ -102,7 +102,7 @@ def in_threads(
         todo.put(item)
 
     def worker() -> None:
-        while not patience.stop.is_set():
+        while not retries.stop.is_set():
             try:
                 item = todo.get_nowait()
             except Empty:
@@ -116,13 +116,13 @@ def in_threads(
         threading.Thread(target=worker, daemon=True).start()
     try:
         for _ in items:
-            stopping = patience.stop.is_set()
+            stopping = retries.stop.is_set()
             try:
-                finished = done.get(timeout=0.0 if stopping else patience.left + 0.1)
+                finished = done.get(timeout=0.0 if stopping else retries.left + 0.1)
             except Empty:
                 if stopping:
                     return
-                raise patience.out_of_time() from None
+                raise retries.time_limit_error() from None
             yield finished
     finally:
-        patience.stop.set()
+        retries.stop.set()

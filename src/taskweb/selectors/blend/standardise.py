@@ -1,4 +1,4 @@
-"""Scores put on one scale: standardised rows, the shape that NDCG rewards, and means of what was measured."""
+"""Scores on one scale: standardised rows, values that fall with rank as in NDCG, and means over what was measured."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy.typing as npt
 from taskweb.selectors.base import FloatArray
 
 _NOISE = 1e-9
-_SHARP_PEAK = 32  # with more sources than this, the peak is as many times wider
+_SHARP_PEAK = 32  # sources; with more of them, the peak widens in proportion
 
 
-def standard_rows(values: FloatArray) -> FloatArray:
-    """Each row (last axis) in standard deviations from its mean; NaN stays, a row that does not vary becomes 0."""
+def standardised_rows(values: FloatArray) -> FloatArray:
+    """Each row (last axis) in standard deviations from its mean; NaN stays NaN, a row that does not vary becomes 0."""
     missing = np.isnan(values)
     count = (values.shape[-1] - missing.sum(axis=-1, keepdims=True)).astype(float)
     count[count == 0] = np.nan
@@ -31,11 +31,11 @@ def peaked_rows(values: FloatArray) -> FloatArray:
 
     With more than 32 sources the peak widens in proportion.
     """
-    return standard_rows(falling_by_rank(values))
+    return standardised_rows(falling_by_rank(values))
 
 
 def falling_by_rank(values: FloatArray, fall: float = 1.0) -> FloatArray:
-    """Each row by rank: 2^-(fall x rank), 1 for the largest, if it is alone; ties share their mean rank, NaN stays.
+    """Each row by rank: 2^-(fall x rank), 1 for a single largest value; ties share their mean rank, NaN stays NaN.
 
     With more than 32 sources it falls more slowly, in proportion.
     """
@@ -50,14 +50,14 @@ def falling_by_rank(values: FloatArray, fall: float = 1.0) -> FloatArray:
 
 
 def ranks_of_sorted(ordered: FloatArray) -> FloatArray:
-    """The rank of each value in rows that are sorted, from 0; equal values share the mean of theirs."""
+    """The rank of each value in sorted rows, from 0; equal values share the mean of their ranks."""
     first, last = runs_of_sorted(ordered)
     ranks: FloatArray = (first + last) / 2
     return ranks
 
 
 def runs_of_sorted(ordered: FloatArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """The first and the last place of each value's equals in rows that are sorted."""
+    """The first and the last place of the values equal to each value, in sorted rows."""
     place = np.arange(ordered.shape[-1])
     changes = ordered[..., 1:] != ordered[..., :-1]
     if changes.all():
@@ -73,8 +73,8 @@ def runs_of_sorted(ordered: FloatArray) -> tuple[npt.NDArray[np.intp], npt.NDArr
 def pooled(weights: FloatArray, rows: FloatArray, *, caution: float) -> FloatArray:
     """Weighted means over pivots: (queries, pivots) x (pivots, sources) -> (queries, sources).
 
-    What was not measured has no weight. A source that was measured on few of the pivots is drawn to 0, the mean, as if
-    `caution` of all the weight had been measured as 0.
+    What was not measured has no weight. A source that was measured on few of the pivots is pulled towards 0, the mean, as if
+    0 had been measured with a share `caution` of all the weight.
     """
     measured = np.isfinite(rows)
     mass = weights @ measured + caution * weights.sum(axis=1, keepdims=True)

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from taskweb.selectors import BlendSelector, SelectionProblem
-from taskweb.selectors.blend import fitted
+from taskweb.selectors.blend import conditional_logit
+from taskweb.selectors.blend.conditional_logit import fit
 from taskweb.selectors.blend.evidence import AGREEING, Evidence, Transfers
-from taskweb.selectors.blend.fitted import fit
-from taskweb.selectors.blend.members import features, scores_by_recipe
-from taskweb.selectors.blend.standard import falling_by_rank, standard_rows
-from taskweb.selectors.blend.text_similarity import FORMS
-from taskweb.selectors.blend.validation import EVEN_TARGETS, recipes_for, validate
+from taskweb.selectors.blend.members import features, scores_by_member
+from taskweb.selectors.blend.standardise import falling_by_rank, standardised_rows
+from taskweb.selectors.blend.text_similarity import MEASURES
+from taskweb.selectors.blend.validation import EVEN_TARGETS, members_for, validate
 from taskweb.web import ALL_SETUPS, TransferWeb
 from tests.selectors.blend.test_selector import TASKS, planted, web_of
 
@@ -39,7 +39,7 @@ def test_weights_point_where_the_order_comes_from() -> None:
 def test_the_gradient_is_nothing_where_the_fit_ends() -> None:
     table, truth = orders(10)
     found = fit(table, truth, judged(truth)).weights
-    shares = falling_by_rank(truth, fitted.FALL)
+    shares = falling_by_rank(truth, conditional_logit.FALL)
     shares /= shares.sum(axis=-1, keepdims=True)
 
     def loss(weights: np.ndarray) -> float:
@@ -90,11 +90,11 @@ def test_what_was_not_measured_and_orders_not_judged_change_nothing() -> None:
 
 
 def test_it_ends_at_the_least_loss_where_whole_steps_would_go_too_far(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitted, "RIDGE", 1e-4)
+    monkeypatch.setattr(conditional_logit, "RIDGE", 1e-4)
     table, truth = orders(30, noise=0.0)
     table[..., 2] *= 50.0
     found = fit(table, truth, judged(truth)).weights
-    shares = falling_by_rank(truth, fitted.FALL).reshape(-1, 12)
+    shares = falling_by_rank(truth, conditional_logit.FALL).reshape(-1, 12)
     shares /= shares.sum(axis=-1, keepdims=True)
     said = np.exp((logits := table.reshape(-1, 12, 3) @ found) - logits.max(axis=-1, keepdims=True))
     said /= said.sum(axis=-1, keepdims=True)
@@ -111,7 +111,7 @@ def test_the_more_targets_there_are_the_more_the_fit_counts() -> None:
         assert 0.3 < spread < 1.5
         share[targets] = 1.0 - validation.ranking.sum()
         assert 0 < share[targets] <= targets**2 / (targets**2 + EVEN_TARGETS**2)
-        assert len(validation.fitted) == len(recipes_for(web, texts=True).fitted)
+        assert len(validation.fitted) == len(members_for(web, texts=True).fitted)
     assert share[16] > share[4]
     assert not validate(*planted("popularity"), rate=0.0).fitted.any()
 
@@ -120,8 +120,8 @@ def test_the_more_targets_there_are_the_more_the_fit_counts() -> None:
 def test_features_are_what_the_web_and_texts_allow(texts: bool, measured: bool, setups: bool) -> None:
     found = features(texts=texts, measured=measured, setups=setups)
     assert len(found) == len(set(found))
-    assert len(found) == (4 if setups else 2) * (2 if texts else 1) + (len(FORMS) if texts else 0)
-    assert {recipe.kind for recipe in found if recipe.likeness} == (set(FORMS) if texts else set())
+    assert len(found) == (4 if setups else 2) * (2 if texts else 1) + (len(MEASURES) if texts else 0)
+    assert {member.kind for member in found if member.similarity} == (set(MEASURES) if texts else set())
 
 
 def three_setups() -> TransferWeb:
@@ -144,7 +144,7 @@ def test_agreeing_setups_are_pooled_by_how_far_they_agree() -> None:
     web = three_setups()
     web.t[1, 4, 7] = np.nan
     transfers = Transfers.of(web, (web.setups[0], ALL_SETUPS))
-    z = standard_rows(web.t)
+    z = standardised_rows(web.t)
     mean = np.nanmean(z[:, 4, 7])
     share = transfers.agreement[0, 1]
     found = transfers.size.agreeing
@@ -152,16 +152,16 @@ def test_agreeing_setups_are_pooled_by_how_far_they_agree() -> None:
     assert found[0, 4, 7] == pytest.approx((z[0, 4, 7] + share * mean) / (1 + share))
     assert found[1, 3, 7] == pytest.approx(z[:, 3, 7].mean())
     evidence = Evidence.of(web, (web.setups[0],), ("new",), None)
-    recipe = next(one for one in features(texts=False) if one.own == 0 and one.peak == 0)
-    assert recipe.others == AGREEING
-    (scores,) = scores_by_recipe(evidence, [recipe])
+    member = next(one for one in features(texts=False) if one.own == 0 and one.peak == 0)
+    assert member.others == AGREEING
+    (scores,) = scores_by_member(evidence, [member])
     expected = np.nanmean(np.where(np.eye(16, dtype=bool), np.nan, found[0]), axis=0)
     assert scores[0, 0] == pytest.approx((expected - expected.mean()) / expected.std())
 
 
 def test_what_is_fitted_ranks_a_target_that_the_web_has_not_seen() -> None:
     """The scores of a target left out by hand are those of the validation that left it out, but for what its column tells."""
-    web, bank = planted("likeness")
+    web, bank = planted("similarity")
     whole = validate(web, bank, rate=3.0)
     for i, target in enumerate(TASKS[:4]):
         known = web.without(target)
