@@ -74,7 +74,7 @@ def test_tables_of_the_wrong_shape_are_faults_and_no_crash(tmp_path: Path) -> No
         "targets must be a table",
         "revision must be",
         "[budget] must be a table",
-        "[pairs] listed must hold pairs",
+        "[pairs] listed must be a list of pairs",
         "[pairs] sources must be a list of names",
         "[pairs] seed must be",
     ):

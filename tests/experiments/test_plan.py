@@ -97,7 +97,7 @@ def test_tasks_may_be_sources_only_or_targets_only(tmp_path: Path) -> None:
     assert [(s.source, s.target) for s in specs if s.source] == [("apples", "birds"), ("apples", "clouds"), ("birds", "clouds")]
     assert [s.target for s in specs if s.source is None] == ["birds", "clouds"]
     plan.write_text(plan.read_text() + '[pairs]\nsources = ["clouds"]\ntargets = ["apples"]\n')
-    with pytest.raises(ParameterError, match=r"'clouds' is a target only.*'apples' is a source only"):
+    with pytest.raises(ParameterError, match=r"'clouds' has the role target.*'apples' has the role source"):
         read_plan(plan)
 
 
@@ -107,13 +107,13 @@ def test_tasks_may_be_sources_only_or_targets_only(tmp_path: Path) -> None:
         ('mode = "listed"', "needs listed"),
         ('mode = "rows"', "needs targets"),
         ('mode = "sampled"', "needs share"),
-        ("share = 0.5", 'share goes with mode = "sampled" alone'),
-        ('mode = "sampled"\nshare = 1.5', "share must lie above 0 and up to 1"),
-        ('mode = "listed"\nlisted = [["apples"]]', "must hold pairs"),
-        ('mode = "listed"\nlisted = ["apples"]', "must hold pairs"),
+        ("share = 0.5", 'share is only for mode = "sampled"'),
+        ('mode = "sampled"\nshare = 1.5', "share must be above 0 and at most 1"),
+        ('mode = "listed"\nlisted = [["apples"]]', "must be a list of pairs"),
+        ('mode = "listed"\nlisted = ["apples"]', "must be a list of pairs"),
         ('mode = "listed"\nlisted = [["apples", 3]]', "must be a list of names"),
         ('mode = "listed"\nlisted = [["apples", "birds"], ["birds", "birds"]]', "cannot be its own source"),
-        ('sources = ["apples"]\ntargets = ["apples"]', "it leaves no pair"),
+        ('sources = ["apples"]\ntargets = ["apples"]', "it has no pair"),
         ("targets = 3", "targets must be a list of names"),
         ("seed = -1", "seed must be a whole number from 0"),
     ],
@@ -231,7 +231,7 @@ def test_no_text_is_on_both_sides(tmp_path: Path) -> None:
         assert set(data.target) <= set(data.source)
 
 
-def test_all_faults_of_a_plan_are_told_at_once(tmp_path: Path) -> None:
+def test_all_errors_of_a_plan_are_reported_at_once(tmp_path: Path) -> None:
     plan = write_plan(
         tmp_path,
         more='sedes = [1]\n[pairs]\nmode = "al"\nsources = ["appels"]',
@@ -269,7 +269,7 @@ def test_all_tasks_that_cannot_be_used_are_told_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("seeds = [", "is not valid TOML"), ("", "it names no tasks"), ('tasks = 3\nsetups = "x"', r"\[tasks\] must be a table")],
+    [("seeds = [", "is not valid TOML"), ("", "it has no tasks"), ('tasks = 3\nsetups = "x"', r"\[tasks\] must be a table")],
 )
 def test_files_that_are_no_plans(content: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
@@ -305,7 +305,7 @@ def test_runs_are_known_again_wherever_the_plan_lies(tmp_path: Path, monkeypatch
 
 def test_a_folder_has_no_revision(tmp_path: Path) -> None:
     plan = write_plan(tmp_path, setups='[setups."tiny/finetune"]\nmodel = "./model"\nrevision = "main"\n')
-    with pytest.raises(ParameterError, match=r"the folder .* has none"):
+    with pytest.raises(ParameterError, match=r"revision is only for models on the Hub"):
         read_plan(plan)
 
 

@@ -191,7 +191,7 @@ def test_any_data_set_on_the_hub_with_its_columns_named(hub: Any, tmp_path: Path
     _, faults = task_data_and_errors(
         plan_of(tmp_path, table + 'labels = ["bad"]\n[tasks.twin]\nhub = "hf:some/set"\ninput="one"')
     )
-    assert "'1' is no number of a label. There are 1" in faults["mine"]
+    assert "'1' is not the number of a label. There are 1" in faults["mine"]
 
 
 def test_advice_that_faults_share_is_given_once(hub: Any, tmp_path: Path) -> None:
@@ -221,17 +221,17 @@ def test_examples_of_the_hub_are_drawn_from_the_whole_split(hub: Any, tmp_path: 
     ("content", "fault"),
     [
         ("[tasks.story_cloze]", "its examples are not on the Hub; add file"),
-        ("[tasks.mine]", "names no file and no data set"),
+        ("[tasks.mine]", "has no file and no data set"),
         ("[tasks.rtee]\nhub = true", "hub = true: There is no task of the catalogue named 'rtee'. Did you mean 'rte'"),
         ("[tasks.mine]\nhub = false", "hub must be true or hf:"),
         ('[tasks.mine]\nhub = "glue/rte"', "hub must be true or hf:"),
         ('[tasks.mine]\nhub = "hf:a/b/c/d"', "is not a data set on the Hub"),
         ('[tasks.mine]\nhub = "hf:a/b"\nfile = "x"', "has both file and hub; keep one"),
-        ('[tasks.mine]\nhub = "hf:a/b"\neval_file = "x"', "eval_file goes with file alone"),
-        ('[tasks.mine]\nfile = "x"\neval_split = "dev"', "eval_split goes with hub alone"),
+        ('[tasks.mine]\nhub = "hf:a/b"\neval_file = "x"', "eval_file needs file"),
+        ('[tasks.mine]\nfile = "x"\neval_split = "dev"', "eval_split needs hub"),
         ('[tasks.mine]\nhub = "hf:a/b"\ngroup_column = "id"\ngroup_pattern = "(x)"', "has both group_column and group_pattern"),
-        ('[tasks.mine]\nhub = "hf:a/b"\ngroup_pattern = "("', "group_pattern is no regular expression"),
-        ('[tasks.mine]\nhub = "hf:a/b"\ngroup_pattern = "x"', "group_pattern must hold a group"),
+        ('[tasks.mine]\nhub = "hf:a/b"\ngroup_pattern = "("', "group_pattern is not a valid regular expression"),
+        ('[tasks.mine]\nhub = "hf:a/b"\ngroup_pattern = "x"', "group_pattern must contain a group"),
         ('tasks = ["rte", "rte"]', "tasks must be tables, or a list of different names"),
         ("tasks = 3", r"\[tasks\] must be a table"),
     ],

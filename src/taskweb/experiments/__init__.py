@@ -1,6 +1,6 @@
-"""Measuring transfers: a plan, the runs that it asks for, and the executors that do them. Needs the extra `train`.
+"""Measuring transfers: a plan, its runs, and the executors that do them. Needs the extra `train`.
 
-The names below load on first use: where a plan stands can be read without torch.
+The names below load on first use, so that the state of a plan can be read without torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What must be right before anything is trained: the plan, its examples and its models, all errors told at once."""
+"""Checks before anything is trained: of the plan, its examples and its models. All errors are reported at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taskweb.errors import TaskWebError
-from taskweb.experiments.digests import remember
+from taskweb.experiments.digests import cache_digests
 from taskweb.experiments.plan import Plan, PlannedSetup
 from taskweb.experiments.plan_file import plan_and_errors, refuse
 from taskweb.experiments.task_data import TaskData, task_data_and_errors, texts_of
@@ -15,7 +15,7 @@ from taskweb.experiments.task_data import TaskData, task_data_and_errors, texts_
 
 @dataclass(frozen=True, slots=True)
 class CutInputs:
-    """How many of a task's inputs are longer than the models of these setups read; their ends are cut."""
+    """Overflow: how many inputs of a task are longer than the models of these setups read. Their ends are cut."""
 
     setups: tuple[str, ...]
     task: str
@@ -25,7 +25,7 @@ class CutInputs:
 
 @dataclass(frozen=True, slots=True)
 class CheckedPlan:
-    """A plan without errors, its examples, and what of them is cut (counted where it was asked for)."""
+    """A plan without errors, its examples, and their overflow (if it was counted)."""
 
     plan: Plan
     data: Mapping[str, TaskData]
@@ -33,21 +33,22 @@ class CheckedPlan:
 
 
 def check_plan(path: Path, *, count_cut: bool = False) -> CheckedPlan:
-    """Read a plan and try all of it but training: examples, configurations, tokenizers, and whether examples fit the models.
+    """Read a plan and check everything but training: examples, configurations, tokenizers, and whether examples fit the models.
 
-    Loads no weights; of a model on the Hub it fetches configuration and tokenizer only. A part that is at error hides only
-    what depends on it. Raises InputError for a file that is no TOML, ParameterError that lists all errors.
+    Loads no weights; of a model on the Hub it fetches configuration and tokenizer only. A wrong part hides only the errors of
+    what depends on it. count_cut: count inputs that are cut. Raises InputError for a file that is not TOML, ParameterError that
+    lists all errors.
     """
     plan, errors = plan_and_errors(path, methods=True)
     if not plan.store.parent.is_dir():
-        errors.append(f"the store {plan.store} cannot be made: there is no folder {plan.store.parent}")
+        errors.append(f"the store {plan.store} cannot be created: there is no folder {plan.store.parent}")
     data, data_errors = task_data_and_errors(plan)
-    remember(plan, data)
+    cache_digests(plan, data)
     errors += [error for name, error in data_errors.items() if not _mentions(f"[tasks.{name}]", errors)]
     setups = [setup for setup in plan.setups if not _mentions(f'[setups."{setup.name}"]', errors)]
     cut: list[CutInputs] = []
-    for alike in _by_model(setups):
-        model_errors, found = _of_model(alike, data, count_cut)
+    for same_model in _by_model(setups):
+        model_errors, found = _check_model(same_model, data, count_cut)
         errors += model_errors
         cut += found
     refuse(path, errors)
@@ -59,15 +60,17 @@ def _mentions(where: str, errors: Iterable[str]) -> bool:
 
 
 def _by_model(setups: Iterable[PlannedSetup]) -> list[list[PlannedSetup]]:
-    """Setups that read examples alike: those of one model."""
+    """The setups of each model: they read examples in the same way."""
     gathered: dict[tuple[str, str | None, int | None], list[PlannedSetup]] = {}
     for setup in setups:
         gathered.setdefault((*setup.loaded_from, setup.max_input), []).append(setup)
     return list(gathered.values())
 
 
-def _of_model(setups: list[PlannedSetup], data: Mapping[str, TaskData], count_cut: bool) -> tuple[list[str], list[CutInputs]]:
-    """What is wrong between one model and the examples, and what it cuts."""
+def _check_model(
+    setups: list[PlannedSetup], data: Mapping[str, TaskData], count_cut: bool
+) -> tuple[list[str], list[CutInputs]]:
+    """The errors of one model with the examples, and the inputs that it cuts."""
     from taskweb.experiments.execute import head_of
     from taskweb.models.outline import check_examples, cut_inputs, outline_of
 

@@ -1,4 +1,4 @@
-"""What of its examples names the runs of a task, remembered between commands: where a plan stands is then read at once."""
+"""Cached digests of the examples of tasks. With them the state of a plan is known without reading its examples again."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from taskweb.tasks.atomic import whole_file
 from taskweb.tasks.paths import default_cache_folder
 from taskweb.version import __version__
 
-_FORMAT = 1  # goes up when the same files give other examples
+_FORMAT = 1  # increase when the same files give other examples
 _FOLDER = "digests"
 
 
 @dataclass(frozen=True, slots=True)
 class TaskDigest:
-    """Counts and digests of the examples of a task, as its runs' records hold them."""
+    """Counts and digests of the examples of a task, as in the records of its runs."""
 
     source_examples: int
     target_examples: int
@@ -34,34 +34,34 @@ class TaskDigest:
 
 
 def digests_and_errors(plan: Plan) -> tuple[dict[str, Digested], dict[str, str]]:
-    """Digests of a plan's tasks, and what is wrong with tasks that cannot be used, both by name.
+    """Digests of a plan's tasks, and the errors of tasks that cannot be used, both by name.
 
-    Examples are read only where they were never read before, or files were changed since; a data set on the Hub without a
-    revision counts as it was when it was read last.
+    Reads examples only if they were never read before, or their files changed since. For a data set on the Hub without a
+    revision, the state when it was read last counts.
     """
     found: dict[str, Digested] = {}
     for name, planned in plan.tasks.items():
         with suppress(OSError, ValueError, TypeError, TaskWebError):
-            found[name] = TaskDigest(**json.loads(_place(plan, planned).read_text(encoding="utf-8")))
+            found[name] = TaskDigest(**json.loads(_cache_path(plan, planned).read_text(encoding="utf-8")))
     unknown = replace(plan, tasks={name: planned for name, planned in plan.tasks.items() if name not in found})
     data, errors = task_data_and_errors(unknown)
-    remember(unknown, data)
+    cache_digests(unknown, data)
     return {name: (found | data)[name] for name in plan.tasks if name not in errors}, errors
 
 
-def remember(plan: Plan, data: Mapping[str, TaskData]) -> None:
-    """Keep the digests of examples that were read; a cache that cannot be written is passed over."""
+def cache_digests(plan: Plan, data: Mapping[str, TaskData]) -> None:
+    """Cache the digests of examples that were read. A cache that cannot be written is skipped."""
     for name, own in data.items():
         digest = TaskDigest(**{field: getattr(own, field) for field in TaskDigest.__slots__})
         with suppress(OSError, TaskWebError):
-            place = _place(plan, plan.tasks[name])
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with whole_file(place) as part:
+            path = _cache_path(plan, plan.tasks[name])
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(path) as part:
                 part.write_text(json.dumps(asdict(digest)), encoding="utf-8")
 
 
-def _place(plan: Plan, planned: PlannedTask) -> Path:
-    """Where the digest of a task is kept, by all that its examples depend on. Raises OSError for a file that is not there."""
+def _cache_path(plan: Plan, planned: PlannedTask) -> Path:
+    """The cache file for the digest of a task, named by all that its examples depend on. Raises OSError for a missing file."""
     stats = [(path.stat().st_size, path.stat().st_mtime_ns) for path in (planned.file, planned.eval_file) if path]
     defining = [_FORMAT, __version__, asdict(plan.examples), plan.synthetic, asdict(planned), stats]
     text = json.dumps(defining, sort_keys=True, default=_plain)

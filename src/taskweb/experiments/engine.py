@@ -10,7 +10,7 @@ from taskweb.experiments.checkpoint_cache import checkpoint_cache_of
 from taskweb.experiments.checks import check_plan
 from taskweb.experiments.executors import Executor, Job
 from taskweb.experiments.plan_lock import plan_lock
-from taskweb.experiments.run_progress import PlanProgress, watching
+from taskweb.experiments.run_progress import PlanProgress, reporting_progress
 from taskweb.experiments.specs import groups_of
 from taskweb.experiments.state import PlanState, keys_of, plan_state
 
@@ -35,7 +35,7 @@ def run_plan(
         cache = checkpoint_cache_of(plan)
         sources = [group.source_key(data, plan.threads) for group in groups if group.source is not None]
         cache.remove_others({*sources, *(spec.record(data, plan.threads).key for spec in before.todo)})
-        with watching(before, keys_of(plan, data), on_progress):
+        with reporting_progress(before, keys_of(plan, data), on_progress):
             if groups:
                 with closing(executor.run(Job(plan_path, retry_failed), groups)) as work:
                     for _ in work:

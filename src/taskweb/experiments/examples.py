@@ -1,4 +1,4 @@
-"""The examples of one task of a plan, in a fixed random order, each with the underlying text that others may share."""
+"""The examples of one task of a plan, in a fixed random order, each with the group of its underlying text."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ _ORDER_SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class GroupedExample:
-    """An example, and what names its underlying text: examples of one group are prompts of the same thing."""
+    """An example and its group. Examples of one group are prompts of the same underlying text."""
 
     example: Example
     group: str
 
 
 def examples_of_file(planned: PlannedTask, file: Path) -> list[GroupedExample]:
-    """All examples of a file, one per input text, in an order that depends on the texts' number alone.
+    """All examples of a file, one per input text, in an order that depends on the number of texts alone.
 
-    Of examples with the same input one is kept: the same text under another label would stand on both sides of a split.
+    Of examples with the same input only the first is used: the same text with another label could be in both splits.
     """
     rows = rows_of(file)
     found = [item for line, row in rows if (item := _of_row(planned, row, line, str(file))) is not None]
-    kept = list({item.example.input: item for item in reversed(found)}.values())[::-1]
-    random.Random(_ORDER_SEED).shuffle(kept)  # noqa: S311 - a fixed order, not security
-    return kept
+    unique = list({item.example.input: item for item in reversed(found)}.values())[::-1]
+    random.Random(_ORDER_SEED).shuffle(unique)  # noqa: S311 - a fixed order, not security
+    return unique
 
 
 def examples_of_hub(planned: PlannedTask, reference: str, split: str | None) -> Iterator[GroupedExample]:
-    """The labelled examples of a data set on the Hub, one per input text, converted as they are asked for."""
+    """The labelled examples of a data set on the Hub, one per input text, converted one by one as they are needed."""
     seen: set[str] = set()
     for line, row in shuffled_rows_of_hub(reference, split, seed=_ORDER_SEED):
         item = _of_row(planned, row, line, reference)
@@ -63,7 +63,7 @@ def one_per_group(items: Iterable[GroupedExample]) -> Iterator[GroupedExample]:
 
 
 def _of_row(planned: PlannedTask, row: Mapping[str, Any], line: int, origin: str) -> GroupedExample | None:
-    """The row as an example; None for one that is empty, or to which its template gives nothing."""
+    """The row as an example; None for an empty row, or if its template gives nothing for it."""
     if planned.templates:
         prompt = render(planned.templates[line % len(planned.templates)], row, line, origin)
         example = None if prompt is None else prompt.example
@@ -77,22 +77,23 @@ def _of_row(planned: PlannedTask, row: Mapping[str, Any], line: int, origin: str
 
 
 def _labelled(example: Example, labels: tuple[str, ...], line: int, origin: str) -> Example:
-    """The example with the label that its output is the number of; a number below 0 stands for no label."""
+    """The example with a label in place of the label's number in its output. A number below 0 means no label."""
     if example.output is None:
         return Example(example.input, None, labels)
     number = re.fullmatch(r"(-?\d+)(?:\.0+)?", example.output)
     if number is None or int(number[1]) >= len(labels):
         raise InputError(
-            f"{origin}, row {line}: the output '{example.output}' is no number of a label. There are {len(labels)}, from 0"
+            f"{origin}, row {line}: the output '{example.output}' is not the number of a label. There are {len(labels)}, "
+            "numbered from 0"
         )
-    place = int(number[1])
-    return Example(example.input, labels[place] if place >= 0 else None, labels)
+    index = int(number[1])
+    return Example(example.input, labels[index] if index >= 0 else None, labels)
 
 
 def _group(planned: PlannedTask, example: Example, row: Mapping[str, Any], line: int, origin: str) -> str:
-    """What names the underlying text: the group's columns, what the pattern finds in the input, or the whole input.
+    """The underlying text: values of the group's columns, what the pattern matches in the input, or the whole input.
 
-    Texts count as the same whatever their case and white space.
+    Case and white space do not count.
     """
     columns = planned.columns.group
     if columns:

@@ -19,7 +19,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 @dataclass(frozen=True, slots=True)
 class ExampleCounts:
-    """Most examples to train on as a source and as a target, and to evaluate on; a task with fewer gives all it has."""
+    """Most examples to train on as a source and as a target, and to evaluate on. A task with fewer gives all of them."""
 
     source: int = 1000
     target: int = 1000
@@ -28,12 +28,12 @@ class ExampleCounts:
 
 @dataclass(frozen=True, slots=True)
 class PlannedTask:
-    """A task of a plan, what it is used as, and where its examples are: in files, on the Hub, or else in a synthetic family.
+    """A task of a plan, its role, and where its examples are: in files, on the Hub, or else in a synthetic family.
 
     hub: `hf:<id>[/<config>][@<revision>]`. split, eval_split: of it. Without eval_file or eval_split, examples are held out.
-    columns: what holds what in rows of prompts. labels: texts that the numbers 0, 1, ... of the output column stand for,
-    and the choices. templates: make prompts of rows instead; each row gets one, in turn.
-    group_pattern: its groups hold the underlying text of an input, which must match it whole; it may be several prompts'.
+    columns: of rows that are prompts. labels: the texts for the numbers 0, 1, ... in the output column, and the choices.
+    templates: make prompts of rows instead; each row gets one template, in turn. group_pattern: a regular expression that
+    matches a whole input; its groups are the underlying text, which several prompts may share.
     """
 
     task: Task
@@ -50,7 +50,7 @@ class PlannedTask:
 
     @property
     def origin(self) -> str:
-        """Where its examples come from, for people."""
+        """Where its examples come from, to show to people."""
         return str(self.file or self.hub or "synthetic")
 
 
@@ -58,11 +58,11 @@ class PlannedTask:
 class PlannedSetup:
     """A model and a method, with the settings for targets, for sources, and for single tasks in either role.
 
-    seeds: what to draw from, one run of each pair per seed; the plan's, or the setup's own.
-    carry_head: an encoder keeps the source's head where the target's is of the same kind and size; a fresh one otherwise.
-    model: Hub id, folder, or `tiny:t5`, `tiny:gpt2`, `tiny:roberta` for a small one with random weights; as the plan words it,
-    so that runs are known again wherever the plan lies. place: the folder that it is loaded from, None for others.
-    revision: commit on the Hub, or what tells a folder's files from others (`folder_stamp`).
+    seeds: one run of each pair per seed; the plan's seeds, or the setup's own.
+    carry_head: an encoder uses the source's head for a target of the same kind and size; otherwise a new head.
+    model: Hub id, folder, or `tiny:t5`, `tiny:gpt2`, `tiny:roberta` for a small one with random weights; as written in the
+    plan, so that runs keep their keys when the plan is moved. place: the folder that it is loaded from, None for others.
+    revision: commit on the Hub, or a digest of a folder's files (`folder_stamp`).
     """
 
     name: str
@@ -81,7 +81,7 @@ class PlannedSetup:
 
     @property
     def is_made_from_texts(self) -> bool:
-        """Whether this is one of the tiny models, whose words are those of the plan's tasks."""
+        """Whether this is one of the tiny models, whose vocabulary is made from the texts of the plan's tasks."""
         return self.model.startswith("tiny:")
 
     @property
@@ -90,18 +90,18 @@ class PlannedSetup:
         return (self.model, self.revision) if self.place is None else (self.place, None)
 
     def settings_for(self, target: str) -> TrainingSettings:
-        """How that target is trained."""
+        """The settings for that target."""
         return self.by_target.get(target, self.training)
 
     def source_settings_for(self, source: str) -> TrainingSettings:
-        """How that source is trained."""
+        """The settings for that source."""
         return self.by_source.get(source, self.source_training)
 
 
 @dataclass(frozen=True, slots=True)
 class PairPlan:
-    """Which pairs to measure. all: every source with every target; listed: these; sampled: a share of all, drawn with a seed;
-    rows: all sources for these targets. A task is never its own source.
+    """Which pairs to measure. all: every source with every target; listed: these pairs; sampled: a share of all pairs, drawn
+    with a seed; rows: all sources for these targets. A task is never its own source.
     """
 
     mode: PairMode = "all"
@@ -114,8 +114,8 @@ class PairPlan:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointLimits:
-    """seconds: training time between two savings of a training in the middle. most_gib: of weights after sources that are kept
-    at once; beyond, those that were not used for the longest time go, but never one in use.
+    """seconds: training time between two checkpoints of a training. most_gib: most GiB of cached weights after sources; beyond
+    it, the least recently used ones are removed, but none in use.
     """
 
     seconds: float = 60.0
@@ -124,9 +124,10 @@ class CheckpointLimits:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that is to be measured. synthetic: preset of the family that tasks without a file come from.
+    """Everything to be measured. synthetic: preset of the family that tasks without a file come from.
 
-    most_runs: of all runs, the first so many. most_hours: when its runs took that long, of one worker, no other is started.
+    most_runs: only the first `most_runs` of all runs. most_hours: no run is started once the runs took that many hours of one
+    worker.
     """
 
     name: str
@@ -144,15 +145,15 @@ class Plan:
 
     @property
     def all_seeds(self) -> tuple[int, ...]:
-        """The seeds of the plan and of its setups, each once, in the order in which they are run."""
+        """The seeds of the plan and of its setups, each once, in the order of the runs."""
         return tuple(dict.fromkeys((*self.seeds, *(seed for setup in self.setups for seed in setup.seeds))))
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The tasks that pairs may have as their source."""
+        """The tasks that may be sources."""
         return self.pairs.sources or tuple(name for name, task in self.tasks.items() if task.role != "target")
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The tasks that pairs may have as their target."""
+        """The tasks that may be targets."""
         return self.pairs.targets or tuple(name for name, task in self.tasks.items() if task.role != "source")

@@ -1,4 +1,4 @@
-"""Reading a plan from one TOML file, checked whole before anything runs."""
+"""Reading a plan from one TOML file, and checking all of it before anything runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from taskweb.errors import InputError, ParameterError
 from taskweb.experiments.plan import PAIR_MODES, CheckpointLimits, ExampleCounts, PairPlan, Plan, PlannedTask
-from taskweb.experiments.plan_setups import Places, read_setup
+from taskweb.experiments.plan_setups import PlanContext, read_setup
 from taskweb.experiments.plan_tasks import read_tasks
 from taskweb.experiments.plan_values import PlanErrors
 from taskweb.experiments.specs import pairs_of
@@ -38,7 +38,7 @@ CHECKPOINT_KEYS = ("seconds", "most_gib")
 def read_plan(path: Path) -> Plan:
     """Read and check a plan; relative paths in it start from its folder.
 
-    Raises InputError for a file that is no TOML, ParameterError that lists all errors of the plan at once.
+    Raises InputError for a file that is not TOML, ParameterError that lists all errors of the plan.
     """
     plan, errors = plan_and_errors(path)
     refuse(path, errors)
@@ -46,9 +46,10 @@ def read_plan(path: Path) -> Plan:
 
 
 def plan_and_errors(path: Path, *, methods: bool = False) -> tuple[Plan, list[str]]:
-    """A plan and what is wrong with it; where there are errors, the plan holds the parts that can be read.
+    """A plan and its errors; with errors, the plan consists of the parts that could be read.
 
-    methods: check adaptation methods and their parameters too, which loads torch. Raises InputError for a file that is no TOML.
+    methods: check adaptation methods and their parameters too, which loads torch.
+    Raises InputError for a file that is not TOML.
     """
     if kind_of_path(path) != "file":
         raise InputError(f"There is no plan {path}. Give a TOML file.")
@@ -62,12 +63,12 @@ def plan_and_errors(path: Path, *, methods: bool = False) -> tuple[Plan, list[st
     errors = PlanErrors()
     plan = _plan(path, raw, errors, methods)
     if not errors.found and not pairs_of(plan):
-        errors.add("it leaves no pair of a source and another task as its target; see [pairs] and the roles of tasks")
+        errors.add("it has no pair of a source and a target; see [pairs] and the roles of tasks")
     return plan, errors.found
 
 
 def refuse(path: Path, errors: Sequence[str]) -> None:
-    """Raise ParameterError that lists the errors of a plan, if there are any; advice that several share is given once."""
+    """Raise ParameterError that lists the errors of a plan, if any. Advice that several errors share is given once."""
     if errors:
         listed = "; ".join(f"({i}) {error}" for i, error in enumerate(_without_repeats(errors), 1))
         raise ParameterError(f"The plan {path} cannot be run: {listed}.")
@@ -86,10 +87,10 @@ def _plan(path: Path, raw: Mapping[str, Any], errors: PlanErrors, methods: bool)
     tasks, preset = read_tasks(raw, path.parent, errors)
     seeds = errors.seeds("", raw, (1,))
     setups = errors.table("", "setups", raw)
-    places = Places(path.parent, tasks, seeds)
-    made = [read_setup(name, entry, places, errors, methods=methods) for name, entry in setups.items()]
+    context = PlanContext(path.parent, tasks, seeds)
+    read = [read_setup(name, entry, context, errors, methods=methods) for name, entry in setups.items()]
     if not setups:
-        errors.add('it names no setups; add a [setups."model/method"] table')
+        errors.add('it has no setups; add a [setups."model/method"] table')
     counts = errors.table("", "examples", raw, EXAMPLE_KEYS)
     limits = ExampleCounts(*(errors.count("[examples] ", counts, key, getattr(ExampleCounts(), key)) for key in EXAMPLE_KEYS))
     budget = errors.table("", "budget", raw, BUDGET_KEYS)
@@ -98,7 +99,7 @@ def _plan(path: Path, raw: Mapping[str, Any], errors: PlanErrors, methods: bool)
         store=path.parent / (errors.text("", raw, "store") or f"{path.stem}.db"),
         seeds=seeds,
         tasks=tasks,
-        setups=tuple(setup for setup in made if setup is not None),
+        setups=tuple(setup for setup in read if setup is not None),
         examples=limits,
         pairs=_pairs(raw, tasks, errors),
         threads=errors.count("", raw, "threads", 1),
@@ -120,7 +121,7 @@ def _pairs(raw: Mapping[str, Any], tasks: Mapping[str, PlannedTask], errors: Pla
     mode = errors.choice(where, table, "mode", PAIR_MODES, "all")
     listed = table.get("listed", [])
     if not (isinstance(listed, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in listed)):
-        errors.add(f"{where}listed must hold pairs of source and target, such as [['snli', 'rte']]")
+        errors.add(f"{where}listed must be a list of pairs of source and target, such as [['snli', 'rte']]")
         listed = []
     for source, target in listed:
         errors.names(f"{where}listed: ", {"pair": [source, target]}, "pair", "task", tasks)
@@ -133,16 +134,16 @@ def _pairs(raw: Mapping[str, Any], tasks: Mapping[str, PlannedTask], errors: Pla
     ):
         for name in dict.fromkeys(map(str, names)):
             if name in tasks and tasks[name].role not in ("both", role):
-                errors.add(f"{where}'{name}' is a {tasks[name].role} only, by its role, and cannot be a {role}")
+                errors.add(f"{where}'{name}' has the role {tasks[name].role} and cannot be a {role}")
     share = table.get("share", 1.0)
     if isinstance(share, bool) or not (isinstance(share, int | float) and 0 < share <= 1):
-        errors.add(f"{where}share must lie above 0 and up to 1. Got {share}")
+        errors.add(f"{where}share must be above 0 and at most 1. Got {share}")
         share = 1.0
     for needed, key in (("listed", "listed"), ("sampled", "share"), ("rows", "targets")):
         if mode == needed and key not in table:
             errors.add(f'{where}mode = "{mode}" needs {key} = {"0.5" if key == "share" else "[...]"}')
         if mode != needed and key in table and key in ("listed", "share"):
-            errors.add(f'{where}{key} goes with mode = "{needed}" alone')
+            errors.add(f'{where}{key} is only for mode = "{needed}"')
     seed = errors.count(where, table, "seed", 0, least=0)
     pairs = tuple((str(source), str(target)) for source, target in listed)
     return PairPlan(mode, pairs, float(share), seed, sources, targets)

@@ -1,4 +1,4 @@
-"""Reading the setups of a plan: models, methods, and the settings of targets and sources."""
+"""Reading the setups of a plan: models, methods, and the settings for targets and sources."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from taskweb.experiments.plan_values import PlanErrors
 from taskweb.tasks.paths import kind_of_path
 from taskweb.training.settings import TrainingSettings
 
-_STAMPED = 1 << 20  # bytes
+_STAMP_BYTES = 1 << 20
 SETUP_KEYS = (
     "model",
     "revision",
@@ -34,19 +34,19 @@ _SETTINGS = tuple(f.name for f in dataclasses.fields(TrainingSettings))
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """What setups refer to: the folder that relative ones start from, the tasks, and the seeds of the plan."""
+class PlanContext:
+    """What setups refer to: the folder that relative paths start from, the tasks, and the seeds of the plan."""
 
     folder: Path
     tasks: Collection[str]
     seeds: tuple[int, ...]
 
 
-def read_setup(name: str, entry: Any, known: Places, errors: PlanErrors, *, methods: bool) -> PlannedSetup | None:
-    """One setup; None where it cannot be made, with the reasons among the errors. methods: check the method, with torch.
+def read_setup(name: str, entry: Any, context: PlanContext, errors: PlanErrors, *, methods: bool) -> PlannedSetup | None:
+    """One setup; None where it has errors that prevent it. methods: check the method, with torch.
 
-    Settings of a target are `training`, changed by `tasks.NAME` and then by `targets.NAME`; those of a source are `training`,
-    changed by `source_training`, `tasks.NAME` and `sources.NAME`.
+    Settings for a target are `training`, changed by `tasks.NAME` and then by `targets.NAME`. Settings for a source are
+    `training`, changed by `source_training`, then `tasks.NAME`, then `sources.NAME`.
     """
     where = f'[setups."{name}"] '
     if not isinstance(entry, dict):
@@ -59,50 +59,50 @@ def read_setup(name: str, entry: Any, known: Places, errors: PlanErrors, *, meth
         _check_method(where, method, parameters, errors)
     training = _changes(where, "training", entry, errors)
     source_training = {**training, **_changes(where, "source_training", entry, errors)}
-    changes = {key: _changes_by_task(where, key, entry, known.tasks, errors) for key in ("tasks", "targets", "sources")}
+    changes = {key: _changes_by_task(where, key, entry, context.tasks, errors) for key in ("tasks", "targets", "sources")}
     by_target = _by_task(f"{where}targets.", training, changes["tasks"], changes["targets"], errors)
     by_source = _by_task(f"{where}sources.", source_training, changes["tasks"], changes["sources"], errors)
     base = _settings(f"{where}training", training, errors)
     source = _settings(f"{where}source_training", source_training, errors)
-    model = _model(where, entry, known.folder, errors)
-    own_seeds = errors.seeds(where, entry, known.seeds)
-    revision, most = errors.text(where, entry, "revision"), errors.count_or_none(where, entry, "max_input", least=8)
-    carry = errors.flag(where, entry, "carry_head")
+    model = _model(where, entry, context.folder, errors)
+    own_seeds = errors.seeds(where, entry, context.seeds)
+    revision, max_input = errors.text(where, entry, "revision"), errors.count_or_none(where, entry, "max_input", least=8)
+    carry_head = errors.flag(where, entry, "carry_head")
     if base is None or source is None or model is None:
         return None
-    place = _folder_of(model, known.folder)
+    place = _folder_of(model, context.folder)
     if place is not None:
         if revision is not None:
-            errors.add(f"{where}revision is of a model on the Hub; the folder {place} has none")
+            errors.add(f"{where}revision is only for models on the Hub, and {place} is a folder")
         revision = folder_stamp(place)
     return PlannedSetup(
-        name,
-        model,
-        revision,
-        method,
-        parameters,
-        most,
-        base,
-        source,
-        by_target,
-        by_source,
-        own_seeds,
-        carry,
-        None if place is None else str(place),
+        name=name,
+        model=model,
+        revision=revision,
+        method=method,
+        method_parameters=parameters,
+        max_input=max_input,
+        training=base,
+        source_training=source,
+        by_target=by_target,
+        by_source=by_source,
+        seeds=own_seeds,
+        carry_head=carry_head,
+        place=None if place is None else str(place),
     )
 
 
 def folder_stamp(folder: Path) -> str:
-    """What tells a model's files from others: SHA-256 over their names and sizes, and the first and last MiB of each."""
+    """A digest of a model's files: SHA-256 over their names and sizes, and the first and last MiB of each."""
     sha = hashlib.sha256()
     for file in sorted(folder.iterdir()) if folder.is_dir() else ():
         if file.suffix in (".safetensors", ".json", ".txt", ".model") and file.is_file():
             size = file.stat().st_size
             sha.update(f"{file.name} {size} ".encode())
             with file.open("rb") as content:
-                sha.update(content.read(_STAMPED))
-                content.seek(max(0, size - _STAMPED))
-                sha.update(content.read(_STAMPED))
+                sha.update(content.read(_STAMP_BYTES))
+                content.seek(max(0, size - _STAMP_BYTES))
+                sha.update(content.read(_STAMP_BYTES))
     return sha.hexdigest()[:16]
 
 
@@ -119,7 +119,7 @@ def _model(where: str, entry: Mapping[str, Any], folder: Path, errors: PlanError
     model = errors.text(where, entry, "model")
     if model is None:
         if "model" not in entry:
-            errors.add(f"{where}names no model: a Hub id or a folder")
+            errors.add(f"{where}has no model; give a Hub id or a folder")
         return None
     place = _folder_of(model, folder)
     if place is not None and kind_of_path(place) != "folder":
@@ -128,7 +128,7 @@ def _model(where: str, entry: Mapping[str, Any], folder: Path, errors: PlanError
 
 
 def _folder_of(model: str, folder: Path) -> Path | None:
-    """The folder that a model's name points to, seen from the plan's; None for names that point to none."""
+    """The folder that a model's name stands for, relative to the plan's; None for other names."""
     return folder / Path(model).expanduser() if model.startswith((".", "/", "~")) else None
 
 
@@ -153,7 +153,7 @@ def _by_task(
     own: Mapping[str, Mapping[str, Any]],
     errors: PlanErrors,
 ) -> dict[str, TrainingSettings]:
-    """The settings of tasks that have their own in one role: `own` of the role over `both` roles' over the base."""
+    """The settings of tasks that have their own in one role: `base`, changed by `both` (for both roles), then by `own`."""
     values = {task: {**base, **both.get(task, {}), **own.get(task, {})} for task in dict.fromkeys((*both, *own))}
     made = {task: _settings(f"{where}{task}", given, errors) for task, given in values.items()}
     return {task: settings for task, settings in made.items() if settings is not None}

@@ -54,19 +54,19 @@ _EITHER = (
 def read_tasks(raw: Mapping[str, Any], base: Path, errors: PlanErrors) -> tuple[dict[str, PlannedTask], str | None]:
     """The tasks by name, and the preset of the family that some of them come from. Relative paths start from `base`.
 
-    `tasks` is a table of tables, or a list of names: the same as tables that are empty. Where it is not there, all files of
-    `folder` are tasks.
+    `tasks` is a table of tables, or a list of names, which is the same as empty tables. Without it, all files of `folder` are
+    tasks.
     """
     reader = _TaskReader(base, _files_of(raw, base, errors), errors)
-    tasks = {name: found for name, entry in _entries(raw, reader).items() if (found := reader.task(name, entry))}
+    tasks = {name: found for name, entry in _entries(raw, reader).items() if (found := reader.read(name, entry))}
     synthetic = errors.table("", "synthetic", raw, SYNTHETIC_KEYS)
     preset = errors.text("[synthetic] ", synthetic, "preset")
     if preset is not None:
         tasks |= _synthetic_tasks(preset, synthetic, tasks, errors)
     elif synthetic:
-        errors.add("[synthetic] names no preset")
+        errors.add("[synthetic] has no preset")
     if not tasks and not errors.found:
-        errors.add("it names no tasks; add [tasks.NAME] tables, a folder of task files, or [synthetic]")
+        errors.add("it has no tasks; add [tasks.NAME] tables, a folder of task files, or [synthetic]")
     return tasks, preset
 
 
@@ -102,7 +102,7 @@ class _TaskReader:
         self.files = files
         self.errors = errors
 
-    def task(self, name: str, entry: Any) -> PlannedTask | None:
+    def read(self, name: str, entry: Any) -> PlannedTask | None:
         where, errors = f"[tasks.{name}] ", self.errors
         if not isinstance(entry, dict):
             errors.add(f"{where}must be a table such as {{file = '{name}.jsonl'}}")
@@ -110,7 +110,7 @@ class _TaskReader:
         errors.known_keys(where, entry, TASK_KEYS)
         for key, needed in _ONLY_WITH.items():
             if key in entry and needed not in entry and not (needed == "hub" and self._is_of_catalogue(entry)):
-                errors.add(f"{where}{key} goes with {needed} alone")
+                errors.add(f"{where}{key} needs {needed}")
         for one, other in _EITHER:
             if one in entry and other in entry:
                 errors.add(f"{where}has both {one} and {other}; keep one")
@@ -135,14 +135,14 @@ class _TaskReader:
         )
 
     def _is_of_catalogue(self, entry: Mapping[str, Any]) -> bool:
-        """Whether the task's examples are those that the catalogue names."""
+        """Whether the task's examples are the catalogue's data set."""
         return entry.get("hub") is True or (self.files is None and "file" not in entry and "hub" not in entry)
 
     def _place(
         self, where: str, name: str, entry: Mapping[str, Any]
     ) -> tuple[Path | None, str | None, tuple[str | None, str | None]]:
-        """File, data set on the Hub, and its splits to train and to evaluate on; one of file and data set."""
-        nowhere = self.base / f"{name}.jsonl", None, (None, None)  # keeps the task known, so that others may name it
+        """File or data set on the Hub, and the splits to train and to evaluate on."""
+        nowhere = self.base / f"{name}.jsonl", None, (None, None)  # the task stays known, so that others may name it
         if "file" in entry:
             return self._file(where, entry, "file") or nowhere[0], None, (None, None)
         if self._is_of_catalogue(entry):
@@ -150,18 +150,18 @@ class _TaskReader:
             if known is not None and known.hub is not None:
                 return None, known.hub.reference, (known.hub.split, known.hub.evaluation_split)
             if known is not None:
-                self.errors.add(f"{where}names no file, and its examples are not on the Hub; add file = '...'")
+                self.errors.add(f"{where}has no file, and its examples are not on the Hub; add file = '...'")
             elif "hub" in entry:
                 self.errors.add(f"{where}hub = true: {unknown_name('task of the catalogue', name, catalogue())}")
             else:
-                self.errors.add(f"{where}names no file and no data set (hub), and is no task of the catalogue")
+                self.errors.add(f"{where}has no file and no data set (hub), and is not in the catalogue")
             return nowhere
         if "hub" in entry:
             return None, self._reference(where, entry), (None, None)
         files = self.files or {}
         if files and name not in files:
             hint = unknown_name("file for the task", name, files)
-            self.errors.add(f"{where}is not in the folder: {hint} Or say hub = true for that of the catalogue")
+            self.errors.add(f"{where}is not in the folder: {hint} Or set hub = true for the data set of the catalogue")
         return files.get(name, nowhere[0]), None, (None, None)
 
     def _reference(self, where: str, entry: Mapping[str, Any]) -> str:
@@ -188,7 +188,7 @@ class _TaskReader:
         return path
 
     def _record(self, where: str, name: str, entry: Mapping[str, Any]) -> Task | None:
-        """The task by its name in the catalogue, where it is known there, with what the entry says differently."""
+        """The task of that name in the catalogue, if there is one, with the changes of the entry."""
         known, errors = catalogue().get(name), self.errors
         kind = errors.choice(where, entry, "kind", TASK_KINDS, known.kind if known else "classification")
         own = known.metrics if known and kind == known.kind else METRICS_OF_KIND[kind]
@@ -207,7 +207,7 @@ class _TaskReader:
         return Columns(inputs, output, choices, named, self.errors.texts(where, entry, "group_column") or ())
 
     def _templates(self, where: str, name: str, entry: Mapping[str, Any]) -> tuple[Template, ...]:
-        """Those that the entry names; the task's first one for rows of the catalogue's data set; none for rows of prompts."""
+        """The templates that the entry names; the task's first one for the catalogue's data set; none for rows of prompts."""
         errors, given = self.errors, entry.get("templates")
         if given is None:
             by_template = self._is_of_catalogue(entry) and name in templated_tasks()
@@ -226,9 +226,9 @@ class _TaskReader:
         given = self.errors.text(where, entry, "group_pattern")
         try:
             if given is not None and re.compile(given).groups == 0:
-                self.errors.add(f"{where}group_pattern must hold a group, (...), around the underlying text. Got {given}")
+                self.errors.add(f"{where}group_pattern must contain a group, (...), around the underlying text. Got {given}")
         except re.error as error:
-            self.errors.add(f"{where}group_pattern is no regular expression: {error}. Got {given}")
+            self.errors.add(f"{where}group_pattern is not a valid regular expression: {error}. Got {given}")
         return given
 
 

@@ -1,4 +1,4 @@
-"""Values of a plan, read with their types checked, and what is wrong with them gathered on the way."""
+"""Reading the values of a plan: types are checked and errors collected."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ Choice = TypeVar("Choice", bound=str)
 
 
 class PlanErrors:
-    """What is wrong with a plan, in the order in which it was found, each error once.
+    """The errors of a plan, in the order in which they were found, each once.
 
-    Every reader returns a value of the right type, the default where the given one is not, so that reading goes on to the next
-    error. `where` is how the place is shown: `[tasks.rte] `, with a space, or nothing for the plan itself.
+    Every method that reads a value returns one of the right type, the default instead of a wrong one, so that all errors are
+    found. `where` is how the table is shown: `[tasks.rte] `, with a space, or "" for the plan itself.
     """
 
     def __init__(self) -> None:
         self.found: list[str] = []
 
     def add(self, error: str | TaskWebError) -> None:
-        """Note one error, unless it is known."""
+        """Add an error, unless it is there already."""
         text = str(error).rstrip(".")
         if text not in self.found:
             self.found.append(text)
 
     def known_keys(self, where: str, raw: Mapping[str, Any], keys: Iterable[str]) -> None:
-        """All keys of a table must be among these."""
+        """Check that all keys of a table are among these."""
         keys = tuple(keys)
         for key in raw:
             if key not in keys:
                 self.add(unknown_name(f"key in {where.strip() or 'plan'}", key, keys))
 
     def table(self, where: str, key: str, raw: Mapping[str, Any], keys: Iterable[str] | None = None) -> Mapping[str, Any]:
-        """A table, empty where there is none; with only these keys, where they are given."""
+        """A table, empty without the key. keys: the only ones that it may have; None for any."""
         found = raw.get(key, {})
         if not isinstance(found, dict):
             self.add(f"{where}{key} must be a table" if where else f"[{key}] must be a table")
@@ -45,7 +45,7 @@ class PlanErrors:
         return found
 
     def text(self, where: str, raw: Mapping[str, Any], key: str, default: str | None = None) -> str | None:
-        """A text that is not empty."""
+        """A text that is not empty; the default without the key."""
         found = raw.get(key, default)
         if found is default or (isinstance(found, str) and found):
             return found
@@ -53,7 +53,7 @@ class PlanErrors:
         return default
 
     def texts(self, where: str, raw: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
-        """One text or a list of them, none empty; None where the key is not there."""
+        """One text or a list of texts, none empty; None without the key."""
         found = raw.get(key)
         if found is None:
             return None
@@ -64,7 +64,7 @@ class PlanErrors:
         return None
 
     def names(self, where: str, raw: Mapping[str, Any], key: str, kind: str, known: Iterable[str]) -> tuple[str, ...] | None:
-        """A list of names that are known, each once; None where the key is not there."""
+        """A list of known names, each once; None without the key."""
         found = raw.get(key)
         if found is None:
             return None
@@ -77,7 +77,7 @@ class PlanErrors:
         return tuple(dict.fromkeys(found))
 
     def choice(self, where: str, raw: Mapping[str, Any], key: str, choices: Sequence[Choice], default: Choice) -> Choice:
-        """One of the choices."""
+        """One of the choices; the default without the key."""
         found = raw.get(key, default)
         for choice in choices:
             if choice == found:
@@ -86,7 +86,7 @@ class PlanErrors:
         return default
 
     def flag(self, where: str, raw: Mapping[str, Any], key: str) -> bool:
-        """True or false; false where the key is not there."""
+        """True or false; false without the key."""
         found = raw.get(key, False)
         if isinstance(found, bool):
             return found
@@ -102,11 +102,11 @@ class PlanErrors:
         return default
 
     def count_or_none(self, where: str, raw: Mapping[str, Any], key: str, *, least: int = 1) -> int | None:
-        """A whole number, `least` or more; None where the key is not there."""
+        """A whole number, `least` or more; None without the key."""
         return self.count(where, raw, key, least, least=least) if key in raw else None
 
     def number_or_none(self, where: str, raw: Mapping[str, Any], key: str, *, least: float | None = None) -> float | None:
-        """A finite number, `least` or more, above 0 without it; None where the key is not there."""
+        """A finite number, `least` or more (above 0 if None); None without the key."""
         found = raw.get(key)
         if found is None:
             return None
@@ -117,7 +117,7 @@ class PlanErrors:
         return None
 
     def seeds(self, where: str, raw: Mapping[str, Any], default: tuple[int, ...]) -> tuple[int, ...]:
-        """Different whole numbers from 0."""
+        """Different whole numbers, 0 or more."""
         found = raw.get("seeds", list(default))
         if isinstance(found, list) and found and all(_is_count(seed, 0) for seed in found) and len(set(found)) == len(found):
             return tuple(found)

@@ -1,4 +1,4 @@
-"""How far a run of a plan is, told now and then while it works, whatever the executor."""
+"""The progress of a running plan, reported now and then, for every executor."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from taskweb.errors import TaskWebError
 from taskweb.experiments.heartbeats import RunningRun, running_runs
 from taskweb.experiments.state import PlanState, stored_outcomes
 
-_SECONDS_BETWEEN_LOOKS = 0.5
-_LARGEST_SHARE = 0.02  # of the time that may go into looking
+_SECONDS_BETWEEN_READS = 0.5
+_LARGEST_SHARE = 0.02  # of the time, for reading the state
 
 
 @dataclass(frozen=True, slots=True)
 class PlanProgress:
-    """A moment of a run of a plan. total: runs of the plan, known: those that were in the store when it began.
+    """The progress of a running plan. total: runs of the plan. known: those that were stored when it began.
 
     done: runs finished, failed or diverged since. failed: those of `done` without a score. seconds: since it began.
-    seconds_left: by what was measured so far and how fast it went; None before the first run is done.
+    seconds_left: estimated from the speed so far; None before the first run is done.
     """
 
     plan: str
@@ -37,27 +37,29 @@ class PlanProgress:
 
     @property
     def runs_per_hour(self) -> float | None:
-        """Speed since it began; None before the first run is done."""
+        """Runs per hour since it began; None before the first run is done."""
         return 3600 * self.done / self.seconds if self.done and self.seconds > 0 else None
 
 
 @contextmanager
-def watching(before: PlanState, keys: Collection[str], on_progress: Callable[[PlanProgress], None] | None) -> Iterator[None]:
-    """Tell of progress while the block lasts: at its beginning, in a thread from time to time, and at its end."""
+def reporting_progress(
+    before: PlanState, keys: Collection[str], on_progress: Callable[[PlanProgress], None] | None
+) -> Iterator[None]:
+    """Report progress during the block: at its beginning, now and then from a thread, and at its end."""
     if on_progress is None:
         yield
         return
-    look = partial(_look, before, frozenset(keys), stored_outcomes(before.plan.store), time.monotonic())
-    on_progress(look())
+    progress = partial(_progress, before, frozenset(keys), stored_outcomes(before.plan.store), time.monotonic())
+    on_progress(progress())
     ended = threading.Event()
 
     def watch() -> None:
-        pause = _SECONDS_BETWEEN_LOOKS
+        pause = _SECONDS_BETWEEN_READS
         while not ended.wait(pause):
             began = time.monotonic()
-            with suppress(TaskWebError):  # a store that is busy now can be read the next time
-                on_progress(look())
-            pause = max(_SECONDS_BETWEEN_LOOKS, (time.monotonic() - began) / _LARGEST_SHARE)
+            with suppress(TaskWebError):  # a busy store is read again later
+                on_progress(progress())
+            pause = max(_SECONDS_BETWEEN_READS, (time.monotonic() - began) / _LARGEST_SHARE)
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -66,10 +68,12 @@ def watching(before: PlanState, keys: Collection[str], on_progress: Callable[[Pl
     finally:
         ended.set()
         thread.join()
-    on_progress(look())
+    on_progress(progress())
 
 
-def _look(before: PlanState, keys: Collection[str], known: dict[str, tuple[str, float | None]], began: float) -> PlanProgress:
+def _progress(
+    before: PlanState, keys: Collection[str], known: dict[str, tuple[str, float | None]], began: float
+) -> PlanProgress:
     found = {key: own for key, own in stored_outcomes(before.plan.store).items() if key in keys and known.get(key) != own}
     done, failed = len(found), sum(status != "finished" for status, _ in found.values())
     left, seconds = max(0, len(before.todo) - done), time.monotonic() - began

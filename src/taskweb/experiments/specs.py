@@ -1,4 +1,4 @@
-"""The runs of a plan, each with the key it will have in the store, before any of them is run."""
+"""The runs of a plan, and the keys that they will have in the store."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RunSpec:
     seed: int
 
     def record(self, data: Mapping[str, Digested], threads: int) -> Run:
-        """The run's record without its outcome; its key names what will be measured."""
+        """The run's record without its outcome. Its key depends on all that defines the run."""
         settings = self.setup.settings_for(self.target)
         own = data[self.target]
         definition: dict[str, str | int | None] = {
@@ -61,14 +61,14 @@ class RunSpec:
 
 
 def _vocabulary(data: Mapping[str, Digested]) -> str:
-    """Names the texts of a plan, which tiny models take their words from: another task, another model."""
+    """A digest of the texts of a plan. Tiny models take their vocabulary from them: with another task it is another model."""
     named = [(name, data[name].source_digest, data[name].target_digest) for name in sorted(data)]
     return hashlib.sha256(canonical_json(named).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class RunGroup:
-    """Runs that share what was learnt from one source with one seed: the source is trained once, then every target."""
+    """Runs that share one source and seed: the source is trained once, then every target."""
 
     setup: PlannedSetup
     source: str | None
@@ -80,7 +80,7 @@ class RunGroup:
         return (RunSpec(self.setup, self.source, target, self.seed) for target in self.targets)
 
     def source_key(self, data: Mapping[str, Digested], threads: int) -> str:
-        """Names the weights after the source: they do not depend on the targets."""
+        """The key of the weights after the source, which do not depend on the targets."""
         assert self.source is not None
         own = RunSpec(self.setup, None, self.source, self.seed).record(data, threads)
         settings = self.setup.source_settings_for(self.source)
@@ -101,18 +101,18 @@ def runs_of(plan: Plan) -> list[RunSpec]:
 
 
 def groups_of(specs: list[RunSpec]) -> list[RunGroup]:
-    """Gather runs by setup, source and seed, in the order in which they first come."""
-    gathered: dict[tuple[str, str | None, int], RunGroup] = {}
+    """Group runs by setup, source and seed, in the order of their first runs."""
+    groups: dict[tuple[str, str | None, int], RunGroup] = {}
     for spec in specs:
         key = (spec.setup.name, spec.source, spec.seed)
-        known = gathered.get(key)
+        known = groups.get(key)
         targets = (*known.targets, spec.target) if known else (spec.target,)
-        gathered[key] = RunGroup(spec.setup, spec.source, spec.seed, targets)
-    return list(gathered.values())
+        groups[key] = RunGroup(spec.setup, spec.source, spec.seed, targets)
+    return list(groups.values())
 
 
 def pairs_of(plan: Plan) -> list[tuple[str, str]]:
-    """The pairs of source and target that a plan asks for, in the order of its runs; the same plan gives the same ones."""
+    """The pairs of source and target of a plan, in the order of its runs. The same plan gives the same pairs."""
     wanted = plan.pairs
     if wanted.mode == "listed":
         return sorted(set(wanted.listed), key=lambda pair: (pair[0], pair[1]))
@@ -125,5 +125,5 @@ def pairs_of(plan: Plan) -> list[tuple[str, str]]:
 
 
 def outcome(record: Run, **changes: object) -> Run:
-    """The record with its outcome; what defines it stays."""
+    """The record with its outcome; what defines the run stays."""
     return dataclasses.replace(record, **changes)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Where a plan stands: what is done, what is being done, what is left, and how long that will take. Needs no torch."""
+"""The state of a plan: which runs are done, running and left, and how long the rest will take. Needs no torch."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from taskweb.web.store import RunStore, is_store
 
 @dataclass(frozen=True, slots=True)
 class SetupState:
-    """How far one setup is, in runs. missing: not in the store, those that are running included.
+    """The state of one setup, in runs. missing: not in the store, running ones included.
 
-    seconds_per_run: mean over its finished runs, the training of sources included; None before the first.
+    seconds_per_run: mean over its finished runs, training of sources included; None before the first.
     """
 
     setup: str
@@ -35,10 +35,10 @@ class SetupState:
 
 @dataclass(frozen=True)
 class PlanState:
-    """Where a plan stands. todo: runs that are left, in the order in which they will be done.
+    """The state of a plan. todo: runs that are left, in their order.
 
-    spent: seconds that its runs took so far. seconds_left: what the runs that are left will take one worker, each at the mean
-    of its setup, or of all setups where its own was not measured yet; None before the first measured run.
+    spent: seconds that its runs took so far. seconds_left: that one worker needs for the runs that are left, each at the mean
+    of its setup, or of all setups if its own has no measured run yet; None before the first measured run.
     """
 
     plan: Plan
@@ -77,7 +77,7 @@ class PlanState:
 
     @property
     def budget_is_spent(self) -> bool:
-        """Whether the runs took as long as the plan allows, so that no other is started."""
+        """Whether the runs took as long as the plan allows. No further run is started then."""
         return self.plan.most_hours is not None and self.spent >= self.plan.most_hours * 3600
 
     def to_dict(self) -> dict[str, Any]:
@@ -101,7 +101,7 @@ class PlanState:
 
 
 def state_of(plan_path: Path, *, retry_failed: bool = False) -> PlanState:
-    """Read a plan and its store, and examples that were never read before.
+    """The state of a plan file. Reads its store, and examples that were never read before.
 
     Raises TaskWebError for a plan that cannot be read or has errors.
     """
@@ -112,7 +112,7 @@ def state_of(plan_path: Path, *, retry_failed: bool = False) -> PlanState:
 
 
 def plan_state(plan: Plan, data: Mapping[str, Digested], *, retry_failed: bool = False) -> PlanState:
-    """Where a plan stands. retry_failed: runs that failed or diverged are left to be done again."""
+    """The state of a plan. retry_failed: runs that failed or diverged count as left."""
     specs = keys_of(plan, data)
     found = {key: outcome for key, outcome in stored_outcomes(plan.store).items() if key in specs}
     running = tuple(running_runs(plan.store))
@@ -126,12 +126,13 @@ def plan_state(plan: Plan, data: Mapping[str, Digested], *, retry_failed: bool =
     means = {name: fmean(values) if values else None for name, values in seconds.items()}
     again = ("missing", "failed", "diverged") if retry_failed else ("missing",)
     todo = tuple(spec for key, spec in specs.items() if found.get(key, ("missing", None))[0] in again)
-    at_work = [run.setup for run in running]
+    in_progress = [run.setup for run in running]
     return PlanState(
         plan,
         len(specs),
         tuple(
-            SetupState(name, **own, running=at_work.count(name), seconds_per_run=means[name]) for name, own in counts.items()
+            SetupState(name, **own, running=in_progress.count(name), seconds_per_run=means[name])
+            for name, own in counts.items()
         ),
         todo,
         running,
@@ -141,16 +142,16 @@ def plan_state(plan: Plan, data: Mapping[str, Digested], *, retry_failed: bool =
 
 
 def keys_of(plan: Plan, data: Mapping[str, Digested]) -> dict[str, RunSpec]:
-    """The runs of a plan by the keys that they have in the store, in the order in which they are done."""
+    """The runs of a plan by their keys in the store, in the order in which they are done."""
     return {spec.record(data, plan.threads).key: spec for spec in runs_of(plan)}
 
 
 def stored_outcomes(store: Path) -> dict[str, tuple[str, float | None]]:
-    """Status and seconds of every run in a store, by key; nothing where there is no store."""
+    """Status and seconds of every run in a store, by key; empty if there is no store."""
     if not is_store(store):
         return {}
-    with RunStore.open(store, read_only=True) as kept:
-        return {key: (status, seconds) for key, status, seconds in kept.outcomes()}
+    with RunStore.open(store, read_only=True) as runs:
+        return {key: (status, seconds) for key, status, seconds in runs.outcomes()}
 
 
 def _seconds_left(todo: tuple[RunSpec, ...], means: Mapping[str, float | None], measured: list[float]) -> float | None:

@@ -1,4 +1,4 @@
-"""The examples of a plan's tasks: what to train on and what to evaluate on, the same for every run."""
+"""The examples of a plan's tasks: to train on and to evaluate on, the same for every run."""
 
 from __future__ import annotations
 
@@ -18,44 +18,44 @@ _LARGEST_EVALUATION_SHARE = 0.5
 
 
 class Digested(Protocol):
-    """What of a task's examples its runs are named by: how many they are in each role, and digests of their content."""
+    """What the keys of a task's runs depend on: the number of its examples in each role, and digests of their content."""
 
     @property
     def source_examples(self) -> int:
-        """How many there are to train on as a source."""
+        """Number of examples to train on as a source."""
         ...
 
     @property
     def target_examples(self) -> int:
-        """How many there are to train on as a target."""
+        """Number of examples to train on as a target."""
         ...
 
     @property
     def evaluation_examples(self) -> int:
-        """How many there are to evaluate on."""
+        """Number of examples to evaluate on."""
         ...
 
     @property
     def source_digest(self) -> str:
-        """Of those to train on as a source."""
+        """Digest of the examples to train on as a source."""
         ...
 
     @property
     def target_digest(self) -> str:
-        """Of those to train on as a target."""
+        """Digest of the examples to train on as a target."""
         ...
 
     @property
     def evaluation_digest(self) -> str:
-        """Of those to evaluate on."""
+        """Digest of the examples to evaluate on."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class TaskData:
-    """Labelled examples of one task; no underlying text is on both sides, and evaluation holds each once.
+    """Labelled examples of one task. No underlying text is both trained and evaluated on; evaluation contains each text once.
 
-    source, target: to train on in either role. evaluation: to measure on. Digests name their content in run records.
+    source, target: to train on in either role. evaluation: to evaluate on. Digests stand for their content in run records.
     """
 
     task: Task
@@ -68,22 +68,22 @@ class TaskData:
 
     @property
     def source_examples(self) -> int:
-        """How many there are to train on as a source."""
+        """Number of examples to train on as a source."""
         return len(self.source)
 
     @property
     def target_examples(self) -> int:
-        """How many there are to train on as a target."""
+        """Number of examples to train on as a target."""
         return len(self.target)
 
     @property
     def evaluation_examples(self) -> int:
-        """How many there are to evaluate on."""
+        """Number of examples to evaluate on."""
         return len(self.evaluation)
 
 
 def load_task_data(plan: Plan) -> dict[str, TaskData]:
-    """Read all tasks of a plan. Raises ParameterError that lists every task that cannot be used, and why."""
+    """Read all tasks of a plan. Raises ParameterError that lists every task that cannot be used, with the reason."""
     found, errors = task_data_and_errors(plan)
     if errors:
         listed = "; ".join(f"({i}) {error}" for i, error in enumerate(errors.values(), 1))
@@ -92,7 +92,7 @@ def load_task_data(plan: Plan) -> dict[str, TaskData]:
 
 
 def task_data_and_errors(plan: Plan) -> tuple[dict[str, TaskData], dict[str, str]]:
-    """The tasks of a plan that can be used, and what is wrong with the others, both by name."""
+    """The tasks of a plan that can be used, and the errors of the others, both by name."""
     found: dict[str, TaskData] = {}
     errors: dict[str, str] = {}
     for name, planned in plan.tasks.items():
@@ -148,7 +148,7 @@ def _evaluation_examples(planned: PlannedTask) -> Iterator[GroupedExample]:
 
 
 def _with_groups(items: Iterator[GroupedExample], groups: int | None) -> Iterator[GroupedExample]:
-    """The items until there are so many groups; all for None."""
+    """The items until there are `groups` different groups; all for None."""
     seen: set[str] = set()
     for item in items:
         yield item
@@ -175,9 +175,9 @@ def _check(task: Task, examples: Sequence[Example]) -> None:
     free = task.kind == "span_qa"  # no answer is an answer there
     if free and not any(example.output for example in examples):
         raise InputError("none of its examples has an output")
-    for place, example in enumerate(examples, 1):
+    for number, example in enumerate(examples, 1):
         if example.output is None and not free:
-            raise InputError(f"example {place} ('{_short(example.input)}') has no label")
+            raise InputError(f"example {number} ('{_short(example.input)}') has no label")
         if task.kind in ("classification", "multiple_choice") and example.choices and example.output not in example.choices:
             raise InputError(f"the label '{example.output}' of '{_short(example.input)}' is not among its choices")
         if task.kind == "multiple_choice" and not example.choices:

@@ -197,7 +197,7 @@ class _TrainingLoop:
         return loss
 
     def _gradient(self, batch: list[Encoded]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean loss, and norm of the gradient. Leaves the clipped gradient in the parameters; halves passes if memory runs out."""
+        """Mean loss and gradient norm. Leaves the clipped gradient in the parameters. Halves passes if memory runs out."""
         while True:
             size = self.history.micro_batch_size
             try:
