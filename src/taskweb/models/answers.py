@@ -37,3 +37,9 @@ def shown(example: Example) -> str:
     """The beginning of an example's input on one line, for messages."""
     line = " ".join(example.input.split())
     return line if len(line) <= _SHOWN else line[: _SHOWN - 3] + "..."
+
+
+def where(example: Example) -> str:
+    """An example by its row where that is known, and by the beginning of its input, for messages."""
+    place = "The example" if example.row is None else f"Row {example.row}"
+    return f"{place} ('{shown(example)}')" if example.input.strip() else place

@@ -2,7 +2,7 @@
 
 Invariants that every family keeps (tests/models/test_contract.py holds them):
 - nothing is padded before a batch is made, and padding changes no result beyond rounding;
-- the end of an input that is too long is cut; an answer or a choice never is;
+- of an input that is too long, the beginning is cut or the end of its longest column; an answer or a choice never is;
 - scoring, reading numbers and generating leave the training mode and the random state as they found them;
 - what a model computes depends on its weights and the examples alone, not on their order or the batch size.
 """
@@ -48,12 +48,15 @@ class Encoded:
     inputs: the sequences that are read: one, or one per choice where an encoder compares choices.
     answer: what is learnt: ids of the answer's tokens; for heads the index of the label or choice, or (start, end) of a span.
     number: the value of a regression by a head. weight: number of terms in the loss (tokens of the answer, or 1).
+    lost: tokens that were cut from the input. aligned: whether the tokens of input and answer are those of the whole text.
     """
 
     inputs: tuple[TokenIds, ...]
     answer: tuple[int, ...]
     number: float = 0.0
     weight: int = 1
+    lost: int = 0
+    aligned: bool = True
 
     @property
     def length(self) -> int:
@@ -65,7 +68,8 @@ class TaskModel(Protocol):
     """A model of one family, with the head of the task at hand.
 
     module: what is trained; float32 weights. max_input: most tokens that an input may have.
-    method: how it is adapted, None until a method was applied.
+    method: how it is adapted, None until a method was applied. text: how examples are read (`TextSettings`); prompts: the
+    prompt format in force.
     An instance is not to be shared between threads.
     """
 
@@ -75,6 +79,8 @@ class TaskModel(Protocol):
     head: Head
     method: Method | None
     max_input: int
+    text: Any
+    prompts: Any
 
     @property
     def family(self) -> Family:
@@ -87,8 +93,11 @@ class TaskModel(Protocol):
         outputs. Models that answer in text have no head of their own. Raises ParameterError for a kind the family cannot do.
         """
 
-    def feed_forward_ends(self) -> list[nn.Module]:
-        """The modules whose output is the residual stream after each feed-forward block (post-norm: its last LayerNorm)."""
+    def is_head(self, name: str) -> bool:
+        """Whether a tensor of the module belongs to a head that is trained with every method."""
+
+    def lost_tokens(self, examples: Sequence[Example]) -> list[int]:
+        """How many tokens each example's input loses, since it is longer than `max_input` or leaves its answer no room."""
 
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
         """Token ids of labelled examples. Raises InputError for one without an answer, or whose answer is impossible."""
@@ -97,13 +106,18 @@ class TaskModel(Protocol):
         """Sum of the loss over the batch's terms, a float32 scalar; divide by the sum of weights for the mean."""
 
     def score_choices(
-        self, examples: Sequence[Example], *, reduction: Reduction = "mean", batch_size: int = 32
+        self,
+        examples: Sequence[Example],
+        *,
+        reduction: Reduction = "mean",
+        batch_size: int = 32,
+        unconditional: bool = False,
     ) -> list[FloatArray]:
         """One array per example: log-probability of each of its choices, higher = likelier.
 
         Text models take the mean (or sum) over the choice's tokens, its end included, and read each input once. An encoder
         takes the log-probabilities of its head. batch_size: most choices scored at once. An example without choices is scored
-        on the labels of the head; raises InputError where there are none either.
+        on the labels of the head; raises InputError where there are none either. unconditional: without the input.
         """
 
     def numbers(self, examples: Sequence[Example], *, batch_size: int = 32) -> FloatArray:

@@ -26,10 +26,11 @@ from safetensors.torch import save_file
 
 from taskweb.errors import InputError
 from taskweb.models.base import Method, TaskModel, config_of
+from taskweb.models.encoder_head import body_of
 from taskweb.models.head import Head
 from taskweb.models.loading import assembled, read_checkpoint
 from taskweb.models.methods import method_of
-from taskweb.models.methods.trainable import HEAD
+from taskweb.models.prompt_formats import TextSettings
 from taskweb.tasks.atomic import whole_folder
 from taskweb.version import __version__
 
@@ -77,15 +78,19 @@ def open_model(
     without record needs one where it is an encoder. Errors as of `load_model`, and InputError for a damaged record.
     """
     record_file = Path(name) / RECORD
+    text = TextSettings(max_input=max_input)
     if not record_file.is_file():
-        return assembled(read_checkpoint(str(name), revision, seed), head, seed=seed, max_input=max_input)
+        return assembled(read_checkpoint(str(name), revision, seed, head), head, seed=seed, text=text)
     record = _Record.read(record_file)
     limit = record.max_input if max_input is None else max_input
-    model = assembled(read_checkpoint(str(name), None, seed), record.head, seed=seed, max_input=limit)
+    text = TextSettings("plain", max_input=limit)
+    checkpoint = read_checkpoint(str(name), None, seed, record.head, own_head=True)
+    positions = record.max_input if checkpoint.family == "causal" else None
+    model = assembled(checkpoint, record.head, seed=seed, text=text, positions=positions)
     before = set(model.module.state_dict())
     if record.method is not None:
         record.method.apply(model, seed=seed)
-    plain = {key for key in before if not key.startswith(HEAD)}
+    plain = {key for key in before if not model.is_head(key)}
     _fill(model, {key: _stored_name(key) for key in model.module.state_dict()}, plain, Path(name) / _WEIGHTS)
     if head is not None and head != record.head:
         model.set_head(head, seed=seed)
@@ -131,7 +136,7 @@ def _record_of(model: TaskModel, notes: Mapping[str, Any] | None) -> dict[str, A
 
 
 def _body_of(model: TaskModel) -> Any:
-    return model.module.body if model.family == "encoder" else model.module
+    return body_of(model.module) if model.family == "encoder" else model.module
 
 
 def _tensors_of(model: TaskModel, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

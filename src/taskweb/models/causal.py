@@ -1,139 +1,259 @@
-"""Decoder-only models (GPT-2): the answer continues the input after one space, and ends with the end mark."""
+"""Decoder-only language models of any architecture: the answer continues the prompt and ends with the end mark."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from taskweb.errors import InputError
-from taskweb.models.answers import answer_text, choices_of, shown
-from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, TokenIds, device_of
-from taskweb.models.choice_tree import ChoiceTree, tree_rows
+from taskweb.errors import ParameterError
+from taskweb.models.answers import answer_text, choices_of
+from taskweb.models.architecture import limits_of, regime_of
+from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, device_of
+from taskweb.models.choice_tree import choice_tree, tree_rows
 from taskweb.models.head import Head
+from taskweb.models.logits import all_logits, selected_logits, states_at
 from taskweb.models.padding import groups, pad, without_training
-from taskweb.models.scoring import check_reduction, token_losses, tree_scores
-from taskweb.models.text_answers import choice_trees, greedy_settings, scores_in_groups, written_numbers
-from taskweb.models.token_memory import TokenMemory
+from taskweb.models.prompt_formats import TextSettings, prompts_of
+from taskweb.models.reader import Read, Reader
+from taskweb.models.scoring import check_reduction, summed_by_choice, token_losses, tree_scores
+from taskweb.models.text_answers import greedy_settings, written_numbers
+from taskweb.models.verification import Verified, dtype_of, logits_at, verify_causal
 from taskweb.tasks import Example
 
 
 class CausalModel:
-    """GPT-2 and its kin. Answers are text for every kind of task: labels and choices by their words, numbers by their digits.
+    """Any decoder that transformers opens. Answers are text for every kind of task: labels and choices by their words.
 
-    The loss counts the answer's tokens alone. max_input: tokens of input and answer together, at most the model's positions
-    (the default). Padding goes to the right, except before generation.
+    The loss counts the answer's tokens alone. max_input: most tokens of a prompt; positions: most tokens of prompt and answer
+    together, None where the architecture sets no limit. Padding goes to the right, except before generation.
     """
 
     family: Family = "causal"
 
     def __init__(
-        self, module: nn.Module, tokenizer: Any, origin: Origin, head: Head | None = None, max_input: int | None = None
+        self,
+        module: nn.Module,
+        tokenizer: Any,
+        origin: Origin,
+        head: Head | None = None,
+        text: TextSettings | None = None,
+        *,
+        positions: int | None = None,
     ) -> None:
         self.module = module
         self.tokenizer = tokenizer
         self.origin = origin
         self.head = head or Head()
         self.method: Method | None = None
-        positions = int(module.config.max_position_embeddings)
-        self.max_input = min(max_input or positions, positions)
-        self._end = int(tokenizer.eos_token_id)
-        self._memory = TokenMemory()
+        self.text = text or TextSettings()
+        limits = limits_of(module, tokenizer, self.family)
+        self.positions = limits.positions if positions is None else positions
+        self.prompts = prompts_of(tokenizer, self.text)
+        self.reader = Reader(
+            tokenizer,
+            self.prompts,
+            max_input=min(self.text.max_input or limits.default_input, self.positions or limits.default_input * 10**6),
+            positions=self.positions,
+            ends=end_ids(module),
+        )
+
+    @property
+    def max_input(self) -> int:
+        """Most tokens of a prompt."""
+        return self.reader.max_input
+
+    @max_input.setter
+    def max_input(self, tokens: int) -> None:
+        self.reader = self.reader.with_limit(tokens)
+
+    @cached_property
+    def verified(self) -> Verified:
+        """What may be computed in a shorter way; tried once."""
+        return verify_causal(self.module, self.reader.end, self.positions)
 
     def set_head(self, head: Head, *, seed: int, carry: bool = False) -> bool:  # noqa: ARG002 - nothing to draw
         """Prepare for a task; the answers are text, so all weights are carried."""
         self.head = head
         return True
 
-    def feed_forward_ends(self) -> list[nn.Module]:
-        """The blocks; their output is the residual stream after the feed-forward layer."""
-        return list(self.module.transformer.h)
+    def is_head(self, name: str) -> bool:  # noqa: ARG002 - the answers are text
+        """Never: these models have no head of their own."""
+        return False
 
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
-        """Token ids; the end of a long input is cut to leave room for the answer. Raises InputError for an endless answer."""
-        answers = self._answers([answer_text(example, self.head) for example in examples])
+        """Token ids; a long input is cut to leave room for the answer. Raises InputError for an endless answer."""
+        read = self.reader.training(examples, [answer_text(example, self.head) for example in examples])
         return [
-            Encoded((self._cut(ids, len(answer), example),), answer, weight=len(answer))
-            for ids, answer, example in zip(self._inputs(examples), answers, examples, strict=True)
+            Encoded((own.prompt,), own.answers[0], weight=len(own.answers[0]), lost=own.lost, aligned=own.aligned)
+            for own in read
         ]
+
+    def lost_tokens(self, examples: Sequence[Example]) -> list[int]:
+        """How many tokens each example's input loses so that its longest answer has room."""
+        return self.reader.lost(examples, [self._answers_of(example) for example in examples])
 
     def loss(self, batch: Sequence[Encoded]) -> torch.Tensor:
         """Sum of the cross-entropy over the tokens of the answers, end mark included."""
-        device = device_of(self.module)
-        # The last token is only predicted. Logits are computed where an answer is, which spares most of them.
-        ids, mask = pad([np.append(item.inputs[0], item.answer[:-1]) for item in batch], self._end, device)
-        states = self.module.transformer(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
-        rows = [row for row, item in enumerate(batch) for _ in item.answer]
-        places = [len(item.inputs[0]) - 1 + place for item in batch for place in range(len(item.answer))]
-        logits = self.module.lm_head(states[torch.tensor(rows, device=device), torch.tensor(places, device=device)])
-        return token_losses(logits, torch.tensor([token for item in batch for token in item.answer], device=device)).sum()
+        losses = [self._loss(part) for part in self._by_regime(batch, lambda item: len(item.inputs[0]) + len(item.answer) - 1)]
+        return torch.stack(losses).sum() if len(losses) > 1 else losses[0]
 
     def score_choices(
-        self, examples: Sequence[Example], *, reduction: Reduction = "mean", batch_size: int = 32
+        self,
+        examples: Sequence[Example],
+        *,
+        reduction: Reduction = "mean",
+        batch_size: int = 32,
+        unconditional: bool = False,
     ) -> list[FloatArray]:
-        """Mean (or sum) log-probability of each choice; the keys and values of an input are computed once.
+        """Mean (or sum) log-probability of each choice; an input is read once where the model allows it.
 
-        An input is cut so that its longest choice has room.
+        unconditional: the choices after nothing but the begin token, whatever the input.
         """
         check_reduction(reduction)
-        trees = choice_trees([choices_of(example, self.head) for example in examples], self._answers)
-        inputs = [
-            self._cut(ids, max(tree.lengths), example)
-            for ids, tree, example in zip(self._inputs(examples), trees, examples, strict=True)
-        ]
+        choices = [choices_of(example, self.head) for example in examples]
+        read = (
+            [self.reader.without_prompt(own, end_mark=self.text.end_mark) for own in choices]
+            if unconditional
+            else self.reader.scoring(examples, choices, end_mark=self.text.end_mark)
+        )
+        scores: list[FloatArray] = [np.zeros(0)] * len(read)
         with without_training(self.module):
-            return scores_in_groups(inputs, trees, batch_size, lambda ids, own: self._score(ids, own, reduction))
+            for group in self._groups_to_score(read, batch_size):
+                for i, values in zip(group, self._score([read[i] for i in group], reduction), strict=True):
+                    scores[i] = values
+        return scores
 
     def numbers(self, examples: Sequence[Example], *, batch_size: int = 32) -> FloatArray:
         """The numbers that the model writes."""
         return written_numbers(self, examples, batch_size)
 
     def generate(self, examples: Sequence[Example], *, max_new_tokens: int = 64, batch_size: int = 32) -> list[str]:
-        """Greedy continuations."""
-        inputs = [
-            self._cut(ids, max_new_tokens, example) for ids, example in zip(self._inputs(examples), examples, strict=True)
-        ]
-        settings = greedy_settings(max_new_tokens, self._end, self._end)
+        """Greedy continuations, up to the first end token."""
+        read = self.reader.prompt_only(examples, max_new_tokens)
+        settings = greedy_settings(max_new_tokens, sorted(self.reader.ends), self.reader.end)
         texts = [""] * len(examples)
         with without_training(self.module):
-            for group in groups([len(ids) for ids in inputs], [1] * len(inputs), batch_size):
-                ids, mask = pad([inputs[i] for i in group], self._end, device_of(self.module), left=True)
+            for group in self._groups_to_continue(read, batch_size, max_new_tokens):
+                ids, mask = pad([read[i].prompt for i in group], self.reader.end, device_of(self.module), left=True)
                 written = self.module.generate(input_ids=ids, attention_mask=mask, generation_config=settings)
                 for i, row in zip(group, written[:, ids.shape[1] :].tolist(), strict=True):
                     texts[i] = self.tokenizer.decode(row, skip_special_tokens=True).strip()
         return texts
 
-    def _score(self, inputs: list[TokenIds], trees: list[ChoiceTree], reduction: Reduction) -> list[FloatArray]:
+    def _answers_of(self, example: Example) -> tuple[str, ...]:
+        answers = (*(example.choices or ()), *(() if example.output is None else (answer_text(example, self.head),)))
+        return answers or self.head.labels or (" ",)
+
+    def _loss(self, batch: Sequence[Encoded]) -> torch.Tensor:
         device = device_of(self.module)
-        ids, _ = pad([np.append(own, tree.tokens) for own, tree in zip(inputs, trees, strict=True)], self._end, device)
-        rows = tree_rows(trees, [len(own) - 1 for own in inputs], device)
-        states = self.module.transformer(
-            input_ids=ids, attention_mask=rows.mask, position_ids=rows.positions, use_cache=False
-        ).last_hidden_state
-        return tree_scores(states.flatten(end_dim=1)[rows.places], trees, self.module.lm_head, reduction)
+        # The last token is only predicted. Logits are computed where an answer is, which spares most of them.
+        ids, mask = pad([np.append(item.inputs[0], item.answer[:-1]) for item in batch], self.reader.end, device)
+        rows = torch.tensor([row for row, item in enumerate(batch) for _ in item.answer], device=device)
+        places = [len(item.inputs[0]) - 1 + place for item in batch for place in range(len(item.answer))]
+        wanted = torch.tensor([token for item in batch for token in item.answer], device=device)
+        at = rows, torch.tensor(places, device=device)
+        way = all_logits if self.verified.logits == "all" else selected_logits
+        if not self.text.router_loss:
+            return token_losses(way(self.module, *at, input_ids=ids, attention_mask=mask), wanted).sum()
+        router = RouterLoss(self.module)
+        with router:
+            logits = way(self.module, *at, input_ids=ids, attention_mask=mask, output_router_logits=True)
+        return token_losses(logits, wanted).sum() + router.value * len(wanted)
 
-    def _inputs(self, examples: Sequence[Example]) -> list[TokenIds]:
-        return self._memory.of([(self.max_input, example.input.rstrip()) for example in examples], self._tokenise)
+    def _by_regime(self, items: Sequence[Any], length: Any) -> list[list[Any]]:
+        """Items apart that position encodings treat otherwise, by the length of their sequence."""
+        found: dict[int, list[Any]] = defaultdict(list)
+        for item in items:
+            found[regime_of(self.module.config, length(item))].append(item)
+        return [found[regime] for regime in sorted(found)]
 
-    def _tokenise(self, keys: list[tuple[int, str]]) -> list[TokenIds]:
-        texts = [text for _, text in keys]
-        encoded = self.tokenizer(texts, add_special_tokens=False, truncation=True, max_length=self.max_input)["input_ids"]
-        return [np.array(ids or [self._end], dtype=np.int32) for ids in encoded]
+    def _groups_to_score(self, read: Sequence[Read], batch_size: int) -> Iterator[list[int]]:
+        """Examples of similar length, those that are read as trees apart from those that are not."""
+        lengths = [len(own.prompt) + max(map(len, own.answers)) - 1 for own in read]
+        rows = [len(own.prompt) + sum(map(len, own.answers)) for own in read]
+        for part in self._by_regime(range(len(read)), lambda i: lengths[i]):
+            for as_tree in (True, False):
+                own = [i for i in part if self.verified.tree_fits(rows[i]) == as_tree]
+                for group in groups([rows[i] for i in own], [len(read[i].answers) for i in own], batch_size):
+                    yield [own[i] for i in group]
 
-    def _answers(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
-        if not texts:
-            return []
-        spaced = [f" {text}" if text else "" for text in texts]
-        return [(*ids, self._end) for ids in self.tokenizer(spaced, add_special_tokens=False)["input_ids"]]
+    def _groups_to_continue(self, read: Sequence[Read], batch_size: int, room: int) -> Iterator[list[int]]:
+        lengths = [len(own.prompt) for own in read]
+        equal = not self.verified.left_padding
+        parts: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for i, length in enumerate(lengths):
+            parts[regime_of(self.module.config, length + room), length if equal else 0].append(i)
+        for _, own in sorted(parts.items()):
+            for group in groups([lengths[i] for i in own], [1] * len(own), batch_size):
+                yield [own[i] for i in group]
 
-    def _cut(self, ids: TokenIds, room: int, example: Example) -> TokenIds:
-        kept = self.max_input - room
-        if kept < 1:
-            raise InputError(
-                f"The answer to '{shown(example)}' needs {room} of the {self.max_input} tokens that this model may use, which "
-                "leaves no room for the input. Shorten the answer, or use a model with more positions."
-            )
-        return ids[:kept]
+    def _score(self, read: Sequence[Read], reduction: Reduction) -> list[FloatArray]:
+        if all(self.verified.tree_fits(len(own.prompt) + sum(map(len, own.answers))) for own in read):
+            return self._score_trees(read, reduction)
+        return self._score_rows(read, reduction)
+
+    def _score_trees(self, read: Sequence[Read], reduction: Reduction) -> list[FloatArray]:
+        """The choices of an example in one row behind its prompt."""
+        device = device_of(self.module)
+        trees = [choice_tree(own.answers) for own in read]
+        ids, _ = pad(
+            [np.append(own.prompt, tree.tokens) for own, tree in zip(read, trees, strict=True)], self.reader.end, device
+        )
+        laid = tree_rows(trees, [len(own.prompt) - 1 for own in read], device, dtype_of(self.module))
+        at = laid.places // ids.shape[1], laid.places % ids.shape[1]
+        inputs = {"input_ids": ids, "attention_mask": laid.mask, "position_ids": laid.positions}
+        if self.verified.logits == "head":
+            return tree_scores(states_at(self.module, *at, **inputs), trees, self.module.get_output_embeddings(), reduction)
+        return tree_scores(logits_at(self.module, self.verified.logits, *at, **inputs), trees, lambda rows: rows, reduction)
+
+    def _score_rows(self, read: Sequence[Read], reduction: Reduction) -> list[FloatArray]:
+        """Every choice in a row of its own."""
+        device = device_of(self.module)
+        pairs = [(own.prompt, answer) for own in read for answer in own.answers]
+        ids, mask = pad([np.append(prompt, answer[:-1]) for prompt, answer in pairs], self.reader.end, device)
+        rows = torch.tensor([row for row, (_, answer) in enumerate(pairs) for _ in answer], device=device)
+        places = [len(prompt) - 1 + place for prompt, answer in pairs for place in range(len(answer))]
+        logits = logits_at(
+            self.module,
+            self.verified.logits,
+            rows,
+            torch.tensor(places, device=device),
+            input_ids=ids,
+            attention_mask=mask,
+        )
+        return summed_by_choice(logits, [own.answers for own in read], reduction)
+
+
+class RouterLoss:
+    """Takes the loss that balances experts from a forward pass; add it to the mean loss of a batch, times its terms."""
+
+    def __init__(self, module: Any) -> None:
+        coefficient = getattr(module.config, "router_aux_loss_coef", None)
+        if coefficient is None:
+            raise ParameterError("This model has no router, so it learns no router loss. Leave the option out.")
+        self._module, self._coefficient = module, float(coefficient)
+        self.value: torch.Tensor | float = 0.0
+
+    def __enter__(self) -> RouterLoss:
+        self._handle = self._module.register_forward_hook(self._take)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._handle.remove()
+
+    def _take(self, _module: Any, _given: Any, output: Any) -> None:
+        self.value = self._coefficient * output.aux_loss
+
+
+def end_ids(module: Any) -> tuple[int, ...]:
+    """All end tokens that the generation configuration names."""
+    found = getattr(getattr(module, "generation_config", None), "eos_token_id", None)
+    if found is None:
+        found = getattr(module.config, "eos_token_id", None)
+    return () if found is None else (found,) if isinstance(found, int) else tuple(found)

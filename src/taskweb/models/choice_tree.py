@@ -72,7 +72,7 @@ def choice_tree(choices: Sequence[Sequence[int]]) -> ChoiceTree:
 class TreeRows:
     """Trees of several examples, each in a row behind its trunk: what stands before the root, in its usual order.
 
-    mask: (rows, 1, longest, longest) float32, 0 where the first place looks at the second, minus infinity elsewhere; padding
+    mask: (rows, 1, longest, longest) of the dtype asked for, 0 where the first place looks at the second, minus infinity elsewhere; padding
     looks at the first place, and nothing looks at it. positions: (rows, longest) int64, places counted on the way there, 0 for
     padding. places: (nodes of all trees,) int64, where each node stands when rows are laid end to end.
     """
@@ -82,8 +82,10 @@ class TreeRows:
     places: torch.Tensor
 
 
-def tree_rows(trees: Sequence[ChoiceTree], trunks: Sequence[int], device: torch.device) -> TreeRows:
-    """trunks: tokens before the root of each tree."""
+def tree_rows(
+    trees: Sequence[ChoiceTree], trunks: Sequence[int], device: torch.device, dtype: torch.dtype = torch.float32
+) -> TreeRows:
+    """trunks: tokens before the root of each tree. dtype: of the mask."""
     longest = max(trunk + tree.nodes for tree, trunk in zip(trees, trunks, strict=True))
     mask = np.full((len(trees), 1, longest, longest), -np.inf, dtype=np.float32)
     mask[..., 0] = 0
@@ -96,4 +98,8 @@ def tree_rows(trees: Sequence[ChoiceTree], trunks: Sequence[int], device: torch.
         mask[row, 0, own, own][tree.on_way] = 0
         positions[row, : own.stop] = np.append(np.arange(trunk), trunk + tree.positions)
         places.append(row * longest + np.arange(own.start, own.stop))
-    return TreeRows(*(torch.from_numpy(array).to(device) for array in (mask, positions, np.concatenate(places))))
+    return TreeRows(
+        torch.from_numpy(mask).to(device, dtype),
+        torch.from_numpy(positions).to(device),
+        torch.from_numpy(np.concatenate(places)).to(device),
+    )

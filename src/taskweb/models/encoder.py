@@ -1,4 +1,4 @@
-"""Encoders (BERT, RoBERTa): a head on the encoded input answers. They cannot write text.
+"""Encoders of any architecture: a head on the encoded input answers. They cannot write text.
 
 | kind | head | trained on |
 |---|---|---|
@@ -12,7 +12,8 @@ A task's head is drawn anew, and the body carried (`set_head`), as in the publis
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,14 @@ import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import nn
 
 from taskweb.errors import InputError, ParameterError, unknown_name
-from taskweb.models.answers import choices_of, shown
+from taskweb.models.answers import choices_of, shown, where
+from taskweb.models.architecture import limits_of
 from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, TokenIds, device_of
-from taskweb.models.encoder_head import EncoderWithHead, fresh_head
+from taskweb.models.encoder_head import EncoderWithHead, body_of, is_head_name, with_fresh_head
 from taskweb.models.head import Head, number_of
+from taskweb.models.overflow import shortened
 from taskweb.models.padding import groups, pad, without_training
+from taskweb.models.prompt_formats import PlainPrompts, TextSettings
 from taskweb.models.scoring import IGNORED, check_reduction, split_rows
 from taskweb.models.token_memory import TokenMemory
 from taskweb.tasks import Example
@@ -34,26 +38,42 @@ _LONGEST_SPAN = 30
 
 
 class EncoderModel:
-    """BERT, RoBERTa and their kin.
+    """Any encoder that transformers opens, with the library's head for the kind of task where it has one.
 
+    module: body and head. start: tensors outside the body that came with the checkpoint; fresh heads start from them.
     max_input: tokens of the input, a choice and the special tokens together, at most the model's positions (the default).
     """
 
     family: Family = "encoder"
 
     def __init__(
-        self, body: nn.Module, tokenizer: Any, origin: Origin, head: Head, *, seed: int = 0, max_input: int | None = None
+        self,
+        module: nn.Module,
+        tokenizer: Any,
+        origin: Origin,
+        head: Head,
+        text: TextSettings | None = None,
+        *,
+        seed: int = 0,
+        start: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.origin = origin
         self.method: Method | None = None
-        positions = positions_of(body.config)
-        self.max_input = min(max_input or positions, positions)
-        _check_kind(head)
-        self.head = head
-        self.module: nn.Module = EncoderWithHead(body, fresh_head(body, head, seed))
+        self.text = text or TextSettings()
+        self.prompts = PlainPrompts()
+        limits = limits_of(body_of(module), tokenizer, self.family)
+        self.max_input = min(self.text.max_input or limits.default_input, limits.positions or 10**9)
+        self._start = dict(start or {})
         self._memory = TokenMemory()
-        self._padding = int(body.config.pad_token_id)  # RoBERTa derives positions from it
+        config = body_of(module).config
+        padding = config.pad_token_id if config.pad_token_id is not None else tokenizer.pad_token_id
+        self._padding = int(padding or 0)  # RoBERTa derives positions from it
+        names = getattr(tokenizer, "model_input_names", ())
+        self._has_segments = "token_type_ids" in names and int(getattr(config, "type_vocab_size", 0) or 0) > 1
+        self.module = module
+        self.head = head
+        self.set_head(head, seed=seed)
 
     def set_head(self, head: Head, *, seed: int, carry: bool = False) -> bool:
         """Prepare for a task: a fresh head from `seed`, or with `carry` the old one where kind and number of outputs agree."""
@@ -61,22 +81,33 @@ class EncoderModel:
         carried = carry and head.kind == self.head.kind and head.outputs == self.head.outputs
         self.head = head
         if not carried:
-            self.module.head = fresh_head(self.module.body, head, seed).to(device_of(self.module))
+            place = device_of(body_of(self.module))
+            training = self.module.training
+            self.module = with_fresh_head(self.module, head, seed, self._start).to(place)
+            self.module.train(training)
         return carried
 
-    def feed_forward_ends(self) -> list[nn.Module]:
-        """The LayerNorm that closes each layer."""
-        return [layer.output.LayerNorm for layer in self.module.body.encoder.layer]
+    def is_head(self, name: str) -> bool:
+        """Whether a tensor of the module belongs to the head, which every method trains."""
+        return is_head_name(self.module, name)
 
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
         """Token ids, one sequence per example, or per choice of a multiple choice.
 
         An answer span that was cut off with the end of its input counts as no answer.
         """
+        fitted = self._fitted(examples)
+        short = [example for example, _ in fitted]
         if self.head.kind == "span_qa":
-            read = self._tokenised(examples)
-            return [_span(example, ids, offsets) for example, (ids, offsets) in zip(examples, read, strict=True)]
-        return [self._with_answer(example, inputs) for example, inputs in zip(examples, self._inputs(examples), strict=True)]
+            read = self._tokenised(short)
+            found = [_span(example, ids, offsets) for example, (ids, offsets) in zip(short, read, strict=True)]
+        else:
+            found = [self._with_answer(example, ids) for example, ids in zip(short, self._inputs(short), strict=True)]
+        return [replace(item, lost=lost) for item, (_, lost) in zip(found, fitted, strict=True)]
+
+    def lost_tokens(self, examples: Sequence[Example]) -> list[int]:
+        """How many tokens each example's input loses, beside its longest choice where choices are compared."""
+        return [lost for _, lost in self._fitted(examples)]
 
     def loss(self, batch: Sequence[Encoded]) -> torch.Tensor:
         """Sum over examples of the loss of the head's kind."""
@@ -93,14 +124,19 @@ class EncoderModel:
         return F.cross_entropy(outputs, wanted[:, 0], reduction="sum", ignore_index=IGNORED)
 
     def score_choices(
-        self, examples: Sequence[Example], *, reduction: Reduction = "mean", batch_size: int = 32
+        self,
+        examples: Sequence[Example],
+        *,
+        reduction: Reduction = "mean",
+        batch_size: int = 32,
+        unconditional: bool = False,
     ) -> list[FloatArray]:
         """Log-probability of each choice under the head; `reduction` changes nothing, as a choice is one outcome."""
         check_reduction(reduction)
         if self.head.kind not in ("classification", "multiple_choice"):
             raise ParameterError(f"A head for {self.head.kind} scores no choices. Set the head of a classification first.")
         choices = [choices_of(example, self.head) for example in examples]
-        inputs = self._inputs(examples)
+        inputs = self._inputs(examples if unconditional else [example for example, _ in self._fitted(examples)])
         scores: list[FloatArray] = [np.zeros(0)] * len(examples)
         for group, outputs in self._outputs(inputs, batch_size):
             if self.head.kind == "multiple_choice":
@@ -116,7 +152,7 @@ class EncoderModel:
         if self.head.kind != "regression":
             raise ParameterError(f"A head for {self.head.kind} gives no numbers. Set the head of a regression first.")
         values = np.zeros(len(examples))
-        for group, outputs in self._outputs(self._inputs(examples), batch_size):
+        for group, outputs in self._outputs(self._inputs([example for example, _ in self._fitted(examples)]), batch_size):
             values[group] = outputs[:, 0]
         return values
 
@@ -126,6 +162,7 @@ class EncoderModel:
             raise ParameterError(
                 f"An encoder cannot write text, it only finds spans of its input. Take T5 or GPT-2 for {self.head.kind}."
             )
+        examples = [example for example, _ in self._fitted(examples)]
         read = self._tokenised(examples)
         texts = [""] * len(examples)
         for group, outputs in self._outputs([(ids,) for ids, _ in read], batch_size):
@@ -134,12 +171,16 @@ class EncoderModel:
         return texts
 
     def _run(self, sequences: Sequence[TokenIds]) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the head puts out, in float32, and the mask of the tokens: (rows, outputs), of spans (rows, tokens, 2)."""
         device = device_of(self.module)
-        types = None
-        if self.module.config.type_vocab_size > 1:
-            types = pad([self._segments(ids) for ids in sequences], 0, device)[0]
+        types = pad([self._segments(ids) for ids in sequences], 0, device)[0] if self._has_segments else None
         ids, mask = pad(sequences, self._padding, device)
-        return self.module(ids, mask, types), mask
+        if isinstance(self.module, EncoderWithHead):
+            return self.module(ids, mask, types), mask
+        given = {"input_ids": ids, "attention_mask": mask, **({} if types is None else {"token_type_ids": types})}
+        found = self.module(**given)
+        outputs = torch.stack((found.start_logits, found.end_logits), dim=-1) if self.head.kind == "span_qa" else found.logits
+        return outputs.float(), mask
 
     def _outputs(self, inputs: Sequence[tuple[TokenIds, ...]], batch_size: int) -> Any:
         lengths = [max(map(len, own)) for own in inputs]
@@ -148,38 +189,65 @@ class EncoderModel:
                 outputs, _ = self._run([ids for i in group for ids in inputs[i]])
                 yield group, outputs.double().cpu().numpy()
 
+    def _fitted(self, examples: Sequence[Example]) -> list[tuple[Example, int]]:
+        """Each example with an input that fits beside its longest choice, and how many tokens it lost for that."""
+        pairs = self.head.kind == "multiple_choice"
+        rooms = [self._room(example) if pairs else self.max_input for example in examples]
+        lengths = [len(ids) for ids in self._memory.of([("", example.input) for example in examples], self._lengths)]
+        return [
+            (example, 0) if length <= room and example.input.strip() else self._cut(example, length, room)
+            for example, length, room in zip(examples, lengths, rooms, strict=True)
+        ]
+
+    def _room(self, example: Example) -> int:
+        """Tokens that an input may have, its special tokens included, where each choice stands beside it."""
+        choices = self.tokenizer(list(choices_of(example, self.head)), add_special_tokens=False)["input_ids"]
+        if not all(choices):
+            raise InputError(f"A choice of {where(example)} has no tokens. Remove it, or give it a text.")
+        between = self.tokenizer.num_special_tokens_to_add(pair=True) - self.tokenizer.num_special_tokens_to_add(pair=False)
+        room = self.max_input - between - max(map(len, choices))
+        if room <= self.tokenizer.num_special_tokens_to_add(pair=False):
+            raise InputError(
+                f"A choice of '{shown(example)}' fills all {self.max_input} tokens that this model may use, which leaves no "
+                "room for the input. Shorten the choice."
+            )
+        return room
+
+    def _cut(self, example: Example, length: int, room: int) -> tuple[Example, int]:
+        if not example.input.strip():
+            raise InputError(f"{where(example)} has an empty input. Remove it, or give it a text.")
+
+        def fits(text: str) -> bool:
+            return len(self._lengths([("", text)])[0]) <= room
+
+        short = shortened(example, fits) or shortened(Example(example.input), fits)
+        if short is None:
+            raise InputError(f"{where(example)} does not fit into {room} tokens, however much of it is cut. Raise --max-input.")
+        lost = max(1, length - len(self._lengths([("", short.input)])[0]))
+        return replace(short, output=example.output, choices=example.choices), lost
+
+    def _lengths(self, keys: list[tuple[str, str]]) -> list[list[int]]:
+        return list(self.tokenizer([text for _, text in keys])["input_ids"])
+
     def _inputs(self, examples: Sequence[Example]) -> list[tuple[TokenIds, ...]]:
         if self.head.kind != "multiple_choice":
             return [(ids,) for ids, _ in self._tokenised(examples)]
         choices = [choices_of(example, self.head) for example in examples]
-        rows = iter(self._pairs([(example, choice) for example, own in zip(examples, choices, strict=True) for choice in own]))
+        pairs = [(example.input, choice) for example, own in zip(examples, choices, strict=True) for choice in own]
+        rows = iter(self._memory.of(pairs, self._tokenise_pairs))
         return [tuple(next(rows) for _ in own) for own in choices]
 
-    def _pairs(self, pairs: Sequence[tuple[Example, str]]) -> list[TokenIds]:
-        if not pairs:
-            return []
-        room = self.max_input - self.tokenizer.num_special_tokens_to_add(pair=True)
-        choices = [choice for _, choice in pairs]
-        lengths = map(len, self.tokenizer(choices, add_special_tokens=False)["input_ids"])
-        if full := [example for (example, _), length in zip(pairs, lengths, strict=True) if length >= room]:
-            raise InputError(
-                f"A choice of '{shown(full[0])}' fills all {self.max_input} tokens that this model may use, which leaves no "
-                "room for the input. Shorten the choice."
-            )
-        return self._memory.of([(self.max_input, example.input, choice) for example, choice in pairs], self._tokenise_pairs)
-
-    def _tokenise_pairs(self, keys: list[tuple[int, str, str]]) -> list[TokenIds]:
-        inputs, choices = [text for _, text, _ in keys], [choice for _, _, choice in keys]
-        encoded = self.tokenizer(inputs, choices, truncation="only_first", max_length=self.max_input)["input_ids"]
+    def _tokenise_pairs(self, keys: list[tuple[str, str]]) -> list[TokenIds]:
+        inputs, choices = [text for text, _ in keys], [choice for _, choice in keys]
+        encoded = self.tokenizer(inputs, choices)["input_ids"]
         return [np.array(ids, dtype=np.int32) for ids in encoded]
 
     def _tokenised(self, examples: Sequence[Example]) -> list[tuple[TokenIds, list[tuple[int, int]]]]:
         """Token ids of inputs, and where each token stands in the text."""
-        return self._memory.of([(self.max_input, example.input) for example in examples], self._tokenise)
+        return self._memory.of([example.input for example in examples], self._tokenise)
 
-    def _tokenise(self, keys: list[tuple[int, str]]) -> list[tuple[TokenIds, list[tuple[int, int]]]]:
-        texts = [text for _, text in keys]
-        encoded = self.tokenizer(texts, truncation=True, max_length=self.max_input, return_offsets_mapping=True)
+    def _tokenise(self, texts: list[str]) -> list[tuple[TokenIds, list[tuple[int, int]]]]:
+        encoded = self.tokenizer(texts, return_offsets_mapping=True)
         ids = [np.array(own, dtype=np.int32) for own in encoded["input_ids"]]
         return list(zip(ids, encoded["offset_mapping"], strict=True))
 
@@ -209,12 +277,6 @@ class EncoderModel:
             if choice not in places:
                 raise unknown_name("label of this head", choice, places)
         return [places[choice] for choice in choices]
-
-
-def positions_of(config: Any) -> int:
-    """How many tokens an encoder can read; RoBERTa numbers its positions from after the padding's id."""
-    reserved = config.pad_token_id + 1 if config.model_type == "roberta" else 0
-    return int(config.max_position_embeddings) - reserved
 
 
 def best_span(scores: FloatArray, offsets: Sequence[tuple[int, int]], text: str) -> str:

@@ -1,12 +1,19 @@
-"""Heads on an encoder, and the module that joins body and head."""
+"""Heads on an encoder: those of the library's own classes, and plain ones for architectures that have none there.
+
+The library's classes (sequence classification, question answering) are what other tools open. A head is put around the body that
+is there already: nothing of the body is copied or drawn again.
+"""
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
+from taskweb.models.architecture import head_class_of
 from taskweb.models.head import Head
 from taskweb.models.padding import seeded
 
@@ -41,7 +48,7 @@ class SpanHead(nn.Module):
 
 
 class EncoderWithHead(nn.Module):
-    """The body (BERT, RoBERTa) and the head of the task at hand."""
+    """A body and a plain head, for architectures without a class of the library, and for models saved in format 1."""
 
     def __init__(self, body: nn.Module, head: nn.Module) -> None:
         super().__init__()
@@ -60,24 +67,81 @@ class EncoderWithHead(nn.Module):
         read = self.body(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
         if isinstance(self.head, SpanHead):
             return self.head(read.last_hidden_state).float()
-        first = read.last_hidden_state[:, 0] if self.body.pooler is None else read.pooler_output
+        first = read.last_hidden_state[:, 0] if _pooler_of(self.body) is None else read.pooler_output
         return self.head(first).float()
+
+
+def with_fresh_head(module: nn.Module, head: Head, seed: int, start: Mapping[str, torch.Tensor]) -> nn.Module:
+    """The same body with a head for another task, drawn from `seed`.
+
+    start: tensors outside the body that the checkpoint brought along, by name; they are taken instead of drawn ones where name
+    and shape fit (ModernBERT's prediction head).
+    """
+    if isinstance(module, EncoderWithHead):
+        return EncoderWithHead(module.body, fresh_head(module.body, head, seed))
+    body = body_of(module)
+    chosen = head_class_of(body.config, head.kind)
+    if chosen is None:
+        return EncoderWithHead(body, fresh_head(body, head, seed))
+    with torch.device("meta"):
+        made = chosen.from_config(config_with(body.config, head))
+    setattr(made, made.base_model_prefix, body)
+    with seeded(seed), torch.no_grad():
+        for name, part in made.named_modules():
+            if name and not _inside(name, made.base_model_prefix) and list(part.parameters(recurse=False)):
+                part.to_empty(device="cpu", recurse=False)
+                made._init_weights(part)
+        for name, parameter in made.named_parameters():
+            given = start.get(name)
+            if given is not None and given.shape == parameter.shape:
+                parameter.copy_(given)
+    return made.eval()
+
+
+def body_of(module: nn.Module) -> Any:
+    """The encoder within a module with a head."""
+    return module.body if isinstance(module, EncoderWithHead) else getattr(module, str(module.base_model_prefix), module)
+
+
+def is_head_name(module: nn.Module, name: str) -> bool:
+    """Whether a tensor of that name belongs to the head."""
+    prefix = "body" if isinstance(module, EncoderWithHead) else str(module.base_model_prefix)
+    return not _inside(name, prefix)
+
+
+def config_with(config: Any, head: Head) -> Any:
+    """The configuration of an encoder with this head: number of outputs, and names of labels."""
+    made = copy.deepcopy(config)
+    if head.kind != "span_qa":
+        made.num_labels = max(1, head.outputs)
+    if head.labels:
+        made.id2label = dict(enumerate(head.labels))
+        made.label2id = {label: place for place, label in enumerate(head.labels)}
+    return made
+
+
+def _inside(name: str, prefix: str) -> bool:
+    return name == prefix or name.startswith(f"{prefix}.")
+
+
+def _pooler_of(body: Any) -> Any:
+    return getattr(body, "pooler", None)
 
 
 def fresh_head(body: nn.Module, head: Head, seed: int) -> nn.Module:
     """A head for the task with weights drawn from `seed`: normal with the configuration's range, biases zero."""
     config = body.config
     dropout = getattr(config, "classifier_dropout", None)
-    dropout = config.hidden_dropout_prob if dropout is None else dropout
+    dropout = getattr(config, "hidden_dropout_prob", 0.0) if dropout is None else dropout
     with seeded(seed), torch.no_grad():
         module: nn.Module = (
             SpanHead(config.hidden_size)
             if head.kind == "span_qa"
-            else LabelHead(config.hidden_size, head.outputs, dropout, dense=body.pooler is None)
+            else LabelHead(config.hidden_size, head.outputs, dropout, dense=_pooler_of(body) is None)
         )
         for parameter in module.parameters():
             if parameter.ndim > 1:
-                nn.init.normal_(parameter, std=config.initializer_range)
+                nn.init.normal_(parameter, std=getattr(config, "initializer_range", 0.02))
             else:
                 nn.init.zeros_(parameter)
     return module

@@ -2,139 +2,191 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from taskweb.errors import InputError, ParameterError, TaskWebError, unknown_name
+from taskweb.errors import InputError, ParameterError, TaskWebError
+from taskweb.models.architecture import class_of, family_of, head_class_of, options_of
 from taskweb.models.base import Family, Origin, TaskModel
 from taskweb.models.causal import CausalModel
 from taskweb.models.encoder import EncoderModel
+from taskweb.models.encoder_head import EncoderWithHead, body_of, config_with, fresh_head, is_head_name
 from taskweb.models.head import Head
 from taskweb.models.padding import seeded
+from taskweb.models.prompt_formats import TextSettings
 from taskweb.models.seq2seq import Seq2SeqModel
+from taskweb.models.weights import Weights
 
-FAMILY_OF_TYPE: dict[str, Family] = {"t5": "seq2seq", "gpt2": "causal", "bert": "encoder", "roberta": "encoder"}
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
-NOT_WEIGHTS = ["*.json", "*.txt", "*.model"]
+NOT_WEIGHTS = ["*.json", "*.txt", "*.model", "*.jinja"]
 _NEEDED = [*NOT_WEIGHTS, "model.safetensors", "model-*-of-*.safetensors"]
-_POOLER = "pooler."
 _MOST_OF_REASON = 200
 _ADDED = ("taskweb_", "lora_")  # in the names of tensors that methods add
 
 
 def load_model(
-    name: str, head: Head | None = None, *, revision: str | None = None, seed: int = 0, max_input: int | None = None
+    name: str,
+    head: Head | None = None,
+    *,
+    revision: str | None = None,
+    seed: int = 0,
+    text: TextSettings | None = None,
+    family: str | None = None,
+    weights: Weights | None = None,
 ) -> TaskModel:
-    """A pretrained model with its tokenizer, in float32 on the CPU.
+    """A pretrained model of any architecture with its tokenizer.
 
     name: Hub id, or path of a folder. revision: commit, branch or tag on the Hub. head: the task (default: generation; an
-    encoder needs one). seed: for what the checkpoint lacks (an encoder's head, BERT's pooler). Raises InputError where the
-    checkpoint is missing, not in safetensors or incomplete, NameNotFoundError for an architecture that is not known.
+    encoder needs one). seed: for what the checkpoint lacks (an encoder's head, BERT's pooler). text: how examples are read.
+    family: instead of the one that the configuration says. weights: dtype and quantization (default: float32).
+    Raises InputError where the checkpoint is missing, not in safetensors or incomplete, or transformers has no class for it.
     """
-    checkpoint = read_checkpoint(name, revision, seed)
+    checkpoint = read_checkpoint(name, revision, seed, head, family=family, weights=weights)
     if checkpoint.added:
         raise InputError(
-            f"{name} holds a model that is adapted already: tensors were added to it, such as {checkpoint.added[0]}. Open it "
+            f"{name} contains a model that is adapted already: tensors were added to it, such as {checkpoint.added[0]}. Open it "
             "with open_model, or give the model that it was made from."
         )
-    return assembled(checkpoint, head, seed=seed, max_input=max_input)
+    return assembled(checkpoint, head, seed=seed, text=text)
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a folder in Hugging Face layout holds; added: names of tensors that an adaptation method put there."""
+    """What a folder in Hugging Face layout contains.
+
+    added: names of tensors that an adaptation method put there. start: tensors of an encoder outside its body, by name.
+    """
 
     module: Any
     tokenizer: Any
     origin: Origin
+    family: Family
     added: tuple[str, ...] = ()
+    start: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
 
-def read_checkpoint(name: str, revision: str | None, seed: int) -> Checkpoint:
-    """Read the body of a model and its tokenizer, by Hub id or path of a folder; errors as of `load_model`."""
+def read_checkpoint(
+    name: str,
+    revision: str | None,
+    seed: int,
+    head: Head | None = None,
+    *,
+    family: str | None = None,
+    weights: Weights | None = None,
+    own_head: bool = False,
+) -> Checkpoint:
+    """Read a model and its tokenizer, by Hub id or path of a folder; errors as of `load_model`.
+
+    own_head: an encoder with our plain head, as models of format 1 have it, instead of the library's.
+    """
     folder, origin = _folder_of(name, revision)
+    weights = weights or Weights()
     with user_errors(name), quiet():
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        family = family_of(config)
+        chosen = family_of(config, family)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        opener, config, options = _opener(config, chosen, head, own_head=own_head)
         with seeded(seed):
-            module, report = class_of(family).from_pretrained(
+            module, report = opener.from_pretrained(
                 folder,
                 config=config,
                 use_safetensors=True,
                 trust_remote_code=False,
-                dtype=torch.float32,
                 output_loading_info=True,
-                **options_of(config),
+                ignore_mismatched_sizes=chosen == "encoder",
+                **weights.options(),
+                **options,
             )
-    missing = [key for key in report["missing_keys"] if not key.startswith(_POOLER)]
+    fresh = {*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])}
+    is_head = (lambda key: is_head_name(module, key)) if chosen == "encoder" and opener is not AutoModel else (lambda _: False)
+    missing = sorted(key for key in fresh if not is_head(key) and "pooler" not in key.split("."))
     if missing:
         raise InputError(
-            f"The weights of {name} lack {len(missing)} tensors, such as {min(missing)}. Is the checkpoint complete?"
+            f"The weights of {name} lack {len(missing)} tensors, such as {missing[0]}. Is the checkpoint complete?"
         )
     added = sorted(key for key in report["unexpected_keys"] if any(mark in key for mark in _ADDED))
-    return Checkpoint(module, tokenizer, origin, tuple(added))
+    start = {key: value.detach().clone() for key, value in module.named_parameters() if is_head(key) and key not in fresh}
+    return Checkpoint(_with_head(module, opener, head, seed), tokenizer, origin, chosen, tuple(added), start)
 
 
 def random_model(
-    config: Any, tokenizer: Any, head: Head | None = None, *, seed: int = 0, max_input: int | None = None
+    config: Any,
+    tokenizer: Any,
+    head: Head | None = None,
+    *,
+    seed: int = 0,
+    text: TextSettings | None = None,
+    family: str | None = None,
 ) -> TaskModel:
     """A model of that configuration with weights drawn from `seed`, for tests, demonstrations and research.
 
-    T5's output layer shares the embedding's weights, whatever the configuration says (a checkpoint's own one is kept).
+    T5's output layer shares the embedding's weights, whatever the configuration says (a checkpoint's own one is stored).
     """
-    family = family_of(config)
+    chosen = family_of(config, family)
+    opener, made, options = _opener(config, chosen, head, own_head=False)
     with seeded(seed), quiet():
-        module = class_of(family).from_config(config, **options_of(config))
-    return assembled(Checkpoint(module, tokenizer, Origin("random", str(seed))), head, seed=seed, max_input=max_input)
+        module = opener.from_config(made, **options)
+    origin = Origin("random", str(seed))
+    return assembled(Checkpoint(_with_head(module, opener, head, seed), tokenizer, origin, chosen), head, seed=seed, text=text)
 
 
-def family_of(config: Any) -> Family:
-    """The family of an architecture. Raises NameNotFoundError for one that is not known."""
-    kind = getattr(config, "model_type", None) or "none"
-    if kind not in FAMILY_OF_TYPE:
-        raise unknown_name("model architecture", kind, FAMILY_OF_TYPE)
-    return FAMILY_OF_TYPE[kind]
+def _opener(config: Any, family: Family, head: Head | None, *, own_head: bool) -> tuple[Any, Any, dict[str, Any]]:
+    """The class that opens a model, the configuration for it, and its further options."""
+    if family != "encoder":
+        config.update(options_of(config, family))
+        return class_of(family), config, {}
+    with_head = None if own_head else head_class_of(config, (head or Head("regression")).kind)
+    if with_head is not None:
+        return with_head, config_with(config, head or Head("regression")), {}
+    # BERT's pooler was trained with it and belongs to the body; RoBERTa has none, our head has a dense layer instead.
+    return AutoModel, config, {"add_pooling_layer": True} if config.model_type == "bert" else _without_pooler(config)
 
 
-def class_of(family: Family) -> Any:
-    """What the library calls models of a family."""
-    return {"seq2seq": AutoModelForSeq2SeqLM, "causal": AutoModelForCausalLM, "encoder": AutoModel}[family]
+def _without_pooler(config: Any) -> dict[str, Any]:
+    return {"add_pooling_layer": False} if config.model_type in ("roberta", "xlm-roberta") else {}
 
 
-def options_of(config: Any) -> dict[str, bool]:
-    """BERT's pooler was trained with it and belongs to the body; RoBERTa has none, its head has a dense layer instead."""
-    return {"add_pooling_layer": config.model_type == "bert"} if family_of(config) == "encoder" else {}
+def _with_head(module: Any, opener: Any, head: Head | None, seed: int) -> Any:
+    """A bare body gets our plain head; a model that came with the library's is complete."""
+    return EncoderWithHead(module, fresh_head(module, head or Head("regression"), seed)) if opener is AutoModel else module
 
 
-def assembled(checkpoint: Checkpoint, head: Head | None, *, seed: int, max_input: int | None) -> TaskModel:
-    """The model of a checkpoint's family; an encoder's head is drawn from `seed`."""
+def assembled(
+    checkpoint: Checkpoint,
+    head: Head | None,
+    *,
+    seed: int,
+    text: TextSettings | None = None,
+    positions: int | None = None,
+) -> TaskModel:
+    """The model of a checkpoint's family; an encoder's head is drawn from `seed`.
+
+    positions: most tokens of prompt and answer of a decoder, where that is less than the architecture allows.
+    """
     module, tokenizer, origin = checkpoint.module, checkpoint.tokenizer, checkpoint.origin
-    if max_input is not None and max_input < 8:
-        raise ParameterError(f"The most tokens of an input must be 8 or more. Got {max_input} instead.")
-    rows = module.get_input_embeddings().weight.shape[0]
+    body = body_of(module) if checkpoint.family == "encoder" else module
+    rows = body.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
         raise InputError(
             f"The tokenizer knows {len(tokenizer)} tokens and the model {origin.name} only {rows}. Take the tokenizer that "
             "belongs to the model."
         )
     module.eval()
-    family = family_of(module.config)
-    if family == "seq2seq":
-        return Seq2SeqModel(module, tokenizer, origin, head, **({} if max_input is None else {"max_input": max_input}))
-    if family == "causal":
-        return CausalModel(module, tokenizer, origin, head, max_input)
+    if checkpoint.family == "seq2seq":
+        return Seq2SeqModel(module, tokenizer, origin, head, text)
+    if checkpoint.family == "causal":
+        return CausalModel(module, tokenizer, origin, head, text, positions=positions)
     if head is None:
         raise ParameterError("An encoder needs the head of a task. Build it with head_for(kind, examples).")
-    return EncoderModel(module, tokenizer, origin, head, seed=seed, max_input=max_input)
+    return EncoderModel(module, tokenizer, origin, head, text, seed=seed, start=checkpoint.start)
 
 
 def is_tiny(name: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,38 +9,44 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoTokenizer
 
+from taskweb.models.architecture import class_of, family_of
 from taskweb.models.base import Origin, TaskModel
+from taskweb.models.encoder_head import EncoderWithHead, fresh_head
 from taskweb.models.head import Head
 from taskweb.models.loading import (
     NOT_WEIGHTS,
     Checkpoint,
     assembled,
     check_weights,
-    class_of,
-    family_of,
     has_weights,
     is_tiny,
     local_folder,
     no_weights,
-    options_of,
     quiet,
     user_errors,
 )
+from taskweb.models.prompt_formats import TextSettings
 from taskweb.models.tiny import tiny_model
 from taskweb.tasks import Example
 
 _ANY_HEAD = Head("regression")  # one that every family has; a task's own is set before its examples are read
-_ENDLESS = 10**9
 
 
-def outline_of(name: str, *, revision: str | None = None, max_input: int | None = None, texts: Sequence[str] = ()) -> TaskModel:
+def outline_of(
+    name: str,
+    *,
+    revision: str | None = None,
+    text: TextSettings | None = None,
+    family: str | None = None,
+    texts: Sequence[str] = (),
+) -> TaskModel:
     """A model that reads examples as the loaded one does, and computes nothing; set the head of a task first.
 
     texts: what the vocabulary of a tiny model is taken from. Of a model on the Hub, configuration and tokenizer are fetched.
     Raises InputError where the checkpoint is missing or not in safetensors, NameNotFoundError for an unknown architecture.
     """
     if is_tiny(name):
-        return tiny_model(name, texts, _ANY_HEAD)
+        return tiny_model(name, texts, _ANY_HEAD, text=text)
     folder = local_folder(name)
     if folder is None:
         folder = _fetched(name, revision)
@@ -49,12 +54,13 @@ def outline_of(name: str, *, revision: str | None = None, max_input: int | None 
         check_weights(folder, name)
     with user_errors(name), quiet():
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        family = family_of(config)
+        chosen = family_of(config, family)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         with torch.device("meta"):
-            module = class_of(family).from_config(config, **options_of(config))
-    checkpoint = Checkpoint(module, tokenizer, Origin(name, revision))
-    return assembled(checkpoint, _ANY_HEAD, seed=0, max_input=max_input)
+            module = class_of(chosen).from_config(config)
+            if chosen == "encoder":
+                module = EncoderWithHead(module, fresh_head(module, _ANY_HEAD, 0))
+    return assembled(Checkpoint(module, tokenizer, Origin(name, revision), chosen), _ANY_HEAD, seed=0, text=text)
 
 
 def check_examples(model: TaskModel, examples: Sequence[Example]) -> None:
@@ -68,17 +74,6 @@ def check_examples(model: TaskModel, examples: Sequence[Example]) -> None:
             model.encode(
                 [dataclasses.replace(example, output=max(example.choices, key=len)) for example in examples if example.choices]
             )
-
-
-def cut_inputs(model: TaskModel, examples: Sequence[Example]) -> int:
-    """How many of these labelled examples have an input whose end is cut."""
-    endless = copy.copy(model)
-    endless.max_input = _ENDLESS
-    with quiet():
-        pairs = zip(model.encode(examples), endless.encode(examples), strict=True)
-        return sum(
-            any(len(ids) < len(whole) for ids, whole in zip(one.inputs, other.inputs, strict=True)) for one, other in pairs
-        )
 
 
 def _fetched(name: str, revision: str | None) -> Path:

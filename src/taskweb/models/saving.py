@@ -21,6 +21,7 @@ from taskweb.models.head import Head
 from taskweb.models.loading import load_model
 from taskweb.models.methods import method_of
 from taskweb.models.methods.trainable import trainable
+from taskweb.models.prompt_formats import TextSettings
 from taskweb.models.tensor_file import read_record, read_tensors, write_tensors
 
 FORMAT = 1
@@ -100,7 +101,7 @@ def _original(origin: dict[str, Any], head: Head, max_input: int, path: str | Pa
             f"{path} belongs to a model with random weights (seed {origin['revision']}). Build it again, and give it."
         )
     try:
-        return load_model(origin["name"], head, revision=origin["revision"], max_input=max_input)
+        return load_model(origin["name"], head, revision=origin["revision"], text=TextSettings(max_input=max_input))
     except TaskWebError as fault:
         raise InputError(f"The model that {path} belongs to is not to be had: {fault}") from None
 

@@ -77,6 +77,21 @@ def _log_probabilities(
     return found
 
 
+def summed_by_choice(
+    logits: torch.Tensor, answers: Sequence[Sequence[Sequence[int]]], reduction: Reduction
+) -> list[FloatArray]:
+    """Mean (or sum) log-probability of each answer's tokens, one array per example.
+
+    logits: (tokens of all answers of all examples, vocabulary), where each of them is predicted.
+    """
+    flat = [answer for own in answers for answer in own]
+    wanted = torch.tensor([token for answer in flat for token in answer], device=logits.device)
+    found = -token_losses(logits, wanted).double().cpu().numpy()
+    lengths = np.array([len(answer) for answer in flat])
+    total = np.add.reduceat(found, np.cumsum([0, *lengths[:-1]]))
+    return split_rows(total / lengths if reduction == "mean" else total, [len(own) for own in answers])
+
+
 def split_rows(values: FloatArray, counts: Sequence[int]) -> list[FloatArray]:
     """Cut a row per choice into one array per example."""
     return [np.ascontiguousarray(part) for part in np.split(values, np.cumsum(counts)[:-1])]

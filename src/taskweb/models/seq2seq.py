@@ -1,95 +1,138 @@
-"""Encoder-decoder models (T5): the encoder reads the input, the decoder writes the answer."""
+"""Encoder-decoder models of any architecture: the encoder reads the input, the decoder writes the answer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from transformers.modeling_outputs import BaseModelOutput
 
-from taskweb.models.answers import answer_text, choices_of
+from taskweb.errors import InputError
+from taskweb.models.answers import answer_text, choices_of, where
+from taskweb.models.architecture import limits_of
 from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, TokenIds, device_of
-from taskweb.models.choice_tree import ChoiceTree, TreeRows, tree_rows
+from taskweb.models.causal import end_ids
+from taskweb.models.choice_tree import ChoiceTree, TreeRows, choice_tree, tree_rows
 from taskweb.models.head import Head
+from taskweb.models.logits import all_logits, selected_logits, states_at
+from taskweb.models.overflow import shortened
 from taskweb.models.padding import groups, pad, without_training
-from taskweb.models.scoring import answer_labels, check_reduction, token_losses, tree_scores
-from taskweb.models.text_answers import choice_trees, greedy_settings, scores_in_groups, written_numbers
+from taskweb.models.prompt_formats import PlainPrompts, TextSettings
+from taskweb.models.scoring import check_reduction, summed_by_choice, token_losses, tree_scores
+from taskweb.models.text_answers import greedy_settings, scores_in_groups, written_numbers
 from taskweb.models.token_memory import TokenMemory
+from taskweb.models.verification import Verified, dtype_of, logits_at, verify_seq2seq
 from taskweb.tasks import Example
-
-DEFAULT_MAX_INPUT = 512
 
 
 class Seq2SeqModel:
-    """T5 and its kin. Answers are text for every kind of task: labels and choices by their words, numbers by their digits.
+    """Any encoder-decoder that transformers opens. Answers are text for every kind of task.
 
-    max_input: tokens of the input, its end mark included; relative positions set no limit of their own (default 512).
+    max_input: most tokens of the input, its special tokens included. An answer is tokenized as the tokenizer does for targets:
+    where it puts a begin token before them (BART), that token is learnt, and precedes what is scored.
     """
 
     family: Family = "seq2seq"
 
     def __init__(
-        self, module: nn.Module, tokenizer: Any, origin: Origin, head: Head | None = None, max_input: int = DEFAULT_MAX_INPUT
+        self, module: nn.Module, tokenizer: Any, origin: Origin, head: Head | None = None, text: TextSettings | None = None
     ) -> None:
         self.module = module
         self.tokenizer = tokenizer
         self.origin = origin
         self.head = head or Head()
         self.method: Method | None = None
-        self.max_input = max_input
+        self.text = text or TextSettings()
+        self.prompts = PlainPrompts()
+        limits = limits_of(module, tokenizer, self.family)
+        self.max_input = min(self.text.max_input or limits.default_input, limits.positions or 10**9)
         self._memory = TokenMemory()
         config = module.config
-        self._end = int(config.eos_token_id)
+        self._end = int(config.eos_token_id if isinstance(config.eos_token_id, int) else tokenizer.eos_token_id)
         self._padding = int(config.pad_token_id)
         self._start = int(config.decoder_start_token_id)
+        self._begin = tuple(ids) if (ids := _target_begin(tokenizer)) else ()
+
+    @cached_property
+    def verified(self) -> Verified:
+        """What may be computed in a shorter way; tried once."""
+        return verify_seq2seq(self)
 
     def set_head(self, head: Head, *, seed: int, carry: bool = False) -> bool:  # noqa: ARG002 - nothing to draw
         """Prepare for a task; the answers are text, so all weights are carried."""
         self.head = head
         return True
 
-    def feed_forward_ends(self) -> list[nn.Module]:
-        """The feed-forward layers of the encoder and the decoder; their output is the residual stream."""
-        return [block.layer[-1] for stack in (self.module.encoder, self.module.decoder) for block in stack.block]
+    def is_head(self, name: str) -> bool:  # noqa: ARG002 - the answers are text
+        """Never: these models have no head of their own."""
+        return False
 
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
-        """Token ids; the end of a long input is cut, and both sides end with the end mark."""
+        """Token ids; both sides end with the end mark."""
         answers = self._answers([answer_text(example, self.head) for example in examples])
         return [
-            Encoded((ids,), answer, weight=len(answer)) for ids, answer in zip(self._inputs(examples), answers, strict=True)
+            Encoded((ids,), (*self._begin, *answer), weight=len(self._begin) + len(answer), lost=lost)
+            for (ids, lost), answer in zip(self._inputs(examples), answers, strict=True)
         ]
+
+    def lost_tokens(self, examples: Sequence[Example]) -> list[int]:
+        """How many tokens each example's input loses."""
+        return [lost for _, lost in self._inputs(examples)]
 
     def loss(self, batch: Sequence[Encoded]) -> torch.Tensor:
         """Sum of the cross-entropy over the tokens of the answers, end mark included."""
         device = device_of(self.module)
         ids, mask = pad([item.inputs[0] for item in batch], self._padding, device)
         answers = [item.answer for item in batch]
-        logits = self.module(
-            input_ids=ids, attention_mask=mask, decoder_input_ids=self._decoder_inputs(answers, device), use_cache=False
-        ).logits
-        return token_losses(logits, answer_labels(answers, logits.shape[1], device)).sum()
+        wanted = torch.tensor([token for answer in answers for token in answer], device=device)
+        way = all_logits if self.verified.logits == "all" else selected_logits
+        logits = way(
+            self.module,
+            *_places([len(answer) for answer in answers], device),
+            input_ids=ids,
+            attention_mask=mask,
+            decoder_input_ids=pad([(self._start, *answer[:-1]) for answer in answers], self._padding, device)[0],
+        )
+        return token_losses(logits, wanted).sum()
 
     def score_choices(
-        self, examples: Sequence[Example], *, reduction: Reduction = "mean", batch_size: int = 32
+        self,
+        examples: Sequence[Example],
+        *,
+        reduction: Reduction = "mean",
+        batch_size: int = 32,
+        unconditional: bool = False,
     ) -> list[FloatArray]:
-        """Mean (or sum) log-probability of each choice; an input is encoded, and its keys and values computed, once."""
+        """Mean (or sum) log-probability of each choice; an input is encoded once. unconditional: the input is empty."""
         check_reduction(reduction)
-        inputs = self._inputs(examples)
-        trees = choice_trees([choices_of(example, self.head) for example in examples], self._answers)
+        own = [choices_of(example, self.head) for example in examples]
+        texts = list(dict.fromkeys(text for choices in own for text in choices))
+        if empty := [e for e, choices in zip(examples, own, strict=True) if not all(choice.strip() for choice in choices)]:
+            raise InputError(f"A choice of {where(empty[0])} has no tokens. Remove it, or give it a text.")
+        end = slice(None) if self.text.end_mark else slice(-1)
+        ids = {text: answer[end] for text, answer in zip(texts, self._answers(texts), strict=True)}
+        trees = [choice_tree([ids[choice] for choice in choices]) for choices in own]
+        inputs = [self._tokenise([""])[0]] * len(own) if unconditional else [read for read, _ in self._inputs(examples)]
+        answers = [tuple(ids[choice] for choice in choices) for choices in own]
+        pairs = list(zip(trees, answers, strict=True))
         with without_training(self.module):
-            return scores_in_groups(inputs, trees, batch_size, lambda ids, own: self._score(ids, own, reduction))
+            return scores_in_groups(inputs, trees, pairs, batch_size, lambda read, part: self._score(read, part, reduction))
 
     def numbers(self, examples: Sequence[Example], *, batch_size: int = 32) -> FloatArray:
         """The numbers that the model writes."""
         return written_numbers(self, examples, batch_size)
 
     def generate(self, examples: Sequence[Example], *, max_new_tokens: int = 64, batch_size: int = 32) -> list[str]:
-        """Greedy answers."""
-        inputs = self._inputs(examples)
-        settings = greedy_settings(max_new_tokens, self._end, self._padding, self._start)
+        """Greedy answers, up to the first end token."""
+        inputs = [ids for ids, _ in self._inputs(examples)]
+        ends = sorted({self._end, *end_ids(self.module)})
+        forced = self._begin[0] if self._begin else None
+        settings = greedy_settings(max_new_tokens, ends, self._padding, start=self._start, forced=forced)
         texts = [""] * len(examples)
         with without_training(self.module):
             for group in groups([len(ids) for ids in inputs], [1] * len(inputs), batch_size):
@@ -99,21 +142,53 @@ class Seq2SeqModel:
                     texts[i] = self.tokenizer.decode(row, skip_special_tokens=True).strip()
         return texts
 
-    def _score(self, inputs: list[TokenIds], trees: list[ChoiceTree], reduction: Reduction) -> list[FloatArray]:
+    def _score(
+        self, inputs: list[TokenIds], pairs: list[tuple[ChoiceTree, tuple[tuple[int, ...], ...]]], reduction: Reduction
+    ) -> list[FloatArray]:
+        if self.verified.tree:
+            return self.tree_scores(inputs, [tree for tree, _ in pairs], reduction)
+        return self.row_scores(inputs, [answers for _, answers in pairs], reduction)
+
+    def tree_scores(self, inputs: Sequence[TokenIds], trees: Sequence[ChoiceTree], reduction: Reduction) -> list[FloatArray]:
+        """The choices of an example in one row of the decoder (models whose decoder has relative positions as T5's)."""
         device = device_of(self.module)
         ids, mask = pad(inputs, self._padding, device)
-        read = self.module.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
-        rows = tree_rows(trees, [0] * len(trees), device)
-        with self._attending(rows):
-            states = self.module.decoder(
-                input_ids=pad([np.append(self._start, tree.tokens) for tree in trees], self._padding, device)[0],
-                encoder_hidden_states=read,
-                encoder_attention_mask=mask,
-                use_cache=False,
-            ).last_hidden_state
-        if self.module.config.scale_decoder_outputs:
-            states = states * self.module.config.d_model**-0.5
-        return tree_scores(states.flatten(end_dim=1)[rows.places], trees, self.module.lm_head, reduction)
+        laid = tree_rows(trees, [len(self._begin)] * len(trees), device, dtype_of(self.module))
+        rows = pad([(self._start, *self._begin, *tree.tokens) for tree in trees], self._padding, device)[0]
+        at = laid.places // rows.shape[1], laid.places % rows.shape[1]
+        given = {"input_ids": ids, "attention_mask": mask, "decoder_input_ids": rows}
+        with self._attending(laid):
+            if self.verified_logits == "head":
+                return tree_scores(states_at(self.module, *at, **given), trees, self.module.get_output_embeddings(), reduction)
+            return tree_scores(logits_at(self.module, self.verified_logits, *at, **given), trees, lambda rows: rows, reduction)
+
+    def row_scores(
+        self, inputs: Sequence[TokenIds], answers: Sequence[Sequence[tuple[int, ...]]], reduction: Reduction
+    ) -> list[FloatArray]:
+        """Every choice in a row of its own; the encoder reads each input once."""
+        device = device_of(self.module)
+        ids, mask = pad(inputs, self._padding, device)
+        owner = torch.tensor([place for place, own in enumerate(answers) for _ in own], device=device)
+        states = self.module.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state[owner]
+        flat = [answer for own in answers for answer in own]
+        rows, places = _places([len(answer) for answer in flat], device)
+        logits = logits_at(
+            self.module,
+            self.verified_logits,
+            rows,
+            places + len(self._begin),
+            encoder_outputs=BaseModelOutput(last_hidden_state=states),
+            attention_mask=mask[owner],
+            decoder_input_ids=pad([(self._start, *self._begin, *answer[:-1]) for answer in flat], self._padding, device)[0],
+        )
+        return summed_by_choice(logits, answers, reduction)
+
+    @cached_property
+    def verified_logits(self) -> Any:
+        """How logits are computed, which the check of trees needs before it is done."""
+        from taskweb.models.verification import seq2seq_logits
+
+        return seq2seq_logits(self.module, self._start)
 
     @contextmanager
     def _attending(self, rows: TreeRows) -> Iterator[None]:
@@ -132,17 +207,48 @@ class Seq2SeqModel:
         finally:
             hook.remove()
 
-    def _inputs(self, examples: Sequence[Example]) -> list[TokenIds]:
-        return self._memory.of([(self.max_input, example.input) for example in examples], self._tokenise)
+    def _inputs(self, examples: Sequence[Example]) -> list[tuple[TokenIds, int]]:
+        """Ids of each input, and how many tokens were cut from it."""
+        whole = self._memory.of([example.input for example in examples], self._tokenise)
+        return [
+            (ids, 0) if len(ids) <= self.max_input and example.input.strip() else self._cut(example, ids)
+            for example, ids in zip(examples, whole, strict=True)
+        ]
 
-    def _tokenise(self, texts: list[tuple[int, str]]) -> list[TokenIds]:
-        encoded = self.tokenizer([text for _, text in texts], truncation=True, max_length=self.max_input)
-        return [np.array(ids, dtype=np.int32) for ids in encoded["input_ids"]]
+    def _cut(self, example: Example, whole: TokenIds) -> tuple[TokenIds, int]:
+        if not example.input.strip():
+            raise InputError(f"{where(example)} has an empty input. Remove it, or give it a text.")
+
+        def ids_of(text: str) -> TokenIds:
+            return self._memory.of([text], self._tokenise)[0]
+
+        def fits(text: str) -> bool:
+            return len(ids_of(text)) <= self.max_input
+
+        short = shortened(example, fits) or shortened(Example(example.input), fits)
+        assert short is not None  # one letter always fits into eight tokens
+        ids = ids_of(short.input)
+        return ids, max(1, len(whole) - len(ids))
+
+    def _tokenise(self, texts: Sequence[str]) -> list[TokenIds]:
+        return [np.array(ids, dtype=np.int32) for ids in self.tokenizer(list(texts))["input_ids"]]
 
     def _answers(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
+        """Ids of answers with their end mark, without what stands before them."""
         if not texts:
             return []
-        return [(*ids, self._end) for ids in self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
+        return [(*ids, self._end) for ids in self.tokenizer(text_target=list(texts), add_special_tokens=False)["input_ids"]]
 
-    def _decoder_inputs(self, answers: Sequence[tuple[int, ...]], device: torch.device) -> torch.Tensor:
-        return pad([(self._start, *answer[:-1]) for answer in answers], self._padding, device)[0]
+
+def _target_begin(tokenizer: Any) -> list[int]:
+    """What the tokenizer puts before the text of a target."""
+    plain = list(tokenizer(text_target="a", add_special_tokens=False)["input_ids"])
+    whole = list(tokenizer(text_target="a")["input_ids"])
+    return next((whole[:i] for i in range(len(whole)) if whole[i : i + len(plain)] == plain), [])
+
+
+def _places(lengths: Sequence[int], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Row and place of each token of answers that stand in rows of their own."""
+    rows = [row for row, length in enumerate(lengths) for _ in range(length)]
+    places = [place for length in lengths for place in range(length)]
+    return torch.tensor(rows, device=device), torch.tensor(places, device=device)

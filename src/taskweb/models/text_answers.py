@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from taskweb.models.base import FloatArray, TaskModel, TokenIds
-from taskweb.models.choice_tree import ChoiceTree, choice_tree
+from taskweb.models.choice_tree import ChoiceTree
 from taskweb.models.head import read_number
 from taskweb.models.padding import groups
 from taskweb.tasks import Example
 
 _NUMBER_TOKENS = 12
+_Item = TypeVar("_Item")
 
 
 def written_numbers(model: TaskModel, examples: Sequence[Example], batch_size: int) -> FloatArray:
@@ -22,40 +24,34 @@ def written_numbers(model: TaskModel, examples: Sequence[Example], batch_size: i
     return np.array([model.head.default if value is None else value for value in values], dtype=np.float64)
 
 
-def choice_trees(
-    choices: Sequence[Sequence[str]], to_ids: Callable[[Sequence[str]], list[tuple[int, ...]]]
-) -> list[ChoiceTree]:
-    """The tokens of every example's choices; each text is tokenised once, and the same choices make one tree."""
-    texts = list(dict.fromkeys(text for own in choices for text in own))
-    ids = dict(zip(texts, to_ids(texts), strict=True))
-    trees = {own: choice_tree([ids[text] for text in own]) for own in dict.fromkeys(map(tuple, choices))}
-    return [trees[tuple(own)] for own in choices]
-
-
 def scores_in_groups(
     inputs: Sequence[TokenIds],
     trees: Sequence[ChoiceTree],
+    items: Sequence[_Item],
     batch_size: int,
-    score: Callable[[list[TokenIds], list[ChoiceTree]], list[FloatArray]],
+    score: Callable[[list[TokenIds], list[_Item]], list[FloatArray]],
 ) -> list[FloatArray]:
-    """The scores of each example's choices, examples of similar length together."""
+    """The scores of each example's choices, examples of similar length together. items: what `score` takes with each input."""
     scores: list[FloatArray] = [np.zeros(0)] * len(inputs)
     lengths = [len(ids) + tree.nodes for ids, tree in zip(inputs, trees, strict=True)]
     for group in groups(lengths, [len(tree.lengths) for tree in trees], batch_size):
-        for i, values in zip(group, score([inputs[i] for i in group], [trees[i] for i in group]), strict=True):
+        for i, values in zip(group, score([inputs[i] for i in group], [items[i] for i in group]), strict=True):
             scores[i] = values
     return scores
 
 
-def greedy_settings(max_new_tokens: int, end: int, padding: int, start: int | None = None) -> object:
-    """Settings of greedy generation that owe nothing to what a checkpoint brought along."""
+def greedy_settings(
+    max_new_tokens: int, ends: Sequence[int], padding: int, *, start: int | None = None, forced: int | None = None
+) -> object:
+    """Settings of greedy generation: nothing that a checkpoint brings along counts, but what is given here."""
     from transformers import GenerationConfig
 
     return GenerationConfig(
         max_new_tokens=max_new_tokens,
         do_sample=False,
         num_beams=1,
-        eos_token_id=end,
+        eos_token_id=list(ends),
         pad_token_id=padding,
         decoder_start_token_id=start,
+        forced_bos_token_id=forced,
     )

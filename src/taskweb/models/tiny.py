@@ -16,6 +16,7 @@ from taskweb.errors import InputError, ParameterError, unknown_name
 from taskweb.models.base import Family, TaskModel
 from taskweb.models.head import Head
 from taskweb.models.loading import random_model
+from taskweb.models.prompt_formats import TextSettings
 
 _FAMILIES: Mapping[str, Family] = {"tiny:t5": "seq2seq", "tiny:gpt2": "causal", "tiny:roberta": "encoder"}
 _HIDDEN = 64
@@ -32,7 +33,15 @@ def family_of_tiny(name: str) -> Family:
     return _FAMILIES[name]
 
 
-def tiny_model(name: str, texts: Sequence[str], head: Head | None = None, *, seed: int = 0, dropout: float = 0.0) -> TaskModel:
+def tiny_model(
+    name: str,
+    texts: Sequence[str],
+    head: Head | None = None,
+    *,
+    seed: int = 0,
+    dropout: float = 0.0,
+    text: TextSettings | None = None,
+) -> TaskModel:
     """A tiny model with weights drawn from `seed`; the same texts, in any order, and seed give the same model.
 
     name: `tiny:t5`, `tiny:gpt2` or `tiny:roberta`. texts: at least one; inputs and answers should be made of their words (the
@@ -48,7 +57,7 @@ def tiny_model(name: str, texts: Sequence[str], head: Head | None = None, *, see
         raise InputError(f"The vocabulary of {name} is taken from texts, and these hold no word. Give some examples' texts.")
     words = sorted(counts, key=lambda word: (-counts[word], word))[:_MOST_WORDS]
     config, tokenizer = TINY_MODELS[name](words, dropout)
-    return random_model(config, tokenizer, head, seed=seed)
+    return random_model(config, tokenizer, head, seed=seed, text=text)
 
 
 def _t5(words: list[str], dropout: float) -> tuple[Any, Any]:

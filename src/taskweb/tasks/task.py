@@ -19,11 +19,15 @@ class Example:
     input: the prompt, not empty.
     output: the wanted answer; None where the example is unlabelled.
     choices: the answers to choose from; None where the answer is free.
+    columns: where the texts of the row's columns stand in the input, begin and end, so that the longest can be cut; () where
+    the input is one text. row: where the example stands in its file, from 1, for messages. Neither is part of the content.
     """
 
     input: str
     output: str | None = None
     choices: tuple[str, ...] | None = None
+    columns: tuple[tuple[int, int], ...] = field(default=(), compare=False, repr=False)
+    row: int | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

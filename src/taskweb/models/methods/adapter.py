@@ -1,8 +1,8 @@
 """Pfeiffer adapters: a bottleneck after each feed-forward block (Pfeiffer et al., 2021, arXiv:2005.00247).
 
 With d(z) = up(activation(down(z))):
-- T5 and GPT-2 (pre-norm): the residual stream h after the block becomes h + d(h), in encoder and decoder alike;
-- BERT and RoBERTa (post-norm): the layer puts out LN(d(LN(h + x)) + h + x), with h the feed-forward output, x its input, and
+- pre-norm (T5, GPT-2, Llama): the residual stream h after the layer becomes h + d(h), in encoder and decoder alike;
+- post-norm (BERT, RoBERTa): the layer puts out LN(d(LN(h + x)) + h + x), with h the feed-forward output, x its input, and
   LN the layer's own output LayerNorm, used twice.
 Weights are drawn from N(0, 0.02), biases are zero, as in the `adapters` library.
 """
@@ -19,7 +19,9 @@ from torch import nn
 from transformers.activations import ACT2FN
 
 from taskweb.errors import ParameterError, unknown_name
+from taskweb.models.architecture import text_config_of
 from taskweb.models.base import Parameter, TaskModel, config_of, device_of
+from taskweb.models.methods.places import feed_forward_ends
 from taskweb.models.methods.trainable import claim, train_only
 from taskweb.models.padding import seeded
 
@@ -64,16 +66,17 @@ class PfeifferAdapter:
 
     def apply(self, model: TaskModel, *, seed: int) -> None:
         """Add the adapters. Raises ParameterError where the reduction leaves no width."""
-        hidden = int(config_of(model).hidden_size)
+        hidden = int(text_config_of(config_of(model)).hidden_size)
         width = hidden // self.reduction_factor
         if width < 1:
             raise ParameterError(
                 f"A reduction factor of {self.reduction_factor} leaves nothing of {hidden} hidden units. Lower it."
             )
+        ends = feed_forward_ends(model)
         claim(model, self)
         device = device_of(model.module)
         with seeded(seed):
-            for end in model.feed_forward_ends():
+            for end in ends:
                 end.add_module(_ADAPTER, Bottleneck(hidden, width, self.activation).to(device))
                 end.register_forward_hook(_within_norm if isinstance(end, nn.LayerNorm) else _after_block)
         train_only(model, lambda name: f".{_ADAPTER}." in name)

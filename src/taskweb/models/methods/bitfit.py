@@ -1,7 +1,7 @@
 """BitFit: biases alone are trained (Ben Zaken et al., 2022, arXiv:2106.10199).
 
-T5 has no biases. Its linear layers and norms get one each, zero at first, which is added to what they put out, so that nothing
-changes before training, to the bit. The output layer over the vocabulary gets none: it belongs to the (often tied) embedding.
+Encoder-decoders without biases (T5 and its descendants) get them: linear layers and norms one each, zero at first, which is added to what they put out, so that nothing
+changes before training, to the bit. Other models without biases are refused. The output layer over the vocabulary gets none: it belongs to the (often tied) embedding.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from taskweb.models.base import Parameter, TaskModel
+from taskweb.errors import ParameterError
+from taskweb.models.base import Parameter, TaskModel, config_of
 from taskweb.models.methods.trainable import claim, train_only
 
 _SHIFT = "taskweb_bias"
@@ -30,13 +31,23 @@ class BitFit:
         return {}
 
     def apply(self, model: TaskModel, *, seed: int) -> None:  # noqa: ARG002 - biases start at zero
-        """Mark the biases as trained; T5 gets its own first."""
+        """Mark the biases as trained; T5 gets its own first. Raises ParameterError for a decoder or encoder without any."""
+        has_biases = any(_is_bias(name) and not model.is_head(name) for name, _ in model.module.named_parameters())
+        if not has_biases and model.family != "seq2seq":
+            raise ParameterError(
+                f"BitFit trains biases, and {model.origin.name} ({config_of(model).model_type}) has none. Use lora, pfeiffer or "
+                "finetune."
+            )
         claim(model, self)
-        if model.family == "seq2seq":
+        if not has_biases:
             for stack in (model.module.encoder, model.module.decoder):
                 for layer in list(stack.modules()):
                     _add_bias(layer)
-        train_only(model, lambda name: name.rpartition(".")[2] in ("bias", _SHIFT))
+        train_only(model, _is_bias)
+
+
+def _is_bias(name: str) -> bool:
+    return name.rpartition(".")[2] in ("bias", _SHIFT)
 
 
 def _add_bias(layer: nn.Module) -> None:

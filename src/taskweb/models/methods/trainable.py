@@ -9,8 +9,6 @@ from torch import nn
 from taskweb.errors import ParameterError
 from taskweb.models.base import Method, TaskModel
 
-HEAD = "head."
-
 
 def claim(model: TaskModel, method: Method) -> None:
     """Note that the model is adapted by that method. Raises ParameterError where it already was."""
@@ -24,7 +22,7 @@ def claim(model: TaskModel, method: Method) -> None:
 def train_only(model: TaskModel, wanted: Callable[[str], bool]) -> None:
     """Train the tensors whose name is wanted, and the head; freeze all others."""
     for name, parameter in model.module.named_parameters():
-        parameter.requires_grad_(wanted(name) or name.startswith(HEAD))
+        parameter.requires_grad_(wanted(name) or model.is_head(name))
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:

@@ -1,0 +1,138 @@
+"""Inputs that are longer than a model reads: what is cut from them, and how it is counted.
+
+A text made from columns loses the end of its longest column; any other text loses its beginning, whole shots first where it is
+few-shot. What stands next to the answer is never cut.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+from taskweb.tasks import Example
+
+Overflow = Literal["trim", "drop", "error"]
+OVERFLOWS: tuple[Overflow, ...] = get_args(Overflow)
+Span = tuple[int, int]
+_SHOT = "\n\n"
+_WORD = re.compile(r"\S+\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class CutReport:
+    """How many inputs were longer than the model reads, and by how much.
+
+    inputs: all that were looked at. cut, dropped: of those, how many lost text, and how many were left out whole. tokens: what
+    all cut ones lost together; most: what one lost at most. limit: tokens that an input may have.
+    """
+
+    inputs: int = 0
+    cut: int = 0
+    dropped: int = 0
+    tokens: int = 0
+    most: int = 0
+    limit: int = 0
+
+    @classmethod
+    def of(cls, lost: Sequence[int], limit: int, overflow: Overflow = "trim") -> CutReport:
+        """From the tokens that each input loses, 0 for one that fits."""
+        over = [tokens for tokens in lost if tokens]
+        dropped = len(over) if overflow == "drop" else 0
+        return cls(len(lost), len(over) - dropped, dropped, sum(over), max(over, default=0), limit)
+
+    def __add__(self, other: CutReport) -> CutReport:
+        return CutReport(
+            self.inputs + other.inputs,
+            self.cut + other.cut,
+            self.dropped + other.dropped,
+            self.tokens + other.tokens,
+            max(self.most, other.most),
+            max(self.limit, other.limit),
+        )
+
+    def __bool__(self) -> bool:
+        """Whether any input was too long."""
+        return bool(self.cut or self.dropped)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {name: getattr(self, name) for name in ("inputs", "cut", "dropped", "tokens", "most", "limit")}
+
+    def line(self, what: str) -> str:
+        """One line for a person, such as `12 of 400 inputs of rte were cut to 128 tokens (1,024 tokens lost, at most 90)`."""
+        count = self.cut or self.dropped
+        done = f"were cut to {self.limit:,} tokens" if self.cut else f"are longer than {self.limit:,} tokens and were left out"
+        return f"{count:,} of {self.inputs:,} inputs of {what} {done} ({self.tokens:,} tokens over, at most {self.most:,})"
+
+
+def shortened(example: Example, fits: Callable[[str], bool]) -> Example | None:
+    """The example with as little as possible cut from its input so that it fits; None where nothing may be cut any more.
+
+    fits: whether a text is short enough. Words are cut whole.
+    """
+    if example.columns:
+        return _without_column_ends(example, fits)
+    blocks = _shots(example.input)
+    while len(blocks) > 1 and not fits(_SHOT.join(blocks)):
+        blocks = blocks[1:]
+    text = _SHOT.join(blocks)
+    found = text if fits(text) else _without_beginning(text, fits)
+    return None if found is None else replace(example, input=found)
+
+
+def _shots(text: str) -> list[str]:
+    """The solved examples of a few-shot input and the question after them; the text as a whole where it is none.
+
+    Shots are divided by blank lines and begin alike, up to a colon.
+    """
+    blocks = text.split(_SHOT)
+    labels = {block.partition(":")[0].strip() if ":" in block.split("\n")[0] else "" for block in blocks}
+    return blocks if len(labels) == 1 and "" not in labels else [text]
+
+
+def _without_beginning(text: str, fits: Callable[[str], bool]) -> str | None:
+    starts = [match.start() for match in _WORD.finditer(text)]
+    if len(starts) < 2:  # one long word: cut within it
+        starts = list(range(len(text)))
+    place = _first(len(starts), lambda i: fits(text[starts[i] :]))
+    return None if place is None else text[starts[place] :]
+
+
+def _without_column_ends(example: Example, fits: Callable[[str], bool]) -> Example | None:
+    """Cut the ends of the longest columns: all longer than some length to that length."""
+    spans = sorted(example.columns)
+    longest = max(end - begin for begin, end in spans)
+    removed = _first(longest + 1, lambda cut: fits(_with_columns(example.input, spans, longest - cut)[0]))
+    if removed is None:
+        return None
+    text, places = _with_columns(example.input, spans, longest - removed)
+    return replace(example, input=text, columns=places)
+
+
+def _with_columns(text: str, spans: Sequence[Span], longest: int) -> tuple[str, tuple[Span, ...]]:
+    parts, places, done, length = [], [], 0, 0
+    for begin, end in spans:
+        column = text[begin:end]
+        if len(column) > longest:
+            whole = column[:longest]
+            cut = whole.rpartition(" ")[0] if " " in whole and not column[longest : longest + 1].isspace() else whole
+            column = cut.rstrip()
+        parts += [text[done:begin], column]
+        length += begin - done
+        places.append((length, length + len(column)))
+        length += len(column)
+        done = end
+    return "".join((*parts, text[done:])), tuple(places)
+
+
+def _first(count: int, holds: Callable[[int], bool]) -> int | None:
+    """The smallest index for which a condition holds that stays true from there on; None where it never does."""
+    if not count or not holds(count - 1):
+        return None
+    low, high = 0, count - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low

@@ -1,0 +1,154 @@
+"""How an example becomes text for a model: plain, or as a conversation in the tokenizer's chat template.
+
+| format | prompt | answer |
+|---|---|---|
+| plain | the input, after the tokenizer's begin token where it adds one | follows after one space (none after white space) |
+| chat | system and user message, up to where the assistant begins | the assistant's message, as the template writes it |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, get_args
+
+from taskweb.errors import InputError, ParameterError, unknown_name
+from taskweb.models.base import Parameter
+from taskweb.models.overflow import OVERFLOWS, Overflow
+
+PromptFormat = Literal["auto", "plain", "chat"]
+PROMPT_FORMATS: tuple[PromptFormat, ...] = get_args(PromptFormat)
+_PROBE = ("Is water wet?", "yes")
+
+
+@dataclass(frozen=True, slots=True)
+class TextSettings:
+    """How examples are read, as a person asks for it.
+
+    prompt_format: `auto` takes the tokenizer's chat template where a decoder has one. system: the system message of a chat.
+    template_options: passed to the chat template, such as `enable_thinking`. max_input: most tokens of an input, the answer
+    not included; None: as many as the model reads. overflow: what happens to a longer one. end_mark: whether the end mark
+    counts in the score of a choice. router_loss: whether a mixture of experts also learns to balance its experts.
+    Raises NameNotFoundError and ParameterError for values that cannot be.
+    """
+
+    prompt_format: PromptFormat = "auto"
+    system: str | None = None
+    template_options: Mapping[str, Parameter] = field(default_factory=dict)
+    max_input: int | None = None
+    overflow: Overflow = "trim"
+    end_mark: bool = True
+    router_loss: bool = False
+
+    def __post_init__(self) -> None:
+        if self.prompt_format not in PROMPT_FORMATS:
+            raise unknown_name("prompt format", self.prompt_format, PROMPT_FORMATS)
+        if self.overflow not in OVERFLOWS:
+            raise unknown_name("way to treat long inputs", self.overflow, OVERFLOWS)
+        if self.max_input is not None and self.max_input < 8:
+            raise ParameterError(f"The most tokens of an input must be 8 or more. Got {self.max_input} instead.")
+        if self.prompt_format == "plain" and (self.system is not None or self.template_options):
+            raise ParameterError("A plain prompt has no system message and no template options. Use --prompt-format chat.")
+
+
+class Prompts(Protocol):
+    """One prompt format with a tokenizer's template."""
+
+    @property
+    def name(self) -> Literal["plain", "chat"]:
+        """The format's name."""
+
+    @property
+    def adds_begin_token(self) -> bool:
+        """Whether the begin token is put before the text; a template writes it itself."""
+
+    def prompt(self, text: str) -> str:
+        """The text up to where the answer begins."""
+
+    def delimiter(self, text: str) -> str:
+        """What stands between the prompt of this input and an answer that is scored or learnt."""
+
+    def completion(self, text: str, answer: str) -> str:
+        """What follows the prompt where the model answers so: delimiter, answer, and what the format writes after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainPrompts:
+    """The input as it is."""
+
+    name: Literal["plain", "chat"] = "plain"
+    adds_begin_token: bool = True
+
+    def prompt(self, text: str) -> str:
+        """The input itself."""
+        return text
+
+    def delimiter(self, text: str) -> str:
+        """One space, and nothing after white space or an empty input's begin token."""
+        return "" if text[-1:].isspace() else " "
+
+    def completion(self, text: str, answer: str) -> str:
+        """Delimiter and answer; nothing where the answer is empty."""
+        return f"{self.delimiter(text)}{answer}" if answer else ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatPrompts:
+    """A conversation of one turn. Raises InputError where the tokenizer's template cannot write one."""
+
+    tokenizer: Any
+    system: str | None = None
+    options: Mapping[str, Parameter] = field(default_factory=dict)
+    name: Literal["plain", "chat"] = "chat"
+    adds_begin_token: bool = False
+
+    def __post_init__(self) -> None:
+        self.completion(*_PROBE)
+
+    def prompt(self, text: str) -> str:
+        """The conversation up to the assistant's turn, the generation prompt included."""
+        return self._rendered([*self._before(text)], add_generation_prompt=True)
+
+    def delimiter(self, text: str) -> str:  # noqa: ARG002 - templates end where an answer begins
+        """Nothing."""
+        return ""
+
+    def completion(self, text: str, answer: str) -> str:
+        """The assistant's turn, found by rendering with and without it. Raises InputError where it does not come last."""
+        prompt = self.prompt(text)
+        messages = [*self._before(text), {"role": "assistant", "content": answer}]
+        whole = self._rendered(messages, add_generation_prompt=False)
+        if not whole.startswith(prompt):
+            raise InputError(
+                "The chat template does not write an answer directly after its prompt, so the answer cannot be told from it. "
+                "Use --prompt-format plain, or other template options."
+            )
+        return whole[len(prompt) :]
+
+    def _before(self, text: str) -> list[dict[str, str]]:
+        system = [] if self.system is None else [{"role": "system", "content": self.system}]
+        return [*system, {"role": "user", "content": text}]
+
+    def _rendered(self, messages: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
+        try:
+            return str(
+                self.tokenizer.apply_chat_template(
+                    messages, tokenize=False, add_generation_prompt=add_generation_prompt, **self.options
+                )
+            )
+        except Exception as fault:  # noqa: BLE001 - a template is a program that anyone may have written
+            reason = " ".join(str(fault).split()).rstrip(".") or type(fault).__name__
+            hint = " Some templates take no system message." if self.system is not None else ""
+            raise InputError(f"The chat template of the tokenizer fails: {reason}.{hint} Use --prompt-format plain.") from None
+
+
+def prompts_of(tokenizer: Any, settings: TextSettings) -> Prompts:
+    """The prompt format in force. Raises InputError for `chat` where the tokenizer has no template."""
+    has_template = bool(getattr(tokenizer, "chat_template", None))
+    if settings.prompt_format == "plain" or (settings.prompt_format == "auto" and not has_template):
+        if settings.system is not None or settings.template_options:
+            raise InputError("The tokenizer has no chat template, so there is no place for a system message or options.")
+        return PlainPrompts()
+    if not has_template:
+        raise InputError("The tokenizer has no chat template. Use --prompt-format plain.")
+    return ChatPrompts(tokenizer, settings.system, dict(settings.template_options))

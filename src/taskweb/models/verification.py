@@ -1,0 +1,193 @@
+"""What may be computed in a shorter way with a model: tried on a few tokens when it is loaded, against its plain forward pass.
+
+A model's layers, positions and masks differ more than any table of ours could say, so nothing is assumed that was not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from taskweb.models.architecture import windows_of
+from taskweb.models.base import device_of
+from taskweb.models.choice_tree import choice_tree, tree_rows
+from taskweb.models.logits import LogitsPath, all_logits, head_logits, selected_logits
+from taskweb.models.padding import pad, without_training
+from taskweb.models.text_answers import greedy_settings
+
+_PROMPT = 12
+_CHOICES = (
+    (5, 6, 7),
+    (8, 9, 10, 11),
+    (5, 9, 4),
+    (6,),
+)  # branches at the root and after it, so that places differ from distances
+_LONGEST_CHECK = 1024
+_TOLERANCES = {torch.float32: 1e-4, torch.float64: 1e-6}
+_HALF_TOLERANCE = 5e-2  # bfloat16 and float16 keep two to three digits
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was found to give the same as the plain forward pass.
+
+    logits: how logits of single positions are computed. tree: whether all choices of an input may be read in one row.
+    tree_limit: longest row for which that holds, None for any. left_padding: whether padding on the left changes nothing.
+    reasons: what was not, and why, a sentence each.
+    """
+
+    logits: LogitsPath
+    tree: bool
+    tree_limit: int | None = None
+    left_padding: bool = True
+    reasons: tuple[str, ...] = ()
+
+    def tree_fits(self, length: int) -> bool:
+        """Whether a row of so many tokens may hold the choices of an input as a tree."""
+        return self.tree and (self.tree_limit is None or length <= self.tree_limit)
+
+
+def verify_causal(module: Any, end: int, positions: int | None) -> Verified:
+    """Try the shorter ways with a decoder. end: id of padding; positions: most tokens of a sequence."""
+    reasons: list[str] = []
+    with without_training(module):
+        longest = max(map(len, _CHOICES))
+        room = min([_PROMPT + longest, *(() if positions is None else (positions,)), *windows_of(module.config)])
+        prompt = _tokens(module, max(2, room - longest))
+        path = _logits_path(module, prompt, reasons)
+        tree, limit = _tree_of(module, path, prompt, end, positions, reasons)
+        left = _agrees(lambda: _last(module, prompt, end, 0), lambda: _last(module, prompt, end, 3), module)
+        if not left:
+            reasons.append("padding on the left changes what follows: inputs are continued in groups of equal length")
+    return Verified(path, tree, limit, left, tuple(reasons))
+
+
+def verify_seq2seq(model: Any) -> Verified:
+    """Try the shorter ways with an encoder-decoder (`Seq2SeqModel`)."""
+    module, reasons = model.module, []
+    path = model.verified_logits
+    if path != "head":
+        reasons.append("logits are changed after the head (scaled, capped or shifted): the whole forward pass is used")
+    vocabulary = module.get_input_embeddings().weight.shape[0]
+    answers = [tuple(token % vocabulary for token in choice) for choice in _CHOICES]
+    read = [np.array(_tokens(module, _PROMPT), dtype=np.int32)]
+    with without_training(module):
+        rows = torch.from_numpy(model.row_scores(read, [answers], "sum")[0])
+        tree = _agrees(
+            lambda: rows, lambda: torch.from_numpy(model.tree_scores(read, [choice_tree(answers)], "sum")[0]), module
+        )
+    if not tree:
+        reasons.append("the decoder takes no tree of choices: they are read one by one, the input once")
+    return Verified(path, tree, reasons=tuple(reasons))
+
+
+def seq2seq_logits(module: Any, start: int) -> LogitsPath:
+    """How logits of an encoder-decoder are computed."""
+    tokens = _tokens(module, _PROMPT)
+    with without_training(module):
+        return _logits_path(module, [start, *tokens[:3]], [], input_ids=torch.tensor([tokens], device=device_of(module)))
+
+
+def _logits_path(module: Any, prompt: Sequence[int], reasons: list[str], **read: torch.Tensor) -> LogitsPath:
+    """read: what the encoder reads, where there is one; the prompt is then the decoder's."""
+    ids = torch.tensor([prompt], device=device_of(module))
+    inputs = {**read, "decoder_input_ids": ids} if read else {"input_ids": ids}
+    rows, places = torch.zeros(2, dtype=torch.long), torch.tensor([1, len(prompt) - 1])
+    plain = lambda: all_logits(module, rows, places, **inputs)  # noqa: E731
+    ways: list[tuple[LogitsPath, Callable[[], torch.Tensor]]] = [
+        ("head", lambda: head_logits(module, rows, places, **inputs)),
+        ("selected", lambda: selected_logits(module, rows, places, **inputs)),
+    ]
+    for name, way in ways:
+        if _agrees(plain, way, module):
+            if name != "head":
+                reasons.append("logits are changed after the head (scaled or capped): they pass through the whole forward pass")
+            return name
+    reasons.append("the head cannot be given single positions: logits of all positions are computed")
+    return "all"
+
+
+def _tree_of(
+    module: Any, path: LogitsPath, prompt: Sequence[int], end: int, positions: int | None, reasons: list[str]
+) -> tuple[bool, int | None]:
+    """Whether a tree gives the scores of one choice after the other, and up to which length of a row."""
+    if not _tree_agrees(module, path, prompt, end):
+        reasons.append("choices read together score otherwise than one by one: they are read one by one")
+        return False, None
+    windows = [length for length in windows_of(module.config) if positions is None or length < positions]
+    for window in windows:
+        if window > _LONGEST_CHECK or not _tree_agrees(module, path, _tokens(module, window + _PROMPT), end):
+            reasons.append(f"inputs longer than the attention window of {window} tokens: choices are read one by one")
+            return True, window
+    return True, None
+
+
+def _tree_agrees(module: Any, path: LogitsPath, prompt: Sequence[int], end: int) -> bool:
+    vocabulary = module.get_input_embeddings().weight.shape[0]
+    choices = [tuple(token % vocabulary for token in choice) for choice in _CHOICES]
+
+    def together() -> torch.Tensor:
+        tree = choice_tree(choices)
+        row = np.append(np.array(prompt, dtype=np.int32), tree.tokens)
+        laid = tree_rows([tree], [len(prompt) - 1], device_of(module), dtype_of(module))
+        ids, _ = pad([row], end, device_of(module))
+        places = laid.places[torch.from_numpy(tree.asked)]
+        return logits_at(
+            module, path, torch.zeros_like(places), places, input_ids=ids, attention_mask=laid.mask, position_ids=laid.positions
+        )
+
+    def one_by_one() -> torch.Tensor:
+        found = []
+        for choice in choices:
+            ids = torch.tensor([[*prompt, *choice[:-1]]], device=device_of(module))
+            places = torch.arange(len(prompt) - 1, len(prompt) - 1 + len(choice))
+            found.append(all_logits(module, torch.zeros_like(places), places, input_ids=ids))
+        return torch.cat(found)
+
+    return _agrees(one_by_one, together, module)
+
+
+def _last(module: Any, prompt: Sequence[int], end: int, padding: int) -> torch.Tensor:
+    """Logits after a prompt with so much padding on its left, as generation sees them."""
+    ids = torch.tensor([[*[end] * padding, *prompt]], device=device_of(module))
+    mask = torch.ones_like(ids)
+    mask[:, :padding] = 0
+    settings = greedy_settings(1, [end], end)
+    found = module.generate(
+        input_ids=ids, attention_mask=mask, generation_config=settings, return_dict_in_generate=True, output_logits=True
+    )
+    return torch.as_tensor(found.logits[0])
+
+
+def logits_at(module: Any, path: LogitsPath, rows: torch.Tensor, places: torch.Tensor, **inputs: Any) -> torch.Tensor:
+    """Logits at some positions of a batch, in the way that was found right: (positions, vocabulary)."""
+    way = {"head": head_logits, "selected": selected_logits, "all": all_logits}[path]
+    return way(module, rows, places, **inputs)
+
+
+def dtype_of(module: nn.Module) -> torch.dtype:
+    """The dtype that a module computes in: that of its first floating weights."""
+    return next((p.dtype for p in module.parameters() if p.dtype.is_floating_point), torch.float32)
+
+
+def _tokens(module: Any, count: int) -> list[int]:
+    vocabulary = module.get_input_embeddings().weight.shape[0]
+    return np.random.default_rng(0).integers(0, vocabulary, count).tolist()
+
+
+def _agrees(plain: Callable[[], torch.Tensor], other: Callable[[], torch.Tensor], module: Any) -> bool:
+    """Whether two ways give the same up to rounding, measured by how much the values vary; False where the other fails."""
+    wanted = plain().float()
+    try:
+        found = other().float()
+    except Exception:  # noqa: BLE001 - whatever a model does to inputs that it does not know, this way is not its
+        return False
+    if found.shape != wanted.shape or not torch.isfinite(found).all():
+        return False
+    scale = float(wanted.std()) + 1e-12
+    return float((found - wanted).abs().max()) <= _TOLERANCES.get(dtype_of(module), _HALF_TOLERANCE) * scale
