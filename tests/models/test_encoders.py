@@ -13,7 +13,7 @@ from transformers import BertForSequenceClassification, RobertaForSequenceClassi
 
 from taskweb.errors import InputError, NameNotFoundError, ParameterError
 from taskweb.models import Head
-from taskweb.models.encoder import best_span, positions_of
+from taskweb.models.encoder import best_span
 from taskweb.tasks import Example
 from tests.models import tiny
 

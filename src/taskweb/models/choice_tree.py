@@ -72,9 +72,9 @@ def choice_tree(choices: Sequence[Sequence[int]]) -> ChoiceTree:
 class TreeRows:
     """Trees of several examples, each in a row behind its trunk: what stands before the root, in its usual order.
 
-    mask: (rows, 1, longest, longest) of the dtype asked for, 0 where the first place looks at the second, minus infinity elsewhere; padding
-    looks at the first place, and nothing looks at it. positions: (rows, longest) int64, places counted on the way there, 0 for
-    padding. places: (nodes of all trees,) int64, where each node stands when rows are laid end to end.
+    mask: (rows, 1, longest, longest), 0 where the first place looks at the second, minus infinity elsewhere; padding looks at
+    the first place, and nothing looks at it. positions: (rows, longest) int64, places counted on the way there, 0 for padding.
+    places: (nodes of all trees,) int64, where each node stands when rows are laid end to end.
     """
 
     mask: torch.Tensor

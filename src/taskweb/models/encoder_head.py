@@ -1,7 +1,7 @@
 """Heads on an encoder: those of the library's own classes, and plain ones for architectures that have none there.
 
-The library's classes (sequence classification, question answering) are what other tools open. A head is put around the body that
-is there already: nothing of the body is copied or drawn again.
+The library's classes (sequence classification, question answering) are what other tools open. A head is put around the body
+that is there already: nothing of the body is copied or drawn again.
 """
 
 from __future__ import annotations

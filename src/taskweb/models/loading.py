@@ -52,8 +52,8 @@ def load_model(
     checkpoint = read_checkpoint(name, revision, seed, head, family=family, weights=weights)
     if checkpoint.added:
         raise InputError(
-            f"{name} contains a model that is adapted already: tensors were added to it, such as {checkpoint.added[0]}. Open it "
-            "with open_model, or give the model that it was made from."
+            f"{name} contains a model that is adapted already: tensors were added to it, such as {checkpoint.added[0]}. Open "
+            "it with open_model, or give the model that it was made from."
         )
     return assembled(checkpoint, head, seed=seed, text=text)
 

@@ -1,7 +1,8 @@
 """BitFit: biases alone are trained (Ben Zaken et al., 2022, arXiv:2106.10199).
 
-Encoder-decoders without biases (T5 and its descendants) get them: linear layers and norms one each, zero at first, which is added to what they put out, so that nothing
-changes before training, to the bit. Other models without biases are refused. The output layer over the vocabulary gets none: it belongs to the (often tied) embedding.
+Encoder-decoders without biases (T5 and its descendants) get them: linear layers and norms one each, zero at first, which is
+added to what they put out, so that nothing changes before training, to the bit. Other models without biases are refused. The
+output layer over the vocabulary gets none: it belongs to the (often tied) embedding.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ class BitFit:
         has_biases = any(_is_bias(name) and not model.is_head(name) for name, _ in model.module.named_parameters())
         if not has_biases and model.family != "seq2seq":
             raise ParameterError(
-                f"BitFit trains biases, and {model.origin.name} ({config_of(model).model_type}) has none. Use lora, pfeiffer or "
-                "finetune."
+                f"BitFit trains biases, and {model.origin.name} ({config_of(model).model_type}) has none. Use lora, "
+                "pfeiffer or finetune."
             )
         claim(model, self)
         if not has_biases:

@@ -42,17 +42,18 @@ def _innermost(layer: nn.Module) -> nn.Module:
 def feed_forward_ends(model: TaskModel) -> list[nn.Module]:
     """For each layer, the innermost module that puts out the layer's result.
 
-    That is the layer itself where it adds its last part to the residual stream (pre-norm), and its closing norm where it does not
-    (post-norm). Found by running a few tokens and looking which module made the result. Raises ParameterError for a model whose
-    layers do not run.
+    That is the layer itself where it adds its last part to the residual stream (pre-norm), and its closing norm where it does
+    not (post-norm). Found by running a few tokens and looking which module made the result. Raises ParameterError for a model
+    whose layers do not run.
     """
     blocks = blocks_of(model.module)
     results: dict[nn.Module, dict[nn.Module, Any]] = {block: {} for block in blocks}
-    handles = []
-    for block in blocks:
-        for part in block.modules():
-            if not isinstance(part, nn.Dropout | nn.Identity):
-                handles.append(part.register_forward_hook(_noting(results[block], part)))
+    handles = [
+        part.register_forward_hook(_noting(results[block], part))
+        for block in blocks
+        for part in block.modules()
+        if not isinstance(part, nn.Dropout | nn.Identity)
+    ]
     try:
         with without_training(model.module):
             _probe(model)
