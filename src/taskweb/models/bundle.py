@@ -30,8 +30,8 @@ from taskweb.models.encoder_head import body_of
 from taskweb.models.head import Head
 from taskweb.models.loading import assembled, read_checkpoint
 from taskweb.models.methods import method_of
-from taskweb.models.prompt_formats import TextSettings
 from taskweb.tasks.atomic import whole_folder
+from taskweb.tasks.text_settings import TextSettings
 from taskweb.version import __version__
 
 FORMAT = 1

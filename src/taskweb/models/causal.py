@@ -19,12 +19,13 @@ from taskweb.models.choice_tree import choice_tree, tree_rows
 from taskweb.models.head import Head
 from taskweb.models.logits import all_logits, selected_logits, states_at
 from taskweb.models.padding import groups, pad, without_training
-from taskweb.models.prompt_formats import TextSettings, prompts_of
+from taskweb.models.prompt_formats import prompts_of
 from taskweb.models.reader import Read, Reader
 from taskweb.models.scoring import check_reduction, summed_by_choice, token_losses, tree_scores
 from taskweb.models.text_answers import greedy_settings, written_numbers
 from taskweb.models.verification import Verified, dtype_of, logits_at, verify_causal
 from taskweb.tasks import Example
+from taskweb.tasks.text_settings import TextSettings
 
 
 class CausalModel:

@@ -27,12 +27,13 @@ from taskweb.models.architecture import limits_of
 from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, TokenIds, device_of
 from taskweb.models.encoder_head import EncoderWithHead, body_of, is_head_name, with_fresh_head
 from taskweb.models.head import Head, number_of
-from taskweb.models.overflow import shortened
 from taskweb.models.padding import groups, pad, without_training
-from taskweb.models.prompt_formats import PlainPrompts, TextSettings
+from taskweb.models.prompt_formats import PlainPrompts
 from taskweb.models.scoring import IGNORED, check_reduction, split_rows
 from taskweb.models.token_memory import TokenMemory
 from taskweb.tasks import Example
+from taskweb.tasks.overflow import shortened
+from taskweb.tasks.text_settings import TextSettings
 
 _LONGEST_SPAN = 30
 

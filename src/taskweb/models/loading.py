@@ -21,9 +21,9 @@ from taskweb.models.encoder import EncoderModel
 from taskweb.models.encoder_head import EncoderWithHead, body_of, config_with, fresh_head, is_head_name
 from taskweb.models.head import Head
 from taskweb.models.padding import seeded
-from taskweb.models.prompt_formats import TextSettings
 from taskweb.models.seq2seq import Seq2SeqModel
 from taskweb.models.weights import Weights
+from taskweb.tasks.text_settings import TextSettings
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 NOT_WEIGHTS = ["*.json", "*.txt", "*.model", "*.jinja"]

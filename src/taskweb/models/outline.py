@@ -25,9 +25,9 @@ from taskweb.models.loading import (
     quiet,
     user_errors,
 )
-from taskweb.models.prompt_formats import TextSettings
 from taskweb.models.tiny import tiny_model
 from taskweb.tasks import Example
+from taskweb.tasks.text_settings import TextSettings
 
 _ANY_HEAD = Head("regression")  # one that every family has; a task's own is set before its examples are read
 

@@ -16,10 +16,10 @@ import numpy as np
 from taskweb.errors import InputError
 from taskweb.models.answers import where
 from taskweb.models.base import TokenIds
-from taskweb.models.overflow import shortened
 from taskweb.models.prompt_formats import Prompts
 from taskweb.models.token_memory import TokenMemory
 from taskweb.tasks import Example
+from taskweb.tasks.overflow import shortened
 
 _PROBE = "a"
 

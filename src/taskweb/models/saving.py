@@ -21,8 +21,8 @@ from taskweb.models.head import Head
 from taskweb.models.loading import load_model
 from taskweb.models.methods import method_of
 from taskweb.models.methods.trainable import trainable
-from taskweb.models.prompt_formats import TextSettings
 from taskweb.models.tensor_file import read_record, read_tensors, write_tensors
+from taskweb.tasks.text_settings import TextSettings
 
 FORMAT = 1
 _PROBED = 16

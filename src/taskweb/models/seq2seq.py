@@ -20,14 +20,15 @@ from taskweb.models.causal import end_ids
 from taskweb.models.choice_tree import ChoiceTree, TreeRows, choice_tree, tree_rows
 from taskweb.models.head import Head
 from taskweb.models.logits import all_logits, selected_logits, states_at
-from taskweb.models.overflow import shortened
 from taskweb.models.padding import groups, pad, without_training
-from taskweb.models.prompt_formats import PlainPrompts, TextSettings
+from taskweb.models.prompt_formats import PlainPrompts
 from taskweb.models.scoring import check_reduction, summed_by_choice, token_losses, tree_scores
 from taskweb.models.text_answers import greedy_settings, scores_in_groups, written_numbers
 from taskweb.models.token_memory import TokenMemory
 from taskweb.models.verification import Verified, dtype_of, logits_at, verify_seq2seq
 from taskweb.tasks import Example
+from taskweb.tasks.overflow import shortened
+from taskweb.tasks.text_settings import TextSettings
 
 
 class Seq2SeqModel:

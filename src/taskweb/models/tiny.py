@@ -16,7 +16,7 @@ from taskweb.errors import InputError, ParameterError, unknown_name
 from taskweb.models.base import Family, TaskModel
 from taskweb.models.head import Head
 from taskweb.models.loading import random_model
-from taskweb.models.prompt_formats import TextSettings
+from taskweb.tasks.text_settings import TextSettings
 
 _FAMILIES: Mapping[str, Family] = {"tiny:t5": "seq2seq", "tiny:gpt2": "causal", "tiny:roberta": "encoder"}
 _HIDDEN = 64

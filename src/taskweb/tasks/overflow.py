@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
-from taskweb.tasks import Example
+from taskweb.tasks.task import Example
 
 Overflow = Literal["trim", "drop", "error"]
 OVERFLOWS: tuple[Overflow, ...] = get_args(Overflow)
