@@ -101,7 +101,7 @@ def in_turns(
     """
     found: dict[str, list[Result]] = {name: [] for name in ways}
     for number in range(warm_up + rounds):
-        for name in reversed(ways) if alternate and number % 2 else ways:
+        for name in reversed(list(ways)) if alternate and number % 2 else ways:
             result = ways[name]()
             if number >= warm_up:
                 found[name].append(result)

@@ -40,6 +40,7 @@ from taskweb.experiments.specs import RunGroup, groups_of, runs_of
 from taskweb.models import TaskModel, head_for
 from taskweb.models.causal import CausalModel
 from taskweb.models.encoder import EncoderModel
+from taskweb.models.padding import seeded
 from taskweb.models.seq2seq import Seq2SeqModel
 from taskweb.models.tiny import tiny_model
 from taskweb.tasks import Example
@@ -92,14 +93,18 @@ class Bench:
             runs = [run for run in store.runs() if run.seed == group.seed]
         faults = [run.reason for run in runs if run.status != "finished"]
         assert len(runs) == TARGETS and not faults, faults
-        return [run.metrics["accuracy"] for run in runs]
+        return [run.score(("accuracy",)) for run in runs]
 
     def trainer(self, group: RunGroup) -> list[float]:
         """The same runs by the Trainer."""
-        source = self.trained(
-            self.fresh(group.seed), self.data[group.source].source, group.setup.source_settings_for(group.source), group.seed
-        )
+        source = self.after_source(group)
         return [self.after(source, target, group) for target in group.targets]
+
+    def after_source(self, group: RunGroup) -> nn.Module:
+        """The model trained on the group's source."""
+        assert group.source is not None
+        settings = group.setup.source_settings_for(group.source)
+        return self.trained(self.fresh(group.seed), self.data[group.source].source, settings, group.seed)
 
     def after(self, source: nn.Module, target: str, group: RunGroup) -> float:
         """Accuracy on a target after the source."""
@@ -116,7 +121,7 @@ class Bench:
         self.first.set_head(self.head, seed=seed)
         config = copy.deepcopy(self.first.module.config)
         config.num_labels = len(self.head.labels)
-        with loop.seeded(0):
+        with seeded(0):
             module = RobertaForSequenceClassification(config)
         module.roberta.load_state_dict(self.first.module.body.state_dict())
         module.classifier.dense.load_state_dict(self.first.module.head.dense.state_dict())
@@ -269,9 +274,7 @@ def shares_of(bench: Bench, group: RunGroup) -> dict[str, float]:
 
 def seconds_of_process(bench: Bench, model: str, group: RunGroup, folder: Path) -> float:
     """Wall seconds of a process that starts, imports, loads the weights after the source, and does one run by the Trainer."""
-    source = bench.trained(
-        bench.fresh(group.seed), bench.data[group.source].source, group.setup.source_settings_for(group.source), group.seed
-    )
+    source = bench.after_source(group)
     weights = folder / "source.pt"
     torch.save(source.state_dict(), weights)
     return harness.timed(lambda: harness.in_own_process(__file__, "--one", model, weights))[0]

@@ -27,7 +27,7 @@ from taskweb.models import TaskModel, head_for, method_of
 from taskweb.models.tiny import tiny_model
 from taskweb.tasks import ExampleSet
 from taskweb.tasks.synthetic import SyntheticFamily, find_family, synthetic_families
-from taskweb.training import TrainingSettings, evaluate, fit
+from taskweb.training import PredictionSettings, TrainingSettings, evaluate, fit
 from taskweb.web.records.run_table import NO_SOURCE, RunTable
 from taskweb.web.scores import score_runs
 from taskweb.web.transfer_web import TransferWeb
@@ -99,7 +99,7 @@ def measure(family: SyntheticFamily, setup: Setup, seed: int) -> dict[str, Any]:
 
     def accuracy(model: TaskModel, place: int) -> float:
         task = family.tasks_by_name[names[place]]
-        return evaluate(model, task, held_out[place].examples, batch_size=256)["accuracy"]
+        return evaluate(model, task, held_out[place].examples, PredictionSettings(batch_size=256))["accuracy"]
 
     after = np.full((size, size), np.nan)  # target, source
     alone, own = np.zeros(size), np.zeros(size)
@@ -130,8 +130,9 @@ def web_of(family: SyntheticFamily, setup: Setup, measured: list[dict[str, Any]]
         rows += [(target, NO_SOURCE, seed, result["alone"][target]) for target in range(size)]
         rows += [(t, s, seed, result["after"][t, s]) for t in range(size) for s in range(size) if s != t]
     target, source, seed_of, score = zip(*rows, strict=True)
-    codes = [np.array(values, dtype=np.int32) for values in (np.zeros(len(rows)), target, source, seed_of)]
-    return score_runs(RunTable((setup.name,), family.task_names, family.task_names, *codes, np.array(score)), "synthetic")
+    setups, targets, sources, seeds = (np.array(own, np.int32) for own in (np.zeros(len(rows)), target, source, seed_of))
+    names = family.task_names
+    return score_runs(RunTable((setup.name,), names, names, setups, targets, sources, seeds, np.array(score)), "synthetic")
 
 
 def figures(family: SyntheticFamily, web: TransferWeb, measured: list[dict[str, Any]]) -> dict[str, float]:

@@ -141,6 +141,11 @@ def stacked_update(name: str, count: int) -> Callable[[], None]:
     return update
 
 
+def one_after_the_other(works: Sequence[Callable[[], object]]) -> None:
+    for work in works:
+        work()
+
+
 def medians(*works: Callable[[], object], rounds: int) -> list[float]:
     """Median seconds of processor time of each, taken in turns."""
 
@@ -173,7 +178,7 @@ def measure(name: str, rounds: int) -> dict[str, Any]:
             break
         singles = [update_of(*built(name, seed)) for seed in range(count)]
         one_by_one, at_once = medians(
-            lambda own=singles: [work() for work in own], stacked, rounds=max(min(10, rounds), rounds // count)
+            functools.partial(one_after_the_other, singles), stacked, rounds=max(min(10, rounds), rounds // count)
         )
         found[f"stack_of_{count}"] = {"one_after_the_other": one_by_one, "at_once": at_once, "ratio": one_by_one / at_once}
     return found

@@ -53,7 +53,9 @@ def detection_of_harm(web: TransferWeb, recorder: Recorder, risk: Callable[[Any,
     for (target, setup), rankings in recorder.rankings.items():
         values = []
         for candidates, scores, assessment in rankings:
-            predicted = np.array([assessment.predicted_gains[name].harm for name in candidates]) if assessment is not None else None
+            predicted = (
+                np.array([assessment.predicted_gains[name].harm for name in candidates]) if assessment is not None else None
+            )
             values.append(_auc_and_precision(_gains(web, setup, target, candidates) < 0, risk(scores, predicted)))
         found[:, web.setup_index(setup), targets.index(target)] = np.mean(values, axis=0)
     return found
@@ -63,7 +65,7 @@ def harm_figures(found: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Means over setups and targets, and paired differences from popularity."""
     table = {}
     for name, values in found.items():
-        entry = {}
+        entry: dict[str, Any] = {}
         for m, metric in enumerate(("auc", "average_precision")):
             gap = values[m] - found["popularity"][m]
             entry[metric] = mean_over_targets(values[m])
@@ -75,7 +77,8 @@ def harm_figures(found: Mapping[str, np.ndarray]) -> dict[str, Any]:
 def calibration(web: TransferWeb, blend: Recorder) -> dict[str, Any]:
     """How often the blend's predictions came true, pooled over setups, targets and draws."""
     covered: dict[str, list[bool]] = {}
-    harm, best, widths = [], {k: [] for k in BEST_AMONG_SHOWN}, []
+    best: dict[int, list[tuple[float, bool]]] = {k: [] for k in BEST_AMONG_SHOWN}
+    harm, widths = [], []
     for (target, setup), rankings in blend.rankings.items():
         for candidates, scores, assessment in rankings:
             assert assessment is not None

@@ -14,6 +14,7 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +64,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     given = arguments(argv)
     by_k = accuracies(given.data)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for target, measured in by_k.items():
         if target not in published_web().targets:
             continue

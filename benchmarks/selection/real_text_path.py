@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import harness
-from benchmarks.selection.real_text_web import PLACE, one_prompt
+from benchmarks.selection.real_text_web import ACCURACY, PLACE, one_prompt
 from taskweb.evaluation import load_prompted
 from taskweb.experiments import read_plan
 from taskweb.experiments.task_data import load_task_data
@@ -194,7 +194,7 @@ def _runs(plan: str) -> dict[tuple[str | None, str, int], float]:
     asked = read_plan(PLACE / f"{plan}.toml")
     with RunStore.open(asked.store, read_only=True) as store:
         return {
-            (run.source and run.source.split("_for_")[0], run.target, run.seed): run.metrics["accuracy"]
+            (run.source and run.source.split("_for_")[0], run.target, run.seed): run.score(ACCURACY)
             for run in store.runs()
             if run.status == "finished" and run.seed in asked.all_seeds
         }

@@ -40,6 +40,7 @@ from taskweb.workflows.benchmarking import run_benchmark
 
 PLAN = harness.REPOSITORY / "plans" / "real_text.toml"
 PLACE = harness.REPOSITORY / "plans" / "real_text"
+ACCURACY = ("accuracy",)
 TASKS = ("mrpc", "qnli", "qqp", "rotten_tomatoes", "scitail", "snli")
 
 
@@ -58,10 +59,10 @@ def prepare(data: Path) -> None:
         shutil.copyfile(encoder / name, PLACE / "minilm" / name)
 
 
-def one_prompt(rows: list[dict]) -> list[dict]:
+def one_prompt(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows of the prompt that most rows have, recognised by the last words of the input and by the choices."""
 
-    def prompt(row: dict) -> tuple[str, ...]:
+    def prompt(row: dict[str, Any]) -> tuple[str, ...]:
         return (" ".join(row["input"].split()[-2:]), *row["choices"])
 
     common = Counter(map(prompt, rows)).most_common(1)[0]
@@ -75,6 +76,7 @@ def report(given: argparse.Namespace) -> None:
     plan = read_plan(PLAN)
     data = load_task_data(plan)
     web = open_web(plan.store)
+    assert web.reliability is not None
     with RunStore.open(plan.store, read_only=True) as store:
         runs = list(store.runs())
     tasks = []
@@ -84,13 +86,11 @@ def report(given: argparse.Namespace) -> None:
         for setup in web.setups:
             of = [run for run in runs if (run.setup.name, run.target) == (setup, task)]
             after = {
-                source: fmean(run.metrics["accuracy"] for run in of if run.source == source)
-                for source in TASKS
-                if source != task
+                source: fmean(run.score(ACCURACY) for run in of if run.source == source) for source in TASKS if source != task
             }
             best = max(after, key=after.__getitem__)
             found[setup] = {
-                "alone": fmean(run.metrics["accuracy"] for run in of if run.source is None),
+                "alone": fmean(run.score(ACCURACY) for run in of if run.source is None),
                 "after_a_source": fmean(after.values()),
                 "best_source": best,
                 "after_the_best": after[best],

@@ -30,6 +30,7 @@ from benchmarks.selection.selector_tables import markdown
 from taskweb.selectors import (
     BlendSelector,
     SelectionProblem,
+    Selector,
     TaskShopSelector,
 )
 from taskweb.selectors.benchmark import MEAN, BenchmarkRow, DrawSettings, benchmark
@@ -169,7 +170,7 @@ def examples_part(draws: int) -> dict[str, Any]:
     """The blend and TaskShop with few and many target examples."""
     result: dict[str, Any] = {}
     for count in TARGET_EXAMPLES:
-        chosen = {"taskshop": TaskShopSelector(), "blend": BlendSelector()}
+        chosen: dict[str, Selector] = {"taskshop": TaskShopSelector(), "blend": BlendSelector()}
         rows = benchmark(published_web(), chosen, pool=published_bank(), settings=DrawSettings(draws, count))
         result[str(count)] = {
             row.selector: [row.figure(0), row.figure(1), row.draw_spread(0)] for row in rows if row.setup == MEAN

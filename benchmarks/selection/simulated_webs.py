@@ -151,7 +151,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> None:
     given = arguments(argv)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for row in measured(given.webs):
         if not rows:
             head = ("tasks", "causes", *row["ndcg"], "blend over the best single selector", "best in hindsight")

@@ -25,6 +25,7 @@ WIDTHS = (0.2, 0.5, 1.0, 2.0, float("inf"))
 def evaluate(width: float | None, draws: int) -> dict[str, float]:
     """Mean figures over targets, setups and draws; width None hides nothing."""
     web, bank = published_web(), published_bank()
+    assert web.score is not None
     figures: list[tuple[float, float]] = []
     errors: list[float] = []
     popularity: list[tuple[float, float]] = []
