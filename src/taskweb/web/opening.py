@@ -63,9 +63,9 @@ def _web_of_runs(path: Path, name: str) -> TransferWeb:
         ) from None
     if kind == "authors-pickle":
         return read_authors_pickle(path)
-    notices: list[str] = []
+    warnings: list[str] = []
     with tempfile.TemporaryDirectory() as folder, RunStore.open(Path(folder) / "runs.db", create=True) as store:
-        if not store.add_many(import_runs(path, kind=kind, on_notice=notices.append)):
+        if not store.add_many(import_runs(path, kind=kind, on_warning=warnings.append)):
             raise InputError(f"The web {path} holds no runs.")
         web = score_runs(store.run_table(), name)
-    return dataclasses.replace(web, notes=(*web.notes, *notices))
+    return dataclasses.replace(web, notes=(*web.notes, *warnings))

@@ -17,7 +17,7 @@ from typing import Any
 
 from taskweb.errors import InputError
 from taskweb.web.formats.configurations import Configuration, Configurations, Place
-from taskweb.web.formats.import_warnings import Notices, OnNotice, OnProgress
+from taskweb.web.formats.import_warnings import ImportWarnings, OnProgress, OnWarning
 from taskweb.web.formats.recovered_baselines import baseline_run, configurations_of, read_baselines
 from taskweb.web.formats.units import Units
 from taskweb.web.formats.untrusted import first_line, reading
@@ -61,25 +61,25 @@ def import_authors_layout(
     units: Mapping[str, str] | None = None,
     baselines: Path | None = None,
     on_progress: OnProgress | None = None,
-    on_notice: OnNotice | None = None,
+    on_warning: OnWarning | None = None,
     name: str | None = None,
 ) -> Iterator[Run]:
     """Yield the baselines where they are given, then the run of each folder, by target, source and name.
 
     folder: what holds the targets, or the folder above it where that is called `results`. The source `none` is a baseline.
     units: go before AUTHORS_UNITS. A run with a file that cannot be used is yielded as failed, with the reason; other files
-    and folders are left out; both are told through on_notice at the end, or by a warning. on_progress is called with the
+    and folders are left out; both are told through on_warning at the end, or by a warning. on_progress is called with the
     run folders done and their number. Names are listed for one source at a time, and no file is opened before its run is
     asked for. Raises InputError for a folder that holds no run, and for values out of bounds.
     """
     name = name or str(folder)
     declared = Units.declared(units, AUTHORS_UNITS)
     known = [] if baselines is None else read_baselines(baselines)
-    notices = Notices(on_notice)
+    warnings = ImportWarnings(on_warning)
     with reading(name, "a folder of runs"):
         root = results_folder(folder)
         counts: Counter[tuple[Place, Configuration]] = Counter()
-        for found in _run_folders(root, notices):
+        for found in _run_folders(root, warnings):
             counts[found.place, found.configuration] += 1
         total = counts.total()
         if not total:
@@ -90,17 +90,17 @@ def import_authors_layout(
         counted = [(place, configuration, number) for (place, configuration), number in counts.items()]
         configurations = Configurations(counted, {} if baselines is None else configurations_of(baselines, known))
         for model, method, target in configurations.undecided:
-            notices.add(
+            warnings.add(
                 "setups have several equally frequent configurations on a target, so all are variants",
                 f"{model}/{method} on {target}",
             )
         for baseline in known:
             yield baseline_run(baseline, configurations, Units(), str(baselines))
-        for number, found in enumerate(_run_folders(root, Notices(_ignore)), start=1):
-            yield _run(found, configurations.setup(found.place, found.configuration), declared, notices)
+        for number, found in enumerate(_run_folders(root, ImportWarnings(_ignore)), start=1):
+            yield _run(found, configurations.setup(found.place, found.configuration), declared, warnings)
             if on_progress is not None and (number % _RUNS_PER_REPORT == 0 or number == total):
                 on_progress(number, total)
-    notices.say()
+    warnings.report()
 
 
 def results_folder(folder: Path) -> Path:
@@ -122,16 +122,16 @@ def _first(folder: Path, most: int = 8) -> list[os.DirEntry[str]]:
 
 
 def _ignore(line: str) -> None:
-    """Drop a notice that an earlier walk has given."""
+    """Drop a warning that an earlier walk has given."""
 
 
-def _run_folders(root: Path, notices: Notices) -> Iterator[_RunFolder]:
-    for target in _folders(root, notices):
-        for source in _folders(target, notices):
-            for entry in _folders(source, notices):
+def _run_folders(root: Path, warnings: ImportWarnings) -> Iterator[_RunFolder]:
+    for target in _folders(root, warnings):
+        for source in _folders(target, warnings):
+            for entry in _folders(source, warnings):
                 match = RUN_FOLDER.fullmatch(entry.name)
                 if match is None:
-                    notices.add("folders are not named like a run and are left out", entry.path)
+                    warnings.add("folders are not named like a run and are left out", entry.path)
                     continue
                 epochs, batch, seed = (int(match[part]) for part in ("epochs", "batch", "seed"))
                 configuration = Configuration(epochs, _learning_rate(match["rate"]), batch)
@@ -139,7 +139,7 @@ def _run_folders(root: Path, notices: Notices) -> Iterator[_RunFolder]:
                 yield _RunFolder(entry.path, place, source.name, configuration, seed)
 
 
-def _folders(parent: Path | os.DirEntry[str], notices: Notices) -> list[os.DirEntry[str]]:
+def _folders(parent: Path | os.DirEntry[str], warnings: ImportWarnings) -> list[os.DirEntry[str]]:
     """Folders within a folder by name; what cannot be listed, and stray files, are noted."""
     try:
         with os.scandir(parent) as entries:
@@ -148,12 +148,12 @@ def _folders(parent: Path | os.DirEntry[str], notices: Notices) -> list[os.DirEn
                 if entry.is_dir():
                     found.append(entry)
                 elif not entry.name.startswith("."):
-                    notices.add("files stand where a folder should and are left out", entry.path)
+                    warnings.add("files stand where a folder should and are left out", entry.path)
             return sorted(found, key=lambda entry: entry.name)
     except OSError as fault:
         if isinstance(parent, Path):
             raise
-        notices.add("folders cannot be listed and are left out", f"{parent.path} ({fault.strerror})")
+        warnings.add("folders cannot be listed and are left out", f"{parent.path} ({fault.strerror})")
         return []
 
 
@@ -163,7 +163,7 @@ def _learning_rate(text: str) -> float:
     return float(f"{mantissa}e-{digits.removeprefix('-')}") if exponent else float(mantissa)
 
 
-def _run(found: _RunFolder, setup: SetupRecord, units: Units, notices: Notices) -> Run:
+def _run(found: _RunFolder, setup: SetupRecord, units: Units, warnings: ImportWarnings) -> Run:
     metrics: dict[str, float | None] = {}
     sizes: dict[str, int] = {}
     durations: dict[str, float] = {}
@@ -183,7 +183,7 @@ def _run(found: _RunFolder, setup: SetupRecord, units: Units, notices: Notices) 
     except _BrokenFileError as fault:
         reason = f"{EVAL_FILE}: {fault}"
         metrics = {}
-        notices.add("runs cannot be read and are kept as failed", f"{path}: {fault}")
+        warnings.add("runs cannot be read and are stored as failed", f"{path}: {fault}")
     path = f"{found.path}{os.sep}{TRAIN_FILE}"
     try:
         for key, value in _object_in(path).items():
@@ -191,7 +191,7 @@ def _run(found: _RunFolder, setup: SetupRecord, units: Units, notices: Notices) 
     except _MissingFileError:
         pass  # the scores do not depend on it
     except _BrokenFileError as fault:
-        notices.add("files on the training of a run cannot be read and are left out", f"{path}: {fault}")
+        warnings.add("files on the training of a run cannot be read and are left out", f"{path}: {fault}")
     return Run(
         setup=setup,
         target=found.place[2],

@@ -10,7 +10,7 @@ from pathlib import Path
 from taskweb.errors import InputError, ParameterError
 from taskweb.tasks.atomic import whole_folder
 from taskweb.web.formats.first_runs import with_lead
-from taskweb.web.formats.import_warnings import OnNotice, OnProgress
+from taskweb.web.formats.import_warnings import OnProgress, OnWarning
 from taskweb.web.formats.tidy_parquet import require_pyarrow, write_parquet
 from taskweb.web.formats.tidy_runs import import_tidy
 from taskweb.web.records.run import Run
@@ -72,7 +72,7 @@ def import_dataset(
     *,
     units: Mapping[str, str] | None = None,
     on_progress: OnProgress | None = None,
-    on_notice: OnNotice | None = None,
+    on_warning: OnWarning | None = None,
     name: str | None = None,
 ) -> Iterator[Run]:
     """Yield the runs of a dataset folder with tidy tables in `data/*.parquet`, file by file. Raises as `import_tidy`."""
@@ -81,7 +81,7 @@ def import_dataset(
         raise InputError(f"The dataset folder {name or folder} holds no data/*.parquet.")
     for file in files:
         label = f"{name or folder}/data/{file.name}"
-        yield from import_tidy(file, units=units, on_progress=on_progress, on_notice=on_notice, name=label)
+        yield from import_tidy(file, units=units, on_progress=on_progress, on_warning=on_warning, name=label)
 
 
 def _counted(runs: Iterable[Run], statuses: Counter[str]) -> Iterator[Run]:

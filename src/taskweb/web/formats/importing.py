@@ -8,7 +8,7 @@ from pathlib import Path
 from taskweb.errors import InputError, unknown_name
 from taskweb.web.formats.authors_layout import holds_runs, import_authors_layout
 from taskweb.web.formats.hf_dataset import import_dataset
-from taskweb.web.formats.import_warnings import OnNotice, OnProgress
+from taskweb.web.formats.import_warnings import OnProgress, OnWarning
 from taskweb.web.formats.jsonl import import_jsonl
 from taskweb.web.formats.research_release import PUBLISHED_COLUMNS, RUNS_FILE, import_published
 from taskweb.web.formats.table_files import open_table
@@ -39,7 +39,7 @@ def import_runs(
     units: Mapping[str, str] | None = None,
     baselines: str | Path | None = None,
     on_progress: OnProgress | None = None,
-    on_notice: OnNotice | None = None,
+    on_warning: OnWarning | None = None,
     name: str | None = None,
 ) -> Iterator[Run]:
     """Yield the runs of a file or a folder, one by one.
@@ -47,7 +47,7 @@ def import_runs(
     kind: one of KINDS, by default what `detect_kind` says. units: percent or fraction by metric, such as
     `{"accuracy": "percent", "roberta/*:f1": "fraction"}`; fraction where nothing is said. baselines: the file
     `recovered_baselines.csv`, for the kinds published and authors-layout. on_progress is called with what is done, of how
-    much (0 while that is not known). on_notice is called with a line on each thing that was left out or looks odd; without it
+    much (0 while that is not known). on_warning is called with a line on each thing that was left out or looks odd; without it
     such lines are warnings. name: what errors call the path. Arguments are checked now, the file while runs are taken.
     Raises InputError, NameNotFoundError for an unknown kind or unit, and MissingDependencyError.
     """
@@ -65,15 +65,15 @@ def import_runs(
     if kind == "jsonl":
         return import_jsonl(path, units=units, on_progress=on_progress, name=name)
     if kind == "tidy":
-        return import_tidy(path, units=units, on_progress=on_progress, on_notice=on_notice, name=name)
+        return import_tidy(path, units=units, on_progress=on_progress, on_warning=on_warning, name=name)
     if kind == "dataset":
-        return import_dataset(path, units=units, on_progress=on_progress, on_notice=on_notice, name=name)
+        return import_dataset(path, units=units, on_progress=on_progress, on_warning=on_warning, name=name)
     if kind == "authors-pickle":
         raise InputError(
             f"{name or path} is a summary and holds no runs. Use it as a web, or import the runs it was made from."
         )
     importer = import_published if kind == "published" else import_authors_layout
-    return importer(path, units=units, baselines=baselines, on_progress=on_progress, on_notice=on_notice, name=name)
+    return importer(path, units=units, baselines=baselines, on_progress=on_progress, on_warning=on_warning, name=name)
 
 
 def _kind_of_folder(path: Path) -> str | None:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from taskweb.errors import InputError, ParameterError
-from taskweb.web.formats.import_warnings import OnNotice, OnProgress
+from taskweb.web.formats.import_warnings import OnProgress, OnWarning
 from taskweb.web.formats.table_files import Table, open_table
 from taskweb.web.formats.units import Units, UnitSurvey
 from taskweb.web.formats.untrusted import reading
@@ -41,7 +41,7 @@ def import_tidy(
     *,
     units: Mapping[str, str] | None = None,
     on_progress: OnProgress | None = None,
-    on_notice: OnNotice | None = None,
+    on_warning: OnWarning | None = None,
     name: str | None = None,
 ) -> Iterator[Run]:
     """Yield the runs of a tidy table; rows of one run become one run, wherever they stand.
@@ -57,7 +57,7 @@ def import_tidy(
     with reading(table.name, "a tidy table of runs"):
         reader = _Reader(table)
         apart, total = reader.survey(survey, on_progress)
-        survey.check(table.name, on_notice)
+        survey.check(table.name, on_warning)
         yield from reader.runs(survey.units, apart, total, on_progress)
 
 

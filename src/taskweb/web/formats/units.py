@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from taskweb.errors import InputError, ParameterError, unknown_name
 from taskweb.metrics import METRICS
-from taskweb.web.formats.import_warnings import OnNotice, say
+from taskweb.web.formats.import_warnings import OnWarning, warn
 
 Unit = Literal["fraction", "percent"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
@@ -101,7 +101,7 @@ class UnitSurvey:
         elif value and not beyond:
             seen.small.count(value, row)
 
-    def check(self, name: str, on_notice: OnNotice | None) -> None:
+    def check(self, name: str, on_warning: OnWarning | None) -> None:
         """Raise InputError for the first metric with values out of bounds; tell of columns that look mixed."""
         for (metric, unit), seen in self._seen.items():
             known = METRICS.get(metric)
@@ -116,7 +116,7 @@ class UnitSurvey:
                     )
                 raise InputError(f"{name}, row {seen.beyond.row}: {_beyond(metric, seen.beyond.value, unit)}")
             if unit == "percent" and seen.small.number and seen.large.number:
-                say(on_notice, f"{name}: the metric '{metric}', declared as percent, may be mixed with fractions: {mixed}.")
+                warn(on_warning, f"{name}: the metric '{metric}', declared as percent, may be mixed with fractions: {mixed}.")
 
 
 @dataclass
