@@ -9,11 +9,11 @@ from pathlib import Path
 
 from taskweb.errors import InputError, ParameterError
 from taskweb.tasks.atomic import whole_folder
-from taskweb.web.formats.first_runs import with_lead
 from taskweb.web.formats.import_warnings import OnProgress, OnWarning
 from taskweb.web.formats.tidy_parquet import require_pyarrow, write_parquet
 from taskweb.web.formats.tidy_runs import import_tidy
 from taskweb.web.records.run import Run
+from taskweb.web.records.streams import peek
 from taskweb.web.records.tidy_rows import JSON_COLUMNS, RECORD_COLUMNS, TIDY_COLUMNS, text_extras
 
 RUNS_PER_FILE = 250_000
@@ -50,10 +50,10 @@ def export_dataset(runs: Iterable[Run], path: Path) -> int:
     ParameterError for what a tidy table cannot hold, and MissingDependencyError without pyarrow.
     """
     require_pyarrow(path)
-    lead, runs = with_lead(runs)
-    if not lead:
+    first_runs, runs = peek(runs)
+    if not first_runs:
         raise ParameterError(f"There are no runs to write to {path}.")
-    extras = text_extras(lead)
+    extras = text_extras(first_runs)
     statuses: Counter[str] = Counter()
     with whole_folder(path) as folder:
         (folder / "data").mkdir()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from taskweb.errors import ParameterError
 from taskweb.tasks.atomic import whole_file
-from taskweb.web.formats.first_runs import with_lead
 from taskweb.web.records.run import Run
+from taskweb.web.records.streams import peek
 from taskweb.web.records.tidy_rows import RECORD_COLUMNS, TIDY_COLUMNS, Cell, rows_of_run, text_extras
 
 OPTIONAL_TEXTS = ("reason", "revision", "commit")  # where an empty text and no text differ
@@ -22,8 +22,8 @@ def export_csv(runs: Iterable[Run], path: Path) -> int:
     Numbers stand with all their digits, NaN as `nan`, a metric without a value as an empty cell. Runs are written as they
     come. Raises ParameterError for what a tidy table cannot hold, and InputError where the file cannot be written.
     """
-    lead, runs = with_lead(runs)
-    extras = text_extras(lead)
+    first_runs, runs = peek(runs)
+    extras = text_extras(first_runs)
     columns = (*TIDY_COLUMNS, *RECORD_COLUMNS, *extras)
     count = 0
     with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:

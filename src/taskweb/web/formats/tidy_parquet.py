@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from taskweb.errors import MissingDependencyError, ParameterError
 from taskweb.tasks.atomic import whole_file
-from taskweb.web.formats.first_runs import with_lead
 from taskweb.web.records.run import Run
+from taskweb.web.records.streams import batches, peek
 from taskweb.web.records.tidy_rows import RECORD_COLUMNS, TIDY_COLUMNS, rows_of_run, text_extras
 
 _RUNS_PER_BATCH = 10_000
@@ -24,9 +23,9 @@ def export_parquet(runs: Iterable[Run], path: Path) -> int:
     InputError where the file cannot be written, and MissingDependencyError without pyarrow.
     """
     require_pyarrow(path)
-    lead, runs = with_lead(runs)
+    first_runs, runs = peek(runs)
     with whole_file(path) as temporary:
-        return write_parquet(runs, temporary, text_extras(lead))
+        return write_parquet(runs, temporary, text_extras(first_runs))
 
 
 def require_pyarrow(path: Path) -> None:
@@ -46,7 +45,7 @@ def write_parquet(runs: Iterable[Run], path: Path, extras: Sequence[str]) -> int
     schema = pa.schema([(name, _column_type(pa, name)) for name in columns])
     count = 0
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for batch in _batches(runs):
+        for batch in batches(runs, _RUNS_PER_BATCH):
             rows = [row for run in batch for row in rows_of_run(run, extras)]
             try:
                 arrays = [pa.array([row[name] for row in rows], schema.field(name).type, from_pandas=False) for name in columns]
@@ -64,9 +63,3 @@ def _column_type(pa: Any, name: str) -> Any:
     if name == "score":
         return pa.float64()
     return pa.int64() if name in _WHOLE_NUMBERS else pa.string()
-
-
-def _batches(runs: Iterable[Run]) -> Iterator[list[Run]]:
-    stream = iter(runs)
-    while batch := list(islice(stream, _RUNS_PER_BATCH)):
-        yield batch
