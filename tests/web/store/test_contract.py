@@ -236,5 +236,5 @@ def test_nothing_to_score(store: RunCollection) -> None:
     with pytest.raises(WebError, match="contains no runs yet"):
         store.run_table()
     store.add(made_up_run(0))
-    with pytest.raises(WebError, match="holds baselines only"):
+    with pytest.raises(WebError, match="contains only baselines"):
         store.run_table()

@@ -141,9 +141,7 @@ def _explain(path: Path, fault: sqlite3.Error) -> TaskWebError | None:
     if code == sqlite3.SQLITE_CANTOPEN:
         return InputError(f"The store {path} cannot be opened: SQLite cannot write next to it. Check the folder's permissions.")
     if code == sqlite3.SQLITE_IOERR:
-        return WebError(
-            f"The store {path} could not be read or written ({fault}). Check the disk; stored runs are safe."
-        )
+        return WebError(f"The store {path} could not be read or written ({fault}). Check the disk; stored runs are safe.")
     return None
 
 
