@@ -161,7 +161,7 @@ def test_an_encoder_that_does_not_fit_the_bank_is_refused(tmp_path: Path) -> Non
     from tests.selectors.encoder.test_sentence_encoder import checkpoint
 
     small = checkpoint(tmp_path / "small")
-    with pytest.raises(EncoderError, match="vectors of 16 numbers, the embedding bank holds 384"):
+    with pytest.raises(EncoderError, match="vectors of 16 numbers, but the vectors of the embedding bank have 384"):
         rank(EXAMPLES, encoder=EncoderSettings(str(small)))
     with pytest.raises(EncoderError, match="--max-tokens is 64"):
         rank(EXAMPLES, encoder=EncoderSettings(max_tokens=64))

@@ -95,7 +95,7 @@ BAD = {
     "an empty name": (HEADER + "a,,m/f,1,accuracy,1\n", "line 2: the column 'target' is empty"),
     "a short line": (HEADER + "a,b,m/f\n", "fewer cells"),
     "a run twice": (HEADER + "a,b,m/f,1,accuracy,1\na,b,m/f,1,accuracy,0\n", "row 2: .*source a.*stands there twice"),
-    "all NaN": (HEADER + "a,b,m/f,1,accuracy,nan\n", "holds no score at all"),
+    "all NaN": (HEADER + "a,b,m/f,1,accuracy,nan\n", "contains no score"),
     "baselines only": (HEADER + "none,b,m/f,1,accuracy,1\n", "holds baselines only"),
 }
 
@@ -112,7 +112,7 @@ def test_bad_paths(tmp_path: Path) -> None:
     for path, message in (
         (tmp_path / "none.csv", "There is no web"),
         (tmp_path, "is a folder"),
-        (written(tmp_path, "x", "web.xlsx"), "of no known kind"),
+        (written(tmp_path, "x", "web.xlsx"), "of an unknown kind"),
     ):
         with pytest.raises(InputError, match=message):
             open_web(path)
