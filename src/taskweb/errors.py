@@ -48,6 +48,12 @@ class MissingDependencyError(TaskWebError, ImportError):
         )
 
 
+def first_line(fault: BaseException) -> str:
+    """The first line of an exception's message, without a full stop; its type where there is no message."""
+    text = str(fault).strip()
+    return text.splitlines()[0].rstrip(".") if text else type(fault).__name__
+
+
 _MOST_NAMES_SHOWN = 12
 
 

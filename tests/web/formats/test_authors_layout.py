@@ -147,9 +147,9 @@ def test_nothing_is_left_out_silently(tmp_path: Path) -> None:
     runs, told = imported(tmp_path)
     assert [run.seed for run in runs] == [1, 2]
     assert [warning.split(":")[0] for warning in told] == [
-        "1 files stand where a folder should and are left out",
+        "1 files are where a folder should be and are left out",
         "5 folders are not named like a run and are left out",
-        "1 files on the training of a run cannot be read and are left out",
+        "1 training files cannot be read and are left out",
     ]
     assert told[1].count("notes") == 3
     assert told[1].endswith("; and 2 more.")
@@ -214,7 +214,7 @@ def test_files_are_opened_as_runs_are_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_runs(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds no run\. Runs are folders such as TARGET/SOURCE/"):
+    with pytest.raises(InputError, match=r"contains no run\. Runs are folders such as TARGET/SOURCE/"):
         imported(tmp_path)
 
 

@@ -86,7 +86,7 @@ def test_gains_of_cb_come_from_accuracy_alone(tmp_path: Path) -> None:
 
 BAD = {
     "no column": ("source,target,setup,score\n", "has no column 'metric'. Columns found: source, target"),
-    "no rows": (HEADER, "holds no rows"),
+    "no rows": (HEADER, "contains no rows"),
     "a word for a score": (HEADER + "a,b,m/f,1,accuracy,good\n", "line 2: the score 'good' is not a number"),
     "a word for a seed": (HEADER + "a,b,m/f,one,accuracy,1\n", "line 2: the seed 'one'"),
     "an infinite score": (HEADER + "a,b,m/f,1,accuracy,inf\n", "line 2: the score 'inf' is not a number"),
@@ -94,9 +94,9 @@ BAD = {
     "a setup that stands for all": (HEADER + "a,b,all,1,accuracy,1\n", "has a setup named 'all'"),
     "an empty name": (HEADER + "a,,m/f,1,accuracy,1\n", "line 2: the column 'target' is empty"),
     "a short line": (HEADER + "a,b,m/f\n", "fewer cells"),
-    "a run twice": (HEADER + "a,b,m/f,1,accuracy,1\na,b,m/f,1,accuracy,0\n", "row 2: .*source a.*stands there twice"),
+    "a run twice": (HEADER + "a,b,m/f,1,accuracy,1\na,b,m/f,1,accuracy,0\n", "row 2: .*source a.*occurs twice"),
     "all NaN": (HEADER + "a,b,m/f,1,accuracy,nan\n", "contains no score"),
-    "baselines only": (HEADER + "none,b,m/f,1,accuracy,1\n", "holds baselines only"),
+    "baselines only": (HEADER + "none,b,m/f,1,accuracy,1\n", "contains only baselines"),
 }
 
 

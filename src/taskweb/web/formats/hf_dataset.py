@@ -43,11 +43,11 @@ _DESCRIPTIONS = {
 
 
 def export_dataset(runs: Iterable[Run], path: Path) -> int:
-    """Write a new dataset folder; return how many runs it holds.
+    """Write a new dataset folder; return the number of runs in it.
 
-    A file holds at most 250,000 runs, and all rows of a run stand in one file. The card says what the columns mean and leaves
-    licence and citation for the person to state. Raises InputError where the folder exists or cannot be written,
-    ParameterError for what a tidy table cannot hold, and MissingDependencyError without pyarrow.
+    A file contains at most 250,000 runs, and all rows of a run are in one file. The card explains the columns and leaves
+    licence and citation for the person to fill in. Raises InputError where the folder exists or cannot be written,
+    ParameterError for runs that a tidy table cannot contain, and MissingDependencyError without pyarrow.
     """
     require_pyarrow(path)
     first_runs, runs = peek(runs)
@@ -78,7 +78,7 @@ def import_dataset(
     """Yield the runs of a dataset folder with tidy tables in `data/*.parquet`, file by file. Raises as `import_tidy`."""
     files = sorted((folder / "data").glob("*.parquet"))
     if not files:
-        raise InputError(f"The dataset folder {name or folder} holds no data/*.parquet.")
+        raise InputError(f"The dataset folder {name or folder} contains no data/*.parquet.")
     for file in files:
         label = f"{name or folder}/data/{file.name}"
         yield from import_tidy(file, units=units, on_progress=on_progress, on_warning=on_warning, name=label)
@@ -148,5 +148,5 @@ def _type(column: str) -> str:
 
 
 def _inline_code(text: str) -> str:
-    """A name that the person chose, harmless within a Markdown table."""
+    """A column name as inline code that cannot break a Markdown table."""
     return "`" + " ".join(text.split()).replace("`", "'").replace("|", "/") + "`"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from taskweb.errors import MissingDependencyError, ParameterError
+from taskweb.errors import MissingDependencyError, ParameterError, first_line
 from taskweb.tasks.atomic import whole_file
 from taskweb.web.records.run import Run
 from taskweb.web.records.streams import batches, peek
@@ -19,7 +19,7 @@ _WHOLE_NUMBERS = ("seed", "replicate")
 def export_parquet(runs: Iterable[Run], path: Path) -> int:
     """Write runs, one row per run and metric, in batches; return how many runs.
 
-    A NaN stays a NaN and a metric without a value a null. Raises ParameterError for what a tidy table cannot hold,
+    NaN is written as NaN, a metric without a value as null. Raises ParameterError for runs that a tidy table cannot contain,
     InputError where the file cannot be written, and MissingDependencyError without pyarrow.
     """
     require_pyarrow(path)
@@ -37,7 +37,7 @@ def require_pyarrow(path: Path) -> None:
 
 
 def write_parquet(runs: Iterable[Run], path: Path, extras: Sequence[str]) -> int:
-    """Write runs into this very file, with columns of their own for the `extras`; return how many runs."""
+    """Write runs into exactly this file, with columns of their own for the `extras`; return how many runs."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -51,7 +51,7 @@ def write_parquet(runs: Iterable[Run], path: Path, extras: Sequence[str]) -> int
                 arrays = [pa.array([row[name] for row in rows], schema.field(name).type, from_pandas=False) for name in columns]
             except (pa.ArrowException, OverflowError, UnicodeEncodeError) as fault:
                 raise ParameterError(
-                    f"A run holds a value that Parquet cannot: {str(fault).splitlines()[0].rstrip('.')}. "
+                    f"A run has a value that Parquet cannot contain: {first_line(fault)}. "
                     "Whole numbers have at most 64 bits; texts are valid Unicode."
                 ) from None
             writer.write_batch(pa.record_batch(arrays, schema=schema))

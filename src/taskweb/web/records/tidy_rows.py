@@ -8,9 +8,10 @@ written, and reading it gives the runs that were written. Further columns are st
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from taskweb.errors import ParameterError
+from taskweb.errors import InputError, ParameterError
 from taskweb.web.records.run import Run
 from taskweb.web.records.run_json import json_text
 
@@ -20,8 +21,24 @@ REQUIRED_COLUMNS = ("source", "target", "setup", "metric", "score")
 TIDY_COLUMNS = ("source", "target", "setup", SEED_COLUMN, "metric", "score")
 JSON_COLUMNS = ("hyperparameters", "definition", "sizes", "durations", "history", "versions", "extra")
 RECORD_COLUMNS = ("replicate", "status", "reason", "model", "revision", "method", "commit", *JSON_COLUMNS)
+MISSING_TEXTS = frozenset({"", "nan", "na", "n/a", "null", "none"})  # cells of CSV without a score or a seed, in lower case
 
 Cell = str | int | float | None
+
+
+def require_columns(where: str, found: Sequence[str]) -> None:
+    """Raise InputError where a column that a tidy table needs is missing. where: the name of the table, for the message."""
+    missing = [name for name in REQUIRED_COLUMNS if name not in found]
+    if missing:
+        raise InputError(
+            f"{where} has no column '{missing[0]}'. Columns found: {', '.join(found[:12]) or 'none'}. It needs "
+            f"{', '.join(REQUIRED_COLUMNS)}, and may have {SEED_COLUMN} and others."
+        )
+
+
+def delimiter_of(path: Path) -> str:
+    """The character between the cells of a text file: a tab where its name ends in .tsv, else a comma."""
+    return "\t" if path.suffix.lower() == ".tsv" else ","
 
 
 def text_extras(runs: Sequence[Run]) -> tuple[str, ...]:
