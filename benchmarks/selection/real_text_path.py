@@ -45,7 +45,8 @@ from taskweb.web.bootstrap import student_interval
 from taskweb.web.opening import open_web
 from taskweb.web.store import RunStore
 from taskweb.workflows.mixing import mix
-from taskweb.workflows.ranking import TargetSettings, rank
+from taskweb.workflows.rank_settings import TargetSettings
+from taskweb.workflows.ranking import rank
 from taskweb.workflows.studies.trained_sets import SetTraining, SourceSet, read_results, train_sets
 
 TEXTS, MIXED = PLACE / "path_tasks", PLACE / "path_mixtures"
