@@ -6,7 +6,7 @@ A result file is JSON with one layout:
 
 benchmark: the script. settings: its options, without paths. machine: see `machine_facts`. figures: what was measured, in a form
 that the script chooses; a figure that does not exist is null. Where a script keeps figures of an earlier run beside new ones,
-settings and machine are those of the last run. Facts that an old file does not hold are missing.
+settings and machine are those of the last run. Files older than this layout lack facts that were not recorded then.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def machine_facts() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The name of the processor, or of its architecture where the system does not tell."""
+    """The name of the processor, or of its architecture where the system does not report one."""
     if sys.platform == "darwin":
         named = subprocess.run(
             ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False
@@ -187,7 +187,7 @@ def _processor() -> str:
 
 
 def _memory_gb() -> float | None:
-    """Main memory in GB (10^9 bytes), where the system tells."""
+    """Main memory in GB (10^9 bytes), where the system reports it."""
     try:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
     except (AttributeError, ValueError, OSError):

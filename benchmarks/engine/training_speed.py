@@ -119,13 +119,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         "ms_per_update_trainer": lambda: seconds_of_trainer(examples),
     }
     figures = milliseconds(updates, given.rounds, STEPS)
-    asked = questions(64, words=100, choices=8)
+    scored = questions(64, words=100, choices=8)
     for name in ("t5", "gpt2"):
         model = small(name)
         figures |= milliseconds(
             {
-                f"ms_scoring_{name}_inputs_once": functools.partial(seconds_inputs_once, model, asked),
-                f"ms_scoring_{name}_inputs_per_choice": functools.partial(seconds_one_at_a_time, model, asked),
+                f"ms_scoring_{name}_inputs_once": functools.partial(seconds_inputs_once, model, scored),
+                f"ms_scoring_{name}_inputs_per_choice": functools.partial(seconds_one_at_a_time, model, scored),
             },
             given.rounds,
         )

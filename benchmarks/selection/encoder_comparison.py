@@ -47,8 +47,8 @@ def encoders_part(data: Path, folder: Path | None, draws: int, before: Mapping[s
             f"{selector}, {setup}": figures_of(row, reference[selector, setup]) for (selector, setup), row in chosen.items()
         }
         print(name, figures[name], flush=True)
-    kept = {name: known for name, known in before.get("encoders", {}).items() if name not in figures}
-    return {"draws": draws, "encoders": figures | kept}
+    unchanged = {name: known for name, known in before.get("encoders", {}).items() if name not in figures}
+    return {"draws": draws, "encoders": figures | unchanged}
 
 
 def selectors() -> dict[str, Selector]:

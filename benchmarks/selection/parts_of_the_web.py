@@ -35,20 +35,20 @@ def judged(size: int, i: int) -> dict[str, float]:
     selectors = {name: selector for name, selector in compared_selectors().items() if not isinstance(selector, RandomSelector)}
     found: dict[str, list[float]] = {name: [] for name in selectors}
     held: list[bool] = []
-    kept: dict[Any, Any] = {}  # what the blend learned from the part: the same for all targets
+    cache: dict[Any, Any] = {}  # what the blend learned from the part: the same for all targets
     bank = pool.sampled(SOURCE_EXAMPLES, draw)
     for target in (task for task in whole.targets if task not in tasks):
         rows = pool.of(target)[np.sort(draw.choice(len(pool.of(target)), TARGET_EXAMPLES, replace=False))]
-        problem = SelectionProblem(target, part, part.sources, part.setups[0], bank, rows, cache=kept)
+        problem = SelectionProblem(target, part, part.sources, part.setups[0], bank, rows, cache=cache)
         for setup in part.setups:
             place = whole.setup_index(setup), whole.target_index(target), [whole.source_index(source) for source in tasks]
             if np.ptp(whole.t[place]) == 0:
                 continue
-            asked = problem.in_setup(setup)
+            here = problem.in_setup(setup)
             for name, selector in selectors.items():
-                found[name].append(100 * ndcg(whole.t[place], selector.score(asked)))
+                found[name].append(100 * ndcg(whole.t[place], selector.score(here)))
             gains = dict(zip(tasks, whole.pc[place].tolist(), strict=True)) if whole.pc is not None else {}
-            for source in rank(selectors["blend"], asked).sources:
+            for source in rank(selectors["blend"], here).sources:
                 low, high = source.details["gain_low"], source.details["gain_high"]
                 held += [low <= gains[source.task] <= high] if low is not None and high is not None else []
     return {name: float(np.mean(values)) for name, values in found.items()} | {"held": float(np.mean(held))}

@@ -184,20 +184,20 @@ def report(given: argparse.Namespace) -> None:
             for name, source in ADDED.items()
         },
     }
-    if asked := read_results(PLACE / "zeroshot.csv"):
-        record["zeroshot"] = {f"{row.target} {row.set}": row.score for row in asked}
+    if answered := read_results(PLACE / "zeroshot.csv"):
+        record["zeroshot"] = {f"{row.target} {row.set}": row.score for row in answered}
     harness.write_result(__file__, given, record)
     print(_table(record))
 
 
 def _runs(plan: str) -> dict[tuple[str | None, str, int], float]:
     """Accuracy by set (None: the target alone), target and seed."""
-    asked = read_plan(PLACE / f"{plan}.toml")
-    with RunStore.open(asked.store, read_only=True) as store:
+    described = read_plan(PLACE / f"{plan}.toml")
+    with RunStore.open(described.store, read_only=True) as store:
         return {
             (run.source and run.source.split("_for_")[0], run.target, run.seed): run.score(ACCURACY)
             for run in store.runs()
-            if run.status == "finished" and run.seed in asked.all_seeds
+            if run.status == "finished" and run.seed in described.all_seeds
         }
 
 

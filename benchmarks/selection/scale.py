@@ -51,9 +51,9 @@ def anonymous_megabytes() -> float:
         return next(int(line.split()[1]) for line in status if line.startswith("RssAnon")) / 1024
 
 
-def selector_of(name: str, kept: Path) -> Selector:
+def selector_of(name: str, cache: Path) -> Selector:
     """TaskShop, the blend, or the blend with a folder where it caches what it learned."""
-    return TaskShopSelector() if name == "taskshop" else BlendSelector(cache=None if name == "blend" else kept)
+    return TaskShopSelector() if name == "taskshop" else BlendSelector(cache=None if name == "blend" else cache)
 
 
 def run_once(stem: Path, name: str) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def run_once(stem: Path, name: str) -> dict[str, Any]:
     watcher = threading.Thread(target=watch)
     watcher.start()
     start, busy = time.perf_counter(), time.process_time()
-    ranking = rank(selector_of(name, stem.parent / "kept"), SelectionProblem("target", web, sources, "m/f", bank, vectors))
+    ranking = rank(selector_of(name, stem.parent / "learned"), SelectionProblem("target", web, sources, "m/f", bank, vectors))
     seconds, busy = time.perf_counter() - start, time.process_time() - busy
     stop.set()
     watcher.join()

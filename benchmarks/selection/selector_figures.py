@@ -153,8 +153,8 @@ def pivots_part(draws: int) -> dict[str, Any]:
     """The blend with sets of pivots."""
     category = {name: task.category for name, task in catalogue().items()}
     sets: dict[str, Callable[[list[str]], list[str]]] = {"all": lambda names: names}
-    for kept in sorted({category[name] for name in published_web().targets}):
-        sets[f"all but {kept}"] = lambda names, kept=kept: [name for name in names if category[name] != kept]  # type: ignore[misc]
+    for omitted in sorted({category[name] for name in published_web().targets}):
+        sets[f"all but {omitted}"] = lambda names, omitted=omitted: [name for name in names if category[name] != omitted]  # type: ignore[misc]
     for k in (2, 3, 5):
         sets[f"every {k}th"] = lambda names, k=k: sorted(names)[::k]  # type: ignore[misc]
     rows = benchmark(

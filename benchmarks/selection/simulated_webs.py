@@ -82,14 +82,14 @@ def judged(web: TransferWeb, bank: ExampleBank, truth: np.ndarray) -> dict[str, 
         BlendSelector(),
     )
     found = {selector.name: np.zeros((len(web.setups), UNSEEN)) for selector in selectors}
-    kept: dict[Any, Any] = {}  # what the blend learned from the web: the same for all targets
+    cache: dict[Any, Any] = {}  # what the blend learned from the web: the same for all targets
     of_web = ExampleBank({task: bank.vectors[task] for task in web.sources})
     for i, target in enumerate(task for task in bank.tasks if task not in web.sources):
-        problem = SelectionProblem(target, web, web.sources, "all", of_web, bank.of(target), cache=kept)
+        problem = SelectionProblem(target, web, web.sources, "all", of_web, bank.of(target), cache=cache)
         for j, setup in enumerate(web.setups):
-            asked = problem.in_setup(setup)
+            here = problem.in_setup(setup)
             for selector in selectors:
-                found[selector.name][j, i] = ndcg(truth[j, i], selector.score(asked))
+                found[selector.name][j, i] = ndcg(truth[j, i], selector.score(here))
     return {name: 100 * values.mean(axis=0) for name, values in found.items()}
 
 

@@ -212,9 +212,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(parquet[-1])
     harness.write_result(__file__, given, {"store": store, "parquet": parquet})
     lines = {
-        "stored": [(turn["runs"], turn["insert_seconds"]) for turn in store],
-        "scored from the store": [(turn["runs"], turn["score_seconds"]) for turn in store],
-        "scored from tidy Parquet": [(turn["rows"], turn["score_seconds"]) for turn in parquet],
+        "stored": [(row["runs"], row["insert_seconds"]) for row in store],
+        "scored from the store": [(row["runs"], row["score_seconds"]) for row in store],
+        "scored from tidy Parquet": [(row["rows"], row["score_seconds"]) for row in parquet],
     }
     harness.write_text(given.out and given.out.with_suffix(".svg"), plot(lines))
 
