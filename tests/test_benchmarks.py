@@ -20,6 +20,12 @@ REPOSITORY = Path(__file__).parents[1]
 FOLDER = REPOSITORY / "benchmarks"
 SCRIPTS = sorted(path for path in FOLDER.glob("*/*.py") if '__name__ == "__main__"' in path.read_text(encoding="utf-8"))
 NAMES = [harness.module_name(str(path)) for path in SCRIPTS]
+# Importing torch and transformers takes many seconds.
+HEAVY = re.compile(r"(?m)^(?:from|import) (?:torch|transformers|taskweb\.(?:models|training|experiments|evaluation))\b")
+EACH = [
+    pytest.param(name, marks=pytest.mark.slow if HEAVY.search(path.read_text(encoding="utf-8")) else ())
+    for name, path in zip(NAMES, SCRIPTS, strict=True)
+]
 RESULTS = sorted(FOLDER.glob("*/results/*.json"))
 PAGES = [*FOLDER.glob("**/*.md"), *REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")]
 QUOTING = [*PAGES, *FOLDER.glob("*/*.py"), *REPOSITORY.glob("plans/*.toml")]
@@ -32,7 +38,7 @@ def script(name: str) -> ModuleType:
 # Scripts
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_every_script_explains_its_options(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         script(name).main(["--help"])
@@ -59,12 +65,19 @@ def quoted_commands() -> list[tuple[str, list[str]]]:
     return [(words[0], words[1:]) for words in map(shlex.split, found)]
 
 
-def test_quoted_commands_are_ones_that_scripts_take() -> None:
-    commands = quoted_commands()
-    assert len(commands) > 20
-    for name, arguments in commands:
-        assert name in NAMES, name
-        script(name).arguments(arguments)
+QUOTED = quoted_commands()
+
+
+def test_quoted_commands_run_scripts() -> None:
+    assert len(QUOTED) > 20
+    assert {name for name, _ in QUOTED} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_scripts_take_the_options_of_quoted_commands(name: str) -> None:
+    for quoted, arguments in QUOTED:
+        if quoted == name:
+            script(name).arguments(arguments)
 
 
 def test_no_command_runs_a_script_by_its_path() -> None:
