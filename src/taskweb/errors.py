@@ -1,7 +1,7 @@
 """Errors that a user can cause, and the wording they share.
 
 Every error of this family prints as one line on the command line (exit status 2, no traceback).
-Anything else that escapes is a bug and keeps its traceback.
+Anything else that is raised is a bug and shows its traceback.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class NameNotFoundError(TaskWebError, LookupError):
 
 
 class WebError(TaskWebError):
-    """A web of transfers that cannot be read, or does not hold what is asked of it."""
+    """A web of transfers that cannot be read, or lacks what is needed."""
 
 
 class EncoderError(TaskWebError):
