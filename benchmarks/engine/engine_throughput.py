@@ -1,12 +1,10 @@
 """Runs per hour of the engine beside the Trainer of Transformers in one long-lived process, and where the engine's time goes.
 
-    python -m benchmarks.engine.engine_throughput [--rounds N]
-
 Both train a tiny T5, GPT-2 and RoBERTa on one source of a synthetic family, and then on its targets: same first weights, data,
-updates, batch sizes, learning rates and evaluation examples, one thread, a group in turns. The engine keeps its outcomes in a
+updates, batch sizes, learning rates and evaluation examples, one thread, a group in turns. The engine stores its results in a
 store. The Trainer's side copies weights in memory, and scores every pair of input and choice by itself (RoBERTa: labels by its
-head), in batches of the same number of rows. Python's search for garbage, which the Trainer asks for at each start, is given
-apart too. Needs accelerate besides the extra `train`. Written to results/.
+head), in batches of the same number of rows. The time of Python's garbage collection, which the Trainer requests at each start,
+is also reported separately. Needs accelerate besides the extra `train`.
 """
 
 from __future__ import annotations
@@ -17,12 +15,10 @@ import functools
 import gc
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import fmean, median
@@ -36,6 +32,7 @@ from transformers.utils import logging as transformers_logging
 
 import taskweb.experiments.execute as execution
 import taskweb.training.loop as loop
+from benchmarks import harness
 from taskweb.experiments.executors import Job
 from taskweb.experiments.executors.base import OpenJob
 from taskweb.experiments.heartbeats import Heartbeat
@@ -43,6 +40,7 @@ from taskweb.experiments.specs import RunGroup, groups_of, runs_of
 from taskweb.models import TaskModel, head_for
 from taskweb.models.causal import CausalModel
 from taskweb.models.encoder import EncoderModel
+from taskweb.models.padding import seeded
 from taskweb.models.seq2seq import Seq2SeqModel
 from taskweb.models.tiny import tiny_model
 from taskweb.tasks import Example
@@ -54,7 +52,6 @@ MODELS = ("tiny:t5", "tiny:gpt2", "tiny:roberta")
 TARGET = 2.0
 TARGETS = 5
 EVAL_ROWS = 32
-RESULTS = Path(__file__).parent / "results"
 PLAN = """
 seeds = {seeds}
 [synthetic]
@@ -96,14 +93,18 @@ class Bench:
             runs = [run for run in store.runs() if run.seed == group.seed]
         faults = [run.reason for run in runs if run.status != "finished"]
         assert len(runs) == TARGETS and not faults, faults
-        return [run.metrics["accuracy"] for run in runs]
+        return [run.score(("accuracy",)) for run in runs]
 
     def trainer(self, group: RunGroup) -> list[float]:
         """The same runs by the Trainer."""
-        source = self.trained(
-            self.fresh(group.seed), self.data[group.source].source, group.setup.source_settings_for(group.source), group.seed
-        )
+        source = self.after_source(group)
         return [self.after(source, target, group) for target in group.targets]
+
+    def after_source(self, group: RunGroup) -> nn.Module:
+        """The model trained on the group's source."""
+        assert group.source is not None
+        settings = group.setup.source_settings_for(group.source)
+        return self.trained(self.fresh(group.seed), self.data[group.source].source, settings, group.seed)
 
     def after(self, source: nn.Module, target: str, group: RunGroup) -> float:
         """Accuracy on a target after the source."""
@@ -120,7 +121,7 @@ class Bench:
         self.first.set_head(self.head, seed=seed)
         config = copy.deepcopy(self.first.module.config)
         config.num_labels = len(self.head.labels)
-        with loop.seeded(0):
+        with seeded(0):
             module = RobertaForSequenceClassification(config)
         module.roberta.load_state_dict(self.first.module.body.state_dict())
         module.classifier.dense.load_state_dict(self.first.module.head.dense.state_dict())
@@ -273,21 +274,14 @@ def shares_of(bench: Bench, group: RunGroup) -> dict[str, float]:
 
 def seconds_of_process(bench: Bench, model: str, group: RunGroup, folder: Path) -> float:
     """Wall seconds of a process that starts, imports, loads the weights after the source, and does one run by the Trainer."""
-    source = bench.trained(
-        bench.fresh(group.seed), bench.data[group.source].source, group.setup.source_settings_for(group.source), group.seed
-    )
+    source = bench.after_source(group)
     weights = folder / "source.pt"
     torch.save(source.state_dict(), weights)
-    began = time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-m", "benchmarks.engine.engine_throughput", "--one", model, str(weights)],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    return time.perf_counter() - began
+    return harness.timed(lambda: harness.in_own_process(__file__, "--one", model, weights))[0]
 
 
 def one_run(model: str, weights: str) -> None:
+    """Print the accuracy on the first target after a source with these weights."""
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(model, Path(folder), 1)
         group = bench.groups[0]
@@ -297,52 +291,66 @@ def one_run(model: str, weights: str) -> None:
 
 
 def measured(model: str, rounds: int, folder: Path) -> dict[str, Any]:
-    """Both ways in turns, after a group each that is not counted."""
+    """Both ways in turns, after a group each that does not count."""
     bench = Bench(model, folder, rounds + 2)
-    seconds: dict[str, list[float]] = {"engine": [], "trainer": []}
-    accuracies: dict[str, list[float]] = {"engine": [], "trainer": []}
-    collections: list[float] = []  # at each start the Trainer has Python search its memory for garbage
     ways = {"engine": bench.engine, "trainer": bench.trainer}
-    for number, group in enumerate(bench.groups[: rounds + 1]):
-        # Which goes first alternates too.
-        for name in sorted(ways, reverse=number % 2 == 1):
-            began, collected = time.perf_counter(), Shares()
-            with mock.patch.object(gc, "collect", collected.wrapped("collection", gc.collect)):
-                found = ways[name](group)
-            if number:
-                seconds[name].append(time.perf_counter() - began)
-                accuracies[name] += found
-                if name == "trainer":
-                    collections.append(collected.seconds["collection"])
+    found = harness.in_turns(
+        {name: counted(way, bench.groups[: rounds + 1]) for name, way in ways.items()}, rounds, warm_up=1, alternate=True
+    )
+    seconds = {name: [taken for taken, _, _ in own] for name, own in found.items()}
+    collections = [collecting for _, collecting, _ in found["trainer"]]
     shares = shares_of(bench, bench.groups[rounds + 1])
     alone = seconds_of_process(bench, model, bench.groups[0], folder)
-    ratios = [theirs / ours for ours, theirs in zip(seconds["engine"], seconds["trainer"], strict=True)]
-    leaner = [
-        (theirs - idle) / ours for ours, theirs, idle in zip(seconds["engine"], seconds["trainer"], collections, strict=True)
-    ]
+    ratios = harness.ratios(seconds["trainer"], seconds["engine"])
+    leaner = harness.ratios(
+        [taken - collecting for taken, collecting in zip(seconds["trainer"], collections, strict=True)], seconds["engine"]
+    )
+    ratio = harness.Summary.of(ratios, 2)
     return {
         "model": model,
         **{f"seconds_per_group_{name}": [round(value, 2) for value in values] for name, values in seconds.items()},
         **{f"runs_per_hour_{name}": round(3600 * TARGETS / median(values)) for name, values in seconds.items()},
-        "engine_over_trainer": round(median(ratios), 2),
-        "engine_over_trainer_least": round(min(ratios), 2),
-        "engine_over_trainer_most": round(max(ratios), 2),
+        "engine_over_trainer": ratio.median,
+        "engine_over_trainer_least": ratio.min,
+        "engine_over_trainer_most": ratio.max,
         "seconds_collecting_in_trainer": [round(value, 2) for value in collections],
         "engine_over_trainer_without_collecting": round(median(leaner), 2),
         "meets_target": median(ratios) >= TARGET,
         "meets_target_without_collecting": median(leaner) >= TARGET,
         "seconds_of_process_per_run": round(alone, 2),
         "engine_over_process_per_run": round(alone / (median(seconds["engine"]) / TARGETS), 1),
-        **{f"mean_accuracy_{name}": round(fmean(values), 3) for name, values in accuracies.items()},
+        **{
+            f"mean_accuracy_{name}": round(fmean(accuracy for _, _, group in own for accuracy in group), 3)
+            for name, own in found.items()
+        },
         "percent_of_engine": shares,
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
-    given = parser.parse_args()
+def counted(
+    way: Callable[[RunGroup], list[float]], groups: Sequence[RunGroup]
+) -> Callable[[], tuple[float, float, list[float]]]:
+    """Does the next group at each call: seconds, those of garbage collection among them, and accuracies."""
+    upcoming = iter(groups)
+
+    def do_next() -> tuple[float, float, list[float]]:
+        shares, group = Shares(), next(upcoming)
+        with mock.patch.object(gc, "collect", shares.wrapped("collection", gc.collect)):
+            seconds, accuracies = harness.timed(lambda: way(group))
+        return seconds, shares.seconds["collection"], accuracies
+
+    return do_next
+
+
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options given."""
+    options = harness.parser(__doc__, __file__, rounds=5)
+    options.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    return harness.parse(options, argv, quick={"rounds": 1})
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    given = arguments(argv)
     torch.set_num_threads(1)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     transformers_logging.set_verbosity_error()
@@ -354,8 +362,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             rows.append(measured(model, given.rounds, Path(folder)))
         print(json.dumps(rows[-1], indent=2), flush=True)
-    result = {"target": TARGET, "runs_per_group": TARGETS, "threads": 1, "torch": torch.__version__, "models": rows}
-    (RESULTS / "engine_throughput.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    harness.write_result(__file__, given, {"target": TARGET, "runs_per_group": TARGETS, "threads": 1, "models": rows})
 
 
 if __name__ == "__main__":

@@ -1,35 +1,33 @@
-"""Whether small models trained from scratch transfer as a synthetic family has planted it.
-
-    python -m benchmarks.engine.synthetic_family [--families NAME ...] [--workers 2]
+"""Whether transfers between small models trained from scratch follow the relatedness that a synthetic family has planted.
 
 For each family, setup and seed: every task is a source, trained on it, then fine-tuned on a few examples of every other task,
 against the same model fine-tuned on the target alone. Reported: Spearman correlation of T with the planted relatedness, with a
 p-value from permuting the tasks; agreement in sign of PC where the planted relatedness is 0.5 or more, or -0.5 or less; shares
-of positive and negative transfers; and how well transfers over two steps tell of the direct ones.
+of positive and negative transfers; and how well transfers over two steps predict the direct ones.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import json
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks import harness
 from taskweb.metrics import rank_correlation
 from taskweb.models import TaskModel, head_for, method_of
 from taskweb.models.tiny import tiny_model
 from taskweb.tasks import ExampleSet
 from taskweb.tasks.synthetic import SyntheticFamily, find_family, synthetic_families
-from taskweb.training import TrainingSettings, evaluate, fit
+from taskweb.training import PredictionSettings, TrainingSettings, evaluate, fit
 from taskweb.web.records.run_table import NO_SOURCE, RunTable
 from taskweb.web.scores import score_runs
 from taskweb.web.transfer_web import TransferWeb
@@ -96,13 +94,12 @@ def measure(family: SyntheticFamily, setup: Setup, seed: int) -> dict[str, Any]:
     seconds: dict[str, list[float]] = {"source": [], "target": []}
 
     def learn(model: TaskModel, examples: ExampleSet, stage: str) -> None:
-        began = time.perf_counter()
-        fit(model, examples.examples, setup.settings(source=stage == "source"), seed=seed)
-        seconds[stage].append(time.perf_counter() - began)
+        settings = setup.settings(source=stage == "source")
+        seconds[stage].append(harness.timed(lambda: fit(model, examples.examples, settings, seed=seed))[0])
 
     def accuracy(model: TaskModel, place: int) -> float:
         task = family.tasks_by_name[names[place]]
-        return evaluate(model, task, held_out[place].examples, batch_size=256)["accuracy"]
+        return evaluate(model, task, held_out[place].examples, PredictionSettings(batch_size=256))["accuracy"]
 
     after = np.full((size, size), np.nan)  # target, source
     alone, own = np.zeros(size), np.zeros(size)
@@ -133,8 +130,9 @@ def web_of(family: SyntheticFamily, setup: Setup, measured: list[dict[str, Any]]
         rows += [(target, NO_SOURCE, seed, result["alone"][target]) for target in range(size)]
         rows += [(t, s, seed, result["after"][t, s]) for t in range(size) for s in range(size) if s != t]
     target, source, seed_of, score = zip(*rows, strict=True)
-    codes = [np.array(values, dtype=np.int32) for values in (np.zeros(len(rows)), target, source, seed_of)]
-    return score_runs(RunTable((setup.name,), family.task_names, family.task_names, *codes, np.array(score)), "synthetic")
+    setups, targets, sources, seeds = (np.array(own, np.int32) for own in (np.zeros(len(rows)), target, source, seed_of))
+    names = family.task_names
+    return score_runs(RunTable((setup.name,), names, names, setups, targets, sources, seeds, np.array(score)), "synthetic")
 
 
 def figures(family: SyntheticFamily, web: TransferWeb, measured: list[dict[str, Any]]) -> dict[str, float]:
@@ -209,23 +207,19 @@ def _line(row: dict[str, Any]) -> str:
     return f"| {row['family']} | {row['setup']} | {shown} | {times} |"
 
 
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and np.isnan(value) else value
-
-
-def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options given."""
+    options = harness.parser(__doc__, __file__)
     families = [*synthetic_families(), "mixed:11"]
-    arguments.add_argument("--families", nargs="*", default=families, help="a name, or name:seed for another seed than its own")
-    arguments.add_argument("--setups", nargs="*", default=[setup.name for setup in SETUPS])
-    arguments.add_argument("--seeds", type=int, default=3)
-    arguments.add_argument("--workers", type=int, default=2)
-    arguments.add_argument("--out", type=Path)
-    given = arguments.parse_args()
+    options.add_argument("--families", nargs="*", default=families, help="a name, or name:seed for another seed than its own")
+    options.add_argument("--setups", nargs="*", default=[setup.name for setup in SETUPS])
+    options.add_argument("--seeds", type=harness.at_least_one, default=3)
+    options.add_argument("--workers", type=harness.at_least_one, default=2)
+    return harness.parse(options, argv, quick={"families": ["mixed"], "setups": [SETUPS[0].name], "seeds": 1})
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    given = arguments(argv)
     chosen = {name: family_of(name) for name in given.families}
     setups = tuple(setup for setup in SETUPS if setup.name in given.setups)
     print("| family | setup | " + " | ".join(FIGURES) + " | seconds (source / target) |")
@@ -234,14 +228,13 @@ def main() -> None:
     rows = report(chosen, setups, given.seeds, given.workers)
     seconds = time.perf_counter() - began
     print(f"{seconds:.0f} seconds with {given.workers} workers")
-    if given.out:
-        record = {
-            "setups": [{"name": setup.name, **asdict(setup)} for setup in setups],
-            "families": {name: family.to_dict() for name, family in chosen.items()},
-            "seconds": seconds,
-            "rows": rows,
-        }
-        given.out.write_text(json.dumps(_without_nan(record)) + "\n", encoding="utf-8")
+    record = {
+        "setups": [{"name": setup.name, **asdict(setup)} for setup in setups],
+        "families": {name: family.to_dict() for name, family in chosen.items()},
+        "seconds": seconds,
+        "rows": rows,
+    }
+    harness.write_result(__file__, given, record)
 
 
 if __name__ == "__main__":

@@ -1,29 +1,28 @@
 """How long an update takes beside the Trainer of Transformers, and scoring choices beside one choice at a time.
 
-python -m benchmarks.engine.training_speed [--threads N]
-A small T5 and GPT-2 with random weights; nothing is fetched. Milliseconds, best of five rounds; written to results/.
+A small T5 and GPT-2 with random weights; nothing is downloaded. Milliseconds, best of the rounds.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import random
 import tempfile
-import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch.utils.data import SequentialSampler
 from transformers import GPT2Config, GPT2Tokenizer, T5Config, T5Tokenizer, Trainer, TrainingArguments
 
+from benchmarks import harness
 from taskweb.models import Head, TaskModel, method_of, random_model
 from taskweb.tasks import Example
 from taskweb.training import TrainingSettings, fit
 
-STEPS, BATCH, ROUNDS = 20, 8, 5
+STEPS, BATCH = 20, 8
 SENTENCE = "the a cat dog sat ran on under mat tree is it true false yes no maybe good bad film was very"
 WORDS = SENTENCE.split()
 T5_PIECES = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -6.0), *((f"▁{word}", -3.0) for word in WORDS)]
@@ -81,60 +80,57 @@ def seconds_of_trainer(examples: list[Example]) -> float:
             dataloader_pin_memory=False,
         )
         trainer = InOrder(model.module, arguments, train_dataset=rows, data_collator=collated)
-        began = time.perf_counter()
-        trainer.train()
-        return time.perf_counter() - began
+        return harness.timed(trainer.train)[0]
 
 
 def seconds_of_fit(examples: list[Example]) -> float:
     model = small("t5")
     method_of("finetune").apply(model, seed=0)
     settings = TrainingSettings(steps=STEPS, batch_size=BATCH, bucketing=False, device="cpu", log_every=STEPS)
-    began = time.perf_counter()
-    fit(model, examples, settings, seed=0)
-    return time.perf_counter() - began
+    return harness.timed(lambda: fit(model, examples, settings, seed=0))[0]
 
 
-def inputs_once(model: TaskModel, examples: list[Example]) -> None:
-    model.score_choices(examples, batch_size=32)
+def seconds_inputs_once(model: TaskModel, examples: list[Example]) -> float:
+    return harness.timed(lambda: model.score_choices(examples, batch_size=32))[0]
 
 
-def one_at_a_time(model: TaskModel, examples: list[Example]) -> None:
+def seconds_one_at_a_time(model: TaskModel, examples: list[Example]) -> float:
     """Every pair of input and choice by itself in batches of 32, inputs read again for each choice."""
     pairs = [Example(example.input, None, (choice,)) for example in examples for choice in example.choices or ()]
-    model.score_choices(pairs, batch_size=32)
+    return harness.timed(lambda: model.score_choices(pairs, batch_size=32))[0]
 
 
-def best(function: Callable[[], float | None]) -> float:
-    taken = []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        value = function()
-        taken.append(time.perf_counter() - began if value is None else value)
-    return min(taken)
+def milliseconds(ways: Mapping[str, Callable[[], float]], rounds: int, parts: int = 1) -> dict[str, float]:
+    """The best round of each way, divided by its number of parts."""
+    return {name: round(1000 * min(taken) / parts, 1) for name, taken in harness.in_turns(ways, rounds).items()}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--threads", type=int, default=1)
-    threads = parser.parse_args().threads
-    torch.set_num_threads(threads)
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options given."""
+    return harness.parse(harness.parser(__doc__, __file__, rounds=5, threads=1), argv, quick={"rounds": 1})
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    given = arguments(argv)
+    torch.set_num_threads(given.threads)
     examples = questions(STEPS * BATCH, words=60, choices=4)
-    figures: dict[str, float] = {
-        "ms_per_update_taskweb": 1000 * best(lambda: seconds_of_fit(examples)) / STEPS,
-        "ms_per_update_trainer": 1000 * best(lambda: seconds_of_trainer(examples)) / STEPS,
+    updates: dict[str, Callable[[], float]] = {
+        "ms_per_update_taskweb": lambda: seconds_of_fit(examples),
+        "ms_per_update_trainer": lambda: seconds_of_trainer(examples),
     }
+    figures = milliseconds(updates, given.rounds, STEPS)
+    scored = questions(64, words=100, choices=8)
     for name in ("t5", "gpt2"):
         model = small(name)
-        asked = questions(64, words=100, choices=8)
-        figures[f"ms_scoring_{name}_inputs_once"] = 1000 * best(
-            lambda m=model, a=asked: m.score_choices(a, batch_size=32) and None
+        figures |= milliseconds(
+            {
+                f"ms_scoring_{name}_inputs_once": functools.partial(seconds_inputs_once, model, scored),
+                f"ms_scoring_{name}_inputs_per_choice": functools.partial(seconds_one_at_a_time, model, scored),
+            },
+            given.rounds,
         )
-        figures[f"ms_scoring_{name}_inputs_per_choice"] = 1000 * best(lambda m=model, a=asked: one_at_a_time(m, a))
-    result = {"threads": threads, "torch": torch.__version__, **{key: round(value, 1) for key, value in figures.items()}}
-    text = json.dumps(result, indent=2)
-    (Path(__file__).parent / "results" / "training_speed.json").write_text(text + "\n", encoding="utf-8")
-    print(text)
+    print(json.dumps(figures, indent=2))
+    harness.write_result(__file__, given, figures)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,19 @@
 """How far one update is from the limit that matrix multiplication sets, and what training models at once would bring.
 
-    python -m benchmarks.engine.update_limit
-
 For a tiny T5, GPT-2 and RoBERTa, one thread, a batch of 16 examples of a synthetic family: an update as the engine does it
 (forward, backward, clipping, AdamW), its matrix products alone in their own shapes, and the same number of operations at the
 rate of large matrices. Then the same update for 2, 4 and 8 models of one shape at once (torch.func, stacked parameters), beside
-as many updates one after the other. Times are medians of processor time, taken in turns. Written to results/update_limit.json.
+as many updates one after the other. Times are medians of processor time, taken in turns.
 """
 
 from __future__ import annotations
 
+import argparse
+import functools
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any
 
@@ -24,6 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import masking_utils
 
+from benchmarks import harness
 from taskweb.models import Head, TaskModel, method_of
 from taskweb.models.padding import pad
 from taskweb.models.tiny import tiny_model
@@ -31,9 +31,7 @@ from taskweb.tasks.synthetic import find_family
 
 MODELS = ("tiny:t5", "tiny:gpt2", "tiny:roberta")
 BATCH = 16
-TURNS = 40
 STACKS = (2, 4, 8)
-RESULTS = Path(__file__).parent / "results" / "update_limit.json"
 _PRODUCTS = ("aten.mm", "aten.bmm", "aten.addmm", "aten.baddbmm")
 
 
@@ -143,25 +141,27 @@ def stacked_update(name: str, count: int) -> Callable[[], None]:
     return update
 
 
-def timed(*works: Callable[[], None], turns: int = TURNS) -> list[float]:
-    """Median seconds of processor time of each, taken in turns."""
+def one_after_the_other(works: Sequence[Callable[[], object]]) -> None:
     for work in works:
         work()
-    seconds: list[list[float]] = [[] for _ in works]
-    for _ in range(turns):
-        for place, work in enumerate(works):
-            begin = time.process_time()
-            work()
-            seconds[place].append(time.process_time() - begin)
-    return [median(taken) for taken in seconds]
 
 
-def measure(name: str) -> dict[str, Any]:
+def medians(*works: Callable[[], object], rounds: int) -> list[float]:
+    """Median seconds of processor time of each, taken in turns."""
+
+    def seconds_of(work: Callable[[], object]) -> float:
+        return harness.timed(work, time.process_time)[0]
+
+    ways = {str(place): functools.partial(seconds_of, work) for place, work in enumerate(works)}
+    return [median(taken) for taken in harness.in_turns(ways, rounds, warm_up=1).values()]
+
+
+def measure(name: str, rounds: int) -> dict[str, Any]:
     """All figures of one model; seconds."""
     update = update_of(*built(name, 0))
     flops = operations(update)
     large = torch.randn(1024, 1024)
-    whole, products, peak = timed(update, products_alone(update), lambda: torch.matmul(large, large))
+    whole, products, peak = medians(update, products_alone(update), lambda: torch.matmul(large, large), rounds=rounds)
     at_peak = flops / (2 * 1024**3 / peak)
     found: dict[str, Any] = {
         "update": whole,
@@ -177,16 +177,24 @@ def measure(name: str) -> dict[str, Any]:
             found[f"stack_of_{count}"] = f"{type(fault).__name__}: {str(fault).splitlines()[0][:120]}"
             break
         singles = [update_of(*built(name, seed)) for seed in range(count)]
-        one_by_one, at_once = timed(lambda own=singles: [work() for work in own], stacked, turns=max(10, TURNS // count))
+        one_by_one, at_once = medians(
+            functools.partial(one_after_the_other, singles), stacked, rounds=max(min(10, rounds), rounds // count)
+        )
         found[f"stack_of_{count}"] = {"one_after_the_other": one_by_one, "at_once": at_once, "ratio": one_by_one / at_once}
     return found
 
 
-def main() -> None:
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options given."""
+    return harness.parse(harness.parser(__doc__, __file__, rounds=40), argv, quick={"rounds": 2})
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    given = arguments(argv)
     torch.set_num_threads(1)
-    found = {name: measure(name) for name in MODELS}
-    RESULTS.write_text(json.dumps(found, indent=2) + "\n")
+    found = {name: measure(name, given.rounds) for name in MODELS}
     print(json.dumps(found, indent=2))
+    harness.write_result(__file__, given, found)
 
 
 if __name__ == "__main__":

@@ -1,22 +1,21 @@
 """How fast choices are scored, beside loops over choices as they are usually written.
 
-python -m benchmarks.evaluation.evaluation_throughput --models DIR --tasks DIR [--examples N] [--rounds N] [--threads N]
-DIR of models: t5-large and gpt2-medium, tokenizers and configurations, no weights; they are drawn, for smaller copies of the
-shapes. DIR of tasks: <task>.jsonl.gz with prompts and choices; the largest shape is tried on hellaswag alone, where reading a
-prompt once spares least. Compared, in turns, in one process:
+models: a folder with the tokenizers and configurations of t5-large and gpt2-medium, without weights; these are drawn, for
+smaller copies of the shapes. tasks: a folder of <task>.jsonl.gz with prompts and choices; the largest shape is tried on
+hellaswag alone, where reading a prompt once saves least. Compared, in turns, in one process:
 - loop: one forward pass of transformers for each choice, over prompt and choice, and its logits;
 - sparing loop: the same, without logits for the prompt of a causal model (a T5 model has none);
 - batched loop: the sparing one, 16 rows at once, padded, the longest first;
 - taskweb: what `taskweb evaluate` does.
-Written to results/evaluation_throughput.json, where other rows stay: prompts per second of processor time (with several
-threads: of time, on a machine that does nothing else), medians of the rounds; the largest difference of scores; and by how much
-the multiplications of both loops exceed those that no exact way can spare.
+Reported: prompts per second of processor time (with several threads: of wall time, on an otherwise idle machine), medians of
+the rounds; the largest difference of scores; and by how much the multiplications of both loops exceed those that no exact way
+can avoid. Rows of an earlier run stay in the result file.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import functools
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +27,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 from transformers import AutoConfig, AutoTokenizer
 
+from benchmarks import harness
 from taskweb.evaluation.batching import BatchSize
 from taskweb.evaluation.rank_classification import ChoiceRanker
 from taskweb.models import TaskModel, random_model
@@ -144,16 +144,12 @@ def measured(model: TaskModel, examples: Sequence[Example], rounds: int) -> dict
     }
     model.module.eval()
     loop(model, examples[:2])
-    # Of this process alone, so that other work on the machine does not count; with several threads that tells no throughput.
+    # Of this process alone, so that other work on the machine does not count; with several threads it measures no throughput.
     clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    scores: dict[str, Scores] = {}
-    for _ in range(rounds):
-        for name, way in ways.items():
-            begin = clock()
-            scores[name] = way()
-            seconds[name].append(clock() - begin)
-    ratios = {name: [a / b for a, b in zip(seconds[name], seconds["taskweb"], strict=True)] for name in ways}
+    found = harness.in_turns({name: functools.partial(harness.timed, way, clock) for name, way in ways.items()}, rounds)
+    seconds = {name: [taken for taken, _ in own] for name, own in found.items()}
+    scores = {name: own[-1][1] for name, own in found.items()}
+    ratios = {name: harness.ratios(seconds[name], seconds["taskweb"]) for name in ways}
     tokens = [len(ids) for ids in model.tokenizer([example.input for example in examples])["input_ids"]]
     words = [len(ids) for example in examples for ids in model.tokenizer(list(example.choices or ()))["input_ids"]]
     pairs = list(zip(scores["taskweb"], scores["loop"], strict=True))
@@ -169,30 +165,33 @@ def measured(model: TaskModel, examples: Sequence[Example], rounds: int) -> dict
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--models", type=Path, required=True)
-    parser.add_argument("--tasks", type=Path, required=True)
-    parser.add_argument("--examples", type=int, default=4, help="for the largest models; the others get 2 and 4 times as many")
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    place = Path(__file__).parent / "results" / "evaluation_throughput.json"
-    found = json.loads(place.read_text(encoding="utf-8"))
-    for size in options.sizes:
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options given."""
+    options = harness.parser(__doc__, __file__, rounds=2, threads=1)
+    options.add_argument("--models", type=Path, required=True)
+    options.add_argument("--tasks", type=Path, required=True)
+    few = "for the largest models; the others get 2 and 4 times as many (%(default)s)"
+    options.add_argument("--examples", type=harness.at_least_one, default=4, help=few)
+    options.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
+    return harness.parse(options, argv, quick={"rounds": 1, "examples": 1, "sizes": ["tiny"]})
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    given = arguments(argv)
+    torch.set_num_threads(given.threads)
+    found = harness.read_figures(given.out) if given.out and given.out.is_file() else {}
+    for size in given.sizes:
         for family in ("seq2seq", "causal"):
-            model = model_of(family, size, options.models)
+            model = model_of(family, size, given.models)
             for task in TASKS if size != "base" else TASKS[-1:]:
-                sampling = Sampling(options.examples * TIMES_EXAMPLES[size], seed=0)
-                examples = load_examples(options.tasks / f"{task}.jsonl.gz", sampling=sampling).examples
-                row = {"torch": torch.__version__, "threads": options.threads, "examples": len(examples)}
-                row |= measured(model, examples, options.rounds)
-                several = f", {options.threads} threads" if options.threads > 1 else ""
+                sampling = Sampling(given.examples * TIMES_EXAMPLES[size], seed=0)
+                examples = load_examples(given.tasks / f"{task}.jsonl.gz", sampling=sampling).examples
+                row = {"torch": torch.__version__, "threads": given.threads, "examples": len(examples)}
+                row |= measured(model, examples, given.rounds)
+                several = f", {given.threads} threads" if given.threads > 1 else ""
                 found[f"{size} {family} {task}{several}"] = row
                 print(size, family, task, row, flush=True)
-                place.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+                harness.write_result(__file__, given, found)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,8 @@
-"""What the choice of examples and their length does to the benchmark on the published web.
+"""What the number of examples and their length do to the benchmark on the published web.
 
-    python -m benchmarks.selection.bank_choice DATA [--draws 10]
-
-DATA is the folder with examples_32_per_prompt.jsonl.gz of the public research release. Varies, one at a time: how many source
-examples are drawn, how many target examples, and where texts are cut; figures are means over draws, and the published RoE
-stands beside them. Embeddings are cached, so a second run is quick.
+data: the folder with examples_32_per_prompt.jsonl.gz of the public research release. Varied, one at a time: how many source
+examples are drawn, how many target examples, and where texts are cut; figures are means over draws, with those of the
+published predictions beside them. Embeddings are cached, so a second run is quick.
 """
 
 from __future__ import annotations
@@ -12,8 +10,10 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import harness
 from taskweb.selectors import RoeSelector, TaskShopSelector, read_pair_scores
 from taskweb.selectors.benchmark import MEAN, BenchmarkRow, DrawSettings, benchmark
 from taskweb.selectors.encoder import SentenceEncoder
@@ -56,34 +56,36 @@ def figures(rows: list[BenchmarkRow]) -> dict[str, dict[str, float]]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--draws", type=int, default=10)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "bank_choice.json")
-    arguments = parser.parse_args()
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options given."""
+    options = harness.parser(__doc__, __file__, draws=10)
+    options.add_argument("data", type=Path)
+    return harness.parse(options, argv, quick={"draws": 1})
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    given = arguments(argv)
     web = published_web()
     results: dict[str, dict[str, dict[str, float]]] = {}
 
     def measure(name: str, pool: ExampleBank, targets: int = 32, sources: int = 100) -> None:
-        settings = DrawSettings(arguments.draws, targets, sources)
+        settings = DrawSettings(given.draws, targets, sources)
         results[name] = figures(
             benchmark(web, {"roe": RoeSelector(), "taskshop": TaskShopSelector()}, pool=pool, settings=settings)
         )
         print(name, results[name], flush=True)
 
-    tables = read_pair_scores(arguments.data / "published_predictions.csv")
+    tables = read_pair_scores(given.data / "published_predictions.csv")
     results["published predictions"] = figures(benchmark(web, {}, predictions={n: tables[n] for n in ("roe", "taskshop_roe")}))
     measure("embedded bank, 160 per task, 100 drawn", published_bank())
-    everything = pool_of(arguments.data, 512)
+    everything = pool_of(given.data, 512)
     for sources in SOURCE_EXAMPLES:
         measure(f"all released examples, {sources} per source", everything, sources=sources)
     for targets in TARGET_EXAMPLES:
         measure(f"all released examples, {targets} target examples", everything, targets=targets)
     for tokens in MAX_TOKENS:
-        measure(f"all released examples, cut at {tokens} tokens", pool_of(arguments.data, tokens))
-    arguments.out.parent.mkdir(exist_ok=True)
-    arguments.out.write_text(json.dumps(results, indent=1) + "\n")
+        measure(f"all released examples, cut at {tokens} tokens", pool_of(given.data, tokens))
+    harness.write_result(__file__, given, results)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the choice of the encoder, and of where it cuts texts, does to the selectors on the published web."""
+"""How the encoder, and where it cuts texts, change the selectors' figures on the published web."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _LEAST_COSINE = 0.999
 
 
 def encoders_part(data: Path, folder: Path | None, draws: int, before: Mapping[str, Any]) -> dict[str, Any]:
-    """Roe, TaskShop and the blend with each encoder on the rows of the embedded bank; encoders that are not there keep the
-    figures `before`.
+    """RoE, TaskShop and the blend with each encoder on the rows of the embedded bank; encoders that are missing keep the
+    figures of `before`.
 
-    data: the folder of the public research release. folder: holds `all-mpnet-base-v2` and `wordllama`, where they are.
+    data: the folder of the public research release. folder: with `all-mpnet-base-v2` and `wordllama`; each may be missing.
     """
     web, texts = published_web(), texts_of_bank(data)
     check(texts)
@@ -47,8 +47,8 @@ def encoders_part(data: Path, folder: Path | None, draws: int, before: Mapping[s
             f"{selector}, {setup}": figures_of(row, reference[selector, setup]) for (selector, setup), row in chosen.items()
         }
         print(name, figures[name], flush=True)
-    kept = {name: known for name, known in before.get("encoders", {}).items() if name not in figures}
-    return {"draws": draws, "encoders": figures | kept}
+    unchanged = {name: known for name, known in before.get("encoders", {}).items() if name not in figures}
+    return {"draws": draws, "encoders": figures | unchanged}
 
 
 def selectors() -> dict[str, Selector]:
@@ -57,7 +57,7 @@ def selectors() -> dict[str, Selector]:
 
 
 def encoders(folder: Path | None) -> Iterator[tuple[str, Encoder | None]]:
-    """The encoders that can be had, the reference first: it made the embedded bank, so it is None."""
+    """The encoders at hand, the reference first: it made the embedded bank, so it is None."""
     yield REFERENCE, None
     for tokens in CUTS:
         yield f"{REFERENCE}, cut at {tokens} tokens", SentenceEncoder.find(max_tokens=tokens)
@@ -83,7 +83,7 @@ def texts_of_bank(data: Path) -> dict[str, list[str]]:
 
 
 def embedded(encoder: Encoder, texts: Mapping[str, list[str]]) -> dict[str, np.ndarray]:
-    """The vectors of all texts by task, kept in the cache from one run to the next."""
+    """The vectors of all texts by task, cached from one run to the next."""
     together = [text for own in texts.values() for text in own]
     key = hashlib.blake2b(repr((encoder.identity, together)).encode(), digest_size=20).hexdigest()
     file = default_cache_folder() / f"benchmark-{key}.npy"
@@ -96,7 +96,7 @@ def embedded(encoder: Encoder, texts: Mapping[str, list[str]]) -> dict[str, np.n
 
 
 def check(texts: Mapping[str, list[str]]) -> None:
-    """Raise AssertionError unless the embedded bank was made from these texts, so that encoders differ in nothing else."""
+    """Raise AssertionError unless the embedded bank was made from these texts, so that only the encoders differ."""
     first = SentenceEncoder.find().encode([own[0] for own in texts.values()])
     known = np.stack([published_bank().of(task)[0] for task in texts])
     assert (np.sum(first * known, axis=1) > _LEAST_COSINE).all()

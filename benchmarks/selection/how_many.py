@@ -1,11 +1,9 @@
 """How good the suggested number of sources is, by the published multi-task results (T5-3B, zero-shot).
 
-    python -m benchmarks.selection.how_many DATA
-
-DATA is the folder with multitask_results.csv and multitask_mixtures.json of the public research release. For each target that
+data: the folder with multitask_results.csv and multitask_mixtures.json of the public research release. For each target that
 the web knows, the blend ranks sources without it and suggests a k; the published mixtures of the top 1, 3, 5 and 10 sources
-tell what nearly that many would have brought, and what it would bring to stop where the next source is expected to gain less
-than half of the mean of those before it. The sources of those mixtures are the paper's: this checks k alone.
+show what about that many would have gained, and what stopping where the next source is expected to gain less than half of the
+mean of those before it would have gained. The sources of those mixtures are the paper's: this checks k alone.
 """
 
 from __future__ import annotations
@@ -14,10 +12,13 @@ import argparse
 import csv
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from benchmarks import harness
 from taskweb.selectors import BlendSelector, SelectionProblem, rank
 from taskweb.web.bootstrap import mean_interval
 from taskweb.web.published import published_bank, published_web
@@ -53,13 +54,17 @@ def suggested(target: str) -> tuple[int, str, int]:
     return ranking.assessment.suggestion.k, ranking.assessment.suggestion.reason, stop
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "how_many.json")
-    arguments = parser.parse_args()
-    by_k = accuracies(arguments.data)
-    rows = []
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options given."""
+    options = harness.parser(__doc__, __file__)
+    options.add_argument("data", type=Path)
+    return harness.parse(options, argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    given = arguments(argv)
+    by_k = accuracies(given.data)
+    rows: list[dict[str, Any]] = []
     for target, measured in by_k.items():
         if target not in published_web().targets:
             continue
@@ -81,7 +86,7 @@ def main() -> None:
         "best_over_five": float(best.mean()),
     }
     print(json.dumps({name: value for name, value in result.items() if name != "targets"}))
-    arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+    harness.write_result(__file__, given, result)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""Webs to try selectors on beside the published one: with kinds of evidence destroyed, and of synthetic families."""
+"""Webs to judge selectors on beside the published one: with kinds of evidence destroyed, and of synthetic families."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks import harness
 from taskweb.selectors.encoder import SentenceEncoder
 from taskweb.tasks.paths import default_cache_folder
 from taskweb.tasks.synthetic import find_family
@@ -24,8 +24,8 @@ FAMILY_EXAMPLES = 64
 def destroyed(web: TransferWeb, bank: ExampleBank, kind: str, stream: np.random.Generator) -> tuple[TransferWeb, ExampleBank]:
     """The web and bank without a kind of evidence; raw scores, which would no longer fit, are left out.
 
-    popularity: in each row the sources' mean effects are shuffled, what is particular to a pair stays. similarity: tasks swap
-    their texts. both: each row is shuffled, so that no pair keeps what is its own, and tasks swap their texts.
+    popularity: in each row the sources' mean effects are shuffled; what is particular to a pair stays. similarity: tasks swap
+    their texts. both: each row is shuffled, so that nothing particular to a pair stays, and tasks swap their texts.
     """
     t = without_self(web.t, web.targets, web.sources)
     if kind == "popularity":
@@ -48,7 +48,7 @@ def destroyed(web: TransferWeb, bank: ExampleBank, kind: str, stream: np.random.
 
 def family_webs(results: Path) -> Iterator[tuple[str, TransferWeb, ExampleBank]]:
     """The webs that were measured on synthetic families, one with all setups per family, and their tasks' texts embedded."""
-    record = json.loads(results.read_text(encoding="utf-8"))
+    record = harness.read_figures(results)
     embedder = Embedder(SentenceEncoder.find(), default_cache_folder())
     for name in record["families"]:
         rows = [row for row in record["rows"] if row["family"] == name]

@@ -1,13 +1,11 @@
-"""All selectors on all setups of the published web, as a Markdown table.
-
-python -m benchmarks.selection.published_web [--draws 10]
-"""
+"""All selectors on all setups of the published web, as a Markdown table."""
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+from collections.abc import Sequence
 
+from benchmarks import harness
 from taskweb.selectors.benchmark import DrawSettings
 from taskweb.workflows.benchmarking import BenchmarkResult, run_benchmark
 
@@ -38,15 +36,16 @@ def table(result: BenchmarkResult) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--draws", type=int, default=10)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "published_web.md")
-    arguments = parser.parse_args()
-    text = table(run_benchmark(draws=DrawSettings(draws=arguments.draws)))
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options given."""
+    return harness.parse(harness.parser(__doc__, __file__, draws=10, suffix=".md"), argv, quick={"draws": 1})
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    given = arguments(argv)
+    text = table(run_benchmark(draws=DrawSettings(draws=given.draws)))
     print(text)
-    arguments.out.parent.mkdir(exist_ok=True)
-    arguments.out.write_text(text)
+    harness.write_text(given.out, text)
 
 
 if __name__ == "__main__":

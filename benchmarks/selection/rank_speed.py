@@ -1,26 +1,25 @@
-"""How fast and how lean `taskweb rank` is, beside a plain transformers + torch script that does the same.
-
-    python -m benchmarks.selection.rank_speed [--torch-python PYTHON] [--repeat 5]
+"""Time and memory of `taskweb rank`, beside a plain transformers + torch script that does the same.
 
 Each measurement is a whole process, from start to the printed ranking, with the encoder's weights on disk, nothing cached, so
 that the default selector learns from the web each time, and examples made up so that all 32 together have the stated number of
-tokens. The script ranks by TaskShop, which is measured beside the default selector. PYTHON is an interpreter with
-torch, transformers and taskweb's bank reader installed; without it only taskweb is measured. All are run in turns.
+tokens. The script ranks by TaskShop, which is measured beside the default selector. --torch-python is an interpreter with
+torch, transformers and taskweb; without it only taskweb is measured. All are run in turns.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import functools
 import json
-import os
 import random
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import harness
 from taskweb.selectors.encoder import SentenceEncoder
 from taskweb.selectors.similarity import example_text
 from taskweb.tasks import Example
@@ -76,23 +75,23 @@ def measure(command: list[str]) -> tuple[float, float, float]:
         f"import resource, subprocess\nsubprocess.run({command!r}, stdout=subprocess.DEVNULL, check=True)\n"
         "used = resource.getrusage(resource.RUSAGE_CHILDREN)\nprint(used.ru_utime + used.ru_stime, used.ru_maxrss)"
     )
-    start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-S", "-c", code], check=True, capture_output=True, text=True)
-    seconds = time.perf_counter() - start
+    whole = [sys.executable, "-S", "-c", code]
+    seconds, done = harness.timed(lambda: subprocess.run(whole, check=True, capture_output=True, text=True))
     busy, kilobytes = done.stdout.split()
     return seconds, float(busy), int(kilobytes) / 1024
 
 
-def summary(values: list[float]) -> dict[str, float]:
-    return {"median": round(statistics.median(values), 3), "min": round(min(values), 3), "max": round(max(values), 3)}
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options given."""
+    options = harness.parser(__doc__, __file__, rounds=5)
+    options.add_argument(
+        "--torch-python", type=Path, metavar="PYTHON", help="an interpreter with torch, transformers and taskweb"
+    )
+    return harness.parse(options, argv, quick={"rounds": 1})
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--torch-python")
-    parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "rank_speed.json")
-    arguments = parser.parse_args()
+def main(argv: Sequence[str] | None = None) -> None:
+    given = arguments(argv)
     encoder = SentenceEncoder.find()
     results = []
     with tempfile.TemporaryDirectory() as folder:
@@ -100,27 +99,17 @@ def main() -> None:
             target, counted = write_target(Path(folder), tokens, encoder)
             plain = [sys.executable, "-m", "taskweb.cli.main", "rank", str(target), "--no-cache"]
             commands = {"taskweb rank": plain, "taskweb rank --selector taskshop": [*plain, "--selector", "taskshop"]}
-            if arguments.torch_python:
-                script = str(Path(__file__).parent / "rank_with_torch.py")
-                commands["transformers + torch"] = [arguments.torch_python, script, str(target), str(encoder.folder)]
-            turns: dict[str, list[tuple[float, float, float]]] = {name: [] for name in commands}
-            for turn in range(arguments.repeat + 1):
-                for name, command in commands.items():
-                    found = measure(command)
-                    if turn:  # the first turn warms the disk cache
-                        turns[name].append(found)
-            for name in commands:
-                seconds, busy, memory = (summary(list(column)) for column in zip(*turns[name], strict=True))
+            if given.torch_python:
+                script = str(Path(__file__).with_name("rank_with_torch.py"))
+                commands["transformers + torch"] = [str(given.torch_python), script, str(target), str(encoder.folder)]
+            ways = {name: functools.partial(measure, command) for name, command in commands.items()}
+            for name, found in harness.in_turns(ways, given.rounds, warm_up=1).items():  # the first warms the disk cache
+                seconds, busy, memory = (dataclasses.asdict(harness.Summary.of(each, 3)) for each in zip(*found, strict=True))
                 results.append(
                     {"what": name, "tokens": counted, "seconds": seconds, "processor_seconds": busy, "peak_mb": memory}
                 )
-                figures = results[-1]["seconds"]["median"], results[-1]["peak_mb"]["median"]
-                print(f"{name:32s} {counted:5d} tokens  {figures[0]:.2f} s  {figures[1]:.0f} MB")
-    load = os.getloadavg()[0]
-    arguments.out.parent.mkdir(exist_ok=True)
-    arguments.out.write_text(
-        json.dumps({"cores": os.cpu_count(), "load_at_end": round(load, 2), "results": results}, indent=1) + "\n"
-    )
+                print(f"{name:32s} {counted:5d} tokens  {seconds['median']:.2f} s  {memory['median']:.0f} MB")
+    harness.write_result(__file__, given, results)
 
 
 if __name__ == "__main__":

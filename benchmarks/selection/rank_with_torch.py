@@ -1,12 +1,13 @@
-"""What `taskweb rank` does, written plainly with transformers and torch: the yardstick of rank_speed.py.
+"""What `taskweb rank` does, written plainly with transformers and torch: what rank_speed.py compares with.
 
-python -m benchmarks.selection.rank_with_torch TARGET.jsonl ENCODER_FOLDER
+rank_speed.py runs it by its path with another interpreter, so it uses nothing of the benchmarks.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,13 +16,21 @@ from transformers import AutoModel, AutoTokenizer
 from taskweb.web.published import published_bank, published_web
 
 
-def main() -> None:
-    target, folder = sys.argv[1:]
-    with open(target) as lines:  # noqa: PTH123 - plain on purpose
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options given."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("target", help="a file of examples, JSON lines")
+    parser.add_argument("encoder", help="the folder of the encoder")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    given = arguments(argv)
+    with open(given.target) as lines:  # noqa: PTH123 - plain on purpose
         rows = [json.loads(line) for line in lines]
     texts = [f"{row['choices']}</s>{row['input']}" for row in rows]
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModel.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(given.encoder)
+    model = AutoModel.from_pretrained(given.encoder).eval()
     batch = tokenizer(texts, padding="longest", truncation=True, max_length=512, return_tensors="pt")
     with torch.inference_mode():
         hidden = model(**batch).last_hidden_state

@@ -1,18 +1,18 @@
-"""The whole path on real text with a small encoder: what sources chosen for a target are worth, and what one more does.
+"""The whole path on real text with a small encoder: how much sources chosen for a target help, and what one more changes.
 
-    python -m benchmarks.selection.real_text_path prepare DATA     # DATA: <task>.jsonl.gz, rows of input, output, choices
+    python -m benchmarks.selection.real_text_path prepare DATA
     taskweb run plans/real_text/path.toml --executor process --workers 2
     taskweb run plans/real_text/interference.toml --executor process --workers 2
-    python -m benchmarks.selection.real_text_path zeroshot         # beside it: the same sets, no example of the target
+    python -m benchmarks.selection.real_text_path zeroshot
     python -m benchmarks.selection.real_text_path report
 
-Three targets are held out, and sources ranked for each by the published web, without the target's row and column, from 32
-unlabelled examples. Mixtures of the five best, of five at random (three draws) and of all sources have the same number of
-examples. MiniLM with its real weights learns one, then 300 examples of the target, by the engine, beside baselines of the same
-seed. After so few examples it answers no task that it was not trained on, as `zeroshot` shows for one; hence the 300. For
-interference, one source is added to the same mixture: what the web of real_text_web.py, measured on this model, calls the
-best, the one nearest to none, and the worst. Texts, weights and runs stay out of the repository; `report` writes
-results/real_text_path.json and prints what stands in README.md.
+DATA is a folder of <task>.jsonl.gz, rows of input, output and choices. Three targets are left out, and sources ranked for each
+by the published web, without the target's row and column, from 32 unlabelled examples. Mixtures of the five best, of five at
+random (three draws) and of all sources have the same number of examples. MiniLM with its real weights learns one, then 300
+examples of the target, by the engine, beside baselines of the same seed. After so little training it answers no task that it
+was not trained on, as `zeroshot` shows for one; hence the 300. For interference, one source is added to the same mixture: by
+the web of real_text_web.py, measured on this model, the best one, the one with the smallest effect, and the worst. Texts,
+weights and runs stay out of the repository; `report` prints the tables of the README.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.selection.real_text_web import PLACE, one_prompt
+from benchmarks import harness
+from benchmarks.selection.real_text_web import ACCURACY, PLACE, one_prompt
 from taskweb.evaluation import load_prompted
 from taskweb.experiments import read_plan
 from taskweb.experiments.task_data import load_task_data
@@ -44,10 +45,10 @@ from taskweb.web.bootstrap import student_interval
 from taskweb.web.opening import open_web
 from taskweb.web.store import RunStore
 from taskweb.workflows.mixing import mix
-from taskweb.workflows.ranking import TargetSettings, rank
+from taskweb.workflows.rank_settings import TargetSettings
+from taskweb.workflows.ranking import rank
 from taskweb.workflows.studies.trained_sets import SetTraining, SourceSet, read_results, train_sets
 
-RESULTS = Path(__file__).parent / "results" / "real_text_path.json"
 TEXTS, MIXED = PLACE / "path_tasks", PLACE / "path_mixtures"
 TARGETS = ("qnli", "qqp", "scitail")  # where the web on real text shows that this model profits from sources at all
 TASKS = ("anli_r3", "boolq", "cb", "mrpc", "qnli", "qqp", "rotten_tomatoes", "rte", "scitail", "snli", "wic", "wsc")
@@ -135,7 +136,7 @@ def write_plan(name: str, seeds: Sequence[int], most: int, pairs: list[list[str]
 
 
 def zeroshot(target: str = TARGETS[0]) -> None:
-    """Train on sets of a target and ask about 250 of its examples, none of which was seen."""
+    """Train on sets of a target and evaluate on 250 of its examples, none of them seen in training."""
     settings = TrainingSettings(
         learning_rate=1e-4, batch_size=8, epochs=2, warmup_ratio=0.1, precision="bfloat16", device="cpu"
     )
@@ -146,8 +147,8 @@ def zeroshot(target: str = TARGETS[0]) -> None:
     train_sets(sets, training, PLACE / "zeroshot.csv", on_result=print)
 
 
-def report() -> None:
-    """Write the figures, and print what stands in README.md."""
+def report(given: argparse.Namespace) -> None:
+    """Write the figures, and print the tables of the README."""
     path, added = _runs("path"), _runs("interference")
     data = load_task_data(read_plan(PLACE / "path.toml"))
     record: dict[str, Any] = {"targets": [], "seeds": list(SEEDS), "total": TOTAL}
@@ -183,20 +184,20 @@ def report() -> None:
             for name, source in ADDED.items()
         },
     }
-    if asked := read_results(PLACE / "zeroshot.csv"):
-        record["zeroshot"] = {f"{row.target} {row.set}": row.score for row in asked}
-    RESULTS.write_text(json.dumps(record, indent=2) + "\n")
+    if answered := read_results(PLACE / "zeroshot.csv"):
+        record["zeroshot"] = {f"{row.target} {row.set}": row.score for row in answered}
+    harness.write_result(__file__, given, record)
     print(_table(record))
 
 
 def _runs(plan: str) -> dict[tuple[str | None, str, int], float]:
     """Accuracy by set (None: the target alone), target and seed."""
-    asked = read_plan(PLACE / f"{plan}.toml")
-    with RunStore.open(asked.store, read_only=True) as store:
+    described = read_plan(PLACE / f"{plan}.toml")
+    with RunStore.open(described.store, read_only=True) as store:
         return {
-            (run.source and run.source.split("_for_")[0], run.target, run.seed): run.metrics["accuracy"]
+            (run.source and run.source.split("_for_")[0], run.target, run.seed): run.score(ACCURACY)
             for run in store.runs()
-            if run.status == "finished" and run.seed in asked.all_seeds
+            if run.status == "finished" and run.seed in described.all_seeds
         }
 
 
@@ -230,16 +231,25 @@ def _shown(own: dict[str, float]) -> str:
     return f"{100 * own['mean']:+.1f} ({100 * own['low']:+.1f} to {100 * own['high']:+.1f})"
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options given."""
+    options = harness.parser(__doc__, __file__, quick=False)
+    commands = options.add_subparsers(dest="command", required=True)
     commands.add_parser("prepare").add_argument("data", type=Path)
     commands.add_parser("zeroshot")
     commands.add_parser("report")
-    given = parser.parse_args()
+    return harness.parse(options, argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    given = arguments(argv)
     if given.command == "prepare":
         prepare(given.data)
     elif given.command == "zeroshot":
         zeroshot()
     else:
-        report()
+        report(given)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,13 +1,14 @@
 """A web of transfers on real text: MiniLM with its real weights, six tasks, all pairs.
 
-    python -m benchmarks.selection.real_text_web prepare DATA     # DATA: <task>.jsonl.gz, rows of input, output, choices
+    python -m benchmarks.selection.real_text_web prepare DATA
     taskweb run plans/real_text.toml --executor process --workers 2
     python -m benchmarks.selection.real_text_web report
 
-`prepare` writes the tasks to plans/real_text/tasks, one prompt per underlying example, and a copy of the encoder, in the layout
-of a checkpoint, to plans/real_text/minilm. `report` writes results/real_text_web.json and prints what stands in README.md:
-accuracy beside the majority class, split-half reliability, and what each selector gets. It also writes every score to
-results/real_text_web.csv, which opens as a web without two hours of training. Texts and weights stay out of the repository.
+DATA is a folder of <task>.jsonl.gz, rows of input, output and choices. `prepare` writes the tasks to plans/real_text/tasks,
+one prompt per underlying example, and a copy of the encoder, in the layout of a checkpoint, to plans/real_text/minilm.
+`report` writes accuracy beside the majority class, split-half reliability, and each selector's figures, and prints the tables
+of the README. It also writes every score (CSV), which opens as a web without two hours of training. Texts and weights stay out
+of the repository.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import csv
 import gzip
+import io
 import json
 import shutil
 from collections import Counter
@@ -25,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import harness
 from taskweb.experiments import read_plan
 from taskweb.experiments.task_data import load_task_data
 from taskweb.selectors.benchmark import DrawSettings
@@ -35,11 +38,9 @@ from taskweb.web.records.run import Run
 from taskweb.web.store import RunStore
 from taskweb.workflows.benchmarking import run_benchmark
 
-REPOSITORY = Path(__file__).parents[2]
-PLAN = REPOSITORY / "plans" / "real_text.toml"
-RESULTS = Path(__file__).parent / "results" / "real_text_web.json"
-SCORES = RESULTS.with_name("real_text_web.csv")
-PLACE = REPOSITORY / "plans" / "real_text"
+PLAN = harness.REPOSITORY / "plans" / "real_text.toml"
+PLACE = harness.REPOSITORY / "plans" / "real_text"
+ACCURACY = ("accuracy",)
 TASKS = ("mrpc", "qnli", "qqp", "rotten_tomatoes", "scitail", "snli")
 
 
@@ -58,10 +59,10 @@ def prepare(data: Path) -> None:
         shutil.copyfile(encoder / name, PLACE / "minilm" / name)
 
 
-def one_prompt(rows: list[dict]) -> list[dict]:
-    """The rows of the prompt that most rows have, told by the last words of the input and by the choices."""
+def one_prompt(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of the prompt that most rows have, recognised by the last words of the input and by the choices."""
 
-    def prompt(row: dict) -> tuple[str, ...]:
+    def prompt(row: dict[str, Any]) -> tuple[str, ...]:
         return (" ".join(row["input"].split()[-2:]), *row["choices"])
 
     common = Counter(map(prompt, rows)).most_common(1)[0]
@@ -70,11 +71,12 @@ def one_prompt(rows: list[dict]) -> list[dict]:
     return [row for row in rows if prompt(row) == common[0]]
 
 
-def report(draws: int) -> None:
+def report(given: argparse.Namespace) -> None:
     """Write the figures of the finished web, and print them as tables."""
     plan = read_plan(PLAN)
     data = load_task_data(plan)
     web = open_web(plan.store)
+    assert web.reliability is not None
     with RunStore.open(plan.store, read_only=True) as store:
         runs = list(store.runs())
     tasks = []
@@ -84,20 +86,18 @@ def report(draws: int) -> None:
         for setup in web.setups:
             of = [run for run in runs if (run.setup.name, run.target) == (setup, task)]
             after = {
-                source: fmean(run.metrics["accuracy"] for run in of if run.source == source)
-                for source in TASKS
-                if source != task
+                source: fmean(run.score(ACCURACY) for run in of if run.source == source) for source in TASKS if source != task
             }
             best = max(after, key=after.__getitem__)
             found[setup] = {
-                "alone": fmean(run.metrics["accuracy"] for run in of if run.source is None),
+                "alone": fmean(run.score(ACCURACY) for run in of if run.source is None),
                 "after_a_source": fmean(after.values()),
                 "best_source": best,
                 "after_the_best": after[best],
                 "split_half_reliability": _finite(web.reliability[web.setups.index(setup), web.targets.index(task)]),
             }
         tasks.append(found)
-    settings = DrawSettings(draws=draws)
+    settings = DrawSettings(draws=given.draws)
     judged = run_benchmark(web=str(plan.store), examples=PLACE / "tasks", draws=settings)
     rows = [
         {
@@ -112,24 +112,25 @@ def report(draws: int) -> None:
     seconds = sum(sum(run.durations.values()) for run in runs if run.status == "finished")
     record = {"runs": len(runs), "statuses": Counter(run.status for run in runs), "seconds": seconds}
     record |= {"helped": _helped(web), "tasks": tasks, "selectors": rows}
-    RESULTS.write_text(json.dumps(record, indent=2) + "\n")
-    write_scores(runs)
+    harness.write_result(__file__, given, record)
+    write_scores(given.out, runs)
     print(_table(record, web.setups))
 
 
-def write_scores(runs: Sequence[Run]) -> None:
-    """Write every score of every finished run as a row of a tidy table."""
+def write_scores(out: Path, runs: Sequence[Run]) -> None:
+    """Write every score of every finished run as a row of a tidy table, beside the result file."""
     finished = [run for run in runs if run.status == "finished"]
-    with SCORES.open("w", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(("source", "target", "setup", "seed", "metric", "score"))
-        table.writerows(
-            sorted(
-                (run.source or "none", run.target, run.setup.name, run.seed, metric, score)
-                for run in finished
-                for metric, score in run.metrics.items()
-            )
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(("source", "target", "setup", "seed", "metric", "score"))
+    table.writerows(
+        sorted(
+            (run.source or "none", run.target, run.setup.name, run.seed, metric, score)
+            for run in finished
+            for metric, score in run.metrics.items()
         )
+    )
+    harness.write_text(out.with_suffix(".csv"), text.getvalue())
 
 
 def _helped(web: TransferWeb) -> dict[str, float]:
@@ -164,17 +165,26 @@ def _table(record: Mapping[str, Any], setups: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options given."""
+    options = harness.parser(__doc__, __file__, quick=False)
+    commands = options.add_subparsers(dest="command", required=True)
     commands.add_parser("prepare").add_argument("data", type=Path)
-    commands.add_parser("scores", help="write the scores alone, of a web that need not be finished")
-    commands.add_parser("report").add_argument("--draws", type=int, default=10)
-    given = parser.parse_args()
+    commands.add_parser("scores", help="write only the scores, of a web that need not be finished")
+    commands.add_parser("report").add_argument("--draws", type=harness.at_least_one, default=10)
+    return harness.parse(options, argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    given = arguments(argv)
     if given.command == "prepare":
         prepare(given.data)
     elif given.command == "scores":
         with RunStore.open(read_plan(PLAN).store, read_only=True) as store:
-            write_scores(list(store.runs()))
+            write_scores(given.out, list(store.runs()))
     else:
-        report(given.draws)
+        report(given)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,35 +1,33 @@
 """Ranking one target against up to 10,000 sources x 100 embedded examples, with a web of 1,000 targets.
 
-    python -m benchmarks.selection.scale
-
 Vectors are made up and mapped from disk as a bank; the web's T, which serves as PC too, is made up as well. The blend is
-measured when it sees the web for the first time and when it kept what it learned, with TaskShop beside it. Each measurement
-is a process of its own with one thread, which reports the seconds (by the clock, and of processor time) from an embedded
-target to the sorted ranking with its evidence, and its memory beside the mapped file (anonymous memory at its peak).
-Selectors take turns, and the turn with the median processor time counts. Writes the figures and a plot of processor time (SVG).
+measured when it sees the web for the first time and when it has cached what it learned, with TaskShop beside it. Each
+measurement is a process of its own with one thread, which reports the seconds (wall time and processor time) from an embedded
+target to the sorted ranking with its evidence, and its memory beside the mapped file (anonymous memory at its peak). Selectors
+are measured in turns, and the round with the median processor time counts. Writes the figures and a plot of processor time
+(SVG).
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks import harness
 from taskweb.selectors import BlendSelector, SelectionProblem, Selector, TaskShopSelector, rank
 from taskweb.web import PROBE_TEXTS, EncoderStamp, TransferWeb, load_bank
 
 SOURCES = (1250, 2500, 5000, 10_000)
 TARGETS, EXAMPLES, DIMENSION = 1000, 100, 384
-TURNS = 5
 COLOURS = {"taskshop": "#888", "blend": "#27a", "blend, learned before": "#e83"}
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -53,9 +51,9 @@ def anonymous_megabytes() -> float:
         return next(int(line.split()[1]) for line in status if line.startswith("RssAnon")) / 1024
 
 
-def selector_of(name: str, kept: Path) -> Selector:
-    """TaskShop, the blend, or the blend with a folder that keeps what it learned."""
-    return TaskShopSelector() if name == "taskshop" else BlendSelector(cache=None if name == "blend" else kept)
+def selector_of(name: str, cache: Path) -> Selector:
+    """TaskShop, the blend, or the blend with a folder where it caches what it learned."""
+    return TaskShopSelector() if name == "taskshop" else BlendSelector(cache=None if name == "blend" else cache)
 
 
 def run_once(stem: Path, name: str) -> dict[str, Any]:
@@ -77,7 +75,7 @@ def run_once(stem: Path, name: str) -> dict[str, Any]:
     watcher = threading.Thread(target=watch)
     watcher.start()
     start, busy = time.perf_counter(), time.process_time()
-    ranking = rank(selector_of(name, stem.parent / "kept"), SelectionProblem("target", web, sources, "m/f", bank, vectors))
+    ranking = rank(selector_of(name, stem.parent / "learned"), SelectionProblem("target", web, sources, "m/f", bank, vectors))
     seconds, busy = time.perf_counter() - start, time.process_time() - busy
     stop.set()
     watcher.join()
@@ -91,16 +89,14 @@ def run_once(stem: Path, name: str) -> dict[str, Any]:
     }
 
 
-def measured(stem: Path) -> list[dict[str, Any]]:
-    """The median turn of each selector; what the blend learns in a turn before the first is found by those that follow."""
-    turns: dict[str, list[dict[str, Any]]] = {name: [] for name in COLOURS}
-    for turn in range(TURNS + 1):
-        for name in COLOURS:
-            command = [sys.executable, "-m", "benchmarks.selection.scale", "--once", str(stem), "--selector", name]
-            done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **ONE_THREAD})
-            if turn:
-                turns[name].append(json.loads(done.stdout))
-    return [sorted(each, key=lambda turn: turn["processor_seconds"])[TURNS // 2] for each in turns.values()]
+def measured(stem: Path, rounds: int) -> list[dict[str, Any]]:
+    """The median round of each selector; what the blend learns in a round before the first is found by those that follow."""
+    ways = {
+        name: functools.partial(harness.in_own_process, __file__, "--once", stem, name, environment=ONE_THREAD)
+        for name in COLOURS
+    }
+    found = harness.in_turns(ways, rounds, warm_up=1)
+    return [harness.middle_round(each, "processor_seconds") for each in found.values()]
 
 
 def plot(results: list[dict[str, Any]]) -> str:
@@ -117,7 +113,9 @@ def plot(results: list[dict[str, Any]]) -> str:
 
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">']
     parts.append(f'<path d="M{left},20 V{height - bottom} H{width - 10}" fill="none" stroke="#888"/>')
-    parts += [f'<text x="{x(n):.1f}" y="{height - bottom + 16}" text-anchor="middle">{n:,}</text>' for n in SOURCES]
+    parts += [
+        f'<text x="{x(n):.1f}" y="{height - bottom + 16}" text-anchor="middle">{n:,}</text>' for n in SOURCES if n <= most
+    ]
     for row, (name, colour) in enumerate(COLOURS.items()):
         at = [(x(r["sources"]), y(r["processor_seconds"])) for r in results if r["selector"] == name]
         line = " ".join(f"{across:.1f},{up:.1f}" for across, up in at)
@@ -132,29 +130,29 @@ def plot(results: list[dict[str, Any]]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "scale.json")
-    parser.add_argument("--once", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--selector", choices=COLOURS, default="blend", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.once:
-        print(json.dumps(run_once(arguments.once, arguments.selector)))
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options given."""
+    options = harness.parser(__doc__, __file__, rounds=5)
+    options.add_argument("--once", nargs=2, metavar=("BANK", "SELECTOR"), help=argparse.SUPPRESS)
+    return harness.parse(options, argv, quick={"rounds": 1})
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    given = arguments(argv)
+    if given.once:
+        print(json.dumps(run_once(Path(given.once[0]), given.once[1])))
         return
     results = []
     with tempfile.TemporaryDirectory() as folder:
-        for sources in SOURCES:
+        for sources in SOURCES[:1] if given.quick else SOURCES:
             stem = Path(folder) / f"bank{sources}"
             write_bank(stem, sources)
-            found = measured(stem)
+            found = measured(stem, given.rounds)
             print(*found, sep="\n")
             results += found
             stem.with_suffix(".npy").unlink()
-    arguments.out.parent.mkdir(exist_ok=True)
-    load = round(os.getloadavg()[0], 2)
-    record = {"cores": os.cpu_count(), "load_at_end": load, "targets": TARGETS, "results": results}
-    arguments.out.write_text(json.dumps(record, indent=1) + "\n")
-    arguments.out.with_suffix(".svg").write_text(plot(results))
+    harness.write_result(__file__, given, {"targets": TARGETS, "results": results})
+    harness.write_text(given.out and given.out.with_suffix(".svg"), plot(results))
 
 
 if __name__ == "__main__":

@@ -1,42 +1,43 @@
-"""Whether models trained on the chosen sources answer an unseen task better: the trials of `taskweb demo`, with more of all.
+"""Whether models trained on the chosen sources answer an unseen task better: the trials of `taskweb demo`, with more families,
+targets and seeds.
 
-    python -m benchmarks.selection.selection_trials [--families NAME ...] [--targets 8] [--seeds 2] [--workers 2]
-
-Of each family so many tasks are held out in turn. Writes results/selection_trials.json and prints the table.
+Of each family, `--targets` tasks are left out in turn. Prints the table too.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks import harness
 from taskweb.cli.tables.trial_results import trial_tables
 from taskweb.experiments.executors.process import worker_pool
 from taskweb.tasks.synthetic import synthetic_families
 from taskweb.workflows.selection_trials import TrialSettings, run_trials
 
-RESULTS = Path(__file__).parent / "results" / "selection_trials.json"
+
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options given."""
+    options = harness.parser(__doc__, __file__)
+    options.add_argument("--families", nargs="*", default=list(synthetic_families()))
+    for name, most in (("--targets", 8), ("--seeds", 2), ("--workers", 2)):
+        options.add_argument(name, type=harness.at_least_one, default=most)
+    return harness.parse(options, argv, quick={"families": ["mixed"], "targets": 1, "seeds": 1})
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--families", nargs="*", default=list(synthetic_families()))
-    parser.add_argument("--targets", type=int, default=8)
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    given = parser.parse_args()
+def main(argv: Sequence[str] | None = None) -> None:
+    given = arguments(argv)
     settings = TrialSettings(tuple(given.families), given.targets, seeds=tuple(range(1, given.seeds + 1)))
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="taskweb-trials-") as folder, worker_pool(given.workers) as pool:
         found = run_trials(settings, Path(folder), pool, on_progress=lambda done, of: print(f"{done} of {of}", file=sys.stderr))
-    given.out.write_text(json.dumps(found.to_dict() | {"seconds": time.monotonic() - began}) + "\n")
+    harness.write_result(__file__, given, found.to_dict() | {"seconds": time.monotonic() - began})
     console = Console(width=200)
     for part in trial_tables(found, console.width):
         console.print(part)

@@ -1,49 +1,44 @@
-"""All selectors on all webs at hand: order, regret, harm, calibration, and what it takes to break them.
+"""All selectors on all webs at hand: order, regret, harm, calibration, and what they need in order to work.
 
-    python -m benchmarks.selection.selector_figures [--parts NAME ...] [--draws 10] [--shuffles 30]
-    python -m benchmarks.selection.selector_figures --parts encoders --data DATA [--encoders FOLDER]
+    python -m benchmarks.selection.selector_figures
+    python -m benchmarks.selection.selector_figures --parts encoders --data DATA --encoders FOLDER
     python -m benchmarks.selection.selector_figures --parts own --own-web plans/real_text.db --own-texts plans/real_text/tasks
 
-Writes results/selector_figures.json and selector_figures.md. A target is always left out as row and as column, in all setups;
-intervals are 95% bootstrap intervals over targets, setups averaged, differences paired. Parts that are not asked for, or lack
-what they need, are kept from the last time; `--parts` alone writes the tables anew.
+Beside the result file it writes the tables (Markdown). A target is always left out as row and as column, in all setups;
+intervals are 95% bootstrap intervals over targets, setups averaged, differences paired. Parts that are not requested, or lack
+what they need, are kept from the last run; `--parts` without a name only writes the tables again.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks import harness
+from benchmarks.selection.compared_selectors import SINGLE_SELECTORS, compared_selectors
 from benchmarks.selection.encoder_comparison import encoders_part
-from benchmarks.selection.harm_and_calibration import Recorder, calibration, harm_figures, risks_of
+from benchmarks.selection.harm_and_calibration import Recorder, calibration, detection_of_harm, harm_figures
 from benchmarks.selection.other_webs import KINDS, destroyed, family_webs
 from benchmarks.selection.selector_tables import markdown
 from taskweb.selectors import (
     BlendSelector,
-    PopularitySelector,
-    RandomSelector,
-    RoeSelector,
     SelectionProblem,
     Selector,
     TaskShopSelector,
-    TextEmbeddingSelector,
 )
 from taskweb.selectors.benchmark import MEAN, BenchmarkRow, DrawSettings, benchmark
 from taskweb.tasks import catalogue
 from taskweb.web.published import published_bank, published_web
 from taskweb.workflows.benchmarking import run_benchmark
 
-RESULTS = Path(__file__).parent / "results"
-SETUP = "t5l/finetune"
-INGREDIENTS = ("popularity", "roe", "text-embedding")
+FAMILIES = harness.REPOSITORY / "benchmarks" / "engine" / "results" / "synthetic_family.json"
 TARGET_EXAMPLES = (4, 8, 16, 32, 64)
 FEW_DRAWS = 3
 PARTS = ("main", "destroyed", "families", "pivots", "examples", "encoders", "own")
@@ -69,12 +64,6 @@ class FewPivots:
         return BlendSelector().score(problem.cache[self].in_setup(problem.setup))
 
 
-def standard() -> dict[str, Selector]:
-    """The selectors by name; chance is exact."""
-    built = (TaskShopSelector(), RoeSelector(), TextEmbeddingSelector(), PopularitySelector(), BlendSelector())
-    return {"random": RandomSelector()} | {selector.name: selector for selector in built}
-
-
 def figures(row: BenchmarkRow, references: Mapping[str, BenchmarkRow]) -> dict[str, Any]:
     """NDCG and Regret@5 of a row with intervals, the spread over draws, and paired differences."""
     found: dict[str, Any] = {"draw_sd": row.draw_spread(0)}
@@ -88,75 +77,73 @@ def figures(row: BenchmarkRow, references: Mapping[str, BenchmarkRow]) -> dict[s
 
 
 def main_part(draws: int) -> dict[str, Any]:
-    """All selectors on the published web, harm, and calibration of the blend's doubt."""
+    """All selectors on the published web, detection of harm, and calibration of the blend's predictions."""
     web = published_web()
-    recorders = {name: Recorder(selector) for name, selector in standard().items()}
-    recorders["random"].inner = RandomSelector()
-    selectors: dict[str, Selector] = {name: r if name != "random" else RandomSelector() for name, r in recorders.items()}
-    rows = benchmark(web, selectors, pool=published_bank(), settings=DrawSettings(draws))
+    recorders = {name: Recorder(selector) for name, selector in compared_selectors().items() if name != "random"}
+    rows = benchmark(web, compared_selectors() | recorders, pool=published_bank(), settings=DrawSettings(draws))
     at = {(row.selector, row.setup): row for row in rows}
     table = {
         f"{row.selector}, {row.setup}": figures(row, {name: at[name, row.setup] for name in ("popularity", "taskshop")})
         for row in rows
     }
-    risks = {
-        name: risks_of(web, recorder, lambda scores, _: -scores) for name, recorder in recorders.items() if name != "random"
-    }
-    risks["blend, p_harm"] = risks_of(web, recorders["blend"], lambda _, doubt: doubt)
-    return {"draws": draws, "order": table, "harm": harm_figures(risks), **calibration(web, recorders["blend"])}
+    harm = {name: detection_of_harm(web, recorder, lambda scores, _: -scores) for name, recorder in recorders.items()}
+    harm["blend, p_harm"] = detection_of_harm(web, recorders["blend"], lambda _, predicted: predicted)
+    return {"draws": draws, "order": table, "harm": harm_figures(harm), **calibration(web, recorders["blend"])}
 
 
 def destroyed_part(shuffles: int) -> dict[str, Any]:
-    """NDCG of the blend and of the single ingredients where kinds of evidence are destroyed; how often the blend says so."""
+    """NDCG of the blend and of single selectors where kinds of evidence are destroyed; how often the blend says so."""
     result: dict[str, Any] = {}
     for kind in KINDS:
         ndcg: dict[str, list[float]] = {}
-        told = []
+        distinguishes = []
         for shuffle in range(shuffles):
             web, bank = destroyed(published_web(), published_bank(), kind, np.random.default_rng((shuffle, KINDS.index(kind))))
             blend = Recorder(BlendSelector())
-            chosen = {name: selector for name, selector in standard().items() if name in (*INGREDIENTS, "taskshop")}
+            chosen = {name: own for name, own in compared_selectors().items() if name in (*SINGLE_SELECTORS, "taskshop")}
             rows = benchmark(web, chosen | {"blend": blend}, pool=bank, settings=DrawSettings(1, seed=shuffle))
             for row in rows:
                 if row.setup == MEAN:
                     ndcg.setdefault(row.selector, []).append(row.figure(0))
-            told += [doubt.distinguishes for entries in blend.said.values() for _, _, doubt in entries if doubt is not None]
+            distinguishes += [
+                found.distinguishes for made in blend.rankings.values() for _, _, found in made if found is not None
+            ]
         means = {name: float(np.mean(values)) for name, values in ndcg.items()}
-        single = max(INGREDIENTS, key=lambda name: means[name])
+        single = max(SINGLE_SELECTORS, key=lambda name: means[name])
         gap = np.array(ndcg["blend"]) - np.array(ndcg[single])
         result[kind] = {
             "shuffles": shuffles,
             "ndcg": means,
             "best_single": single,
             "blend_over_best_single": {"difference": float(gap.mean()), "standard_error": float(gap.std() / np.sqrt(shuffles))},
-            "says_that_it_can_tell": float(np.mean(told)),
+            "says_that_it_can_tell": float(np.mean(distinguishes)),
         }
         print(kind, result[kind], flush=True)
     return result
 
 
 def best_single(by_target: Mapping[str, np.ndarray], places: list[int]) -> str:
-    """The ingredient that ranks best for some of the targets."""
-    return max(INGREDIENTS, key=lambda name: float(by_target[name][places].mean()))
+    """The single selector that ranks best for some of the targets."""
+    return max(SINGLE_SELECTORS, key=lambda name: float(by_target[name][places].mean()))
 
 
 def families_part() -> dict[str, Any]:
-    """NDCG on the webs of synthetic families, one at a time, and the blend's lead over the best single ingredient.
+    """NDCG on the webs of synthetic families, one at a time, and the blend's margin over the best single selector.
 
-    Which one is best is told afterwards, from all targets, which flatters it; or for each target by the others.
+    Which one is best is known from all targets, in hindsight, which flatters it; or for each target from the others.
     """
     result = {}
-    for name, web, bank in family_webs(RESULTS.parents[1] / "engine" / "results" / "synthetic_family.json"):
-        rows = benchmark(web, standard(), pool=bank, settings=DrawSettings(FEW_DRAWS, source_examples=32))
+    for name, web, bank in family_webs(FAMILIES):
+        rows = benchmark(web, compared_selectors(), pool=bank, settings=DrawSettings(FEW_DRAWS, source_examples=32))
         at = {row.selector: row for row in rows if row.setup == MEAN}
         by_target = {selector: np.nanmean(row.values[0], axis=(0, 1)) for selector, row in at.items()}
         everyone = list(range(len(web.targets)))
-        told = [best_single(by_target, [j for j in everyone if j != i]) for i in everyone]
+        best_for = [best_single(by_target, [j for j in everyone if j != i]) for i in everyone]
         difference, low, high = at["blend"].difference(at[best_single(by_target, everyone)], 0)
         result[name] = {
             "ndcg": {selector: row.figure(0) for selector, row in at.items()},
             "over_best_single": {"difference": difference, "interval": (low, high)},
-            "over_best_told_by_others": float(np.mean([by_target["blend"][i] - by_target[told[i]][i] for i in everyone])),
+            "over_best_told_by_others": float(np.mean([by_target["blend"][i] - by_target[best_for[i]][i] for i in everyone])),
         }
         print(name, result[name], flush=True)
     return result
@@ -166,8 +153,8 @@ def pivots_part(draws: int) -> dict[str, Any]:
     """The blend with sets of pivots."""
     category = {name: task.category for name, task in catalogue().items()}
     sets: dict[str, Callable[[list[str]], list[str]]] = {"all": lambda names: names}
-    for kept in sorted({category[name] for name in published_web().targets}):
-        sets[f"all but {kept}"] = lambda names, kept=kept: [name for name in names if category[name] != kept]  # type: ignore[misc]
+    for omitted in sorted({category[name] for name in published_web().targets}):
+        sets[f"all but {omitted}"] = lambda names, omitted=omitted: [name for name in names if category[name] != omitted]  # type: ignore[misc]
     for k in (2, 3, 5):
         sets[f"every {k}th"] = lambda names, k=k: sorted(names)[::k]  # type: ignore[misc]
     rows = benchmark(
@@ -180,10 +167,10 @@ def pivots_part(draws: int) -> dict[str, Any]:
 
 
 def examples_part(draws: int) -> dict[str, Any]:
-    """The blend and TaskShop with so many target examples."""
+    """The blend and TaskShop with few and many target examples."""
     result: dict[str, Any] = {}
     for count in TARGET_EXAMPLES:
-        chosen = {"taskshop": TaskShopSelector(), "blend": BlendSelector()}
+        chosen: dict[str, Selector] = {"taskshop": TaskShopSelector(), "blend": BlendSelector()}
         rows = benchmark(published_web(), chosen, pool=published_bank(), settings=DrawSettings(draws, count))
         result[str(count)] = {
             row.selector: [row.figure(0), row.figure(1), row.draw_spread(0)] for row in rows if row.setup == MEAN
@@ -203,18 +190,21 @@ def own_part(store: Path, texts: Path, draws: int) -> dict[str, Any]:
     return {"draws": draws, "targets": len(rows[0].targets), "order": order}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS)
-    parser.add_argument("--draws", type=int, default=10)
-    parser.add_argument("--shuffles", type=int, default=30)
-    parser.add_argument("--data", type=Path, help="the folder of the public research release, for the part `encoders`")
-    parser.add_argument("--encoders", type=Path, help="a folder that holds all-mpnet-base-v2 and wordllama")
-    parser.add_argument("--own-web", type=Path, help="the store that plans/real_text.toml filled, for the part `own`")
-    parser.add_argument("--own-texts", type=Path, help="the folder of its tasks")
-    given = parser.parse_args()
-    path = RESULTS / "selector_figures.json"
-    found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options given."""
+    options = harness.parser(__doc__, __file__, draws=10)
+    options.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS)
+    options.add_argument("--shuffles", type=harness.at_least_one, default=30)
+    options.add_argument("--data", type=Path, help="the folder of the public research release, for the part `encoders`")
+    options.add_argument("--encoders", type=Path, help="a folder with all-mpnet-base-v2 and wordllama")
+    options.add_argument("--own-web", type=Path, help="the store that plans/real_text.toml filled, for the part `own`")
+    options.add_argument("--own-texts", type=Path, help="the folder of its tasks")
+    return harness.parse(options, argv, quick={"parts": ["main"], "draws": 1, "shuffles": 1})
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    given = arguments(argv)
+    found: dict[str, Any] = harness.read_figures(given.out) if given.out and given.out.is_file() else {}
     few = min(given.draws, FEW_DRAWS)
     makers: dict[str, Callable[[], dict[str, Any]]] = {
         "main": lambda: main_part(given.draws),
@@ -229,12 +219,13 @@ def main() -> None:
         makers["own"] = lambda: own_part(given.own_web, given.own_texts, given.draws)
     for part in given.parts:
         if part not in makers:
-            print(f"{part} is kept from the last time: what it needs was not given (--help)", file=sys.stderr)
+            print(f"{part} is kept from the last run: what it needs was not given (--help)", file=sys.stderr)
             continue
         found[part] = makers[part]()
-        path.write_text(json.dumps(found, indent=1) + "\n")
-    (RESULTS / "selector_figures.md").write_text(markdown(found))
-    print((RESULTS / "selector_figures.md").read_text())
+        harness.write_result(__file__, given, found)
+    tables = markdown(found)
+    harness.write_text(given.out and given.out.with_suffix(".md"), tables)
+    print(tables)
 
 
 if __name__ == "__main__":

@@ -52,10 +52,10 @@ def _main(part: Mapping[str, Any]) -> list[str]:
                 regret = _gap(entry[f"regret_at_5_over_{reference}"], 2)
                 rows.append((selector, _gap(entry[f"ndcg_over_{reference}"]), regret))
         lines += _table(("selector", "NDCG", "Regret@5"), rows)
-    lines += ["", "Telling harm (PC < 0) within a target, mean over setups:", ""]
+    lines += ["", "Detecting harm (PC < 0) within a target, mean over setups:", ""]
     harm = part["harm"].items()
     lines += _table(
-        ("risk", "AUC", "AUC over popularity", "average precision", "over popularity"),
+        ("predicted from", "AUC", "AUC over popularity", "average precision", "over popularity"),
         [
             (
                 name,
@@ -72,11 +72,11 @@ def _main(part: Mapping[str, Any]) -> list[str]:
     lines += ["", "Probability of harm:", ""]
     bins = part["reliability_of_harm"]
     lines += _table(
-        ("said", "happened", "pairs"), [(f"{b['said']:.2f}", f"{b['happened']:.2f}", str(b["pairs"])) for b in bins]
+        ("predicted", "observed", "pairs"), [(f"{b['said']:.2f}", f"{b['happened']:.2f}", str(b["pairs"])) for b in bins]
     )
-    lines += ["", "Probability that the first k hold the best source:", ""]
+    lines += ["", "Probability that the best source is among the first k:", ""]
     chances = part["best_among"].items()
-    return lines + _table(("k", "said", "happened"), [(k, f"{c['said']:.2f}", f"{c['happened']:.2f}") for k, c in chances])
+    return lines + _table(("k", "predicted", "observed"), [(k, f"{c['said']:.2f}", f"{c['happened']:.2f}") for k, c in chances])
 
 
 def _destroyed(part: Mapping[str, Any]) -> list[str]:
@@ -93,7 +93,7 @@ def _destroyed(part: Mapping[str, Any]) -> list[str]:
             )
         )
     shuffles = next(iter(part.values()))["shuffles"]
-    head = ("destroyed", *selectors, "blend over the best single ingredient", "blend says that it can tell")
+    head = ("destroyed", *selectors, "blend over the best single selector", "blend says that it distinguishes sources")
     return [f"NDCG, {shuffles} shuffles each, mean of the setups:", "", *_table(head, rows)]
 
 
@@ -108,7 +108,7 @@ def _families(part: Mapping[str, Any]) -> list[str]:
         )
         for name, entry in part.items()
     ]
-    head = ("family", *selectors, "blend over the best single ingredient", "told by the other targets")
+    head = ("family", *selectors, "blend over the best single selector", "best by the other targets")
     return ["NDCG on the webs of synthetic families, mean of the setups; 95% over eight targets:", "", *_table(head, rows)]
 
 
@@ -156,7 +156,7 @@ def _own(part: Mapping[str, Any]) -> list[str]:
     rows = []
     for selector in selectors:
         cells = [cell(order[f"{selector}, {setup}"]) for setup in setups]
-        leads = [order[f"{selector}, mean"].get(f"ndcg_over_{name}") for name in ("popularity", "taskshop")]
-        rows.append((selector, *cells, *("" if lead is None else _gap(lead) for lead in leads)))
+        margins = [order[f"{selector}, mean"].get(f"ndcg_over_{name}") for name in ("popularity", "taskshop")]
+        rows.append((selector, *cells, *("" if margin is None else _gap(margin) for margin in margins)))
     about = f"NDCG on the web measured on real text, {part['targets']} targets, {part['draws']} draws, 95% over targets:"
     return [about, "", *_table(("selector", *setups, "over popularity", "over taskshop"), rows)]

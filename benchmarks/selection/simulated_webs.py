@@ -1,26 +1,24 @@
-"""The blend on simulated webs whose truth is known: does it keep up with the ingredient that is best on each?
+"""The blend on simulated webs whose truth is known: is it as good as the single selector that is best on each?
 
-    python -m benchmarks.selection.simulated_webs [--webs 60]
+A web has some of three causes: sources that help every target, targets that learn from sources with similar skills, and
+targets with similar skills that respond alike to sources for reasons that no text shows; and, always, effects of single setups
+and noise of seeds. Texts show the skills more or less well, or, where they mislead, the opposite for half of the tasks. Sizes,
+seeds, setups and missing pairs vary. The blend learns from each web and ranks for 16 targets that the web has never seen.
 
-A web has some of three causes: sources that help everyone, targets that learn from sources with like skills, and targets with
-like skills that respond alike to sources for reasons that no text shows; and, always, leanings of setups and noise of seeds.
-Texts show the skills more or less well, or, where they mislead, the opposite for half of the tasks. Sizes, seeds, setups and
-missing pairs vary. The blend learns from each web and ranks for 16 targets that the web has never seen.
-
-The best ingredient (popularity, RoE, text embedding) is told in two ways: afterwards, from the very targets it is compared on,
-which flatters it, and from the other half of the targets.
+The best single selector (popularity, RoE, text embedding) is chosen in two ways: in hindsight, from the very targets that it
+is compared on, which flatters it, and from the other half of the targets.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from benchmarks import harness
+from benchmarks.selection.compared_selectors import SINGLE_SELECTORS
 from taskweb.metrics import ndcg
 from taskweb.selectors import (
     BlendSelector,
@@ -44,7 +42,6 @@ CAUSES = {
 }
 SIZES = {"6 to 8": (6, 8), "9 to 14": (9, 14), "15 to 30": (15, 30)}
 UNSEEN, EXAMPLES, DIMENSION = 16, 32, 48
-INGREDIENTS = ("popularity", "roe", "text-embedding")
 
 
 def simulated(tasks: int, causes: str, draw: np.random.Generator) -> tuple[TransferWeb, ExampleBank, np.ndarray]:
@@ -85,25 +82,25 @@ def judged(web: TransferWeb, bank: ExampleBank, truth: np.ndarray) -> dict[str, 
         BlendSelector(),
     )
     found = {selector.name: np.zeros((len(web.setups), UNSEEN)) for selector in selectors}
-    kept: dict[Any, Any] = {}  # what the blend learned from the web: the same for all targets
+    cache: dict[Any, Any] = {}  # what the blend learned from the web: the same for all targets
     of_web = ExampleBank({task: bank.vectors[task] for task in web.sources})
     for i, target in enumerate(task for task in bank.tasks if task not in web.sources):
-        problem = SelectionProblem(target, web, web.sources, "all", of_web, bank.of(target), cache=kept)
+        problem = SelectionProblem(target, web, web.sources, "all", of_web, bank.of(target), cache=cache)
         for j, setup in enumerate(web.setups):
-            asked = problem.in_setup(setup)
+            here = problem.in_setup(setup)
             for selector in selectors:
-                found[selector.name][j, i] = ndcg(truth[j, i], selector.score(asked))
+                found[selector.name][j, i] = ndcg(truth[j, i], selector.score(here))
     return {name: 100 * values.mean(axis=0) for name, values in found.items()}
 
 
-def leads(found: dict[str, np.ndarray]) -> tuple[float, float]:
-    """The blend's lead over the best ingredient: told by the other half of the targets, and told afterwards."""
+def margins(found: dict[str, np.ndarray]) -> tuple[float, float]:
+    """The blend's margin over the best single selector: known from the other half of the targets, and in hindsight."""
     halves = (slice(None, UNSEEN // 2), slice(UNSEEN // 2, None))
     crossed = []
-    for told, compared in (halves, halves[::-1]):
-        best = max(INGREDIENTS, key=lambda name: found[name][told].mean())
+    for known, compared in (halves, halves[::-1]):
+        best = max(SINGLE_SELECTORS, key=lambda name: found[name][known].mean())
         crossed.append(found["blend"][compared].mean() - found[best][compared].mean())
-    return float(np.mean(crossed)), float(found["blend"].mean() - max(found[name].mean() for name in INGREDIENTS))
+    return float(np.mean(crossed)), float(found["blend"].mean() - max(found[name].mean() for name in SINGLE_SELECTORS))
 
 
 def measured(webs: int) -> Iterator[dict[str, Any]]:
@@ -115,7 +112,7 @@ def measured(webs: int) -> Iterator[dict[str, Any]]:
                 draw = np.random.default_rng((place, kind, i))
                 found = judged(*simulated(int(draw.integers(fewest, most + 1)), causes, draw))
                 rows.append({name: float(values.mean()) for name, values in found.items()})
-                gaps.append(leads(found))
+                gaps.append(margins(found))
             mean, error = np.mean(gaps, axis=0), np.std(gaps, axis=0) / np.sqrt(webs)
             yield {
                 "tasks": size,
@@ -145,22 +142,25 @@ def _line(size: str, causes: str, rows: list[dict[str, Any]]) -> str:
     return "| " + " | ".join([size, causes, *cells]) + " |"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--webs", type=int, default=60, help="of each size and cause")
-    parser.add_argument("--out", type=Path)
-    given = parser.parse_args()
-    rows = []
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options given."""
+    options = harness.parser(__doc__, __file__)
+    options.add_argument("--webs", type=harness.at_least_one, default=60, help="of each size and cause (%(default)s)")
+    return harness.parse(options, argv, quick={"webs": 1})
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    given = arguments(argv)
+    rows: list[dict[str, Any]] = []
     for row in measured(given.webs):
         if not rows:
-            head = ("tasks", "causes", *row["ndcg"], "lead over the best ingredient", "told afterwards")
+            head = ("tasks", "causes", *row["ndcg"], "blend over the best single selector", "best in hindsight")
             print("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|")
         rows.append(row)
         print(_line(row["tasks"], row["causes"], [row]), flush=True)
     for size in SIZES:
         print(_line(size, "mean", [row for row in rows if row["tasks"] == size]))
-    if given.out:
-        given.out.write_text(json.dumps(rows, indent=1) + "\n")
+    harness.write_result(__file__, given, rows)
 
 
 if __name__ == "__main__":

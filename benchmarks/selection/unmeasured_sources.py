@@ -1,7 +1,5 @@
 """How well the transfers of an unmeasured source are estimated: hide sources of the published web and rank with estimates.
 
-    python -m benchmarks.selection.unmeasured_sources [--draws 4]
-
 For every target of every setup, five random tasks are taken out of the web and put back as a person's own candidates. NDCG and
 Regret@5 of TaskShop against the true row; RMSE of the estimated T; correlation of estimated and true popularity.
 """
@@ -9,11 +7,11 @@ Regret@5 of TaskShop against the true row; RMSE of the estimated T; correlation 
 from __future__ import annotations
 
 import argparse
-import json
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks import harness
 from taskweb.metrics import ndcg, regret_at_k
 from taskweb.selectors import SelectionProblem, TaskShopSelector
 from taskweb.selectors.unmeasured import with_unmeasured
@@ -27,6 +25,7 @@ WIDTHS = (0.2, 0.5, 1.0, 2.0, float("inf"))
 def evaluate(width: float | None, draws: int) -> dict[str, float]:
     """Mean figures over targets, setups and draws; width None hides nothing."""
     web, bank = published_web(), published_bank()
+    assert web.score is not None
     figures: list[tuple[float, float]] = []
     errors: list[float] = []
     popularity: list[tuple[float, float]] = []
@@ -63,18 +62,19 @@ def evaluate(width: float | None, draws: int) -> dict[str, float]:
     return {name: round(float(value), 4) for name, value in result.items()}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--draws", type=int, default=4)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "unmeasured_sources.json")
-    arguments = parser.parse_args()
-    results = {"nothing hidden": evaluate(None, arguments.draws)}
-    for width in WIDTHS:
-        results[f"width {width:g}"] = evaluate(width, arguments.draws)
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options given."""
+    return harness.parse(harness.parser(__doc__, __file__, draws=4), argv, quick={"draws": 1})
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    given = arguments(argv)
+    results = {"nothing hidden": evaluate(None, given.draws)}
+    for width in WIDTHS[:1] if given.quick else WIDTHS:
+        results[f"width {width:g}"] = evaluate(width, given.draws)
     for name, figures in results.items():
         print(f"{name:16s}", figures)
-    arguments.out.parent.mkdir(exist_ok=True)
-    arguments.out.write_text(json.dumps(results, indent=1) + "\n")
+    harness.write_result(__file__, given, results)
 
 
 if __name__ == "__main__":

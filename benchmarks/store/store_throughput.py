@@ -1,11 +1,9 @@
 """How fast runs go into the store and come out as scores, and what scoring a tidy Parquet file takes.
 
-    python -m benchmarks.store.store_throughput
-
-Runs are made up: one setup, 8 seeds, every task a source and a target. Each size runs in a process of its own, three times up
-to 100,000 runs and once above; the middle turn is kept. `insert_seconds` is add_many from a generator, which makes the records
-as well; `score_seconds` opens the store, reads it as columns and scores it; memory is the peak of that process (resident set).
-On a machine that does other work at the same time, processor seconds say what the wall clock does not.
+Runs are made up: one setup, 8 seeds, every task a source and a target. Each size runs in a process of its own, in several
+rounds up to 100,000 runs and once above; the middle round is reported. `insert_seconds` is add_many from a generator, which
+makes the records as well; `score_seconds` opens the store, reads it as columns and scores it; memory is the peak of that
+process (resident set). On a machine that does other work at the same time, rely on processor seconds instead of wall time.
 Writes the figures and a plot (SVG).
 """
 
@@ -13,19 +11,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import resource
-import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks import harness
 from taskweb.web import TransferWeb, score_runs
 from taskweb.web.opening import open_web
 from taskweb.web.records.run import Run, SetupRecord
@@ -34,6 +29,7 @@ from taskweb.web.store import RunStore
 SEEDS = 8
 STORE_SIZES = (10_000, 100_000, 1_000_000)
 PARQUET_SIZES = (10_000, 100_000, 1_000_000, 8_000_000)
+SEVERAL_ROUNDS_UP_TO = 100_000
 SETUP = SetupRecord(
     "t5l/finetune", "google/t5-large", None, "finetune", {"learning_rate": 1e-4, "batch_size": 32, "epochs": 10}
 )
@@ -120,33 +116,36 @@ def figures(web: TransferWeb, start: float) -> dict[str, float]:
     return {"tasks": len(web.targets), "score_seconds": round(seconds, 3), "score_peak_mb": peak_megabytes()}
 
 
-def in_own_process(what: str, path: Path, runs: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.store.store_throughput", "--once", what, str(path), str(runs)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+def once(what: str, path: Path, runs: int) -> Callable[[], dict[str, float]]:
+    """One thing measured in a process of its own."""
+    return lambda: harness.in_own_process(__file__, "--once", what, path, runs)
 
 
-def middle(turns: list[dict[str, float]], by: str) -> dict[str, float]:
-    return sorted(turns, key=lambda turn: turn[by])[len(turns) // 2]
-
-
-def measure_store(folder: Path, runs: int) -> dict[str, float]:
+def measure_store(folder: Path, runs: int, rounds: int) -> dict[str, float]:
     path = folder / "runs.db"
-    inserted, scored = [], []
-    for _ in range(3 if runs <= 100_000 else 1):
+    inserting, scoring = once("insert", path, runs), once("score-store", path, runs)
+
+    def insert_anew() -> dict[str, float]:
         path.unlink(missing_ok=True)
-        inserted.append(in_own_process("insert", path, runs))
-        scored.append(in_own_process("score-store", path, runs))
+        return inserting()
+
+    found = harness.in_turns({"insert": insert_anew, "score": scoring}, rounds_for(runs, rounds))
     path.unlink()
-    return middle(inserted, "insert_seconds") | middle(scored, "score_seconds")
+    return harness.middle_round(found["insert"], "insert_seconds") | harness.middle_round(found["score"], "score_seconds")
 
 
-def measure_parquet(folder: Path, runs: int) -> dict[str, float]:
+def measure_parquet(folder: Path, runs: int, rounds: int) -> dict[str, float]:
     path = folder / "web.parquet"
     write_parquet(path, runs)
-    turns = [in_own_process("score-parquet", path, runs) for _ in range(3 if runs <= 100_000 else 1)]
+    found = harness.in_turns({"score": once("score-parquet", path, runs)}, rounds_for(runs, rounds))
     size = path.stat().st_size
     path.unlink()
-    return {"rows": SEEDS * tasks_of(runs) ** 2, "file_mb": round(size / 1e6, 1)} | middle(turns, "score_seconds")
+    middle = harness.middle_round(found["score"], "score_seconds")
+    return {"rows": SEEDS * tasks_of(runs) ** 2, "file_mb": round(size / 1e6, 1)} | middle
+
+
+def rounds_for(runs: int, rounds: int) -> int:
+    return rounds if runs <= SEVERAL_ROUNDS_UP_TO else 1
 
 
 def plot(lines: dict[str, list[tuple[float, float]]]) -> str:
@@ -170,7 +169,9 @@ def plot(lines: dict[str, list[tuple[float, float]]]) -> str:
         parts.append(f'<path d="M{left},{at:.1f} H{width - 10}" stroke="#eee"/>')
         parts.append(f'<text x="{left - 6}" y="{at + 4:.1f}" text-anchor="end">{10**power:g} s</text>')
     parts += [
-        f'<text x="{x(size):.1f}" y="{height - bottom + 16}" text-anchor="middle">{size:,}</text>' for size in PARQUET_SIZES
+        f'<text x="{x(size):.1f}" y="{height - bottom + 16}" text-anchor="middle">{size:,}</text>'
+        for size in PARQUET_SIZES
+        if min(xs) <= size <= max(xs)
     ]
     for number, ((name, points), colour) in enumerate(zip(lines.items(), ("#27a", "#a52", "#484"), strict=True)):
         path = " L".join(f"{x(a):.1f},{y(b):.1f}" for a, b in points)
@@ -181,45 +182,41 @@ def plot(lines: dict[str, list[tuple[float, float]]]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "store_throughput.json")
-    parser.add_argument("--folder", type=Path, help="where the made-up files are written, by default a temporary folder")
-    parser.add_argument("--once", nargs=3, metavar=("WHAT", "PATH", "RUNS"), help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.once:
-        what, path, runs = arguments.once[0], Path(arguments.once[1]), int(arguments.once[2])
-        turn = {
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options given."""
+    options = harness.parser(__doc__, __file__, rounds=3)
+    options.add_argument("--folder", type=Path, help="where the made-up files are written, by default a temporary folder")
+    options.add_argument("--once", nargs=3, metavar=("WHAT", "PATH", "RUNS"), help=argparse.SUPPRESS)
+    return harness.parse(options, argv, quick={"rounds": 1})
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    given = arguments(argv)
+    if given.once:
+        what, path, runs = given.once[0], Path(given.once[1]), int(given.once[2])
+        ways: dict[str, Callable[[], dict[str, float]]] = {
             "insert": lambda: insert(path, runs),
             "score-store": lambda: score_store(path),
             "score-parquet": lambda: score_parquet(path),
-        }[what]()
-        print(json.dumps(turn))
+        }
+        print(json.dumps(ways[what]()))
         return
+    sizes = 2 if given.quick else None
     store, parquet = [], []
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
-        for runs in STORE_SIZES:
-            store.append(measure_store(Path(name), runs))
+    with tempfile.TemporaryDirectory(dir=given.folder) as name:
+        for runs in STORE_SIZES[:sizes]:
+            store.append(measure_store(Path(name), runs, given.rounds))
             print(store[-1])
-        for runs in PARQUET_SIZES:
-            parquet.append(measure_parquet(Path(name), runs))
+        for runs in PARQUET_SIZES[:sizes]:
+            parquet.append(measure_parquet(Path(name), runs, given.rounds))
             print(parquet[-1])
-    found = {
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
-        "numpy": np.__version__,
-        "store": store,
-        "parquet": parquet,
-    }
-    arguments.out.parent.mkdir(exist_ok=True)
-    arguments.out.write_text(json.dumps(found, indent=1) + "\n")
+    harness.write_result(__file__, given, {"store": store, "parquet": parquet})
     lines = {
-        "stored": [(turn["runs"], turn["insert_seconds"]) for turn in store],
-        "scored from the store": [(turn["runs"], turn["score_seconds"]) for turn in store],
-        "scored from tidy Parquet": [(turn["rows"], turn["score_seconds"]) for turn in parquet],
+        "stored": [(row["runs"], row["insert_seconds"]) for row in store],
+        "scored from the store": [(row["runs"], row["score_seconds"]) for row in store],
+        "scored from tidy Parquet": [(row["rows"], row["score_seconds"]) for row in parquet],
     }
-    arguments.out.with_suffix(".svg").write_text(plot(lines))
+    harness.write_text(given.out and given.out.with_suffix(".svg"), plot(lines))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from taskweb.workflows.benchmarking import run_benchmark
     from taskweb.workflows.llm_similarity import JudgeSettings
     from taskweb.workflows.mixing import mix
-    from taskweb.workflows.ranking import TargetSettings, rank
+    from taskweb.workflows.ranking import rank
     from taskweb.workflows.selector_settings import EncoderSettings, SelectorSettings
 
 __all__ = [

@@ -1,7 +1,7 @@
 """Errors that a user can cause, and the wording they share.
 
 Every error of this family prints as one line on the command line (exit status 2, no traceback).
-Anything else that escapes is a bug and keeps its traceback.
+Anything else that is raised is a bug and shows its traceback.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class NameNotFoundError(TaskWebError, LookupError):
 
 
 class WebError(TaskWebError):
-    """A web of transfers that cannot be read, or does not hold what is asked of it."""
+    """A web of transfers that cannot be read, or lacks what is needed."""
 
 
 class EncoderError(TaskWebError):
@@ -46,6 +46,12 @@ class MissingDependencyError(TaskWebError, ImportError):
             f"{purpose} needs {package}, which is not installed. Install it with: pip install {package} (or all "
             f"of the extra '{extra}')."
         )
+
+
+def first_line(fault: BaseException) -> str:
+    """The first line of an exception's message, without a full stop; its type where there is no message."""
+    text = str(fault).strip()
+    return text.splitlines()[0].rstrip(".") if text else type(fault).__name__
 
 
 _MOST_NAMES_SHOWN = 12

@@ -77,9 +77,9 @@ def normalise_answer(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A task metric. higher_is_better tells the direction of a gain; function is None where only measured values are read.
+    """A task metric. higher_is_better: the direction of a gain. function: None where only measured values are read.
 
-    bounds: the least and the largest value as a fraction (a share, a correlation); None where there are no such bounds.
+    bounds: the smallest and the largest value as a fraction (a share, a correlation); None where there are no such bounds.
     """
 
     name: str
@@ -114,14 +114,14 @@ _STAGES = frozenset({"train", "eval", "val", "valid", "validation", "dev", "test
 
 
 def higher_is_better(metric: str) -> bool:
-    """Whether a larger value of that metric is better; a metric not in the table counts as better when higher."""
+    """Whether a larger value of the metric is better; True for a metric that is not in the table."""
     name = canonical_metric(metric)
     known = METRICS.get(name) or METRICS.get(name.rsplit("_", 1)[-1])
     return known is None or known.higher_is_better
 
 
 def canonical_metric(metric: str) -> str:
-    """The plain name of a metric: lower case, without the prefix that a trainer puts before it (`eval_`, `test_`, ...)."""
+    """The plain name of a metric: lower case, without a trainer's prefix (`eval_`, `test_`, ...)."""
     name = metric.strip().lower()
     prefix, _, rest = name.partition("_")
     return rest if prefix in _STAGES and rest else name
@@ -134,7 +134,7 @@ def correlation(a: FloatArray, b: FloatArray) -> float:
     """Pearson correlation over the places where both are finite; NaN with fewer than two, or without variation."""
     finite = np.isfinite(a) & np.isfinite(b)
     a, b = a[finite], b[finite]
-    if not a.size or np.ptp(a) == 0 or np.ptp(b) == 0:  # equal values less their mean may leave rounding errors, not zeros
+    if not a.size or np.ptp(a) == 0 or np.ptp(b) == 0:  # rounding may leave equal values less their mean above zero
         return float("nan")
     x, y = a - np.mean(a), b - np.mean(b)
     scale = float(np.sqrt(np.sum(x * x) * np.sum(y * y)))
@@ -176,7 +176,7 @@ def ndcg(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> float:
 
 
 def regret_at_k(truth: npt.ArrayLike, performance: npt.ArrayLike, predicted: npt.ArrayLike, k: int = 5) -> float:
-    """How much raw performance is lost by taking the k predicted best instead of the k truly best candidates.
+    """The share of raw performance lost by taking the k predicted best instead of the k truly best candidates.
 
     truth: transfer scores that define the best k; performance: mean raw scores of the target after each source;
     predicted: the selector's scores. Result: (mean performance of the best k - mean of the predicted k) / the former. Ties
@@ -186,7 +186,7 @@ def regret_at_k(truth: npt.ArrayLike, performance: npt.ArrayLike, predicted: npt
     t, p = _ranking_inputs(truth, predicted)
     raw = np.asarray(performance, float)
     if raw.shape != t.shape or not np.isfinite(raw).all():
-        raise ParameterError("The 'performance' parameter must hold one finite number per candidate.")
+        raise ParameterError("The 'performance' parameter must be one finite number per candidate.")
     if k < 1:
         raise ParameterError(f"The 'k' parameter must be at least 1. Got {k} instead.")
     taken = (np.arange(len(t)) < k).astype(float) / min(k, len(t))

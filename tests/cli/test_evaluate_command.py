@@ -12,7 +12,7 @@ pytest.importorskip("jinja2")
 
 from taskweb.models import save_bundle
 from tests.cli.test_commands import run  # noqa: F401 - a fixture
-from tests.evaluation.asked import entailment_rows, prompted_rows, write_rows
+from tests.evaluation.prompted_tasks import entailment_rows, prompted_rows, write_rows
 from tests.models import tiny
 
 

@@ -82,7 +82,7 @@ def test_rates_that_the_examples_do_not_allow_are_told_with_the_total_that_does(
         (["rte", "--to", "{folder}/mix"], "--sources must be given"),
         (["rte", "--sources", "{folder}/gone", "--to", "{folder}/mix"], "There is no source"),
         (["--sources", "{sources}", "--to", "{folder}/mix"], "say what to mix"),
-        (["rte", "--sources", "{sources}", "--to", "{folder}/mix", "--k", "9"], "k is 9, and 6 of the 21"),
+        (["rte", "--sources", "{sources}", "--to", "{folder}/mix", "--k", "9"], "k is 9, but only 6 of the 21"),
         (["rte", "--sources", "{sources}", "--to", "{folder}/mix", "--k", "few"], "--k must be a number of sources or 'auto'"),
         (["--tasks", "x", "--sources", "{sources}", "--to", "{folder}/mix"], "no source named 'x'"),
         (["rte", "--sources", "{sources}", "--to", "{folder}/mix", "--rates", "unifrm"], "Did you mean 'uniform'"),

@@ -120,7 +120,7 @@ BAD = {
     "no repeats": (["--llm-model", "m", "--llm-url", "http://h", "--llm-repeats", "0"], "'repeats' must be between 1 and 1000"),
     "another selector": (
         ["--selector", "popularity", "--llm-model", "m", "--llm-url", "http://h"],
-        "llm and taskshop-llm only",
+        "Only the selectors llm and taskshop-llm",
     ),
     "an unknown api": (["--llm-model", "m", "--llm-url", "http://h", "--llm-api", "voice"], "'voice' is not"),
 }

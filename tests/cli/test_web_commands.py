@@ -82,7 +82,7 @@ BAD = {
     "no such setup": (["web", "scores", "published", "--setup", "t5l/finetun"], "Did you mean 't5l/finetune'"),
     "no such target": (["web", "scores", "published", "--target", "rtee"], "Did you mean 'rte'"),
     "no such export": (["web", "export", "{folder}/web.db", "--to", "{folder}/out.xlsx"], "xlsx"),
-    "a folder of nothing": (["web", "show", "{folder}/empty"], "is a folder that holds no runs"),
+    "a folder of nothing": (["web", "show", "{folder}/empty"], "is a folder without runs"),
 }
 
 

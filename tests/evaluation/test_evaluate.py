@@ -25,7 +25,7 @@ from taskweb.evaluation import (
 from taskweb.metrics import accuracy, macro_f1
 from taskweb.models import Head
 from taskweb.tasks.templates import Prompt
-from tests.evaluation.asked import entailment, prompted_rows, write_rows
+from tests.evaluation.prompted_tasks import entailment, prompted_rows, write_rows
 from tests.models import tiny
 
 
@@ -95,9 +95,9 @@ def test_what_an_encoder_cannot_answer_is_listed_at_once(tmp_path: Path) -> None
     free = load_prompted("mine", write_rows(tmp_path / "mine.jsonl", [{"input": "Who?", "output": "Ada"}]))
     with pytest.raises(InputError) as fault:
         check_model(tiny.model("bert"), [entailment(tmp_path), free])
-    assert "'rte': The model answers with no, yes, and is asked to choose among true, not known to be true" in str(fault.value)
-    assert "'mine': The model's head is for classification, and the task is generation" in str(fault.value)
-    with pytest.raises(InputError, match="chooses among no answers"):
+    assert "'rte': The model answers with no, yes, but the choices are true, not known to be true" in str(fault.value)
+    assert "'mine': The model's head is for classification, but the task is generation" in str(fault.value)
+    with pytest.raises(InputError, match="cannot choose among answers"):
         evaluate_task(tiny.model("bert", Head("regression")), entailment(tmp_path))
 
 
@@ -127,7 +127,7 @@ def test_some_with_choices_and_some_without_are_refused() -> None:
     from taskweb.tasks import Example, find_task
 
     prompts = (Prompt(1, Example("a", "x", ("x", "y")), 0), Prompt(2, Example("b", "x")))
-    with pytest.raises(InputError, match="Row 2 of here has no choices, unlike others"):
+    with pytest.raises(InputError, match="Row 2 of here has no choices, but other rows have"):
         evaluate_task(tiny.model("t5"), PromptedTask(find_task("rte"), {"t": prompts}, (), "here"))
 
 

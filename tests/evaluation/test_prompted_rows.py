@@ -13,7 +13,7 @@ from taskweb.errors import InputError, NameNotFoundError
 from taskweb.evaluation import TemplateChoice, load_prompted
 from taskweb.tasks import Columns, Sampling
 from taskweb.tasks.templates import templates_of
-from tests.evaluation.asked import entailment, entailment_rows, prompted_rows, write_rows
+from tests.evaluation.prompted_tasks import entailment, entailment_rows, prompted_rows, write_rows
 
 
 def test_raw_rows_are_asked_under_every_template(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_places_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'story_cloze' is not on the Hub"):
         load_prompted("story_cloze")
     (tmp_path / "empty.jsonl").touch()
-    with pytest.raises(InputError, match="holds no rows"):
+    with pytest.raises(InputError, match="contains no rows"):
         load_prompted("rte", tmp_path / "empty.jsonl")
 
 

@@ -78,7 +78,7 @@ def test_an_older_mixture_gives_way_and_nothing_else(tmp_path: Path) -> None:
     write_mixture(made_up_mixture(train=9), folder)
     assert len(read_mixture(folder).train) == 18
     (folder / "model").mkdir()
-    with pytest.raises(InputError, match=r"holds more than the mixture that would be replaced: model"):
+    with pytest.raises(InputError, match=r"contains more than the mixture that would be replaced: model"):
         write_mixture(made_up_mixture(), folder)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").touch()
@@ -145,20 +145,20 @@ def edit(folder: Path, change) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda at: (at / "manifest.json").unlink(), r"is not a mixture: it holds no manifest\.json"),
+        (lambda at: (at / "manifest.json").unlink(), r"is not a mixture: it contains no manifest\.json"),
         (lambda at: (at / "manifest.json").write_text("{"), "is not valid JSON"),
         (lambda at: (at / "manifest.json").write_bytes(b"\xff\xfe"), "is not valid JSON"),
-        (lambda at: (at / "manifest.json").write_text("[]"), "its manifest.json is of something else"),
-        (lambda at: (at / "manifest.json").write_text('{"content": "model"}'), "its manifest.json is of something else"),
-        (lambda at: edit(at, lambda m: m.update(format=2)), "is of format 2, and this taskweb reads format 1"),
+        (lambda at: (at / "manifest.json").write_text("[]"), "its manifest.json belongs to something else"),
+        (lambda at: (at / "manifest.json").write_text('{"content": "model"}'), "its manifest.json belongs to something else"),
+        (lambda at: edit(at, lambda m: m.update(format=2)), "has format 2; this taskweb reads format 1"),
         (lambda at: edit(at, lambda m: m.pop("tasks")), "does not describe its tasks"),
-        (lambda at: edit(at, lambda m: m["tasks"][0].update(kind="poetry")), "'poetry' is no kind of task"),
-        (lambda at: edit(at, lambda m: m["tasks"][0].update(metrics=["taste"])), "'taste' is no metric"),
-        (lambda at: edit(at, lambda m: m["tasks"].append(m["tasks"][0])), "names no tasks, or one twice"),
+        (lambda at: edit(at, lambda m: m["tasks"][0].update(kind="poetry")), "'poetry' is not a kind of task"),
+        (lambda at: edit(at, lambda m: m["tasks"][0].update(metrics=["taste"])), "'taste' is not a metric"),
+        (lambda at: edit(at, lambda m: m["tasks"].append(m["tasks"][0])), "has no tasks, or one twice"),
         (lambda at: edit(at, lambda m: m["files"].pop("train")), "does not name its files"),
         (lambda at: edit(at, lambda m: m["files"]["train"].update(name="../x")), "names a file outside the folder"),
-        (lambda at: edit(at, lambda m: m["files"]["train"].update(rows=3)), "holds 12 rows instead of 3"),
-        (lambda at: edit(at, lambda m: m["tasks"][0].update(train=7)), "counts other examples than its files hold"),
+        (lambda at: edit(at, lambda m: m["files"]["train"].update(rows=3)), "has 12 rows instead of 3"),
+        (lambda at: edit(at, lambda m: m["tasks"][0].update(train=7)), "counts other examples than its files contain"),
         (lambda at: edit(at, lambda m: m["tasks"][0].update(kind="regression")), "its manifest was changed"),
         (lambda at: (at / "train.jsonl").unlink(), r"is damaged: train\.jsonl is missing"),
         (lambda at: (at / "train.jsonl").write_bytes((at / "train.jsonl").read_bytes()[:-9]), "is not what the manifest says"),
@@ -177,7 +177,7 @@ def test_rows_that_are_none_are_told(tmp_path: Path) -> None:
     for line in (b"{}\n", b"nonsense\n", b'{"task": 1, "input": "", "output": "", "choices": null}\n', b"[]\n"):
         (folder / "train.jsonl").write_bytes(line)
         edit(folder, lambda m, line=line: m["files"]["train"].update(sha256=sha256(line).hexdigest()))
-        with pytest.raises(InputError, match=r"row 1 of train\.jsonl is none"):
+        with pytest.raises(InputError, match=r"row 1 of train\.jsonl is not an example"):
             read_mixture(folder)
 
 

@@ -64,9 +64,9 @@ def test_what_cannot_be() -> None:
         rates_of([], "uniform", sizes={})
     with pytest.raises(ParameterError, match="temperature of rates must be above 0"):
         rates_of(["a"], "uniform", sizes=SIZES, temperature=0)
-    with pytest.raises(ParameterError, match="there is none of b"):
+    with pytest.raises(ParameterError, match="there is none for b"):
         rates_of(["a", "b"], "score", sizes=SIZES, scores={"a": 1, "b": math.nan})
-    with pytest.raises(ParameterError, match="there is none of a"):
+    with pytest.raises(ParameterError, match="there is none for a"):
         rates_of(["a"], "score", sizes=SIZES)
     with pytest.raises(NameNotFoundError, match="Did you mean 'uniform'"):
         rates_of(["a"], "unifrom", sizes=SIZES)  # type: ignore[arg-type]

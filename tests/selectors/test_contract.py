@@ -153,14 +153,14 @@ def test_the_pivots_shown_are_the_strongest_of_the_most_similar() -> None:
 
 def test_text_selectors_say_so_when_there_are_no_texts() -> None:
     for name in ("roe", "text-embedding", "taskshop"):
-        with pytest.raises(WebError, match="compares texts, and there are none of the web's tasks"):
+        with pytest.raises(WebError, match="compares texts, but there are none for the web's tasks"):
             SELECTORS[name]().score(problem(bank=None))
-        with pytest.raises(WebError, match="none of the target 'new'"):
+        with pytest.raises(WebError, match="none for the target 'new'"):
             SELECTORS[name]().score(problem(vectors=None))
 
 
 def test_problems_are_checked() -> None:
-    with pytest.raises(ParameterError, match="must not know the target"):
+    with pytest.raises(ParameterError, match="must not contain the target"):
         problem(target="task1")
     with pytest.raises(WebError, match="No candidate sources"):
         problem(candidates=())

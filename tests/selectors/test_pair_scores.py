@@ -26,7 +26,7 @@ def test_tables_by_selector(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("target,source\n", "no column 'score'. Columns found: target, source"),
-        ("target,source,score\n", "holds no scores"),
+        ("target,source,score\n", "contains no scores"),
         ("target,source,score\nt,s,high\n", "line 2: the score 'high' is not a number"),
         ("target,source,score\nt,s,inf\n", "not a number"),
         ("target,source,score\nt,s,1\nt,s,2\n", "line 3: .* twice"),

@@ -94,6 +94,6 @@ def test_a_web_without_pivots_is_told_apart() -> None:
     with pytest.raises(WebError, match="has no pivot for 'new'"):
         TaskShopSelector().score(problem(bank=bank))
     constant = PairScores("flat", dict.fromkeys(((a, b) for a in ("new", *WEB.tasks) for b in WEB.tasks), 1.0))
-    with pytest.raises(WebError, match="judged every pair alike"):
+    with pytest.raises(WebError, match="gave every pair the same score"):
         TaskShopSelector(LlmSelector(constant)).score(problem())
     assert BANK.of("new").shape[0] == 12

@@ -226,7 +226,7 @@ def test_a_baseline_of_zero_has_no_relative_gain() -> None:
 
 
 def test_no_score_at_all_is_an_error() -> None:
-    with pytest.raises(WebError, match="'w' holds no score at all"):
+    with pytest.raises(WebError, match="'w' contains no score"):
         score_runs(table({(0, 0, 0, 0): math.nan}), "w")
 
 
@@ -255,7 +255,7 @@ def test_many_seeds_are_halved_at_random_and_quickly() -> None:
 
 
 def test_infinite_scores_are_refused() -> None:
-    with pytest.raises(WebError, match="holds an infinite score"):
+    with pytest.raises(WebError, match="contains an infinite score"):
         score_runs(table({(0, 0, 0, 0): math.inf, (0, 0, 1, 0): 0.5}), "made-up")
 
 

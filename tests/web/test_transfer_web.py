@@ -44,7 +44,7 @@ def test_faults_name_the_thing() -> None:
         web.target_index("task7")
     with pytest.raises(NameNotFoundError, match="quantity of a web named 'tt'"):
         web.matrix("tt")
-    with pytest.raises(WebError, match="holds no 'n_seeds'"):
+    with pytest.raises(WebError, match="has no 'n_seeds'"):
         web.matrix("n_seeds")
     with pytest.raises(WebError, match="names a source twice"):
         TransferWeb("w", ("s",), ("a",), ("b", "b"), np.zeros((1, 1, 2)))

@@ -16,7 +16,8 @@ from taskweb.tasks import Example, catalogue
 from taskweb.web.published import published_web
 from taskweb.workflows.benchmarking import run_benchmark
 from taskweb.workflows.llm_similarity import JudgeSettings
-from taskweb.workflows.ranking import TargetSettings, rank
+from taskweb.workflows.rank_settings import TargetSettings
+from taskweb.workflows.ranking import rank
 from taskweb.workflows.selector_settings import SelectorSettings
 from taskweb.workflows.task_cards import card_of_task
 from tests.conftest import made_up_web
@@ -305,7 +306,7 @@ def test_faults_of_settings_are_told_at_once(tmp_path: Path) -> None:
 
 def test_a_judge_that_nobody_asks_is_refused(tmp_path: Path) -> None:
     judge = JudgeSettings("m", "http://localhost:1/v1")
-    with pytest.raises(InputError, match="asked by the selectors llm and taskshop-llm only"):
+    with pytest.raises(InputError, match="Only the selectors llm and taskshop-llm"):
         rank(EXAMPLES, selector="popularity", selector_settings=SelectorSettings(judge=judge))
     with pytest.raises(ParameterError, match="Give one of them"):
         rank(EXAMPLES, selector="llm", selector_settings=SelectorSettings(judge=judge, pair_scores="x.csv"))

@@ -12,9 +12,10 @@ import taskweb
 from taskweb.errors import InputError, NameNotFoundError, ParameterError
 from taskweb.mixture.sampling import MixtureSettings
 from taskweb.tasks import Columns, Example
-from taskweb.workflows.choosing import RankSettings
-from taskweb.workflows.mixing import mix, write_with_exports
-from taskweb.workflows.ranking import TargetSettings, rank
+from taskweb.workflows.mixing import mix
+from taskweb.workflows.rank_settings import RankSettings, TargetSettings
+from taskweb.workflows.ranking import rank
+from taskweb.workflows.saved_mixtures import write_with_exports
 from tests.workflows.sources import write_rows, write_sources, yes_or_no
 
 BY_POPULARITY = RankSettings(selector="popularity")  # needs no encoder
@@ -56,7 +57,7 @@ def test_a_given_target_is_ranked_for_and_none_of_its_rows_enters(tmp_path: Path
     assert not any("no input" in note for note in mixture.record["notes"])
 
 
-def test_better_ones_without_examples_are_told(sources: Path) -> None:
+def test_better_sources_without_examples_are_reported(sources: Path) -> None:
     best = taskweb.rank("rte").top(3)
     (sources / f"{best[0]}.jsonl").unlink()
     mixture = mix("rte", sources=sources, k=1)
@@ -64,7 +65,7 @@ def test_better_ones_without_examples_are_told(sources: Path) -> None:
     assert any(f"without examples: {best[0]}" in note for note in mixture.record["notes"])
 
 
-def test_the_target_itself_is_no_source(tmp_path: Path, sources: Path) -> None:
+def test_the_target_itself_cannot_be_a_source(tmp_path: Path, sources: Path) -> None:
     write_rows(sources / "rte.jsonl", yes_or_no("rte", 9))
     write_rows(sources / "snli.jsonl", yes_or_no("rte", 12))
     mixture = mix("rte", sources=sources, k=7, settings=FEW)
@@ -75,7 +76,7 @@ def test_the_target_itself_is_no_source(tmp_path: Path, sources: Path) -> None:
     k = sum((sources / f"{name}.jsonl").exists() for name in own) - 1
     mixture = mix(sources / "rte.jsonl", sources=sources, k=k, settings=FEW, rank_settings=BY_POPULARITY)
     assert "rte" not in names(mixture)
-    assert any("the target itself is no source: rte" in note for note in mixture.record["notes"])
+    assert any("the target itself cannot be a source: rte" in note for note in mixture.record["notes"])
 
 
 def test_a_saved_ranking_and_its_scores(tmp_path: Path, sources: Path) -> None:
@@ -104,13 +105,13 @@ def test_own_candidates_of_a_saved_ranking_are_found_by_their_file(tmp_path: Pat
     assert names(mixture) == ["mine", "snli"]
 
 
-def test_fewer_sources_than_the_default_are_all_taken_and_told(tmp_path: Path) -> None:
+def test_fewer_sources_than_the_default_are_all_taken_and_reported(tmp_path: Path) -> None:
     ranking = taskweb.rank("rte")
     folder = write_sources(tmp_path / "own", dict.fromkeys(ranking.top(3), 5))
     mixture = mix("rte", sources=folder)
     assert names(mixture) == list(ranking.top(3))
     assert "k is 3: no more of the 21 ranked sources have examples" in mixture.record["notes"]
-    with pytest.raises(ParameterError, match="k is 5, and 3 of the 21 ranked sources have examples"):
+    with pytest.raises(ParameterError, match="k is 5, but only 3 of the 21 ranked sources have examples"):
         mix("rte", sources=folder, k=5)
     others = write_sources(tmp_path / "others", {"rte": 5})
     for k in (None, "auto", 1):
@@ -118,17 +119,17 @@ def test_fewer_sources_than_the_default_are_all_taken_and_told(tmp_path: Path) -
             mix("rte", sources=others, k=k)
 
 
-def assessed(risks: Mapping[str, float], *, tells_apart: bool = True) -> dict[str, Any]:
-    """A ranking as it is printed, of sources with these risks of harm."""
+def assessed(risks: Mapping[str, float], *, distinguishes: bool = True) -> dict[str, Any]:
+    """A ranking as it is printed, of sources with these probabilities of harm."""
     sources = [
         {"rank": i, "task": task, "score": -i, "gain": 0.5 - risk, "gain_low": -1, "gain_high": 1, "p_harm": risk}
         for i, (task, risk) in enumerate(risks.items(), 1)
     ]
-    return {"target": "t", "selector": "blend", "sources": sources, "doubt": {"tells_apart": tells_apart}}
+    return {"target": "t", "selector": "blend", "sources": sources, "doubt": {"tells_apart": distinguishes}}
 
 
 @pytest.mark.parametrize(
-    ("risks", "tells_apart", "taken", "reason"),
+    ("risks", "distinguishes", "taken", "reason"),
     [
         ((0.1, 0.2, 0.9, 0.1, 0.1, 0.1), True, "ab", r"k is 2: the next is as likely to harm as to help \(90%\)"),
         ((0.1, 0.2, 0.9, 0.1, 0.1, 0.1), False, "abcde", "k is 5: the evidence cannot say more"),
@@ -136,10 +137,10 @@ def assessed(risks: Mapping[str, float], *, tells_apart: bool = True) -> dict[st
         ((0.1,) * 3, True, "abc", "k is 3: all of them are expected to help, and there are no more"),
     ],
 )
-def test_as_many_as_are_suggested(risks, tells_apart: bool, taken: str, reason: str, tmp_path: Path) -> None:
+def test_as_many_as_are_suggested(risks, distinguishes: bool, taken: str, reason: str, tmp_path: Path) -> None:
     folder = write_sources(tmp_path / "own", dict.fromkeys("abcdef", 5))
     saved = tmp_path / "ranking.json"
-    saved.write_text(json.dumps(assessed(dict(zip("abcdef", risks, strict=False)), tells_apart=tells_apart)))
+    saved.write_text(json.dumps(assessed(dict(zip("abcdef", risks, strict=False)), distinguishes=distinguishes)))
     mixture = mix(ranking=saved, sources=folder, k="auto")
     assert names(mixture) == list(taken)
     assert any(re.match(reason, note) for note in mixture.record["notes"])
@@ -201,7 +202,7 @@ def test_names_columns_and_kinds(tmp_path: Path) -> None:
     assert {row.example.output for row in mixture.train} == {"0", "1"}
 
 
-def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
+def test_everything_wrong_is_reported_at_once(tmp_path: Path) -> None:
     folder = write_sources(tmp_path / "s", {"good": 9})
     write_rows(folder / "bad.jsonl", [{"input": "x", "output": "maybe", "choices": ["yes", "no"]}])
     (folder / "empty.jsonl").touch()
@@ -224,11 +225,11 @@ def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
     assert "\n" not in message
 
 
-def test_k_beyond_the_sources_is_told_with_the_rest(sources: Path) -> None:
+def test_k_beyond_the_sources_is_reported_with_the_rest(sources: Path) -> None:
     worst = taskweb.rank("rte").top(7)[-1]
     (sources / f"{worst}.jsonl").write_text("not json")
     with pytest.raises(
-        ParameterError, match=r"\(1\) k is 9, and 7 of the 21 ranked sources have examples.*\(2\).*not valid JSON"
+        ParameterError, match=r"\(1\) k is 9, but only 7 of the 21 ranked sources have examples.*\(2\).*not valid JSON"
     ):
         mix("rte", sources=sources, k=9)
 
@@ -258,7 +259,7 @@ def test_unknown_targets_and_sources(sources: Path) -> None:
         mix("rte", sources=sources / "gone")
 
 
-def test_exports_stand_beside_and_unknown_ones_are_told_at_once(tmp_path: Path, sources: Path) -> None:
+def test_exports_are_written_beside_and_unknown_ones_are_reported_at_once(tmp_path: Path, sources: Path) -> None:
     mixture = mix("rte", sources=sources, settings=FEW)
     write_with_exports(mixture, tmp_path / "mix", exports=["axolotl", "chat"])
     assert {path.name for path in (tmp_path / "mix").iterdir()} == {
@@ -295,8 +296,8 @@ def test_sources_of_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     ]
 
 
-def test_it_is_told_where_the_target_could_not_be_looked_for(tmp_path: Path) -> None:
+def test_a_note_says_where_sources_were_not_checked_for_the_target(tmp_path: Path) -> None:
     folder = write_sources(tmp_path / "s", {"a": 9, "b": 9})
-    told = "examples of the target are not at hand"
-    assert any(told in note for note in mix(tasks=["a"], sources=folder).record["notes"])
-    assert not any(told in note for note in mix(folder / "b.jsonl", tasks=["a"], sources=folder).record["notes"])
+    unchecked = "sources were not checked for them"
+    assert any(unchecked in note for note in mix(tasks=["a"], sources=folder).record["notes"])
+    assert not any(unchecked in note for note in mix(folder / "b.jsonl", tasks=["a"], sources=folder).record["notes"])

@@ -13,7 +13,8 @@ from taskweb.tasks import Columns, Example
 from taskweb.web.published import published_bank, published_web
 from taskweb.workflows.demo import demo_target
 from taskweb.workflows.embedding import Embedder
-from taskweb.workflows.ranking import TargetSettings, rank
+from taskweb.workflows.rank_settings import TargetSettings
+from taskweb.workflows.ranking import rank
 from taskweb.workflows.selector_settings import EncoderSettings, SelectorSettings
 
 pytestmark = pytest.mark.usefixtures("encoder")
@@ -103,7 +104,7 @@ def test_own_candidates_join_the_ranking(tmp_path: Path) -> None:
     assert set(own) == {"weather", "snli (own)"}
     assert own["weather"].similarity > own["snli (own)"].similarity
     assert len(ranking) == 24
-    assert any("bears the name of a task" in note for note in ranking.notes)
+    assert any("has the name of a task" in note for note in ranking.notes)
     assert len(rank("rte", sources=tmp_path / "own", unseen=True)) == 23
     with pytest.raises(InputError, match="Add --unseen"):
         rank("rte", sources=tmp_path / "own")
@@ -133,7 +134,7 @@ def test_a_web_of_ones_own_needs_its_texts(tmp_path: Path) -> None:
     texts["r"].unlink()
     ranking = rank(EXAMPLES, web=web, examples=tmp_path / "texts", selector="taskshop")
     assert set(ranking.top(3)) == {"p", "q"}
-    assert any("not ranked for lack of examples: r" in note for note in ranking.notes)
+    assert any("not ranked because they have no examples: r" in note for note in ranking.notes)
     ranking = rank(EXAMPLES, web=web, examples=tmp_path / "texts")
     assert set(ranking.top(3)) == {"p", "q", "r"}
     assert "no examples of r: ranked by transfers alone" in ranking.notes
@@ -147,7 +148,7 @@ def test_without_a_web_texts_alone_rank_own_candidates(tmp_path: Path) -> None:
     write_examples(tmp_path / "own" / "sums.jsonl", ["What is two plus two?", "What is three plus one?"])
     ranking = rank(EXAMPLES, web="none", sources=tmp_path / "own")
     assert ranking.top(2) == ("weather", "sums")
-    assert any("similarity of texts alone" in note for note in ranking.notes)
+    assert any("only the similarity of texts counts" in note for note in ranking.notes)
     with pytest.raises(taskweb.TaskWebError, match="No candidate sources"):
         rank(EXAMPLES, web="none")
 
@@ -161,7 +162,7 @@ def test_an_encoder_that_does_not_fit_the_bank_is_refused(tmp_path: Path) -> Non
     from tests.selectors.encoder.test_sentence_encoder import checkpoint
 
     small = checkpoint(tmp_path / "small")
-    with pytest.raises(EncoderError, match="vectors of 16 numbers, the embedding bank holds 384"):
+    with pytest.raises(EncoderError, match="vectors of 16 numbers, but the vectors of the embedding bank have 384"):
         rank(EXAMPLES, encoder=EncoderSettings(str(small)))
     with pytest.raises(EncoderError, match="--max-tokens is 64"):
         rank(EXAMPLES, encoder=EncoderSettings(max_tokens=64))
@@ -182,7 +183,7 @@ def test_vectors_of_unchanged_examples_come_from_the_cache(
     assert np.array_equal(embedder.embed([target])[target.name], first)
 
 
-def test_a_cache_that_is_broken_or_read_only_is_passed_over(encoder: SentenceEncoder, tmp_path: Path) -> None:
+def test_a_cache_that_is_broken_or_read_only_is_ignored(encoder: SentenceEncoder, tmp_path: Path) -> None:
     target = demo_target()
     embedder = Embedder(encoder, tmp_path / "cache")
     first = embedder.embed([target])[target.name]
@@ -205,7 +206,7 @@ def test_a_file_named_like_a_task_finds_its_row_in_a_table_of_judgements(tmp_pat
     assert (ranking.sources[0].task, ranking.sources[-1].task) == ("snli", "imdb")
 
 
-def test_a_short_file_is_not_less_alike_for_being_short(tmp_path: Path) -> None:
+def test_a_short_file_is_not_less_similar_for_being_short(tmp_path: Path) -> None:
     """RoE is a largest value, which grows with the number of examples: sources are put on one scale."""
     questions = [
         f"Premise: {w} {n} are on the table. Hypothesis: there is {w} fruit. Entailed?"
@@ -220,9 +221,11 @@ def test_a_short_file_is_not_less_alike_for_being_short(tmp_path: Path) -> None:
     assert any("few examples, so their similarity is uncertain: own2 (2)" in note for note in ranking.notes)
 
 
-def test_own_candidates_that_hold_the_target_are_told(tmp_path: Path) -> None:
+def test_own_candidates_with_examples_of_the_target_are_reported(tmp_path: Path) -> None:
     write_examples(tmp_path / "own" / "copy.jsonl", [example.input for example in EXAMPLES])
-    assert any("copy holds 3 of the target's own examples" in note for note in rank(EXAMPLES, sources=tmp_path / "own").notes)
+    assert any(
+        "copy contains 3 of the target's own examples" in note for note in rank(EXAMPLES, sources=tmp_path / "own").notes
+    )
 
 
 def test_names_of_own_candidates_never_clash(tmp_path: Path) -> None:

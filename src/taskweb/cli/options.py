@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from taskweb.tasks import Columns, Sampling
     from taskweb.tasks.rows import FileFormat
     from taskweb.workflows.llm_similarity import JudgeSettings
-    from taskweb.workflows.ranking import TargetSettings
+    from taskweb.workflows.rank_settings import TargetSettings
     from taskweb.workflows.selector_settings import EncoderSettings, SelectorSettings
 
 # Panels of the help pages.
@@ -223,7 +223,7 @@ class TargetOptions:
     def settings(self, sampling: Sampling | None = None) -> TargetSettings:
         """What the options stand for. Raises NameNotFoundError for an unknown format."""
         from taskweb.tasks import Sampling
-        from taskweb.workflows.ranking import TargetSettings
+        from taskweb.workflows.rank_settings import TargetSettings
 
         columns = columns_of(self.input_column, self.output_column, self.choices_column)
         return TargetSettings(columns, sampling or Sampling(), format_of(self.input_format), self.split, self.name)

@@ -1,4 +1,4 @@
-"""Zero-shot evaluation: how well a model does on a task under each of its templates, and how sure that is."""
+"""Zero-shot evaluation: a model's scores on a task under each of its templates, and their confidence intervals."""
 
 from taskweb.evaluation.evaluate import EvaluationSettings, check_model, evaluate_task
 from taskweb.evaluation.prompted_rows import PromptedTask, TemplateChoice, load_prompted

@@ -1,4 +1,4 @@
-"""The batch size, found while working: doubled as long as memory suffices, halved where it does not."""
+"""A batch size that adapts: doubled as long as memory suffices, halved when it does not."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _BATCHES_AT_ONCE = 4
 class BatchSize:
     """How many rows go through a model at once.
 
-    fixed: the size to begin with and never to exceed; None finds it. On the CPU, whose memory is everyone's and where larger
-    batches are no faster, it begins and stays at 16. It carries over from one task to the next, and is not for several threads.
+    fixed: the first and largest size; None finds it. On the CPU, whose memory all programs share and where larger batches are
+    not faster, it is at most 16. Use one instance for several tasks, but not in several threads.
     """
 
     def __init__(self, module: Any, fixed: int | None = None) -> None:
@@ -37,8 +37,8 @@ class BatchSize:
     ) -> list[Result]:
         """The results of all items, in their order.
 
-        work: from indices of items and a batch size to one result each. The longest come first, so that a size which suffices
-        at the beginning suffices to the end. Raises TaskWebError where memory does not suffice for a single row.
+        work: takes indices of items and a batch size, and returns one result per item. The longest items come first, so that a
+        size which fits at the beginning fits to the end. Raises TaskWebError where memory does not suffice for a single row.
         """
         order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
         results: dict[int, Result] = {}

@@ -1,4 +1,4 @@
-"""A model's answers to a task under each template, and what they are worth."""
+"""A model's answers to a task under each template, and their metrics."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Advance = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSettings:
-    """How choices are scored (see ChoiceRanker), how long free answers may be, and the batch size (None: found)."""
+    """How choices are scored (see ChoiceRanker), most tokens of a free answer, and the batch size (None: found)."""
 
     reduction: Reduction = "mean"
     normalisation: Normalisation = "none"
@@ -43,7 +43,7 @@ class EvaluationSettings:
 
 
 def check_model(model: TaskModel, tasks: Sequence[PromptedTask]) -> None:
-    """Raise one InputError that lists every task which the model cannot answer, and why."""
+    """Raise one InputError that lists every task that the model cannot answer, with the reason."""
     ranker = ChoiceRanker(model, BatchSize(model.module))
     errors = []
     for prompted in tasks:
@@ -65,9 +65,9 @@ def evaluate_task(
 ) -> TaskResult:
     """Answer every prompt of a task, and summarise over templates.
 
-    Where prompts have choices, the likeliest is taken (the first of equals); else a regression reads numbers, and everything
-    else is written greedily. size: to keep the batch size from one task to the next. on_done: called with the prompts done.
-    Errors as of `check_model`.
+    If prompts have choices, the likeliest one is the answer (the first of equals). Otherwise a regression model predicts
+    numbers, and other models generate text greedily. size: the batch size, to use it for several tasks. on_done: called with
+    the number of prompts done. Raises as `check_model` does.
     """
     settings = settings or EvaluationSettings()
     size = size or BatchSize(model.module, settings.batch_size)
@@ -98,10 +98,13 @@ def _check(ranker: ChoiceRanker, prompted: PromptedTask) -> None:
         for prompts in prompted.prompts.values():
             for prompt in prompts:
                 if not prompt.example.choices:
-                    raise InputError(f"Row {prompt.row} of {prompted.origin} has no choices, unlike others. Give all or none.")
+                    raise InputError(
+                        f"Row {prompt.row} of {prompted.origin} has no choices, but other rows have. "
+                        "Give choices for all rows or none."
+                    )
                 ranker.with_model_labels(prompt.example, prompted.labels)
     elif model.family == "encoder" and model.head.kind != kind:
-        raise InputError(f"The model's head is for {model.head.kind}, and the task is {kind}. Give a model trained on {kind}.")
+        raise InputError(f"The model's head is for {model.head.kind}, but the task is {kind}. Give a model trained on {kind}.")
 
 
 def _chosen(
@@ -164,14 +167,14 @@ def _written(
 
 
 def _metrics(prompted: PromptedTask) -> tuple[str, ...]:
-    """What is reported: of choices always accuracy and macro F1, and what the catalogue names besides."""
+    """The metrics to report: for choices accuracy and macro F1, and F1 if the task names it."""
     if prompted.has_choices:
         return tuple(dict.fromkeys((*_CHOICE_METRICS, *(name for name in prompted.task.metrics if name == "f1"))))
     return ("pearson", "spearmanr") if prompted.task.kind == "regression" else ("exact_match", "token_f1")
 
 
 def _labels(prompted: PromptedTask) -> tuple[str, ...]:
-    """Names of the classes: the task's labels, else the places of the choices, from 1."""
+    """Names of the classes: the task's labels, else the numbers of the choices, from 1."""
     if prompted.labels or not prompted.has_choices:
         return prompted.labels
     longest = max(len(prompt.example.choices or ()) for own in prompted.prompts.values() for prompt in own)
@@ -179,6 +182,6 @@ def _labels(prompted: PromptedTask) -> tuple[str, ...]:
 
 
 def _class(prompt: Prompt, place: int, labels: Sequence[str]) -> int:
-    """The class of a choice: its label's, where choices are labels in any order, else its place."""
+    """The class of a choice: that of its label if the choices are the labels in any order, else its index."""
     choices = prompt.example.choices or ()
     return labels.index(choices[place]) if set(choices) == set(labels) else place

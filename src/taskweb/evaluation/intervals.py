@@ -1,4 +1,4 @@
-"""How sure a mean over templates is: examples are resampled, the same ones under every template."""
+"""Confidence intervals of a mean over templates: rows are resampled, the same ones under every template."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def metrics_of(answers: Answers) -> dict[str, float]:
 
 
 def summarise(templates: Sequence[Answers], rows: int, names: Sequence[str], *, seed: int = 0) -> Mapping[str, Summary]:
-    """Each metric over the templates of a task. rows: how many rows the task has, of which a template may answer some.
+    """Each metric over the templates of a task. rows: number of rows of the task; a template may have answers to some only.
 
-    The interval is a percentile bootstrap over rows, paired over templates; NaN with fewer than two rows.
+    The interval is a percentile bootstrap over rows, paired over templates: NaN with fewer than two rows.
     """
     points = [metrics_of(answers) for answers in templates]
     draws = _draws(templates, rows, names, seed) if rows > 1 else {}

@@ -1,7 +1,7 @@
-"""Metrics of one template's answers, for all its examples or for many resamples of them at once.
+"""Metrics of one template's answers, for all examples or for many resamples at once.
 
-A resample is a row of weights: how often each example was drawn. Weights of one give the metric itself, as `taskweb.metrics`
-computes it.
+A resample is a row of weights: how often each example was drawn. Weights of one give the metric as `taskweb.metrics` computes
+it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Answers(Protocol):
 
     @property
     def places(self) -> IntArray:
-        """Which of the task's rows they belong to."""
+        """The task's row of each answer: (answers,)."""
 
     def metrics(self, weights: FloatArray) -> Mapping[str, FloatArray]:
         """Metrics by name, (resamples,) each, NaN where not defined. weights: (resamples, answers)."""
@@ -32,7 +32,7 @@ class Answers(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Choices:
-    """Classes chosen and classes that are right, as numbers below `classes`."""
+    """Predicted and right classes, as numbers below `classes`."""
 
     places: IntArray
     predicted: IntArray
@@ -61,14 +61,14 @@ class Choices:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Texts:
-    """Texts written. scores: of every answer by itself, by metric."""
+    """Generated texts. scores: of each answer, by metric."""
 
     places: IntArray
     scores: Mapping[str, FloatArray]
 
     @classmethod
     def compared(cls, places: IntArray, predicted: Sequence[str], references: Sequence[Sequence[str]]) -> Texts:
-        """Compare each text with all that are right (none: there is no answer), as in the SQuAD evaluation."""
+        """Compare each text with all right answers (none: the question has no answer), as in the SQuAD evaluation."""
         scores = {
             name: np.array([function([text], [right]) for text, right in zip(predicted, references, strict=True)])
             for name, function in (("exact_match", exact_match), ("token_f1", token_f1))
@@ -82,7 +82,7 @@ class Texts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Numbers:
-    """Numbers predicted and numbers that are right."""
+    """Predicted and right numbers."""
 
     places: IntArray
     predicted: FloatArray

@@ -1,4 +1,4 @@
-"""What a model is asked: the labelled rows of a task under each of its templates."""
+"""The prompts for a model: the labelled rows of a task under each of its templates."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ Rows = list[tuple[int, Mapping[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class TemplateChoice:
-    """Which templates to use. names: some of them, None for the default: all, or of prompted examples the text as given.
+    """Which templates to use. names: some of them; None for all, or for examples that are prompts already, the text as it is.
 
-    file: own ones, in TOML or promptsource's YAML, instead of ours.
+    file: the user's own templates, in TOML or promptsource's YAML.
     """
 
     names: tuple[str, ...] | None = None
@@ -42,7 +42,7 @@ class TemplateChoice:
 
     @classmethod
     def parse(cls, text: str | None) -> TemplateChoice:
-        """From what a person types: a file's name, `all`, or names divided by commas."""
+        """The choice that a user typed: a file's name, `all`, or names separated by commas."""
         if text is None:
             return cls()
         if text.lower().endswith(_ENDINGS):
@@ -52,7 +52,7 @@ class TemplateChoice:
 
 @dataclass(frozen=True, slots=True)
 class PromptedTask:
-    """A task's rows under each template, those without a label left out.
+    """A task's rows under each template, without those that have no label.
 
     labels: names of the classes, in the order of the choices, where every prompt has the same ones; () otherwise.
     skipped: rows without a label. origin: where the rows came from.
@@ -66,7 +66,7 @@ class PromptedTask:
 
     @property
     def size(self) -> int:
-        """Prompts in all."""
+        """Number of prompts."""
         return sum(map(len, self.prompts.values()))
 
     @property
@@ -88,15 +88,15 @@ def load_prompted(
     """Read a task's rows and apply templates to them.
 
     where: a file, a folder with `<task>.jsonl` in it, `hf:<id>`, or None for the catalogue's data set on the Hub.
-    Rows that have the columns of the task's templates are prompted by them; rows that have an input are prompts already,
-    and all rows are where `columns` says which of them hold what. file_format: where a file's name does not tell it.
-    Raises InputError for rows that are neither, that no label is known of, or on which a template fails.
+    Templates are applied to rows with the columns of the task's templates. Rows with an input are prompts already, and so are
+    all rows if `columns` is given. file_format: for a file whose name does not show it.
+    Raises InputError for rows that are neither, if no row has a label, or if a template fails.
     """
     place, split = _place_of(name, where, split)
     origin, chosen = origin_of(place), templates or TemplateChoice()
     rows = taken(rows_of(place, file_format=file_format, hub_split=split), sampling or Sampling(None))
     if not rows:
-        raise InputError(f"{origin} holds no rows. Give at least one labelled example of '{name}'.")
+        raise InputError(f"{origin} contains no rows. Give at least one labelled example of '{name}'.")
     own = None if columns is not None else _templates(name, chosen, rows[0][1])
     if own is None:
         own, rows = _as_prompted(rows, origin, columns or Columns(), chosen)
@@ -107,7 +107,7 @@ def load_prompted(
     if empty := [key for key, found in labelled.items() if not found]:
         if known:
             raise InputError(f"The template '{empty[0]}' of '{name}' gives nothing for any row of {origin}. Leave it out.")
-        raise InputError(f"None of the {len(rows)} rows of {origin} has a label to measure by. Give labelled ones.")
+        raise InputError(f"None of the {len(rows)} rows of {origin} has a label. Give labelled rows.")
     skipped = sum(line not in known for line, _ in rows)
     return PromptedTask(task, labelled, _labels(task, labelled, prompted=own.task == PROMPTED), origin, skipped)
 
@@ -148,7 +148,7 @@ def _as_prompted(rows: Rows, origin: str, columns: Columns, chosen: TemplateChoi
             choices = None if example.choices is None else list(example.choices)
             found.append((line, {"input": example.input, "choices": choices, "output": example.output}))
     if not found:
-        raise InputError(f"{origin} holds no usable examples: the input of every row is empty.")
+        raise InputError(f"{origin} contains no usable examples: the input of every row is empty.")
     return own, found
 
 

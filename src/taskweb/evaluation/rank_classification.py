@@ -23,7 +23,7 @@ class ChoiceRanker:
     """Scores the choices of examples with one model.
 
     reduction: mean or sum over a choice's tokens. normalisation `unconditional` subtracts the same score given an empty input,
-    log p(choice | prompt) - log p(choice | nothing), so that words which are likely anyway gain nothing by it.
+    log p(choice | prompt) - log p(choice | nothing), so that words that are always likely have no advantage.
     An encoder scores with its head: the choices must be its labels, or, in the same order, the classes of the task.
     """
 
@@ -37,34 +37,34 @@ class ChoiceRanker:
         self, examples: Sequence[Example], labels: Sequence[str] = (), on_done: Callable[[int], None] = lambda _: None
     ) -> list[FloatArray]:
         """One array per example, a score per choice. labels: the task's classes, in the order of the choices."""
-        asked = [self.with_model_labels(example, labels) for example in examples]
-        found = self._conditional(asked, on_done)
+        known = [self.with_model_labels(example, labels) for example in examples]
+        found = self._conditional(known, on_done)
         if self.normalisation == "none":
             return found
-        given = self._given_nothing(list(dict.fromkeys(choice for example in asked for choice in example.choices or ())))
+        given = self._without_prompt(list(dict.fromkeys(choice for example in known for choice in example.choices or ())))
         return [
             values - np.array([given[choice] for choice in example.choices or ()])
-            for values, example in zip(found, asked, strict=True)
+            for values, example in zip(found, known, strict=True)
         ]
 
     def with_model_labels(self, example: Example, labels: Sequence[str]) -> Example:
-        """The example in the words that the model answers with. Raises InputError where an encoder's head knows neither."""
+        """The example with choices that the model knows. Raises InputError if an encoder knows neither choices nor labels."""
         if self.model.family != "encoder" or self.model.head.kind == "multiple_choice":
             return example
         head = self.model.head
         if head.kind != "classification":
             raise InputError(
-                f"The model's head is for {head.kind}, so it chooses among no answers. Give one trained on a classification."
+                f"The model's head is for {head.kind}, so it cannot choose among answers. Give one trained on classification."
             )
         choices = example.choices or ()
         if set(choices) <= set(head.labels):
             return example
         if len(labels) == len(choices) and set(labels) <= set(head.labels):
-            place = choices.index(example.output) if example.output in choices else None
-            return Example(example.input, None if place is None else labels[place], tuple(labels))
+            index = choices.index(example.output) if example.output in choices else None
+            return Example(example.input, None if index is None else labels[index], tuple(labels))
         raise InputError(
-            f"The model answers with {', '.join(head.labels)}, and is asked to choose among {', '.join(choices)}. Give "
-            "templates with its answers, or a T5 or GPT-2 model, which answers in any words."
+            f"The model answers with {', '.join(head.labels)}, but the choices are {', '.join(choices)}. Give "
+            "templates with its answers, or a T5 or GPT-2 model, which can answer with any words."
         )
 
     def _conditional(self, examples: Sequence[Example], on_done: Callable[[int], None] = lambda _: None) -> list[FloatArray]:
@@ -74,7 +74,7 @@ class ChoiceRanker:
             on_done,
         )
 
-    def _given_nothing(self, choices: Sequence[str]) -> dict[str, float]:
+    def _without_prompt(self, choices: Sequence[str]) -> dict[str, float]:
         new = [choice for choice in choices if choice not in self._unconditional]
         groups = [tuple(new[begin : begin + _CHOICES_AT_ONCE]) for begin in range(0, len(new), _CHOICES_AT_ONCE)]
         for own, values in zip(groups, self._conditional([Example("", None, own) for own in groups]), strict=True):

@@ -1,4 +1,4 @@
-"""The records of an evaluation, and how they look as JSON."""
+"""The records of an evaluation, and their JSON form."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the model answered to one prompt. scores: of the choices, in their order; () for a free answer.
+    """The model's answer to one prompt. scores: of the choices, in their order; () for a free answer.
 
-    expected: all answers that are right; () where the right answer is none.
+    expected: all right answers; () for a question without an answer.
     """
 
     row: int
@@ -38,9 +38,9 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A metric over the templates of a task: its mean, the standard deviation over templates (NaN for one), an interval.
+    """A metric over the templates of a task. spread: standard deviation over templates, NaN for one template.
 
-    low, high: the 95% interval of the mean if other examples had been drawn, the templates staying the same.
+    low, high: the 95% confidence interval of the mean over examples, for the same templates.
     """
 
     mean: float
@@ -49,7 +49,7 @@ class Summary:
     high: float
 
     def to_dict(self) -> dict[str, float | None]:
-        """Plain JSON values, null for what is not known."""
+        """Plain JSON values, null for NaN."""
         return {name: _number(getattr(self, name)) for name in ("mean", "spread", "low", "high")}
 
 
@@ -91,7 +91,7 @@ class TaskResult:
 
     @property
     def examples(self) -> int:
-        """Different rows that were asked about."""
+        """Number of different rows with an answer."""
         return len({prediction.row for template in self.templates for prediction in template.predictions})
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""What must not be trained on: examples of the target, duplicates, rows without a label.
+"""Dropping what must not be trained on: examples of the target, duplicates, rows without a label.
 
-Two texts are the same when they agree after normalisation: compatibility forms of Unicode, case, white space, invisible
-characters, and the punctuation of sentences around words do not count; signs that may carry meaning (2 - 3, a/b) do. Two
-examples are the same when input and choices are.
+Two texts are the same if they agree after normalisation: compatibility forms of Unicode, case, white space, invisible
+characters, and punctuation around words do not count; signs that may have a meaning (2 - 3, a/b) do. Two examples are the same
+if input and choices are.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from taskweb.tasks import Example, Task
 
-# Reasons for which rows are dropped, as they stand in manifests.
+# Reasons for dropping rows, as written in manifests.
 TARGET_EXACT = "target, exact text"
 TARGET_NORMALISED = "target, normalised text"
 DUPLICATE_WITHIN = "duplicate within the source"
@@ -52,7 +52,7 @@ class TargetTexts:
 
 
 def normalised(text: str) -> str:
-    """The words of a text, folded, one space apart; a text of punctuation alone is only folded."""
+    """The words of a text, case-folded, one space apart. A text of punctuation alone is only case-folded."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text.translate(_INVISIBLE)).casefold())
     folded = text.casefold().split()
@@ -61,13 +61,13 @@ def normalised(text: str) -> str:
 
 
 def clean_sources(sources: Mapping[str, tuple[Task, Sequence[Example]]], target: TargetTexts) -> dict[str, CleanSource]:
-    """Drop what must not be trained on; of duplicates the first stays, the source that stands first before later ones."""
+    """Drop what must not be trained on. Of duplicates the first stays, in the order of the sources."""
     owners: dict[Key, str] = {}
     return {name: _clean(name, task, examples, target, owners) for name, (task, examples) in sources.items()}
 
 
 def _clean(name: str, task: Task, examples: Sequence[Example], target: TargetTexts, owners: dict[Key, str]) -> CleanSource:
-    kept: list[Example] = []
+    clean: list[Example] = []
     texts: list[str] = []
     dropped: Counter[str] = Counter()
     seen_choices: dict[tuple[str, ...], tuple[str, ...]] = {}
@@ -80,28 +80,28 @@ def _clean(name: str, task: Task, examples: Sequence[Example], target: TargetTex
             dropped[TARGET_EXACT] += 1
         elif text in target.normalised:
             dropped[TARGET_NORMALISED] += 1
-        elif example.output is None and task.kind != "span_qa":  # a question without an answer is an example of that kind
+        elif example.output is None and task.kind != "span_qa":  # there, a question may have no answer
             dropped[UNLABELLED] += 1
         elif key in owners:
             dropped[DUPLICATE_WITHIN if owners[key] == name else DUPLICATE_BETWEEN] += 1
         else:
             owners[key] = name
-            kept.append(example)
+            clean.append(example)
             texts.append(text)
-    return CleanSource(tuple(kept), tuple(texts), {reason: dropped[reason] for reason in REASONS if dropped[reason]})
+    return CleanSource(tuple(clean), tuple(texts), {reason: dropped[reason] for reason in REASONS if dropped[reason]})
 
 
 def label_errors(task: Task, examples: Sequence[Example]) -> Iterator[str]:
-    """What is wrong with the labels of a task: outside their choices, no choices where there must be, no number."""
+    """The errors in the labels of a task: not among the choices, no choices where they are needed, not a number."""
     outside = [e for e in examples if e.output is not None and e.choices is not None and e.output not in e.choices]
     if outside and task.kind in ("classification", "multiple_choice"):
         yield _error(task, outside, f"the label '{_short(outside[0].output or '')}' is not among its choices")
-    bare = [e for e in examples if e.choices is None]
-    if bare and task.kind == "multiple_choice":
-        yield _error(task, bare, "it has no choices")
-    wordy = [e for e in examples if e.output is not None and not _is_number(e.output)]
-    if wordy and task.kind == "regression":
-        yield _error(task, wordy, f"the label '{_short(wordy[0].output or '')}' is not a number")
+    without = [e for e in examples if e.choices is None]
+    if without and task.kind == "multiple_choice":
+        yield _error(task, without, "it has no choices")
+    not_numbers = [e for e in examples if e.output is not None and not _is_number(e.output)]
+    if not_numbers and task.kind == "regression":
+        yield _error(task, not_numbers, f"the label '{_short(not_numbers[0].output or '')}' is not a number")
 
 
 def _error(task: Task, examples: Sequence[Example], what: str) -> str:

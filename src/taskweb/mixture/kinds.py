@@ -1,4 +1,4 @@
-"""What kind of task examples are of, where nobody says."""
+"""The kind of a task, inferred from its examples if it is not given."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ METRICS_OF_KIND: Mapping[TaskKind, tuple[str, ...]] = {
 
 
 def task_for(name: str, examples: Sequence[Example], kind: str | None = None) -> Task:
-    """The task of that name: of the kind given, as the catalogue has it, or judged by its examples.
+    """The task of that name. Its kind is the one given, else that of the catalogue, else inferred from its examples.
 
-    Choices that are the same everywhere make a classification, others multiple choice; no choices at all, generation. The
-    licence of a task that is not in the catalogue is unknown. Raises NameNotFoundError for an unknown kind.
+    The same choices in all examples mean classification, other choices multiple choice, no choices generation. The licence of a
+    task that is not in the catalogue is unknown. Raises NameNotFoundError for an unknown kind.
     """
     known = catalogue().get(name)
     if kind is None:
-        return known if known is not None else _task(name, _judged(examples), None)
+        return known if known is not None else _task(name, _inferred(examples), None)
     if kind not in TASK_KINDS:
         raise unknown_name("kind of task", kind, TASK_KINDS)
     chosen = next(item for item in TASK_KINDS if item == kind)
     return known if known is not None and known.kind == chosen else _task(name, chosen, known)
 
 
-def _judged(examples: Sequence[Example]) -> TaskKind:
+def _inferred(examples: Sequence[Example]) -> TaskKind:
     if any(example.choices is None for example in examples):
         return "multiple_choice" if any(example.choices for example in examples) else "generation"
     first = {frozenset(example.choices or ()) for example in examples}

@@ -1,11 +1,11 @@
-"""The manifest of a mixture folder: what is in it, where it came from, and the hashes that tell whether it is whole.
+"""The manifest of a mixture folder: what is in it, where it came from, and the hashes by which it is checked.
 
-`format` is 1, `content` "taskweb mixture". `tasks` has an entry per task: name, kind, metrics, rate asked and realised, counts
-of available, training, held-out and dropped examples, origin, licence and citation. `files` has an entry for `train` and
-`heldout`: name, rows and SHA-256; `beside`, where there is any, names the folders written for other tools. Further there are
-`digest` (of tasks and examples, whatever the format of the files) and the record of how the mixture came about: `ranking`
-(null where the tasks were named), `rates` (how they were set), `seed`, `arguments` as given and as resolved, `written` (format
-and exports), `versions` of packages, and `notes`. No time and no place of writing: the same command gives the same bytes.
+`format` is 1, `content` "taskweb mixture". `tasks` has an entry per task: name, kind, metrics, rate requested and realised,
+counts of available, training, held-out and dropped examples, origin, licence and citation. `files` has an entry for `train` and
+`heldout`: name, rows and SHA-256. `beside`, if any, lists the folders written for other tools. `digest` is that of tasks and
+examples, whatever the format of the files. The other keys record how the mixture was made: `ranking` (null if the tasks were
+named), `rates` (how they were set), `seed`, `arguments` as given and as resolved, `written` (format and exports), `versions` of
+packages, and `notes`. There is no time and no path: the same command gives the same bytes.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from taskweb.tasks.task import TASK_KINDS
 FORMAT = 1
 CONTENT = "taskweb mixture"
 MANIFEST = "manifest.json"
-SIDES = ("train", "heldout")
+SPLITS = ("train", "heldout")
 _OWN_KEYS = frozenset({"format", "content", "digest", "tasks", "files", "beside"})
 
 
 @dataclass(frozen=True, slots=True)
 class MixtureFile:
-    """One file of a mixture folder: its name within the folder, how many rows it holds, and its SHA-256."""
+    """One file of a mixture folder: its name within the folder, its number of rows, and its SHA-256."""
 
     name: str
     rows: int
@@ -61,12 +61,14 @@ def manifest_of(mixture: Mixture, files: Mapping[str, MixtureFile]) -> dict[str,
             }
             for task in mixture.tasks
         ],
-        "files": {side: {"name": files[side].name, "rows": files[side].rows, "sha256": files[side].sha256} for side in SIDES},
+        "files": {
+            split: {"name": files[split].name, "rows": files[split].rows, "sha256": files[split].sha256} for split in SPLITS
+        },
     }
 
 
 def tasks_of(manifest: Mapping[str, Any], where: object) -> tuple[MixtureTask, ...]:
-    """The tasks that a manifest tells of. Raises InputError where an entry is none."""
+    """The tasks in a manifest. Raises InputError for an entry that is not a task."""
     try:
         tasks = tuple(_task_of(entry) for entry in manifest["tasks"])
     except (TypeError, ValueError, LookupError, AttributeError, TaskWebError) as error:
@@ -74,20 +76,20 @@ def tasks_of(manifest: Mapping[str, Any], where: object) -> tuple[MixtureTask, .
             f"The manifest of {where} does not describe its tasks ({type(error).__name__}: {error}). Make the mixture again."
         ) from None
     if not tasks or len({task.name for task in tasks}) < len(tasks):
-        raise InputError(f"The manifest of {where} names no tasks, or one twice. Make the mixture again.")
+        raise InputError(f"The manifest of {where} has no tasks, or one twice. Make the mixture again.")
     return tasks
 
 
 def files_of(manifest: Mapping[str, Any], where: object) -> dict[str, MixtureFile]:
-    """The files that a manifest tells of, by side. Raises InputError where an entry is none, or points out of the folder."""
+    """The files in a manifest, by split. Raises InputError for a wrong entry, or a path outside the folder."""
     try:
         files = {
-            side: MixtureFile(
-                str(manifest["files"][side]["name"]),
-                int(manifest["files"][side]["rows"]),
-                str(manifest["files"][side]["sha256"]),
+            split: MixtureFile(
+                str(manifest["files"][split]["name"]),
+                int(manifest["files"][split]["rows"]),
+                str(manifest["files"][split]["sha256"]),
             )
-            for side in SIDES
+            for split in SPLITS
         }
     except (TypeError, ValueError, LookupError) as error:
         raise InputError(
@@ -100,7 +102,7 @@ def files_of(manifest: Mapping[str, Any], where: object) -> dict[str, MixtureFil
 
 
 def record_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """How the mixture came about: what a manifest says beside tasks, files and digest."""
+    """How the mixture was made: what a manifest contains besides tasks, files and digest."""
     return {key: value for key, value in manifest.items() if key not in _OWN_KEYS}
 
 
@@ -120,8 +122,8 @@ def _task_of(entry: Mapping[str, Any]) -> MixtureTask:
         citation=str(entry["citation"]),
     )
     if task.kind not in TASK_KINDS:
-        raise ValueError(f"'{task.kind}' is no kind of task")
+        raise ValueError(f"'{task.kind}' is not a kind of task")
     for metric in task.metrics:
         if metric not in METRICS:
-            raise ValueError(f"'{metric}' is no metric")
+            raise ValueError(f"'{metric}' is not a metric")
     return task

@@ -1,4 +1,4 @@
-"""The records of a mixture: which tasks, at which rates, and the examples that came of it."""
+"""The records of a mixture: tasks, rates, and sampled examples."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from taskweb.tasks.task import TaskKind
 
 @dataclass(frozen=True, slots=True)
 class MixedExample:
-    """An example, and the task that it is one of."""
+    """An example and the name of its task."""
 
     task: str
     example: Example
@@ -31,10 +31,10 @@ class MixedExample:
 class MixtureTask:
     """One task of a mixture.
 
-    rate: the share asked for, in (0, 1]; over all tasks they sum to 1. available: distinct examples that could be trained on,
-    before sampling. train, held_out: examples in the mixture. dropped: rows left out before, by reason (see `cleaning`).
+    rate: the requested share, in (0, 1]; the rates of all tasks sum to 1. available: distinct examples that could be trained
+    on, before sampling. train, held_out: examples in the mixture. dropped: rows dropped before, by reason (see `cleaning`).
     origin: where the examples came from. source_digest: SHA-256 over all that was read there. licence, citation: of the data,
-    as the catalogue states them; `unknown` outside it.
+    as in the catalogue; `unknown` outside it.
     """
 
     name: str
@@ -51,17 +51,16 @@ class MixtureTask:
     citation: str = ""
 
     def to_task(self) -> Task:
-        """The task as a record of its own, to train on and to evaluate."""
+        """The task, to train on and to evaluate."""
         return Task(self.name, self.kind, self.metrics, licence=self.licence, citation=self.citation)
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """Tasks, and what was sampled from each; every task has at least one training example.
+    """Tasks, and the examples sampled from each. Every task has at least one training example.
 
-    train: in the order in which they stand in the file, tasks shuffled into each other. heldout: to evaluate on while
-    training; no input text is on both sides, whatever its spelling. record: how the mixture came about, plain JSON values (see
-    `manifest`).
+    train: in the order of the file, in which tasks are shuffled together. heldout: to evaluate on while training; no normalised
+    input text is in both splits. record: how the mixture was made, plain JSON values (see `manifest`).
     """
 
     tasks: tuple[MixtureTask, ...]
@@ -78,7 +77,7 @@ class Mixture:
 
     @property
     def rates(self) -> dict[str, float]:
-        """The rate asked for each task, by name."""
+        """The requested rate of each task, by name."""
         return {task.name: task.rate for task in self.tasks}
 
     @property
@@ -89,7 +88,7 @@ class Mixture:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over tasks and examples, in order, whatever the format of the files: names what is trained on."""
+        """SHA-256 over tasks and examples, in order, whatever the format of the files."""
         sha = hashlib.sha256()
         for line in self._content():
             sha.update(line.encode("utf-8", "surrogatepass"))
@@ -97,9 +96,9 @@ class Mixture:
 
     def _content(self) -> Iterator[str]:
         yield from (json.dumps([task.name, task.kind, list(task.metrics)]) + "\n" for task in self.tasks)
-        for side in (self.train, self.heldout):
+        for split in (self.train, self.heldout):
             yield "\n"
-            yield from rows_as_lines(side)
+            yield from rows_as_lines(split)
 
 
 def rows_as_lines(examples: Iterable[MixedExample]) -> Iterator[str]:

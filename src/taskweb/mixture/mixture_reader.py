@@ -1,4 +1,4 @@
-"""Reading a mixture folder back, checked against the hashes of its manifest."""
+"""Reading a mixture folder, checked against the hashes of its manifest."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _AGAIN = "Make the mixture again with taskweb mix"
 def read_mixture(path: str | Path) -> Mixture:
     """The mixture in a folder, whatever the format of its files.
 
-    Raises InputError for a folder that is none, that is damaged (a file is missing or does not have the hash that the manifest
-    states), or whose format is not the one known here; MissingDependencyError where Parquet files need pyarrow.
+    Raises InputError for a folder that does not exist, is not a mixture, is damaged (a file is missing or its hash is not that
+    in the manifest) or has another format; MissingDependencyError where Parquet files need pyarrow.
     """
     folder = Path(path)
     manifest = read_manifest(folder)
@@ -39,14 +39,14 @@ def read_mixture(path: str | Path) -> Mixture:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a mixture folder. Raises InputError where there is none, or one of another format."""
+    """The manifest of a mixture folder. Raises InputError where there is none, or it has another format."""
     if (kind := kind_of_path(folder)) != "folder":
         if kind == "file":
             raise InputError(f"{folder} is a file, not the folder of a mixture. Give the folder that taskweb mix made.")
         raise InputError(f"{folder} does not exist. Make a mixture with: taskweb mix TARGET --sources DIR --to {folder}")
     place = folder / MANIFEST
     if kind_of_path(place) != "file":
-        raise InputError(f"{folder} is not a mixture: it holds no {MANIFEST}. Give a folder made by taskweb mix.")
+        raise InputError(f"{folder} is not a mixture: it contains no {MANIFEST}. Give a folder made by taskweb mix.")
     try:
         manifest = json.loads(place.read_bytes())
     except OSError as error:
@@ -54,11 +54,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise InputError(f"{place} is not valid JSON. {_AGAIN}.") from None
     if not isinstance(manifest, dict) or manifest.get("content") != CONTENT:
-        raise InputError(f"{folder} is not a mixture: its {MANIFEST} is of something else. Give a folder made by taskweb mix.")
+        raise InputError(
+            f"{folder} is not a mixture: its {MANIFEST} belongs to something else. Give a folder made by taskweb mix."
+        )
     if manifest.get("format") != FORMAT:
         raise InputError(
-            f"The mixture {folder} is of format {manifest.get('format')}, and this taskweb reads format {FORMAT}. {_AGAIN}, or "
-            "use the version that made it."
+            f"The mixture {folder} has format {manifest.get('format')}; this taskweb reads format {FORMAT}. {_AGAIN}, "
+            "or use the version that made it."
         )
     return manifest
 
@@ -81,10 +83,10 @@ def _examples_of(folder: Path, file: MixtureFile) -> Iterator[MixedExample]:
             count += 1
     except (TypeError, ValueError, LookupError, RecursionError) as error:
         raise InputError(
-            f"The mixture {folder} is damaged: row {count + 1} of {file.name} is none ({error}). {_AGAIN}."
+            f"The mixture {folder} is damaged: row {count + 1} of {file.name} is not an example ({error}). {_AGAIN}."
         ) from None
     if count != file.rows:
-        raise InputError(f"The mixture {folder} is damaged: {file.name} holds {count} rows instead of {file.rows}. {_AGAIN}.")
+        raise InputError(f"The mixture {folder} is damaged: {file.name} has {count} rows instead of {file.rows}. {_AGAIN}.")
 
 
 def _rows_of_jsonl(content: bytes) -> Iterator[Mapping[str, Any]]:
@@ -116,13 +118,15 @@ def _example_of(row: Mapping[str, Any]) -> MixedExample:
 
 
 def _check(mixture: Mixture, manifest: Mapping[str, Any], folder: Path) -> None:
-    """Raise InputError where manifest and rows tell different things."""
-    counted = [Counter(item.task for item in side) for side in (mixture.train, mixture.heldout)]
+    """Raise InputError where manifest and rows disagree."""
+    counted = [Counter(item.task for item in split) for split in (mixture.train, mixture.heldout)]
     stated = [
-        Counter({task.name: count for task in mixture.tasks if (count := getattr(task, side))})
-        for side in ("train", "held_out")
+        Counter({task.name: count for task in mixture.tasks if (count := getattr(task, split))})
+        for split in ("train", "held_out")
     ]
     if counted != stated:
-        raise InputError(f"The mixture {folder} is damaged: its manifest counts other examples than its files hold. {_AGAIN}.")
+        raise InputError(
+            f"The mixture {folder} is damaged: its manifest counts other examples than its files contain. {_AGAIN}."
+        )
     if manifest.get("digest") != mixture.digest:
         raise InputError(f"The mixture {folder} is damaged: its manifest was changed after it was written. {_AGAIN}.")

@@ -1,4 +1,4 @@
-"""Writing a mixture as a folder that is there whole or not at all, also where it takes the place of an older one."""
+"""Writing a mixture folder, whole or not at all, also where it replaces an older one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from taskweb.errors import InputError, MissingDependencyError, ParameterError, unknown_name
-from taskweb.mixture.manifest import MANIFEST, SIDES, MixtureFile, files_of, manifest_of
+from taskweb.mixture.manifest import MANIFEST, SPLITS, MixtureFile, files_of, manifest_of
 from taskweb.mixture.mixture import MixedExample, Mixture, rows_as_lines
 from taskweb.mixture.mixture_reader import read_manifest
 from taskweb.tasks.atomic import whole_folder
@@ -17,7 +17,7 @@ from taskweb.tasks.paths import kind_of_path, unreadable
 
 FileFormat = Literal["jsonl", "parquet", "datasets"]
 FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
-_NAMES: Mapping[FileFormat, str] = {"jsonl": "{side}.jsonl", "parquet": "{side}.parquet", "datasets": "data/{side}.parquet"}
+_NAMES: Mapping[FileFormat, str] = {"jsonl": "{split}.jsonl", "parquet": "{split}.parquet", "datasets": "data/{split}.parquet"}
 CARD = "README.md"
 _ROWS_PER_GROUP = 10_000
 
@@ -29,12 +29,12 @@ def write_mixture(
     file_format: FileFormat = "jsonl",
     beside: Mapping[str, Callable[[Mixture, Path], None]] | None = None,
 ) -> Path:
-    """Write a mixture folder, and return its path; an older mixture there gives way only once the new one is complete.
+    """Write a mixture folder, and return its path. Replaces an older mixture there, once the new one is complete.
 
     file_format: jsonl (`train.jsonl`, `heldout.jsonl`), parquet, or datasets (`data/*.parquet` and a card, which
     `datasets.load_dataset` opens). beside: what else to write, by the name of its folder within the mixture's.
-    At any moment, whatever is killed, the folder is the old one or the new one. Equal mixtures give equal bytes.
-    Raises NameNotFoundError for an unknown format, InputError for a place that is taken by something else or cannot be written,
+    Even if the process is killed, the folder is the old one or the new one. Equal mixtures give equal bytes.
+    Raises NameNotFoundError for an unknown format, InputError for a path that is something else or cannot be written,
     ParameterError for a text that is not valid Unicode, MissingDependencyError where Parquet needs pyarrow.
     """
     if file_format not in FORMATS:
@@ -49,7 +49,7 @@ def write_mixture(
             f"{folder} cannot be written: {error.strerror or error}. Check the path and its permissions."
         ) from None
     with whole_folder(folder, replace=True) as new:
-        files = {side: _write_side(mixture, side, new, file_format) for side in SIDES}
+        files = {split: _write_split(mixture, split, new, file_format) for split in SPLITS}
         if file_format == "datasets":
             (new / CARD).write_text(_card(files), encoding="utf-8", newline="\n")
         for name, write in extras.items():
@@ -62,7 +62,7 @@ def write_mixture(
 
 
 def check_place(folder: Path) -> None:
-    """Raise InputError where a mixture cannot be written: a file, or a folder that holds more than an older mixture."""
+    """Raise InputError where a mixture cannot be written: a file, or a folder that contains more than an older mixture."""
     kind = kind_of_path(folder)
     if kind == "missing":
         return
@@ -82,14 +82,14 @@ def check_place(folder: Path) -> None:
     own = {MANIFEST, CARD, *(name.partition("/")[0] for name in names), *map(str, manifest.get("beside") or ())}
     if others := sorted(present - own):
         raise InputError(
-            f"{folder} holds more than the mixture that would be replaced: {', '.join(others[:5])}. Move that away, or give "
-            "the name of a new folder."
+            f"{folder} contains more than the mixture that would be replaced: {', '.join(others[:5])}. Move these files "
+            "away, or give the name of a new folder."
         )
 
 
-def _write_side(mixture: Mixture, side: str, folder: Path, file_format: FileFormat) -> MixtureFile:
-    examples = mixture.train if side == "train" else mixture.heldout
-    name = _NAMES[file_format].format(side=side)
+def _write_split(mixture: Mixture, split: str, folder: Path, file_format: FileFormat) -> MixtureFile:
+    examples = mixture.train if split == "train" else mixture.heldout
+    name = _NAMES[file_format].format(split=split)
     place = folder / name
     place.parent.mkdir(exist_ok=True)
     try:
@@ -100,7 +100,7 @@ def _write_side(mixture: Mixture, side: str, folder: Path, file_format: FileForm
             _write_parquet(examples, place)
     except UnicodeEncodeError:
         raise ParameterError(
-            "An example holds a text that is not valid Unicode and cannot be written. Mend or remove it."
+            "An example has a text that is not valid Unicode and cannot be written. Fix or remove it."
         ) from None
     return MixtureFile(name, len(examples), hashlib.sha256(place.read_bytes()).hexdigest())
 
@@ -119,9 +119,9 @@ def _write_parquet(examples: Sequence[MixedExample], place: Path) -> None:
 
 def _card(files: Mapping[str, MixtureFile]) -> str:
     lines = ["---", "configs:", "- config_name: default", "  data_files:"]
-    for side in SIDES:
-        if files[side].rows:
-            lines += [f"  - split: {side}", f"    path: {files[side].name}"]
+    for split in SPLITS:
+        if files[split].rows:
+            lines += [f"  - split: {split}", f"    path: {files[split].name}"]
     lines += [
         "---",
         "",

@@ -1,4 +1,4 @@
-"""Sampling rates: which share of the training set each task is asked to have."""
+"""Sampling rates: the share of the training set that each task is given."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from taskweb.errors import ParameterError, unknown_name
 RateScheme = Literal["uniform", "proportional", "temperature", "score"]
 RATE_SCHEMES: tuple[RateScheme, ...] = get_args(RateScheme)
 DEFAULT_TEMPERATURE = 2.0
-_TOLERANCE = 1e-6  # what explicit rates may miss 1 by: thirds typed with seven digits
+_TOLERANCE = 1e-6  # by which explicit rates may miss 1: thirds typed with seven digits
 
 
 def rates_of(
@@ -23,12 +23,12 @@ def rates_of(
     scores: Mapping[str, float] | None = None,
     temperature: float = DEFAULT_TEMPERATURE,
 ) -> dict[str, float]:
-    """A rate per task, in the order of `tasks`; they are above 0 and sum to 1.
+    """A rate per task, in the order of `tasks`. Rates are above 0 and sum to 1.
 
     wanted: uniform; proportional to `sizes` (examples that can be used); temperature: to size ** (1 / temperature), so that 1
     is proportional and a high one nearly uniform; score: to exp(z / temperature), z being the score standardised over these
     tasks (population standard deviation; equal scores give uniform rates); or explicit rates by task, which must sum to 1.
-    Raises ParameterError that lists all that is wrong, NameNotFoundError for an unknown scheme or task.
+    Raises ParameterError that lists all errors, NameNotFoundError for an unknown scheme or task.
     """
     if not tasks:
         raise ParameterError("A mixture needs at least one task.")
@@ -54,7 +54,7 @@ def _by_score(tasks: Sequence[str], scores: Mapping[str, float] | None, temperat
     lacking = [task for task in tasks if scores is None or not math.isfinite(scores.get(task, math.nan))]
     if scores is None or lacking:
         raise ParameterError(
-            f"Rates by score need the score of every task, and there is none of {', '.join(lacking)}. Rank the tasks, or "
+            f"Rates by score need the score of every task, and there is none for {', '.join(lacking)}. Rank the tasks, or "
             "choose other rates."
         )
     values = [scores[task] for task in tasks]

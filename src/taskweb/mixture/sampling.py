@@ -1,12 +1,12 @@
-"""From sources to a mixture: clean, hold out, set rates, apportion the budget, draw, shuffle.
+"""Sampling a mixture from sources: clean, hold out, set rates, apportion the budget, draw, shuffle.
 
 How many examples a task gives is exact:
 1. Rows of the target, duplicates and unlabelled rows are dropped (`cleaning`).
 2. Of the n distinct examples left, round(held_out * n) are held out, at most `most_held_out`; the rest can be trained on.
-3. A task can give what is left of it, at most `cap`; sizes in rates are these numbers (`rates`).
-4. The budget is `total`, or `examples_per_task` times the number of tasks. Each task's part is rate * budget, by largest
-   remainders, or all it can give where that is fewer; with `total`, what falls short goes to the others (`apportioning`).
-The draw of a task depends on the seed, its name and its examples, not on the other tasks: more is asked, more of the same come.
+3. A task can give the rest, at most `cap`; rates count these numbers as sizes (`rates`).
+4. The budget is `total`, or `examples_per_task` times the number of tasks. Each task gives rate * budget, by largest
+   remainders, or all it can give if that is fewer; with `total`, other tasks give the difference (`apportioning`).
+The draw of a task depends on the seed, its name and its examples, not on the other tasks; a larger draw begins with a smaller.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from taskweb.mixture.apportioning import counts_of
 from taskweb.mixture.cleaning import CleanSource, TargetTexts, clean_sources, label_errors
 from taskweb.mixture.mixture import MixedExample, Mixture, MixtureTask
 from taskweb.mixture.rates import DEFAULT_TEMPERATURE, RateScheme, rates_of
-from taskweb.mixture.splitting import Sides, hold_out
+from taskweb.mixture.splitting import HeldOutTexts, hold_out
 from taskweb.tasks import Example, ExampleSet, Task
 
 DEFAULT_EXAMPLES_PER_TASK = 2000
@@ -34,7 +34,7 @@ class MixtureSettings:
 
     examples_per_task: budget per task. total: the whole budget instead. cap: most training examples of one task.
     rates, temperature: see `rates_of`. held_out: share of each task's distinct examples to evaluate on, in [0, 1), and at most
-    `most_held_out` of them. seed: of every draw. Raises ParameterError that lists all that is out of range.
+    `most_held_out` of them. seed: of every draw. Raises ParameterError that lists everything out of range.
     """
 
     examples_per_task: int | None = None
@@ -64,7 +64,7 @@ class MixtureSettings:
             raise ParameterError(f"These settings of a mixture are out of range: {'; '.join(errors)}.")
 
     def budget(self, tasks: int) -> int:
-        """Training examples wanted of that many tasks together."""
+        """Training examples requested of that many tasks together."""
         if self.total is not None:
             return self.total
         return tasks * (self.examples_per_task or DEFAULT_EXAMPLES_PER_TASK)
@@ -90,12 +90,12 @@ def sample_mixture(
     """Sample a mixture from sources, the best first.
 
     target: examples of the target, none of which is trained on. scores: of the sources, for rates by score. record: how the
-    mixture came about, for its manifest. errors: what is known to be wrong already, to be told with the rest.
-    Raises ParameterError that lists every source that cannot be used, and why; and rates that cannot.
+    mixture was made, for its manifest. errors: those known already, to report with the others.
+    Raises ParameterError that lists every source that cannot be used, with the reason; or for rates that cannot be used.
     """
     by_name = {source.task.name: (source.task, source.examples.examples) for source in sources}
     if len(by_name) < len(sources):
-        raise ParameterError("A mixture holds each task once. Name each source once.")
+        raise ParameterError("A mixture contains each task once. Give each source once.")
     clean = clean_sources(by_name, TargetTexts.of(target))
     if found := [*errors, *(error for source in sources for error in _errors(source, clean[source.task.name]))]:
         raise mixture_error(found)
@@ -106,37 +106,44 @@ def sample_mixture(
     counts = counts_of(rates, most, settings.budget(len(most)), fill=settings.total is not None)
     if empty := [name for name, count in counts.items() if not count]:
         raise ParameterError(
-            f"At these rates and this budget there is no example of {', '.join(empty)}. Raise the budget, or leave that out."
+            f"With these rates and this budget there is no example of {', '.join(empty)}. Raise the budget, or leave it out."
         )
     train = [MixedExample(name, example) for name, count in counts.items() for example in pools[name][:count]]
     random.Random(f"taskweb mixture {settings.seed}").shuffle(train)  # noqa: S311 - sampling, not security
     heldout = [MixedExample(name, clean[name].examples[index]) for name in clean for index in held[name]]
     tasks = tuple(
-        MixtureTask(
-            name=source.task.name,
-            kind=source.task.kind,
-            metrics=source.task.metrics,
-            rate=rates[source.task.name],
-            available=len(pools[source.task.name]),
-            train=counts[source.task.name],
-            held_out=len(held[source.task.name]),
-            dropped=clean[source.task.name].dropped,
-            origin=source.examples.origin,
-            source_digest=source.examples.digest,
-            licence=source.task.licence,
-            citation=source.task.citation,
-        )
-        for source in sources
+        _task_record(source, clean[name], rates[name], len(pools[name]), counts[name], len(held[name]))
+        for name, source in ((source.task.name, source) for source in sources)
     )
     return Mixture(tasks, tuple(train), tuple(heldout), dict(record or {}))
 
 
 def mixture_error(errors: Sequence[str]) -> ParameterError:
-    """One error for everything that is wrong."""
+    """One error that lists all errors."""
     if len(errors) == 1:
         return ParameterError(f"The mixture cannot be made: {errors[0].rstrip('.')}.")
     listed = "; ".join(f"({i}) {error.rstrip('.')}" for i, error in enumerate(errors, 1))
     return ParameterError(f"The mixture cannot be made: {listed}.")
+
+
+def _task_record(
+    source: MixtureSource, clean: CleanSource, rate: float, available: int, train: int, held_out: int
+) -> MixtureTask:
+    task = source.task
+    return MixtureTask(
+        name=task.name,
+        kind=task.kind,
+        metrics=task.metrics,
+        rate=rate,
+        available=available,
+        train=train,
+        held_out=held_out,
+        dropped=clean.dropped,
+        origin=source.examples.origin,
+        source_digest=source.examples.digest,
+        licence=task.licence,
+        citation=task.citation,
+    )
 
 
 def _errors(source: MixtureSource, clean: CleanSource) -> list[str]:
@@ -148,17 +155,17 @@ def _errors(source: MixtureSource, clean: CleanSource) -> list[str]:
 
 
 def _held_out(clean: Mapping[str, CleanSource], settings: MixtureSettings) -> dict[str, list[int]]:
-    sides: Sides = {}
+    decided: HeldOutTexts = {}
     chosen = {}
     for name, source in clean.items():
         count = len(source.examples)
         size = min(round(settings.held_out * count), settings.most_held_out, count - 1)
-        chosen[name] = hold_out(name, source.texts, size, settings.seed, sides)
+        chosen[name] = hold_out(name, source.texts, size, settings.seed, decided)
     return chosen
 
 
 def _pool(name: str, clean: CleanSource, held_out: Sequence[int], seed: int) -> list[Example]:
-    """What can be trained on, in the order in which it is drawn."""
+    """The examples that can be trained on, in the order in which they are drawn."""
     out = set(held_out)
     pool = [example for index, example in enumerate(clean.examples) if index not in out]
     random.Random(f"taskweb sample {seed} {name}").shuffle(pool)  # noqa: S311 - sampling, not security

@@ -21,7 +21,7 @@ _APART = 0.14  # places between two series at one place
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Points that belong together. values: one per place, NaN for none; lows, highs: their intervals, NaN for none."""
+    """Points with one label. values: one per place, NaN for none; lows, highs: their intervals, NaN for none."""
 
     label: str
     values: tuple[float, ...]
@@ -31,7 +31,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One pair of axes. places: what stands along the x axis, left to right; joined: whether a line joins the points."""
+    """One pair of axes. places: labels along the x axis, left to right; joined: whether a line joins the points."""
 
     title: str
     x_label: str
@@ -42,19 +42,19 @@ class Panel:
 
 
 def figure_format(path: Path) -> FigureFormat:
-    """The format that the name asks for, svg or png. Call it before long work: it also looks for matplotlib.
+    """The format given by the name, svg or png. Call it before long work: it also checks for matplotlib.
 
     Raises InputError for another ending, MissingDependencyError without matplotlib.
     """
     ending = path.suffix.lower().removeprefix(".")
     if ending not in ("svg", "png"):
-        raise InputError(f"A figure is written as .svg or .png, and {path} ends in neither. Give another name.")
+        raise InputError(f"A figure is written as .svg or .png, but {path} has another ending. Give another name.")
     _matplotlib()
     return "svg" if ending == "svg" else "png"
 
 
 def write_figure(path: Path, panels: Sequence[Panel], *, title: str, note: str = "") -> None:
-    """Draw panels side by side into an SVG or PNG file, which appears whole or not at all. The same figures, the same bytes.
+    """Draw panels side by side into an SVG or PNG file, written whole or not at all. Equal input gives equal bytes.
 
     Raises InputError where the file cannot be written, MissingDependencyError without matplotlib.
     """
@@ -85,7 +85,7 @@ def _draw(axes: Any, panel: Panel) -> None:
             if math.isfinite(low) and math.isfinite(high):
                 axes.plot([x, x], [low, high], color=colour, lw=1.2, alpha=0.6)
     axes.set_xticks(range(len(panel.places)), panel.places)
-    if max(map(len, panel.places), default=0) > 5 and len(panel.places) > 4:  # would run into one another
+    if max(map(len, panel.places), default=0) > 5 and len(panel.places) > 4:  # labels would overlap
         axes.tick_params(axis="x", rotation=30)
     axes.set_xlim(-0.5, len(panel.places) - 0.5)
     axes.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label)

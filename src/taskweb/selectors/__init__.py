@@ -1,4 +1,4 @@
-"""Selectors: which sources to use for a target, one algorithm per file, and the benchmark that judges them."""
+"""Selectors: which sources to use for a target, one algorithm per file, and the benchmark that compares them."""
 
 from taskweb.selectors.base import PivotEvidence, RankedSource, Ranking, SelectionProblem, Selector, rank
 from taskweb.selectors.blend import BlendSelector

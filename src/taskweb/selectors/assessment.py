@@ -225,7 +225,7 @@ class Explanation:
                 f"predicted gain {100 * self.predicted_gain.gain:+.1f}% (80% interval: {low:+.1f}% to {high:+.1f}%), "
                 f"probability of harm {100 * self.predicted_gain.harm:.0f}%"
             )
-        said.append(f"it is the best of all sources with {100 * self.p_best:.0f}% probability")
+        said.append(f"it is the best source with {100 * self.p_best:.0f}% probability")
         weights = ", ".join(f"{name} {100 * weight:.0f}%" for name, weight in self.weights.items() if weight >= 0.005)
         said.append(f"weights learned on this web: {weights}")
         return tuple(said)

@@ -1,9 +1,9 @@
-"""The contract of selectors: a problem goes in, one score per candidate source comes out, a Ranking tells it to people.
+"""The contract of selectors: a problem goes in, one score per candidate source comes out, and a Ranking presents them.
 
-Invariants every selector keeps (tests/selectors/test_contract.py holds them):
+Invariants of every selector (tested in tests/selectors/test_contract.py):
 - one finite score per candidate, in the order of `problem.candidates`, higher = better source;
-- the scores do not depend on the order of candidates, nor on the target's name, and are the same when asked again;
-- nothing of the target's own row and column is used: the web of a problem does not know the target;
+- the scores do not depend on the order of candidates or on the target's name, and are the same on every call;
+- nothing of the target's own row and column is used: the web of a problem does not contain the target;
 - a missing pair is no evidence: it neither raises an error nor counts as 0.
 """
 
@@ -28,7 +28,7 @@ from taskweb.web.transfer_web import without_self
 
 FloatArray = npt.NDArray[np.float64]
 PIVOTS_SHOWN = 3
-_OF_EVERY_SETUP = ("roe", "text_similarity", "source_places", "tasks_with_texts")
+_SHARED_BY_SETUPS = ("roe", "text_similarity", "source_places", "tasks_with_texts")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,10 +36,10 @@ class SelectionProblem:
     """One target, and what may be known about it.
 
     target: its name, for people only. candidates: sources to score, all of them sources of `web`.
-    web: a web that does not know the target. setup: whose transfers count, or `all`.
+    web: a web without the target. setup: whose transfers count, or `all`.
     bank: example vectors of the web's tasks; vectors: (examples, dimension) unit vectors of the target's examples.
     Either is None where there are no texts. table_name: the target's name in tables of pair scores, where it differs.
-    kept: what selectors worked out that holds in every setup, by selector.
+    cache: results of selectors that are valid in every setup, by selector.
     """
 
     target: str
@@ -57,13 +57,14 @@ class SelectionProblem:
             raise WebError("No candidate sources are left. Exclude fewer tasks, or give --sources.")
         if self.target in self.web.targets or self.target in self.web.sources:
             raise ParameterError(
-                f"The web of a selection problem must not know the target '{self.target}'. Pass web.without('{self.target}')."
+                f"The web of a selection problem must not contain the target '{self.target}'. "
+                f"Pass web.without('{self.target}')."
             )
 
     def in_setup(self, setup: str) -> SelectionProblem:
-        """The same problem in another setup; similarities that were computed are kept."""
+        """The same problem in another setup, with the similarities that were already computed."""
         other = dataclasses.replace(self, setup=setup)
-        other.__dict__.update({name: self.__dict__[name] for name in _OF_EVERY_SETUP if name in self.__dict__})
+        other.__dict__.update({name: self.__dict__[name] for name in _SHARED_BY_SETUPS if name in self.__dict__})
         return other
 
     @cached_property
@@ -92,7 +93,7 @@ class SelectionProblem:
 
     @cached_property
     def text_similarity(self) -> FloatArray:
-        """RoE as it is, coverage, cosine and centred cosine of mean embeddings: (4, tasks with texts). Raises WebError."""
+        """RoE, coverage, cosine and centred cosine of mean embeddings: (4, tasks with texts). Raises WebError without texts."""
         bank, vectors = self.texts
         return four_similarities(vectors, bank, self.tasks_with_texts)
 
@@ -107,7 +108,7 @@ class SelectionProblem:
         if self.bank is None or self.vectors is None:
             what = "the web's tasks" if self.bank is None else f"the target '{self.target}'"
             raise WebError(
-                f"This selector compares texts, and there are none of {what}. Give --examples DIR with "
+                f"This selector compares texts, but there are none for {what}. Give --examples DIR with "
                 "<task>.jsonl files, or choose --selector popularity."
             )
         return self.bank, self.vectors
@@ -119,7 +120,7 @@ class SelectionProblem:
 
 
 class Selector(Protocol):
-    """Anything that scores candidate sources for one target. Instances hold parameters only and may be shared."""
+    """Anything that scores candidate sources for one target. Instances contain only parameters and may be shared."""
 
     @property
     def name(self) -> str:
@@ -127,29 +128,29 @@ class Selector(Protocol):
 
     @property
     def meaning(self) -> str:
-        """What the score means, in plain words, one sentence."""
+        """What the score means, in one plain sentence."""
 
     def parameters(self) -> Mapping[str, Any]:
-        """The parameters in force, as they are written to results."""
+        """The parameters, as they are written to results."""
 
     def score(self, problem: SelectionProblem) -> FloatArray:
-        """One finite score per candidate, higher = better. Raises WebError where the problem lacks what is needed."""
+        """One finite score per candidate, higher = better. Raises WebError where the problem lacks something it needs."""
 
 
 @runtime_checkable
 class Assessor(Protocol):
-    """A selector that knows how sure it is."""
+    """A selector that can say how far its ranking can be trusted."""
 
     def assess(self, problem: SelectionProblem, scores: FloatArray) -> Assessment:
         """How far these scores of the problem's candidates can be trusted."""
 
     def explain(self, problem: SelectionProblem, source: str, assessment: Assessment) -> Explanation:
-        """Why a candidate stands where it does. Raises NameNotFoundError for a task that is none."""
+        """Why a candidate has its rank. Raises NameNotFoundError for a task that is not a candidate."""
 
 
 @dataclass(frozen=True, slots=True)
 class PivotEvidence:
-    """A pivot task that speaks for or against a source: how similar it is to the target, and how the source helped it (T)."""
+    """A pivot that speaks for or against a source. similarity: with the target. transfer: T from the source to the pivot."""
 
     task: str
     similarity: float
@@ -160,8 +161,8 @@ class PivotEvidence:
 class RankedSource:
     """One source in a ranking, best = rank 1, with the evidence behind it.
 
-    measured: False for a candidate of which no transfers are measured. popularity: mean T over the web's targets.
-    similarity: RoE with the target. pivots: the similar tasks whose transfers weigh most.
+    measured: False for a candidate without measured transfers. popularity: mean T over the web's targets.
+    similarity: RoE with the target. pivots: the similar tasks to which its transfers are largest. details: further columns.
     """
 
     rank: int
@@ -176,10 +177,10 @@ class RankedSource:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Sources for one target, best first, and how the order came about.
+    """Sources for one target, best first, and what the order is based on.
 
-    scale: what T is in the web behind it, see `TransferWeb.scale`. assessment: how far it can be trusted, where the selector
-    knows. explanation: why one source stands where it does, where that was asked.
+    scale: what T is in its web, see `TransferWeb.scale`. assessment: how far it can be trusted, where the selector can say.
+    explanation: why one source has its rank, where requested.
     """
 
     target: str
@@ -203,7 +204,7 @@ class Ranking:
         return tuple(source.task for source in self.sources[:k])
 
     def to_dict(self, top: int | None = None) -> dict[str, Any]:
-        """The ranking as plain JSON values; `top` keeps the best only."""
+        """The ranking as plain JSON values; top: how many sources, None for all."""
         return {
             "target": self.target,
             "selector": self.selector,
@@ -232,9 +233,9 @@ class Ranking:
 
 
 def rank(selector: Selector, problem: SelectionProblem, *, notes: Sequence[str] = (), explain: str | None = None) -> Ranking:
-    """Score the candidates and sort them, best first; equal scores stand in the order of their names.
+    """Score the candidates and sort them, best first; equal scores are sorted by name.
 
-    explain: a candidate whose place is to be explained. Raises ParameterError where the selector cannot explain itself.
+    explain: a candidate whose rank to explain. Raises ParameterError where the selector cannot explain its scores.
     """
     if explain is not None and not isinstance(selector, Assessor):
         raise ParameterError(f"The selector '{selector.name}' does not explain its scores. Use the blend, the default.")
@@ -280,13 +281,13 @@ def rank(selector: Selector, problem: SelectionProblem, *, notes: Sequence[str] 
 
 
 def fill_missing(values: FloatArray) -> FloatArray:
-    """Replace what is missing by the mean of what is known: no evidence speaks neither for nor against. All missing gives 0."""
+    """Replace missing values by the mean of the known ones, which is neither for nor against. If all are missing: 0."""
     known = np.isfinite(values)
     return values if known.all() else np.where(known, values, values[known].mean() if known.any() else 0.0)
 
 
 def _strongest_pivots(problem: SelectionProblem, similarity: Mapping[str, float]) -> list[tuple[PivotEvidence, ...]]:
-    """For each candidate, those of the pivots most similar to the target whose transfers from it are largest in size."""
+    """For each candidate, the pivots with its largest transfers in size, among those most similar to the target."""
     known = [i for i, task in enumerate(problem.web.targets) if task in similarity]
     places = sorted(known, key=lambda i: -similarity[problem.web.targets[i]])[: 2 * PIVOTS_SHOWN]
     pivots = [problem.web.targets[i] for i in places]

@@ -1,12 +1,13 @@
-"""Leave one target out: how well selectors rank sources for a target that they know nothing of.
+"""Leave one target out: how well selectors rank sources for a target of which they know nothing.
 
 For every target and setup a selector gets `web.without(target)`, so that neither the target's row nor its column can be
-used, in any setup; the truth is the row that was held back. Where examples are drawn, figures are means over draws.
+used, in any setup; its scores are compared with the row that was left out. Where examples are drawn, figures are means over
+draws.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +31,7 @@ METRIC_NAMES = ("ndcg", "regret_at_5")
 
 @dataclass(frozen=True, slots=True)
 class DrawSettings:
-    """How examples are drawn: per draw, so many of the target and at most so many of each source."""
+    """How examples are drawn. target_examples, source_examples: at most how many of the target and of each source, per draw."""
 
     draws: int = 10
     target_examples: int = 32
@@ -48,7 +49,7 @@ class BenchmarkRow:
     """One selector in one setup (or `mean` over setups). All figures in percent.
 
     values: (metrics, draws, setups, targets), NaN where a target is left out; the metrics are NDCG and Regret@5.
-    left_out: target -> why it is not in this row.
+    left_out: why a target is not in this row, by target.
     """
 
     selector: str
@@ -85,7 +86,7 @@ class BenchmarkRow:
         return result
 
     def per_category(self) -> dict[str, dict[str, float | None]]:
-        """Both metrics for each category of the catalogue; targets that it does not know are 'other'."""
+        """Both metrics for each category of the catalogue; targets that are not in it are 'other'."""
         tasks = catalogue()
         per_target = self.per_target()
         groups: dict[str, list[str]] = {}
@@ -120,7 +121,7 @@ class BenchmarkRow:
 
 @dataclass(frozen=True, slots=True)
 class ScoredTarget:
-    """What a selector said of one held-out target in one draw, and what was held back.
+    """A selector's scores for one target left out, in one draw, beside the truth.
 
     scores, truth: one number per candidate, T of the setup for truth; only candidates that were measured.
     """
@@ -150,73 +151,48 @@ def benchmark(
 
     selectors: by the name shown. predictions: score tables by the name shown. pool: example vectors of the web's tasks, from
     which each draw takes some of the target's and of the sources'. setup: one setup, or `all` for each and their mean.
-    targets: None takes all but those the web's hyperparameters were tuned on. on_scores: shown the scores of every selector
-    (not of tables), draw by draw. Returns a row per selector and setup, selectors first in the order given; popularity and
-    TaskShop have none where they cannot be evaluated on any target. Raises WebError where another selector, or all, cannot.
+    targets: None takes all but those on which the web's hyperparameters were tuned. on_progress: called after each target.
+    on_scores: called with the scores of every selector (not of tables), draw by draw. Returns a row per selector and setup,
+    tables first; popularity and TaskShop have none where they cannot be evaluated on any target. Raises WebError where another
+    selector, or all of them, cannot.
     """
     settings = settings or DrawSettings()
     tables = predictions or {}
     setups = web.setups if web.check_setup(setup) == ALL_SETUPS else (setup,)
     chosen = tuple(dict.fromkeys(targets if targets is not None else (t for t in web.targets if t not in web.tuning_targets)))
-    values = {name: np.full((2, settings.draws, len(setups), len(chosen)), np.nan) for name in selectors}
-    values |= {name: np.full((2, 1, len(setups), len(chosen)), np.nan) for name in tables}
-    left_out: dict[str, dict[tuple[str, str], str]] = {name: {} for name in values}
-    for j, target in enumerate(chosen):
+    results = _Results(setups, chosen, dict.fromkeys(tables, 1) | dict.fromkeys(selectors, settings.draws))
+    for target in chosen:
         known = web.without(target)
-        truths = {name: _Truth.of(web, name, target, known.sources) for name in setups}
-        for i, name in enumerate(setups):
-            reason = truths[name].fault or ("there are no examples of it" if pool is not None and target not in pool else None)
-            for shown in values:
-                gap = reason or (_gap(tables[shown], target, known.sources, truths[name]) if shown in tables else None)
-                if gap is not None:
-                    left_out[shown][target, name] = gap
-                elif shown in tables:
-                    values[shown][:, 0, i, j] = truths[name].figures(_predicted(tables[shown], target, known.sources))
-        asked = any((target, name) not in left_out[shown] for shown in selectors for name in setups)
-        for draw in range(settings.draws):
-            problem = _drawn_problem(target, known, pool, draw, settings) if asked else None
-            for i, name in enumerate(setups):
-                for shown, selector in selectors.items():
-                    if (target, name) not in left_out[shown] and problem is not None:
-                        problem = problem.in_setup(name)
-                        try:
-                            scores = _scores(selector, problem)
-                        except WebError as fault:  # what is known without this target does not do for this selector
-                            left_out[shown][target, name] = str(fault)
-                            continue
-                        values[shown][:, draw, i, j] = truths[name].figures(scores)
-                        if on_scores is not None:
-                            on_scores(truths[name].beside(scores, shown, name, target, draw, known.sources))
+        truths = [_Truth.of(web, name, target, known.sources) for name in setups]
+        _leave_out_unusable(results, truths, pool)
+        _compare_tables(results, truths, tables)
+        for draw in range(0 if results.are_left_out(selectors, truths) else settings.draws):
+            problem = _drawn_problem(target, known, pool, draw, settings)
+            for scored in _scored(results, truths, selectors, problem, draw):
+                if on_scores is not None:
+                    on_scores(scored)
         if on_progress is not None:
             on_progress()
-    rows = []
-    evaluated = {shown for shown in values if np.isfinite(values[shown][0]).any()}
-    for shown in (*tables, *selectors):
-        if shown not in evaluated:
-            if evaluated and shown in REFERENCES:
-                continue
-            why = next(iter(left_out[shown].values()), "there are no targets")
-            raise WebError(f"The selector '{shown}' could not be evaluated on any target: {why}.")
-        for i, name in enumerate(setups):
-            reasons = {target: reason for (target, where), reason in left_out[shown].items() if where == name}
-            rows.append(BenchmarkRow(shown, name, chosen, 100.0 * values[shown][:, :, i : i + 1], reasons))
-        if setup == ALL_SETUPS:
-            reasons = {f"{target} ({name})": reason for (target, name), reason in left_out[shown].items()}
-            rows.append(BenchmarkRow(shown, MEAN, chosen, 100.0 * values[shown], reasons))
-    return rows
+    return results.rows(mean=setup == ALL_SETUPS)
 
 
 @dataclass(frozen=True)
 class _Truth:
-    """The row that was held back: T and raw scores of the candidates. fault: why the target cannot be judged, or None."""
+    """The row of one target in one setup, which selectors do not see.
 
+    t, raw: T and raw scores of the candidates, NaN = not measured. fault: why the target cannot be judged, or None.
+    """
+
+    setup: str
+    target: str
+    candidates: tuple[str, ...]
     t: FloatArray
     raw: FloatArray
     measured: npt.NDArray[np.bool_]
     fault: str | None
 
     @classmethod
-    def of(cls, web: TransferWeb, setup: str, target: str, candidates: Sequence[str]) -> _Truth:
+    def of(cls, web: TransferWeb, setup: str, target: str, candidates: tuple[str, ...]) -> _Truth:
         place = web.setup_index(setup), web.target_index(target), [web.source_index(source) for source in candidates]
         t = web.t[place]
         measured = np.isfinite(t)
@@ -225,47 +201,134 @@ class _Truth:
             fault = "fewer than two of its sources were measured"
         elif np.ptp(t[measured]) == 0:
             fault = "all its sources scored the same, so there is no order to find"
-        return cls(t, np.full(len(t), np.nan) if web.score is None else web.score[place], measured, fault)
+        raw = np.full(len(t), np.nan) if web.score is None else web.score[place]
+        return cls(setup, target, candidates, t, raw, measured, fault)
 
     def figures(self, scores: FloatArray) -> tuple[float, float]:
-        """NDCG and Regret@5 of a selector's scores; no regret where raw scores are missing."""
+        """NDCG and Regret@5 of scores of the candidates; regret is NaN where raw scores are missing."""
         truth, raw, predicted = self.t[self.measured], self.raw[self.measured], scores[self.measured]
         regret = regret_at_k(truth, raw, predicted, REGRET_K) if np.isfinite(raw).all() else float("nan")
         return ndcg(truth, predicted), regret
 
-    def beside(
-        self, scores: FloatArray, selector: str, setup: str, target: str, draw: int, candidates: Sequence[str]
-    ) -> ScoredTarget:
-        """A selector's scores and the truth, of the candidates that were measured."""
-        measured = tuple(name for name, known in zip(candidates, self.measured, strict=True) if known)
-        return ScoredTarget(selector, setup, target, draw, measured, scores[self.measured], self.t[self.measured])
+    def beside(self, scores: FloatArray, selector: str, draw: int) -> ScoredTarget:
+        """A selector's scores and the truth, for the candidates that were measured."""
+        measured = tuple(name for name, known in zip(self.candidates, self.measured, strict=True) if known)
+        return ScoredTarget(selector, self.setup, self.target, draw, measured, scores[self.measured], self.t[self.measured])
+
+
+class _Results:
+    """The figures of tables and selectors by draw, setup and target, and why some are missing.
+
+    draws: how many draws there are for each table or selector, by name, in the order of the rows.
+    """
+
+    def __init__(self, setups: tuple[str, ...], targets: tuple[str, ...], draws: Mapping[str, int]) -> None:
+        self._setups, self._targets = setups, targets
+        self._values = {name: np.full((2, count, len(setups), len(targets)), np.nan) for name, count in draws.items()}
+        self._left_out: dict[str, dict[tuple[str, str], str]] = {name: {} for name in draws}
+
+    def leave_out(self, name: str, truth: _Truth, reason: str) -> None:
+        self._left_out[name][truth.target, truth.setup] = reason
+
+    def leave_out_for_all(self, truth: _Truth, reason: str) -> None:
+        for name in self._values:
+            self.leave_out(name, truth, reason)
+
+    def is_left_out(self, name: str, truth: _Truth) -> bool:
+        return (truth.target, truth.setup) in self._left_out[name]
+
+    def are_left_out(self, names: Iterable[str], truths: Sequence[_Truth]) -> bool:
+        """Whether all of them are left out in all setups."""
+        return all(self.is_left_out(name, truth) for name in names for truth in truths)
+
+    def add(self, name: str, truth: _Truth, draw: int, scores: FloatArray) -> None:
+        """Compare scores with the truth."""
+        place = self._setups.index(truth.setup), self._targets.index(truth.target)
+        self._values[name][:, draw, *place] = truth.figures(scores)
+
+    def rows(self, *, mean: bool) -> list[BenchmarkRow]:
+        """A row per name and setup; mean: one more for the mean of the setups. Raises WebError, see `benchmark`."""
+        evaluated = {name for name, values in self._values.items() if np.isfinite(values[0]).any()}
+        rows = []
+        for name in self._values:
+            if name in evaluated:
+                rows += self._rows_of(name, mean=mean)
+            elif name not in REFERENCES or not evaluated:
+                why = next(iter(self._left_out[name].values()), "there are no targets")
+                raise WebError(f"The selector '{name}' could not be evaluated on any target: {why}.")
+        return rows
+
+    def _rows_of(self, name: str, *, mean: bool) -> list[BenchmarkRow]:
+        percent, left_out = 100.0 * self._values[name], self._left_out[name].items()
+        rows = []
+        for i, setup in enumerate(self._setups):
+            reasons = {target: reason for (target, where), reason in left_out if where == setup}
+            rows.append(BenchmarkRow(name, setup, self._targets, percent[:, :, i : i + 1], reasons))
+        if mean:
+            reasons = {f"{target} ({setup})": reason for (target, setup), reason in left_out}
+            rows.append(BenchmarkRow(name, MEAN, self._targets, percent, reasons))
+        return rows
+
+
+def _leave_out_unusable(results: _Results, truths: Sequence[_Truth], pool: ExampleBank | None) -> None:
+    """Leave a target out where it cannot be judged, or has no examples."""
+    for truth in truths:
+        if truth.fault is not None:
+            results.leave_out_for_all(truth, truth.fault)
+        elif pool is not None and truth.target not in pool:
+            results.leave_out_for_all(truth, "there are no examples of it")
+
+
+def _compare_tables(results: _Results, truths: Sequence[_Truth], tables: Mapping[str, PairScores]) -> None:
+    """Compare each table with the truth, or leave the target out where the table is not complete."""
+    for truth in truths:
+        for name, table in tables.items():
+            if not results.is_left_out(name, truth):
+                scores = np.array([table.scores.get((truth.target, source), np.nan) for source in truth.candidates])
+                lacking = int((~np.isfinite(scores[truth.measured])).sum())
+                if lacking:
+                    reason = f"no prediction for {lacking} of its {int(truth.measured.sum())} sources"
+                    results.leave_out(name, truth, reason)
+                else:
+                    results.add(name, truth, 0, scores)
+
+
+def _scored(
+    results: _Results, truths: Sequence[_Truth], selectors: Mapping[str, Selector], problem: SelectionProblem, draw: int
+) -> Iterator[ScoredTarget]:
+    """Score the sources with each selector in each setup, and compare the scores with the truth.
+
+    Where what is known without the target is not enough for a selector, the target is left out for it.
+    """
+    for truth in truths:
+        problem = problem.in_setup(truth.setup)
+        for name, selector in selectors.items():
+            if not results.is_left_out(name, truth):
+                try:
+                    scores = _scores(selector, problem)
+                except WebError as fault:
+                    results.leave_out(name, truth, str(fault))
+                    continue
+                results.add(name, truth, draw, scores)
+                yield truth.beside(scores, name, draw)
 
 
 def _scores(selector: Selector, problem: SelectionProblem) -> FloatArray:
-    """A selector's scores; chance scores all alike, since ties count as the mean over all orders."""
+    """A selector's scores; for chance all equal, since ties count as the mean over all orders."""
     return np.zeros(len(problem.candidates)) if isinstance(selector, RandomSelector) else selector.score(problem)
-
-
-def _predicted(table: PairScores, target: str, candidates: Sequence[str]) -> FloatArray:
-    return np.array([table.scores.get((target, source), np.nan) for source in candidates])
-
-
-def _gap(table: PairScores, target: str, candidates: Sequence[str], truth: _Truth) -> str | None:
-    """What a table lacks for a target, or None."""
-    lacking = int((~np.isfinite(_predicted(table, target, candidates)[truth.measured])).sum())
-    return f"no prediction for {lacking} of its {int(truth.measured.sum())} sources" if lacking else None
 
 
 def _drawn_problem(
     target: str, known: TransferWeb, pool: ExampleBank | None, draw: int, settings: DrawSettings
 ) -> SelectionProblem:
+    """What selectors may know: the web without the target, and examples drawn from the pool."""
     bank = None
     if pool is not None:
         bank = pool.sampled(settings.source_examples, np.random.default_rng((settings.seed, draw))).without(target)
     return SelectionProblem(target, known, known.sources, ALL_SETUPS, bank, _target_vectors(pool, target, draw, settings))
 
 
-def _target_vectors(pool: ExampleBank | None, target: str, draw: int, settings: DrawSettings) -> Any:
+def _target_vectors(pool: ExampleBank | None, target: str, draw: int, settings: DrawSettings) -> npt.NDArray[np.float32] | None:
     if pool is None or target not in pool:
         return None
     rows = pool.of(target)

@@ -1,4 +1,4 @@
-"""LLM similarity: a language model's judgement of whether two tasks are alike."""
+"""LLM similarity: a language model's judgement of whether two tasks are similar."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from taskweb.selectors.pair_scores import PairScores
 class LlmSelector:
     """log P(yes) - log P(no) that target and source are similar, mean of both orders (arXiv:2305.13256, section 3.1).
 
-    scores: the judgements, one direction or both. judge: who judged, and how, where they were not read from a table.
+    scores: the judgements, one direction or both. judge: the judge and its parameters, where it was asked directly.
     """
 
     scores: PairScores
@@ -26,7 +26,7 @@ class LlmSelector:
     meaning: str = "a language model's judgement of similarity: log P(yes) - log P(no), mean of both orders; above 0 = similar"
 
     def parameters(self) -> Mapping[str, Any]:
-        """The table or the model that the judgements come from."""
+        """The table or the model from which the judgements come."""
         return {"judge": self.scores.name, **self.judge} if self.judge else {"pair_scores": self.scores.name}
 
     def score(self, problem: SelectionProblem) -> FloatArray:
@@ -42,12 +42,12 @@ class LlmSelector:
             if self.judge:
                 raise WebError(f"{self.scores.name} judged no pair with the target '{name}'. Use --selector taskshop.")
             raise WebError(
-                f"The table of pair scores '{self.scores.name}' holds no score for the target '{name}'. "
-                "Name the target as in the table with --name."
+                f"The table of pair scores '{self.scores.name}' has no score for the target '{name}'. "
+                "Give --name with the target's name in the table."
             )
         return found
 
     def scales(self) -> tuple[float, float, float, float]:
-        """Mean, population standard deviation, minimum and maximum over the directed scores, as TaskShop standardises with."""
+        """Mean, population standard deviation, minimum and maximum of the directed scores, with which TaskShop scales them."""
         values = np.array(list(self.scores.scores.values()))
         return float(values.mean()), float(values.std()), float(values.min()), float(values.max())

@@ -1,4 +1,4 @@
-"""The answer that needs no prediction: the target's own measured row."""
+"""The ranking that needs no prediction: the target's own measured transfers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ def rank_measured(web: TransferWeb, target: str, setup: str = ALL_SETUPS, candid
     details = {name: web.matrix(name, setup)[place] for name in ("pc", "pm") if getattr(web, name) is not None}
     meaning = "measured transfer score T = 0.5 PC + 0.1 PM - 0.05; above 0 = the source helped"
     if web.scale == "zscore":
-        meaning = "raw score after the source, standardised over the sources of this target; without baselines it tells no gain"
+        meaning = (
+            "raw score after the source, standardised over the sources of this target; without baselines it says nothing "
+            "about gains"
+        )
     return Ranking(
         target=target,
         selector="measured",
@@ -43,7 +46,6 @@ def rank_measured(web: TransferWeb, target: str, setup: str = ALL_SETUPS, candid
         web=web.name,
         scale=web.scale,
         notes=(
-            f"'{target}' is a task of the web: these are its own measured transfers. Add --unseen to see what "
-            "would be predicted without them.",
+            f"'{target}' is a task of the web: these are its own measured transfers. Add --unseen to predict them instead.",
         ),
     )

@@ -1,4 +1,4 @@
-"""Scores of task pairs from a table: an LLM's judgement of similarity, or anybody's predictions."""
+"""Scores of task pairs from a table: a language model's judgements of similarity, or any predictions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COLUMNS = ("target", "source", "score")
 
 @dataclass(frozen=True)
 class PairScores:
-    """One finite score per (target, source), higher = better source or more alike."""
+    """One finite score per (target, source), higher = better source or more similar."""
 
     name: str
     scores: Mapping[tuple[str, str], float] = field(repr=False)
@@ -27,7 +27,7 @@ class PairScores:
         return tuple(dict.fromkeys(target for target, _ in self.scores))
 
     def two_way(self) -> PairScores:
-        """The mean of both directions of each pair; a pair scored one way only keeps that score."""
+        """The mean of both directions of each pair; for a pair scored in one direction, that score."""
         merged = {pair: (score + self.scores.get(pair[::-1], score)) / 2 for pair, score in self.scores.items()}
         return PairScores(self.name, {pair[::-1]: score for pair, score in merged.items()} | merged)
 
@@ -35,7 +35,7 @@ class PairScores:
 def read_pair_scores(path: Path) -> dict[str, PairScores]:
     """Read a CSV with the columns target, source, score and optionally selector; returns a table per selector.
 
-    Without a selector column the file's stem names the table. Rows without a score are passed over.
+    Without a selector column the file's stem is the table's name. Rows without a score are skipped.
     Raises InputError, naming the line, for anything else.
     """
     try:
@@ -48,14 +48,14 @@ def read_pair_scores(path: Path) -> dict[str, PairScores]:
 
 
 def choose_table(tables: Mapping[str, PairScores], name: str | None, path: Path) -> PairScores:
-    """The table of that name, or the only one. Raises NameNotFoundError, or InputError where there is a choice and no name."""
+    """The table of that name, or the only one. Raises NameNotFoundError, or InputError for several tables and no name."""
     if name is not None:
         if name not in tables:
             raise unknown_name(f"selector in {path}", name, tables)
         return tables[name]
     if len(tables) > 1:
         raise InputError(
-            f"{path} holds scores of several selectors ({', '.join(tables)}). Say which one: --pair-scores {path}:NAME."
+            f"{path} contains scores of several selectors ({', '.join(tables)}). Choose one: --pair-scores {path}:NAME."
         )
     return next(iter(tables.values()))
 
@@ -87,7 +87,7 @@ def _tables(rows: csv.DictReader[str], path: Path) -> dict[str, PairScores]:
         table[pair] = score
     filled = {name: PairScores(name, table) for name, table in tables.items() if table}
     if not filled:
-        raise InputError(f"The table of scores {path} holds no scores.")
+        raise InputError(f"The table of scores {path} contains no scores.")
     return filled
 
 

@@ -11,7 +11,7 @@ from taskweb.selectors.base import FloatArray, SelectionProblem, fill_missing
 
 @dataclass(frozen=True, slots=True)
 class PopularitySelector:
-    """Mean T of the source over the web's targets; knows nothing of the target at hand."""
+    """Mean T of the source over the web's targets; uses nothing about the target at hand."""
 
     name: str = "popularity"
     meaning: str = "mean transfer score T of the source over the web's other targets; 0 = no effect"

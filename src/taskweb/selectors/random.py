@@ -25,6 +25,6 @@ class RandomSelector:
         return {"seed": self.seed}
 
     def score(self, problem: SelectionProblem) -> FloatArray:
-        """Independent of the candidates' order, since each source's number comes from its own name."""
+        """Independent of the candidates' order, since each number comes from the source's name."""
         digests = (hashlib.sha256(f"{self.seed}\0{source}".encode()).digest() for source in problem.candidates)
         return np.array([int.from_bytes(digest[:7], "big") / 2**56 for digest in digests])

@@ -1,4 +1,4 @@
-"""Retrieval of experts: sources whose examples look like the target's."""
+"""Retrieval of experts: sources whose examples are similar to the target's."""
 
 from __future__ import annotations
 

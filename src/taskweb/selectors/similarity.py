@@ -1,4 +1,4 @@
-"""How alike two tasks are, seen from their examples' embeddings."""
+"""How similar two tasks are, by the embeddings of their examples."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from taskweb.web import ExampleBank
 FloatArray = npt.NDArray[np.float64]
 Vectors = npt.NDArray[np.float32]
 _MOST_REFERENCES = 50
-_ROWS = 512  # so that tasks less their centre are never held whole
+_ROWS = 512  # tasks less their centre are computed in blocks of this size, to save memory
 
 
 def example_text(example: Example) -> str:
-    """The text that is embedded for an example: its choices as Python prints a list (None where free), `</s>`, its input."""
+    """The text that is embedded for an example: its choices as Python prints a list (None without), `</s>`, its input."""
     choices = None if example.choices is None else list(example.choices)
     return f"{choices}</s>{example.input}"
 
@@ -38,7 +38,7 @@ def retrieval_of_experts(target: Vectors, bank: ExampleBank, sources: Sequence[s
 
 
 def coverage(target: Vectors, bank: ExampleBank, sources: Sequence[str]) -> FloatArray:
-    """RoE the other way round: for each source, the mean over its examples of the largest dot product with a target's."""
+    """RoE reversed: for each source, the mean over its examples of the largest dot product with an example of the target."""
     transposed = np.ascontiguousarray(target.T, dtype=np.float32)
 
     def score(vectors: Vectors, starts: npt.NDArray[np.intp]) -> FloatArray:
@@ -61,9 +61,9 @@ def mean_embedding_cosine(target: Vectors, bank: ExampleBank, sources: Sequence[
 
 
 def centred_cosine(queries: FloatArray, tasks: FloatArray | Vectors) -> FloatArray:
-    """Cosines between mean embeddings from which the mean of all tasks' is taken: (queries, tasks).
+    """Cosines between mean embeddings less the mean of all tasks: (queries, tasks).
 
-    queries, tasks: mean embeddings, (., dimension). What all texts have in common says nothing of which are alike.
+    queries, tasks: mean embeddings, (., dimension). What all texts have in common does not show which are similar.
     """
     centre = tasks.mean(axis=0, dtype=np.float64)
     queries = queries - centre
@@ -105,7 +105,7 @@ def _covered(cosines: Vectors, starts: npt.NDArray[np.intp]) -> FloatArray:
 
 
 def sums_of_sources(vectors: Vectors, starts: npt.NDArray[np.intp]) -> FloatArray:
-    """The sum of each source's stacked vectors; it points where the mean does."""
+    """The sum of each source's stacked vectors, which has the direction of their mean."""
     sizes = np.diff(np.append(starts, len(vectors)))
     if (sizes == sizes[0]).all():  # several times faster than reduceat
         return np.asarray(vectors.reshape(len(starts), int(sizes[0]), -1).sum(axis=1), np.float64)
@@ -115,12 +115,12 @@ def sums_of_sources(vectors: Vectors, starts: npt.NDArray[np.intp]) -> FloatArra
 def retrieval_on_one_scale(
     target: Vectors, bank: ExampleBank, sources: Sequence[str], scores: FloatArray | None = None
 ) -> FloatArray:
-    """RoE with sources of fewer examples put on the scale of the others.
+    """RoE with sources of few examples put on the scale of the others.
 
-    A largest dot product grows with the number of examples it is taken over, so a short file would look less alike than it
-    is. A source with n examples, fewer than the median N of all, is raised by what the fuller sources gain on average from n
-    to N examples; that expectation is exact. Where no source is short, this is `retrieval_of_experts`. scores: the latter,
-    where it is known already.
+    The largest of several dot products grows with their number, so a source with few examples would look less similar than it
+    is. The score of a source with n examples, fewer than the median N, is raised by the mean increase of larger sources from n
+    to N examples, an exact expectation. Without such sources this is `retrieval_of_experts`. scores: the latter, where it is
+    known already.
     """
     scores = retrieval_of_experts(target, bank, sources) if scores is None else scores
     counts = np.array([len(bank.vectors[source]) for source in sources])
@@ -128,8 +128,8 @@ def retrieval_on_one_scale(
     short = sorted({int(count) for count in counts if count < usual})
     if not short:
         return scores
-    fuller = [source for source, count in zip(sources, counts, strict=True) if count >= usual]
-    references = fuller[:: max(1, len(fuller) // _MOST_REFERENCES)][:_MOST_REFERENCES]
+    larger = [source for source, count in zip(sources, counts, strict=True) if count >= usual]
+    references = larger[:: max(1, len(larger) // _MOST_REFERENCES)][:_MOST_REFERENCES]
     sizes = [*short, usual]
     expected = np.zeros(len(sizes))
     for source in references:

@@ -15,7 +15,7 @@ from taskweb.selectors.roe import RoeSelector
 
 
 class SimilaritySelector(Protocol):
-    """A selector that can say how similar the target is to any task of the web, not to candidates alone."""
+    """A selector that can say how similar the target is to any task of the web, not only to candidates."""
 
     @property
     def name(self) -> str:
@@ -25,7 +25,7 @@ class SimilaritySelector(Protocol):
         """Task name -> similarity with the target."""
 
     def parameters(self) -> Mapping[str, Any]:
-        """The parameters in force."""
+        """The parameters."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class TaskShopSelector:
     """lam * mean over pivots p of [0.5 T(s -> p) + 0.5 F(p, t)] + (1 - lam) F(s, t).
 
     base: gives F. lam: weight of the pivots, in [0, 1]; 0.7 was chosen on piqa by the paper.
-    pivots: tasks to go through; None takes every target of the web with a similarity. n_pivots: only so many of them, the
-    most similar to the target. With LLM similarity as the base, F is z-scored in the pivot term and min-max scaled in the
-    direct term, over all directed judgements, as published.
+    pivots: the tasks p; None takes every target of the web with a similarity. n_pivots: only the n_pivots of them most similar
+    to the target. With LLM similarity as the base, F is z-scored in the pivot term and min-max scaled in the direct term, over
+    all directed judgements, as published.
     """
 
     base: SimilaritySelector = field(default_factory=RoeSelector)
@@ -48,7 +48,7 @@ class TaskShopSelector:
         if not 0.0 <= self.lam <= 1.0:
             raise ParameterError(f"The 'lambda' parameter of TaskShop must be between 0 and 1. Got {self.lam} instead.")
         if self.pivots is not None and not self.pivots:
-            raise ParameterError("The 'pivots' parameter of TaskShop names no task. Leave it out to go through all.")
+            raise ParameterError("The 'pivots' parameter of TaskShop names no task. Leave it out to use all.")
         if self.n_pivots is not None and self.n_pivots < 1:
             raise ParameterError(f"The 'n_pivots' parameter of TaskShop must be at least 1. Got {self.n_pivots} instead.")
 
@@ -87,7 +87,7 @@ class TaskShopSelector:
         mean, deviation, low, high = self.base.scales()
         if high <= low:
             raise WebError(
-                "The language model judged every pair alike, so its scores cannot rank anything. Use --selector "
+                "The language model gave every pair the same score, so nothing can be ranked by it. Use --selector "
                 "taskshop with RoE."
             )
         return {k: (v - mean) / deviation for k, v in raw.items()}, {k: (v - low) / (high - low) for k, v in raw.items()}

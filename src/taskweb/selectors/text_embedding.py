@@ -1,4 +1,4 @@
-"""TextEmb: sources whose average text points where the target's does."""
+"""TextEmb: sources whose mean embedding is close to the target's."""
 
 from __future__ import annotations
 

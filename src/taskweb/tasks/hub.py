@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from taskweb.errors import InputError, MissingDependencyError
+from taskweb.errors import InputError, MissingDependencyError, first_line
 
 _PREFERRED_SPLITS = ("train", "validation", "test")
 
@@ -65,9 +65,8 @@ def _loaded(reference: str, split: str | None, *, streaming: bool) -> Any:
 
 
 def _not_loaded(reference: str, fault: Exception) -> InputError:
-    reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
     return InputError(
-        f"{reference} could not be loaded from the Hugging Face Hub: {reason.rstrip('.')}. Check id, config "
+        f"{reference} could not be loaded from the Hugging Face Hub: {first_line(fault)}. Check id, config "
         "and split (--split), and the network; "
         "repositories that need a loading script work with @refs/convert/parquet."
     )

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Literal, cast, get_args
 
-from taskweb.errors import InputError, MissingDependencyError
+from taskweb.errors import InputError, MissingDependencyError, first_line
 from taskweb.tasks.paths import kind_of_path, unreadable
 
 FileFormat = Literal["jsonl", "csv", "tsv", "parquet"]
@@ -186,8 +186,4 @@ def _rows_of_parquet(path: Path) -> Iterator[Row]:
                     number += 1
                     yield number, row
     except (pa.ArrowException, UnicodeDecodeError) as fault:
-        raise InputError(f"{path} is not a readable Parquet file: {_first_line(fault)}.") from None
-
-
-def _first_line(fault: BaseException) -> str:
-    return str(fault).splitlines()[0].rstrip(".") if str(fault) else type(fault).__name__
+        raise InputError(f"{path} is not a readable Parquet file: {first_line(fault)}.") from None

@@ -1,4 +1,4 @@
-"""Webs of measured transfers: the matrices, the scores behind them, where they come from, and the published one."""
+"""Webs of measured transfers: matrices, scores from runs, stores and file formats, and the published web."""
 
 from taskweb.web.bank import PROBE_TEXTS, EncoderStamp, ExampleBank, load_bank, save_bank
 from taskweb.web.records.run_table import RunTable

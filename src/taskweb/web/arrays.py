@@ -1,4 +1,4 @@
-"""The arrays that webs are made of, and means over what they hold."""
+"""Array types of webs, and means and ratios that skip missing values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Codes = npt.NDArray[np.int32]  # positions in a list of names
 
 
 def nan_mean(array: FloatArray, axis: int) -> FloatArray:
-    """Mean over the values that are not NaN; NaN where there are none, without a warning."""
+    """Mean over the values that are not NaN; NaN where there are none."""
     present = ~np.isnan(array)
     count = present.sum(axis=axis)
     total = np.where(present, array, 0.0).sum(axis=axis)

@@ -1,8 +1,9 @@
-"""A bank of example embeddings: for each task, the vectors of some of its examples, and which encoder made them."""
+"""A bank of example embeddings: the vectors of some examples of each task, and the encoder that made them."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,19 +16,19 @@ from taskweb.errors import EncoderError, WebError, unknown_name
 
 Vectors = npt.NDArray[np.floating[Any]]
 
-# Short texts that tell encoders apart: two encoders that embed these alike make interchangeable vectors.
+# Short texts that distinguish encoders: two encoders that embed them alike make interchangeable vectors.
 PROBE_TEXTS = (
     "['Yes', 'No']</s>The river rose overnight. Question: The water level changed. Yes or no?",
     "None</s>Write the opposite of: cold",
     "['positive', 'negative']</s>What a dull, overlong evening at the cinema.",
 )
 _LEAST_PROBE_COSINE = 0.999
-ROWS_PER_CHUNK = 1024  # so that a group of vectors stays in the processor's cache while it is compared
+ROWS_PER_CHUNK = 1024  # a group of vectors then stays in the processor's cache while it is compared
 
 
 @dataclass(frozen=True)
 class EncoderStamp:
-    """Which encoder made a bank: its name for people, its settings, and how it embeds the probe texts.
+    """The encoder that made a bank: its name, its settings, and its vectors of the probe texts.
 
     probes: (len(PROBE_TEXTS), dimension) float32 unit vectors.
     """
@@ -40,9 +41,8 @@ class EncoderStamp:
         """Raise EncoderError, ending in `advice`, unless both stamps come from encoders with interchangeable vectors."""
         if self.probes.shape != other.probes.shape:
             raise EncoderError(
-                f"The encoder {other.name} makes vectors of {other.probes.shape[-1]} numbers, the embedding bank "
-                f"holds {self.probes.shape[-1]} "
-                f"(made with {self.name}). {advice}"
+                f"The encoder {other.name} makes vectors of {other.probes.shape[-1]} numbers, but the vectors of the embedding "
+                f"bank have {self.probes.shape[-1]} (made with {self.name}). {advice}"
             )
         cosine = float(np.min(np.sum(self.probes * other.probes, axis=1)))
         if cosine < _LEAST_PROBE_COSINE:
@@ -53,8 +53,7 @@ class EncoderStamp:
         if self.max_tokens != other.max_tokens:
             raise EncoderError(
                 f"The embedding bank was made with texts cut at {self.max_tokens} tokens, but --max-tokens is "
-                f"{other.max_tokens}. "
-                f"Use --max-tokens {self.max_tokens}, or give the sources' texts with --examples."
+                f"{other.max_tokens}. Use --max-tokens {self.max_tokens}, or give the sources' texts with --examples."
             )
 
 
@@ -88,15 +87,15 @@ class ExampleBank:
             raise unknown_name("task in the embedding bank", task, self.vectors) from None
 
     def without(self, *tasks: str) -> ExampleBank:
-        """The bank that does not know these tasks."""
+        """The bank without these tasks."""
         return replace(self, vectors={name: rows for name, rows in self.vectors.items() if name not in tasks})
 
     def joined(self, more: Mapping[str, Vectors]) -> ExampleBank:
-        """The bank with further tasks; a task given twice takes the new vectors."""
+        """The bank with further tasks; new vectors replace those of a task with the same name."""
         return replace(self, vectors={**self.vectors, **more})
 
     def sampled(self, most: int, draw: np.random.Generator) -> ExampleBank:
-        """At most `most` vectors per task, drawn without replacement; tasks with fewer keep all."""
+        """The bank with at most `most` vectors per task, drawn without replacement; tasks with fewer are unchanged."""
         return replace(
             self,
             vectors={
@@ -108,9 +107,9 @@ class ExampleBank:
     def chunks(
         self, tasks: Iterable[str], rows_per_chunk: int = ROWS_PER_CHUNK
     ) -> Iterator[tuple[list[str], npt.NDArray[np.float32], npt.NDArray[np.intp]]]:
-        """Walk over tasks in groups: (names, their vectors stacked as float32, where each task starts).
+        """Tasks in groups: (names, their vectors stacked as float32, the row where each task starts).
 
-        Holds one group in memory at a time, so that a bank mapped from disk is never copied whole.
+        Only one group is in memory at a time, so a bank mapped from disk is never copied as a whole.
         """
         names: list[str] = []
         stacked = 0
@@ -131,7 +130,10 @@ class ExampleBank:
 
 
 def save_bank(bank: ExampleBank, stem: Path, facts: Mapping[str, Any] | None = None) -> None:
-    """Write `<stem>.npy` (all vectors, float16) and `<stem>.json` (which rows are whose, the encoder, further facts)."""
+    """Write `<stem>.npy` (all vectors, float16) and `<stem>.json` (examples per task, the encoder, further facts).
+
+    Raises WebError for a bank without a stamp.
+    """
     if bank.stamp is None:
         raise WebError("A bank without the encoder's stamp cannot be saved.")
     np.save(stem.with_suffix(".npy"), np.concatenate([np.asarray(rows, np.float16) for rows in bank.vectors.values()]))
@@ -147,7 +149,7 @@ def save_bank(bank: ExampleBank, stem: Path, facts: Mapping[str, Any] | None = N
 
 
 def load_bank(stem: Path) -> ExampleBank:
-    """Open a bank written by `save_bank`; vectors are mapped from disk, not read."""
+    """Open a bank written by `save_bank`; vectors are mapped from disk, not read. Raises WebError."""
     try:
         description = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
         rows = np.load(stem.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
@@ -156,10 +158,9 @@ def load_bank(stem: Path) -> ExampleBank:
         )
         counts = description["examples"]
         ends = np.cumsum(list(counts.values()))
-        if len(rows) != (ends[-1] if len(ends) else 0):
-            raise WebError(
-                f"The embedding bank {stem}.npy holds {len(rows)} vectors, but {stem.name}.json tells of {int(ends[-1])}."
-            )
+        listed = sum(counts.values())
+        if len(rows) != listed:
+            raise WebError(f"The embedding bank {stem}.npy contains {len(rows)} vectors, but {stem.name}.json lists {listed}.")
         return ExampleBank(
             {name: rows[end - count : end] for (name, count), end in zip(counts.items(), ends, strict=True)}, stamp
         )
@@ -168,7 +169,5 @@ def load_bank(stem: Path) -> ExampleBank:
 
 
 def _short_rows(text: str) -> str:
-    """Put each vector on one line: json.dumps with indent gives one number a line."""
-    import re
-
+    """Put each vector on one line: json.dumps with an indent puts every number on its own line."""
     return re.sub(r"\[\s+([-0-9.e,\s]+?)\s+\]", lambda match: "[" + " ".join(match.group(1).split()) + "]", text)

@@ -1,4 +1,4 @@
-"""Intervals: bootstrap of means over targets and of figures over resampled tasks; Student's for a handful of values."""
+"""Confidence intervals: bootstrap over targets or tasks, and Student's t for a few values."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from taskweb.web.arrays import FloatArray
+
 RESAMPLES = 10_000
 LEVEL = 0.95
 
@@ -30,28 +30,28 @@ def mean_interval(
 
     values: (setups, targets), NaN where a target is left out. Result: (low, high), NaN with fewer than two targets.
     """
-    kept = values[np.isfinite(values).any(axis=1)][:, np.isfinite(values).any(axis=0)]
-    targets = kept.shape[1]
+    used = values[np.isfinite(values).any(axis=1)][:, np.isfinite(values).any(axis=0)]
+    targets = used.shape[1]
     if targets < 2:  # one value has no spread
         return float("nan"), float("nan")
     times = resample_counts(targets, resamples=resamples, seed=seed)
-    present = np.isfinite(kept)
+    present = np.isfinite(used)
     counts = times @ present.T
-    sums = times @ np.where(present, kept, 0.0).T
+    sums = times @ np.where(present, used, 0.0).T
     means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
     low, high = np.nanquantile(np.nanmean(means, axis=1), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
 def resample_counts(items: int, *, resamples: int = RESAMPLES, seed: int = 0) -> FloatArray:
-    """How often each item is drawn in each resample of as many items with replacement: (resamples, items)."""
+    """How often each item is drawn in resamples of `items` draws with replacement: (resamples, items)."""
     picks = np.random.default_rng(seed).integers(0, items, (resamples, items))
     flat = (np.arange(resamples)[:, None] * items + picks).ravel()
     return np.bincount(flat, minlength=resamples * items).reshape(resamples, items).astype(float)
 
 
 def student_interval(values: Sequence[float], *, level: float = LEVEL) -> tuple[float, float]:
-    """Student's t interval of a mean, for values too few for a bootstrap. Result: (low, high), NaN with fewer than two."""
+    """Student's t interval of a mean, for too few values for a bootstrap. Result: (low, high), NaN with fewer than two."""
     if len(values) < 2:
         return float("nan"), float("nan")
     array = np.asarray(values, dtype=float)
@@ -61,7 +61,10 @@ def student_interval(values: Sequence[float], *, level: float = LEVEL) -> tuple[
 
 @cache
 def student_quantile(level: float, freedom: int) -> float:
-    """What |t| stays below with probability `level`: for t = sqrt(freedom) tan(a), a has density cos(a)^(freedom-1)."""
+    """The bound of |t| with probability `level`, for Student's t with `freedom` degrees of freedom.
+
+    With t = sqrt(freedom) tan(a), the density of a is cos(a)^(freedom - 1).
+    """
     angles = np.linspace(0, np.pi / 2, 100_001)
     density = np.cos(angles) ** (freedom - 1)
     below = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
@@ -69,7 +72,7 @@ def student_quantile(level: float, freedom: int) -> float:
 
 
 def percentile_interval(draws: FloatArray, *, level: float = LEVEL) -> tuple[FloatArray, FloatArray]:
-    """Percentile interval over the first axis, draws without a value left aside: (low, high), NaN with fewer than two."""
+    """Percentile interval over the first axis, without draws that are not finite: (low, high), NaN with fewer than two."""
     finite = np.isfinite(draws)
     enough = finite.sum(axis=0) > 1
     usable = np.where(enough & finite, draws, np.where(enough, np.nan, 0.0))

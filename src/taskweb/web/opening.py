@@ -1,4 +1,4 @@
-"""Opening a WEB as a person names it: `published`, a store of runs, or a tidy file."""
+"""Opening a web by its name: `published`, a store of runs, a tidy file, or anything else that can be imported."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NO_WEB = "none"
 def open_web(where: str | Path = PUBLISHED) -> TransferWeb:
     """The web named `published`, or that of a store of runs, a tidy CSV, TSV or Parquet file, or anything that can be imported.
 
-    `none` is a web of nothing, for ranking own candidates by their texts alone. Raises InputError and WebError.
+    `none` is an empty web, for ranking candidates by their texts alone. Raises InputError and WebError.
     """
     if str(where) == PUBLISHED:
         return published_web()
@@ -34,15 +34,15 @@ def open_web(where: str | Path = PUBLISHED) -> TransferWeb:
     if is_store(path):
         with RunStore.open(path, read_only=True) as store:
             return score_runs(store.run_table(), str(where))
-    if path.suffix.lower() in TIDY_SUFFIXES and not _is_record(path):
+    if path.suffix.lower() in TIDY_SUFFIXES and not _is_full_record(path):
         return score_runs(read_tidy(path), str(where))
     if kind_of_path(path) == "missing":
         raise InputError(f"There is no web {path}. Give 'published', a store, or a tidy CSV or Parquet file.")
     return _web_of_runs(path, str(where))
 
 
-def _is_record(path: Path) -> bool:
-    """Whether a table holds whole records of runs, which tell apart what a tidy table cannot."""
+def _is_full_record(path: Path) -> bool:
+    """Whether a table has the columns of the full record, which distinguish runs that a tidy table cannot."""
     from taskweb.web.formats.table_files import open_table
     from taskweb.web.records.tidy_rows import RECORD_COLUMNS
 
@@ -50,22 +50,26 @@ def _is_record(path: Path) -> bool:
 
 
 def _web_of_runs(path: Path, name: str) -> TransferWeb:
-    """The web of a file or folder that can be imported, by way of a store that is thrown away."""
-    from taskweb.web.formats import detect_kind, import_runs, read_authors_pickle  # heavy, and the published web needs none
+    """The web of a file or folder that can be imported, read through a temporary store."""
+    from taskweb.web.formats import (  # slow to import, and not needed for the published web
+        detect_kind,
+        import_runs,
+        read_authors_pickle,
+    )
 
     try:
         kind = detect_kind(path)
     except InputError:
-        what = "is a folder that holds no runs" if kind_of_path(path) == "folder" else "is of no known kind"
+        what = "is a folder without runs" if kind_of_path(path) == "folder" else "is of an unknown kind"
         raise InputError(
             f"The web {path} {what}. Give 'published', a store made by taskweb, or a tidy file ending in "
             f"{', '.join(TIDY_SUFFIXES)}."
         ) from None
     if kind == "authors-pickle":
         return read_authors_pickle(path)
-    notices: list[str] = []
+    warnings: list[str] = []
     with tempfile.TemporaryDirectory() as folder, RunStore.open(Path(folder) / "runs.db", create=True) as store:
-        if not store.add_many(import_runs(path, kind=kind, on_notice=notices.append)):
-            raise InputError(f"The web {path} holds no runs.")
+        if not store.add_many(import_runs(path, kind=kind, on_warning=warnings.append)):
+            raise InputError(f"The web {path} contains no runs.")
         web = score_runs(store.run_table(), name)
-    return dataclasses.replace(web, notes=(*web.notes, *notices))
+    return dataclasses.replace(web, notes=(*web.notes, *warnings))

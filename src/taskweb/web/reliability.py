@@ -1,4 +1,4 @@
-"""How far a ranking of sources can be trusted: the rankings of two halves of the seeds, compared."""
+"""Split-half reliability of rankings of sources: the rankings of two halves of the seeds, correlated."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ import math
 from itertools import combinations
 
 import numpy as np
-import numpy.typing as npt
 
-from taskweb.web.arrays import FloatArray, nan_mean, ratio
+from taskweb.web.arrays import BoolArray, FloatArray, nan_mean, ratio
 from taskweb.web.records.run_table import NO_SOURCE, RunTable
 from taskweb.web.transfer_web import LEAST_GAIN, combined_score
 
-_DIGITS = 12
+SCORE_DIGITS = 12  # equal scores may differ beyond these digits, since floats were added in another order
 _MOST_SPLITS = 35  # all ways to halve 8 seeds
 
 
 def split_half_reliability(runs: RunTable, gain_score: FloatArray, baseline: FloatArray) -> FloatArray:
-    """How far each target's ranking of sources can be trusted: (setups, targets) in [-1, 1], NaN where it cannot be told.
+    """Split-half reliability of each target's ranking of sources: (setups, targets) in [-1, 1], NaN where it is unknown.
 
-    The seeds of a target are halved in every way, or in 35 random ones where there are more; for each, T is computed from
-    both halves and the two rankings are compared by Spearman correlation; the result is the mean. It speaks of half the
-    seeds, so it understates the full set.
+    The seeds of a target are split into halves in every way, or in 35 random ways where there are more. Each time, T is
+    computed from both halves and the Spearman correlation of the two rankings is taken; the result is the mean. It is the
+    reliability of half the seeds, and so lower than that of all seeds.
     """
     result = np.full((len(runs.setups), len(runs.targets)), np.nan)
     row = runs.setup.astype(np.int32) * np.int32(len(runs.targets)) + runs.target
@@ -43,7 +42,7 @@ def split_half_reliability(runs: RunTable, gain_score: FloatArray, baseline: Flo
 
 
 def _halvings(seeds: int) -> FloatArray:
-    """Ways to halve the seeds, a row each: 1 for the seeds of the first half. All of them, or _MOST_SPLITS drawn at random."""
+    """Ways to split the seeds, one row each: 1 for seeds of the first half. All ways, or _MOST_SPLITS drawn at random."""
     half = seeds // 2
     ways = math.comb(seeds, half) // (1 if seeds % 2 else 2)
     if ways <= _MOST_SPLITS:
@@ -57,6 +56,7 @@ def _halvings(seeds: int) -> FloatArray:
 
 
 def _mean_half_correlation(x: FloatArray, b: FloatArray) -> float:
+    """x, b: scores with transfer and their baselines, (seeds, sources)."""
     seeds = len(x)
     paired = ~np.isnan(b)
     b = np.where(np.isneginf(b), np.nan, b)
@@ -71,7 +71,7 @@ def _mean_half_correlation(x: FloatArray, b: FloatArray) -> float:
         mean_gain = ratio(weights @ gain, weights @ finite)
         return combined_score(mean_gain, ratio(weights @ wins, weights @ paired)) if paired.any() else mean_gain
 
-    one, other = scores(inside).round(_DIGITS), scores(1.0 - inside).round(_DIGITS)
+    one, other = scores(inside).round(SCORE_DIGITS), scores(1.0 - inside).round(SCORE_DIGITS)
     both = np.isfinite(one) & np.isfinite(other)
     values = _row_correlations(_row_ranks(one, both), _row_ranks(other, both))
     values = values[both.sum(axis=1) > 2]  # two points always correlate perfectly
@@ -79,8 +79,8 @@ def _mean_half_correlation(x: FloatArray, b: FloatArray) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
 
 
-def _row_ranks(values: FloatArray, present: npt.NDArray[np.bool_]) -> FloatArray:
-    """Ranks of the present values within each row, ascending, the tied at their mean rank; NaN for the others."""
+def _row_ranks(values: FloatArray, present: BoolArray) -> FloatArray:
+    """Ranks of the present values within each row, ascending, ties at their mean rank; NaN for the others."""
     n, width = values.shape
     order = np.argsort(np.where(present, values, np.inf), axis=1)
     order += np.arange(0, n * width, width)[:, None]
@@ -97,7 +97,7 @@ def _row_ranks(values: FloatArray, present: npt.NDArray[np.bool_]) -> FloatArray
 
 
 def _row_correlations(one: FloatArray, other: FloatArray) -> FloatArray:
-    """Pearson correlation of each pair of rows over what is not NaN; NaN where a row does not vary."""
+    """Pearson correlation of each pair of rows over the values that are not NaN; NaN where a row does not vary."""
     a, b = (np.nan_to_num(values - nan_mean(values, axis=1)[:, None]) for values in (one, other))
     scale = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
     return ratio((a * b).sum(axis=1), scale)

@@ -64,8 +64,8 @@ class TransferWeb:
         for reserved in ("all", "mean"):
             if reserved in self.setups:
                 raise WebError(
-                    f"The web '{self.name}' has a setup named '{reserved}', which stands for all of them. Rename "
-                    "it, model/method."
+                    f"The web '{self.name}' has a setup named '{reserved}', which stands for all of them. Give "
+                    "it a name such as model/method."
                 )
         pairs = (len(self.setups), len(self.targets), len(self.sources))
         for attribute in PAIR_FIELDS + TARGET_FIELDS:
@@ -76,20 +76,20 @@ class TransferWeb:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Every task of the web, sources first, each once."""
+        """Every task of the web once, sources first."""
         return tuple(dict.fromkeys((*self.sources, *self.targets)))
 
     def matrix(self, what: str = "t", setup: str = ALL_SETUPS) -> FloatArray:
         """One quantity as (targets, sources): of one setup, or the plain mean over the setups that measured the pair.
 
         what: one of PAIR_FIELDS. Raises NameNotFoundError for an unknown setup, WebError where the web
-        does not hold the quantity.
+        lacks the quantity.
         """
         if what not in PAIR_FIELDS:
             raise unknown_name("quantity of a web", what, PAIR_FIELDS)
         array: FloatArray | None = getattr(self, what)
         if array is None:
-            raise WebError(f"The web '{self.name}' holds no '{what}': it has no baselines or no raw scores.")
+            raise WebError(f"The web '{self.name}' has no '{what}': it has no baselines or no raw scores.")
         if setup != ALL_SETUPS:
             one: FloatArray = array[self.setup_index(setup)]
             return one
@@ -114,7 +114,7 @@ class TransferWeb:
         return _index(self.sources, source, "source")
 
     def without(self, *tasks: str) -> TransferWeb:
-        """The web that does not know these tasks: neither as target nor as source, in any setup."""
+        """The web without these tasks: neither as target nor as source, in any setup."""
         return self.restrict(
             targets=[name for name in self.targets if name not in tasks],
             sources=[name for name in self.sources if name not in tasks],
@@ -133,18 +133,18 @@ class TransferWeb:
             array = getattr(self, attribute)
             if array is not None:
                 changed[attribute] = array[pairs if attribute in PAIR_FIELDS else rows]
-        kept = tuple(self.sources[i] for i in at_sources)
+        chosen = tuple(self.sources[i] for i in at_sources)
         return dataclasses.replace(
             self,
             setups=tuple(self.setups[i] for i in at_setups),
             targets=tuple(self.targets[i] for i in at_targets),
-            sources=kept,
-            estimated_sources=self.estimated_sources & set(kept),
+            sources=chosen,
+            estimated_sources=self.estimated_sources & set(chosen),
             **changed,  # type: ignore[arg-type]
         )
 
     def to_pandas(self) -> Any:
-        """A pandas DataFrame with a row per measured setup, source and target, and a column per figure the web holds.
+        """A pandas DataFrame with a row per measured setup, source and target, and a column per figure of the web.
 
         Raises MissingDependencyError without pandas.
         """
@@ -170,7 +170,7 @@ class TransferWeb:
 
 
 def without_self(matrix: FloatArray, targets: Sequence[str], sources: Sequence[str]) -> FloatArray:
-    """The matrix (..., targets, sources) with NaN where a task is its own source; the same array where that holds already."""
+    """The matrix (..., targets, sources) with NaN where a task is its own source; the same array if they are NaN already."""
     column = {source: j for j, source in enumerate(sources)}
     own = [(i, column[target]) for i, target in enumerate(targets) if target in column]
     rows, columns = [i for i, _ in own], [j for _, j in own]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from taskweb.errors import InputError
@@ -23,9 +24,37 @@ STANDARD_SELECTORS = ("random", "popularity", "roe", "text-embedding", "taskshop
 POOL_EXAMPLES = 480  # texts per task that draws are taken from, where they come from a folder
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
+class BenchmarkSettings:
+    """Which selectors are evaluated, and on what.
+
+    web: as `open_web` takes it. setup: one of its setups, or `all`. selectors: names; none means the standard ones, or only
+    the references where `predictions` are given: a table with the columns selector, target, source, score. examples: a folder
+    with the texts of the web's tasks. targets: None takes all but those that hyperparameters were chosen on.
+    """
+
+    web: str | Path = PUBLISHED
+    setup: str = ALL_SETUPS
+    selectors: tuple[str, ...] = ()
+    examples: Path | None = None
+    targets: tuple[str, ...] | None = None
+    draws: DrawSettings = field(default_factory=DrawSettings)
+    predictions: Path | None = None
+    selector_settings: SelectorSettings = field(default_factory=SelectorSettings)
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
+
+    def opened(self) -> TransferWeb:
+        """The web. Raises a TaskWebError, also where it lacks the setup or a target."""
+        web = open_web(self.web)
+        web.check_setup(self.setup)
+        for target in self.targets or ():
+            web.target_index(target)
+        return web
+
+
+@dataclass(frozen=True)
 class BenchmarkResult:
-    """All rows of a benchmark, and what it rests on."""
+    """All rows of a benchmark, and how they were made."""
 
     web: str
     rows: tuple[BenchmarkRow, ...]
@@ -37,7 +66,7 @@ class BenchmarkResult:
         return {other.selector: other for other in self.rows if other.setup == row.setup and other.selector in REFERENCES}
 
     def left_out(self) -> list[str]:
-        """A line for each target that some row lacks: who lacks it, where, and why."""
+        """A line for each target that a row lacks: which selector, in which setup, and why."""
         lines: dict[str, list[str]] = {}
         setups = {row.setup for row in self.rows}
         selectors = list(dict.fromkeys(row.selector for row in self.rows))
@@ -45,7 +74,7 @@ class BenchmarkResult:
             if row.setup != MEAN or setups == {MEAN}:
                 for target, reason in row.left_out.items():
                     lines.setdefault(f"{target} in {row.setup} is left out: {reason}", []).append(row.selector)
-        return [line if len(who) == len(selectors) else f"{', '.join(who)}: {line}" for line, who in lines.items()]
+        return [line if len(of) == len(selectors) else f"{', '.join(of)}: {line}" for line, of in lines.items()]
 
     def to_dict(self) -> dict[str, object]:
         """Plain JSON values; figures in percent."""
@@ -56,6 +85,36 @@ class BenchmarkResult:
             "notes": [*self.notes, *self.left_out()],
             "results": [row.to_dict(self.references_of(row)) for row in self.rows],
         }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Built selectors, and tables of predictions, to compare on a web by leaving one target out at a time.
+
+    targets: None takes all but those that hyperparameters were chosen on; unusable: never a target. notes: known before.
+    """
+
+    web: TransferWeb
+    selectors: Mapping[str, Selector]
+    texts: TaskTexts
+    predictions: Mapping[str, PairScores] = field(default_factory=dict)
+    setup: str = ALL_SETUPS
+    targets: Sequence[str] | None = None
+    unusable: Sequence[str] = ()
+    draws: DrawSettings = field(default_factory=DrawSettings)
+    notes: Sequence[str] = ()
+
+    @property
+    def compares_texts(self) -> bool:
+        """Whether any selector compares texts, so that draws of examples differ."""
+        return self.texts.bank is not None and any(uses_texts(selector) for selector in self.selectors.values())
+
+    @property
+    def chosen_targets(self) -> list[str]:
+        """The targets to leave out in turn."""
+        all_but_tuned = [target for target in self.web.targets if target not in self.web.tuning_targets]
+        wanted = all_but_tuned if self.targets is None else dict.fromkeys(self.targets)
+        return [target for target in wanted if target not in self.unusable]
 
 
 def run_benchmark(
@@ -73,114 +132,120 @@ def run_benchmark(
 ) -> BenchmarkResult:
     """Evaluate selectors on a web, leaving one target out at a time; random, popularity and TaskShop are always among them.
 
-    selectors: names; none means the standard ones, or the references alone where `predictions` are given.
-    predictions: a table with the columns selector, target, source, score. Raises a TaskWebError.
+    The arguments are described in `BenchmarkSettings`. Raises a TaskWebError.
     """
-    known = open_web(web)
-    known.check_setup(setup)
-    for target in targets or ():
-        known.target_index(target)
-    settings = selector_settings or SelectorSettings()
-    tables = read_pair_scores(predictions) if predictions is not None else {}
-    asked = tuple(selectors) or (() if tables else STANDARD_SELECTORS)
-    judge_notes: tuple[str, ...] = ()
-    unjudged: list[str] = []
-    if settings.judge is not None:
-        asked = tuple(selectors) or (*asked, *JUDGE_SELECTORS)
-        settings, unjudged = _with_judgements(settings, settings.judge, asked, known, examples, progress)
-        judge_notes = settings.judged.notes if settings.judged is not None else ()
-        if unjudged:
-            judge_notes += (f"no targets for lack of a definition and of examples: {', '.join(unjudged)}",)
-    embedder = (encoder or EncoderSettings()).embedder() if examples is not None else None
-    texts = task_texts(known, examples, embedder, limit=POOL_EXAMPLES, progress=progress)
-    built: dict[str, Selector] = {}
-    notes = [*known.notes, *judge_notes, *texts.notes]
-    for name in dict.fromkeys(("random", *REFERENCES, *asked)):
-        selector = RandomSelector() if name == "random" else settings.build(name)
-        if needs_texts(selector) and texts.bank is None:
-            if name in selectors:
-                raise InputError(
-                    f"The selector '{name}' compares texts, and there are none of the web's tasks. Give "
-                    "--examples DIR with <task>.jsonl files."
-                )
-            notes.append(f"{name} is left out: it compares texts, and there are none of the web's tasks (--examples DIR)")
-            continue
-        built[name] = selector
-    tables = {f"{name} (file)" if name in built else name: table for name, table in tables.items()}
-    return leave_targets_out(
-        known,
-        built,
-        texts,
-        predictions=tables,
-        setup=setup,
-        targets=targets,
-        unusable=unjudged,
-        draws=draws,
-        notes=notes,
-        progress=progress,
+    settings = BenchmarkSettings(
+        web,
+        setup,
+        tuple(selectors),
+        examples,
+        None if targets is None else tuple(targets),
+        draws or DrawSettings(),
+        predictions,
+        selector_settings or SelectorSettings(),
+        encoder or EncoderSettings(),
     )
+    return benchmark_with(settings, progress)
+
+
+def benchmark_with(settings: BenchmarkSettings, progress: Progress = silent) -> BenchmarkResult:
+    """Evaluate selectors on a web, as `run_benchmark` does, with all settings in one object. Raises a TaskWebError."""
+    web = settings.opened()
+    tables = read_pair_scores(settings.predictions) if settings.predictions is not None else {}
+    names = settings.selectors or (() if tables else STANDARD_SELECTORS)
+    selecting = settings.selector_settings
+    unjudged: tuple[str, ...] = ()
+    if selecting.judge is not None:
+        names = settings.selectors or (*names, *JUDGE_SELECTORS)
+        selecting, unjudged = _with_judgements(settings, selecting.judge, names, web, progress)
+    embedder = settings.encoder.embedder() if settings.examples is not None else None
+    texts = task_texts(web, settings.examples, embedder, limit=POOL_EXAMPLES, progress=progress)
+    selectors, left_out = _built(names, settings.selectors, selecting, texts)
+    comparison = Comparison(
+        web,
+        selectors,
+        texts,
+        {f"{name} (file)" if name in selectors else name: table for name, table in tables.items()},
+        settings.setup,
+        settings.targets,
+        unjudged,
+        settings.draws,
+        [*web.notes, *_judge_notes(selecting, unjudged), *texts.notes, *left_out],
+    )
+    return leave_targets_out(comparison, progress=progress)
 
 
 def leave_targets_out(
-    web: TransferWeb,
-    selectors: Mapping[str, Selector],
-    texts: TaskTexts,
-    *,
-    predictions: Mapping[str, PairScores] | None = None,
-    setup: str = ALL_SETUPS,
-    targets: Sequence[str] | None = None,
-    unusable: Sequence[str] = (),
-    draws: DrawSettings | None = None,
-    notes: Sequence[str] = (),
-    on_scores: Callable[[ScoredTarget], None] | None = None,
-    progress: Progress = silent,
+    comparison: Comparison, *, on_scores: Callable[[ScoredTarget], None] | None = None, progress: Progress = silent
 ) -> BenchmarkResult:
-    """Evaluate selectors that are built already, and say which targets are none.
+    """Evaluate built selectors on each target, with one draw where nothing compares texts; notes say which are left out.
 
-    targets: None takes all but those that hyperparameters were chosen on; unusable: never a target. Where nothing compares
-    texts, there is one draw. notes: what was noticed before. on_scores: see `benchmark`. Raises a TaskWebError.
+    on_scores: see `benchmark`. Raises a TaskWebError.
     """
-    drawn = draws or DrawSettings()
-    chosen = list(dict.fromkeys(targets)) if targets is not None else [t for t in web.targets if t not in web.tuning_targets]
-    chosen = [target for target in chosen if target not in unusable]
-    skipped = [t for t in web.tuning_targets if t in web.targets and t not in (*chosen, *unusable)]
-    said = list(notes)
-    if skipped and targets is None:
-        said.append(f"{', '.join(skipped)} is not a target here: hyperparameters were chosen on it (it can be named)")
-    if texts.bank is None or not any(uses_texts(selector) for selector in selectors.values()):
-        drawn = dataclasses.replace(drawn, draws=1)
-    with progress("Leaving targets out", len(chosen)) as advance:
+    web, targets = comparison.web, comparison.chosen_targets
+    draws = comparison.draws if comparison.compares_texts else dataclasses.replace(comparison.draws, draws=1)
+    with progress("Leaving targets out", len(targets)) as advance:
         rows = benchmark(
             web,
-            selectors,
-            predictions=predictions,
-            pool=texts.bank,
-            setup=setup,
-            targets=chosen,
-            settings=drawn,
+            comparison.selectors,
+            predictions=comparison.predictions,
+            pool=comparison.texts.bank,
+            setup=comparison.setup,
+            targets=targets,
+            settings=draws,
             on_progress=lambda: advance(1),
             on_scores=on_scores,
         )
-    rowless = [name for name in selectors if name not in {row.selector for row in rows}]
-    said += [f"{name} is left out: it cannot be evaluated on any target of this web" for name in rowless]
-    return BenchmarkResult(web.name, tuple(rows), drawn, tuple(said))
+    notes = [*comparison.notes]
+    tuned = [t for t in web.tuning_targets if t in web.targets and t not in (*targets, *comparison.unusable)]
+    if tuned and comparison.targets is None:
+        notes.append(f"{', '.join(tuned)} is not a target here: hyperparameters were chosen on it (name it to include it)")
+    without_rows = [name for name in comparison.selectors if name not in {row.selector for row in rows}]
+    notes += [f"{name} is left out: it cannot be evaluated on any target of this web" for name in without_rows]
+    return BenchmarkResult(web.name, tuple(rows), draws, tuple(notes))
 
 
 def _with_judgements(
-    settings: SelectorSettings,
-    judge: JudgeSettings,
-    asked: Sequence[str],
-    web: TransferWeb,
-    examples: Path | None,
-    progress: Progress,
-) -> tuple[SelectorSettings, list[str]]:
-    """The settings with the judgements of all tasks of the web, and the tasks of which a judge could be told nothing.
+    settings: BenchmarkSettings, judge: JudgeSettings, names: Sequence[str], web: TransferWeb, progress: Progress
+) -> tuple[SelectorSettings, tuple[str, ...]]:
+    """Judge all tasks of the web; also return the tasks that nothing is known about.
 
-    Raises InputError where no selector asks a judge, WebError where it could be told nothing.
+    Raises InputError where no selector asks a language model, WebError where nothing is known about the tasks.
     """
-    if not any(asks_judge(settings.build(name)) for name in asked):
-        raise InputError(f"A language model is asked by the selectors {' and '.join(JUDGE_SELECTORS)} only. Name one of them.")
-    cards, unknown = cards_of_web(web.tasks, examples)
+    selecting = settings.selector_settings
+    if not any(asks_judge(selecting.build(name)) for name in names):
+        raise InputError(f"Only the selectors {' and '.join(JUDGE_SELECTORS)} ask a language model. Name one of them.")
+    cards, unknown = cards_of_web(web.tasks, settings.examples)
     if len(cards) < 2:
         raise nothing_to_judge()
-    return dataclasses.replace(settings, judged=judge_all(judge, cards, progress)), unknown
+    return dataclasses.replace(selecting, judged=judge_all(judge, cards, progress)), tuple(unknown)
+
+
+def _judge_notes(selecting: SelectorSettings, unjudged: Sequence[str]) -> list[str]:
+    notes = [*selecting.judged.notes] if selecting.judged is not None else []
+    if unjudged:
+        notes.append(f"not targets for lack of a definition and of examples: {', '.join(unjudged)}")
+    return notes
+
+
+def _built(
+    names: Sequence[str], required: Sequence[str], selecting: SelectorSettings, texts: TaskTexts
+) -> tuple[dict[str, Selector], list[str]]:
+    """The selectors that can be evaluated, and a note for each that needs texts that are missing.
+
+    Raises InputError for a required one among these.
+    """
+    built: dict[str, Selector] = {}
+    notes = []
+    for name in dict.fromkeys(("random", *REFERENCES, *names)):
+        selector = RandomSelector() if name == "random" else selecting.build(name)
+        if not needs_texts(selector) or texts.bank is not None:
+            built[name] = selector
+        elif name in required:
+            raise InputError(
+                f"The selector '{name}' compares texts, and there are none of the web's tasks. Give "
+                "--examples DIR with <task>.jsonl files."
+            )
+        else:
+            notes.append(f"{name} is left out: it compares texts, and there are none of the web's tasks (--examples DIR)")
+    return built, notes

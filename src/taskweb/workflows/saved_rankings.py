@@ -22,17 +22,18 @@ _FACTS = ("target", "selector", "setup", "web", "n_examples", "parameters")
 
 @dataclass(frozen=True, slots=True)
 class UsedRanking:
-    """A ranking as a mixture uses it: scores by task, best first, and what its manifest says of it.
+    """A ranking as a mixture uses it.
 
-    A score that is null is NaN. predicted_gains: by task, of those whose gain is known. tells_apart: whether the evidence tells
-    sources apart; None where the selector does not know how sure it is.
+    scores: by task, best first; NaN where a score is null. record: what the mixture's manifest says about the ranking.
+    predicted_gains: by task, where they are known. distinguishes_sources: whether the evidence does; None where the selector
+    does not say.
     """
 
     target: str
     scores: Mapping[str, float]
     record: Mapping[str, Any]
     predicted_gains: Mapping[str, PredictedGain] = field(default_factory=dict)
-    tells_apart: bool | None = None
+    distinguishes_sources: bool | None = None
 
     def without(self, tasks: Iterable[str]) -> UsedRanking:
         """The ranking without these tasks."""
@@ -70,12 +71,12 @@ def _used(ranking: Mapping[str, Any], origin: Mapping[str, str]) -> UsedRanking:
         {"rank": rank, "task": task, "score": None if math.isnan(score) else score}
         for rank, (task, score) in enumerate(scores.items(), 1)
     ]
-    predicted_gains = {str(s["task"]): predicted_gain for s in sources if (predicted_gain := _predicted_gain(s)) is not None}
-    tells_apart = bool(ranking["doubt"]["tells_apart"]) if "doubt" in ranking else None
-    return UsedRanking(str(ranking["target"]), scores, {**origin, **facts, "sources": ranked}, predicted_gains, tells_apart)
+    gains = {str(s["task"]): gain for s in sources if (gain := _predicted_gain(s)) is not None}
+    distinguishes = bool(ranking["doubt"]["tells_apart"]) if "doubt" in ranking else None
+    return UsedRanking(str(ranking["target"]), scores, {**origin, **facts, "sources": ranked}, gains, distinguishes)
 
 
 def _predicted_gain(source: Mapping[str, Any]) -> PredictedGain | None:
-    """What a source may gain, as `Assessment.of_source` wrote it; None where that is not known."""
+    """The predicted gain of a source, as `Assessment.of_source` wrote it; None where it is not known."""
     figures = [source.get(name) for name in ("gain", "gain_low", "gain_high", "p_harm")]
     return None if None in figures else PredictedGain(*map(float, figures))  # type: ignore[arg-type]

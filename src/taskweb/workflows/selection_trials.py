@@ -29,7 +29,8 @@ from taskweb.training.mixture_training import fit_mixture, shared_head
 from taskweb.training.settings import use_threads
 from taskweb.web.bootstrap import student_interval
 from taskweb.web.opening import open_web
-from taskweb.workflows.ranking import TargetSettings, rank
+from taskweb.workflows.rank_settings import TargetSettings
+from taskweb.workflows.ranking import rank
 from taskweb.workflows.selector_settings import EncoderSettings
 
 # One of each kind: texts tell; sources differ; texts tell the domain; agreement shows nowhere; texts say nothing; nothing does.

@@ -1,4 +1,4 @@
-"""The texts of tasks as vectors: of a web's tasks, of a person's own candidates."""
+"""The texts of a web's tasks as vectors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from taskweb.errors import InputError
-from taskweb.tasks import Columns, ExampleSet, Sampling, example_files, load_examples, load_folder
+from taskweb.tasks import ExampleSet, Sampling, example_files, load_examples
 from taskweb.web import ExampleBank, TransferWeb
 from taskweb.web.published import PUBLISHED, published_bank
 from taskweb.workflows.embedding import Embedder, Vectors
@@ -17,7 +17,7 @@ SOURCE_EXAMPLES = 100
 
 @dataclass(frozen=True)
 class TaskTexts:
-    """The texts of a web's tasks as vectors, and what was noticed on the way."""
+    """The texts of a web's tasks as vectors, and what a person should know about them."""
 
     bank: ExampleBank | None
     notes: tuple[str, ...] = field(default=())
@@ -36,9 +36,9 @@ def task_texts(
     limit: int = SOURCE_EXAMPLES,
     progress: Progress = silent,
 ) -> TaskTexts:
-    """The bank of a web's tasks: from a folder of examples, or the one embedded with the published web.
+    """The bank of a web's tasks: from a folder of examples, or the one that comes with the published web.
 
-    embedder None takes the published bank as it is. Raises EncoderError where the encoder does not fit that bank.
+    embedder: None takes the published bank as it is. Raises EncoderError where the encoder is not the one of that bank.
     """
     if examples is not None and embedder is not None:
         return _bank_of_folder(web, examples, embedder, limit, progress)
@@ -55,19 +55,14 @@ def _bank_of_folder(web: TransferWeb, folder: Path, embedder: Embedder, limit: i
     wanted = {task: files[task] for task in web.tasks if task in files}
     if not wanted:
         raise InputError(
-            f"The folder {folder} holds no examples of the web's tasks. It has {', '.join(list(files)[:8])}; the "
+            f"The folder {folder} contains no examples of the web's tasks. It has {', '.join(list(files)[:8])}; the "
             f"web has {', '.join(web.tasks[:8])}."
         )
     sets = [load_examples(path, sampling=Sampling(limit, seed=0), name=task) for task, path in wanted.items()]
     vectors = embed_with_progress(embedder, sets, "Embedding the web's tasks", progress)
     lacking = [task for task in web.tasks if task not in wanted]
-    notes = (f"no examples of {', '.join(lacking)} in {folder}: nothing is known of their texts",) if lacking else ()
+    notes = (f"no examples of {', '.join(lacking)} in {folder}: nothing is known about their texts",) if lacking else ()
     return TaskTexts(ExampleBank(vectors, embedder.stamp), notes)
-
-
-def load_candidates(folder: Path, columns: Columns | None = None, *, limit: int = SOURCE_EXAMPLES) -> list[ExampleSet]:
-    """A person's own candidate sources: every file of examples in the folder, at most `limit` examples each, sampled."""
-    return list(load_folder(folder, columns=columns, sampling=Sampling(limit, seed=0)))
 
 
 def embed_with_progress(embedder: Embedder, sets: list[ExampleSet], title: str, progress: Progress) -> dict[str, Vectors]:

@@ -33,7 +33,7 @@ class ImportReport:
     read: int
     added: int
     info: StoreInfo
-    notices: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def import_web(
@@ -51,11 +51,11 @@ def import_web(
     """
     kind = kind or detect_kind(source)
     existed = os.path.lexists(store)
-    notices: list[str] = []
+    warnings: list[str] = []
     read = 0
     try:
         with progress(f"Importing {source}", 0) as advance:
-            runs = import_runs(source, kind=kind, units=units, baselines=baselines, on_notice=notices.append)
+            runs = import_runs(source, kind=kind, units=units, baselines=baselines, on_warning=warnings.append)
 
             def counted() -> Any:
                 nonlocal read
@@ -68,7 +68,7 @@ def import_web(
                 added = kept.add_many(counted())
                 if not read:
                     raise InputError(f"{source} holds no runs. Check that it is what --kind says ({kind}).")
-                return ImportReport(kind, read, added, kept.info(), tuple(notices))
+                return ImportReport(kind, read, added, kept.info(), tuple(warnings))
     except BaseException:
         if not existed:
             for name in (store, Path(f"{store}-wal"), Path(f"{store}-shm")):
@@ -97,7 +97,7 @@ def export_web(web: str, path: Path, *, kind: str | None = None) -> tuple[int, s
     if web == PUBLISHED:
         return _export_scores(score_rows(open_web(web)), path, kind), "pairs"
     if not is_store(Path(web)):
-        return export_runs(import_runs(Path(web), on_notice=lambda _line: None), path, kind=kind), "runs"
+        return export_runs(import_runs(Path(web), on_warning=lambda _line: None), path, kind=kind), "runs"
     with RunStore.open(web, read_only=True) as store:
         return export_runs(store.runs(), path, kind=kind), "runs"
 

@@ -35,21 +35,21 @@ def test_weights_are_fractions_that_hold_the_rates(tmp_path: Path) -> None:
     found = exported(tmp_path / "out", uneven_mixture())
     assert [entry["weight"] for entry in found["datasets"]] == [1.0, 0.25]
     (note,) = export_mixture(uneven_mixture(), "axolotl", tmp_path / "again")
-    assert "keep 20 of 50 examples" in note
+    assert "use 20 of 50 examples" in note
     found = exported(tmp_path / "all", uneven_mixture(), "realised")
     assert [entry["weight"] for entry in found["datasets"]] == [1.0, 1.0]
     assert export_mixture(made_up_mixture(), "axolotl", tmp_path / "even") == ()
 
 
 @given(st.lists(st.tuples(st.integers(1, 3000), st.floats(0.01, 1)), min_size=1, max_size=6))
-def test_what_is_kept_is_in_the_rates_and_as_much_as_can_be(tasks: list[tuple[int, float]]) -> None:
+def test_what_is_used_is_in_the_rates_and_as_much_as_can_be(tasks: list[tuple[int, float]]) -> None:
     total = sum(rate for _, rate in tasks)
     files = [TaskFiles(str(i), "", None, rows, rate / total) for i, (rows, rate) in enumerate(tasks)]
-    kept = used_counts(files)
-    assert all(1 <= count <= task.rows for count, task in zip(kept, files, strict=True))
-    assert any(count == task.rows for count, task in zip(kept, files, strict=True))
-    size = sum(kept)
-    for count, task in zip(kept, files, strict=True):
+    used = used_counts(files)
+    assert all(1 <= count <= task.rows for count, task in zip(used, files, strict=True))
+    assert any(count == task.rows for count, task in zip(used, files, strict=True))
+    size = sum(used)
+    for count, task in zip(used, files, strict=True):
         assert abs(count - task.rate * size) < 1 + len(files) * task.rate + 1
         weight = weight_of(count, task.rows)
         assert 0 < weight <= 1

@@ -178,9 +178,9 @@ def test_folders_that_cannot_be_used_are_one_line(tmp_path: Path) -> None:
 
     config = json.loads((checkpoint(tmp_path / "whole") / "config.json").read_text())
     cases = {
-        "no-weights": ({"model.safetensors": None}, "holds no encoder weights"),
-        "no-config": ({"config.json": None}, "holds no config.json"),
-        "no-tokenizer": ({"tokenizer.json": None}, "holds no tokenizer.json"),
+        "no-weights": ({"model.safetensors": None}, "contains no encoder weights"),
+        "no-config": ({"config.json": None}, "contains no config.json"),
+        "no-tokenizer": ({"tokenizer.json": None}, "contains no tokenizer.json"),
         "bad-tokenizer": ({"tokenizer.json": "{}"}, "not a tokenizer"),
         "bad-config": ({"config.json": "{"}, "cannot be read"),
         "bad-weights": ({"model.safetensors": "not weights"}, "not a complete safetensors file"),
@@ -189,7 +189,7 @@ def test_folders_that_cannot_be_used_are_one_line(tmp_path: Path) -> None:
         "other-size": ({"config.json": json.dumps(config | {"intermediate_size": 99})}, "do not fit their config.json"),
         "no-size": (
             {"config.json": json.dumps({k: v for k, v in config.items() if k != "vocab_size"})},
-            "lacks one of the sizes",
+            "lacks one of these sizes",
         ),
         "other-pooling": ({"1_Pooling/config.json": '{"pooling_mode_lasttoken": true}'}, "none of mean, cls and max"),
         "dense": ({"modules.json": '[{"type": "sentence_transformers.models.Dense"}]'}, "has a 'Dense' module"),

@@ -216,7 +216,7 @@ FINAL = {
     "no budget": (status(429, "quota", error_code="insufficient_quota"), "429: quota. The account has no budget left"),
     "a redirect": (
         status(307, Location="https://user:pw@elsewhere.example/v1?key=1"),
-        r"sends requests on to https://elsewhere\.example/v1\. Give the final address",
+        r"redirects to https://elsewhere\.example/v1\. Give the final address",
     ),
 }
 

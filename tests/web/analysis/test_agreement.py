@@ -103,4 +103,4 @@ def test_one_setup_or_no_common_targets_have_nothing_to_compare() -> None:
     apart = agreement(TransferWeb("apart", ("a/x", "b/x"), tuple("pqrs"), tuple("pqrs"), t))
     assert math.isnan(apart.pairs[0].of_rankings.value)
     assert math.isnan(apart.pairs[0].of_pairs.value)
-    assert "cannot be told" in apart.verdict
+    assert "is unknown" in apart.verdict

@@ -92,7 +92,7 @@ def test_strengths_alone_leave_nothing_beyond_them() -> None:
 def test_too_few_pairs_give_no_figure() -> None:
     result = commutativity(web_of(np.ones((2, 2))))
     assert math.isnan(result.mean.pearson.value)
-    assert "cannot be told" in result.verdict
+    assert "is unknown" in result.verdict
     assert any("no intervals" in note for note in result.notes)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taskweb.web.analysis.nulls import BASELINES, additive_fit, one_sided_p, popularity_null
+from taskweb.web.analysis.nulls import NULL_MODELS, additive_fit, one_sided_p, popularity_null
 
 
 def holed(seed: int, setups: int = 2, tasks: int = 6, missing: float = 0.2) -> np.ndarray:
@@ -34,16 +34,16 @@ def test_popularity_moves_values_alike_in_all_setups() -> None:
     assert not np.array_equal(drawn, t, equal_nan=True)
 
 
-@given(st.integers(0, 10_000), st.floats(0, 1), st.sampled_from(sorted(BASELINES)))
+@given(st.integers(0, 10_000), st.floats(0, 1), st.sampled_from(sorted(NULL_MODELS)))
 @settings(max_examples=60, deadline=None)
 def test_what_is_missing_stays_missing(seed: int, missing: float, name: str) -> None:
     t = holed(seed, missing=missing)
-    drawn = BASELINES[name](t)(np.random.default_rng(seed))
+    drawn = NULL_MODELS[name](t)(np.random.default_rng(seed))
     np.testing.assert_array_equal(np.isnan(drawn), np.isnan(t))
 
 
 def drawn_webs(t: np.ndarray, name: str, draws: int = 400) -> np.ndarray:
-    stream, null = np.random.default_rng(0), BASELINES[name](t)
+    stream, null = np.random.default_rng(0), NULL_MODELS[name](t)
     return np.concatenate([null(stream) for _ in range(draws)])
 
 

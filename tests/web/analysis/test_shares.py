@@ -117,6 +117,6 @@ def test_pairs_count_setups_that_agree_in_sign() -> None:
 def test_a_web_without_scores_gives_no_figures_and_says_so() -> None:
     empty = np.full((1, 2, 2), np.nan)
     result = shares(TransferWeb("empty", ("m/f",), ("a", "b"), ("a", "b"), empty))
-    assert "nothing to count" in result.verdict
+    assert "No transfer was measured" in result.verdict
     assert result.sources == result.strongest == ()
     assert any("was measured" in note for note in result.notes)

@@ -30,13 +30,13 @@ def test_planted_blocks_are_the_communities_and_stand_together() -> None:
     assert all(chance.p < 0.05 for chance in result.by_chance.values())
     assert result.stability.value > 0.9
     assert all(c.held_together > 0.9 for c in result.communities)
-    assert "more marked" in result.verdict
+    assert "more clearly than the strengths" in result.verdict
 
 
 @pytest.mark.parametrize("planted", [strengths_web, sensitivity_web])
 def test_strengths_alone_are_no_communities(planted: Callable[..., TransferWeb]) -> None:
     found = [structure(planted(seed, setups=2, tasks=14), resamples=2, permutations=40) for seed in range(20)]
-    assert sum("more marked" in result.verdict for result in found) <= 3
+    assert sum("more clearly than the strengths" in result.verdict for result in found) <= 3
 
 
 def test_the_published_communities() -> None:
@@ -68,7 +68,7 @@ def test_a_web_that_only_hurts_has_no_communities_but_an_order() -> None:
     result = structure(web_of(-np.ones((5, 5))))
     assert result.communities == ()
     assert len(result.alone) == len(result.order) == 5
-    assert "cannot be told" in result.verdict
+    assert "are unknown" in result.verdict
     with pytest.raises(ParameterError, match="'quantile'"):
         structure(web_of(-np.ones((5, 5))), quantile=2)
 

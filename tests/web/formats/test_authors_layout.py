@@ -30,7 +30,7 @@ def add(root: Path, place: str, evaluated: Any = EVALUATED, trained: Any = TRAIN
 
 def imported(root: Path, **options: Any) -> tuple[list[Run], list[str]]:
     told: list[str] = []
-    return list(import_authors_layout(root, on_notice=told.append, **options)), told
+    return list(import_authors_layout(root, on_warning=told.append, **options)), told
 
 
 def test_all_that_a_folder_says(tmp_path: Path) -> None:
@@ -117,11 +117,11 @@ def test_a_size_that_is_no_number_is_no_metric(tmp_path: Path) -> None:
 def test_a_broken_file_is_a_failed_run(tmp_path: Path, evaluated: Any, reason: str) -> None:
     add(tmp_path, "t/s/m-e5-lr3e5-b8-s1")
     broken = add(tmp_path, "t/s/m-e5-lr3e5-b8-s2", evaluated)
-    (_, run), (notice,) = imported(tmp_path)
+    (_, run), (warning,) = imported(tmp_path)
     assert (run.seed, run.status, run.metrics, run.durations["train"]) == (2, "failed", {}, 12.5)
     assert run.reason is not None
     assert run.reason.startswith(f"eval_results.json: {reason}")
-    assert notice.startswith(f"1 runs cannot be read and are kept as failed: {broken}")
+    assert warning.startswith(f"1 runs cannot be read and are stored as failed: {broken}")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
@@ -146,10 +146,10 @@ def test_nothing_is_left_out_silently(tmp_path: Path) -> None:
     (tmp_path / "t" / ".hidden").touch()
     runs, told = imported(tmp_path)
     assert [run.seed for run in runs] == [1, 2]
-    assert [notice.split(":")[0] for notice in told] == [
-        "1 files stand where a folder should and are left out",
+    assert [warning.split(":")[0] for warning in told] == [
+        "1 files are where a folder should be and are left out",
         "5 folders are not named like a run and are left out",
-        "1 files on the training of a run cannot be read and are left out",
+        "1 training files cannot be read and are left out",
     ]
     assert told[1].count("notes") == 3
     assert told[1].endswith("; and 2 more.")
@@ -182,12 +182,12 @@ def test_a_rarer_configuration_is_a_variant(tmp_path: Path) -> None:
 def test_equally_frequent_configurations_are_all_variants(tmp_path: Path) -> None:
     add(tmp_path, "t/s/m-e5-lr3e5-b8-s1")
     add(tmp_path, "t/s/m-e5-lr3e5-b16-s1")
-    runs, (notice,) = imported(tmp_path)
+    runs, (warning,) = imported(tmp_path)
     assert {run.setup.name for run in runs} == {"m/finetune@e5-lr3e-05-b8", "m/finetune@e5-lr3e-05-b16"}
-    assert "m/finetune on t" in notice
+    assert "m/finetune on t" in warning
     baselines = tmp_path / "baselines.csv"
     baselines.write_text("model,method,target,epochs,learning_rate,batch_size,seed,score\nm,finetune,t,5,3e-5,16,1,0.5\n")
-    runs = list(import_runs(tmp_path, kind="authors-layout", baselines=baselines, on_notice=lambda _: None))
+    runs = list(import_runs(tmp_path, kind="authors-layout", baselines=baselines, on_warning=lambda _: None))
     assert [(run.source, run.setup.name) for run in runs] == [
         (None, "m/finetune"),
         ("s", "m/finetune"),
@@ -214,7 +214,7 @@ def test_files_are_opened_as_runs_are_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_runs(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds no run\. Runs are folders such as TARGET/SOURCE/"):
+    with pytest.raises(InputError, match=r"contains no run\. Runs are folders such as TARGET/SOURCE/"):
         imported(tmp_path)
 
 

@@ -159,21 +159,21 @@ def test_the_examples_are_malicious(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_what_is_refused_is_named(tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match=r"figures\.p is refused: it asks for os\.system\. A pickle may hold only plain figures\."
+        InputError, match=r"figures\.p is refused: it uses os\.system\. A pickle may contain only plain figures\."
     ):
         read_authors_pickle(written(tmp_path, MALICIOUS["os.system"]))
     for name, message in (
-        ("an object array", "it holds an array of O8, not of numbers"),
-        ("time by hashing", "it holds a tuple of more than 10,000 parts"),
-        ("memory by number", "it numbers a value beyond their count"),
+        ("an object array", "it contains an array of O8, not of numbers"),
+        ("time by hashing", "it contains a tuple of more than 10,000 parts"),
+        ("memory by number", "it stores a value under a number that is too large"),
         ("a byte array", "it uses the operation BYTEARRAY8"),
         ("an extension", "it uses the operation EXT1"),
         ("an instance", "it uses the operation INST"),
         ("an object elsewhere", "it uses the operation BINPERSID"),
         ("a change of a function", "it changes a function"),
         ("a change of attributes of a function", "it changes a function"),
-        ("an array larger than its bytes", "it holds an array whose shape does not fit its numbers"),
-        ("a record array", "it holds an array of V8, not of numbers"),
+        ("an array larger than its bytes", "it contains an array whose shape does not fit its numbers"),
+        ("a record array", "it contains an array of V8, not of numbers"),
     ):
         with pytest.raises(InputError, match=message):
             read_authors_pickle(written(tmp_path, MALICIOUS[name]))

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from taskweb.errors import InputError, MissingDependencyError, NameNotFoundError, ParameterError
-from taskweb.web.formats import EXPORTERS, export_runs, first_runs, import_runs, tidy_parquet
+from taskweb.web.formats import EXPORTERS, export_runs, import_runs, tidy_parquet
 from taskweb.web.opening import open_web
+from taskweb.web.records import streams
 from taskweb.web.records.run import Run, SetupRecord
 from tests.web.made_up_runs import exactly, simple_run, whole_records
 
@@ -69,7 +70,7 @@ def test_nothing_is_left_when_it_fails(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_late_failure_leaves_nothing(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     needs(name)
-    monkeypatch.setattr(first_runs, "_LEAD", 2)
+    monkeypatch.setattr(streams, "_FIRST_RUNS", 2)
 
     def failing() -> Iterator[Run]:
         yield from (simple_run(seed=seed) for seed in range(10))
@@ -85,7 +86,7 @@ def test_texts_of_further_columns_stand_in_columns_of_their_own(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     needs(name)
-    monkeypatch.setattr(first_runs, "_LEAD", 1)
+    monkeypatch.setattr(streams, "_FIRST_RUNS", 1)
     runs = [simple_run(extra={"lab": "north", "gpus": 2}), simple_run(seed=2, extra={"late": "x", "lab": ""})]
     export_runs(runs, tmp_path / name)
     if name == "runs.csv":

@@ -56,7 +56,7 @@ def test_unknown_kinds_are_refused_with_the_known_ones(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("hello")
     (tmp_path / "empty").mkdir()
     for path in (tmp_path / "a.txt", tmp_path / "empty"):
-        with pytest.raises(InputError, match=f"of no known kind. Kinds: {', '.join(KINDS)}"):
+        with pytest.raises(InputError, match=f"of an unknown kind. Kinds: {', '.join(KINDS)}"):
             import_runs(path)
     with pytest.raises(NameNotFoundError, match="Did you mean 'tidy'"):
         import_runs(tmp_path / "a.txt", kind="tidi")
@@ -73,9 +73,9 @@ def test_every_kind_says_that_a_path_is_not_there(tmp_path: Path, kind: str) -> 
         list(import_runs(tmp_path / "missing", kind=kind))
 
 
-def test_a_summary_holds_no_runs(tmp_path: Path) -> None:
+def test_a_summary_has_no_runs(tmp_path: Path) -> None:
     (tmp_path / "a.p").write_bytes(pickle.dumps({}))
-    with pytest.raises(InputError, match="is a summary and holds no runs"):
+    with pytest.raises(InputError, match="is a summary without runs"):
         import_runs(tmp_path / "a.p")
 
 

@@ -105,7 +105,7 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("baselines", "message"),
     [
-        ("m,finetune,mrpc,5,3e-05,8,1,x\n", "row 1: a number is missing or no number"),
+        ("m,finetune,mrpc,5,3e-05,8,1,x\n", "row 1: a number is missing or is not a number"),
         ("m,finetune,mrpc,5,3e-05,8,1,0.5\nm,finetune,mrpc,5,3e-05,16,2,0.5\n", "two configurations for m/finetune on 'mrpc'"),
         ("m,finetune,mrpc,5,3e-05,8,1,50\n", "accuracy is 50"),
     ],

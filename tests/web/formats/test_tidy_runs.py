@@ -132,12 +132,12 @@ def test_parquet_with_cells_that_are_no_names(tmp_path: Path) -> None:
         ("s,t,m/f,1,,0.5", "row 1: there is a score of 0.5, but no metric"),
         (
             "s,t,m/f,1,f1,0.5\nr,t,m/f,1,f1,0.5\ns,t,m/f,1,f1,0.5",
-            "row 3: source s, target t, setup m/f, seed 1, metric f1 stands",
+            "row 3: source s, target t, setup m/f, seed 1, metric f1 occurs",
         ),
         ("s,t,m/f,1,f1", "row 1 has 5 cells where the header names 6 columns"),
         ("s,t,m/f,1,f1,0.5,x", "row 1 has 7 cells"),
         ('s,t,m/f,1,f1,"0.5', "is not a CSV file"),
-        ("", "holds no rows"),
+        ("", "contains no rows"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, text: str, message: str) -> None:

@@ -86,7 +86,7 @@ def test_gains_of_cb_come_from_accuracy_alone(tmp_path: Path) -> None:
 
 BAD = {
     "no column": ("source,target,setup,score\n", "has no column 'metric'. Columns found: source, target"),
-    "no rows": (HEADER, "holds no rows"),
+    "no rows": (HEADER, "contains no rows"),
     "a word for a score": (HEADER + "a,b,m/f,1,accuracy,good\n", "line 2: the score 'good' is not a number"),
     "a word for a seed": (HEADER + "a,b,m/f,one,accuracy,1\n", "line 2: the seed 'one'"),
     "an infinite score": (HEADER + "a,b,m/f,1,accuracy,inf\n", "line 2: the score 'inf' is not a number"),
@@ -94,9 +94,9 @@ BAD = {
     "a setup that stands for all": (HEADER + "a,b,all,1,accuracy,1\n", "has a setup named 'all'"),
     "an empty name": (HEADER + "a,,m/f,1,accuracy,1\n", "line 2: the column 'target' is empty"),
     "a short line": (HEADER + "a,b,m/f\n", "fewer cells"),
-    "a run twice": (HEADER + "a,b,m/f,1,accuracy,1\na,b,m/f,1,accuracy,0\n", "row 2: .*source a.*stands there twice"),
-    "all NaN": (HEADER + "a,b,m/f,1,accuracy,nan\n", "holds no score at all"),
-    "baselines only": (HEADER + "none,b,m/f,1,accuracy,1\n", "holds baselines only"),
+    "a run twice": (HEADER + "a,b,m/f,1,accuracy,1\na,b,m/f,1,accuracy,0\n", "row 2: .*source a.*occurs twice"),
+    "all NaN": (HEADER + "a,b,m/f,1,accuracy,nan\n", "contains no score"),
+    "baselines only": (HEADER + "none,b,m/f,1,accuracy,1\n", "contains only baselines"),
 }
 
 
@@ -112,7 +112,7 @@ def test_bad_paths(tmp_path: Path) -> None:
     for path, message in (
         (tmp_path / "none.csv", "There is no web"),
         (tmp_path, "is a folder"),
-        (written(tmp_path, "x", "web.xlsx"), "of no known kind"),
+        (written(tmp_path, "x", "web.xlsx"), "of an unknown kind"),
     ):
         with pytest.raises(InputError, match=message):
             open_web(path)

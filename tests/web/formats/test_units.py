@@ -58,14 +58,14 @@ def test_a_mixed_column_is_told_and_no_run_is_read(tmp_path: Path) -> None:
 
 
 def test_a_value_that_is_neither_does_not_make_a_mixture(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"row 1: accuracy is -0\.01, outside \[0, 1\]\. Mend or remove the value"):
+    with pytest.raises(InputError, match=r"row 1: accuracy is -0\.01, outside \[0, 1\]\. Fix or remove the value"):
         list(import_runs(write(tmp_path, ("m/f", "accuracy", -0.01), ("m/f", "accuracy", 62.5))))
 
 
 def test_percent_that_looks_mixed_is_told(tmp_path: Path) -> None:
     path = write(tmp_path, ("m/f", "accuracy", 0.6), ("m/f", "accuracy", 62.5))
     told: list[str] = []
-    runs = list(import_runs(path, units={"accuracy": "percent"}, on_notice=told.append))
+    runs = list(import_runs(path, units={"accuracy": "percent"}, on_warning=told.append))
     assert [run.metrics["accuracy"] for run in runs] == [0.006, 0.625]
     assert len(told) == 1
     assert "declared as percent, may be mixed with fractions" in told[0]

@@ -113,15 +113,13 @@ def test_hours_are_those_of_all_stages(tmp_path: Path) -> None:
 
 
 def test_runs_that_differ_in_hyperparameters_only_are_refused(tmp_path: Path) -> None:
-    rivals = [run("a", 1, 0.6), run("a", 1, 0.7, setup=SETUPS[1]), run("b", 1, 0.5)]
-    with pytest.raises(
-        WebError, match=r"2 runs where there should be one.*m/f, target t, source a, seed 1. They differ"
-    ) as caught:
-        scored(tmp_path, rivals)
+    conflicting = [run("a", 1, 0.6), run("a", 1, 0.7, setup=SETUPS[1]), run("b", 1, 0.5)]
+    with pytest.raises(WebError, match=r"2 conflicting runs.*m/f, target t, source a, seed 1. They differ") as caught:
+        scored(tmp_path, conflicting)
     assert "\n" not in str(caught.value)
     with RunStore.open(tmp_path / "runs.db") as store:
         assert "2 runs of m/f, target t, source a, seed 1 differ" in store.check()[0]
-        store.remove([rivals[1].key])
+        store.remove([conflicting[1].key])
     assert open_web(tmp_path / "runs.db").score.shape == (1, 1, 2)
 
 

@@ -49,10 +49,10 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
     "nothing": (lambda path: path.write_bytes(b""), "is not a store of runs"),
     "another program's": (other_database, "is an SQLite database of another program"),
     "a newer one": (overwrite(60, (99).to_bytes(4, "big")), "written by a newer taskweb .format 99, this one knows 1"),
-    "cut within the header": (lambda path: path.write_bytes(path.read_bytes()[:60]), "is cut short: 60 bytes are there"),
+    "cut within the header": (lambda path: path.write_bytes(path.read_bytes()[:60]), "is cut short: it has 60 bytes"),
     "cut in the middle": (
         lambda path: path.write_bytes(path.read_bytes()[:8192]),
-        r"is cut short: 8192 of \d+ bytes are there",
+        r"is cut short: it has 8192 of \d+ bytes",
     ),
     "a spoiled schema": (overwrite(100, b"\xff" * 3000), "is damaged"),
 }
@@ -184,7 +184,7 @@ def test_a_closed_store_says_so(stored: Path) -> None:
         len(store)
 
 
-def test_check_names_links_to_nothing_and_keys_that_belie_their_runs(stored: Path) -> None:
+def test_check_names_links_to_nothing_and_keys_that_do_not_match_their_runs(stored: Path) -> None:
     connection = sqlite3.connect(stored)
     connection.execute("UPDATE runs SET seed = 77 WHERE id = 3")
     connection.execute("UPDATE runs SET target = 4711 WHERE id = 5")
@@ -193,6 +193,6 @@ def test_check_names_links_to_nothing_and_keys_that_belie_their_runs(stored: Pat
     connection.close()
     with RunStore.open(stored) as store:
         problems = "\n".join(store.check())
-    assert "Row 5 of 'runs' points to nothing in 'tasks'." in problems
+    assert "Row 5 of 'runs' refers to a row that is missing from 'tasks'." in problems
     assert f"The run {made_up_run(3).key} does not match its key" in problems
     assert "1 runs have the unknown status 'lost'." in problems

@@ -90,12 +90,12 @@ def test_a_writer_killed_200_times_loses_nothing_that_it_stored(tmp_path: Path) 
     assert 0 < acknowledged <= found
 
 
-def test_a_store_held_for_long_by_another_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_locked_for_long_by_another_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (connection, run_store):
         monkeypatch.setattr(module, "BUSY_SECONDS", 0.1)
     path = tmp_path / "runs.db"
     with RunStore.open(path, create=True) as store, RunStore.open(path) as other:
-        with store._writing(), pytest.raises(WebError, match="has been held by another process"):
+        with store._writing(), pytest.raises(WebError, match="has been locked by another process"):
             other.add(made_up_run(1))
         assert other.add(made_up_run(1))
 

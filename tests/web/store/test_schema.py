@@ -87,7 +87,7 @@ def test_every_version_leads_to_the_tables_of_a_new_file(version_1: Path, tmp_pa
 def test_an_older_file_is_brought_up_to_date_when_opened_for_writing(version_1: Path, next_version: Callable[[], None]) -> None:
     next_version()
     before = version_1.read_bytes()
-    with pytest.raises(InputError, match="older format 1, this taskweb reads 2"):
+    with pytest.raises(InputError, match="older format 1, this taskweb reads format 2"):
         RunStore.open(version_1, read_only=True)
     assert version_1.read_bytes() == before
     with RunStore.open(version_1) as store:

@@ -124,8 +124,7 @@ def test_sets_are_the_heads_of_the_ranking(tmp_path: Path) -> None:
 
 
 def _how():  # type: ignore[no-untyped-def]
-    from taskweb.workflows.choosing import RankSettings
-    from taskweb.workflows.ranking import TargetSettings
+    from taskweb.workflows.rank_settings import RankSettings, TargetSettings
 
     return RankSettings(selector="popularity"), TargetSettings()
 

@@ -71,7 +71,8 @@ def _first_screen(console: Console, encoder: EncoderSettings, *, quiet: bool) ->
     from taskweb.web.analysis import TransferShares, analyze
     from taskweb.web.opening import open_web
     from taskweb.workflows.demo import demo_target
-    from taskweb.workflows.ranking import TargetSettings, rank
+    from taskweb.workflows.rank_settings import TargetSettings
+    from taskweb.workflows.ranking import rank
 
     target = demo_target()
     if not quiet:

@@ -145,9 +145,9 @@ def mix(
     from taskweb.mixture.mixture_writer import check_place
     from taskweb.mixture.sampling import MixtureSettings
     from taskweb.selectors import DEFAULT_SELECTOR
-    from taskweb.workflows.choosing import RankSettings
-    from taskweb.workflows.mixing import check_exports, write_with_exports
     from taskweb.workflows.mixing import mix as mix_sources
+    from taskweb.workflows.rank_settings import RankSettings
+    from taskweb.workflows.saved_mixtures import check_exports, write_with_exports
 
     if lacking := [option for option, value in (("--sources", sources), ("--to", to)) if not value]:
         raise ParameterError(f"{' and '.join(lacking)} must be given: taskweb mix TARGET --sources DIR --to FOLDER")

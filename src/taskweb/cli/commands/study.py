@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from taskweb.mixture.sampling import MixtureSettings
-    from taskweb.workflows.choosing import RankSettings
+    from taskweb.workflows.rank_settings import RankSettings
     from taskweb.workflows.studies import KSweep, PivotStudy, SanityStudy
 
     Study = TypeVar("Study", SanityStudy, PivotStudy, KSweep)
@@ -194,7 +194,7 @@ def ksweep(
     if target is not None:
         from taskweb.mixture.sampling import MixtureSettings
         from taskweb.selectors import DEFAULT_SELECTOR
-        from taskweb.workflows.choosing import RankSettings
+        from taskweb.workflows.rank_settings import RankSettings
 
         trained = {"model": model, "max_input": max_input, "seeds": seed or None}
         settings = {"learning_rate": learning_rate, "epochs": epochs, "batch_size": batch_size}

@@ -57,7 +57,7 @@ def import_(
             raise InputError(f"The unit '{declared}' is not understood. Write METRIC=percent or METRIC=fraction.")
         units[metric] = value
     report = import_web(source, to, kind=kind, units=units, baselines=baselines, progress=progress_for(quiet=quiet))
-    say_notes(report.notices, quiet=quiet)
+    say_notes(report.warnings, quiet=quiet)
     known = f", {report.read - report.added:,} were there already" if report.added < report.read else ""
     say(f"Read {report.read:,} runs ({report.kind}): {report.added:,} are new in {to}{known}.", quiet=quiet)
 

@@ -1,7 +1,7 @@
 """Mixtures written for other tools: one exporter per tool.
 
 Every exporter writes into an empty folder what its tool needs to train on the mixture, with paths relative to that folder, and
-gives back what a person should know. Equal mixtures give equal bytes.
+returns notes for the user. Equal mixtures give equal bytes.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ def find_exporter(name: str) -> Exporter:
 
 
 def export_mixture(mixture: Mixture, name: str, folder: str | Path, *, rates: ExportRates = "asked") -> tuple[str, ...]:
-    """Write a mixture for another tool into a new folder, whole or not at all; return what a person should know.
+    """Write a mixture for another tool into a new folder, whole or not at all. Returns notes for the user.
 
-    rates: those asked for, or those that the training examples realise. Raises NameNotFoundError for an unknown exporter or
-    kind of rates, InputError where the folder exists or cannot be written.
+    rates: those requested (`asked`), or those that the training examples realise. Raises NameNotFoundError for an unknown
+    exporter or kind of rates, InputError where the folder exists or cannot be written.
     """
     export = find_exporter(name)
     if rates not in EXPORT_RATES:

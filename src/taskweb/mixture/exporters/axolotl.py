@@ -1,8 +1,9 @@
 """axolotl: a file of conversations per task, and the `datasets` of a configuration with a `weight` each.
 
-axolotl's `weight` is no probability: it is the fraction of that data set which is kept, above 0 and at most 1. To hold the
-rates r with n examples, as many as possible are kept: M = min(n / r) over the tasks in all, r * M of each, so that the task
-that is shortest for its rate keeps weight 1. axolotl knows `weight` from 0.20 on, and cuts weight * n to a whole number.
+axolotl's `weight` is not a probability: it is the fraction of the data set that is used, above 0 and at most 1. As many
+examples as possible are used: with rates r and n examples of each task, M = min(n / r) over the tasks in all, and r * M of
+each. The task with the fewest examples for its rate has weight 1. axolotl knows `weight` from 0.20 on, and rounds weight * n
+down.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ _DIGITS = 6
 
 
 def export_axolotl(mixture: Mixture, folder: Path, rates: ExportRates = "asked") -> tuple[str, ...]:
-    """Write conversations and `datasets.yaml`; say how many examples the weights keep where they do not keep all."""
+    """Write conversations and `datasets.yaml`. The note says how many examples the weights use, if not all."""
     files = write_task_files(mixture, folder, chat_row, rates)
-    kept = used_counts(files)
-    total, all_rows = sum(kept), sum(task.rows for task in files)
+    used = used_counts(files)
+    total, all_rows = sum(used), sum(task.rows for task in files)
     lines = [
         "# The data sets of an axolotl configuration. Run axolotl in this folder, or give the files their full paths.",
         f"# The weights keep {total} of {all_rows} examples. They need axolotl 0.20 or newer: older ones keep everything.",
         "datasets:",
     ]
-    for task, count in zip(files, kept, strict=True):
+    for task, count in zip(files, used, strict=True):
         lines += [*_entry(task.train), f"    weight: {weight_of(count, task.rows)!r}"]
     if any(task.heldout for task in files):
         lines.append("test_datasets:")
@@ -38,14 +39,14 @@ def export_axolotl(mixture: Mixture, folder: Path, rates: ExportRates = "asked")
     write_text(folder / "datasets.yaml", lines)
     if total == all_rows:
         return ()
-    kept_of_all = f"{total:,} of {all_rows:,}"
-    return (f"axolotl: to hold the rates, the weights keep {kept_of_all} examples; --export-rates realised keeps all",)
+    used_of_all = f"{total:,} of {all_rows:,}"
+    return (f"axolotl: for these rates, the weights use {used_of_all} examples; --export-rates realised uses all",)
 
 
 def used_counts(files: Sequence[TaskFiles]) -> list[int]:
-    """How many examples of each task to keep so that the rates hold and as many as possible are kept, at least one of each.
+    """How many examples of each task to use, so that the rates are met with as many examples as possible, at least one of each.
 
-    All, where every count is already within one of its rate's share, as closely as whole numbers can.
+    All, if every count is within one of its rate's share already.
     """
     total = sum(task.rows for task in files)
     if all(abs(task.rows - task.rate * total) < 1 for task in files):
@@ -55,9 +56,9 @@ def used_counts(files: Sequence[TaskFiles]) -> list[int]:
 
 
 def weight_of(count: int, rows: int) -> float:
-    """The fraction that keeps `count` of `rows` examples, whether it is rounded or cut to a whole number; at most 1.
+    """The fraction that gives `count` of `rows` examples, whether the product is rounded or rounded down; at most 1.
 
-    It is the smallest decimal of six digits for which that holds, or of more where six are too few.
+    It is the smallest such decimal of six digits, or of more if six are too few.
     """
     if count == rows:
         return 1.0

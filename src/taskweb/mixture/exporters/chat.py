@@ -1,6 +1,6 @@
 """Plain conversations: `train.jsonl` and `heldout.jsonl`, one `{"messages": [...]}` a line, in the order of the mixture.
 
-The form that TRL, the OpenAI API and most trainers of chat models read. The rates are in the data: every example once.
+TRL, the OpenAI API and most trainers of chat models read this form. The counts of examples are the rates.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from taskweb.mixture.mixture import Mixture
 
 def export_chat(mixture: Mixture, folder: Path, rates: ExportRates = "asked") -> tuple[str, ...]:
     """Write the mixture as conversations."""
-    del rates  # every example stands in the file once
+    del rates  # every example is in the file once
     write_rows(folder / "train.jsonl", map(chat_row, mixture.train))
     if mixture.heldout:
         write_rows(folder / "heldout.jsonl", map(chat_row, mixture.heldout))

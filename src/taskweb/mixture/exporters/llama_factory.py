@@ -1,9 +1,9 @@
 """LLaMA-Factory: `dataset_info.json`, a file per task, and the lines of a training configuration that mix them.
 
-An entry of `dataset_info.json` names a file within its own folder and says which columns hold what (formatting `alpaca`).
+An entry of `dataset_info.json` names a file within its own folder and says what its columns contain (formatting `alpaca`).
 `interleave_probs` are the probabilities with which the next example is drawn from each set, one per set and in their order;
-they need `mix_strategy: interleave_over` (go on until the last set is used up, repeating the others) or `interleave_under`
-(stop as soon as the first one is).
+they need `mix_strategy: interleave_over` (until the last set is used up, repeating the others) or `interleave_under`
+(until the first set is used up).
 """
 
 from __future__ import annotations

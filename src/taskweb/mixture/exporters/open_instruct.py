@@ -1,7 +1,7 @@
-"""open-instruct: a file of conversations per task, and what `dataset_mixer` and `--dataset_mixer_list` take.
+"""open-instruct: a file of conversations per task, and values for `dataset_mixer` and `--dataset_mixer_list`.
 
 A value with a decimal point is a fraction of the data set, one without is a number of examples; a number above the size of the
-set repeats its examples. Numbers are written here: they say what is meant, and hold the rates exactly by repeating small sets.
+set repeats its examples. Numbers are written here: they meet the rates exactly by repeating small sets.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from taskweb.mixture.mixture import Mixture
 
 
 def export_open_instruct(mixture: Mixture, folder: Path, rates: ExportRates = "asked") -> tuple[str, ...]:
-    """Write conversations, `dataset_mixer.yaml`, and `arguments.txt` for the command line; say which tasks are repeated."""
+    """Write conversations, `dataset_mixer.yaml`, and `arguments.txt` for the command line. The note lists repeated tasks."""
     files = write_task_files(mixture, folder, chat_row, rates)
     counts = {task.name: task.rows for task in files}
     if rates == "asked":
@@ -29,4 +29,4 @@ def export_open_instruct(mixture: Mixture, folder: Path, rates: ExportRates = "a
     if not repeated:
         return ()
     names = ", ".join(repeated)
-    return (f"open-instruct: to hold the rates, examples of {names} are repeated; --export-rates realised repeats none",)
+    return (f"open-instruct: for these rates, examples of {names} are repeated; --export-rates realised repeats none",)

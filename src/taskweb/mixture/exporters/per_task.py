@@ -1,4 +1,4 @@
-"""What exporters share: one file per task and side, rows in the usual forms, and rates to hand on."""
+"""What exporters share: one file per task and split, rows in the usual forms, and rates."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ EXPORT_RATES: tuple[ExportRates, ...] = get_args(ExportRates)
 
 @dataclass(frozen=True, slots=True)
 class TaskFiles:
-    """The files of one task: `name` is the task's name without what file names and lists cannot hold.
+    """The files of one task: `name` is the task's name without characters that file names and lists cannot contain.
 
-    train, heldout: paths within the folder, with forward slashes; heldout is None where nothing is held out. rows, rate:
-    training examples in the file, and the rate to hand on.
+    train, heldout: paths within the folder, with forward slashes; heldout is None where nothing is held out. rows: training
+    examples in the file. rate: the rate to export.
     """
 
     name: str
@@ -37,13 +37,13 @@ def write_task_files(
     wanted = mixture.rates if rates == "asked" else mixture.realised
     files = []
     for task, name in safe_names(mixture).items():
-        sides = {}
-        for side, examples in (("train", mixture.train), ("heldout", mixture.heldout)):
+        paths = {}
+        for split, examples in (("train", mixture.train), ("heldout", mixture.heldout)):
             own = [example for example in examples if example.task == task]
             if own:
-                sides[side] = f"{side}/{name}.jsonl"
-                write_rows(folder / sides[side], map(row, own))
-        files.append(TaskFiles(name, sides["train"], sides.get("heldout"), mixture.task(task).train, wanted[task]))
+                paths[split] = f"{split}/{name}.jsonl"
+                write_rows(folder / paths[split], map(row, own))
+        files.append(TaskFiles(name, paths["train"], paths.get("heldout"), mixture.task(task).train, wanted[task]))
     return files
 
 

@@ -1,4 +1,4 @@
-"""The sentence encoder: weights found on disk, run by onnxruntime."""
+"""The sentence encoder: weights from disk, run by onnxruntime."""
 
 from taskweb.selectors.encoder.sentence_encoder import DEFAULT_MAX_TOKENS, SentenceEncoder
 from taskweb.selectors.encoder.weights import DEFAULT_ENCODER, find_encoder

@@ -1,8 +1,8 @@
 """The BERT encoder as an ONNX graph without weights, built from a checkpoint's own configuration.
 
-One graph serves BERT, RoBERTa, XLM-RoBERTa and DistilBERT: they differ in the names of their tensors, in where
-positions start, and in whether token types exist. Hidden states are kept two-dimensional (tokens x hidden) so that
-every projection is one matrix multiplication with its bias.
+One graph is used for BERT, RoBERTa, XLM-RoBERTa and DistilBERT, which differ in the names of their tensors, in the first
+position id, and in whether there are token types. Hidden states are two-dimensional (tokens x hidden) so that every
+projection is one matrix multiplication with its bias.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from taskweb.selectors.encoder.onnx_proto import FLOAT, INT64, GraphBuilder
 
 @dataclass(frozen=True)
 class BertShape:
-    """What the graph needs to know of a checkpoint: sizes, the first position id, and how its tensors are named."""
+    """What the graph needs to know about a checkpoint: sizes, the first position id, and the names of its tensors."""
 
     model_type: str
     layers: int
@@ -70,9 +70,9 @@ SUPPORTED_MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "distilbert")
 
 
 def shape_from_config(config: Mapping[str, Any], where: str) -> BertShape:
-    """Read the shape from a Hugging Face `config.json` already parsed; `where` names it in errors.
+    """Read the shape from a parsed Hugging Face `config.json`; where: its name in errors.
 
-    Raises EncoderError for an architecture that this graph does not express.
+    Raises EncoderError for an architecture that this graph does not support.
     """
     kind = str(config.get("model_type", "?"))
     if kind not in SUPPORTED_MODEL_TYPES:
@@ -93,7 +93,7 @@ def shape_from_config(config: Mapping[str, Any], where: str) -> BertShape:
     except (KeyError, TypeError, ValueError):
         wanted = ", ".join((*keys, "vocab_size", "max_position_embeddings"))
         raise EncoderError(
-            f"The configuration in {where} lacks one of the sizes it must state as whole numbers: {wanted}."
+            f"The configuration in {where} lacks one of these sizes, or it is not a whole number: {wanted}."
         ) from None
     offset = int(config.get("pad_token_id", 1)) + 1 if kind in ("roberta", "xlm-roberta") else 0
     names = _DISTILBERT_NAMES if kind == "distilbert" else _BERT_NAMES
@@ -102,7 +102,7 @@ def shape_from_config(config: Mapping[str, Any], where: str) -> BertShape:
 
 
 def tensor_shapes(shape: BertShape, types: int) -> dict[str, tuple[int, ...]]:
-    """Every tensor the graph asks for, by its name in the checkpoint, with the shape it must have.
+    """Every tensor that the graph needs, by its name in the checkpoint, with the shape it must have.
 
     `types` is the number of token types in the checkpoint (0 where there are none).
     """
@@ -131,7 +131,7 @@ def tensor_shapes(shape: BertShape, types: int) -> dict[str, tuple[int, ...]]:
 
 
 def build_graph(shape: BertShape, types: int) -> bytes:
-    """Write the encoder as an ONNX model; weights are external and keep the checkpoint's names.
+    """Write the encoder as an ONNX model; weights are external, under the checkpoint's names.
 
     Inputs: `input_ids` (batch x length, int64), `position_ids` (length, int64), `mask` (batch x 1 x 1 x length, float32,
     0 for a token and a large negative number for padding). Output: `last_hidden_state` (batch x length x hidden).

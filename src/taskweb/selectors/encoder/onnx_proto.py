@@ -1,7 +1,7 @@
-"""Just enough of the ONNX file format to write a model graph: protocol-buffer messages by field number.
+"""The part of the ONNX file format that is needed to write a model graph: protocol-buffer messages by field number.
 
-The `onnx` package would bring 30 MB and a second of import for what is a few hundred bytes of encoding, so the
-writer is spelled out here. Field numbers are those of `onnx.proto` (ONNX IR version 10).
+The `onnx` package would add 30 MB and a second of import time for a few hundred bytes of encoding, so the writer is
+implemented here. Field numbers are those of `onnx.proto` (ONNX IR version 10).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _value_info(name: str, element: int, dims: Iterable[str | int]) -> bytes:
 
 @dataclass
 class GraphBuilder:
-    """Collects nodes and tensors, then writes one ONNX model without weight data."""
+    """Collects nodes and tensors, then writes them as one ONNX model without weight data."""
 
     opset: int = 20
     _nodes: list[bytes] = field(default_factory=list)
@@ -75,7 +75,7 @@ class GraphBuilder:
         self._outputs.append(_value_info(name, element, dims))
 
     def weight(self, name: str, shape: Sequence[int]) -> str:
-        """Declare a float32 tensor whose data the runtime is given separately."""
+        """Declare a float32 tensor whose data is passed to the runtime separately."""
         dims = b"".join(_int(1, d) for d in shape)
         where = _bytes(13, _text(1, "location") + _text(2, "weights"))
         self._initializers.append(dims + _int(2, FLOAT) + _text(8, name) + where + _EXTERNAL_LOCATION)

@@ -1,4 +1,4 @@
-"""The one place that imports onnxruntime, without its reports to the vendor."""
+"""The only module that imports onnxruntime, with its telemetry disabled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def import_onnxruntime() -> ModuleType:
     """The package `onnxruntime`.
 
     Released builds write a device id and an event cache below the user's cache folder, and send events to their vendor.
-    The switch must be set before the first import; where the user has set the variable, their value stands.
+    The switch must be set before the first import. A value set by the user is respected.
     """
     os.environ.setdefault(_SWITCH, "1")
     import onnxruntime as module

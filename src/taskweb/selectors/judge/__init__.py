@@ -1,4 +1,4 @@
-"""A language model as a judge of whether two tasks are alike: what it is asked, how, and what its answers are worth."""
+"""A language model as a judge of whether two tasks are similar: the prompt, the requests, and how answers become scores."""
 
 from taskweb.selectors.judge.answer_cache import AnswerCache
 from taskweb.selectors.judge.asking import Judge, Judgements, Pair, ask, both_orders, not_cached

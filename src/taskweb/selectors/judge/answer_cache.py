@@ -1,4 +1,4 @@
-"""Answers of judges on disk: one small file per question, so that nothing is asked, nor paid for, twice."""
+"""Answers of judges on disk: one small file per question, so that no question is asked and paid for twice."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _SCHEMA = 1
 class AnswerCache:
     """A folder of files named by the SHA-256 of model, parameters and prompt.
 
-    A file holds the log-odds, the model and the parameters: neither the prompt, nor an address, nor a key. folder None keeps
-    nothing. A file that cannot be read counts as missing; one that cannot be written is passed over.
+    A file contains the log-odds, the model and the parameters, but no prompt, address or key. folder: None caches nothing. A
+    file that cannot be read counts as missing; one that cannot be written is skipped.
     """
 
     folder: Path | None
 
     def get(self, model: str, parameters: Mapping[str, Any], prompt: str) -> float | None:
-        """The log-odds of that question, or None where it was never answered."""
+        """The cached log-odds of a question, or None."""
         if self.folder is None:
             return None
         try:
@@ -38,7 +38,7 @@ class AnswerCache:
             return None
         return value if isinstance(value, float) and math.isfinite(value) else None
 
-    def keep(self, model: str, parameters: Mapping[str, Any], prompt: str, log_odds: float) -> None:
+    def store(self, model: str, parameters: Mapping[str, Any], prompt: str, log_odds: float) -> None:
         """Write an answer, whole or not at all."""
         if self.folder is None:
             return

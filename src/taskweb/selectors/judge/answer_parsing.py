@@ -1,4 +1,4 @@
-"""From what an endpoint answers to log-odds of yes against no."""
+"""From an endpoint's answer to the log-odds of yes against no."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-MISSING_LOGPROB = -15.0  # as published: what is not among the likeliest tokens is about as unlikely as that
+MISSING_LOGPROB = -15.0  # as published, for a word that is not among the most likely tokens
 _WORD = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
 _END_OF_THOUGHT = "</think>"
 
-# The likeliest tokens at one place of an answer, with their log-probabilities, and the token that was taken.
+# The token that was generated at one place of an answer, and the log-probabilities of the most likely ones.
 Position = tuple[str, Mapping[str, float]]
 
 
 def positions_of(choice: Mapping[str, Any]) -> list[Position] | None:
-    """The tokens of a choice with their alternatives, in either form in use; None where it holds no log-probabilities."""
+    """The tokens of a choice with their alternatives, in either of the two known forms; None without log-probabilities."""
     logprobs = choice.get("logprobs")
     if not isinstance(logprobs, Mapping):
         return None
@@ -33,10 +33,11 @@ def positions_of(choice: Mapping[str, Any]) -> list[Position] | None:
 
 
 def log_odds_of_tokens(positions: Sequence[Position]) -> float | None:
-    """The log-odds of yes against no where the answer stands; None where it is neither.
+    """The log-odds of yes against no at the token that answers; None where neither word is among its alternatives.
 
-    That is the first token taken that reads yes or no, after thoughts if there are any, or else the very first. Spellings
-    that differ by spaces and case are added up. One that is not among the alternatives, or less likely, counts as -15.
+    That token is the first generated one that is yes or no, after the model's thoughts if there are any, else the first of
+    all. Probabilities of spellings that differ in spaces and case are added. A word that is missing, or has less than -15,
+    counts as -15.
     """
     start, text = 0, ""
     for place, (token, _) in enumerate(positions):
@@ -52,18 +53,18 @@ def log_odds_of_tokens(positions: Sequence[Position]) -> float | None:
 
 
 def floored(logprob: float | None) -> float:
-    """A log-probability that is missing, or lower than that, as the one of what is missing."""
+    """The log-probability, at least MISSING_LOGPROB, which also stands for a missing one."""
     return MISSING_LOGPROB if logprob is None or not logprob > MISSING_LOGPROB else logprob
 
 
 def word_of_text(text: str) -> str | None:
-    """`yes` or `no`, whichever an answer says first after its thoughts; None where it says neither."""
+    """`yes` or `no`, whichever comes first in an answer after its thoughts; None without either."""
     found = _WORD.search(text.rpartition(_END_OF_THOUGHT)[2])
     return None if found is None else found.group(1).lower()
 
 
 def smoothed_log_odds(yes: int, no: int) -> float:
-    """log((yes + 1/2) / (no + 1/2)): finite also where all answers agree."""
+    """log((yes + 1/2) / (no + 1/2)), which is finite even where all answers agree."""
     return math.log((yes + 0.5) / (no + 0.5))
 
 

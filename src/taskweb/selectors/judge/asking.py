@@ -1,4 +1,4 @@
-"""Asking a judge about pairs of tasks, in both orders, with answers that are kept as they come."""
+"""Asking a judge about pairs of tasks, in both orders, and caching each answer as it arrives."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ Pair = tuple[str, str]
 class Judge(Protocol):
     """A language model that answers questions with yes or no.
 
-    Asking the same twice may cost twice: keep the answers. An instance is used by one thread at a time.
+    Asking the same question twice may cost twice, so cache the answers. An instance is used by one thread at a time.
     """
 
     @property
     def model(self) -> str:
-        """Which model it is."""
+        """The name of the model."""
 
     def parameters(self) -> Mapping[str, Any]:
-        """All that an answer depends on beside model and prompt, as plain JSON values; never an address or a key."""
+        """All that an answer depends on, besides model and prompt, as plain JSON values; never an address or a key."""
 
     def answers(self, prompts: Sequence[str]) -> Iterator[tuple[int, float | JudgeError]]:
-        """For each prompt its place and log P(yes) - log P(no), or why that one got no answer, in any order, as they come.
+        """For each prompt its index and log P(yes) - log P(no), or why it got no answer; in any order, as they arrive.
 
-        Raises JudgeError where asking further makes no sense.
+        Raises JudgeError where there is no point in asking further questions.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Judgements:
-    """What a judge said.
+    """The answers of a judge.
 
-    log_odds: of each pair (first, second) in the order asked. unanswered: why, for pairs without an answer.
-    n_cached: how many answers were known before.
+    log_odds: by pair (first, second), in the order of the question. unanswered: why, for pairs without an answer.
+    n_cached: how many answers came from the cache.
     """
 
     log_odds: Mapping[Pair, float]
@@ -60,12 +60,12 @@ def ask(
     *,
     on_progress: Callable[[int], None] = lambda _done: None,
 ) -> Judgements:
-    """Ask what is not known yet. Each answer is kept before the next is waited for: an interruption loses none.
+    """Ask the questions whose answers are not cached. Each answer is cached at once, so that an interruption loses none.
 
-    Raises JudgeError where the judge cannot be asked, or nothing at all was answered.
+    Raises JudgeError where the judge cannot be asked, or no question has an answer.
     """
-    known = {pair: cache.get(judge.model, judge.parameters(), prompt) for pair, prompt in prompts.items()}
-    log_odds = {pair: value for pair, value in known.items() if value is not None}
+    cached = {pair: cache.get(judge.model, judge.parameters(), prompt) for pair, prompt in prompts.items()}
+    log_odds = {pair: value for pair, value in cached.items() if value is not None}
     missing = [pair for pair in prompts if pair not in log_odds]
     unanswered: dict[Pair, JudgeError] = {}
     n_cached = len(log_odds)
@@ -76,7 +76,7 @@ def ask(
         else:
             assert math.isfinite(answer)
             log_odds[pair] = answer
-            cache.keep(judge.model, judge.parameters(), prompts[pair], answer)
+            cache.store(judge.model, judge.parameters(), prompts[pair], answer)
         on_progress(1)
     if not log_odds and unanswered:
         raise next(iter(unanswered.values()))
@@ -84,5 +84,5 @@ def ask(
 
 
 def not_cached(judge: Judge, prompts: Sequence[str], cache: AnswerCache) -> list[str]:
-    """The prompts whose answers are not kept yet."""
+    """The prompts whose answers are not cached yet."""
     return [prompt for prompt in prompts if cache.get(judge.model, judge.parameters(), prompt) is None]

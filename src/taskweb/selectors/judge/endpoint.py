@@ -1,4 +1,4 @@
-"""One HTTP request to an OpenAI-compatible endpoint, and what can go wrong with it. The key is in no message."""
+"""One HTTP request to an OpenAI-compatible endpoint, and its errors. No message contains the key."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _OUT_OF_QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 
 
 class TransientError(JudgeError):
-    """A fault that may be gone at the next attempt; see the arguments.
+    """An error that may not occur again at the next attempt.
 
-    wait: the seconds that the endpoint asks for, if it does. unreachable: whether nobody is there at all.
+    wait: the seconds that the endpoint asks to wait, if it does. unreachable: whether no server answers at the address.
     """
 
     def __init__(self, message: str, wait: float | None = None, *, unreachable: bool = False) -> None:
@@ -39,7 +39,7 @@ class TransientError(JudgeError):
 
 
 class RefusedError(JudgeError):
-    """The endpoint understands the request and will not do it: a parameter, a model, or a key."""
+    """The endpoint understands the request and refuses it, because of a parameter, a model or a key."""
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -51,7 +51,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where an OpenAI-compatible API answers.
+    """The address of an OpenAI-compatible API.
 
     url: its base, usually ending in /v1. key: sent as a bearer token, never shown. timeout: most seconds for a request.
     Raises ParameterError for an address that cannot be used. May be shared between threads.
@@ -65,7 +65,8 @@ class Endpoint:
         object.__setattr__(self, "url", _base_of(self.url))
         if self.key is not None and not (self.key.isascii() and self.key.isprintable() and " " not in self.key):
             raise ParameterError(
-                f"The key in {' or '.join(KEY_VARIABLES)} holds spaces, line breaks or characters beyond ASCII. Set it again."
+                f"The key in {' or '.join(KEY_VARIABLES)} contains spaces, line breaks or characters beyond ASCII. "
+                "Set it again."
             )
 
     @property
@@ -76,7 +77,7 @@ class Endpoint:
     def post(self, path: str, body: Mapping[str, Any], *, timeout: float | None = None) -> dict[str, Any]:
         """Send JSON to `path` below the base and return the JSON object that comes back.
 
-        Raises TransientError for what may pass, RefusedError or JudgeError for what will not.
+        Raises TransientError where another attempt may succeed, otherwise RefusedError or JudgeError.
         """
         most = min(self.timeout, timeout) if timeout is not None else self.timeout
         parts = urlsplit(self.url)
@@ -102,15 +103,13 @@ class Endpoint:
             found = json.loads(text)
         except (ValueError, RecursionError):
             found = None
-        if isinstance(found, dict) and found.get("error"):  # some gateways call it a success
-            raise TransientError(
-                f"{self.shown} answered with an error: {self._message_of(found)[0] or 'it does not say which'}."
-            )
+        if isinstance(found, dict) and found.get("error"):  # some gateways send it with status 200
+            raise TransientError(f"{self.shown} answered with an error: {self._message_of(found)[0] or 'without a message'}.")
         if isinstance(found, dict):
             return found
         what = "not a JSON object" if kind == "application/json" else f"{kind}, not JSON"
         raise TransientError(
-            f"{self.shown} answered with {what}, or only with a part of it. Is it the base of an OpenAI-compatible API "
+            f"{self.shown} answered with {what}, or the answer was cut off. Is it the base of an OpenAI-compatible API "
             "(usually it ends in /v1)?"
         )
 
@@ -118,7 +117,7 @@ class Endpoint:
         cause = fault.reason if isinstance(fault, urllib.error.URLError) else fault
         if isinstance(cause, TimeoutError):
             return TransientError(
-                f"{self.shown} did not answer within {timeout:.0f} s. Is it up, and --llm-timeout long enough?"
+                f"{self.shown} did not answer within {timeout:.0f} s. Check that it runs, or raise --llm-timeout."
             )
         reason = self.clean(getattr(cause, "strerror", None) or str(cause) or type(cause).__name__)
         unreachable = isinstance(cause, ConnectionRefusedError | socket.gaierror | ssl.SSLCertVerificationError)
@@ -141,9 +140,7 @@ class Endpoint:
             place = self.clean(
                 f"{target.scheme}://{target.netloc.rpartition('@')[2]}{target.path}" if target.netloc else target.path
             )
-            return JudgeError(
-                f"{self.shown} sends requests on to {place or 'elsewhere'}. Give the final address with --llm-url."
-            )
+            return JudgeError(f"{self.shown} redirects to {place or 'another address'}. Give the final address with --llm-url.")
         if status == 429 and code in _OUT_OF_QUOTA:
             return JudgeError(f"{self.shown} answered 429{said}. The account has no budget left.")
         if status in _TRANSIENT:
@@ -155,7 +152,7 @@ class Endpoint:
         return RefusedError(f"{self.shown} answered {status}{said}. Check --llm-model and the --llm options.")
 
     def _message_of(self, found: object) -> tuple[str, str]:
-        """What the endpoint says of an error, and its code."""
+        """The endpoint's message about an error, and its code."""
         error = found.get("error", found) if isinstance(found, dict) else None
         if isinstance(error, Mapping):
             message = error.get("message") or error.get("detail") or ""
@@ -163,7 +160,7 @@ class Endpoint:
         return self.clean(error) if isinstance(error, str) else "", ""
 
     def clean(self, text: str, most: int = _MOST_SHOWN) -> str:
-        """A text from outside, fit to be shown: one line, not long, and without the key."""
+        """A text from outside, made safe to show: one line, at most `most` characters, without the key."""
         if self.key:
             text = text.replace(self.key, "[key]")
         line = "".join(c if c.isprintable() else " " for c in " ".join(text.split()))
@@ -183,10 +180,12 @@ def _base_of(url: str) -> str:
     except ValueError:
         usable = False
     if not usable:
-        raise ParameterError("The address of the endpoint must start with http:// or https://, as http://localhost:8000/v1.")
+        raise ParameterError(
+            "The address of the endpoint must start with http:// or https://, for example http://localhost:8000/v1."
+        )
     if parts.username is not None or parts.password is not None:
         raise ParameterError(
-            f"The address of the endpoint holds a name or a password. Put the key in {KEY_VARIABLES[0]} instead."
+            f"The address of the endpoint contains a name or a password. Put the key in {KEY_VARIABLES[0]} instead."
         )
     path = parts.path.rstrip("/")
     for ending in ("/chat/completions", "/completions"):
@@ -195,7 +194,7 @@ def _base_of(url: str) -> str:
 
 
 def _read(response: IO[bytes], end: float) -> bytes:
-    """The whole body. A body that never ends, in time or in size, is cut off: raises TimeoutError or HTTPException."""
+    """The whole body. Raises TimeoutError for one that is not complete in time, HTTPException for one that is too long."""
     parts, size = [], 0
     while part := response.read1(1 << 16):  # type: ignore[attr-defined]
         parts.append(part)
@@ -208,7 +207,7 @@ def _read(response: IO[bytes], end: float) -> bytes:
 
 
 def _wait_of(header: str | None) -> float | None:
-    """Seconds to wait: Retry-After is a number or a date."""
+    """The seconds to wait, from Retry-After as a number or a date."""
     if header is None:
         return None
     try:

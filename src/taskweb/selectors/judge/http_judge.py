@@ -13,9 +13,9 @@ from taskweb.selectors.judge.retries import Retries, in_threads
 
 APIS = ("chat", "completions")
 ANSWERS = ("logprobs", "repeats")
-_TOP_LOGPROBS = (20, 5)  # the most that most endpoints give, and the most that some do
+_TOP_LOGPROBS = (20, 5)  # the most that most endpoints give, and that others give
 _MOST_SHOWN = 60
-_MOST_FAILURES = 5  # in a row, before an endpoint counts as lost
+_MOST_FAILURES = 5  # in a row: then no more questions are asked
 
 
 class NoLogprobsError(JudgeError):
@@ -23,12 +23,12 @@ class NoLogprobsError(JudgeError):
 
 
 class UnclearError(JudgeError):
-    """An answer that is neither yes nor no: asking again would only cost again."""
+    """An answer that is neither yes nor no. It is not asked again, which would only cost again."""
 
 
 @dataclass(frozen=True, slots=True)
 class _RequestForm:
-    """How a request is put: endpoints differ in the parameters that they take."""
+    """The parameters of a request, in which endpoints differ."""
 
     tokens: str = "max_tokens"
     top: int = _TOP_LOGPROBS[0]
@@ -37,10 +37,10 @@ class _RequestForm:
 
 @dataclass
 class HttpJudge:
-    """Asks a model by its name. Several questions are under way at once; the first goes ahead alone.
+    """Asks a model by its name. The first question is asked alone, the others several at a time.
 
     how: `logprobs` reads the probabilities of the answer's first word, one request per question; `repeats` asks `repeats`
-    times at `temperature` and takes the smoothed log-odds of the answers. answer_tokens: most tokens of an answer: a few, or
+    times at `temperature` and takes the smoothed log-odds of the answers. answer_tokens: most tokens of an answer: few, or
     many for a model that thinks first. time_limit: seconds for all questions together.
     `answers` raises NoLogprobsError where the endpoint gives none.
     """
@@ -58,16 +58,16 @@ class HttpJudge:
     _seen_logprobs: bool = field(default=False, repr=False)
 
     def parameters(self) -> Mapping[str, Any]:
-        """The API, how answers are read, and what changes them."""
+        """The API, how answers are read, and the settings that change answers."""
         shared = {"api": self.api, "answers": self.how, "answer_tokens": self.answer_tokens}
         return shared if self.how == "logprobs" else shared | {"repeats": self.repeats, "temperature": self.temperature}
 
     def requests_for(self, questions: int) -> int:
-        """How many requests so many questions take when nothing fails."""
+        """The number of requests for this number of questions, if none fails."""
         return questions * (1 if self.how == "logprobs" else self.repeats)
 
     def answers(self, prompts: Sequence[str]) -> Iterator[tuple[int, float | JudgeError]]:
-        """See `Judge`. The first question tells what the endpoint can do, so that a wrong setting costs one request."""
+        """See `Judge`. The first question shows what the endpoint supports, so that a wrong setting costs one request."""
         retries = Retries(self.time_limit)
         failures = 0
         for places, workers in ((range(min(1, len(prompts))), 1), (range(1, len(prompts)), self.workers)):
@@ -82,7 +82,7 @@ class HttpJudge:
                     yield place, outcome
                 else:
                     final = final or outcome
-                    retries.stop.set()  # what others have finished is still handed out: it is paid for
+                    retries.stop.set()  # answers that other threads have finished are still yielded: they are paid for
             if final is not None:
                 raise final
 
@@ -96,7 +96,7 @@ class HttpJudge:
         return smoothed_log_odds(words.count("yes"), words.count("no"))
 
     def _choice(self, prompt: str, left: float) -> Mapping[str, Any]:
-        """The one choice of an answer. A parameter that the endpoint refuses is spelt in another way, and asked again."""
+        """The one choice of an answer. If the endpoint refuses a parameter, another form of it is tried."""
         path = "/chat/completions" if self.api == "chat" else "/completions"
         while True:
             used = self._form
@@ -104,7 +104,7 @@ class HttpJudge:
                 answer = self.endpoint.post(path, self._body(prompt, used), timeout=left)
                 break
             except RefusedError as fault:
-                if self._form == used:  # else another thread has found a way
+                if self._form == used:  # otherwise another thread has already changed it
                     self._form = self._other_form(used, str(fault).lower(), fault)
         choices = answer.get("choices")
         if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
@@ -121,7 +121,7 @@ class HttpJudge:
         return body
 
     def _other_form(self, used: _RequestForm, complaint: str, fault: RefusedError) -> _RequestForm:
-        """Another form of the parameter that was refused. Raises NoLogprobsError, or the fault where there is none."""
+        """The form to try after a parameter was refused. Raises NoLogprobsError, or the fault where there is none."""
         if "max_completion_tokens" in complaint and used.tokens == "max_tokens" and self.api == "chat":
             return replace(used, tokens="max_completion_tokens")
         if "logprob" in complaint and self.how == "logprobs":
@@ -139,7 +139,7 @@ class HttpJudge:
         except (KeyError, TypeError, ValueError, AttributeError):
             raise TransientError(f"{self.endpoint.shown} sent log-probabilities in an unknown form.") from None
         if positions is None and self._seen_logprobs:
-            raise TransientError(f"{self.endpoint.shown} left the log-probabilities out of an answer.")
+            raise TransientError(f"{self.endpoint.shown} sent an answer without log-probabilities.")
         if positions is None:
             raise NoLogprobsError(f"{self.endpoint.shown} gives no log-probabilities for {self.model}.")
         self._seen_logprobs = True
@@ -151,9 +151,10 @@ class HttpJudge:
         said = self.endpoint.clean(text, _MOST_SHOWN) or "nothing"
         return UnclearError(
             f"{self.model} answered neither Yes nor No, but '{said}'. Use a model that follows instructions; one that thinks "
-            "first needs room for it (--llm-answer-tokens)."
+            "first needs more tokens for its answer (--llm-answer-tokens)."
         )
 
 
 def _is_lost(fault: JudgeError, in_a_row: int) -> bool:
+    """Whether there is no point in asking further questions."""
     return in_a_row >= _MOST_FAILURES or (isinstance(fault, TransientError) and fault.unreachable)

@@ -1,6 +1,6 @@
-"""The question that a judge is asked: two tasks, each with its definition and examples, and whether they are alike.
+"""The question to a judge: two tasks, each with its definition and examples, and whether they are similar.
 
-Neither task is named: what a task is called must not matter.
+The prompt does not contain the names of the tasks, which must not matter.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from taskweb.tasks import Example
 
-MOST_CHARACTERS = 1200  # of a text; a judge need not read a whole review to know that it is one
+MOST_CHARACTERS = 1200  # of a text: the beginning of a review is enough to see that it is one
 _CUT = " [...]"
 _QUESTION = (
     "Are the two tasks similar, that is, would someone who is good at one of them be good at the other for the same reasons? "
@@ -19,9 +19,9 @@ _QUESTION = (
 
 @dataclass(frozen=True, slots=True)
 class TaskCard:
-    """What a judge is told of a task.
+    """What a judge sees of a task.
 
-    definition: what is asked of whoever solves it, "" where nobody said. examples: one or a few. At least one of both.
+    definition: what the task asks for, "" where unknown. examples: one or a few. Raises ValueError without both.
     """
 
     definition: str = ""

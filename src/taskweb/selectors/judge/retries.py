@@ -1,4 +1,4 @@
-"""Trying again: exponential backoff with jitter, what an endpoint asks for with Retry-After, and an end to it."""
+"""Retries: exponential backoff with jitter, the wait that an endpoint asks for with Retry-After, and a time limit."""
 
 from __future__ import annotations
 
@@ -21,41 +21,42 @@ Result = TypeVar("Result")
 
 
 class TimeLimitError(JudgeError):
-    """The total time is over."""
+    """The time limit for all questions together is over."""
 
 
 @dataclass
 class Retries:
-    """How long one round of questions may take, and how often each is tried; shared by the threads that ask.
+    """Retries of requests within a time limit, shared by the threads that ask.
 
-    seconds: for all of it, from now on. attempts: of each request. When the endpoint asks one thread to wait, all wait.
+    time_limit: seconds for all requests together, from the creation of this object. attempts: of each request. stop: set it
+    to end all waiting. When the endpoint asks one thread to wait, all wait.
     """
 
-    seconds: float
+    time_limit: float
     attempts: int = 5
     stop: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def __post_init__(self) -> None:
-        self._end = time.monotonic() + self.seconds
+        self._end = time.monotonic() + self.time_limit
         self._not_before = 0.0
         self._reached = False
         self._lock = threading.Lock()
 
     @property
-    def left(self) -> float:
-        """Seconds that are left, 0 or more."""
+    def seconds_left(self) -> float:
+        """Seconds until the time limit, 0 or more."""
         return max(0.0, self._end - time.monotonic())
 
     def time_limit_error(self) -> TimeLimitError:
-        """The error for when nothing is left."""
-        return TimeLimitError(f"The time limit of {self.seconds:g} s is over (--llm-time-limit).")
+        """The error to raise when no time is left."""
+        return TimeLimitError(f"The time limit of {self.time_limit:g} s is over (--llm-time-limit).")
 
     def call(self, request: Callable[[float], Result]) -> Result:
-        """The result of `request(seconds left)`. Raises the TransientError of the last attempt, or TimeLimitError."""
+        """The result of `request(seconds_left)`. Raises the TransientError of the last attempt, or TimeLimitError."""
         for attempt in range(self.attempts):
             self._wait_until_allowed()
             try:
-                result = request(self.left)
+                result = request(self.seconds_left)
             except TransientError as fault:
                 if attempt + 1 == self.attempts or (fault.unreachable and not self._reached):
                     raise
@@ -67,10 +68,10 @@ class Retries:
 
     def _postpone(self, fault: TransientError, attempt: int) -> None:
         backoff = min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
-        if fault.wait is not None and fault.wait > self.left:
+        if fault.wait is not None and fault.wait > self.seconds_left:
             raise TimeLimitError(
-                f"{str(fault).rstrip('.')}. It asks to wait {fault.wait:.0f} s, longer than the {self.left:.0f} s that are "
-                "left (--llm-time-limit)."
+                f"{str(fault).rstrip('.')}. It asks to wait {fault.wait:.0f} s, but only {self.seconds_left:.0f} s are left "
+                "(--llm-time-limit)."
             )
         if fault.wait is not None:
             with self._lock:
@@ -80,21 +81,21 @@ class Retries:
     def _wait_until_allowed(self) -> None:
         while (wait := self._not_before - time.monotonic()) > 0:
             self._sleep(wait)
-        if self.left <= 0 or self.stop.is_set():
+        if self.seconds_left <= 0 or self.stop.is_set():
             raise self.time_limit_error()
 
     def _sleep(self, seconds: float) -> None:
-        if self.stop.wait(min(seconds, self.left)) or self.left <= 0:
+        if self.stop.wait(min(seconds, self.seconds_left)) or self.seconds_left <= 0:
             raise self.time_limit_error()
 
 
 def in_threads(
     work: Callable[[Item], Result], items: Sequence[Item], workers: int, retries: Retries
 ) -> Iterator[tuple[Item, Result | BaseException]]:
-    """Do the work on all items, a few at a time, and yield each with its result, or with what it raised, as they come.
+    """Do the work on all items in threads, and yield each item with its result, or with what it raised, as they finish.
 
-    Once `retries.stop` is set, what is finished is yielded, and no more is begun. The threads never keep the program from
-    ending: one that is stuck in a request is left behind. Raises TimeLimitError.
+    Once `retries.stop` is set, finished items are yielded and no more are started. The threads do not stop the program from
+    ending: one that waits for a response is abandoned. Raises TimeLimitError.
     """
     todo: SimpleQueue[Item] = SimpleQueue()
     done: SimpleQueue[tuple[Item, Result | BaseException]] = SimpleQueue()
@@ -118,7 +119,7 @@ def in_threads(
         for _ in items:
             stopping = retries.stop.is_set()
             try:
-                finished = done.get(timeout=0.0 if stopping else retries.left + 0.1)
+                finished = done.get(timeout=0.0 if stopping else retries.seconds_left + 0.1)
             except Empty:
                 if stopping:
                     return

@@ -1,4 +1,4 @@
-"""Analyses of a web: what its transfers say about tasks and setups, each with intervals and one sentence."""
+"""Analyses of a web: what its transfers say about tasks and setups, each with intervals and a summary sentence."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Analysis(Protocol):
 
     @property
     def verdict(self) -> str:
-        """What the figures say, in one sentence."""
+        """The result in one sentence."""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader must know: what was left out and why."""
+        """Remarks for the reader: what was left out and why."""
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain JSON values; NaN becomes null."""
@@ -41,7 +41,7 @@ ANALYSES: dict[str, Callable[[TransferWeb, int], Analysis]] = {
 
 @dataclass(frozen=True)
 class WebAnalysis:
-    """Results of the analyses that were chosen, by name, and what they were made from."""
+    """Results of the chosen analyses by name, and the web, seed, setups and tasks behind them."""
 
     web: str
     seed: int

@@ -1,4 +1,4 @@
-"""Do setups agree on which sources help? Pairs of setups, by what they share, against how far a ranking can be trusted.
+"""Do setups agree on which sources help? Correlations of pairs of setups, compared with the reliability of rankings.
 
 Finding of the paper (arXiv:2305.13256, section 3): transfers in different setups correlate, moderately.
 """
@@ -17,13 +17,12 @@ from taskweb.web.analysis.estimate import (
     RESAMPLES,
     UNKNOWN,
     Estimate,
-    FloatArray,
     estimates_of,
     plain_result,
     weighted_correlations,
 )
 from taskweb.web.analysis.square import TaskSquare, square_of
-from taskweb.web.arrays import nan_mean
+from taskweb.web.arrays import FloatArray, nan_mean
 from taskweb.web.bootstrap import mean_interval, mean_over_targets, resample_counts
 from taskweb.web.transfer_web import TransferWeb
 
@@ -39,7 +38,7 @@ SAME_MODEL, SAME_METHOD, SAME_FAMILY, OTHER_FAMILY, VARIANT = (
 
 
 class Model(NamedTuple):
-    """What a short model name stands for."""
+    """The family and size of a model, by its short name."""
 
     family: str
     size: str
@@ -56,7 +55,7 @@ MODELS = {
 
 @dataclass(frozen=True, slots=True)
 class SetupParts:
-    """A setup's name, `model/method` or `model/method@variant`, taken apart; an unknown model is a family of its own."""
+    """The parts of a setup's name, `model/method` or `model/method@variant`; an unknown model is a family of its own."""
 
     model: str
     family: str
@@ -68,9 +67,9 @@ class SetupParts:
 class SetupPair:
     """Two setups. All correlations are Spearman's, in [-1, 1].
 
-    relation: what the two share. pairs, targets: behind the figures. of_pairs: of T over all pairs that both measured.
-    of_rankings: of a target's ranking of sources, mean over targets. ceiling: what of_rankings would be, from the split-half
-    reliability of the same targets, if the two differed by noise alone; corrected: of_rankings / ceiling.
+    relation: what the two share. pairs, targets: the numbers of these. of_pairs: of T over all pairs that both measured.
+    of_rankings: of a target's ranking of sources, mean over targets. ceiling: the value of of_rankings if the two differed
+    only by noise, from the split-half reliability of the same targets; corrected: of_rankings / ceiling.
     """
 
     first: str
@@ -115,15 +114,15 @@ class Agreement:
 
     @property
     def verdict(self) -> str:
-        """What the figures say, in one sentence."""
+        """The result in one sentence."""
         if not self.relations or not self.relations[-1].of_rankings.known:
-            return "Agreement between setups cannot be told: it needs two setups that share targets and sources."
+            return "Agreement between setups is unknown: it needs two setups that share targets and sources."
         every = self.relations[-1]
         sentence = f"Any two setups' rankings of sources correlate at {every.of_rankings.value:.2f}"
         if np.isfinite(every.of_rankings.low):
             sentence += f" ({every.of_rankings.low:.2f} to {every.of_rankings.high:.2f})"
         if np.isfinite(every.ceiling):
-            sentence += f", where noise alone would leave {every.ceiling:.2f}"
+            sentence += f", where noise alone would give {every.ceiling:.2f}"
         known = [relation for relation in self.relations[:-1] if relation.of_rankings.known]
         if len(known) > 1:
             best = max(known, key=lambda relation: relation.of_rankings.value)
@@ -146,11 +145,11 @@ def agreement(web: TransferWeb, seed: int = 0, *, resamples: int = RESAMPLES) ->
     together = list(combinations(range(len(square.setups)), 2))
     per_target = np.array([_per_target(square, i, j) for i, j in together]).reshape(len(together), len(square.tasks))
     ceilings = _ceilings(web, square, together)
-    ceilings[~np.isfinite(per_target)] = np.nan  # of the same targets
+    ceilings[~np.isfinite(per_target)] = np.nan  # use the same targets
     weights = resample_counts(len(square.tasks), resamples=resamples, seed=seed) if square.tasks else np.zeros((0, 0))
     notes = list(square.notes)
     if not together:
-        notes.append("there is one setup, and nothing to compare it with")
+        notes.append("there is only one setup, so there is nothing to compare")
     elif not np.isfinite(per_target).any():
         notes.append(f"no two setups share a target with {FEWEST_SOURCES} sources that differ in T")
     if together and not np.isfinite(ceilings).any():
@@ -178,7 +177,7 @@ def agreement(web: TransferWeb, seed: int = 0, *, resamples: int = RESAMPLES) ->
 
 
 def setup_parts(setup: str) -> SetupParts:
-    """Take a setup's name apart."""
+    """The parts of a setup's name."""
     model, _, rest = setup.partition("/")
     known = MODELS.get(model, Model(model, ""))
     return SetupParts(model, known.family, known.size, rest.partition("@")[0])
@@ -235,7 +234,7 @@ def _per_target(square: TaskSquare, i: int, j: int) -> FloatArray:
 
 
 def _ceilings(web: TransferWeb, square: TaskSquare, together: Sequence[tuple[int, int]]) -> FloatArray:
-    """The largest correlation that noise leaves room for: (pairs of setups, tasks), NaN where reliability is unknown."""
+    """The largest correlation that noise allows: (pairs of setups, tasks), NaN where the reliability is unknown."""
     full = np.full((len(square.setups), len(square.tasks)), np.nan)
     if web.reliability is not None:
         half = np.clip(web.reliability, 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""Communities in a directed graph with weights, by greedy modularity."""
+"""Communities in a weighted directed graph, by greedy modularity."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from taskweb.web.arrays import FloatArray
+
 Labels = npt.NDArray[np.intp]
-_LEAST_GAIN = 1e-12
+_LEAST_INCREASE = 1e-12  # of modularity
 
 
 def communities(weights: FloatArray) -> Labels:
-    """Give each node a community, 0, 1, ... by first member; a node without edges is a community of its own.
+    """The community of each node, numbered 0, 1, ... by first member; a node without edges is a community of its own.
 
     weights: (nodes, nodes) from row to column, at least 0. Starting from single nodes, the two communities whose union
-    gains most modularity are merged while any gains; then single nodes move to where they gain most. Deterministic: among
-    equals the first wins.
+    increases modularity most are merged, until none does; then single nodes move to where they increase it most.
+    Deterministic: of equal choices the first is taken.
     """
     n = len(weights)
     labels = np.arange(n)
@@ -28,7 +29,7 @@ def communities(weights: FloatArray) -> Labels:
     np.fill_diagonal(between, -np.inf)
     while n > 1:
         i, j = sorted(divmod(int(np.argmax(between)), n))
-        if not between[i, j] > _LEAST_GAIN:
+        if not between[i, j] > _LEAST_INCREASE:
             break
         labels[labels == j] = i
         between[i] += between[j]
@@ -40,14 +41,14 @@ def communities(weights: FloatArray) -> Labels:
 
 
 def modularity(weights: FloatArray, labels: Labels) -> float:
-    """Share of weight inside communities less what the nodes' in- and out-weights lead to expect; NaN without edges."""
+    """Share of weight inside communities, minus the share expected from the nodes' in- and out-weights; NaN without edges."""
     if weights.sum() <= 0:
         return float("nan")
     return float(_gains(weights)[labels[:, None] == labels[None, :]].sum())
 
 
 def adjusted_rand(one: Sequence[int] | Labels, other: Sequence[int] | Labels) -> float:
-    """Agreement of two groupings: 1 = the same, 0 = as by chance; 1 where both are all in one or all single."""
+    """Agreement of two groupings: 1 = equal, 0 = by chance; 1 where both are a single group or both are single items."""
     a, b = np.asarray(one), np.asarray(other)
     same_a, same_b = a[:, None] == a[None, :], b[:, None] == b[None, :]
     upper = np.triu_indices(len(a), 1)
@@ -60,7 +61,7 @@ def adjusted_rand(one: Sequence[int] | Labels, other: Sequence[int] | Labels) ->
 
 
 def _gains(weights: FloatArray) -> FloatArray:
-    """What each edge adds to modularity when both its ends are in one community: (nodes, nodes)."""
+    """The part of each edge in modularity when both of its ends are in one community: (nodes, nodes)."""
     shares = weights / weights.sum()
     gains: FloatArray = shares - np.outer(shares.sum(axis=1), shares.sum(axis=0))
     return gains
@@ -75,7 +76,7 @@ def _move_nodes(gain: FloatArray, labels: Labels) -> None:
         for node in range(len(labels)):
             by_community = np.bincount(labels, weights=pull[node], minlength=len(labels))
             best = int(np.argmax(by_community))
-            if by_community[best] > by_community[labels[node]] + _LEAST_GAIN:
+            if by_community[best] > by_community[labels[node]] + _LEAST_INCREASE:
                 labels[node], moved = best, True
 
 

@@ -1,4 +1,4 @@
-"""Does a transfer say anything about the transfer back? T(A -> B) against T(B -> A).
+"""Does a transfer say anything about the reverse transfer? T(A -> B) compared with T(B -> A).
 
 Finding of the paper (arXiv:2305.13256, section 3): commutativity often does not hold.
 """
@@ -15,7 +15,6 @@ from taskweb.web.analysis.estimate import (
     FEWEST_TASKS,
     RESAMPLES,
     Estimate,
-    FloatArray,
     estimates_of,
     pair_means,
     plain_result,
@@ -23,23 +22,22 @@ from taskweb.web.analysis.estimate import (
     task_draws,
     weighted_correlations,
 )
-from taskweb.web.analysis.nulls import additive_fit, one_sided_p
+from taskweb.web.analysis.nulls import SIGNIFICANT, additive_fit, one_sided_p
 from taskweb.web.analysis.square import square_of
-from taskweb.web.arrays import nan_mean
+from taskweb.web.arrays import FloatArray, nan_mean
 from taskweb.web.transfer_web import ALL_SETUPS, TransferWeb
 
-SIGNIFICANT = 0.05
-STRONG = 0.5  # a correlation from which one speaks of commuting, not of a trace
+STRONG = 0.5  # the least correlation at which transfers are said to commute largely
 
 
 @dataclass(frozen=True, slots=True)
 class SetupCommutativity:
     """One setup, or T averaged over setups (`all`).
 
-    pairs: unordered pairs measured both ways. pearson, spearman: correlation of T(A -> B) with T(B -> A), each pair entered
-    in both directions, so that no order of the two is preferred. pearson_p, spearman_p: one-sided, against random relabelling
-    of the tasks of the way back. residual: Pearson correlation once the mean of each source and of each target is taken out.
-    opposite: share of pairs in which one way helps and the other hurts; opposite_by_chance: its mean under the relabelling.
+    pairs: unordered pairs measured in both directions. pearson, spearman: correlation of T(A -> B) with T(B -> A), each pair
+    entered in both directions, so neither is preferred. pearson_p, spearman_p: one-sided, against random relabelling of the
+    tasks of the reverse transfer. residual: Pearson correlation after the means of each source and target are removed.
+    opposite: share of pairs with gain in one direction and harm in the other; opposite_by_chance: its mean when relabelled.
     """
 
     setup: str
@@ -58,8 +56,8 @@ class SetupCommutativity:
 class Commutativity:
     """Commutativity of a web: one row per setup, then T averaged over setups.
 
-    Intervals are 95% bootstrap intervals over tasks. The correlation is lowered by noise in T, so a low one is weaker
-    evidence against commutativity the fewer seeds there are.
+    Intervals are 95% bootstrap intervals over tasks. Noise in T lowers the correlation, so with few seeds a low one is weak
+    evidence against commutativity.
     """
 
     rows: tuple[SetupCommutativity, ...]
@@ -72,16 +70,16 @@ class Commutativity:
 
     @property
     def verdict(self) -> str:
-        """What the figures say, in one sentence."""
+        """The result in one sentence."""
         row = self.mean
         if not row.pearson.known:
-            return "Whether transfers commute cannot be told: too few pairs were measured both ways, or they do not vary."
+            return "Whether transfers commute is unknown: too few pairs were measured in both directions, or they do not vary."
         figures = f"T(A→B) and T(B→A) correlate at {row.pearson.value:+.2f}"
         if np.isfinite(row.pearson.low):
             figures += f" ({row.pearson.low:+.2f} to {row.pearson.high:+.2f})"
-        figures += f", and {100 * row.opposite.value:.0f}% of pairs help one way and hurt the other"
+        figures += f", and {100 * row.opposite.value:.0f}% of pairs help in one direction and harm in the other"
         if row.residual_p < SIGNIFICANT and not row.pearson_p < SIGNIFICANT:
-            figures += f"; once each task's own strength is taken out, {row.residual.value:+.2f} is left"
+            figures += f"; without the strengths of single tasks, it is {row.residual.value:+.2f}"
         if row.pearson.value >= STRONG and row.pearson_p < SIGNIFICANT:
             return f"Transfers largely commute: {figures}."
         if row.pearson_p < SIGNIFICANT:
@@ -96,7 +94,7 @@ class Commutativity:
 def commutativity(
     web: TransferWeb, seed: int = 0, *, resamples: int = RESAMPLES, permutations: int = RESAMPLES
 ) -> Commutativity:
-    """Compare every transfer with the transfer back."""
+    """Compare every transfer with the reverse transfer."""
     square = square_of(web)
     both_ways = np.isfinite(square.t) & np.isfinite(square.t.swapaxes(1, 2))
     used = np.flatnonzero(both_ways.any(axis=(0, 1)))
@@ -105,9 +103,9 @@ def commutativity(
     notes = list(square.notes)
     never = [task for i, task in enumerate(square.tasks) if i not in set(used.tolist())]
     if never:
-        notes.append(f"never measured both ways, and left out: {', '.join(never)}")
+        notes.append(f"left out, as never measured in both directions: {', '.join(never)}")
     if len(used) < FEWEST_TASKS:
-        notes.append(f"no intervals: they need {FEWEST_TASKS} tasks measured both ways")
+        notes.append(f"no intervals: they need {FEWEST_TASKS} tasks measured in both directions")
     by_chance = _relabelled(stack, seed, permutations if len(used) >= FEWEST_TASKS else 0)
     names = (*square.setups, ALL_SETUPS)
     rows = [
@@ -145,7 +143,7 @@ def _row(name: str, t: FloatArray, draws: FloatArray, by_chance: dict[str, Float
 
 
 def _relabelled(stack: FloatArray, seed: int, permutations: int) -> dict[str, FloatArray]:
-    """The figures when the tasks of the way back are relabelled at random: name -> (rows, permutations)."""
+    """The figures when the tasks of the reverse transfer are relabelled at random: name -> (rows, permutations)."""
     stream = np.random.default_rng(seed)
     matrices = {
         "pearson": stack,
@@ -163,7 +161,7 @@ def _relabelled(stack: FloatArray, seed: int, permutations: int) -> dict[str, Fl
 
 
 def _correlations(x: FloatArray, y: FloatArray) -> FloatArray:
-    """Pearson correlation of two stacks of matrices, matrix by matrix, over the places where both are finite."""
+    """Pearson correlation of two stacks of matrices, matrix by matrix, where both are finite."""
     finite: npt.NDArray[np.bool_] = np.isfinite(x) & np.isfinite(y)
     count = np.maximum(finite.sum(axis=(1, 2), keepdims=True), 1)
     a, b = np.where(finite, x, 0.0), np.where(finite, y, 0.0)

@@ -1,4 +1,4 @@
-"""A figure with its interval, the correlations that are resampled, and results as plain JSON values."""
+"""A figure with its interval, correlations under resampling, and results as plain JSON values."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from taskweb.metrics import mean_ranks
+from taskweb.web.arrays import FloatArray
 from taskweb.web.bootstrap import percentile_interval, resample_counts
 
-FloatArray = npt.NDArray[np.float64]
 RESAMPLES = 1000
-FEWEST_TASKS = 3  # two tasks, resampled, leave no pair in half of the draws
-_LARGEST_BLOCK = 4_000_000  # numbers held at once while resampling
+FEWEST_TASKS = 3  # of two tasks, half of the resamples contain no pair
+_LARGEST_BLOCK = 4_000_000  # numbers in memory at once while resampling
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure and its 95% interval; NaN where it cannot be told."""
+    """A figure and its 95% interval; NaN where it is unknown."""
 
     value: float
     low: float = float("nan")
@@ -29,7 +29,7 @@ class Estimate:
 
     @property
     def known(self) -> bool:
-        """Whether there is a figure at all."""
+        """Whether there is a figure."""
         return bool(np.isfinite(self.value))
 
 
@@ -52,7 +52,7 @@ def plain(value: Any) -> Any:
 
 
 def plain_result(result: Any) -> dict[str, Any]:
-    """A whole analysis as plain JSON values, its sentence first."""
+    """A whole analysis as plain JSON values, its summary sentence first."""
     values: dict[str, Any] = plain(result)
     return {"verdict": result.verdict} | values
 
@@ -75,7 +75,7 @@ def estimates_of(values: npt.ArrayLike, draws: FloatArray) -> list[Estimate]:
 
 
 def pair_means(cells: Sequence[FloatArray], draws: FloatArray) -> list[Estimate]:
-    """Mean of each cell over what is not NaN, with an interval over tasks, each drawn in both of its roles.
+    """Mean of each cell over values that are not NaN, with an interval over tasks, each drawn as source and as target.
 
     cells: each (..., tasks, tasks), leading axes (setups) pooled. draws: (resamples, tasks), how often a task is drawn.
     """
@@ -93,7 +93,7 @@ def pair_means(cells: Sequence[FloatArray], draws: FloatArray) -> list[Estimate]
 def weighted_correlations(x: FloatArray, y: FloatArray, weights: FloatArray, *, ranks: bool = False) -> FloatArray:
     """Pearson (or, of weighted mean ranks, Spearman) correlation of x and y under each row of weights: (rows,).
 
-    x, y: (n,) finite; weights: (rows, n), at least 0. NaN where either side does not vary.
+    x, y: (n,) finite; weights: (rows, n), at least 0. NaN where either does not vary.
     """
     result = np.full(len(weights), np.nan)
     if len(x) < 2:  # one point does not vary
@@ -112,14 +112,14 @@ def _weighted_pearson(a: FloatArray, b: FloatArray, weights: FloatArray) -> Floa
     a, b = a - (share * a).sum(axis=1, keepdims=True), b - (share * b).sum(axis=1, keepdims=True)
     both, one, other = (share * a * b).sum(axis=1), (share * a * a).sum(axis=1), (share * b * b).sum(axis=1)
     scale = np.sqrt(one) * np.sqrt(other)
-    # A side that is constant is left with rounding errors of its own size.
+    # A constant side still has rounding errors of its own size.
     varies = scale > 1e-12 * (np.abs(a).max(axis=1, initial=0.0) * np.abs(b).max(axis=1, initial=0.0))
     correlation: FloatArray = np.divide(both, scale, out=np.full(len(weights), np.nan), where=varies & (scale > 0))
     return np.clip(correlation, -1.0, 1.0)
 
 
 def _weighted_ranks(values: FloatArray, weights: FloatArray) -> FloatArray:
-    """Mean rank of each value where value i occurs weights[., i] times, less a constant."""
+    """Mean rank of each value where value i occurs weights[., i] times, minus a constant."""
     unique, group = np.unique(values, return_inverse=True)
     order = np.argsort(group, kind="stable")
     starts = np.searchsorted(group[order], np.arange(len(unique)))
@@ -129,7 +129,7 @@ def _weighted_ranks(values: FloatArray, weights: FloatArray) -> FloatArray:
 
 
 def ranked(values: FloatArray) -> FloatArray:
-    """Mean ranks of what is finite, NaN elsewhere; same shape."""
+    """Mean ranks of the finite values, NaN elsewhere; same shape."""
     out = np.full(values.shape, np.nan)
     finite = np.isfinite(values)
     out[finite] = mean_ranks(values[finite])

@@ -1,4 +1,4 @@
-"""Average linkage, and the order of leaves that brings like next to like."""
+"""Average linkage, and the order of leaves that puts similar ones next to each other."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from taskweb.web.arrays import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Two clusters become one at a height (their mean distance). Leaves are 0 to n - 1, the k-th merge makes cluster n + k."""
+    """Two clusters merge at a height, their mean distance. Leaves are 0 to n - 1; the k-th merge makes cluster n + k."""
 
     left: int
     right: int
@@ -20,7 +20,7 @@ class Merge:
 
 
 def average_linkage(distance: FloatArray) -> list[Merge]:
-    """Merge the two closest clusters until one is left; equal distances: the first in order. distance: (n, n) symmetric."""
+    """Merge the two closest clusters until one is left; of equal distances the first. distance: (n, n) symmetric."""
     n = len(distance)
     apart = distance.astype(float).copy()
     np.fill_diagonal(apart, np.inf)
@@ -28,7 +28,7 @@ def average_linkage(distance: FloatArray) -> list[Merge]:
     for k in range(n - 1):
         i, j = sorted(divmod(int(np.argmin(apart)), n))
         merges.append(Merge(names[i], names[j], float(apart[i, j])))
-        # Retired clusters stand at infinity, and stay there.
+        # Merged clusters are at distance infinity, and stay there.
         joined = (sizes[i] * apart[i] + sizes[j] * apart[j]) / (sizes[i] + sizes[j])
         apart[i], apart[:, i] = joined, joined
         apart[i, i] = np.inf
@@ -38,9 +38,9 @@ def average_linkage(distance: FloatArray) -> list[Merge]:
 
 
 def optimal_order(distance: FloatArray, merges: list[Merge]) -> list[int]:
-    """The order of leaves, among those the tree allows, with the least sum of distances between neighbours.
+    """The order of leaves, of those that the tree allows, with the least sum of distances between neighbours.
 
-    Source: Bar-Joseph, Gifford and Jaakkola, Bioinformatics 17 (2001). Starts with the lower of its two ends.
+    Source: Bar-Joseph, Gifford and Jaakkola, Bioinformatics 17 (2001). It starts with the lower of its two ends.
     """
     n = len(distance)
     if n < 2:
@@ -58,7 +58,7 @@ def optimal_order(distance: FloatArray, merges: list[Merge]) -> list[int]:
         costs.append(cost)
 
     def laid_out(node: int, first: int, last: int) -> list[int]:
-        """Leaves of a node from place `first` to place `last` of its list."""
+        """Leaves of a node, from place `first` to place `last` of its list."""
         if node < n:
             return [node]
         merge = merges[node - n]
@@ -77,5 +77,5 @@ def optimal_order(distance: FloatArray, merges: list[Merge]) -> list[int]:
 
 
 def _cheapest(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Matrix product in which sums stand for products and minima for sums."""
+    """Matrix product with sums in place of products, and minima in place of sums."""
     return np.array([(row[:, None] + b).min(axis=0) for row in a])

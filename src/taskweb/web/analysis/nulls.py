@@ -1,6 +1,6 @@
-"""Webs as they would be if only single tasks mattered, and not which task meets which.
+"""Null models: webs in which only single tasks matter, and not the pairs of source and target.
 
-All keep missing pairs where they are, and move values in the same way in all setups, which share their tasks.
+All leave missing pairs where they are, and permute values in the same way in all setups, which share their tasks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _MOST_SWEEPS = 200
 
 
 def popularity_null(t: FloatArray) -> Draw:
-    """Webs in which each source keeps its own transfers, but which target receives which is random.
+    """Webs in which the transfers of each source are the measured ones, but are assigned to targets at random.
 
     t: (setups, sources, targets). The result draws arrays of that shape.
     """
@@ -34,10 +34,10 @@ def popularity_null(t: FloatArray) -> Draw:
 
 
 def strengths_null(t: FloatArray) -> Draw:
-    """Webs in which T is an effect of the source plus one of the target plus noise of the target's own size.
+    """Webs in which T is an effect of the source plus an effect of the target plus noise of the target's own size.
 
-    What an additive fit of source and target leaves over is divided by its spread in the target, moved among the targets of
-    its source, and multiplied by the spread of where it lands. Means of targets are kept on average over draws.
+    The residuals of an additive fit of source and target are divided by their spread in the target, permuted among the targets
+    of their source, and multiplied by the spread of the new target. Averaged over draws, the means of targets are unchanged.
     """
     fitted = additive_fit(t)
     rest = t - fitted
@@ -47,10 +47,10 @@ def strengths_null(t: FloatArray) -> Draw:
 
 
 def sensitivity_null(t: FloatArray) -> Draw:
-    """The same where the effect of the source also grows with how far the target's scores move at all.
+    """The same, but the effect of the source is also proportional to the spread of T in the target.
 
-    T is standardised per target before the additive fit, and scaled back after the draw. Means and spreads of targets are
-    kept on average over draws.
+    T is standardised per target before the additive fit, and scaled back after the draw. Averaged over draws, the means and
+    spreads of targets are unchanged.
     """
     mean = nan_mean(t, axis=-2)[..., None, :]
     spread = _size(t - mean)
@@ -61,7 +61,7 @@ def sensitivity_null(t: FloatArray) -> Draw:
 
 
 def additive_fit(t: FloatArray) -> FloatArray:
-    """Least-squares fit of T by an effect of the source plus an effect of the target; NaN where T is."""
+    """Least-squares fit of T by an effect of the source plus an effect of the target; NaN where T is NaN."""
     finite = np.isfinite(t)
     rest = t.copy()
     for _ in range(_MOST_SWEEPS):
@@ -72,13 +72,14 @@ def additive_fit(t: FloatArray) -> FloatArray:
         largest = max(float(np.abs(by_source).max(initial=0.0)), float(np.abs(by_target).max(initial=0.0)))
         if largest <= 1e-12 * float(np.abs(t[finite]).max(initial=0.0)):
             break
-    # An exact fit leaves rounding errors, not a pattern.
+    # Residuals of an exact fit are rounding errors, not a pattern.
     rest[np.abs(rest) <= 1e-10 * float(np.abs(t[finite]).max(initial=0.0))] = 0.0
     return t - rest
 
 
+SIGNIFICANT = 0.05
 POPULARITY = "popularity"
-BASELINES: dict[str, Callable[[FloatArray], Draw]] = {
+NULL_MODELS: dict[str, Callable[[FloatArray], Draw]] = {
     POPULARITY: popularity_null,
     "strengths": strengths_null,
     "sensitivity": sensitivity_null,
@@ -86,11 +87,11 @@ BASELINES: dict[str, Callable[[FloatArray], Draw]] = {
 
 
 def one_sided_p(observed: float, drawn: FloatArray) -> float:
-    """Share of draws at least as large as the observed figure, the observed one counted in; NaN where it cannot be told."""
+    """Share of draws at least as large as the observed figure, counting the observed one; NaN where it is unknown."""
     known = drawn[np.isfinite(drawn)]
     if not np.isfinite(observed) or not len(known):
         return float("nan")
-    tolerance = 1e-12 * max(1.0, abs(observed))  # a draw that is the observed web itself is a tie
+    tolerance = 1e-12 * max(1.0, abs(observed))  # a draw equal to the observed web is a tie
     return float((1 + (known >= observed - tolerance).sum()) / (1 + len(known)))
 
 
@@ -101,5 +102,5 @@ def _size(values: FloatArray) -> FloatArray:
 
 
 def _divided(values: FloatArray, size: FloatArray) -> FloatArray:
-    """Values over their size; 0 where all are 0, NaN where they are."""
+    """Values divided by their size; 0 where all are 0, NaN where they are NaN."""
     return np.divide(values, size, out=np.where(np.isfinite(values), 0.0, np.nan), where=size > 0)

@@ -1,6 +1,6 @@
-"""How many transfers help and how many hurt, which tasks give and receive most, and which pairs stand out.
+"""The shares of transfers with gain and with harm, the tasks that give and receive most, and the strongest pairs.
 
-Finding of the paper (arXiv:2305.13256, section 3): many transfers help, many hurt, and the target matters as the source does.
+Finding of the paper (arXiv:2305.13256, section 3): many transfers help, many harm, and the target matters as the source does.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from taskweb.web.analysis.estimate import (
     FEWEST_TASKS,
     RESAMPLES,
     Estimate,
-    FloatArray,
     estimates_of,
     pair_means,
     plain_result,
     task_draws,
 )
 from taskweb.web.analysis.square import POOLED, TaskSquare, square_of
-from taskweb.web.arrays import nan_mean
+from taskweb.web.arrays import FloatArray, nan_mean
 from taskweb.web.bootstrap import resample_counts
 from taskweb.web.transfer_web import TransferWeb
 
@@ -36,9 +35,9 @@ TOP_PAIRS = 10
 class SetupShares:
     """Transfers of one setup, or of all setups pooled.
 
-    pairs: measured transfers. positive_t, negative_t: shares by the sign of T, in [0, 1]; they leave out T = 0.
-    positive_pc, negative_pc: by the sign of PC, that is the mean gain alone; unknown without baselines. mean_t, and
-    quantiles of T: (minimum, 25%, median, 75%, maximum).
+    pairs: measured transfers. positive_t, negative_t: shares by the sign of T, in [0, 1]; T = 0 counts in neither.
+    positive_pc, negative_pc: by the sign of PC, the mean gain; unknown without baselines. mean_t: mean of T.
+    quantiles: of T (minimum, 25%, median, 75%, maximum).
     """
 
     setup: str
@@ -66,8 +65,8 @@ class CategoryShares:
 class Strength:
     """How well a task gives (as a source) or receives (as a target).
 
-    mean_t: mean over setups of the mean T over its partners; the interval is over partners. positive_t: share of its
-    transfers with T > 0. partners: tasks it was measured with. by_setup: mean T in each setup that measured it.
+    mean_t: mean over setups of the mean T over its partners, with an interval over partners. positive_t: share of its
+    transfers with T > 0. partners: number of tasks that it was measured with. by_setup: mean T in each setup with the task.
     """
 
     task: str
@@ -80,7 +79,7 @@ class Strength:
 
 @dataclass(frozen=True, slots=True)
 class PairTransfer:
-    """One transfer averaged over setups; agree: how many of the `setups` that measured it have the sign of the mean."""
+    """One transfer averaged over the `setups` that measured it; agree: how many of these have the sign of the mean."""
 
     source: str
     target: str
@@ -93,10 +92,10 @@ class PairTransfer:
 
 @dataclass(frozen=True, slots=True)
 class TransferShares:
-    """Shares by setup (pooled last) and by category, strengths (best first), and the pairs that stand out.
+    """Shares by setup (pooled last) and by category, strengths (best first), and the strongest pairs.
 
-    Intervals are 95% bootstrap intervals: of shares over tasks, each drawn in both roles and in all setups; of strengths
-    over the partners of the task.
+    Intervals are 95% bootstrap intervals: of shares over tasks, each drawn as source and as target and in all setups; of
+    strengths over the partners of the task.
     """
 
     by_setup: tuple[SetupShares, ...]
@@ -114,9 +113,9 @@ class TransferShares:
 
     @property
     def verdict(self) -> str:
-        """What the figures say, in one sentence."""
+        """The result in one sentence."""
         if not self.pooled.positive_t.known:
-            return "No transfer was measured, so there is nothing to count."
+            return "No transfer was measured."
         best, worst = self.sources[0], self.sources[-1]
         return (
             f"{100 * self.pooled.positive_t.value:.0f}% of transfers have T above 0 and "
@@ -130,7 +129,7 @@ class TransferShares:
 
 
 def shares(web: TransferWeb, seed: int = 0, *, top: int = TOP_PAIRS, resamples: int = RESAMPLES) -> TransferShares:
-    """Count the transfers of a web that help and that hurt. top: pairs listed at either end.
+    """Count the transfers of a web with gain and with harm. top: how many of the best and of the worst pairs are listed.
 
     Raises ParameterError for `top` below 1.
     """
@@ -146,7 +145,7 @@ def shares(web: TransferWeb, seed: int = 0, *, top: int = TOP_PAIRS, resamples: 
     elif len(square.tasks) < FEWEST_TASKS:
         notes.append(f"no intervals for shares: they need {FEWEST_TASKS} tasks")
     if any(task not in catalogue() for task in square.tasks):
-        notes.append(f"tasks that the catalogue does not know count as '{OTHER_CATEGORY}'")
+        notes.append(f"tasks that are not in the catalogue count as '{OTHER_CATEGORY}'")
     everything = square.mean
     return TransferShares(
         by_setup=_by_setup(square, draws),
@@ -160,7 +159,7 @@ def shares(web: TransferWeb, seed: int = 0, *, top: int = TOP_PAIRS, resamples: 
 
 
 def category_of(task: str) -> str:
-    """The category of a task in the catalogue, 'other' for one it does not know."""
+    """The category of a task in the catalogue, 'other' for one that is not in it."""
     known = catalogue()
     return known[task].category if task in known else OTHER_CATEGORY
 
@@ -193,7 +192,7 @@ def _by_category(square: TaskSquare, draws: FloatArray) -> tuple[CategoryShares,
 
 
 def _strengths(square: TaskSquare, t: FloatArray, seed: int, resamples: int) -> tuple[Strength, ...]:
-    """t: (setups, tasks, partners). Tasks that were never measured in this role are left out."""
+    """Strengths of tasks in one role. t: (setups, tasks, partners). Tasks never measured in this role are left out."""
     found = []
     for i, task in enumerate(square.tasks):
         own = t[:, i][:, np.isfinite(t[:, i]).any(axis=0)]

@@ -1,4 +1,4 @@
-"""The measured transfers of a web on one axis of tasks: what every analysis starts from."""
+"""The measured transfers of a web as square matrices of tasks, the input of every analysis."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 from taskweb.web.arrays import FloatArray, nan_mean
 from taskweb.web.transfer_web import TransferWeb
 
-POOLED = "pooled"  # where the transfers of all setups are counted together
+POOLED = "pooled"  # the transfers of all setups, counted together
 
 
 @dataclass(frozen=True, eq=False)
 class TaskSquare:
     """Transfers between two different tasks, NaN where none was measured.
 
-    tasks, setups: sorted by name, so that no result depends on the order of a web. t: (setups, tasks, tasks) as
-    [setup, source, target]: t[:, a, b] is T(a -> b). pc: the same for PC, or None. notes: what a reader must know.
+    tasks, setups: sorted by name, so no result depends on their order in the web. t: (setups, tasks, tasks) as
+    [setup, source, target]: t[:, a, b] is T(a -> b). pc: the same for PC, or None. notes: remarks for the reader.
     """
 
     tasks: tuple[str, ...]
@@ -38,7 +38,7 @@ class TaskSquare:
 
 
 def square_of(web: TransferWeb) -> TaskSquare:
-    """Bring a web to one axis of tasks. A task with itself, and sources whose transfers are estimates, are left out."""
+    """The square matrices of a web, without pairs of a task with itself, and without sources with estimated transfers."""
     setups = tuple(sorted(web.setups))
     at = [web.setups.index(name) for name in setups]
     tasks = tuple(sorted(set(web.tasks)))

@@ -1,4 +1,4 @@
-"""What the transfers alone say about which tasks belong together: an order for heatmaps, and communities."""
+"""Which tasks belong together, by their transfers alone: an order for heatmaps, and communities."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ import numpy as np
 
 from taskweb.errors import ParameterError
 from taskweb.web.analysis.communities import Labels, adjusted_rand, communities, modularity
-from taskweb.web.analysis.estimate import Estimate, FloatArray, plain_result
+from taskweb.web.analysis.estimate import Estimate, plain_result
 from taskweb.web.analysis.leaf_order import Merge, average_linkage, optimal_order
-from taskweb.web.analysis.nulls import BASELINES, POPULARITY, one_sided_p
+from taskweb.web.analysis.nulls import NULL_MODELS, POPULARITY, SIGNIFICANT, one_sided_p
 from taskweb.web.analysis.square import TaskSquare, square_of
-from taskweb.web.arrays import nan_mean
+from taskweb.web.arrays import FloatArray, nan_mean
 from taskweb.web.bootstrap import percentile_interval, resample_counts
 from taskweb.web.transfer_web import TransferWeb
 
 STRONG_QUANTILE = 0.75
 RESAMPLES = 200
-SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class ByChance:
-    """Modularity of webs in which only single tasks matter: mean, 95% band, and the one-sided p of the observed one."""
+    """Modularity of webs of a null model: mean, 95% range, and the one-sided p-value of the observed one."""
 
     mean: float
     low: float
@@ -34,8 +33,9 @@ class ByChance:
 
 @dataclass(frozen=True, slots=True)
 class Community:
-    """Tasks that help one another strongly. held_together: how often two of them share a community when setups are
-    resampled, in [0, 1]; NaN with one setup or one task.
+    """Tasks with strong gains from one another.
+
+    held_together: how often two of them share a community when setups are resampled, in [0, 1]; NaN with one setup or task.
     """
 
     tasks: tuple[str, ...]
@@ -46,11 +46,10 @@ class Community:
 class Structure:
     """Structure of the T averaged over setups.
 
-    order: tasks, like next to like. merges: the tree behind it; leaves are the positions in `tasks`. communities: groups of
-    tasks, largest first, in the graph of transfers above `threshold` weighted by T; `alone`: tasks without such a transfer.
-    modularity: of these communities, in [-0.5, 1]. by_chance: the same in webs where only single tasks matter, of
-    which there are three (see `Transitivity`). stability: adjusted Rand index
-    of communities with those of resampled setups, mean and 95% interval.
+    order: tasks, similar ones next to each other. merges: the tree of that order; leaves are positions in `tasks`.
+    communities: groups of tasks, largest first, in the graph of transfers above `threshold`, weighted by T; `alone`: tasks
+    without such a transfer. modularity: of these communities, in [-0.5, 1]. by_chance: the same in three null models (see
+    `Transitivity`). stability: adjusted Rand index of the communities with those of resampled setups, mean and 95% interval.
     """
 
     tasks: tuple[str, ...]
@@ -67,23 +66,23 @@ class Structure:
 
     @property
     def strictest(self) -> ByChance:
-        """The baseline, among those that know sources and targets, that explains the modularity best."""
+        """The null model that explains the modularity best, of those with effects of both sources and targets."""
         both = [chance for name, chance in self.by_chance.items() if name != POPULARITY]
         return max(both, key=lambda chance: (np.nan_to_num(chance.p, nan=2.0), chance.mean))
 
     @property
     def verdict(self) -> str:
-        """What the figures say, in one sentence."""
+        """The result in one sentence."""
         if not np.isfinite(self.modularity):
-            return "Communities cannot be told: no transfer is strong and positive."
+            return "Communities are unknown: no transfer is strong and positive."
         chance = self.strictest
         figures = f"modularity {self.modularity:.2f}"
         if np.isfinite(chance.mean):
             figures += f", by chance {chance.mean:.2f} ({chance.low:.2f} to {chance.high:.2f})"
         number = f"{len(self.communities)} communit{'y' if len(self.communities) == 1 else 'ies'}"
         if np.isfinite(chance.p) and chance.p < SIGNIFICANT:
-            return f"Strong transfers fall into {number}, more marked than the strengths of single tasks explain: {figures}."
-        return f"Strong transfers fall into {number}, which are no more than chance would show: {figures}."
+            return f"Strong transfers fall into {number}, more clearly than the strengths of single tasks explain: {figures}."
+        return f"Strong transfers fall into {number}, no more clearly than by chance: {figures}."
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain JSON values."""
@@ -98,7 +97,7 @@ def structure(
     resamples: int = RESAMPLES,
     permutations: int = RESAMPLES,
 ) -> Structure:
-    """Order the tasks of a web and find its communities. quantile: of all T, above which (and above 0) a transfer is strong.
+    """Order the tasks of a web and find its communities. quantile: of all T; a transfer above it, and above 0, is strong.
 
     Raises ParameterError for a quantile outside [0, 1].
     """
@@ -115,7 +114,7 @@ def structure(
     if len(square.setups) < 2:
         notes.append("stability needs two setups or more")
     by_chance = {}
-    for i, (name, null) in enumerate(BASELINES.items()):
+    for i, (name, null) in enumerate(NULL_MODELS.items()):
         stream, draw = np.random.default_rng((seed, i)), null(square.t)
         drawn = np.array(
             [_modularity_of(nan_mean(draw(stream), axis=0), quantile) for _ in range(permutations if graph.any() else 0)]
@@ -144,9 +143,9 @@ def structure(
 def profile_distance(t: FloatArray) -> FloatArray:
     """How differently two tasks give and receive: (tasks, tasks), at least 0.
 
-    t: (source, target). T is first divided by the root mean square of its target, so that no target outweighs the others.
-    The distance is the root mean square difference over what both were measured with, as sources and as targets alike; two
-    tasks without anything in common are as far apart as the two furthest.
+    t: (source, target). T is first divided by the root mean square of its target, so that all targets have equal weight.
+    The distance is the root mean square difference over the tasks that both were measured with, as sources and as targets; two
+    tasks with no such task in common get the largest distance of all.
     """
     size = np.sqrt(nan_mean(t**2, axis=0))
     scaled = np.divide(t, size, out=np.where(np.isfinite(t), 0.0, np.nan), where=np.isfinite(t) & (size > 0))
@@ -173,7 +172,7 @@ def _modularity_of(t: FloatArray, quantile: float) -> float:
 
 
 def _resampled(square: TaskSquare, quantile: float, seed: int, resamples: int) -> list[Labels]:
-    """Communities when setups are drawn again with replacement."""
+    """Communities when setups are resampled with replacement."""
     if len(square.setups) < 2:  # nothing to draw from
         return []
     times = resample_counts(len(square.setups), resamples=resamples, seed=seed)
@@ -208,7 +207,7 @@ def _described(square: TaskSquare, graph: FloatArray, labels: Labels, again: lis
 
 
 def _best_givers_first(order: list[int], t: FloatArray) -> list[int]:
-    """Turn the order so that the end whose half gives more as sources comes first."""
+    """Reverse the order if the second half gives more as sources than the first."""
     gives = np.nan_to_num(nan_mean(t, axis=1))
     half = len(order) // 2
     return order if gives[order[:half]].sum() >= gives[order[len(order) - half :]].sum() else order[::-1]

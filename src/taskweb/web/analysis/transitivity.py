@@ -1,7 +1,7 @@
 """If A helps B and B helps C, does A help C? And is that more than the popularity of A?
 
 Finding of the paper (arXiv:2305.13256, section 3): the share of positive A -> C grows with the strength of A -> B and B -> C.
-A popular source helps whatever target, so the share is compared with webs in which only the strengths of single tasks matter.
+A popular source helps every target, so the share is compared with webs in which only the strengths of single tasks matter.
 """
 
 from __future__ import annotations
@@ -18,28 +18,26 @@ from taskweb.web.analysis.estimate import (
     FEWEST_TASKS,
     RESAMPLES,
     Estimate,
-    FloatArray,
     estimates_of,
     plain_result,
     task_draws,
 )
-from taskweb.web.analysis.nulls import BASELINES, POPULARITY, Draw, one_sided_p
+from taskweb.web.analysis.nulls import NULL_MODELS, POPULARITY, SIGNIFICANT, Draw, one_sided_p
 from taskweb.web.analysis.square import POOLED, TaskSquare, square_of
-from taskweb.web.arrays import nan_mean
+from taskweb.web.arrays import FloatArray, nan_mean, ratio
 from taskweb.web.bootstrap import percentile_interval
 from taskweb.web.transfer_web import ALL_SETUPS, TransferWeb
 
-SIGNIFICANT = 0.05
 QUANTILES = tuple(q / 10 for q in range(1, 10))  # of the positive T of all setups
 Finding = Literal["transitivity", "strengths", "popularity", "none", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
-class Baseline:
-    """The same shares in webs where only single tasks matter, one entry per threshold; NaN where no draw has a triple.
+class NullModelShares:
+    """The same shares in webs of a null model, one entry per threshold; NaN where no draw has a triple.
 
-    mean, low, high: mean and 95% band over draws. excess: observed share less the mean; its interval is observed less the
-    band. p: one-sided, at each threshold. overall: mean excess over thresholds with triples; overall_p: one-sided.
+    mean, low, high: mean and 95% range over draws. excess: observed share minus the mean; its interval is observed minus
+    range. p: one-sided, at each threshold. overall: mean excess over thresholds with triples; overall_p: one-sided.
     """
 
     mean: tuple[float, ...]
@@ -56,8 +54,9 @@ class TransitivityCurve:
     """One setup, all setups `pooled` (their triples counted together), or T averaged over setups (`all`).
 
     base_rate: share of T > 0 among all pairs. One entry per threshold: positive: P(T(A->C) > 0 given T(A->B) and T(B->C)
-    above it), with a 95% bootstrap interval over tasks, drawn in all roles and all setups; triples: A, B, C behind it, all
-    different; pairs: different (A, C) among them. lift: mean over thresholds of positive less base_rate.
+    above it), with a 95% bootstrap interval over tasks, drawn in all roles and all setups; triples: the number of A, B, C, all
+    different; pairs: of different (A, C) among them. lift: mean over thresholds of positive minus base_rate.
+    baselines: the shares in each null model, by name.
     """
 
     setup: str
@@ -66,21 +65,21 @@ class TransitivityCurve:
     triples: tuple[int, ...]
     pairs: tuple[int, ...]
     lift: Estimate
-    baselines: dict[str, Baseline]
+    baselines: dict[str, NullModelShares]
 
     @property
-    def strictest(self) -> Baseline:
-        """The baseline, among those that know sources and targets, that explains the curve best."""
-        both = [baseline for name, baseline in self.baselines.items() if name != POPULARITY]
-        return max(both, key=lambda baseline: (np.nan_to_num(baseline.overall_p, nan=2.0), -baseline.overall.value))
+    def strictest(self) -> NullModelShares:
+        """The null model that explains the curve best, of those with effects of both sources and targets."""
+        both = [shares for name, shares in self.baselines.items() if name != POPULARITY]
+        return max(both, key=lambda shares: (np.nan_to_num(shares.overall_p, nan=2.0), -shares.overall.value))
 
 
 @dataclass(frozen=True, slots=True)
 class Transitivity:
     """Curves over common thresholds on T: one per setup, then `pooled`, then `all`.
 
-    Baselines: `popularity` keeps the transfers of each source and makes random which target receives which; `strengths` adds
-    the mean and the spread of each target; in `sensitivity` the effect of a source also grows with the target's spread.
+    Null models: `popularity` assigns the transfers of each source to targets at random; `strengths` adds the mean and the
+    spread of each target; in `sensitivity` the effect of a source also grows with the target's spread.
     """
 
     thresholds: tuple[float, ...]
@@ -93,10 +92,10 @@ class Transitivity:
 
     @property
     def finding(self) -> Finding:
-        """What explains the pooled curve.
+        """The explanation of the pooled curve.
 
-        transitivity: more than every baseline. strengths: more than the popularity of sources, but not than strengths of
-        sources and targets. popularity: no more than the popularity of sources. none: no lift over the base rate at all.
+        transitivity: above every null model. strengths: above the popularity of sources, but not above the strengths of
+        sources and targets. popularity: not above the popularity of sources. none: not above the base rate.
         """
         curve = self.curve()
         by_popularity = curve.baselines[POPULARITY]
@@ -108,10 +107,10 @@ class Transitivity:
 
     @property
     def verdict(self) -> str:
-        """What the figures say, in one sentence."""
+        """The result in one sentence."""
         curve = self.curve()
         if self.finding == "unknown":
-            return "Transitivity cannot be told: no chain A→B→C with both steps positive and A→C measured can be compared."
+            return "Transitivity is unknown: no chain A→B→C with both steps positive and A→C measured can be compared."
         known = [i for i, share in enumerate(curve.positive) if share.known]
         first, last = curve.positive[known[0]].value, curve.positive[known[-1]].value
         opening = (
@@ -122,14 +121,15 @@ class Transitivity:
         beyond = f"{100 * by_popularity.overall.value:+.0f} points beyond the popularity of sources"
         if self.finding == "transitivity":
             proper = strictest.overall.value
-            part = "most" if proper < curve.lift.value / 2 else "the lesser part"
+            part = "most" if proper < curve.lift.value / 2 else "less than half"
             return (
-                f"{opening}; sources that help anyone and targets that anyone helps explain {part} of it, and "
-                f"{100 * proper:+.0f} points are transitivity proper (p = {strictest.overall_p:.3f})."
+                f"{opening}; sources that help every target and targets that every source helps explain {part} of it, and "
+                f"{100 * proper:+.0f} points are transitivity (p = {strictest.overall_p:.3f})."
             )
         if self.finding == "strengths":
             return (
-                f"{opening}: {beyond}, but no more than sources that help anyone and targets that anyone helps would give "
+                f"{opening}: {beyond}, but no more than sources that help every target and targets that every source helps "
+                f"explain "
                 f"(p = {strictest.overall_p:.2f})."
             )
         if self.finding == "popularity":
@@ -143,7 +143,7 @@ class Transitivity:
 
 @dataclass(frozen=True, eq=False)
 class _Counts:
-    """Triples, those with T(A -> C) > 0, and pairs (A, C) behind them: (matrices, thresholds); and pairs with T > 0."""
+    """Counts of triples, of those with T(A -> C) > 0, and of their pairs (A, C): (matrices, thresholds); share of T > 0."""
 
     triples: FloatArray
     positive: FloatArray
@@ -152,7 +152,7 @@ class _Counts:
 
     @property
     def share(self) -> FloatArray:
-        return _ratio(self.positive, self.triples)
+        return ratio(self.positive, self.triples)
 
     @property
     def lift(self) -> FloatArray:
@@ -167,12 +167,12 @@ def transitivity(
     resamples: int = RESAMPLES,
     permutations: int = RESAMPLES,
 ) -> Transitivity:
-    """Follow chains A -> B -> C over growing thresholds, and compare with webs where only single tasks matter.
+    """Count chains A -> B -> C at growing thresholds, and compare with webs in which only single tasks matter.
 
-    quantiles: of the positive T of all setups, in [0, 1]; they are the thresholds, beside 0. Raises ParameterError.
+    quantiles: of the positive T of all setups, in [0, 1]; they and 0 are the thresholds. Raises ParameterError.
     """
     if not all(0 <= q <= 1 for q in quantiles):
-        raise ParameterError(f"The 'quantiles' parameter must hold numbers from 0 to 1. Got {tuple(quantiles)} instead.")
+        raise ParameterError(f"The 'quantiles' parameter must contain numbers from 0 to 1. Got {tuple(quantiles)} instead.")
     square = square_of(web)
     measured = square.t[square.t > 0]
     grid = np.unique([0.0, *np.quantile(measured, quantiles)]) if len(measured) else np.zeros(1)
@@ -182,7 +182,7 @@ def transitivity(
     enough = len(square.tasks) >= FEWEST_TASKS and bool(observed.triples.any())
     by_chance = {
         name: _drawn_shares(null(square.t), grid, np.random.default_rng((seed, i)), permutations if enough else 0)
-        for i, (name, null) in enumerate(BASELINES.items())
+        for i, (name, null) in enumerate(NULL_MODELS.items())
     }
     names = (*square.setups, POOLED, ALL_SETUPS)
     curves = []
@@ -197,7 +197,7 @@ def transitivity(
                 tuple(int(n) for n in observed.triples[i]),
                 tuple(int(n) for n in observed.pairs[i]),
                 estimates_of(observed.lift[i : i + 1], lifts)[0],
-                {key: _baseline(observed.share[i], drawn[:, i]) for key, drawn in by_chance.items()},
+                {key: _null_model_shares(observed.share[i], drawn[:, i]) for key, drawn in by_chance.items()},
             )
         )
     return Transitivity(tuple(grid.tolist()), tuple(curves), _notes(square, observed))
@@ -206,7 +206,7 @@ def transitivity(
 def _count(t: FloatArray, grid: FloatArray, weights: FloatArray | None = None, *, exact: bool = False) -> _Counts:
     """Count in each setup, pooled, and in T averaged over setups. t: (setups, source, target); weights: (tasks,), 1 if None.
 
-    The paths from A to C are the matrix product of T(A -> B) > threshold with T(B -> C) > threshold. No task stands twice
+    The paths from A to C are the matrix product of T(A -> B) > threshold with T(B -> C) > threshold. No task occurs twice
     in a chain, since a task's transfer to itself is missing. exact: in double precision, and with pairs; draws need neither.
     """
     kind: npt.DTypeLike = np.float64 if exact else np.float32
@@ -228,7 +228,7 @@ def _count(t: FloatArray, grid: FloatArray, weights: FloatArray | None = None, *
         _with_pooled(triples),
         _with_pooled(positive),
         _with_pooled(pairs.astype(float)),
-        _ratio(_with_pooled(positive_pairs), _with_pooled(all_pairs)),
+        ratio(_with_pooled(positive_pairs), _with_pooled(all_pairs)),
     )
 
 
@@ -243,10 +243,10 @@ def _drawn_shares(draw: Draw, grid: FloatArray, stream: np.random.Generator, per
     return np.array(drawn) if drawn else np.zeros((0, len(_count(draw(stream), grid).share), len(grid)))
 
 
-def _baseline(observed: FloatArray, drawn: FloatArray) -> Baseline:
-    """observed: (thresholds,); drawn: (permutations, thresholds)."""
+def _null_model_shares(observed: FloatArray, drawn: FloatArray) -> NullModelShares:
+    """Compare observed shares (thresholds,) with shares in webs of a null model (permutations, thresholds)."""
     mean = nan_mean(drawn, axis=0)
-    if len(drawn) < 2:  # no band
+    if len(drawn) < 2:  # no range
         low = high = np.full(len(observed), np.nan)
     else:
         low, high = percentile_interval(drawn)
@@ -256,14 +256,14 @@ def _baseline(observed: FloatArray, drawn: FloatArray) -> Baseline:
     compared = np.isfinite(observed - mean)
     deviation = nan_mean((drawn - mean)[:, compared], axis=1)
     overall = float(nan_mean((observed - mean)[compared], axis=0))
-    band = percentile_interval(deviation) if len(drawn) > 1 and compared.any() else (np.nan, np.nan)
-    return Baseline(
+    low_high = percentile_interval(deviation) if len(drawn) > 1 and compared.any() else (np.nan, np.nan)
+    return NullModelShares(
         tuple(mean.tolist()),
         tuple(low.tolist()),
         tuple(high.tolist()),
         tuple(excess),
         tuple(one_sided_p(value, drawn[:, i]) for i, value in enumerate(observed.tolist())),
-        Estimate(overall, overall - float(band[1]), overall - float(band[0])),
+        Estimate(overall, overall - float(low_high[1]), overall - float(low_high[0])),
         one_sided_p(overall, deviation),
     )
 
@@ -279,8 +279,3 @@ def _notes(square: TaskSquare, observed: _Counts) -> tuple[str, ...]:
 
 def _stacked(rows: list[FloatArray], width: int) -> FloatArray:
     return np.array(rows).reshape(len(rows), width)
-
-
-def _ratio(numerator: npt.NDArray[np.floating], denominator: npt.NDArray[np.floating]) -> FloatArray:
-    ratio: FloatArray = np.divide(numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=denominator > 0)
-    return ratio

@@ -3,7 +3,7 @@
 from taskweb.web.formats.authors_pickle import read_authors_pickle
 from taskweb.web.formats.exporting import EXPORTERS, export_runs
 from taskweb.web.formats.hf_dataset import export_dataset
-from taskweb.web.formats.import_warnings import OnNotice, OnProgress
+from taskweb.web.formats.import_warnings import OnProgress, OnWarning
 from taskweb.web.formats.importing import KINDS, detect_kind, import_runs
 from taskweb.web.formats.jsonl import export_jsonl
 from taskweb.web.formats.recovered_baselines import BASELINES_FILE
@@ -14,8 +14,8 @@ __all__ = [
     "BASELINES_FILE",
     "EXPORTERS",
     "KINDS",
-    "OnNotice",
     "OnProgress",
+    "OnWarning",
     "detect_kind",
     "export_csv",
     "export_dataset",

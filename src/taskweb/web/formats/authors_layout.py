@@ -1,6 +1,6 @@
 """The authors' folders: `<target>/<source>/<model>[-<method>]-e<epochs>-lr<rate>-b<batch>-s<seed>/`, one per run.
 
-A run's folder holds `eval_results.json` and `train_results.json` as Transformers writes them. The learning rate is written
+A run's folder contains `eval_results.json` and `train_results.json` as Transformers writes them. The learning rate is written
 without the minus sign of its exponent: `3e5` means 3e-5. A model without a method is fully fine-tuned.
 """
 
@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from taskweb.errors import InputError
+from taskweb.errors import InputError, first_line
 from taskweb.web.formats.configurations import Configuration, Configurations, Place
-from taskweb.web.formats.import_warnings import Notices, OnNotice, OnProgress
+from taskweb.web.formats.import_warnings import ImportWarnings, OnProgress, OnWarning
 from taskweb.web.formats.recovered_baselines import baseline_run, configurations_of, read_baselines
 from taskweb.web.formats.units import Units
-from taskweb.web.formats.untrusted import first_line, reading
+from taskweb.web.formats.untrusted import reading
 from taskweb.web.records.run import Run, SetupRecord
 from taskweb.web.records.run_json import is_number
 from taskweb.web.records.tidy_rows import BASELINE
@@ -29,7 +29,7 @@ RUN_FOLDER = re.compile(
     r"(?P<model>.+?)(?:-(?P<method>finetune|bitfit|pfeiffer|houlsby|lora|ia3|prefix))?"
     r"-e(?P<epochs>[0-9]{1,6})-lr(?P<rate>[0-9]{1,6}(?:\.[0-9]{1,6})?(?:e-?[0-9]{1,3})?)-b(?P<batch>[0-9]{1,6})-s(?P<seed>[0-9]{1,9})"
 )
-# What the authors' T5 and GPT-2 scripts and their RoBERTa script wrote; other models are fractions unless declared otherwise.
+# Units of the metrics in the authors' T5 and GPT-2 files; those of other models are fractions unless declared otherwise.
 AUTHORS_UNITS: Mapping[str, str] = {
     **{f"t5?/*:{metric}": "percent" for metric in ("accuracy", "f1", "pearson", "spearmanr")},
     **{f"gpt2m/*:{metric}": "percent" for metric in ("accuracy", "f1")},
@@ -46,7 +46,7 @@ _RUNS_PER_REPORT = 500
 
 @dataclass(frozen=True, slots=True)
 class _RunFolder:
-    """What the place and the name of a run's folder say."""
+    """A run's folder: its path, and what its place and its name say about the run."""
 
     path: str
     place: Place
@@ -61,55 +61,55 @@ def import_authors_layout(
     units: Mapping[str, str] | None = None,
     baselines: Path | None = None,
     on_progress: OnProgress | None = None,
-    on_notice: OnNotice | None = None,
+    on_warning: OnWarning | None = None,
     name: str | None = None,
 ) -> Iterator[Run]:
     """Yield the baselines where they are given, then the run of each folder, by target, source and name.
 
-    folder: what holds the targets, or the folder above it where that is called `results`. The source `none` is a baseline.
-    units: go before AUTHORS_UNITS. A run with a file that cannot be used is yielded as failed, with the reason; other files
-    and folders are left out; both are told through on_notice at the end, or by a warning. on_progress is called with the
-    run folders done and their number. Names are listed for one source at a time, and no file is opened before its run is
-    asked for. Raises InputError for a folder that holds no run, and for values out of bounds.
+    folder: the folder of targets, or one with a folder `results` of targets. The source `none` is a baseline.
+    units: override AUTHORS_UNITS. A run with a file that cannot be used is yielded as failed, with the reason; other files and
+    folders are left out; both are reported by on_warning at the end, or as Python warnings. on_progress is called with the
+    run folders done and their number. Names are listed for one source at a time, and a file is opened when its run is
+    taken. Raises InputError for a folder without runs, and for values out of bounds.
     """
     name = name or str(folder)
     declared = Units.declared(units, AUTHORS_UNITS)
     known = [] if baselines is None else read_baselines(baselines)
-    notices = Notices(on_notice)
+    warnings = ImportWarnings(on_warning)
     with reading(name, "a folder of runs"):
         root = results_folder(folder)
         counts: Counter[tuple[Place, Configuration]] = Counter()
-        for found in _run_folders(root, notices):
+        for found in _run_folders(root, warnings):
             counts[found.place, found.configuration] += 1
         total = counts.total()
         if not total:
             raise InputError(
-                f"{name} holds no run. Runs are folders such as TARGET/SOURCE/t5b-pfeiffer-e15-lr1e3-b32-s42 "
+                f"{name} contains no run. Runs are folders such as TARGET/SOURCE/t5b-pfeiffer-e15-lr1e3-b32-s42 "
                 f"with a file {EVAL_FILE}."
             )
         counted = [(place, configuration, number) for (place, configuration), number in counts.items()]
         configurations = Configurations(counted, {} if baselines is None else configurations_of(baselines, known))
         for model, method, target in configurations.undecided:
-            notices.add(
+            warnings.add(
                 "setups have several equally frequent configurations on a target, so all are variants",
                 f"{model}/{method} on {target}",
             )
         for baseline in known:
             yield baseline_run(baseline, configurations, Units(), str(baselines))
-        for number, found in enumerate(_run_folders(root, Notices(_ignore)), start=1):
-            yield _run(found, configurations.setup(found.place, found.configuration), declared, notices)
+        for number, found in enumerate(_run_folders(root, ImportWarnings(_ignore)), start=1):
+            yield _run(found, configurations.setup(found.place, found.configuration), declared, warnings)
             if on_progress is not None and (number % _RUNS_PER_REPORT == 0 or number == total):
                 on_progress(number, total)
-    notices.say()
+    warnings.report()
 
 
 def results_folder(folder: Path) -> Path:
-    """The folder that holds the targets: the one given, or the one within it that is called `results`."""
+    """The folder of targets: `results` in the given folder where it exists, else the given folder."""
     return folder / "results" if (folder / "results").is_dir() else folder
 
 
-def holds_runs(folder: Path) -> bool:
-    """Whether a run's folder is found at the place where one should be, among the first names of each level."""
+def contains_runs(folder: Path) -> bool:
+    """Whether there is a run's folder two levels down, among the first names of each level."""
     level = [results_folder(folder)]
     for _ in range(2):
         level = [Path(entry.path) for parent in level for entry in _first(parent) if entry.is_dir()]
@@ -122,16 +122,16 @@ def _first(folder: Path, most: int = 8) -> list[os.DirEntry[str]]:
 
 
 def _ignore(line: str) -> None:
-    """Drop a notice that an earlier walk has given."""
+    """Drop a warning that was given before."""
 
 
-def _run_folders(root: Path, notices: Notices) -> Iterator[_RunFolder]:
-    for target in _folders(root, notices):
-        for source in _folders(target, notices):
-            for entry in _folders(source, notices):
+def _run_folders(root: Path, warnings: ImportWarnings) -> Iterator[_RunFolder]:
+    for target in _folders(root, warnings):
+        for source in _folders(target, warnings):
+            for entry in _folders(source, warnings):
                 match = RUN_FOLDER.fullmatch(entry.name)
                 if match is None:
-                    notices.add("folders are not named like a run and are left out", entry.path)
+                    warnings.add("folders are not named like a run and are left out", entry.path)
                     continue
                 epochs, batch, seed = (int(match[part]) for part in ("epochs", "batch", "seed"))
                 configuration = Configuration(epochs, _learning_rate(match["rate"]), batch)
@@ -139,8 +139,8 @@ def _run_folders(root: Path, notices: Notices) -> Iterator[_RunFolder]:
                 yield _RunFolder(entry.path, place, source.name, configuration, seed)
 
 
-def _folders(parent: Path | os.DirEntry[str], notices: Notices) -> list[os.DirEntry[str]]:
-    """Folders within a folder by name; what cannot be listed, and stray files, are noted."""
+def _folders(parent: Path | os.DirEntry[str], warnings: ImportWarnings) -> list[os.DirEntry[str]]:
+    """Folders within a folder by name; other files, and a folder that cannot be listed, give a warning."""
     try:
         with os.scandir(parent) as entries:
             found = []
@@ -148,22 +148,22 @@ def _folders(parent: Path | os.DirEntry[str], notices: Notices) -> list[os.DirEn
                 if entry.is_dir():
                     found.append(entry)
                 elif not entry.name.startswith("."):
-                    notices.add("files stand where a folder should and are left out", entry.path)
+                    warnings.add("files are where a folder should be and are left out", entry.path)
             return sorted(found, key=lambda entry: entry.name)
     except OSError as fault:
         if isinstance(parent, Path):
             raise
-        notices.add("folders cannot be listed and are left out", f"{parent.path} ({fault.strerror})")
+        warnings.add("folders cannot be listed and are left out", f"{parent.path} ({fault.strerror})")
         return []
 
 
 def _learning_rate(text: str) -> float:
-    """3e5 and 3e-5 both mean 0.00003: no one trains with a learning rate above 1."""
+    """3e5 and 3e-5 both mean 0.00003: learning rates are below 1."""
     mantissa, exponent, digits = text.partition("e")
     return float(f"{mantissa}e-{digits.removeprefix('-')}") if exponent else float(mantissa)
 
 
-def _run(found: _RunFolder, setup: SetupRecord, units: Units, notices: Notices) -> Run:
+def _run(found: _RunFolder, setup: SetupRecord, units: Units, warnings: ImportWarnings) -> Run:
     metrics: dict[str, float | None] = {}
     sizes: dict[str, int] = {}
     durations: dict[str, float] = {}
@@ -183,7 +183,7 @@ def _run(found: _RunFolder, setup: SetupRecord, units: Units, notices: Notices) 
     except _BrokenFileError as fault:
         reason = f"{EVAL_FILE}: {fault}"
         metrics = {}
-        notices.add("runs cannot be read and are kept as failed", f"{path}: {fault}")
+        warnings.add("runs cannot be read and are stored as failed", f"{path}: {fault}")
     path = f"{found.path}{os.sep}{TRAIN_FILE}"
     try:
         for key, value in _object_in(path).items():
@@ -191,7 +191,7 @@ def _run(found: _RunFolder, setup: SetupRecord, units: Units, notices: Notices) 
     except _MissingFileError:
         pass  # the scores do not depend on it
     except _BrokenFileError as fault:
-        notices.add("files on the training of a run cannot be read and are left out", f"{path}: {fault}")
+        warnings.add("training files cannot be read and are left out", f"{path}: {fault}")
     return Run(
         setup=setup,
         target=found.place[2],
@@ -207,7 +207,7 @@ def _run(found: _RunFolder, setup: SetupRecord, units: Units, notices: Notices) 
 
 
 def _sort(key: str, value: Any, sizes: dict[str, int], durations: dict[str, float], extra: dict[str, Any]) -> bool:
-    """Put away a figure that is no metric; tell whether it was."""
+    """Store a figure that is not a metric; return whether it was one of these."""
     if key in _SIZES and is_number(value) and abs(value) < 2**63:
         sizes[_SIZES[key]] = int(value)
     elif key in _DURATIONS and is_number(value):
@@ -221,11 +221,11 @@ def _sort(key: str, value: Any, sizes: dict[str, int], durations: dict[str, floa
 
 
 class _BrokenFileError(Exception):
-    """A file that says nothing usable."""
+    """A file that cannot be used."""
 
 
 class _MissingFileError(_BrokenFileError):
-    """A file that is not there."""
+    """A file that does not exist."""
 
 
 def _object_in(path: str) -> dict[str, Any]:

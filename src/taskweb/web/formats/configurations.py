@@ -1,4 +1,4 @@
-"""Which hyperparameters are a setup's own on a target, and how runs with others are named."""
+"""The main configuration of a setup on each target, and the names of runs with other configurations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from taskweb.web.records.run import SetupRecord
 
 
 class Configuration(NamedTuple):
-    """The hyperparameters that the published runs were chosen by."""
+    """The hyperparameters in which published runs of a setup differ."""
 
     epochs: int
     learning_rate: float
@@ -26,10 +26,10 @@ Place = tuple[str, str, str]  # model, method, target
 
 
 class Configurations:
-    """The configuration that is plain `model/method` on each target; runs with another are `model/method@variant`.
+    """The main configuration on each target, named `model/method`; runs with another one are `model/method@variant`.
 
-    It is the baselines' where they are known, since gains compare runs with baselines of the same configuration; elsewhere
-    the most frequent. Where several are equally frequent, none is plain.
+    It is that of the baselines where they are known, since gains compare runs with baselines of the same configuration, and
+    the most frequent one elsewhere. Where several are equally frequent, there is no main one.
     """
 
     def __init__(
@@ -38,22 +38,22 @@ class Configurations:
         counts: defaultdict[Place, Counter[Configuration]] = defaultdict(Counter)
         for place, configuration, number in counted:
             counts[place][configuration] += number
-        self._plain: dict[Place, Configuration | None] = dict(of_baselines)
+        self._main: dict[Place, Configuration | None] = dict(of_baselines)
         self.undecided: list[Place] = []
         for place, found in counts.items():
-            if place not in self._plain:
+            if place not in self._main:
                 (first, most), *others = found.most_common(2)
                 tied = bool(others) and others[0][1] == most
-                self._plain[place] = None if tied else first
+                self._main[place] = None if tied else first
                 if tied:
                     self.undecided.append(place)
 
     def setup(self, place: Place, configuration: Configuration) -> SetupRecord:
-        """The setup of a run with this configuration, hyperparameters and all."""
+        """The setup of a run with this configuration, with its hyperparameters."""
         model, method, _ = place
-        plain = f"{model}/{method}"
+        name = f"{model}/{method}"
         return SetupRecord(
-            name=plain if self._plain.get(place, configuration) == configuration else f"{plain}@{configuration.variant}",
+            name=name if self._main.get(place, configuration) == configuration else f"{name}@{configuration.variant}",
             model=model,
             method=method,
             hyperparameters=configuration._asdict(),

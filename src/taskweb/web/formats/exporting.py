@@ -1,4 +1,4 @@
-"""Writing runs to files that others read: the kind is chosen by the name of the file."""
+"""Writing runs to files; the kind follows from the name of the file."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ SUFFIXES = {
 def export_runs(runs: Iterable[Run], path: str | Path, *, kind: str | None = None) -> int:
     """Write runs to a file or a dataset folder, whole or not at all; return how many runs.
 
-    kind: csv, parquet, jsonl or dataset; by default what the name's ending says, dataset where it has none. Every kind
-    holds the full record: importing it gives the same runs. Runs are taken one by one, so that a million fit in little
+    kind: csv, parquet, jsonl or dataset; by default chosen by the ending of the name, dataset where it has none. Every kind
+    contains the full record: importing it gives the same runs. Runs are written one by one, so a million need little
     memory. Raises NameNotFoundError for an unknown kind, and InputError for an unknown ending.
     """
     path = Path(path)
@@ -41,7 +41,7 @@ def export_runs(runs: Iterable[Run], path: str | Path, *, kind: str | None = Non
         kind = SUFFIXES.get(path.suffix.lower())
         if kind is None:
             raise InputError(
-                f"{path} ends in '{path.suffix}', which names no kind of file that runs are written to. "
+                f"{path} ends in '{path.suffix}', which is not a kind of file that runs are written to. "
                 f"Use {', '.join(ending for ending in SUFFIXES if ending)} or a folder without an ending, or give the kind: "
                 f"{', '.join(EXPORTERS)}."
             )

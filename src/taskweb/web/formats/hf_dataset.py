@@ -9,11 +9,11 @@ from pathlib import Path
 
 from taskweb.errors import InputError, ParameterError
 from taskweb.tasks.atomic import whole_folder
-from taskweb.web.formats.first_runs import with_lead
-from taskweb.web.formats.import_warnings import OnNotice, OnProgress
+from taskweb.web.formats.import_warnings import OnProgress, OnWarning
 from taskweb.web.formats.tidy_parquet import require_pyarrow, write_parquet
 from taskweb.web.formats.tidy_runs import import_tidy
 from taskweb.web.records.run import Run
+from taskweb.web.records.streams import peek
 from taskweb.web.records.tidy_rows import JSON_COLUMNS, RECORD_COLUMNS, TIDY_COLUMNS, text_extras
 
 RUNS_PER_FILE = 250_000
@@ -43,17 +43,17 @@ _DESCRIPTIONS = {
 
 
 def export_dataset(runs: Iterable[Run], path: Path) -> int:
-    """Write a new dataset folder; return how many runs it holds.
+    """Write a new dataset folder; return the number of runs in it.
 
-    A file holds at most 250,000 runs, and all rows of a run stand in one file. The card says what the columns mean and leaves
-    licence and citation for the person to state. Raises InputError where the folder exists or cannot be written,
-    ParameterError for what a tidy table cannot hold, and MissingDependencyError without pyarrow.
+    A file contains at most 250,000 runs, and all rows of a run are in one file. The card explains the columns and leaves
+    licence and citation for the person to fill in. Raises InputError where the folder exists or cannot be written,
+    ParameterError for runs that a tidy table cannot contain, and MissingDependencyError without pyarrow.
     """
     require_pyarrow(path)
-    lead, runs = with_lead(runs)
-    if not lead:
+    first_runs, runs = peek(runs)
+    if not first_runs:
         raise ParameterError(f"There are no runs to write to {path}.")
-    extras = text_extras(lead)
+    extras = text_extras(first_runs)
     statuses: Counter[str] = Counter()
     with whole_folder(path) as folder:
         (folder / "data").mkdir()
@@ -72,16 +72,16 @@ def import_dataset(
     *,
     units: Mapping[str, str] | None = None,
     on_progress: OnProgress | None = None,
-    on_notice: OnNotice | None = None,
+    on_warning: OnWarning | None = None,
     name: str | None = None,
 ) -> Iterator[Run]:
     """Yield the runs of a dataset folder with tidy tables in `data/*.parquet`, file by file. Raises as `import_tidy`."""
     files = sorted((folder / "data").glob("*.parquet"))
     if not files:
-        raise InputError(f"The dataset folder {name or folder} holds no data/*.parquet.")
+        raise InputError(f"The dataset folder {name or folder} contains no data/*.parquet.")
     for file in files:
         label = f"{name or folder}/data/{file.name}"
-        yield from import_tidy(file, units=units, on_progress=on_progress, on_notice=on_notice, name=label)
+        yield from import_tidy(file, units=units, on_progress=on_progress, on_warning=on_warning, name=label)
 
 
 def _counted(runs: Iterable[Run], statuses: Counter[str]) -> Iterator[Run]:
@@ -148,5 +148,5 @@ def _type(column: str) -> str:
 
 
 def _inline_code(text: str) -> str:
-    """A name that the person chose, harmless within a Markdown table."""
+    """A column name as inline code that cannot break a Markdown table."""
     return "`" + " ".join(text.split()).replace("`", "'").replace("|", "/") + "`"

@@ -1,4 +1,4 @@
-"""Reading runs from files that others wrote: the kind is recognised by name and content."""
+"""Reading runs from files and folders; the kind is recognised by name and content."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from taskweb.errors import InputError, unknown_name
-from taskweb.web.formats.authors_layout import holds_runs, import_authors_layout
+from taskweb.web.formats.authors_layout import contains_runs, import_authors_layout
 from taskweb.web.formats.hf_dataset import import_dataset
-from taskweb.web.formats.import_warnings import OnNotice, OnProgress
+from taskweb.web.formats.import_warnings import OnProgress, OnWarning
 from taskweb.web.formats.jsonl import import_jsonl
 from taskweb.web.formats.research_release import PUBLISHED_COLUMNS, RUNS_FILE, import_published
 from taskweb.web.formats.table_files import open_table
@@ -23,12 +23,12 @@ _VALID = f"Kinds: {', '.join(KINDS)}"
 
 
 def detect_kind(path: str | Path) -> str:
-    """Which of KINDS a file or a folder is, told by what is in it. Raises InputError for a path of no known kind."""
+    """The kind of a file or a folder, one of KINDS, recognised by its contents. Raises InputError for an unknown kind."""
     path = Path(path)
     with reading(str(path), "of a known kind"):
         kind = _kind_of_folder(path) if path.is_dir() else _kind_of_file(path)
     if kind is None:
-        raise InputError(f"{path} is of no known kind. {_VALID}; give one as kind where you know it.")
+        raise InputError(f"{path} is of an unknown kind. {_VALID}; name one if you know it.")
     return kind
 
 
@@ -39,16 +39,16 @@ def import_runs(
     units: Mapping[str, str] | None = None,
     baselines: str | Path | None = None,
     on_progress: OnProgress | None = None,
-    on_notice: OnNotice | None = None,
+    on_warning: OnWarning | None = None,
     name: str | None = None,
 ) -> Iterator[Run]:
     """Yield the runs of a file or a folder, one by one.
 
-    kind: one of KINDS, by default what `detect_kind` says. units: percent or fraction by metric, such as
-    `{"accuracy": "percent", "roberta/*:f1": "fraction"}`; fraction where nothing is said. baselines: the file
-    `recovered_baselines.csv`, for the kinds published and authors-layout. on_progress is called with what is done, of how
-    much (0 while that is not known). on_notice is called with a line on each thing that was left out or looks odd; without it
-    such lines are warnings. name: what errors call the path. Arguments are checked now, the file while runs are taken.
+    kind: one of KINDS, by default chosen by `detect_kind`. units: percent or fraction by metric, such as
+    `{"accuracy": "percent", "roberta/*:f1": "fraction"}`; fraction by default. baselines: the file
+    `recovered_baselines.csv`, for the kinds published and authors-layout. on_progress is called with the work done and its
+    total (0 while unknown). on_warning is called with a line on everything that was left out or looks wrong; without it these
+    are Python warnings. name: the name of the path in errors. Arguments are checked now, the file while runs are taken.
     Raises InputError, NameNotFoundError for an unknown kind or unit, and MissingDependencyError.
     """
     path = Path(path)
@@ -65,15 +65,15 @@ def import_runs(
     if kind == "jsonl":
         return import_jsonl(path, units=units, on_progress=on_progress, name=name)
     if kind == "tidy":
-        return import_tidy(path, units=units, on_progress=on_progress, on_notice=on_notice, name=name)
+        return import_tidy(path, units=units, on_progress=on_progress, on_warning=on_warning, name=name)
     if kind == "dataset":
-        return import_dataset(path, units=units, on_progress=on_progress, on_notice=on_notice, name=name)
+        return import_dataset(path, units=units, on_progress=on_progress, on_warning=on_warning, name=name)
     if kind == "authors-pickle":
         raise InputError(
-            f"{name or path} is a summary and holds no runs. Use it as a web, or import the runs it was made from."
+            f"{name or path} is a summary without runs. Use it as a web, or import the runs that it was made from."
         )
     importer = import_published if kind == "published" else import_authors_layout
-    return importer(path, units=units, baselines=baselines, on_progress=on_progress, on_notice=on_notice, name=name)
+    return importer(path, units=units, baselines=baselines, on_progress=on_progress, on_warning=on_warning, name=name)
 
 
 def _kind_of_folder(path: Path) -> str | None:
@@ -81,7 +81,7 @@ def _kind_of_folder(path: Path) -> str | None:
         return "published"
     if any((path / "data").glob("*.parquet")):
         return "dataset"
-    return "authors-layout" if holds_runs(path) else None
+    return "authors-layout" if contains_runs(path) else None
 
 
 def _kind_of_file(path: Path) -> str | None:
@@ -100,5 +100,5 @@ def _kind_of_file(path: Path) -> str | None:
         if set(columns) >= set(PUBLISHED_COLUMNS):
             return "published"
         if path.suffix.lower() in (".csv", ".tsv", ".parquet"):
-            return "tidy"  # whose importer says which column is missing
+            return "tidy"  # its importer reports the missing column
     return None

@@ -29,7 +29,7 @@ class Baseline:
 
 
 def read_baselines(path: Path) -> list[Baseline]:
-    """Read baselines. Raises InputError, naming the row that cannot be used."""
+    """Read baselines. Raises InputError that names the row that cannot be used."""
     name = str(path)
     with reading(name, "a table of baselines"):
         table = open_table(path, name)
@@ -44,19 +44,19 @@ def read_baselines(path: Path) -> list[Baseline]:
                 configuration = Configuration(int(epochs), float(rate), int(batch))
                 found.append(Baseline((model, method, target), configuration, int(seed), float(score)))
             except (ValueError, TypeError):
-                raise InputError(f"The baselines {name}, row {number}: a number is missing or no number.") from None
+                raise InputError(f"The baselines {name}, row {number}: a number is missing or is not a number.") from None
     return found
 
 
 def configurations_of(path: Path, baselines: Sequence[Baseline]) -> dict[Place, Configuration]:
-    """The one configuration of each setup and target. Raises InputError where there are several."""
+    """The configuration of each setup and target. Raises InputError where there are several."""
     found: dict[Place, Configuration] = {}
     for baseline in baselines:
         if found.setdefault(baseline.place, baseline.configuration) != baseline.configuration:
             model, method, target = baseline.place
             raise InputError(
-                f"The baselines {path} give two configurations for {model}/{method} on '{target}'. Keep those that the runs "
-                "are to be compared with."
+                f"The baselines {path} give two configurations for {model}/{method} on '{target}'. Keep those of the "
+                "runs that they are compared with."
             )
     return found
 
@@ -64,7 +64,7 @@ def configurations_of(path: Path, baselines: Sequence[Baseline]) -> dict[Place, 
 def baseline_run(baseline: Baseline, configurations: Configurations, units: Units, where: str) -> Run:
     """The baseline as a run without a source.
 
-    Only the mean of the target's metrics is known, so it stands as the value of each, and `extra` says so.
+    Only the mean of the target's metrics is known, so each metric gets that value, and `extra` says so.
     """
     target = baseline.place[2]
     task = catalogue().get(target)

@@ -11,7 +11,7 @@ from typing import Any
 from taskweb.errors import InputError
 from taskweb.tasks import catalogue
 from taskweb.web.formats.configurations import Configuration, Configurations
-from taskweb.web.formats.import_warnings import OnNotice, OnProgress, say
+from taskweb.web.formats.import_warnings import OnProgress, OnWarning, warn
 from taskweb.web.formats.recovered_baselines import BASELINES_FILE, baseline_run, configurations_of, read_baselines
 from taskweb.web.formats.table_files import open_table
 from taskweb.web.formats.units import Units
@@ -31,7 +31,7 @@ def import_published(
     units: Mapping[str, str] | None = None,
     baselines: Path | None = None,
     on_progress: OnProgress | None = None,
-    on_notice: OnNotice | None = None,
+    on_warning: OnWarning | None = None,
     name: str | None = None,
 ) -> Iterator[Run]:
     """Yield the baselines, then every run of the table, in file order.
@@ -59,8 +59,8 @@ def import_published(
         configurations = Configurations(counted, {} if baselines is None else configurations_of(baselines, known))
         if configurations.undecided:
             places = ", ".join(f"{model}/{method} on {target}" for model, method, target in configurations.undecided[:3])
-            say(
-                on_notice,
+            warn(
+                on_warning,
                 f"{name}: several configurations are equally frequent, so all are variants: {places}. Give the baselines.",
             )
         for baseline in known:

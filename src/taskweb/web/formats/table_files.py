@@ -1,4 +1,4 @@
-"""CSV, TSV and Parquet files as one thing: column names, and rows of cells that can be walked more than once."""
+"""CSV, TSV and Parquet files as one record: column names, and rows of cells that can be read more than once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from taskweb.errors import InputError, MissingDependencyError
 from taskweb.web.formats.untrusted import reading
+from taskweb.web.records.tidy_rows import delimiter_of
 
 _MOST_CHARACTERS_A_CELL = 16 * 1024 * 1024
 _ROWS_PER_BATCH = 8192
@@ -19,8 +20,8 @@ _ROWS_PER_BATCH = 8192
 class Table:
     """A table on disk.
 
-    columns: distinct names. rows: walks over the file anew on each call, one sequence of cells per row, in file order; cells
-    are texts in CSV, and what Parquet holds there. typed: whether cells have types (Parquet). All raise InputError only.
+    columns: distinct names. rows: reads the file again on each call, one sequence of cells per row, in file order; cells are
+    texts in CSV, and typed values in Parquet. typed: whether cells have types (Parquet). All raise InputError only.
     """
 
     name: str
@@ -30,9 +31,9 @@ class Table:
 
 
 def open_table(path: Path, name: str) -> Table:
-    """Open a table by its content: Parquet, or else text with tabs where the name ends in .tsv, commas otherwise.
+    """Open a table by its content: Parquet, or else text with tabs where the name ends in .tsv, with commas otherwise.
 
-    Raises InputError for a file that is none, and MissingDependencyError for Parquet without pyarrow.
+    Raises InputError for a file that is not a table, and MissingDependencyError for Parquet without pyarrow.
     """
     with reading(name, "a table"), path.open("rb") as file:
         parquet = file.read(4) == b"PAR1" or path.suffix.lower() == ".parquet"
@@ -56,7 +57,7 @@ def _csv_rows(path: Path, name: str) -> Iterator[Sequence[str]]:
         if len(cells) != width:
             raise InputError(
                 f"{name}, row {number} has {len(cells)} cells where the header names {width} columns. "
-                "Quote cells that hold the separator."
+                "Quote cells that contain the separator."
             )
         yield cells
 
@@ -64,7 +65,7 @@ def _csv_rows(path: Path, name: str) -> Iterator[Sequence[str]]:
 def _csv_lines(path: Path, name: str) -> Iterator[list[str]]:
     with reading(name, "a CSV file in UTF-8"), path.open(newline="", encoding="utf-8-sig") as file:
         csv.field_size_limit(_MOST_CHARACTERS_A_CELL)
-        for cells in csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True):
+        for cells in csv.reader(file, delimiter=delimiter_of(path), strict=True):
             if cells:
                 yield cells
 

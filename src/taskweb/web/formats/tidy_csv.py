@@ -9,25 +9,25 @@ from pathlib import Path
 
 from taskweb.errors import ParameterError
 from taskweb.tasks.atomic import whole_file
-from taskweb.web.formats.first_runs import with_lead
 from taskweb.web.records.run import Run
-from taskweb.web.records.tidy_rows import RECORD_COLUMNS, TIDY_COLUMNS, Cell, rows_of_run, text_extras
+from taskweb.web.records.streams import peek
+from taskweb.web.records.tidy_rows import RECORD_COLUMNS, TIDY_COLUMNS, Cell, delimiter_of, rows_of_run, text_extras
 
-OPTIONAL_TEXTS = ("reason", "revision", "commit")  # where an empty text and no text differ
+OPTIONAL_TEXTS = ("reason", "revision", "commit")  # an empty text and no text differ here
 
 
 def export_csv(runs: Iterable[Run], path: Path) -> int:
     """Write runs, one row per run and metric, tabs between cells where the name ends in .tsv; return how many runs.
 
-    Numbers stand with all their digits, NaN as `nan`, a metric without a value as an empty cell. Runs are written as they
-    come. Raises ParameterError for what a tidy table cannot hold, and InputError where the file cannot be written.
+    Numbers are written with all their digits, NaN as `nan`, a metric without a value as an empty cell, and runs in the given
+    order. Raises ParameterError for runs that a tidy table cannot contain, and InputError where the file cannot be written.
     """
-    lead, runs = with_lead(runs)
-    extras = text_extras(lead)
+    first_runs, runs = peek(runs)
+    extras = text_extras(first_runs)
     columns = (*TIDY_COLUMNS, *RECORD_COLUMNS, *extras)
     count = 0
     with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+        delimiter = delimiter_of(path)
         writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
         careful = csv.writer(file, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
         careful.writerow(columns) if _has_return(columns) else writer.writerow(columns)
@@ -38,7 +38,7 @@ def export_csv(runs: Iterable[Run], path: Path) -> int:
                     careful.writerow(cells) if _has_return(cells) else writer.writerow(cells)
                 except UnicodeEncodeError:
                     raise ParameterError(
-                        f"A run on {run.target!r} holds a text that is not valid Unicode and cannot be written. Rename it."
+                        f"A run on {run.target!r} has a text that is not valid Unicode and cannot be written. Rename it."
                     ) from None
             count += 1
     return count
@@ -55,5 +55,5 @@ def _text(column: str, value: Cell) -> str:
 
 
 def _has_return(cells: Iterable[str]) -> bool:
-    """Whether a cell holds a carriage return, which a writer that ends lines with a newline leaves unquoted."""
+    """Whether a cell contains a carriage return, which a writer that ends lines with a newline leaves unquoted."""
     return any("\r" in cell for cell in cells)

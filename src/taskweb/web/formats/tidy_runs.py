@@ -1,8 +1,8 @@
 """Runs from tidy tables: CSV, TSV or Parquet with one row per run and metric, and from folders of such tables.
 
-The file is walked twice. The first walk checks every score and notes which runs have their rows apart; the second yields
-each run as soon as its last row is read. So a run may have its rows anywhere, and memory holds only the runs whose rows are
-apart.
+The file is read twice. The first pass checks every score and finds the runs whose rows are not adjacent; the second yields
+each run as soon as its last row is read. So the rows of a run may be anywhere, and only the runs with rows that are not
+adjacent are in memory.
 """
 
 from __future__ import annotations
@@ -19,18 +19,17 @@ from typing import Any
 import numpy as np
 
 from taskweb.errors import InputError, ParameterError
-from taskweb.web.formats.import_warnings import OnNotice, OnProgress
+from taskweb.web.formats.import_warnings import OnProgress, OnWarning
 from taskweb.web.formats.table_files import Table, open_table
 from taskweb.web.formats.units import Units, UnitSurvey
 from taskweb.web.formats.untrusted import reading
 from taskweb.web.records import run_json
 from taskweb.web.records.run import Run, SetupRecord
-from taskweb.web.records.tidy_rows import BASELINE, RECORD_COLUMNS, REQUIRED_COLUMNS, TIDY_COLUMNS
+from taskweb.web.records.tidy_rows import BASELINE, MISSING_TEXTS, RECORD_COLUMNS, TIDY_COLUMNS, require_columns
 
 _DEFINING = (
     "source", "target", "setup", "seed", "replicate", "model", "revision", "method", "hyperparameters", "definition",
 )  # fmt: skip
-_NO_SCORE = frozenset({"nan", "na", "n/a", "null", "none"})
 _ROWS_PER_REPORT = 10_000
 
 Key = tuple[Any, ...]
@@ -41,15 +40,15 @@ def import_tidy(
     *,
     units: Mapping[str, str] | None = None,
     on_progress: OnProgress | None = None,
-    on_notice: OnNotice | None = None,
+    on_warning: OnWarning | None = None,
     name: str | None = None,
 ) -> Iterator[Run]:
-    """Yield the runs of a tidy table; rows of one run become one run, wherever they stand.
+    """Yield the runs of a tidy table; the rows of one run become one run, wherever they are.
 
-    Columns: those of `taskweb.web.records.tidy_rows`, `source` = `none` for baselines; all others are kept in `Run.extra`. Runs
-    without a seed are told apart by `replicate`: the column, or the number of earlier rows of the same pair and metric.
-    units: percent or fraction by metric (see Units). on_progress is called with the rows done, of how many (0 = not known
-    yet). Rows are counted from 1, the header not included. Raises InputError, and MissingDependencyError for Parquet without
+    Columns: those of `taskweb.web.records.tidy_rows`, `source` = `none` for baselines; all others go to `Run.extra`. Runs
+    without a seed are distinguished by `replicate`: the column, or the number of earlier rows of the same pair and metric.
+    units: percent or fraction by metric (see Units). on_progress is called with the rows done and their number (0 = not known
+    yet). Rows are counted from 1, without the header. Raises InputError, and MissingDependencyError for Parquet without
     pyarrow.
     """
     table = open_table(path, name or str(path))
@@ -57,13 +56,13 @@ def import_tidy(
     with reading(table.name, "a tidy table of runs"):
         reader = _Reader(table)
         apart, total = reader.survey(survey, on_progress)
-        survey.check(table.name, on_notice)
+        survey.check(table.name, on_warning)
         yield from reader.runs(survey.units, apart, total, on_progress)
 
 
 @dataclass
 class _Draft:
-    """A run whose rows are being gathered: its cells by column, from its first row, and what its metrics are."""
+    """A run whose rows are being collected: the cells of its first row, and its metrics."""
 
     row: int
     cells: tuple[Any, ...]
@@ -72,18 +71,13 @@ class _Draft:
 
 
 class _Reader:
-    """One table and where its columns stand.
+    """Reads the runs of one table.
 
-    whole: the table is a full record, so that names stand exactly as they are; in others, white space around them is dropped.
+    whole: the table is a full record, so names are exactly as written; in other tables, white space around them is dropped.
     """
 
     def __init__(self, table: Table) -> None:
-        missing = [column for column in REQUIRED_COLUMNS if column not in table.columns]
-        if missing:
-            raise InputError(
-                f"{table.name} has no column '{missing[0]}'. Columns found: {', '.join(table.columns[:12]) or 'none'}. "
-                f"It needs {', '.join(REQUIRED_COLUMNS)}, and may have seed and others."
-            )
+        require_columns(table.name, table.columns)
         self.table = table
         self.at = {column: i for i, column in enumerate(table.columns)}
         self.whole = set(table.columns) >= {*TIDY_COLUMNS, *RECORD_COLUMNS}
@@ -92,9 +86,9 @@ class _Reader:
         self.extras = [column for column in self.shared if column not in RECORD_COLUMNS]
 
     def survey(self, survey: UnitSurvey, on_progress: OnProgress | None) -> tuple[dict[int, int], int]:
-        """Check every row; return how many groups of adjacent rows each run has that has more than one, and the rows.
+        """Check every row; return the number of groups of adjacent rows of each run with more than one, and that of rows.
 
-        Runs are told by the hash of what defines them. Should two share one, they are only yielded later.
+        Runs are identified by the hash of their key. If two share a hash, they are only yielded later.
         """
         groups, last, number = array("q"), None, 0
         for number, (key, metric, cells) in enumerate(self._keyed(), start=1):
@@ -109,7 +103,7 @@ class _Reader:
             if on_progress is not None and number % _ROWS_PER_REPORT == 0:
                 on_progress(number, 0)
         if not number:
-            raise InputError(f"{self.table.name} holds no rows.")
+            raise InputError(f"{self.table.name} contains no rows.")
         hashes, counts = np.unique(np.array(groups, np.int64), return_counts=True)
         more = counts > 1
         return dict(zip(hashes[more].tolist(), counts[more].tolist(), strict=True)), number
@@ -142,7 +136,7 @@ class _Reader:
         return apart[name] == 0
 
     def _keyed(self) -> Iterator[tuple[Key, str, Sequence[Any]]]:
-        """Each row with what defines its run, and the metric."""
+        """Each row with the key of its run, and the metric."""
         metric_at, seed_at, replicate_at = self.at["metric"], self.at.get("seed"), self.at.get("replicate")
         occurrences: Counter[tuple[Key, str]] = Counter()
         for cells in self.table.rows():
@@ -172,21 +166,21 @@ class _Reader:
                 f"{column} {cells[self.at[column]]}" for column in (*TIDY_COLUMNS[:4], "metric") if column in self.at
             )
             raise InputError(
-                f"{self._where(number)}: {pair} stands there twice, first in row {draft.row} or later. "
+                f"{self._where(number)}: {pair} occurs twice, first in row {draft.row} or later. "
                 "Remove one, or give each run its own seed."
             )
         score = self._score(cells[self.at["score"]], number)
         draft.metrics[metric] = None if score is None else units.convert(metric, score, self._setup(cells), self._where(number))
 
     def _compare(self, draft: _Draft, metric: str, cells: Sequence[Any], number: int) -> None:
-        """Rows of one run say the same, but for further columns, whose values may belong to a metric."""
+        """Check that rows of one run agree, except in further columns, whose values may belong to a metric."""
         for column in self.shared:
             first, now = draft.cells[self.at[column]], cells[self.at[column]]
             if first != now and not (first != first and now != now):
                 if column in RECORD_COLUMNS:
                     raise InputError(
-                        f"{self._where(number)}: the column '{column}' differs from row {draft.row}, which is of the same run. "
-                        "Make them alike, or give each run its own seed."
+                        f"{self._where(number)}: the column '{column}' differs from row {draft.row} of the same run. "
+                        "Make them equal, or give each run its own seed."
                     )
                 if (value := _extra(now)) is not None:
                     draft.differing[f"{column} ({metric})"] = value
@@ -276,7 +270,7 @@ class _Reader:
             text = str(cell).strip().lower()
             if not text:
                 return None
-            if text in _NO_SCORE:
+            if text in MISSING_TEXTS:
                 return float("nan")
             raise InputError(f"{self._where(row)}: the score '{_short(cell)}' is not a number.") from None
 
@@ -292,7 +286,7 @@ class _Reader:
 
 @dataclass(frozen=True, slots=True)
 class _Replicate:
-    """The number of a run among those that nothing else tells apart."""
+    """The number of a run among those with the same key."""
 
     number: int
 
@@ -312,7 +306,7 @@ def _is_blank(cell: Any) -> bool:
 
 
 def _extra(cell: Any) -> Any:
-    """A cell of a further column as a run keeps it: nothing where it is empty, a text for what is not a scalar."""
+    """A cell of a further column as stored in a run: None where it is empty, a text for a value that is not a scalar."""
     if cell is None or cell == "":
         return None
     return cell if isinstance(cell, str | int | float | bool) else str(cell)

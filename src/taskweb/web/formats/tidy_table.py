@@ -1,4 +1,7 @@
-"""Tidy tables of runs: `source,target,setup,seed,metric,score`, one row per run and metric, `none` for baselines."""
+"""Tidy tables read straight into columns for scoring, without a record of each run.
+
+A row per run and metric: `source,target,setup,seed,metric,score`, with the source `none` for baselines.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +15,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from taskweb.errors import InputError, MissingDependencyError
+from taskweb.errors import InputError, MissingDependencyError, first_line
 from taskweb.tasks.paths import kind_of_path, unreadable
 from taskweb.web.arrays import Codes, FloatArray
 from taskweb.web.records.run_scores import run_scores
 from taskweb.web.records.run_table import NO_SOURCE, UNKNOWN_SEED, RunTable, number_unknown_seeds
-from taskweb.web.records.tidy_rows import BASELINE, REQUIRED_COLUMNS, SEED_COLUMN
+from taskweb.web.records.tidy_rows import BASELINE, MISSING_TEXTS, REQUIRED_COLUMNS, SEED_COLUMN, delimiter_of, require_columns
 
 TIDY_SUFFIXES = (".csv", ".tsv", ".parquet")
-_MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})
 
 
 @dataclass(frozen=True, eq=False)
 class _Column:
-    """A column of names, or of seeds as text, as codes into the distinct values."""
+    """A column as codes of its distinct values, which are names, or seeds as texts."""
 
     names: list[str]
     codes: Codes
@@ -34,10 +36,10 @@ class _Column:
 def read_tidy(path: Path) -> RunTable:
     """Read a tidy CSV, TSV or Parquet file into runs.
 
-    A target's score is the mean of its metrics: those of the catalogue for a task that it knows, all metrics of the table
-    otherwise; a metric of which less is better (loss, error rate, ...) counts negated. A run that lacks one of the metrics
-    that its target has in that setup has no score. Runs without a seed are not paired with baselines by seed.
-    Raises InputError, naming what is wrong and where, and MissingDependencyError for Parquet without pyarrow.
+    A target's score is the mean of its metrics: those of the catalogue for a task in it, all metrics of the table otherwise;
+    metrics where lower is better (loss, error rate, ...) are negated. A run that lacks one of the metrics that its target has
+    in that setup has no score. Runs without a seed are not paired with baselines by seed.
+    Raises InputError that says what is wrong and where, and MissingDependencyError for Parquet without pyarrow.
     """
     if (kind := kind_of_path(path)) == "folder":
         raise InputError(
@@ -47,7 +49,7 @@ def read_tidy(path: Path) -> RunTable:
         raise InputError(f"There is no web {path}. Give 'published', a store, or a tidy CSV or Parquet file.")
     columns, seeds, score = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
     if not len(score):
-        raise InputError(f"The web {path} holds no rows.")
+        raise InputError(f"The web {path} contains no rows.")
     return _runs_of_rows(path, columns, seeds, score)
 
 
@@ -55,7 +57,7 @@ def _runs_of_rows(path: Path, columns: dict[str, _Column], seeds: _Column, score
     setup, target, metric = (columns[name] for name in ("setup", "target", "metric"))
     sources, source = _sources(columns["source"])
     if not sources:
-        raise InputError(f"The web {path} holds baselines only: every source is '{BASELINE}'.")
+        raise InputError(f"The web {path} contains only baselines: every source is '{BASELINE}'.")
     pair = setup.codes.astype(np.int64)
     for codes, size in ((target.codes, len(target.names)), (source - NO_SOURCE, len(sources) + 1)):
         pair *= size
@@ -76,15 +78,15 @@ def _runs_of_rows(path: Path, columns: dict[str, _Column], seeds: _Column, score
 
 
 def _sources(column: _Column) -> tuple[tuple[str, ...], Codes]:
-    """The sources but for the baseline, however it is written, and each row's code among them."""
-    kept = [i for i, name in enumerate(column.names) if name.lower() != BASELINE]
+    """The sources without the baseline, in upper or lower case, and each row's code among them."""
+    named = [i for i, name in enumerate(column.names) if name.lower() != BASELINE]
     new_code = np.full(len(column.names), NO_SOURCE, np.int32)
-    new_code[kept] = np.arange(len(kept), dtype=np.int32)
-    return tuple(column.names[i] for i in kept), new_code[column.codes]
+    new_code[named] = np.arange(len(named), dtype=np.int32)
+    return tuple(column.names[i] for i in named), new_code[column.codes]
 
 
 def _distinct(key: npt.NDArray[np.int64]) -> tuple[Codes, Codes]:
-    """The first row of each distinct key, in order of the keys, and for each row the number of its key."""
+    """The first row of each distinct key, in the order of keys, and the number of each row's key."""
     order = np.argsort(key, kind="stable").astype(np.int32)
     ordered = key[order]
     starts = np.empty(len(key), dtype=bool)
@@ -104,16 +106,7 @@ def _refuse_repeated(path: Path, columns: dict[str, _Column], seeds: _Column, ru
     cell = run.astype(np.int64) * len(metric.names) + metric.codes
     row = int(np.flatnonzero(np.bincount(cell)[cell] > 1)[1])
     where = ", ".join(f"{name} {column.names[column.codes[row]]}" for name, column in (columns | {"seed": seeds}).items())
-    raise InputError(f"{path}, row {row + 1}: {where} stands there twice. Remove one, or give each run its own seed.")
-
-
-def _require_columns(path: Path, found: Sequence[str]) -> None:
-    missing = [name for name in REQUIRED_COLUMNS if name not in found]
-    if missing:
-        raise InputError(
-            f"The web {path} has no column '{missing[0]}'. Columns found: {', '.join(found[:12]) or 'none'}. It "
-            f"needs {', '.join(REQUIRED_COLUMNS)} and may have {SEED_COLUMN}."
-        )
+    raise InputError(f"{path}, row {row + 1}: {where} occurs twice. Remove one, or give each run its own seed.")
 
 
 def _read_csv(path: Path) -> tuple[dict[str, _Column], _Column, FloatArray]:
@@ -122,9 +115,9 @@ def _read_csv(path: Path) -> tuple[dict[str, _Column], _Column, FloatArray]:
     seeds: list[int | None] = []
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
+            reader = csv.DictReader(file, delimiter=delimiter_of(path), strict=True)
             found = list(reader.fieldnames or [])
-            _require_columns(path, found)
+            require_columns(f"The web {path}", found)
             for row in reader:
                 if any(row[name] is None for name in REQUIRED_COLUMNS):
                     raise InputError(f"The web {path}, line {reader.line_num}, has fewer cells than the header has columns.")
@@ -141,7 +134,7 @@ def _read_csv(path: Path) -> tuple[dict[str, _Column], _Column, FloatArray]:
 
 
 def _column(values: Sequence[str | int | None]) -> _Column:
-    """Values as codes into the distinct ones, ascending; None has the code UNKNOWN_SEED."""
+    """Values as codes of the distinct ones, ascending; None has the code UNKNOWN_SEED."""
     distinct = sorted({value for value in values if value is not None})
     code = {None: UNKNOWN_SEED} | {value: i for i, value in enumerate(distinct)}
     return _Column([str(value) for value in distinct], np.array([code[value] for value in values], np.int32))
@@ -156,21 +149,19 @@ def _name(text: str, column: str, path: Path, line: int) -> str:
 
 
 def _number(text: str, path: Path, line: int) -> float:
-    if text.strip().lower() in _MISSING:
+    if text.strip().lower() in MISSING_TEXTS:
         return float("nan")
     try:
         value = float(text)
     except ValueError:
         value = math.inf
     if math.isinf(value):
-        raise InputError(
-            f"The web {path}, line {line}: the score '{text}' is not a number. Leave it empty where there is none."
-        )
+        raise InputError(f"The web {path}, line {line}: the score '{text}' is not a number. Leave it empty if there is none.")
     return value
 
 
 def _seed(text: str | None, path: Path, line: int) -> int | None:
-    if text is None or text.strip().lower() in _MISSING:
+    if text is None or text.strip().lower() in MISSING_TEXTS:
         return None
     try:
         if text.strip().lstrip("+-").isdecimal():
@@ -191,7 +182,7 @@ def _read_parquet(path: Path) -> tuple[dict[str, _Column], _Column, FloatArray]:
         raise MissingDependencyError("pyarrow", "data", f"Reading the web {path}") from None
     try:
         found = pq.read_schema(path).names
-        _require_columns(path, found)
+        require_columns(f"The web {path}", found)
         names = list(REQUIRED_COLUMNS[:-1])
         wanted = [*REQUIRED_COLUMNS, *([SEED_COLUMN] if SEED_COLUMN in found else [])]
         table = pq.read_table(path, columns=wanted, read_dictionary=names)
@@ -211,10 +202,10 @@ def _read_parquet(path: Path) -> tuple[dict[str, _Column], _Column, FloatArray]:
             seeds = _decoded(column.cast(pa.int64()).dictionary_encode())
         return columns, seeds, table.column("score").cast(pa.float64()).to_numpy()
     except OSError as fault:
-        raise InputError(f"The web {path} cannot be read: {str(fault).splitlines()[0]}.") from None
+        raise InputError(f"The web {path} cannot be read: {first_line(fault)}.") from None
     except (pa.ArrowException, UnicodeDecodeError, TypeError) as fault:
         raise InputError(
-            f"The web {path} is not a Parquet file with the columns it should have: {str(fault).splitlines()[0]}."
+            f"The web {path} is not a Parquet file with the columns of a tidy table: {first_line(fault)}."
         ) from None
 
 

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from taskweb.errors import InputError, ParameterError, unknown_name
 from taskweb.metrics import METRICS
-from taskweb.web.formats.import_warnings import OnNotice, say
+from taskweb.web.formats.import_warnings import OnWarning, warn
 
 Unit = Literal["fraction", "percent"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
@@ -19,9 +19,9 @@ _SLACK = 1e-9  # a mean of floats may exceed its bound by a rounding error
 
 @dataclass(frozen=True)
 class Units:
-    """Which unit each metric is given in.
+    """The unit of each metric.
 
-    rules: (pattern of setups, metric, unit), the first that fits decides; a metric without a rule is a fraction.
+    rules: (pattern of setups, metric, unit), the first that matches decides; a metric without a rule is a fraction.
     """
 
     rules: tuple[tuple[str, str, Unit], ...] = ()
@@ -31,9 +31,9 @@ class Units:
     def declared(cls, given: Mapping[str, str] | None, defaults: Mapping[str, str] | None = None) -> Units:
         """Units as a person declares them: `{"accuracy": "percent", "roberta/*:accuracy": "fraction"}`.
 
-        A key is a metric, or a pattern of setups and a metric with a colon between them; the second goes before the first,
-        and what is given before the defaults. Raises ParameterError for a key without a metric and NameNotFoundError for
-        an unknown unit.
+        A key is a metric, or a pattern of setups and a metric with a colon between them. Keys with a pattern override keys
+        without one, and `given` overrides `defaults`. Raises ParameterError for a key without a metric and NameNotFoundError
+        for an unknown unit.
         """
         rules: list[tuple[str, str, Unit]] = []
         for mapping in (given or {}, defaults or {}):
@@ -59,7 +59,7 @@ class Units:
         return known
 
     def convert(self, metric: str, value: float, setup: str, where: str) -> float:
-        """The value as a fraction. where: the place it stands at, for the error.
+        """The value as a fraction. where: the place of the value, for errors.
 
         Raises InputError for a share outside [0, 1] or a correlation outside [-1, 1]. NaN passes.
         """
@@ -80,13 +80,13 @@ def is_beyond(metric: str, fraction: float) -> bool:
 
 @dataclass
 class UnitSurvey:
-    """Looks at all values of a table before any is used, so that a mixed column is told from a wrong declaration."""
+    """Looks at all values of a table before any is used, to distinguish a mixed column from a wrong declaration."""
 
     units: Units
     _seen: dict[tuple[str, Unit], _Seen] = field(default_factory=dict, init=False)
 
     def add(self, metric: str, value: float, setup: str, row: int) -> None:
-        """Take note of one value; NaN says nothing."""
+        """Add one value; NaN is ignored."""
         if math.isnan(value):
             return
         unit = self.units.of(metric, setup)
@@ -101,8 +101,8 @@ class UnitSurvey:
         elif value and not beyond:
             seen.small.count(value, row)
 
-    def check(self, name: str, on_notice: OnNotice | None) -> None:
-        """Raise InputError for the first metric with values out of bounds; tell of columns that look mixed."""
+    def check(self, name: str, on_warning: OnWarning | None) -> None:
+        """Raise InputError for the first metric with values out of bounds; warn of columns that look mixed."""
         for (metric, unit), seen in self._seen.items():
             known = METRICS.get(metric)
             if known is None or known.bounds is None:
@@ -116,12 +116,12 @@ class UnitSurvey:
                     )
                 raise InputError(f"{name}, row {seen.beyond.row}: {_beyond(metric, seen.beyond.value, unit)}")
             if unit == "percent" and seen.small.number and seen.large.number:
-                say(on_notice, f"{name}: the metric '{metric}', declared as percent, may be mixed with fractions: {mixed}.")
+                warn(on_warning, f"{name}: the metric '{metric}', declared as percent, may be mixed with fractions: {mixed}.")
 
 
 @dataclass
 class _Count:
-    """How many values there are of a sort, and the first of them."""
+    """The number of values of one sort, and the first of them."""
 
     number: int = 0
     value: float = math.nan
@@ -150,5 +150,5 @@ def _beyond(metric: str, value: float, unit: Unit) -> str:
     span = f"[{100 * low:g}, {100 * high:g}]" if unit == "percent" else f"[{low:g}, {high:g}]"
     of_unit = " percent" if unit == "percent" else ""
     declare = f"If it is in percent, say so: --unit {metric}=percent."
-    hint = declare if unit == "fraction" and abs(value) > 1.0 else "Mend or remove the value."
+    hint = declare if unit == "fraction" and abs(value) > 1.0 else "Fix or remove the value."
     return f"{metric} is {value:g}{of_unit}, outside {span}. {hint}"

@@ -16,7 +16,7 @@ from taskweb.web.bank import ExampleBank, load_bank
 from taskweb.web.transfer_web import PAIR_FIELDS, TARGET_FIELDS, TransferWeb, combined_score
 
 PUBLISHED = "published"
-TUNING_TARGETS = ("piqa",)  # held out by the paper to choose TaskShop's lambda
+TUNING_TARGETS = ("piqa",)  # the paper chose TaskShop's lambda on it
 PAIR_COLUMNS = ("pc", "pm", "score", "score_se", "n_seeds", "pc_se", "sign_p")
 
 

@@ -1,5 +1,6 @@
-"""The published multi-task results (arXiv:2305.13256, section 5), embedded as figures: which lists of sources were tried for
-which targets, and how well T5-XL, trained on such a list, does zero-shot.
+"""The published multi-task results (arXiv:2305.13256, section 5), embedded as figures.
+
+They say how well T5-XL does zero-shot on a target after training on a list of sources, for several lists per target.
 
 Figures are the paper's (CC BY 4.0), rounded to 6 decimals; `scripts/build_multitask_table.py` writes them.
 """
@@ -14,7 +15,7 @@ from importlib.resources import files
 COLUMNS = ("mixture", "target", "sources", "k", "accuracy", "seed_sd", "templates", "seeds")
 ALL_SOURCES = "all"
 SWEEP = ("top1", "top3", "taskshop", "top10", ALL_SOURCES)  # the first 1, 3, 5, 10 of a ranking, and all
-CHOSEN_BY = ("roe", "llm", "taskshop", "taskweb")  # who chose the five sources; taskweb: by the measured transfers
+CHOSEN_BY = ("roe", "llm", "taskshop", "taskweb")  # how the five sources were chosen; taskweb: by the measured transfers
 UNHELPFUL = ("taskweb", "mix1", "mix2", "mix3", "mix4", "mix5")  # with 0 to 5 unhelpful sources among the five
 
 
@@ -42,7 +43,7 @@ class MultitaskResult:
 
 @cache
 def multitask_results() -> tuple[MultitaskResult, ...]:
-    """All results, a row per list and target."""
+    """All results, one per list and target."""
     lines = files("taskweb.web.published").joinpath("figures/multitask.csv").read_text(encoding="utf-8").splitlines()
     return tuple(
         MultitaskResult(

@@ -1,1 +1,1 @@
-"""The record of a measured run, and its forms: JSON, rows of a tidy table, columns ready to be scored."""
+"""The record of a measured run, and its forms: JSON, rows of a tidy table, columns for scoring."""

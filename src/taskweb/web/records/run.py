@@ -1,4 +1,4 @@
-"""The record of one measured fine-tuning: what defined it, what came out, and under which circumstances."""
+"""The record of one measured fine-tuning: its definition, its results, and how it was run."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ class Run:
     """One fine-tuning run. Two runs with the same `key` are the same run.
 
     source: None for a baseline (the target trained without transfer).
-    seed: None where unknown; `replicate` then tells runs apart, and none is paired with a baseline by seed.
+    seed: None where unknown; `replicate` then distinguishes runs, and none is paired with a baseline by seed.
     metrics: by name, as measured, in [0, 1] where the metric is a share; NaN or None = no score.
     status: finished, failed (with `reason`), or diverged (the loss became NaN).
-    definition: what else defines the run: number of training examples asked for, digests of data, ...
+    definition: what else defines the run: number of training examples requested, digests of data, ...
     sizes: numbers counted while running (train_examples, eval_examples, parameters, ...).
     durations: seconds by stage. history: one mapping per evaluation (step, loss, metric, ...).
-    versions: packages by name. commit: the code's commit. extra: further columns, kept as given.
-    Nothing in a record tells the machine it ran on.
+    versions: packages by name. commit: the code's commit. extra: further columns, stored as given.
+    A record does not say on which machine it ran.
     """
 
     setup: SetupRecord
@@ -83,7 +83,7 @@ class Run:
 
     @cached_property
     def key(self) -> str:
-        """40 hexadecimal digits that name the run by what defines it: setup, source, target, seed and data."""
+        """40 hexadecimal digits that identify the run by its definition: setup, source, target, seed and data."""
         setup = self.setup
         defining = (
             setup.name,
@@ -111,7 +111,7 @@ def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces; NaN and infinities as the strings "NaN", "Infinity", "-Infinity"."""
     try:
         return _strict_json(value)
-    except (ValueError, TypeError):  # a value that is not finite, or a mapping that is no dict
+    except (ValueError, TypeError):  # a value that is not finite, or a mapping that is not a dict
         return _strict_json(_finite(value))
 
 

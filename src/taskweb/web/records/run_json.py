@@ -1,7 +1,7 @@
 """A run as a JSON object, and back, without loss.
 
 JSON has no NaN and no infinities: they are written as `{"float": "NaN"}`, `{"float": "inf"}` and `{"float": "-inf"}`, so
-that the file stays strict JSON and a NaN is neither a null nor a text.
+that the file is strict JSON and a NaN differs from a null and from a text.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _STRICT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=
 
 
 def json_text(value: Any) -> str:
-    """One line of strict JSON for a mapping or a sequence of scalars. Raises ParameterError for what JSON cannot hold."""
+    """One line of strict JSON for a mapping or a sequence of scalars. Raises ParameterError for other values."""
     try:
         return _STRICT.encode(_plain(value))
     except (TypeError, ValueError) as fault:
@@ -32,7 +32,7 @@ def json_text(value: Any) -> str:
 
 
 def value_of_json(text: str) -> Any:
-    """JSON as Python reads it, numbers that are not finite still as objects. Raises InputError for what is not JSON."""
+    """JSON as Python reads it; numbers that are not finite are still objects. Raises InputError for invalid JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as fault:
@@ -40,7 +40,7 @@ def value_of_json(text: str) -> Any:
 
 
 def run_to_json(run: Run) -> dict[str, Any]:
-    """The run's fields by name, without those that say nothing (no commit, empty history, ...)."""
+    """The run's fields by name, without empty ones (no commit, empty history, ...)."""
     setup = {name: getattr(run.setup, name) for name in ("name", "model", "revision", "method")}
     fields: dict[str, Any] = {
         "setup": setup | {"hyperparameters": dict(run.setup.hyperparameters)},
@@ -64,7 +64,7 @@ def run_to_json(run: Run) -> dict[str, Any]:
 
 
 def run_of_json(fields: Any) -> Run:
-    """The run that `run_to_json` described. Raises InputError, naming the field that is not as it should be."""
+    """The run that `run_to_json` described. Raises InputError that names the wrong field."""
     if not isinstance(fields, dict):
         raise InputError("is not a JSON object with the fields of a run")
     _refuse_unknown("field of a run", fields, _RUN_FIELDS)
@@ -127,7 +127,7 @@ def entries(value: Any, field: str) -> tuple[dict[str, Any], ...]:
 
 
 def is_number(value: Any) -> bool:
-    """Whether this is an int or a float and not a truth value."""
+    """Whether this is an int or a float, and not a bool."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -174,7 +174,7 @@ _NOT_FINITE = {"NaN": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 def _leaf(value: Any) -> Any:
-    """A value of a mapping: the number that an object like {"float": "NaN"} stands for, anything else as it is."""
+    """A value of a mapping: the number that an object such as {"float": "NaN"} means, any other value unchanged."""
     if isinstance(value, dict) and list(value) == ["float"] and isinstance(value["float"], str):
         return _NOT_FINITE.get(value["float"], value)
     return value

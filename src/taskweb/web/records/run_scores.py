@@ -26,11 +26,11 @@ def run_scores(
 ) -> tuple[FloatArray, FloatArray]:
     """Per run, the mean of the metrics that make up its score, and of those that gains are computed from; NaN = no score.
 
-    where: what is read, for messages. of_run: setup and target of each run, as codes; targets, metrics: the names behind the
-    codes. run, metric, value: the measurements, one row each, a run and a metric at most once.
-    A target counts those of its catalogue metrics that have a value in some run of that setup; if there are none, or the
-    catalogue does not know it, every metric that has one. A run that lacks one of them has no score. A metric of which less is
-    better counts negated. Raises WebError where both kinds would be mixed.
+    where: the name of the input, for messages. of_run: setup and target of each run, as codes; targets, metrics: their names.
+    run, metric, value: the measurements, one row each, a run and a metric at most once.
+    The score of a target is made from its catalogue metrics that have a value in some run of that setup; if there are none, or
+    the target is not in the catalogue, from every metric that has one. A run without one of them has no score. Metrics where
+    lower is better are negated. Raises WebError where both kinds would be mixed.
     """
     setup, target = of_run
     n_runs = len(setup)
@@ -52,7 +52,7 @@ def run_scores(
         found = np.bincount(run_counted, minlength=n_runs)
         total: FloatArray = np.bincount(run_counted, weights=value_counted, minlength=n_runs).astype(float, copy=False)
         wanted = chosen.sum(axis=1)[group]
-        total[found < wanted] = np.nan  # lacks a metric
+        total[found < wanted] = np.nan  # a metric is missing
         total[wanted == 0] = np.nan
         total /= np.maximum(wanted, 1)
         return total
@@ -64,7 +64,7 @@ def run_scores(
 def _metrics_of_groups(
     where: str, measured: BoolArray, targets: Sequence[str], metrics: Sequence[str]
 ) -> tuple[BoolArray, BoolArray]:
-    """Which metrics make up the score, and which of them the gains, for each setup and target (in rows)."""
+    """The metrics of the score, and those of the gains, for each setup and target (in rows)."""
     for_mean, for_gain = np.zeros_like(measured), np.zeros_like(measured)
     known_tasks = catalogue()
     for group in range(len(measured)):
@@ -74,7 +74,7 @@ def _metrics_of_groups(
         chosen = [i for i in present if task is not None and canonical_metric(metrics[i]) in task.metrics] or present
         if len({higher_is_better(metrics[i]) for i in chosen}) > 1:
             raise WebError(
-                f"{where}: target '{name}' mixes metrics of which more and of which less is better "
+                f"{where}: target '{name}' mixes metrics where higher is better and metrics where lower is better "
                 f"({', '.join(metrics[i] for i in chosen)}). Keep one kind."
             )
         gained = [i for i in chosen if task is not None and canonical_metric(metrics[i]) in task.transfer_metrics] or chosen

@@ -1,4 +1,4 @@
-"""Runs as columns, ready to be scored: one row per setup, target, source and seed."""
+"""Runs as columns for scoring: one row per setup, target, source and seed."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class RunTable:
 
 
 def number_unknown_seeds(seed: Codes, place: npt.NDArray[np.int64], is_baseline: npt.NDArray[np.bool_]) -> Codes:
-    """Give runs of unknown seed (UNKNOWN_SEED) numbers that pair none of them with a baseline; known seeds stay.
+    """Give runs with an unknown seed (UNKNOWN_SEED) numbers that pair none of them with a baseline; known seeds stay.
 
-    place: what the runs of a seed are told apart by, such as a code of setup, target and source. Unknown seeds count up
-    within a place, from one number for transfers and from a larger one for baselines.
+    place: a code of the setup, target and source of each run. Unknown seeds are counted within a place, starting from one
+    number for transfers and from a larger one for baselines.
     """
     codes = seed.copy()
     for rows in (np.flatnonzero((seed == UNKNOWN_SEED) & (is_baseline == kind)) for kind in (False, True)):

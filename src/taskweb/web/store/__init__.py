@@ -1,4 +1,4 @@
-"""The results store: every measured run in one file, safe with several processes, scored without reading a record."""
+"""The store of runs: one SQLite file, safe with several processes, scored without reading a full record."""
 
 from taskweb.web.store.connection import is_store
 from taskweb.web.store.contract import MergeReport, RunCollection, StoreInfo

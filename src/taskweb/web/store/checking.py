@@ -1,4 +1,4 @@
-"""What can be wrong with a store: the file, the links between its tables, keys that belie their runs, runs that rival."""
+"""The checks of a store: a damaged file, broken links between tables, keys that do not match their runs, conflicting runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from taskweb.errors import TaskWebError
 from taskweb.web.records.run import RUN_STATUSES, Run
 
 _MOST_SHOWN = 20
-_RIVALS = """
+_CONFLICTING_RUNS = """
     SELECT setups.name, target.name, source.name, seed, replicate, count(*)
     FROM runs JOIN setups ON setups.id = runs.setup JOIN tasks AS target ON target.id = runs.target
     LEFT JOIN tasks AS source ON source.id = runs.source
@@ -18,9 +18,9 @@ _RIVALS = """
 
 
 def problems_of(connection: sqlite3.Connection, runs: Callable[[], Iterable[tuple[str, Run | Exception]]]) -> list[str]:
-    """Every problem found, a sentence each; `runs` gives all records with the key that they are stored under."""
+    """Every problem found, one sentence each; `runs` gives all records with the key that each is stored under."""
     problems: list[str] = []
-    for found in (_of_file, _of_links, _of_statuses, _of_rivals, lambda _: _of_keys(runs())):
+    for found in (_of_file, _of_links, _of_statuses, _of_conflicting_runs, lambda _: _of_keys(runs())):
         try:
             problems += _first(found(connection))
         except sqlite3.DatabaseError as fault:
@@ -44,7 +44,7 @@ def _of_file(connection: sqlite3.Connection) -> Iterator[str]:
 
 def _of_links(connection: sqlite3.Connection) -> Iterator[str]:
     for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
-        yield f"Row {row} of '{table}' points to nothing in '{parent}'."
+        yield f"Row {row} of '{table}' refers to a row that is missing from '{parent}'."
 
 
 def _of_statuses(connection: sqlite3.Connection) -> Iterator[str]:
@@ -53,12 +53,12 @@ def _of_statuses(connection: sqlite3.Connection) -> Iterator[str]:
             yield f"{count} runs have the unknown status '{status}'."
 
 
-def _of_rivals(connection: sqlite3.Connection) -> Iterator[str]:
-    for setup, target, source, seed, replicate, count in connection.execute(_RIVALS):
+def _of_conflicting_runs(connection: sqlite3.Connection) -> Iterator[str]:
+    for setup, target, source, seed, replicate, count in connection.execute(_CONFLICTING_RUNS):
         number = f"seed {seed}" if seed is not None else f"no seed, replicate {replicate}"
         yield (
-            f"{count} runs of {setup}, target {target}, source {source or 'none'}, {number} differ in hyperparameters or data: "
-            "give a variant a setup name of its own, or remove all but one."
+            f"{count} runs of {setup}, target {target}, source {source or 'none'}, {number} differ in hyperparameters or data. "
+            "Give a variant a setup name of its own, or remove all but one."
         )
 
 
@@ -67,4 +67,4 @@ def _of_keys(runs: Iterable[tuple[str, Run | Exception]]) -> Iterator[str]:
         if isinstance(run, Exception):
             yield f"The run {key} cannot be read: {run}"
         elif run.key != key:
-            yield f"The run {key} does not match its key: what defines it was changed. Its content has the key {run.key}."
+            yield f"The run {key} does not match its key: its content was changed, and now has the key {run.key}."

@@ -1,4 +1,4 @@
-"""The runs of a store as columns, ready to be scored, without building a single record."""
+"""The runs of a store as columns, ready to be scored; no Run is built."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from taskweb.errors import WebError
 from taskweb.web.arrays import Codes
 from taskweb.web.records.run_scores import run_scores
 from taskweb.web.records.run_table import NO_SOURCE, UNKNOWN_SEED, RunTable, number_unknown_seeds
-from taskweb.web.store.connection import reading
+from taskweb.web.store.connection import snapshot
 
 _RUN_FIELDS = np.dtype(
     [
@@ -44,34 +44,34 @@ _NAMES = """
 
 
 def run_table(connection: sqlite3.Connection, path: Path) -> RunTable:
-    """All runs of an open store. Raises WebError where there is nothing to score, or two runs claim the same place.
+    """All runs of an open store. Raises WebError where there is nothing to score, or two runs conflict.
 
-    A run that did not finish has no score. A metric without a value (None) counts as not measured. Runs whose seed is unknown
+    A run that did not finish has no score. A metric without a value (None) counts as not measured. Runs with an unknown seed
     are numbered so that none shares the seed of a baseline.
     """
-    with reading(connection):
+    with snapshot(connection):
         runs = np.fromiter(connection.execute(_RUNS), _RUN_FIELDS)
         values = np.fromiter(connection.execute(_VALUES), _VALUE_FIELDS)
         setup_names = dict(connection.execute("SELECT id, name FROM setups").fetchall())
         task_names = dict(connection.execute("SELECT id, name FROM tasks").fetchall())
         metric_names = dict(connection.execute("SELECT id, name FROM metrics").fetchall())
     if not len(runs):
-        raise WebError(f"The store {path} holds no runs yet. Import or measure some first.")
+        raise WebError(f"The store {path} contains no runs yet. Import or measure some first.")
     transfer = runs["source"] != NO_SOURCE
     if not transfer.any():
-        raise WebError(f"The store {path} holds baselines only. Measure transfers from at least one source.")
+        raise WebError(f"The store {path} contains only baselines. Measure transfers from at least one source.")
     setups, setup = _codes(runs["setup"], setup_names)
     targets, target = _codes(runs["target"], task_names)
     sources, source_of_transfer = _codes(runs["source"][transfer], task_names)
     source = np.full(len(runs), NO_SOURCE, np.int32)
     source[transfer] = source_of_transfer
     place = (setup.astype(np.int64) * len(targets) + target) * (len(sources) + 1) + source + 1
-    _refuse_rivals(connection, path, runs, place)
+    _refuse_conflicting_runs(connection, path, runs, place)
     seed = number_unknown_seeds(_seed_codes(runs), place, ~transfer)
 
     metrics, metric = _codes(values["metric"], metric_names)
     of_run = np.searchsorted(runs["id"], values["run"])
-    counts = runs["finished"][of_run]  # what an unfinished run measured says nothing
+    counts = runs["finished"][of_run]  # metrics of an unfinished run are ignored
     score, gain_score = run_scores(
         f"The store {path}", (setup, target), targets, metrics, of_run[counts], metric[counts], values["value"][counts]
     )
@@ -83,7 +83,7 @@ def run_table(connection: sqlite3.Connection, path: Path) -> RunTable:
 
 
 def _codes(ids: Codes, names: dict[int, str]) -> tuple[tuple[str, ...], Codes]:
-    """The names behind these ids, sorted, and each id's position among them; ids of one name share it."""
+    """The names of these ids, sorted, and the position of each id's name; ids with the same name share it."""
     used = np.unique(ids)
     distinct = sorted({names[i] for i in used.tolist()})
     position = {name: i for i, name in enumerate(distinct)}
@@ -99,18 +99,22 @@ def _seed_codes(runs: npt.NDArray[Any]) -> Codes:
     return codes
 
 
-def _refuse_rivals(connection: sqlite3.Connection, path: Path, runs: npt.NDArray[Any], place: npt.NDArray[np.int64]) -> None:
-    """Refuse runs that differ in hyperparameters or data only: they are not measurements of one thing."""
+def _refuse_conflicting_runs(
+    connection: sqlite3.Connection, path: Path, runs: npt.NDArray[Any], place: npt.NDArray[np.int64]
+) -> None:
+    """Raise WebError for runs that differ in hyperparameters or data only: they do not measure the same thing."""
     order = np.lexsort((runs["replicate"], runs["seed"], runs["seeded"], place))
     same = np.diff(place[order]) == 0
     for name in ("seed", "seeded", "replicate"):
         same &= runs[name][order][1:] == runs[name][order][:-1]
-    rivals = np.flatnonzero(same)
-    if len(rivals):
-        first, second = (connection.execute(_NAMES, (int(runs["id"][order[rivals[0] + step]]),)).fetchone() for step in (0, 1))
+    conflicts = np.flatnonzero(same)
+    if len(conflicts):
+        first, second = (
+            connection.execute(_NAMES, (int(runs["id"][order[conflicts[0] + step]]),)).fetchone() for step in (0, 1)
+        )
         _, setup, target, source, seed = first
         raise WebError(
-            f"The store {path} holds {len(rivals) + 1} runs where there should be one, such as {first[0][:12]} and "
+            f"The store {path} contains {len(conflicts) + 1} conflicting runs, such as {first[0][:12]} and "
             f"{second[0][:12]}: {setup}, target {target}, source {source or 'none'}, seed {seed}. They differ in "
             "hyperparameters or data. Give a variant a setup name of its own (model/method@variant), or remove one of them."
         )

@@ -1,4 +1,4 @@
-"""Opening the file of a store: what is refused without touching it, creation, and what a fault of the disk means."""
+"""Opening and creating the file of a store, the files that are refused, and messages for errors of the disk."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from taskweb.errors import InputError, TaskWebError, WebError
 from taskweb.web.store.schema import APPLICATION_ID, migrate, newest_version, version_of
 
-BUSY_SECONDS = 60.0  # how long a writer waits for its turn
+BUSY_SECONDS = 60.0  # how long a writer waits for other writers
 FileIdentity = tuple[int, int]
 _MAGIC = b"SQLite format 3\x00"
 _HEADER_BYTES = 100
@@ -24,14 +24,14 @@ _LEAST_ROOM = 64 * 1024  # bytes that the index of a write-ahead log may need
 _CHECKPOINT_PAGES = 4000  # 16 MB: a bulk import then rewrites each index page less often
 
 
-# Closing a file gives up all locks that the process has on it, those of its connections included, and another process may then
-# take the write-ahead log away from under them. So a file that is open here is never opened and closed beside SQLite.
+# Closing a file releases all locks of the process on it, also those of its connections, and another process may then delete the
+# write-ahead log while they use it. So a file that is open here is never opened and closed outside SQLite.
 _open_here: Counter[FileIdentity] = Counter()
 _opening = threading.RLock()
 
 
 def is_store(path: Path) -> bool:
-    """Whether a file starts like a store, whatever its name; reads no more than its header."""
+    """Whether a file starts like an SQLite file, whatever its name; reads only its first bytes."""
     with _opening:
         try:
             if _identity(path) in _open_here:
@@ -43,10 +43,10 @@ def is_store(path: Path) -> bool:
 
 
 def open_store_file(path: Path, *, create: bool, read_only: bool) -> tuple[sqlite3.Connection, FileIdentity]:
-    """Connect to the file of a store, make it where asked to, and bring it to the newest version.
+    """Connect to the file of a store and bring it to the newest version; `create` makes a file that is missing.
 
-    The identity of the file is to be given to `close_store_file`.
-    Raises InputError, leaving the file as it is, for what is no store, is damaged, newer, missing or not readable.
+    Give the identity of the file to `close_store_file`. Raises InputError, and leaves the file as it is, where it is not a
+    store, or is damaged, newer, missing or not readable.
     """
     with _opening:
         connection = _open(path, create=create, read_only=read_only)
@@ -94,7 +94,7 @@ def _open(path: Path, *, create: bool, read_only: bool) -> sqlite3.Connection:
 
 @contextlib.contextmanager
 def disk_faults(path: Path) -> Iterator[None]:
-    """Turn what the disk or SQLite reports about a file into one plain sentence; a mistake in our SQL stays as it is."""
+    """Turn errors of the disk or of SQLite about a file into a plain message; an error in our SQL stays as it is."""
     try:
         yield
     except sqlite3.Error as fault:
@@ -109,8 +109,8 @@ def disk_faults(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def reading(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """One view of the file for several queries, whatever others write meanwhile."""
+def snapshot(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """One state of the file for several queries, whatever other processes write meanwhile."""
     connection.execute("BEGIN")
     try:
         yield connection
@@ -120,7 +120,7 @@ def reading(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 
 def is_busy(fault: sqlite3.Error) -> bool:
-    """Whether another process held the file."""
+    """Whether another process has locked the file."""
     return _primary_code(fault) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
@@ -134,19 +134,19 @@ def _explain(path: Path, fault: sqlite3.Error) -> TaskWebError | None:
         )
     if is_busy(fault):
         return WebError(
-            f"The store {path} has been held by another process for {BUSY_SECONDS:.0f} s. Try again when it is done."
+            f"The store {path} has been locked by another process for {BUSY_SECONDS:.0f} s. Try again when it is done."
         )
     if code == sqlite3.SQLITE_READONLY:
         return _write_protected(path)
     if code == sqlite3.SQLITE_CANTOPEN:
-        return InputError(f"The store {path} cannot be opened: SQLite may not write beside it. Check the folder's permissions.")
+        return InputError(f"The store {path} cannot be opened: SQLite cannot write next to it. Check the folder's permissions.")
     if code == sqlite3.SQLITE_IOERR:
-        return WebError(f"The store {path} could not be read or written ({fault}). Check the disk; committed runs are kept.")
+        return WebError(f"The store {path} could not be read or written ({fault}). Check the disk; stored runs are safe.")
     return None
 
 
 def _write_protected(path: Path) -> InputError:
-    return InputError(f"The store {path} is write-protected. Change its permissions, or copy it to a place of your own.")
+    return InputError(f"The store {path} is write-protected. Change its permissions, or copy it to a folder of your own.")
 
 
 def _may_write(path: Path) -> bool:
@@ -154,9 +154,7 @@ def _may_write(path: Path) -> bool:
 
 
 def _no_space(path: Path) -> WebError:
-    return WebError(
-        f"There is no space left for the store {path}. Runs stored before are kept. Make room, then run this again."
-    )
+    return WebError(f"There is no space left for the store {path}. Stored runs are safe. Free some space, then run this again.")
 
 
 def _is_full(path: Path) -> bool:
@@ -172,7 +170,7 @@ def _primary_code(fault: sqlite3.Error) -> int:
 
 
 def _check_header(path: Path) -> None:
-    """Refuse a file by its first bytes, so that SQLite never opens what is no store and could change it."""
+    """Refuse a file by its first bytes, so that SQLite never opens, and perhaps changes, a file that is not a store."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -190,13 +188,13 @@ def _check_header(path: Path) -> None:
     _refuse_newer(path, int.from_bytes(header[60:64], "big"))
     page_bytes = int.from_bytes(header[16:18], "big")
     wanted = int.from_bytes(header[28:32], "big") * (65536 if page_bytes == 1 else page_bytes)
-    # Pages may still stand in the write-ahead log beside the file; SQLite then takes them from there.
+    # Pages may still be in the write-ahead log next to the file; SQLite then reads them there.
     if size < wanted and not _has_log(path):
         raise _cut_short(path, size, wanted)
 
 
 def _check_schema(path: Path) -> None:
-    """Read the list of tables as a file that nobody writes to, which leaves no trace beside a damaged one."""
+    """Read the list of tables in a mode that creates no files next to a damaged one."""
     if not _has_log(path):
         with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -209,7 +207,7 @@ def _has_log(path: Path) -> bool:
 
 def _cut_short(path: Path, size: int, wanted: int | None = None) -> InputError:
     of = f" of {wanted}" if wanted else ""
-    return InputError(f"The store {path} is cut short: {size}{of} bytes are there. Copy it again from where it came from.")
+    return InputError(f"The store {path} is cut short: it has {size}{of} bytes. Copy it again from its origin.")
 
 
 def _refuse_newer(path: Path, version: int) -> None:
@@ -221,7 +219,7 @@ def _refuse_newer(path: Path, version: int) -> None:
 
 
 def _create_file(path: Path) -> None:
-    """Make an empty store under a temporary name and give it its name once it is whole; one made meanwhile by others stays."""
+    """Make an empty store under a temporary name, then rename it; a store that another process made meanwhile stays."""
     if not path.parent.is_dir():
         raise InputError(f"The store {path} cannot be made: there is no folder {path.parent}.")
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
@@ -253,7 +251,7 @@ def _sync_folder(folder: Path) -> None:
 def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     address = f"{path.absolute().as_uri()}?mode="
     writable = _may_write(path) and _may_write(path.parent)
-    # A reader that may write takes part in clearing up the write-ahead log; otherwise its files would be left behind.
+    # A reader that may write helps to clean up the write-ahead log; otherwise its files would stay.
     connection = sqlite3.connect(
         f"{address}{'rw' if writable or not read_only else 'ro'}", uri=True, isolation_level=None, timeout=BUSY_SECONDS
     )
@@ -263,7 +261,7 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         connection.close()
         if not read_only or is_busy(fault) or _has_log(path):
             raise
-        # Where nothing can be written beside the file, it is taken as not changing.
+        # Where nothing can be written next to the file, it is opened as a file that does not change.
         connection = sqlite3.connect(f"{address}ro&immutable=1", uri=True, isolation_level=None)
     if read_only:
         connection.execute("PRAGMA query_only = ON")
@@ -275,14 +273,14 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
 
 
 def _bring_up_to_date(path: Path, connection: sqlite3.Connection, *, read_only: bool) -> None:
-    version = version_of(connection)  # the header may lag behind the write-ahead log
+    version = version_of(connection)  # the write-ahead log may be newer than the header
     _refuse_newer(path, version)
     if version == newest_version():
         return
     if read_only:
         raise InputError(
-            f"The store {path} has the older format {version}, this taskweb reads {newest_version()}. "
-            "Open it for writing once to bring it up to date, for instance by importing into it."
+            f"The store {path} has the older format {version}, this taskweb reads format {newest_version()}. "
+            "Open it for writing once to update it, for example by importing into it."
         )
     migrate(connection)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,4 +1,4 @@
-"""What every collection of runs promises, and the reports it gives."""
+"""The contract of every collection of runs, and the reports that it gives."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from taskweb.web.records.run_table import RunTable
 
 @dataclass(frozen=True, slots=True)
 class StoreInfo:
-    """What a store holds.
+    """What a store contains.
 
-    by_status: number of runs by status, every status named. seeds: distinct known seeds.
+    by_status: number of runs for every status, also 0. seeds: distinct known seeds.
     """
 
     runs: int
@@ -29,10 +29,10 @@ class StoreInfo:
 
 @dataclass(frozen=True, slots=True)
 class MergeReport:
-    """What became of the runs of another store.
+    """What happened to the runs of another store.
 
-    added: runs stored, new or in place of a failed one. already_there: runs that were known with the same outcome.
-    conflicts: keys known with another status or other metrics; the runs of this store were kept.
+    added: runs stored, new or in place of a failed one. already_there: runs that were stored before with the same outcome.
+    conflicts: keys stored before with another status or other metrics; the runs of this store are unchanged.
     """
 
     added: int
@@ -41,19 +41,19 @@ class MergeReport:
 
 
 class RunCollection(Protocol):
-    """Runs kept for good, each once, named by `Run.key`.
+    """Permanently stored runs, each once, identified by `Run.key`.
 
-    Identity: a run is stored under its key and never changed, but for an unfinished one (failed, diverged) that a finished
-    run of the same key replaces when asked to. Storing a known run again is no error and does nothing.
-    Durability: when `add` or `add_many` returns, the runs are on disk and outlive the death of the process. `add_many` stores
-    in batches, in order, each whole or not at all; when it raises, the batches before stay stored.
-    Processes: any number on one machine may read and write at once; a writer waits for its turn. A file on a network drive
-    has one machine at a time; other machines write stores of their own, which `merge` brings together.
+    Identity: a run is stored under its key and never changed, with one exception: with `replace_failed`, a finished run
+    replaces an unfinished one (failed, diverged) with the same key. Storing a known run again is no error and does nothing.
+    Durability: when `add` or `add_many` returns, the runs are on disk, also if the process dies. `add_many` stores in batches,
+    in order, each completely or not at all; when it raises, the batches before stay stored.
+    Processes: any number on one machine may read and write at once; writers wait for each other. A file on a network drive may
+    be used by one machine at a time; other machines write stores of their own, which `merge` combines.
     Threads: a collection belongs to the thread and the process that opened it; open another one elsewhere, also after a fork.
-    Ownership: records are handed in and out by value; changing a mapping of a record afterwards changes nothing stored.
-    Streams: `runs` and `keys` read in chunks and hold no lock in between; what is stored meanwhile may or may not appear.
-    Errors: InputError where the file cannot be used as given, WebError where what it holds does not do or the disk is full,
-    ParameterError for a run that cannot be stored. After an error the collection can be used on.
+    Ownership: records are passed by value; changing a mapping of a record afterwards changes nothing that is stored.
+    Streams: `runs` and `keys` read in chunks without a lock in between; runs stored meanwhile may or may not appear.
+    Errors: InputError where the file cannot be used, WebError where its contents cannot be used or the disk is full,
+    ParameterError for a run that cannot be stored. The collection can still be used after an error.
     """
 
     def __len__(self) -> int:
@@ -65,7 +65,7 @@ class RunCollection(Protocol):
         ...
 
     def add(self, run: Run) -> bool:
-        """Store one run; False where its key is known."""
+        """Store one run; False where its key is stored already."""
         ...
 
     def add_many(self, runs: Iterable[Run], *, replace_failed: bool = False) -> int:
@@ -88,11 +88,11 @@ class RunCollection(Protocol):
         source: str | EllipsisType | None = ...,
         status: str | None = None,
     ) -> Iterator[Run]:
-        """The runs that match, in the order in which they were first stored; source=None asks for baselines."""
+        """The runs that match, in the order in which they were first stored; source=None selects baselines."""
         ...
 
     def remove(self, keys: Iterable[str]) -> int:
-        """Forget the runs of these keys; return how many there were."""
+        """Delete the runs with these keys; return how many there were."""
         ...
 
     def run_table(self) -> RunTable:
@@ -100,17 +100,17 @@ class RunCollection(Protocol):
         ...
 
     def info(self) -> StoreInfo:
-        """What is stored, in numbers and names."""
+        """Numbers and names of what is stored."""
         ...
 
     def merge(self, other: RunCollection, *, replace_failed: bool = False) -> MergeReport:
-        """Store the runs of another collection; those of this one are kept where the two disagree."""
+        """Store the runs of another collection; where the two disagree, those of this one stay."""
         ...
 
     def close(self) -> None:
-        """Let go of the file; a second time does nothing."""
+        """Close the file; a second call does nothing."""
         ...
 
     def check(self) -> list[str]:
-        """What is wrong with what is stored, a sentence each; empty where all is well."""
+        """Problems of the store, one sentence each; empty where there are none."""
         ...

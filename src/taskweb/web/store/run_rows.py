@@ -17,7 +17,7 @@ _encode_in_order = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def setup_record(setup: SetupRecord) -> str:
-    """A setup as text; equal setups give equal text."""
+    """A setup as text; equal setups give equal texts."""
     return _encode([setup.name, setup.model, setup.revision, setup.method, dict(setup.hyperparameters)])
 
 
@@ -27,12 +27,12 @@ def read_setup(record: str) -> SetupRecord:
 
 
 def origin_record(run: Run) -> str | None:
-    """The code that made a run as text, which many runs share; None where nothing is known of it."""
+    """Package versions and commit of a run as text, which many runs share; None where both are unknown."""
     return _encode([dict(run.versions), run.commit]) if run.versions or run.commit is not None else None
 
 
 def details_record(run: Run) -> str | None:
-    """What scoring never reads of a run, as text; None where there is nothing."""
+    """The parts of a run that scoring does not read, as text; None where there are none."""
     parts: dict[str, Any] = {
         name: dict(part)
         for name, part in (
@@ -70,20 +70,20 @@ def read_value(cell: float | str | None) -> float | None:
 
 
 def stored_key(run: Run) -> bytes:
-    """The key of a run as a cell. Raises ParameterError for a run that the tables cannot hold."""
+    """The key of a run as a cell. Raises ParameterError for a run that cannot be stored in the tables."""
     for name, value in (("seed", run.seed), ("replicate", run.replicate)):
         if value is not None and not -_LARGEST_INTEGER <= value <= _LARGEST_INTEGER:
             raise ParameterError(f"The {name} of a run on '{run.target}' must fit into 64 bits. Got {value} instead.")
     try:
         return bytes.fromhex(run.key)
     except UnicodeEncodeError:
-        raise ParameterError(f"What defines the run on {run.target!r} holds characters that are no text.") from None
+        raise ParameterError(f"The key of the run on {run.target!r} is made from characters that are not valid text.") from None
 
 
 def read_run(
     setup: SetupRecord, row: Sequence[Any], origin: str | None, details: str | None, metrics: Mapping[str, float | None]
 ) -> Run:
-    """Put a run together; row: target, source, seed, replicate, status."""
+    """Build a run; row: target, source, seed, replicate, status."""
     target, source, seed, replicate, status = row
     versions, commit = json.loads(origin) if origin else ({}, None)
     parts = json.loads(details) if details else {}

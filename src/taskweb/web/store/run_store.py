@@ -1,4 +1,4 @@
-"""The store of runs: one SQLite file that many processes may write to at once."""
+"""The store of runs: one SQLite file that several processes may write to at once."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 from taskweb.errors import InputError, ParameterError, TaskWebError
 from taskweb.web.records.run import RUN_STATUSES, Run, canonical_json
 from taskweb.web.records.run_table import RunTable
+from taskweb.web.records.streams import batches
 from taskweb.web.store.checking import problems_of
 from taskweb.web.store.columns import run_table
 from taskweb.web.store.connection import (
@@ -24,16 +25,16 @@ from taskweb.web.store.connection import (
     disk_faults,
     is_busy,
     open_store_file,
-    reading,
+    snapshot,
 )
 from taskweb.web.store.contract import MergeReport, RunCollection, StoreInfo
 from taskweb.web.store.run_rows import read_run, read_setup, read_value, stored_key
-from taskweb.web.store.run_writer import RunWriter, batches
+from taskweb.web.store.run_writer import RunWriter
 
 T = TypeVar("T")
-_BATCH = 10_000  # runs per transaction: a larger one rewrites each page of the index of keys less often
+_BATCH = 10_000  # runs per transaction: a larger number rewrites each page of the index of keys less often
 _CHUNK = 2000  # runs read at a time
-_PAUSE = 0.02  # seconds between two tries to begin writing
+_PAUSE = 0.02  # seconds between two attempts to begin writing
 
 _SELECT_RUNS = """
     SELECT runs.id, runs.key, setups.record, origins.record, details.record, target.name, source.name, seed, replicate, status
@@ -56,7 +57,7 @@ _SELECT_ONE = f"{_SELECT_RUNS} WHERE runs.key = ?"
 
 
 class RunStore(RunCollection):
-    """Runs in one SQLite file; keeps the contract of RunCollection.
+    """Runs in one SQLite file; follows the contract of RunCollection.
 
     Made by `RunStore.open`, closed by `close` or by leaving a `with` block.
     """
@@ -73,15 +74,15 @@ class RunStore(RunCollection):
     def open(cls, path: str | Path, *, create: bool = False, read_only: bool = False) -> Self:
         """Open a store; with `create`, make an empty one where there is no file.
 
-        Raises InputError, and leaves the file as it is, for one that is missing, is no store, is damaged, was written by a
-        newer version, or cannot be read.
+        Raises InputError, and leaves the file as it is, where it is missing, not a store, damaged, written by a newer version,
+        or not readable.
         """
         where = Path(path)
         connection, identity = open_store_file(where, create=create, read_only=read_only)
         return cls(where, connection, identity, read_only=read_only)
 
     def close(self) -> None:
-        """Close the file; a second time does nothing."""
+        """Close the file; a second call does nothing."""
         if self._connection is not None and self._process == os.getpid():
             with disk_faults(self.path):
                 close_store_file(self._connection, self._identity)
@@ -96,7 +97,7 @@ class RunStore(RunCollection):
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def add(self, run: Run) -> bool:
-        """Store one run; False where its key is known."""
+        """Store one run; False where its key is stored already."""
         return self.add_many([run]) == 1
 
     def add_many(self, runs: Iterable[Run], *, replace_failed: bool = False) -> int:
@@ -118,13 +119,13 @@ class RunStore(RunCollection):
         return stored
 
     def remove(self, keys: Iterable[str]) -> int:
-        """Forget the runs of these keys; return how many there were."""
+        """Delete the runs with these keys; return how many there were."""
         wanted = [(key,) for key in map(_key_bytes, keys) if key is not None]
         with self._writing() as connection:
             return connection.executemany("DELETE FROM runs WHERE key = ?", wanted).rowcount if wanted else 0
 
     def merge(self, other: RunCollection, *, replace_failed: bool = False) -> MergeReport:
-        """Store the runs of another collection; those of this one are kept where the two disagree."""
+        """Store the runs of another collection; where the two disagree, those of this one stay."""
         added = already_there = 0
         conflicts: list[str] = []
         for batch in batches(other.runs(), _CHUNK):
@@ -141,7 +142,7 @@ class RunStore(RunCollection):
         return MergeReport(added, already_there, tuple(conflicts))
 
     def vacuum(self) -> None:
-        """Give space that removed runs left behind back to the disk."""
+        """Free the disk space of removed runs."""
         with disk_faults(self.path):
             self._open.execute("VACUUM")
             self._open.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -188,7 +189,7 @@ class RunStore(RunCollection):
         source: str | EllipsisType | None = ...,
         status: str | None = None,
     ) -> Iterator[Run]:
-        """The runs that match, in the order in which they were first stored; source=None asks for baselines.
+        """The runs that match, in the order in which they were first stored; source=None selects baselines.
 
         Raises ParameterError for a status that does not exist.
         """
@@ -202,13 +203,13 @@ class RunStore(RunCollection):
     def run_table(self) -> RunTable:
         """All runs as columns, ready to be scored; those that did not finish have no score.
 
-        Raises WebError where there is nothing to score, and where two runs differ in hyperparameters or data only.
+        Raises WebError where there is nothing to score, and for conflicting runs, which differ in hyperparameters or data only.
         """
         with disk_faults(self.path):
             return run_table(self._open, self.path)
 
     def info(self) -> StoreInfo:
-        """What is stored, in numbers and names."""
+        """Numbers and names of what is stored."""
         with disk_faults(self.path):
             connection = self._open
             by_status = dict(connection.execute("SELECT status, count(*) FROM runs GROUP BY status").fetchall())
@@ -229,10 +230,10 @@ class RunStore(RunCollection):
             )
 
     def check(self) -> list[str]:
-        """What is wrong with what is stored, a sentence each; empty where all is well."""
+        """Problems of the store, one sentence each; empty where there are none."""
         return problems_of(self._open, lambda: self._stream(_EVERYTHING, self._read_or_fault))
 
-    # --- inside -------------------------------------------------------------------------------------------------------
+    # --- internals ----------------------------------------------------------------------------------------------------
 
     @property
     def _open(self) -> sqlite3.Connection:
@@ -244,7 +245,7 @@ class RunStore(RunCollection):
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: all of it is on disk afterwards, or nothing."""
+        """One transaction: all of it is stored, or nothing."""
         if self._read_only:
             raise InputError(f"The store {self.path} was opened for reading only. Open it for writing.")
         connection = self._open
@@ -274,7 +275,7 @@ class RunStore(RunCollection):
     def _stream(self, wanted: dict[str, Any], read: Callable[[tuple[Any, ...]], T]) -> Iterator[tuple[str, T]]:
         after = -1
         while True:
-            with disk_faults(self.path), reading(self._open) as connection:
+            with disk_faults(self.path), snapshot(self._open) as connection:
                 rows = connection.execute(_SELECT_CHUNK, wanted | {"after": after, "most": _CHUNK}).fetchall()
                 chunk = [(row[1].hex(), read(row)) for row in rows]
             if not chunk:
@@ -305,7 +306,7 @@ _setup = lru_cache(maxsize=256)(read_setup)
 
 
 def _key_bytes(key: object) -> bytes | None:
-    """A key as stored; None for what is no key."""
+    """A key as stored; None where it is not a key."""
     try:
         return bytes.fromhex(key) if isinstance(key, str) else None
     except ValueError:

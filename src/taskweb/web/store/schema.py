@@ -1,4 +1,4 @@
-"""The tables of a store, and how a file of an older version becomes one of this version."""
+"""The tables of a store, and the migrations of files of older versions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ APPLICATION_ID = 0x74776562  # "tweb": marks an SQLite file as a store
 
 # A run is one narrow row; names and records that many runs share are rows of their own. `scores.value` has no type: NULL is
 # a metric without a value and the text 'NaN' a value that is not a number, since SQLite turns NaN into NULL.
-# `details` holds, as JSON, what scoring never reads.
+# `details` contains, as JSON, the parts of a run that scoring does not read.
 _FIRST_TABLES = (
     "CREATE TABLE setups (id INTEGER PRIMARY KEY, name TEXT NOT NULL, record TEXT NOT NULL UNIQUE)",
     "CREATE TABLE tasks (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
@@ -43,7 +43,7 @@ def _create(connection: sqlite3.Connection) -> None:
 
 
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_create,)
-"""MIGRATIONS[n] takes a file of version n to version n + 1; an empty file has version 0. Released ones never change."""
+"""MIGRATIONS[n] takes a file of version n to version n + 1; an empty file has version 0. Released migrations never change."""
 
 
 def newest_version() -> int:
@@ -57,7 +57,7 @@ def version_of(connection: sqlite3.Connection) -> int:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring an open file to the newest version, in one transaction: all of it or nothing."""
+    """Bring an open file to the newest version in one transaction."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         for step in MIGRATIONS[version_of(connection) :]:  # read again: another process may have been faster

@@ -1,7 +1,7 @@
-"""How many pivots does TaskShop need, and need they be like the target?
+"""How many pivots does TaskShop need, and must they be similar to the target?
 
-TaskShop through all pivots, through the few most similar to the target, and through as few random ones, judged by leaving one
-target out at a time. RoE stands for no pivots at all.
+TaskShop with all pivots, with a few that are most similar to the target, and with the same number of random ones, evaluated by
+leaving one target out at a time. RoE stands for no pivots.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ import numpy as np
 from taskweb.errors import ParameterError, WebError
 from taskweb.selectors import RoeSelector, SelectionProblem, Selector, TaskShopSelector
 from taskweb.selectors.benchmark import MEAN, BenchmarkRow, DrawSettings
-from taskweb.web import ALL_SETUPS
+from taskweb.web import ALL_SETUPS, TransferWeb
 from taskweb.web.analysis.estimate import UNKNOWN, Estimate, plain
 from taskweb.web.opening import open_web
 from taskweb.web.published import PUBLISHED
-from taskweb.workflows.benchmarking import leave_targets_out
+from taskweb.workflows.benchmarking import Comparison, leave_targets_out
 from taskweb.workflows.progress import Progress, silent
 from taskweb.workflows.selector_settings import EncoderSettings
 from taskweb.workflows.studies.estimates import FloatArray, difference_of, figure_of, texts_of_study
+from taskweb.workflows.task_texts import TaskTexts
 
 PIVOT_COUNTS = (1, 3, 5, 10)
 RANDOM_SEEDS = 10
@@ -33,20 +34,20 @@ Choice = Literal["none", "similar", "random", "all"]
 
 @dataclass(frozen=True)
 class RandomPivots:
-    """TaskShop through `n_pivots` random tasks, drawn anew for each target from those that it could go through."""
+    """TaskShop with `n_pivots` random pivots, drawn for each target from those that it could use."""
 
     n_pivots: int
     seed: int
     taskshop: TaskShopSelector = field(default_factory=TaskShopSelector)
     name: str = "random-pivots"
-    meaning: str = "TaskShop through random pivots"
+    meaning: str = "TaskShop with random pivots"
 
     def parameters(self) -> Mapping[str, Any]:
         """TaskShop's, the number of pivots and the seed."""
         return {**self.taskshop.parameters(), "n_pivots": self.n_pivots, "seed": self.seed}
 
     def score(self, problem: SelectionProblem) -> FloatArray:
-        """TaskShop's scores through the pivots drawn; the same for one seed, whatever the draw of examples."""
+        """TaskShop's scores with the pivots drawn; one seed draws the same pivots, whatever the draw of examples."""
         usable = sorted(task for task in problem.web.targets if task in problem.roe)
         stream = np.random.default_rng([self.seed, *problem.target.encode()])
         drawn = stream.choice(len(usable), min(self.n_pivots, len(usable)), replace=False)
@@ -55,10 +56,10 @@ class RandomPivots:
 
 @dataclass(frozen=True)
 class PivotPoint:
-    """TaskShop through one choice of pivots.
+    """TaskShop with one choice of pivots.
 
-    n_pivots: how many, None for all. ndcg, regret_at_5: percent; differences to all pivots and, for similar ones, to as many
-    random ones, are paired over targets, in points. ndcg_seed_sd: standard deviation over seeds of random pivots.
+    n_pivots: how many, None for all. ndcg, regret_at_5: percent; differences to all pivots and, for similar ones, to the same
+    number of random ones, are paired over targets, in points. ndcg_seed_sd: standard deviation over seeds of random pivots.
     """
 
     choice: Choice
@@ -107,9 +108,9 @@ def study_pivots(
     encoder: EncoderSettings | None = None,
     progress: Progress = silent,
 ) -> PivotStudy:
-    """Judge TaskShop with RoE through all, the most similar, and random pivots.
+    """Evaluate TaskShop with RoE and with all, the most similar, and random pivots.
 
-    counts: how many pivots; a count that the web has not that many pivots for is left out, and said. Raises a TaskWebError.
+    counts: how many pivots; a count for which the web has too few pivots is left out, with a note. Raises a TaskWebError.
     """
     if not counts or min(counts) < 1:
         raise ParameterError(f"The numbers of pivots must be 1 or more. Got {', '.join(map(str, counts)) or 'none'} instead.")
@@ -120,37 +121,63 @@ def study_pivots(
     for target in targets or ():
         known.target_index(target)
     texts = texts_of_study(known, examples, encoder, progress)
-    assert texts.bank is not None
-    there = sum(task in texts.bank for task in known.targets) - 1  # a target is no pivot of its own
+    tried, notes = _counts_to_try(counts, known, texts)
+    comparison = Comparison(
+        known,
+        _selectors(tried, random_seeds),
+        texts,
+        setup=setup,
+        targets=targets,
+        draws=draws or DrawSettings(),
+        notes=[*known.notes, *texts.notes, *notes],
+    )
+    result = leave_targets_out(comparison, progress=progress)
+    rows = {row.selector: row for row in result.rows if row.setup == (MEAN if setup == ALL_SETUPS else setup)}
+    return PivotStudy(
+        known.name,
+        setup,
+        len(rows["all"].per_target()),
+        result.draws,
+        random_seeds,
+        _points(rows, tried, random_seeds),
+        (*result.notes, *result.left_out()),
+    )
+
+
+def _counts_to_try(counts: Sequence[int], web: TransferWeb, texts: TaskTexts) -> tuple[list[int], list[str]]:
+    """The counts that leave pivots out, and a note about the others. Raises WebError where the web has too few pivots."""
+    available = sum(texts.bank is not None and task in texts.bank for task in web.targets) - 1  # a target is not its own pivot
     wanted = sorted(set(counts))
-    tried = [count for count in wanted if count < there]
+    tried = [count for count in wanted if count < available]
     if not tried:
-        raise WebError(f"The web '{known.name}' has {max(there, 0)} pivots for a target: too few to leave some out.")
+        raise WebError(f"The web '{web.name}' has {max(available, 0)} pivots for a target: too few to leave some out.")
+    too_large = [str(count) for count in wanted if count not in tried]
+    if not too_large:
+        return tried, []
+    return tried, [f"{', '.join(too_large)} pivots are left out: the web has {available} for each target, and that is 'all'"]
+
+
+def _selectors(counts: Sequence[int], random_seeds: int) -> dict[str, Selector]:
+    """The selectors to compare, by choice of pivots."""
     selectors: dict[str, Selector] = {"none": RoeSelector(), "all": TaskShopSelector()}
-    for count in tried:
+    for count in counts:
         selectors[f"similar {count}"] = TaskShopSelector(n_pivots=count)
         selectors |= {f"random {count} {seed}": RandomPivots(count, seed) for seed in range(random_seeds)}
-    notes = [*known.notes, *texts.notes]
-    if left := [str(count) for count in wanted if count not in tried]:
-        notes.append(f"{', '.join(left)} pivots are left out: the web has {there} for each target, and that is 'all'")
-    result = leave_targets_out(
-        known, selectors, texts, setup=setup, targets=targets, draws=draws, notes=notes, progress=progress
-    )
-    rows = {row.selector: row for row in result.rows if row.setup == (MEAN if setup == ALL_SETUPS else setup)}
-    points = [_point("none", None, rows["none"], rows["all"])]
-    for count in tried:
+    return selectors
+
+
+def _points(rows: Mapping[str, BenchmarkRow], counts: Sequence[int], random_seeds: int) -> tuple[PivotPoint, ...]:
+    """No pivots, the most similar, random ones, and all, each with fewest pivots first."""
+    everything = rows["all"]
+    similar, random = [], []
+    for count in counts:
         seeds = [rows[f"random {count} {seed}"] for seed in range(random_seeds)]
         mean = dataclasses.replace(seeds[0], values=np.mean([row.values for row in seeds], axis=0))
-        points.append(_point("similar", count, rows[f"similar {count}"], rows["all"], mean))
+        similar.append(_point("similar", count, rows[f"similar {count}"], everything, mean))
         spread = float(np.std([row.figure(0) for row in seeds], ddof=1)) if len(seeds) > 1 else float("nan")
-        points.append(dataclasses.replace(_point("random", count, mean, rows["all"]), ndcg_seed_sd=spread))
-    points.append(
-        dataclasses.replace(_point("all", None, rows["all"], rows["all"]), ndcg_to_all=UNKNOWN, regret_to_all=UNKNOWN)
-    )
-    order: tuple[Choice, ...] = ("none", "similar", "random", "all")
-    points.sort(key=lambda point: (order.index(point.choice), point.n_pivots or 0))
-    said = (*result.notes, *(line for line in result.left_out()))
-    return PivotStudy(known.name, setup, len(rows["all"].per_target()), result.draws, random_seeds, tuple(points), said)
+        random.append(dataclasses.replace(_point("random", count, mean, everything), ndcg_seed_sd=spread))
+    last = dataclasses.replace(_point("all", None, everything, everything), ndcg_to_all=UNKNOWN, regret_to_all=UNKNOWN)
+    return (_point("none", None, rows["none"], everything), *similar, *random, last)
 
 
 def _point(

@@ -1,7 +1,7 @@
-"""Is the order that TaskShop predicts for a task it knows nothing of better than that of its baselines?
+"""Does TaskShop rank the sources of an unknown task better than its baselines do?
 
 One target is left out at a time, its row and its column; TaskShop with RoE, RoE alone, popularity, chance and the default
-selector rank its sources from drawn examples, and are held against what was measured.
+selector rank its sources from drawn examples, and are compared with what was measured.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import numpy as np
 
 from taskweb.metrics import mean_ranks, rank_correlation
 from taskweb.selectors import DEFAULT_SELECTOR
-from taskweb.selectors.benchmark import MEAN, DrawSettings, ScoredTarget
+from taskweb.selectors.benchmark import MEAN, BenchmarkRow, DrawSettings, ScoredTarget
 from taskweb.web import ALL_SETUPS
 from taskweb.web.analysis.estimate import Estimate, plain
 from taskweb.web.opening import open_web
 from taskweb.web.published import PUBLISHED
-from taskweb.workflows.benchmarking import leave_targets_out
+from taskweb.workflows.benchmarking import Comparison, leave_targets_out
 from taskweb.workflows.progress import Progress, silent
 from taskweb.workflows.selector_settings import EncoderSettings, SelectorSettings
 from taskweb.workflows.studies.estimates import FloatArray, figure_of, over_targets, texts_of_study
@@ -30,7 +30,7 @@ SANITY_SELECTORS = tuple(dict.fromkeys(("taskshop", DEFAULT_SELECTOR, "roe", "po
 
 @dataclass(frozen=True)
 class SanityRow:
-    """One selector over the held-out targets.
+    """One selector over the targets that were left out.
 
     ndcg, regret_at_5: percent. rank_correlation: Spearman's, of predicted with measured scores, in [-1, 1]; 0 for chance.
     ndcg_draw_sd: standard deviation over draws of examples. per_target: the three figures of each target.
@@ -46,9 +46,9 @@ class SanityRow:
 
 @dataclass(frozen=True)
 class PlacedSource:
-    """Where a source stands for one target, best = 1: as measured, and as each selector has it.
+    """The place of a source for one target, best = 1: as measured, and as each selector predicts it.
 
-    t: measured T. Places are means over draws and setups, the tied sharing theirs, so they need not be whole numbers.
+    t: measured T. Places are means over draws and setups, and ties share one, so they need not be whole numbers.
     """
 
     task: str
@@ -59,7 +59,7 @@ class PlacedSource:
 
 @dataclass(frozen=True)
 class SanityStudy:
-    """How selectors order the sources of targets that they know nothing of; rankings: target -> sources, truly best first."""
+    """How selectors rank the sources of unknown targets. rankings: target -> sources, best measured first."""
 
     web: str
     setup: str
@@ -70,7 +70,7 @@ class SanityStudy:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The targets that were held out."""
+        """The targets that were left out."""
         return tuple(self.rankings)
 
     def to_dict(self) -> dict[str, Any]:
@@ -89,10 +89,10 @@ def study_sanity(
     encoder: EncoderSettings | None = None,
     progress: Progress = silent,
 ) -> SanityStudy:
-    """Rank the sources of a target, or of every target in turn, as if nothing of it were measured.
+    """Rank the sources of a target, or of every target in turn, as if nothing about it were measured.
 
     target: None takes all but those that hyperparameters were chosen on. setup: one, or `all` for the mean over setups, each
-    with its own truth. examples: texts of the web's tasks, where they are not embedded with it. Raises a TaskWebError.
+    with its own truth. examples: texts of the web's tasks, where the web does not contain them. Raises a TaskWebError.
     """
     known = open_web(web)
     known.check_setup(setup)
@@ -100,49 +100,49 @@ def study_sanity(
         known.target_index(target)
     texts = texts_of_study(known, examples, encoder, progress)
     seen: list[ScoredTarget] = []
-    result = leave_targets_out(
+    comparison = Comparison(
         known,
         {name: SelectorSettings().build(name) for name in SANITY_SELECTORS},
         texts,
         setup=setup,
         targets=None if target is None else [target],
-        draws=draws,
+        draws=draws or DrawSettings(),
         notes=(*known.notes, *texts.notes),
-        on_scores=seen.append,
-        progress=progress,
     )
-    shown = MEAN if setup == ALL_SETUPS else setup
+    result = leave_targets_out(comparison, on_scores=seen.append, progress=progress)
     correlations = _correlations(seen)
-    rows = []
-    for row in result.rows:
-        if row.setup == shown:
-            of_row = correlations[row.selector]
-            per_target = {
-                name: figures | {"rank_correlation": float(np.nanmean(of_row[:, j]))}
-                for j, (name, figures) in enumerate(row.per_target().items())
-            }
-            figures = (figure_of(row, 0), figure_of(row, 1), over_targets(of_row), row.draw_spread(0))
-            rows.append(SanityRow(row.selector, *figures, per_target))
-    notes = (*result.notes, *result.left_out())
-    return SanityStudy(known.name, setup, result.draws, tuple(rows), _rankings(seen), notes)
+    shown = MEAN if setup == ALL_SETUPS else setup
+    rows = tuple(_row(row, correlations[row.selector]) for row in result.rows if row.setup == shown)
+    return SanityStudy(known.name, setup, result.draws, rows, _rankings(seen), (*result.notes, *result.left_out()))
+
+
+def _row(row: BenchmarkRow, correlations: FloatArray) -> SanityRow:
+    """correlations: (setups, targets), see `_correlations`."""
+    per_target = {
+        name: figures | {"rank_correlation": float(np.nanmean(correlations[:, j]))}
+        for j, (name, figures) in enumerate(row.per_target().items())
+    }
+    return SanityRow(
+        row.selector, figure_of(row, 0), figure_of(row, 1), over_targets(correlations), row.draw_spread(0), per_target
+    )
 
 
 def _correlations(seen: Sequence[ScoredTarget]) -> dict[str, FloatArray]:
-    """Rank correlation of each selector, mean over draws: (setups, targets) in the order seen, NaN where not judged."""
+    """Rank correlation of each selector, mean over draws: (setups, targets) in the order seen, NaN where not evaluated."""
     setups, targets = (list(dict.fromkeys(getattr(one, axis) for one in seen)) for axis in ("setup", "target"))
     found: dict[str, FloatArray] = {}
     draws = 1 + max(one.draw for one in seen)
     for one in seen:
         if one.selector not in found:
             found[one.selector] = np.full((draws, len(setups), len(targets)), np.nan)
-        # Scores all alike stand for all orders, over which the mean correlation is 0.
+        # Equal scores stand for all orders, over which the mean correlation is 0.
         value = rank_correlation(one.scores, one.truth) if np.ptp(one.scores) > 0 else 0.0
         found[one.selector][one.draw, setups.index(one.setup), targets.index(one.target)] = value
     return {name: values.mean(axis=0) for name, values in found.items()}
 
 
 def _rankings(seen: Sequence[ScoredTarget]) -> dict[str, tuple[PlacedSource, ...]]:
-    """For each target, its sources with their mean places, truly best first."""
+    """For each target, its sources with their mean places, best measured first."""
     rankings = {}
     for target in dict.fromkeys(one.target for one in seen):
         t: dict[str, list[float]] = {}

@@ -1,0 +1,48 @@
+"""A person's own candidate sources: ranked together with the web's tasks, though their transfers are not measured."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from taskweb.tasks import Columns, ExampleSet, Sampling, load_folder
+from taskweb.workflows.target_examples import FEW_EXAMPLES
+from taskweb.workflows.task_texts import SOURCE_EXAMPLES
+
+
+def own_candidates(sources: str | Path | Sequence[ExampleSet] | None, columns: Columns) -> list[ExampleSet]:
+    """Candidates from a folder with one file per task, of each a sample of at most 100 examples; loaded ones as they are."""
+    if sources is None:
+        return []
+    if isinstance(sources, str | Path):
+        return list(load_folder(Path(sources), columns=columns, sampling=Sampling(SOURCE_EXAMPLES, seed=0)))
+    return list(sources)
+
+
+def with_distinct_names(own: Sequence[ExampleSet], taken: Sequence[str]) -> tuple[list[ExampleSet], list[str]]:
+    """Rename candidates that have the name of a task in the web, as they may be something else; with a note for each."""
+    used = {*taken, *(item.name for item in own)}
+    result, notes = [], []
+    for item in own:
+        name = item.name
+        if name in taken:
+            name = next(f"{name} (own{tail})" for tail in ("", *range(2, 1000)) if f"{name} (own{tail})" not in used)
+            used.add(name)
+            notes.append(f"your {item.name} has the name of a task in the web and is listed as '{name}', not measured")
+        result.append(dataclasses.replace(item, name=name))
+    return result, notes
+
+
+def own_notes(own: Sequence[ExampleSet], target: ExampleSet | None) -> list[str]:
+    """What a person should know about their own candidates: few examples, and examples that are also the target's."""
+    notes = []
+    few = [f"{item.name} ({len(item)})" for item in own if len(item) < FEW_EXAMPLES]
+    if few:
+        notes.append(f"few examples, so their similarity is uncertain: {', '.join(few)}")
+    inputs = set() if target is None else {example.input for example in target.examples}
+    for item in own:
+        shared = sum(example.input in inputs for example in item.examples)
+        if shared:
+            notes.append(f"{item.name} contains {shared} of the target's own examples: leave them out before training")
+    return notes

@@ -1,0 +1,117 @@
+"""What is known when the sources of a target are ranked: a web that does not know the target, and texts as vectors."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from taskweb.errors import WebError
+from taskweb.selectors import Selector
+from taskweb.selectors.unmeasured import with_unmeasured
+from taskweb.tasks import ExampleSet
+from taskweb.web import ExampleBank, TransferWeb
+from taskweb.workflows.embedding import Embedder, Vectors
+from taskweb.workflows.progress import Progress
+from taskweb.workflows.rank_settings import RankSettings
+from taskweb.workflows.selector_settings import needs_texts, uses_texts
+from taskweb.workflows.task_texts import embed_with_progress, may_have_texts, task_texts
+
+_TARGET_KEY = "\0target"
+
+
+@dataclass(frozen=True)
+class Question:
+    """The target, and the tasks to rank for it.
+
+    web: without the excluded tasks. name: of the target. task: the task of the web that the target is, to be predicted as if
+    it were unknown; None for a target given by `examples`. own: a person's candidates; own_given: whether there were any
+    before exclusion. explain: a source whose rank is to be explained. notes: what a person should know about all that.
+    """
+
+    web: TransferWeb
+    name: str
+    task: str | None
+    examples: ExampleSet | None
+    own: list[ExampleSet]
+    own_given: bool
+    explain: str | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a selector may use.
+
+    web: does not know the target, and contains estimated transfers of own candidates. bank: vectors of the candidates'
+    examples; target: of the target's. notes: the question's, and what a person should know about the evidence.
+    """
+
+    web: TransferWeb
+    bank: ExampleBank | None
+    target: Vectors | None
+    notes: tuple[str, ...]
+
+
+def gather_evidence(question: Question, selector: Selector, settings: RankSettings, progress: Progress) -> Evidence:
+    """Embed texts, hide the target from the web, and add own candidates to it. Raises a TaskWebError."""
+    embedder = _embedder(question, selector, settings)
+    vectors = _vectors(question, embedder, progress)
+    texts = task_texts(question.web, settings.examples_folder, embedder, progress=progress)
+    web, bank, target, notes = question.web, texts.bank, vectors.pop(_TARGET_KEY, None), [*question.notes, *texts.notes]
+    if question.task is not None:
+        web = web.without(question.task)
+        if bank is not None:
+            if question.task in bank or needs_texts(selector):
+                target = bank.of(question.task)
+            bank = bank.without(question.task)
+    if needs_texts(selector):
+        web, lacking = _with_texts(web, bank)
+        notes += lacking
+    elif uses_texts(selector):
+        notes += _lacking_notes(web, bank, question.own)
+    if question.own:
+        bank = (bank or ExampleBank({})).joined(vectors)
+        web = with_unmeasured(web, bank, [item.name for item in question.own])
+    return Evidence(web, bank, target, tuple(notes))
+
+
+def _embedder(question: Question, selector: Selector, settings: RankSettings) -> Embedder | None:
+    """The encoder, where there is anything to embed."""
+    folder = settings.examples_folder
+    compares = needs_texts(selector) or (uses_texts(selector) and may_have_texts(question.web, folder))
+    needed = (compares and (question.examples is not None or folder is not None)) or question.own_given
+    return settings.encoder.embedder() if needed else None
+
+
+def _vectors(question: Question, embedder: Embedder | None, progress: Progress) -> dict[str, Vectors]:
+    """Vectors of own candidates by name, and those of the target."""
+    target = [] if question.examples is None else [dataclasses.replace(question.examples, name=_TARGET_KEY)]
+    sets = [*target, *question.own]
+    return embed_with_progress(embedder, sets, "Embedding examples", progress) if embedder is not None and sets else {}
+
+
+def _with_texts(web: TransferWeb, bank: ExampleBank | None) -> tuple[TransferWeb, list[str]]:
+    """The part of the web whose sources have texts to compare. Raises WebError where none has."""
+    if not web.sources:
+        raise WebError("No candidate sources are left. Exclude fewer tasks.")
+    with_texts = [source for source in web.sources if bank is not None and source in bank]
+    if not with_texts:
+        raise WebError(
+            "This selector compares texts, and there are none of the web's tasks. Give --examples DIR with <task>.jsonl files, "
+            "or choose --selector popularity."
+        )
+    lacking = [source for source in web.sources if source not in with_texts]
+    if not lacking:
+        return web, []
+    return web.restrict(sources=with_texts), [f"not ranked because they have no examples: {', '.join(lacking)}"]
+
+
+def _lacking_notes(web: TransferWeb, bank: ExampleBank | None, own: Sequence[ExampleSet]) -> list[str]:
+    """What the selector would use but does not have: transfers, or texts of some or all sources."""
+    if not web.sources:
+        return ["nothing is measured, so only the similarity of texts counts: it says little about gains"] if own else []
+    lacking = [source for source in web.sources if bank is None or source not in bank]
+    if len(lacking) == len(web.sources):
+        return ["there are no texts of the web's tasks (--examples DIR) to compare: ranked by popularity alone"]
+    return [f"no examples of {', '.join(lacking)}: ranked by transfers alone"] if lacking else []
