@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import transformers
 
+from taskweb.models.encoder_head import body_of
 from tests.models import tiny
 
 SETTINGS = '{learning_rate = 0.01, batch_size = 8, epochs = 1, device = "cpu"}'
@@ -19,7 +20,7 @@ def write_checkpoint(folder: Path, name: str = "t5") -> Path:
     """A tiny model with random weights in the layout of a Hugging Face checkpoint."""
     transformers.logging.disable_progress_bar()
     model = tiny.model(name, None if name in tiny.TEXT else tiny.LABELS)
-    body = model.module if name in tiny.TEXT else model.module.body
+    body = model.module if name in tiny.TEXT else body_of(model.module)
     body.save_pretrained(folder)
     model.tokenizer.save_pretrained(folder)
     return folder

@@ -10,17 +10,26 @@ from taskweb.errors import TaskWebError
 from taskweb.experiments.digests import cache_digests
 from taskweb.experiments.plan import Plan, PlannedSetup
 from taskweb.experiments.plan_file import plan_and_errors, refuse
+from taskweb.experiments.resolution import resolved_plan
 from taskweb.experiments.task_data import TaskData, task_data_and_errors, texts_of
 
 
 @dataclass(frozen=True, slots=True)
 class CutInputs:
-    """Overflow: how many inputs of a task are longer than the models of these setups read. Their ends are cut."""
+    """Overflow: how many inputs of a task are longer than the models of these setups read, and by how many tokens.
+
+    examples: all of the task. dropped: they are left out instead of cut. tokens: over the limit, of all; most: of one; limit:
+    most tokens of an input.
+    """
 
     setups: tuple[str, ...]
     task: str
     cut: int
     examples: int
+    dropped: int = 0
+    tokens: int = 0
+    most: int = 0
+    limit: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +54,8 @@ def check_plan(path: Path, *, count_cut: bool = False) -> CheckedPlan:
     data, data_errors = task_data_and_errors(plan)
     cache_digests(plan, data)
     errors += [error for name, error in data_errors.items() if not _mentions(f"[tasks.{name}]", errors)]
+    plan, unresolved = resolved_plan(plan)
+    errors += [error for error in unresolved if not _mentions(error.partition("]")[0], errors)]
     setups = [setup for setup in plan.setups if not _mentions(f'[setups."{setup.name}"]', errors)]
     cut: list[CutInputs] = []
     for same_model in _by_model(setups):
@@ -61,9 +72,9 @@ def _mentions(where: str, errors: Iterable[str]) -> bool:
 
 def _by_model(setups: Iterable[PlannedSetup]) -> list[list[PlannedSetup]]:
     """The setups of each model: they read examples in the same way."""
-    gathered: dict[tuple[str, str | None, int | None], list[PlannedSetup]] = {}
+    gathered: dict[tuple[object, ...], list[PlannedSetup]] = {}
     for setup in setups:
-        gathered.setdefault((*setup.loaded_from, setup.max_input), []).append(setup)
+        gathered.setdefault((*setup.loaded_from, setup.family, repr(setup.text)), []).append(setup)
     return list(gathered.values())
 
 
@@ -72,13 +83,14 @@ def _check_model(
 ) -> tuple[list[str], list[CutInputs]]:
     """The errors of one model with the examples, and the inputs that it cuts."""
     from taskweb.experiments.execute import head_of
-    from taskweb.models.outline import check_examples, cut_inputs, outline_of
+    from taskweb.models.input_limits import within_limits
+    from taskweb.models.outline import check_examples, outline_of
 
     first, names = setups[0], tuple(setup.name for setup in setups)
     where = f'[setups."{first.name}"]'
     try:
         name, revision = first.loaded_from
-        model = outline_of(name, revision=revision, max_input=first.max_input, texts=texts_of(data))
+        model = outline_of(name, revision=revision, text=first.text, family=first.family, texts=texts_of(data))
     except TaskWebError as error:
         return [f"{where}: {error}"], []
     errors: list[str] = []
@@ -88,8 +100,14 @@ def _check_model(
             model.set_head(head_of(own), seed=0)
             examples = list(dict.fromkeys((*own.source, *own.target, *own.evaluation)))
             check_examples(model, examples)
-            if count_cut and (count := cut_inputs(model, examples)):
-                cut.append(CutInputs(names, task, count, len(examples)))
+            if count_cut or first.text.overflow == "error":
+                _, report = within_limits(model, examples)
+                if report:
+                    cut.append(
+                        CutInputs(
+                            names, task, report.cut, report.inputs, report.dropped, report.tokens, report.most, report.limit
+                        )
+                    )
         except TaskWebError as error:
             errors.append(f"{where} with [tasks.{task}]: {error}")
     return errors, cut

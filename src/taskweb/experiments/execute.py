@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,10 +19,14 @@ from taskweb.experiments.plan import PlannedSetup
 from taskweb.experiments.specs import RunGroup, RunSpec, outcome
 from taskweb.experiments.task_data import TaskData
 from taskweb.models import Head, TaskModel, head_for, load_model, load_saved, method_of, save_model
+from taskweb.models.input_limits import within_limits
 from taskweb.models.loading import is_tiny
 from taskweb.models.saving import notes_of
+from taskweb.models.shared_base import SharedBase
 from taskweb.models.tiny import tiny_model
+from taskweb.models.weights import Weights
 from taskweb.tasks import Example
+from taskweb.tasks.overflow import CutReport
 from taskweb.training import CheckpointSettings, DivergedError, TrainingHistory, TrainingSettings, evaluate, fit
 from taskweb.version import __version__
 from taskweb.web.records.run import Run, Scalar
@@ -43,7 +46,7 @@ class GroupRunner:
     checkpoints: CheckpointCache
     threads: int = 1
     texts: tuple[str, ...] = field(default=(), repr=False)
-    _models: dict[str, TaskModel] = field(default_factory=dict, init=False, repr=False)
+    _models: dict[tuple[object, ...], SharedBase] = field(default_factory=dict, init=False, repr=False)
 
     def events(self, group: RunGroup) -> Generator[RunSpec | Run, None, None]:
         """Execute all runs of a group. Yields each run before it begins, then its outcome.
@@ -89,7 +92,7 @@ class GroupRunner:
         def train() -> Run:
             began = time.perf_counter()
             model = self._new_model(group.setup, data, group.seed)
-            history = self._train(model, data.source, settings, group.seed, key)
+            history = self._train(model, within_limits(model, data.source)[0], settings, group.seed, key)
             halved = len(history.memory)
             cached.write(partial(save_model, model, notes={"halved_batches": halved}))
             seconds = _seconds(history, time.perf_counter() - began)
@@ -105,17 +108,23 @@ class GroupRunner:
         data, settings = self.data[spec.target], spec.setup.settings_for(spec.target)
         began = time.perf_counter()
         model = self._new_model(spec.setup, data, spec.seed, source)
-        history = self._train(model, data.target, settings, spec.seed, record.key)
+        trained_on, cut_in_training = within_limits(model, data.target)
+        history = self._train(model, trained_on, settings, spec.seed, record.key)
         trained = time.perf_counter()
         halved: list[int] = []
-        metrics = evaluate(model, data.task, data.evaluation, on_halved=halved.append)
+        asked, cut = within_limits(model, data.evaluation)
+        metrics = evaluate(model, data.task, asked, on_halved=halved.append)
         seconds = {"training": _seconds(history, trained - began), "evaluation": time.perf_counter() - trained}
         if source is not None and source.seconds:
             seconds["source_training"] = source.seconds
         return outcome(
             record,
             metrics=metrics,
-            sizes=_sizes(history, data),
+            sizes={
+                **_sizes(history, trained_on, asked),
+                **_cut_sizes("train", cut_in_training),
+                **_cut_sizes("evaluation", cut),
+            },
             durations=seconds,
             history=_sampled(history),
             extra=_extra_of(history, len(halved), source),
@@ -158,19 +167,19 @@ class GroupRunner:
         return model
 
     def _initial_model(self, setup: PlannedSetup, head: Head) -> TaskModel:
-        """A copy of the setup's model before any training. The model is loaded once."""
-        known = self._models.get(setup.name)
+        """The setup's model before any training. It is loaded once, and lent to one run after another."""
+        base = (setup.model, setup.revision, setup.family, setup.dtype, setup.load_in, repr(setup.text))
+        known = self._models.get(base)
         if known is None:
             self._models.clear()  # one at a time: large models are large
             if is_tiny(setup.model):
-                known = tiny_model(setup.model, self.texts, head)
+                model = tiny_model(setup.model, self.texts, head, text=setup.text)
             else:
                 name, revision = setup.loaded_from
-                known = load_model(name, head, revision=revision, max_input=setup.max_input)
-            self._models[setup.name] = known
-        fresh = copy.copy(known)
-        fresh.module = copy.deepcopy(known.module)
-        return fresh
+                weights = Weights(setup.dtype, setup.load_in)  # type: ignore[arg-type]  # checked there
+                model = load_model(name, head, revision=revision, text=setup.text, family=setup.family, weights=weights)
+            known = self._models[base] = SharedBase(model)
+        return known.fresh()
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,14 +193,21 @@ class _Source:
     halved: int = 0
 
 
-def _sizes(history: TrainingHistory, data: TaskData) -> dict[str, int]:
+def _sizes(history: TrainingHistory, trained_on: Sequence[Example], asked: Sequence[Example]) -> dict[str, int]:
     return {
-        "train_examples": len(data.target),
-        "evaluation_examples": len(data.evaluation),
+        "train_examples": len(trained_on),
+        "evaluation_examples": len(asked),
         "trained_parameters": history.trained_parameters,
         "steps": history.step,
         "tokens": history.tokens,
     }
+
+
+def _cut_sizes(stage: str, cut: CutReport) -> dict[str, int]:
+    """How many inputs were too long, and by how many tokens; nothing where all fit."""
+    if not cut:
+        return {}
+    return {f"{stage}_inputs_cut": cut.cut, f"{stage}_inputs_dropped": cut.dropped, f"{stage}_tokens_cut": cut.tokens}
 
 
 def _sampled(history: TrainingHistory) -> tuple[dict[str, Scalar], ...]:

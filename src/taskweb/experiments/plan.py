@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from taskweb.tasks import Columns, Task
 from taskweb.tasks.templates import Template
+from taskweb.tasks.text_settings import TextSettings
 from taskweb.training.settings import TrainingSettings
 
 PairMode = Literal["all", "listed", "sampled", "rows"]
@@ -63,6 +64,8 @@ class PlannedSetup:
     model: Hub id, folder, or `tiny:t5`, `tiny:gpt2`, `tiny:roberta` for a small one with random weights; as written in the
     plan, so that runs keep their keys when the plan is moved. place: the folder that it is loaded from, None for others.
     revision: commit on the Hub, or a digest of a folder's files (`folder_stamp`).
+    text: how examples are read. family: instead of the one that the configuration says. dtype: of frozen weights.
+    load_in: quantization. resolved: what follows from all this for the model at hand (`resolution`), part of what a run is.
     """
 
     name: str
@@ -70,7 +73,7 @@ class PlannedSetup:
     revision: str | None
     method: str
     method_parameters: Mapping[str, Any]
-    max_input: int | None
+    text: TextSettings
     training: TrainingSettings
     source_training: TrainingSettings
     by_target: Mapping[str, TrainingSettings]
@@ -78,6 +81,10 @@ class PlannedSetup:
     seeds: tuple[int, ...]
     carry_head: bool = False
     place: str | None = None
+    family: str | None = None
+    dtype: str = "float32"
+    load_in: str | None = None
+    resolved: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
 
     @property
     def is_made_from_texts(self) -> bool:

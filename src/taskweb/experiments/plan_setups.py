@@ -13,15 +13,28 @@ from taskweb.errors import TaskWebError, unknown_name
 from taskweb.experiments.plan import PlannedSetup
 from taskweb.experiments.plan_values import PlanErrors
 from taskweb.tasks.paths import kind_of_path
+from taskweb.tasks.text_settings import TextSettings
 from taskweb.training.settings import TrainingSettings
 
 _STAMP_BYTES = 1 << 20
+FAMILIES = ("seq2seq", "causal", "encoder")
+PLAN_DTYPES = ("float32", "bfloat16", "float16")
+LOAD_INS = ("8bit", "4bit")
 SETUP_KEYS = (
     "model",
     "revision",
     "method",
     "method_parameters",
+    "family",
+    "prompt_format",
+    "system",
+    "template_options",
     "max_input",
+    "overflow",
+    "end_mark",
+    "router_loss",
+    "dtype",
+    "load_in",
     "carry_head",
     "seeds",
     "training",
@@ -66,9 +79,10 @@ def read_setup(name: str, entry: Any, context: PlanContext, errors: PlanErrors, 
     source = _settings(f"{where}source_training", source_training, errors)
     model = _model(where, entry, context.folder, errors)
     own_seeds = errors.seeds(where, entry, context.seeds)
-    revision, max_input = errors.text(where, entry, "revision"), errors.count_or_none(where, entry, "max_input", least=8)
+    revision, text = errors.text(where, entry, "revision"), _text(where, entry, errors)
+    family, dtype, load_in = _storage(where, entry, errors)
     carry_head = errors.flag(where, entry, "carry_head")
-    if base is None or source is None or model is None:
+    if base is None or source is None or model is None or text is None:
         return None
     place = _folder_of(model, context.folder)
     if place is not None:
@@ -81,7 +95,7 @@ def read_setup(name: str, entry: Any, context: PlanContext, errors: PlanErrors, 
         revision=revision,
         method=method,
         method_parameters=parameters,
-        max_input=max_input,
+        text=text,
         training=base,
         source_training=source,
         by_target=by_target,
@@ -89,7 +103,36 @@ def read_setup(name: str, entry: Any, context: PlanContext, errors: PlanErrors, 
         seeds=own_seeds,
         carry_head=carry_head,
         place=None if place is None else str(place),
+        family=family,
+        dtype=dtype,
+        load_in=load_in,
     )
+
+
+def _text(where: str, entry: Mapping[str, Any], errors: PlanErrors) -> TextSettings | None:
+    """How the setup reads examples; None where the settings cannot be."""
+    values: dict[str, Any] = {
+        "system": errors.text(where, entry, "system"),
+        "template_options": dict(errors.table(where, "template_options", entry)),
+        "max_input": errors.count_or_none(where, entry, "max_input", least=8),
+        "end_mark": errors.flag(where, entry, "end_mark", default=True),
+        "router_loss": errors.flag(where, entry, "router_loss"),
+    }
+    for key in ("prompt_format", "overflow"):
+        if (found := errors.text(where, entry, key)) is not None:
+            values[key] = found
+    try:
+        return TextSettings(**values)
+    except TaskWebError as error:
+        errors.add(f"{where}: {error}")
+        return None
+
+
+def _storage(where: str, entry: Mapping[str, Any], errors: PlanErrors) -> tuple[str | None, str, str | None]:
+    """Family, dtype and quantization. A plan states its dtype, so that every machine measures the same."""
+    family = errors.choice_or_none(where, entry, "family", FAMILIES)
+    dtype = errors.choice(where, entry, "dtype", PLAN_DTYPES, "float32")
+    return family, dtype, errors.choice_or_none(where, entry, "load_in", LOAD_INS)
 
 
 def folder_stamp(folder: Path) -> str:

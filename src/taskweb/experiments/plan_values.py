@@ -85,13 +85,17 @@ class PlanErrors:
         self.add(f"{where.strip()}: {unknown_name(key, str(found), choices)}")
         return default
 
-    def flag(self, where: str, raw: Mapping[str, Any], key: str) -> bool:
-        """True or false; false without the key."""
-        found = raw.get(key, False)
+    def choice_or_none(self, where: str, raw: Mapping[str, Any], key: str, choices: Sequence[Choice]) -> Choice | None:
+        """One of the choices; None without the key."""
+        return self.choice(where, raw, key, choices, choices[0]) if key in raw else None
+
+    def flag(self, where: str, raw: Mapping[str, Any], key: str, *, default: bool = False) -> bool:
+        """True or false; the default without the key."""
+        found = raw.get(key, default)
         if isinstance(found, bool):
             return found
         self.add(f"{where}{key} must be true or false. Got {found}")
-        return False
+        return default
 
     def count(self, where: str, raw: Mapping[str, Any], key: str, default: int, *, least: int = 1) -> int:
         """A whole number, `least` or more."""

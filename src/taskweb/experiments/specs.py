@@ -12,7 +12,10 @@ from functools import lru_cache
 from taskweb.experiments.plan import Plan, PlannedSetup
 from taskweb.experiments.task_data import Digested
 from taskweb.training.settings import TrainingSettings
-from taskweb.web.records.run import Run, SetupRecord, canonical_json
+from taskweb.web.records.run import Run, Scalar, SetupRecord, canonical_json
+
+RECORD_FORMAT = "record_format"
+"""The hyperparameter that tells runs with resolved values in their definition (2) from those of version 0.1, without it."""
 
 
 @lru_cache
@@ -33,12 +36,13 @@ class RunSpec:
         """The run's record without its outcome. Its key depends on all that defines the run."""
         settings = self.setup.settings_for(self.target)
         own = data[self.target]
-        definition: dict[str, str | int | None] = {
+        definition: dict[str, Scalar] = {
             "train_examples": own.target_examples,
             "evaluation_examples": own.evaluation_examples,
             "train_data": own.target_digest,
             "evaluation_data": own.evaluation_digest,
             "threads": threads,
+            **self.setup.resolved,
         }
         if self.source is not None:
             given = data[self.source]
@@ -55,7 +59,13 @@ class RunSpec:
             self.setup.model,
             self.setup.revision,
             self.setup.method,
-            {**settings.to_dict(), **parameters, "max_input": self.setup.max_input, "carry_head": self.setup.carry_head},
+            {
+                **settings.to_dict(),
+                **parameters,
+                "max_input": self.setup.text.max_input,
+                "carry_head": self.setup.carry_head,
+                RECORD_FORMAT: 2,
+            },
         )
         return Run(record, self.target, self.source, self.seed, definition=definition)
 

@@ -12,6 +12,7 @@ from taskweb.experiments.digests import digests_and_errors
 from taskweb.experiments.heartbeats import RunningRun, running_runs
 from taskweb.experiments.plan import Plan
 from taskweb.experiments.plan_file import plan_and_errors, refuse
+from taskweb.experiments.resolution import resolved_plan
 from taskweb.experiments.specs import RunSpec, runs_of
 from taskweb.experiments.task_data import Digested
 from taskweb.web.store import RunStore, is_store
@@ -108,6 +109,9 @@ def state_of(plan_path: Path, *, retry_failed: bool = False) -> PlanState:
     plan, errors = plan_and_errors(plan_path)
     data, data_errors = digests_and_errors(plan)
     refuse(plan_path, [*errors, *data_errors.values()])
+    if is_store(plan.store):  # without one, no run is done, whatever its key
+        plan, unresolved = resolved_plan(plan)
+        refuse(plan_path, unresolved)
     return plan_state(plan, data, retry_failed=retry_failed)
 
 

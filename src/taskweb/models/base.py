@@ -69,7 +69,7 @@ class TaskModel(Protocol):
 
     module: what is trained; float32 weights. max_input: most tokens that an input may have.
     method: how it is adapted, None until a method was applied. text: how examples are read (`TextSettings`); prompts: the
-    prompt format in force.
+    prompt format in force. shared: who lends the weights, None for a model of its own.
     An instance is not to be shared between threads.
     """
 
@@ -81,6 +81,7 @@ class TaskModel(Protocol):
     max_input: int
     text: Any
     prompts: Any
+    shared: SharedWeights | None
 
     @property
     def family(self) -> Family:
@@ -127,6 +128,13 @@ class TaskModel(Protocol):
         """The answer to each example: greedy text, or the best span of the input. Encoders only find spans."""
 
 
+class SharedWeights(Protocol):
+    """Whoever lends a model's weights to one run after another."""
+
+    def protect(self) -> None:
+        """Called before any of the weights is trained, when it is known which ones will be."""
+
+
 class Method(Protocol):
     """A way to adapt a model: it decides which tensors are trained, and adds those that it needs. Holds parameters only."""
 
@@ -136,6 +144,9 @@ class Method(Protocol):
 
     def parameters(self) -> Mapping[str, Parameter]:
         """The parameters in force, as they are written to records and files."""
+
+    def resolved(self, model: TaskModel) -> Mapping[str, Parameter]:
+        """What the parameters come to for this model, such as the layers that LoRA changes; part of what a run is."""
 
     def apply(self, model: TaskModel, *, seed: int) -> None:
         """Change the model in place; new weights are drawn from `seed`. The head is always trained."""

@@ -14,7 +14,7 @@ from torch import nn
 from taskweb.errors import ParameterError
 from taskweb.models.answers import answer_text, choices_of
 from taskweb.models.architecture import limits_of, regime_of
-from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, device_of
+from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, SharedWeights, device_of
 from taskweb.models.choice_tree import choice_tree, tree_rows
 from taskweb.models.head import Head
 from taskweb.models.logits import all_logits, selected_logits, states_at
@@ -52,6 +52,7 @@ class CausalModel:
         self.origin = origin
         self.head = head or Head()
         self.method: Method | None = None
+        self.shared: SharedWeights | None = None
         self.text = text or TextSettings()
         limits = limits_of(module, tokenizer, self.family)
         self.positions = limits.positions if positions is None else positions

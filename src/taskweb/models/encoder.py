@@ -24,7 +24,7 @@ from torch import nn
 from taskweb.errors import InputError, ParameterError, unknown_name
 from taskweb.models.answers import choices_of, shown, where
 from taskweb.models.architecture import limits_of
-from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, TokenIds, device_of
+from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, SharedWeights, TokenIds, device_of
 from taskweb.models.encoder_head import EncoderWithHead, body_of, is_head_name, with_fresh_head
 from taskweb.models.head import Head, number_of
 from taskweb.models.padding import groups, pad, without_training
@@ -61,6 +61,7 @@ class EncoderModel:
         self.tokenizer = tokenizer
         self.origin = origin
         self.method: Method | None = None
+        self.shared: SharedWeights | None = None
         self.text = text or TextSettings()
         self.prompts = PlainPrompts()
         limits = limits_of(body_of(module), tokenizer, self.family)

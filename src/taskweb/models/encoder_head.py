@@ -109,6 +109,12 @@ def is_head_name(module: nn.Module, name: str) -> bool:
     return not _inside(name, prefix)
 
 
+def library_head_kinds(config: Any) -> str:
+    """Which heads the library has for an encoder: `library`, `plain` (ours), or both where only some kinds have one."""
+    found = {"library" if head_class_of(config, kind) is not None else "plain" for kind in ("classification", "span_qa")}
+    return " and ".join(sorted(found))
+
+
 def config_with(config: Any, head: Head) -> Any:
     """The configuration of an encoder with this head: number of outputs, and names of labels."""
     made = copy.deepcopy(config)

@@ -15,7 +15,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from taskweb.errors import InputError
 from taskweb.models.answers import answer_text, choices_of, where
 from taskweb.models.architecture import limits_of
-from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, TokenIds, device_of
+from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, SharedWeights, TokenIds, device_of
 from taskweb.models.causal import end_ids
 from taskweb.models.choice_tree import ChoiceTree, TreeRows, choice_tree, tree_rows
 from taskweb.models.head import Head
@@ -48,6 +48,7 @@ class Seq2SeqModel:
         self.origin = origin
         self.head = head or Head()
         self.method: Method | None = None
+        self.shared: SharedWeights | None = None
         self.text = text or TextSettings()
         self.prompts = PlainPrompts()
         limits = limits_of(module, tokenizer, self.family)

@@ -13,7 +13,8 @@ from taskweb.experiments.checkpoint_cache import checkpoint_cache_of
 from taskweb.experiments.execute import GroupRunner
 from taskweb.experiments.heartbeats import Heartbeat
 from taskweb.experiments.plan import Plan
-from taskweb.experiments.plan_file import read_plan
+from taskweb.experiments.plan_file import read_plan, refuse
+from taskweb.experiments.resolution import resolved_plan
 from taskweb.experiments.specs import RunGroup, RunSpec
 from taskweb.experiments.state import keys_of
 from taskweb.experiments.task_data import load_task_data, texts_of
@@ -33,7 +34,8 @@ class Job:
 
     def open(self) -> OpenJob:
         """Read the plan and its data, once per process."""
-        plan = read_plan(self.plan_path)
+        plan, unresolved = resolved_plan(read_plan(self.plan_path))
+        refuse(self.plan_path, unresolved)
         data = load_task_data(plan)
         runner = GroupRunner(data, checkpoint_cache_of(plan), plan.threads, texts_of(data))
         budget = Budget(plan.most_hours, () if plan.most_hours is None else keys_of(plan, data))

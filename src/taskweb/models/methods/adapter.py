@@ -9,6 +9,7 @@ Weights are drawn from N(0, 0.02), biases are zero, as in the `adapters` library
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ from transformers.activations import ACT2FN
 from taskweb.errors import ParameterError, unknown_name
 from taskweb.models.architecture import text_config_of
 from taskweb.models.base import Parameter, TaskModel, config_of, device_of
-from taskweb.models.methods.places import feed_forward_ends
+from taskweb.models.methods.places import blocks_of, feed_forward_ends
 from taskweb.models.methods.trainable import claim, train_only
 from taskweb.models.padding import seeded
 
@@ -63,6 +64,12 @@ class PfeifferAdapter:
     def parameters(self) -> Mapping[str, Parameter]:
         """Reduction factor and activation."""
         return {"reduction_factor": self.reduction_factor, "activation": self.activation}
+
+    def resolved(self, model: TaskModel) -> Mapping[str, Parameter]:
+        """The names of the layers that get an adapter, with `*` for their numbers; needs no weights."""
+        names = {module: name for name, module in model.module.named_modules()}
+        places = {re.sub(r"\.\d+(?=\.|$)", ".*", names[block]) for block in blocks_of(model.module)}
+        return {"adapter_places": ",".join(sorted(places))}
 
     def apply(self, model: TaskModel, *, seed: int) -> None:
         """Add the adapters. Raises ParameterError where the reduction leaves no width."""

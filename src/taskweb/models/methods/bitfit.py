@@ -31,9 +31,13 @@ class BitFit:
         """None."""
         return {}
 
+    def resolved(self, model: TaskModel) -> Mapping[str, Parameter]:
+        """Whether the model's own biases are trained, or added ones."""
+        return {"biases": "own" if _has_biases(model) else "added"}
+
     def apply(self, model: TaskModel, *, seed: int) -> None:  # noqa: ARG002 - biases start at zero
         """Mark the biases as trained; T5 gets its own first. Raises ParameterError for a decoder or encoder without any."""
-        has_biases = any(_is_bias(name) and not model.is_head(name) for name, _ in model.module.named_parameters())
+        has_biases = _has_biases(model)
         if not has_biases and model.family != "seq2seq":
             raise ParameterError(
                 f"BitFit trains biases, and {model.origin.name} ({config_of(model).model_type}) has none. Use lora, "
@@ -45,6 +49,10 @@ class BitFit:
                 for layer in list(stack.modules()):
                     _add_bias(layer)
         train_only(model, _is_bias)
+
+
+def _has_biases(model: TaskModel) -> bool:
+    return any(_is_bias(name) and not model.is_head(name) for name, _ in model.module.named_parameters())
 
 
 def _is_bias(name: str) -> bool:

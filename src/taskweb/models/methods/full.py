@@ -23,3 +23,7 @@ class FullFineTuning:
         """Mark every tensor as trained."""
         claim(model, self)
         train_only(model, lambda _: True)
+
+    def resolved(self, model: TaskModel) -> Mapping[str, Parameter]:  # noqa: ARG002 - nothing depends on the model
+        """Nothing depends on the model."""
+        return {}

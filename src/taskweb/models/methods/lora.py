@@ -37,6 +37,13 @@ class LoRA:
         """Rank, scale, dropout and targets."""
         return {"r": self.r, "alpha": self.alpha, "dropout": self.dropout, "targets": self.targets}
 
+    def resolved(self, model: TaskModel) -> Mapping[str, Parameter]:
+        """The ends of names of the layers that get updates."""
+        return {"lora_targets": ",".join(sorted(self._targets(model)))}
+
+    def _targets(self, model: TaskModel) -> list[str]:
+        return (self.targets or DEFAULT_TARGETS[config_of(model).model_type]).replace(" ", "").split(",")
+
     def apply(self, model: TaskModel, *, seed: int) -> None:
         """Add the updates. Raises MissingDependencyError without PEFT, ParameterError where no layer is named so."""
         try:
@@ -44,7 +51,7 @@ class LoRA:
         except ImportError:
             raise MissingDependencyError("peft", "train", "LoRA") from None
         config = config_of(model)
-        targets = (self.targets or DEFAULT_TARGETS[config.model_type]).replace(" ", "").split(",")
+        targets = self._targets(model)
         named = [name for name, _ in model.module.named_modules() if name.rpartition(".")[2] in targets]
         if not named:
             raise ParameterError(

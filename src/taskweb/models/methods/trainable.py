@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import nn
 
 from taskweb.errors import ParameterError
@@ -20,9 +21,15 @@ def claim(model: TaskModel, method: Method) -> None:
 
 
 def train_only(model: TaskModel, wanted: Callable[[str], bool]) -> None:
-    """Train the tensors whose name is wanted, and the head; freeze all others."""
+    """Train the tensors whose name is wanted, and the head; freeze all others. What is trained is float32."""
     for name, parameter in model.module.named_parameters():
-        parameter.requires_grad_(wanted(name) or model.is_head(name))
+        trained = wanted(name) or model.is_head(name)
+        parameter.requires_grad_(trained)
+    if model.shared is not None:
+        model.shared.protect()
+    for parameter in trainable(model.module).values():
+        if parameter.dtype != torch.float32:
+            parameter.data = parameter.data.float()
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:

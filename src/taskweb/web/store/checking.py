@@ -13,7 +13,8 @@ _CONFLICTING_RUNS = """
     SELECT setups.name, target.name, source.name, seed, replicate, count(*)
     FROM runs JOIN setups ON setups.id = runs.setup JOIN tasks AS target ON target.id = runs.target
     LEFT JOIN tasks AS source ON source.id = runs.source
-    GROUP BY setups.name, runs.target, runs.source, seed, replicate HAVING count(*) > 1
+    GROUP BY setups.name, instr(setups.record, '"record_format"') > 0, runs.target, runs.source, seed, replicate
+    HAVING count(*) > 1
 """
 
 

@@ -14,6 +14,7 @@ from taskweb.web.arrays import Codes
 from taskweb.web.records.run_scores import run_scores
 from taskweb.web.records.run_table import NO_SOURCE, UNKNOWN_SEED, RunTable, number_unknown_seeds
 from taskweb.web.store.connection import snapshot
+from taskweb.web.store.setup_names import shown_setup_names
 
 _RUN_FIELDS = np.dtype(
     [
@@ -52,7 +53,7 @@ def run_table(connection: sqlite3.Connection, path: Path) -> RunTable:
     with snapshot(connection):
         runs = np.fromiter(connection.execute(_RUNS), _RUN_FIELDS)
         values = np.fromiter(connection.execute(_VALUES), _VALUE_FIELDS)
-        setup_names = dict(connection.execute("SELECT id, name FROM setups").fetchall())
+        setup_names = shown_setup_names(connection)
         task_names = dict(connection.execute("SELECT id, name FROM tasks").fetchall())
         metric_names = dict(connection.execute("SELECT id, name FROM metrics").fetchall())
     if not len(runs):
