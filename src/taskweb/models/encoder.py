@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -22,15 +23,16 @@ import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import nn
 
 from taskweb.errors import InputError, ParameterError, unknown_name
-from taskweb.models.answers import choices_of, shown, where
+from taskweb.models.answers import choices_of, no_choice, no_input, shown, where
 from taskweb.models.architecture import limits_of
 from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, TokenIds, device_of
 from taskweb.models.encoder_head import EncoderWithHead, body_of, is_head_name, with_fresh_head
 from taskweb.models.head import Head, number_of
 from taskweb.models.padding import groups, pad, without_training
-from taskweb.models.prompt_formats import PlainPrompts
+from taskweb.models.prompt_formats import only_plain
 from taskweb.models.scoring import IGNORED, check_reduction, split_rows
 from taskweb.models.token_memory import TokenMemory
+from taskweb.models.verification import Verified, padding_changes_nothing
 from taskweb.tasks import Example
 from taskweb.tasks.overflow import shortened
 from taskweb.tasks.text_settings import TextSettings
@@ -62,7 +64,7 @@ class EncoderModel:
         self.origin = origin
         self.method: Method | None = None
         self.text = text or TextSettings()
-        self.prompts = PlainPrompts()
+        self.prompts = only_plain(self.text, "An encoder")
         limits = limits_of(body_of(module), tokenizer, self.family)
         self.max_input = min(self.text.max_input or limits.default_input, limits.positions or 10**9)
         self._start = dict(start or {})
@@ -71,7 +73,13 @@ class EncoderModel:
         padding = config.pad_token_id if config.pad_token_id is not None else tokenizer.pad_token_id
         self._padding = int(padding or 0)  # RoBERTa derives positions from it
         names = getattr(tokenizer, "model_input_names", ())
-        self._has_segments = "token_type_ids" in names and int(getattr(config, "type_vocab_size", 0) or 0) > 1
+        reads_segments = "token_type_ids" in signature(body_of(module).forward).parameters
+        # XLNet has segments, and no number of them in its configuration.
+        self._has_segments = (
+            "token_type_ids" in names and reads_segments and int(getattr(config, "type_vocab_size", 2) or 0) > 1
+        )
+        self._class_segment = _class_segment(tokenizer) if self._has_segments else 0
+        self._verified: Verified | None = None
         self.module = module
         self.head = head
         self.set_head(head, seed=seed)
@@ -82,6 +90,7 @@ class EncoderModel:
         carried = carry and head.kind == self.head.kind and head.outputs == self.head.outputs
         self.head = head
         if not carried:
+            self._verified = None
             place = device_of(body_of(self.module))
             training = self.module.training
             self.module = with_fresh_head(self.module, head, seed, self._start).to(place)
@@ -171,17 +180,43 @@ class EncoderModel:
                 texts[i] = best_span(scores, read[i][1], examples[i].input)
         return texts
 
+    @property
+    def verified(self) -> Verified:
+        """Whether sequences of different length may share a batch; tried once for each head."""
+        if self._verified is None:
+            harmless = padding_changes_nothing(body_of(self.module), self._padding, self._rows)
+            reason = "padding changes what the encoder makes of an input: only inputs of equal length share a batch"
+            self._verified = Verified("all", False, right_padding=harmless, reasons=() if harmless else (reason,))
+        return self._verified
+
     def _run(self, sequences: Sequence[TokenIds]) -> tuple[torch.Tensor, torch.Tensor]:
         """What the head puts out, in float32, and the mask of the tokens: (rows, outputs), of spans (rows, tokens, 2)."""
-        device = device_of(self.module)
-        types = pad([self._segments(ids) for ids in sequences], 0, device)[0] if self._has_segments else None
-        ids, mask = pad(sequences, self._padding, device)
+        ids, mask = pad(sequences, self._padding, device_of(self.module))
+        lengths = [len(own) for own in sequences]
+        if len(set(lengths)) == 1 or self.verified.right_padding:
+            return self._forward(ids, mask), mask
+        rows: list[Any] = [None] * len(sequences)
+        for length in sorted(set(lengths)):
+            own = [i for i, other in enumerate(lengths) if other == length]
+            for i, row in zip(own, self._forward(ids[own, :length], mask[own, :length]), strict=True):
+                rows[i] = row
+        return nn.utils.rnn.pad_sequence(rows, batch_first=True), mask
+
+    def _forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        types = None
+        if self._has_segments:
+            types = torch.from_numpy(np.stack([self._segments(row) for row in ids.cpu().numpy()])).to(ids) * mask
         if isinstance(self.module, EncoderWithHead):
-            return self.module(ids, mask, types), mask
+            return self.module(ids, mask, types)
         given = {"input_ids": ids, "attention_mask": mask, **({} if types is None else {"token_type_ids": types})}
         found = self.module(**given)
         outputs = torch.stack((found.start_logits, found.end_logits), dim=-1) if self.head.kind == "span_qa" else found.logits
-        return outputs.float(), mask
+        return outputs.float()
+
+    def _rows(self, ids: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
+        """Outputs of each row, those of padding left out."""
+        found = self._forward(ids, mask)
+        return [row[: int(length)] for row, length in zip(found, mask.sum(dim=1), strict=True)] if found.ndim == 3 else [*found]
 
     def _outputs(self, inputs: Sequence[tuple[TokenIds, ...]], batch_size: int) -> Any:
         lengths = [max(map(len, own)) for own in inputs]
@@ -194,41 +229,45 @@ class EncoderModel:
         """Each example with an input that fits beside its longest choice, and how many tokens it lost for that."""
         pairs = self.head.kind == "multiple_choice"
         rooms = [self._room(example) if pairs else self.max_input for example in examples]
-        lengths = [len(ids) for ids in self._memory.of([("", example.input) for example in examples], self._lengths)]
+        special = self.tokenizer.num_special_tokens_to_add(pair=False)
+        lengths = [len(ids) for ids, _ in self._tokenised(examples)]
         return [
-            (example, 0) if length <= room and example.input.strip() else self._cut(example, length, room)
+            (example, 0) if special < length <= room else self._cut(example, length, room, special)
             for example, length, room in zip(examples, lengths, rooms, strict=True)
         ]
 
     def _room(self, example: Example) -> int:
         """Tokens that an input may have, its special tokens included, where each choice stands beside it."""
-        choices = self.tokenizer(list(choices_of(example, self.head)), add_special_tokens=False)["input_ids"]
-        if not all(choices):
-            raise InputError(f"A choice of {where(example)} has no tokens. Remove it, or give it a text.")
-        between = self.tokenizer.num_special_tokens_to_add(pair=True) - self.tokenizer.num_special_tokens_to_add(pair=False)
-        room = self.max_input - between - max(map(len, choices))
-        if room <= self.tokenizer.num_special_tokens_to_add(pair=False):
+        lengths = self._memory.of([(choice,) for choice in choices_of(example, self.head)], self._choice_lengths)
+        if not all(lengths):
+            raise no_choice(example)
+        special = self.tokenizer.num_special_tokens_to_add(pair=False)
+        room = self.max_input - (self.tokenizer.num_special_tokens_to_add(pair=True) - special) - max(lengths)
+        if room <= special:
             raise InputError(
                 f"A choice of '{shown(example)}' fills all {self.max_input} tokens that this model may use, which leaves no "
                 "room for the input. Shorten the choice."
             )
         return room
 
-    def _cut(self, example: Example, length: int, room: int) -> tuple[Example, int]:
-        if not example.input.strip():
-            raise InputError(f"{where(example)} has an empty input. Remove it, or give it a text.")
+    def _cut(self, example: Example, length: int, room: int, special: int) -> tuple[Example, int]:
+        if length <= special:
+            raise no_input(example)
+
+        def tokens(text: str) -> int:
+            return len(self.tokenizer(text)["input_ids"])
 
         def fits(text: str) -> bool:
-            return len(self._lengths([("", text)])[0]) <= room
+            return tokens(text) <= room
 
         short = shortened(example, fits) or shortened(Example(example.input), fits)
         if short is None:
             raise InputError(f"{where(example)} does not fit into {room} tokens, however much of it is cut. Raise --max-input.")
-        lost = max(1, length - len(self._lengths([("", short.input)])[0]))
-        return replace(short, output=example.output, choices=example.choices), lost
+        return replace(short, output=example.output, choices=example.choices), max(1, length - tokens(short.input))
 
-    def _lengths(self, keys: list[tuple[str, str]]) -> list[list[int]]:
-        return list(self.tokenizer([text for _, text in keys])["input_ids"])
+    def _choice_lengths(self, keys: list[tuple[str]]) -> list[int]:
+        encoded = self.tokenizer([choice for (choice,) in keys], add_special_tokens=False)["input_ids"]
+        return [len(ids) for ids in encoded]
 
     def _inputs(self, examples: Sequence[Example]) -> list[tuple[TokenIds, ...]]:
         if self.head.kind != "multiple_choice":
@@ -244,18 +283,30 @@ class EncoderModel:
         return [np.array(ids, dtype=np.int32) for ids in encoded]
 
     def _tokenised(self, examples: Sequence[Example]) -> list[tuple[TokenIds, list[tuple[int, int]]]]:
-        """Token ids of inputs, and where each token stands in the text."""
-        return self._memory.of([example.input for example in examples], self._tokenise)
+        """Token ids of inputs, and for spans where each token stands in the text."""
+        spans = self.head.kind == "span_qa"
+        tokenise = self._tokenise_with_places if spans else self._tokenise
+        return self._memory.of([(example.input, spans) for example in examples], tokenise)
 
-    def _tokenise(self, texts: list[str]) -> list[tuple[TokenIds, list[tuple[int, int]]]]:
-        encoded = self.tokenizer(texts, return_offsets_mapping=True)
+    def _tokenise(self, keys: list[tuple[str, bool]]) -> list[tuple[TokenIds, list[tuple[int, int]]]]:
+        encoded = self.tokenizer([text for text, _ in keys])["input_ids"]
+        return [(np.array(ids, dtype=np.int32), []) for ids in encoded]
+
+    def _tokenise_with_places(self, keys: list[tuple[str, bool]]) -> list[tuple[TokenIds, list[tuple[int, int]]]]:
+        if not self.tokenizer.is_fast:
+            raise InputError(
+                f"The tokenizer of this model ({type(self.tokenizer).__name__}) does not say where its tokens stand in a text, "
+                "which finding spans needs. Use a model with a fast tokenizer."
+            )
+        encoded = self.tokenizer([text for text, _ in keys], return_offsets_mapping=True)
         ids = [np.array(own, dtype=np.int32) for own in encoded["input_ids"]]
         return list(zip(ids, encoded["offset_mapping"], strict=True))
 
     def _segments(self, ids: TokenIds) -> TokenIds:
-        """0 up to the first separator, 1 after it, as BERT was trained."""
+        """0 up to the first separator, 1 after it, as BERT was trained; Funnel and XLNet give the class token its own."""
         after = np.cumsum(ids == self.tokenizer.sep_token_id)
-        return np.append(0, after[:-1] > 0).astype(np.int32)
+        types = np.append(0, after[:-1] > 0)
+        return np.where(ids == self.tokenizer.cls_token_id, self._class_segment, types).astype(np.int32)
 
     def _with_answer(self, example: Example, inputs: tuple[TokenIds, ...]) -> Encoded:
         if example.output is None:
@@ -278,6 +329,13 @@ class EncoderModel:
             if choice not in places:
                 raise unknown_name("label of this head", choice, places)
         return [places[choice] for choice in choices]
+
+
+def _class_segment(tokenizer: Any) -> int:
+    """The segment of the class token; 0 with most."""
+    read = tokenizer("a")
+    places = [place for place, token in enumerate(read["input_ids"]) if token == tokenizer.cls_token_id]
+    return int(read["token_type_ids"][places[0]]) if places else 0
 
 
 def best_span(scores: FloatArray, offsets: Sequence[tuple[int, int]], text: str) -> str:

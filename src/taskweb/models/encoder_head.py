@@ -64,7 +64,8 @@ class EncoderWithHead(nn.Module):
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None
     ) -> torch.Tensor:
         """What the head puts out, in float32: one row per sequence."""
-        read = self.body(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
+        types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+        read = self.body(input_ids=input_ids, attention_mask=attention_mask, **types)
         if isinstance(self.head, SpanHead):
             return self.head(read.last_hidden_state).float()
         first = read.last_hidden_state[:, 0] if _pooler_of(self.body) is None else read.pooler_output
