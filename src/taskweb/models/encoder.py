@@ -43,7 +43,8 @@ _LONGEST_SPAN = 30
 class EncoderModel:
     """Any encoder that transformers opens, with the library's head for the kind of task where it has one.
 
-    module: body and head. start: tensors outside the body that came with the checkpoint; fresh heads start from them.
+    module: body and head. start: tensors outside the body that were pretrained with it; every head starts with them.
+    trained: those of the first head where the checkpoint has it.
     max_input: tokens of the input, a choice and the special tokens together, at most the model's positions (the default).
     """
 
@@ -59,6 +60,7 @@ class EncoderModel:
         *,
         seed: int = 0,
         start: Mapping[str, torch.Tensor] | None = None,
+        trained: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.origin = origin
@@ -67,7 +69,7 @@ class EncoderModel:
         self.prompts = only_plain(self.text, "An encoder")
         limits = limits_of(body_of(module), tokenizer, self.family)
         self.max_input = min(self.text.max_input or limits.default_input, limits.positions or 10**9)
-        self._start = dict(start or {})
+        self._start = {**(start or {}), **(trained or {})}
         self._memory = TokenMemory()
         config = body_of(module).config
         padding = config.pad_token_id if config.pad_token_id is not None else tokenizer.pad_token_id
@@ -83,6 +85,7 @@ class EncoderModel:
         self.module = module
         self.head = head
         self.set_head(head, seed=seed)
+        self._start = dict(start or {})
 
     def set_head(self, head: Head, *, seed: int, carry: bool = False) -> bool:
         """Prepare for a task: a fresh head from `seed`, or with `carry` the old one where kind and number of outputs agree."""
@@ -104,13 +107,13 @@ class EncoderModel:
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
         """Token ids, one sequence per example, or per choice of a multiple choice.
 
-        An answer span that was cut off with the end of its input counts as no answer.
+        An answer span that was cut off with its part of the input counts as no answer.
         """
         fitted = self._fitted(examples)
         short = [example for example, _ in fitted]
         if self.head.kind == "span_qa":
             read = self._tokenised(short)
-            found = [_span(example, ids, offsets) for example, (ids, offsets) in zip(short, read, strict=True)]
+            found = [_span(own, cut, *tokens) for own, cut, tokens in zip(examples, short, read, strict=True)]
         else:
             found = [self._with_answer(example, ids) for example, ids in zip(short, self._inputs(short), strict=True)]
         return [replace(item, lost=lost) for item, (_, lost) in zip(found, fitted, strict=True)]
@@ -170,7 +173,8 @@ class EncoderModel:
         """The best span of each input, empty for no answer. Raises ParameterError for any other kind of head."""
         if self.head.kind != "span_qa":
             raise ParameterError(
-                f"An encoder cannot write text, it only finds spans of its input. Take T5 or GPT-2 for {self.head.kind}."
+                f"An encoder cannot write text, it only finds spans of its input. For {self.head.kind}, take a model that "
+                "writes text."
             )
         examples = [example for example, _ in self._fitted(examples)]
         read = self._tokenised(examples)
@@ -232,14 +236,15 @@ class EncoderModel:
         special = self.tokenizer.num_special_tokens_to_add(pair=False)
         lengths = [len(ids) for ids, _ in self._tokenised(examples)]
         return [
-            (example, 0) if special < length <= room else self._cut(example, length, room, special)
+            (example, 0) if special < length <= room and example.input.strip() else self._cut(example, length, room, special)
             for example, length, room in zip(examples, lengths, rooms, strict=True)
         ]
 
     def _room(self, example: Example) -> int:
         """Tokens that an input may have, its special tokens included, where each choice stands beside it."""
-        lengths = self._memory.of([(choice,) for choice in choices_of(example, self.head)], self._choice_lengths)
-        if not all(lengths):
+        choices = choices_of(example, self.head)
+        lengths = self._memory.of([(choice,) for choice in choices], self._choice_lengths)
+        if not all(lengths) or not all(choice.strip() for choice in choices):
             raise no_choice(example)
         special = self.tokenizer.num_special_tokens_to_add(pair=False)
         room = self.max_input - (self.tokenizer.num_special_tokens_to_add(pair=True) - special) - max(lengths)
@@ -251,7 +256,7 @@ class EncoderModel:
         return room
 
     def _cut(self, example: Example, length: int, room: int, special: int) -> tuple[Example, int]:
-        if length <= special:
+        if length <= special or not example.input.strip():
             raise no_input(example)
 
         def tokens(text: str) -> int:
@@ -319,7 +324,7 @@ class EncoderModel:
         if example.output not in valid:
             raise InputError(
                 f"The answer '{example.output}' to '{shown(example)}' is none of its choices: {', '.join(valid)}. "
-                "Mend the example."
+                "Fix the example."
             )
         return Encoded(inputs, (valid.index(example.output),))
 
@@ -357,19 +362,18 @@ def best_span(scores: FloatArray, offsets: Sequence[tuple[int, int]], text: str)
     return text[slice(*found)].strip()
 
 
-def _span(example: Example, ids: TokenIds, offsets: Sequence[tuple[int, int]]) -> Encoded:
+def _span(example: Example, short: Example, ids: TokenIds, offsets: Sequence[tuple[int, int]]) -> Encoded:
+    """short: the example as it is read, where it was too long."""
     if not example.output:
         return Encoded((ids,), (0, 0))
-    begin = example.input.find(example.output)
-    if begin < 0:
+    if example.output not in example.input:
         raise InputError(
             f"The answer '{example.output}' is no part of the input '{shown(example)}', and an encoder only finds spans. "
-            "Mend the example, or take a T5 or GPT-2 model."
+            "Fix the example, or take a model that writes text."
         )
+    begin = short.input.find(example.output)
     end = begin + len(example.output)
-    if end > max(stop for _, stop in offsets):
-        return Encoded((ids,), (0, 0))
-    inside = [place for place, (start, stop) in enumerate(offsets) if start < end and stop > begin]
+    inside = [place for place, (start, stop) in enumerate(offsets) if start < end and stop > begin] if begin >= 0 else []
     return Encoded((ids,), (inside[0], inside[-1]) if inside else (0, 0))
 
 
@@ -380,6 +384,6 @@ def _by_example(scores: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
 
 def _check_kind(head: Head) -> None:
     if head.kind == "generation":
-        raise ParameterError("An encoder cannot write text, so it has no head for generation. Take a T5 or GPT-2 model.")
+        raise ParameterError("An encoder cannot write text, so it has no head for generation. Take a model that writes text.")
     if head.kind == "classification" and not head.labels:
         raise ParameterError("The head of a classification needs its labels. Build it with head_for(kind, examples).")

@@ -3,7 +3,7 @@
 | format | prompt | answer |
 |---|---|---|
 | plain | the input, after the tokenizer's begin token where it adds one | follows after one space (none after white space) |
-| chat | system and user message, up to where the assistant's answer begins | the assistant's message, as the template writes it |
+| chat | system and user message, up to the assistant's answer | the assistant's message, as the template writes it |
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from taskweb.errors import InputError
+from taskweb.errors import InputError, ParameterError
 from taskweb.models.base import Parameter
 from taskweb.tasks.text_settings import TextSettings
 

@@ -129,8 +129,8 @@ class Reader:
         limit = self.max_input if self.positions is None else min(self.max_input, self.positions - longest)
         if limit < 1:
             raise InputError(
-                f"The answer to {where(example, within=True)} needs {longest} of the {self.positions} tokens that this model reads, which "
-                "leaves no room for the input. Shorten the answer, or use a model with more positions."
+                f"The answer to {where(example, within=True)} needs {longest} of the {self.positions} tokens that this model "
+                "reads, which leaves no room for the input. Shorten the answer, or use a model with more positions."
             )
         return limit
 
