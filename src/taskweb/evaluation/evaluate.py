@@ -12,7 +12,7 @@ from taskweb.evaluation.batching import BatchSize
 from taskweb.evaluation.intervals import metrics_of, summarise
 from taskweb.evaluation.measures import Answers, Choices, IntArray, Numbers, Texts
 from taskweb.evaluation.prompted_rows import PromptedTask
-from taskweb.evaluation.rank_classification import NORMALISATIONS, ChoiceRanker, Normalisation
+from taskweb.evaluation.rank_classification import NORMALISATIONS, ChoiceRanker, Normalisation, reduction_of
 from taskweb.evaluation.results import Prediction, TaskResult, TemplateResult
 from taskweb.models.base import REDUCTIONS, Reduction, TaskModel
 from taskweb.models.head import number_of
@@ -31,6 +31,11 @@ class EvaluationSettings:
     batch_size: int | None = None
     max_new_tokens: int = 64
 
+    @property
+    def summed_or_mean(self) -> Reduction:
+        """How the tokens of a choice are reduced in force: the sum, whatever `reduction`, where it is divided by a length."""
+        return reduction_of(self.reduction, self.normalisation)
+
     def __post_init__(self) -> None:
         if self.reduction not in REDUCTIONS:
             raise unknown_name("score of choices", self.reduction, REDUCTIONS)
@@ -42,9 +47,14 @@ class EvaluationSettings:
             raise ParameterError(f"A free answer needs 1 token or more. Got {self.max_new_tokens} instead.")
 
 
-def check_model(model: TaskModel, tasks: Sequence[PromptedTask]) -> None:
-    """Raise one InputError that lists every task that the model cannot answer, with the reason."""
-    ranker = ChoiceRanker(model, BatchSize(model.module))
+def check_model(model: TaskModel, tasks: Sequence[PromptedTask], settings: EvaluationSettings | None = None) -> None:
+    """Raise one InputError that lists every task that the model cannot answer, with the reason.
+
+    Raises ParameterError for a score that the model does not have (see ChoiceRanker).
+    """
+    settings = settings or EvaluationSettings()
+    size = BatchSize(model.module)
+    ranker = ChoiceRanker(model, size, reduction=settings.reduction, normalisation=settings.normalisation)
     errors = []
     for prompted in tasks:
         try:
@@ -89,7 +99,15 @@ def evaluate_task(
         metrics = {key: value for key, value in metrics_of(found).items() if key in _metrics(prompted)}
         results.append(TemplateResult(name, metrics, predictions, confusion))
     summary = summarise(answers, len(places), _metrics(prompted))
-    return TaskResult(prompted.task.name, prompted.origin, _labels(prompted), summary, tuple(results), prompted.skipped)
+    return TaskResult(
+        prompted.task.name,
+        prompted.origin,
+        _labels(prompted),
+        summary,
+        tuple(results),
+        prompted.skipped,
+        prompted.single_choice,
+    )
 
 
 def _check(ranker: ChoiceRanker, prompted: PromptedTask) -> None:

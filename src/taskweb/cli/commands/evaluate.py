@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,7 @@ from taskweb.cli import options
 from taskweb.cli.console import output_console, print_json, progress_for, say_notes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from taskweb.evaluation import EvaluationSettings, PromptedTask, TaskResult
     from taskweb.models import TaskModel
@@ -59,17 +60,33 @@ def evaluate(
         ),
     ] = None,
     score: Annotated[
-        str, typer.Option("--score", metavar="mean|sum", rich_help_panel=_SCORES, help="Over the tokens of a choice.")
+        str,
+        typer.Option(
+            "--score",
+            metavar="mean|sum",
+            rich_help_panel=_SCORES,
+            help="Over the log-probabilities of a choice's tokens. Per character or byte it is always the sum.",
+        ),
     ] = "mean",
     normalise: Annotated[
         str,
         typer.Option(
             "--normalise",
-            metavar="none|unconditional",
+            metavar="NAME",
             rich_help_panel=_SCORES,
-            help="unconditional: log p(choice | prompt) - log p(choice | empty prompt).",
+            help="none; chars or bytes: the sum per character or UTF-8 byte of the choice (acc_norm, acc_bytes); "
+            "unconditional: less the score given an empty prompt.",
         ),
     ] = "none",
+    end_mark: Annotated[
+        str,
+        typer.Option(
+            "--end-mark",
+            metavar="in|out",
+            rich_help_panel=_SCORES,
+            help="Whether the end mark after a choice counts in its score: in as in T0, out as in lm-evaluation-harness.",
+        ),
+    ] = "in",
     max_input: Annotated[
         int | None, typer.Option("--max-input", metavar="N", help="Cut inputs at N tokens. Default: as the model was trained.")
     ] = None,
@@ -101,6 +118,7 @@ def evaluate(
     from taskweb.tasks import Sampling
 
     begin = time.monotonic()
+    end_mark_counts = _end_mark(end_mark)
     settings = EvaluationSettings(score, normalise, batch_size)  # type: ignore[arg-type]  # checked there
     if Path(model).is_dir():
         check_weights(Path(model), model)
@@ -119,13 +137,13 @@ def evaluate(
     }
     tasks = _load(task, examples, reading)
     opened = open_model(model, max_input=max_input)
-    check_model(opened, tasks)
+    opened.text = replace(opened.text, end_mark=end_mark_counts)
+    check_model(opened, tasks, settings)
     results = _evaluate(opened, tasks, settings, place, precision, quiet=quiet)  # type: ignore[arg-type]  # checked there
     record = {
         "model": model,
         "origin": {"name": opened.origin.name, "revision": opened.origin.revision},
-        "score": score,
-        "normalise": normalise,
+        **_how_scored(opened, settings),
         "max_input": opened.max_input,
         "tasks": [result.to_dict() for result in results],
         "seconds": round(time.monotonic() - begin, 3),
@@ -134,8 +152,40 @@ def evaluate(
         save_predictions(results, predictions_file)
     if results_file is not None:
         save_results(record, results_file)
-    say_notes([f"{r.skipped} rows of {r.origin} have no label and were left out" for r in results if r.skipped], quiet=quiet)
+    say_notes(_notes(results), quiet=quiet)
     _print(record, results, output)
+
+
+def _end_mark(text: str) -> bool:
+    """Whether the end mark counts. Raises NameNotFoundError for anything but `in` and `out`."""
+    from taskweb.errors import unknown_name
+
+    if text not in ("in", "out"):
+        raise unknown_name("place of the end mark", text, ("in", "out"))
+    return text == "in"
+
+
+def _how_scored(model: TaskModel, settings: EvaluationSettings) -> dict[str, Any]:
+    """What scores depend on. An encoder scores the outcomes of its head, which have neither tokens nor an end mark."""
+    is_encoder = model.family == "encoder"
+    return {
+        "score": None if is_encoder else settings.summed_or_mean,
+        "normalise": settings.normalisation,
+        "end_mark": None if is_encoder else "in" if model.text.end_mark else "out",
+        "prompt_format": model.prompts.name,
+        "system": model.text.system,
+        "template_options": dict(model.text.template_options),
+    }
+
+
+def _notes(results: Sequence[TaskResult]) -> Iterator[str]:
+    from taskweb.cli.tables.formatting import counted
+
+    for result in results:
+        if result.skipped:
+            yield f"{result.skipped} rows of {result.origin} have no label and were left out"
+        if result.single_choice:
+            yield f"{counted(result.single_choice, 'row')} of {result.origin} with only one choice left out of the mean"
 
 
 def _check_place(file: Path | None) -> None:
@@ -215,5 +265,5 @@ def _print(record: dict[str, Any], results: Sequence[TaskResult], output: option
 
     console = output_console()
     for result in results:
-        for part in result_tables(result, console.width):
+        for part in result_tables(result, record, console.width):
             console.print(part)

@@ -71,15 +71,19 @@ def columns_of(template: Template) -> frozenset[str]:
 def _of_ours(template: Template, row: Mapping[str, Any], line: int) -> Prompt:
     choices = _choices(template.choices, row)
     columns = {**row, _CHOICES: choices}
-    text = _rendered(template.input, columns).strip()
+    text = _stripped(template, _rendered(template.input, columns))
     references: tuple[str, ...] = ()
     if template.references is not None:
         references = tuple(map(str, json.loads(_rendered(template.references, columns))))
     if template.answer is not None and choices is not None:
         answer = _place(_rendered(template.answer, columns).strip(), choices)
         return Prompt(line, Example(text, None if answer is None else choices[answer], choices), answer, references)
-    wanted = None if template.output is None else _rendered(template.output, columns).strip()
-    return _with_output(line, text, wanted or None, choices, references)
+    wanted = None if template.output is None else _stripped(template, _rendered(template.output, columns))
+    return _with_output(line, text, wanted if wanted and wanted.strip() else None, choices, references)
+
+
+def _stripped(template: Template, text: str) -> str:
+    return text.strip() if template.strip else text
 
 
 def _of_promptsource(template: Template, row: Mapping[str, Any], line: int) -> Prompt | None:

@@ -20,6 +20,7 @@ class Template:
     None where the answer is free. They stand in the order of the task's labels.
     answer: renders to the place of the right choice, counted from 0; to nothing or less than 0 where it is not known.
     output: renders to the wanted text, instead of `answer`. references: renders to a JSON list of all accepted texts.
+    strip: whether white space around the rendered prompt and output is removed.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Template:
     output: str | None = None
     references: str | None = None
     form: TemplateForm = "taskweb"
+    strip: bool = True
 
 
 @dataclass(frozen=True, slots=True)

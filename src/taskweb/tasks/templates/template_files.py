@@ -17,7 +17,7 @@ from taskweb.tasks.templates.template import Template, TemplateSet
 
 PROMPTED = "prompted"
 _FILE_KEYS = ("like", "answer", "output", "references", "example", "template")
-_TEMPLATE_KEYS = ("name", "input", "choices", "answer", "output", "references")
+_TEMPLATE_KEYS = ("name", "input", "choices", "answer", "output", "references", "strip")
 
 
 def templated_tasks() -> tuple[str, ...]:
@@ -92,6 +92,7 @@ def _template(entry: Mapping[str, Any], task: str, origin: str, common: Mapping[
         answer=None if "output" in entry else text("answer"),
         output=text("output"),
         references=text("references"),
+        strip=entry.get("strip", True) is not False,
     )
 
 
