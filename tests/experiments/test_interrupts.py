@@ -87,7 +87,7 @@ def test_an_interrupt_leaves_no_files_and_the_same_command_resumes(
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert out == ""
-    assert re.search(r"Stopped: \d+ of 18 runs are done and kept\. The same command goes on from here\.\n$", err), err
+    assert re.search(r"Stopped: \d+ of 18 runs are done and saved\. The same command continues from here\.\n$", err), err
     assert all(line.startswith(("plan: ", "Stopped: ", "Token authentication")) for line in err.splitlines()), err
     deadline = time.monotonic() + 10
     while members(process.pid) and time.monotonic() < deadline:
