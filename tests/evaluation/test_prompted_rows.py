@@ -77,7 +77,7 @@ def test_rows_without_label_are_left_out_and_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"premise": "a", "hypothesis": "b", "label": 2}, "the label 2 lies outside the 2 choices"),
+        ({"premise": "a", "hypothesis": "b", "label": 2}, "the label 2 is outside the 2 choices"),
         ({"input": "a", "output": "z", "choices": ["x", "y"]}, "the answer 'z' is none of the choices x, y"),
         ({"text": "a"}, "there is no column 'input'"),
     ],

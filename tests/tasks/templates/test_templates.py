@@ -92,8 +92,11 @@ def test_an_unknown_label_is_no_answer(label: object) -> None:
         (template("{{ q.__class__.__mro__ }}"), "access to attribute '__class__' of 'str' object is unsafe"),
         (template("{{ q / 2 }}"), "unsupported operand"),
         (template("  {{ '' }} "), "renders to an empty prompt"),
-        (template(choices=("no", "yes"), answer="{{ label }}"), "the label 2 lies outside the 2 choices no, yes"),
-        (template(choices=("no", "yes"), answer="{{ q }}"), "the label 'Is it' is no place among the choices no, yes"),
+        (template(choices=("no", "yes"), answer="{{ label }}"), "the label 2 is outside the 2 choices no, yes"),
+        (
+            template(choices=("no", "yes"), answer="{{ q }}"),
+            "the label 'Is it' is not the number of one of the choices no, yes",
+        ),
         (template(choices=("no", "yes"), output="{{ q }}"), "the answer 'Is it' is none of the choices no, yes"),
         (template(choices="{{ q }}", output="no"), "Expecting value"),
     ],
@@ -129,7 +132,7 @@ def test_prompted_examples_keep_their_text_and_choices() -> None:
     ("text", "message"),
     [
         ("[[template]\n", "cannot be read as TOML"),
-        ("", "holds no"),
+        ("", "contains no"),
         ("anser = '1'", "no key of mine.toml named 'anser'. Did you mean 'answer'"),
         ("[[template]]\nname = 'a'\n", "needs a text for 'input'"),
         ("[[template]]\nname = 'a'\ninput = 'b'\nchoice = []\n", "Did you mean 'choices'"),
