@@ -81,7 +81,7 @@ def test_every_row_is_drawn_equally_often(tmp_path: Path) -> None:
     assert all(130 < count < 230 for count in counts.values()), counts  # expected 180, standard deviation 11
 
 
-def test_empty_inputs_are_passed_over_and_counted(tmp_path: Path) -> None:
+def test_empty_inputs_are_skipped_and_counted(tmp_path: Path) -> None:
     path = written(tmp_path, rows({"input": " "}, {"input": None}, ROW) + "\n\n")
     found = load_examples(path)
     assert (len(found), found.skipped, found.total) == (1, 2, 3)
@@ -148,7 +148,7 @@ def test_unreadable_file(tmp_path: Path) -> None:
         load_examples(path)
 
 
-def test_a_line_without_end_is_refused_without_reading_it(tmp_path: Path) -> None:
+def test_an_endless_line_is_refused_without_reading_it(tmp_path: Path) -> None:
     path = tmp_path / "long.jsonl"
     with path.open("wb") as file:
         file.truncate(1 << 30)  # one sparse line of a gigabyte
@@ -223,7 +223,7 @@ def test_arbitrary_rows_give_examples_or_an_input_error(tmp_path: Path, items: l
         assert str(fault)
 
 
-def test_a_split_is_of_the_hub_only(tmp_path: Path) -> None:
+def test_a_split_is_for_the_hub_only(tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_text('{"input": "a"}\n')
     with pytest.raises(InputError, match=r"'test' is a split of a data set on the Hub, but .*mine.jsonl is not one"):

@@ -91,13 +91,13 @@ def test_other_yaml_is_refused_and_nothing_is_run(text: str, message: str, tmp_p
     assert "templates.yaml" in str(fault.value)
 
 
-def test_templates_cannot_reach_beyond_their_row(tmp_path: Path) -> None:
+def test_templates_can_only_read_their_row(tmp_path: Path) -> None:
     text = FILE.replace("Say {{ text }}.", "{{ text.__init__.__globals__ }}")
     with pytest.raises(InputError, match="unsafe"):
         render(templates_in(text, tmp_path)[1], {**ROW, "label": 0})
 
 
-def test_without_yaml_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_yaml_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "yaml", None)
     with pytest.raises(Exception, match="pip install pyyaml"):
         templates_in(FILE, tmp_path)

@@ -23,7 +23,7 @@ def write(folder: Path, *lines: Any) -> Path:
     return path
 
 
-def test_what_a_run_needs_at_least(tmp_path: Path) -> None:
+def test_the_least_that_a_run_needs(tmp_path: Path) -> None:
     (run,) = import_runs(write(tmp_path, LEAST, ""))
     assert (run.setup.model, run.setup.method, run.source, run.seed, run.metrics) == ("m", "f", None, None, {})
 
@@ -61,7 +61,7 @@ def test_units(tmp_path: Path) -> None:
         ("[" * 100_000, "is not valid JSON"),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path: Path, line: Any, message: str) -> None:
+def test_errors_are_reported(tmp_path: Path, line: Any, message: str) -> None:
     with pytest.raises(InputError) as fault:
         list(import_jsonl(write(tmp_path, LEAST, line)))
     assert str(fault.value).startswith(f"{tmp_path / 'runs.jsonl'}, line 2 ")
