@@ -154,8 +154,8 @@ def test_errors_are_reported(tmp_path: Path, text: str, message: str) -> None:
         ("source,target,setup,seed,metric,score,seed\n", "two columns named 'seed'"),
         (HEADER.strip() + ",status\ns,t,m/f,1,f1,0.5,ok\n", "must be one of finished, failed, diverged"),
         (HEADER.strip() + ",status\ns,t,m/f,1,f1,0.5,failed\n", "gives no reason"),
-        (HEADER.strip() + ",sizes\ns,t,m/f,1,f1,0.5,12\n", "row 1 has 'sizes' that is not an object"),
-        (HEADER.strip() + ",sizes\ns,t,m/f,1,f1,0.5,{\n", "row 1 has a 'sizes' that is not valid JSON"),
+        (HEADER.strip() + ",sizes\ns,t,m/f,1,f1,0.5,12\n", "row 1 has a field 'sizes' that is not an object"),
+        (HEADER.strip() + ",sizes\ns,t,m/f,1,f1,0.5,{\n", "row 1 has a field 'sizes' that is not valid JSON"),
         (
             HEADER.strip() + ",commit\ns,t,m/f,1,f1,0.5,a\ns,t,m/f,1,accuracy,0.5,b\n",
             "row 2: the column 'commit' differs from row 1",
