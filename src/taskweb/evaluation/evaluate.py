@@ -83,10 +83,10 @@ def evaluate_task(
     size = size or BatchSize(model.module, settings.batch_size)
     ranker = ChoiceRanker(model, size, reduction=settings.reduction, normalisation=settings.normalisation)
     _check(ranker, prompted)
-    places = {row: place for place, row in enumerate(sorted({p.row for own in prompted.prompts.values() for p in own}))}
+    index_of = {row: index for index, row in enumerate(sorted({p.row for own in prompted.prompts.values() for p in own}))}
     answers, results = [], []
     for name, prompts in prompted.prompts.items():
-        rows = np.array([places[prompt.row] for prompt in prompts])
+        rows = np.array([index_of[prompt.row] for prompt in prompts])
         if prompted.has_choices:
             found, predictions = _chosen(ranker, prompted, prompts, rows, on_done)
         elif prompted.task.kind == "regression":
@@ -98,7 +98,7 @@ def evaluate_task(
         confusion = tuple(tuple(map(int, row)) for row in table)
         metrics = {key: value for key, value in metrics_of(found).items() if key in _metrics(prompted)}
         results.append(TemplateResult(name, metrics, predictions, confusion))
-    summary = summarise(answers, len(places), _metrics(prompted))
+    summary = summarise(answers, len(index_of), _metrics(prompted))
     return TaskResult(
         prompted.task.name,
         prompted.origin,
@@ -131,7 +131,7 @@ def _chosen(
     scores = ranker.scores([prompt.example for prompt in prompts], prompted.labels, on_done)
     best = [int(np.argmax(values)) for values in scores]
     labels = prompted.labels
-    predicted = np.array([_class(prompt, place, labels) for prompt, place in zip(prompts, best, strict=True)])
+    predicted = np.array([_class(prompt, index, labels) for prompt, index in zip(prompts, best, strict=True)])
     expected = np.array([_class(prompt, prompt.answer or 0, labels) for prompt in prompts])
     predictions = tuple(
         Prediction(
@@ -139,11 +139,11 @@ def _chosen(
             prompt.example.input,
             prompt.example.choices or (),
             tuple(values.tolist()),
-            (prompt.example.choices or ())[place],
+            (prompt.example.choices or ())[index],
             (prompt.example.output or "",),
-            float(place == prompt.answer),
+            float(index == prompt.answer),
         )
-        for prompt, values, place in zip(prompts, scores, best, strict=True)
+        for prompt, values, index in zip(prompts, scores, best, strict=True)
     )
     return Choices(rows, predicted, expected, len(_labels(prompted))), predictions
 
@@ -196,10 +196,10 @@ def _labels(prompted: PromptedTask) -> tuple[str, ...]:
     if prompted.labels or not prompted.has_choices:
         return prompted.labels
     longest = max(len(prompt.example.choices or ()) for own in prompted.prompts.values() for prompt in own)
-    return tuple(str(place) for place in range(1, longest + 1))
+    return tuple(str(index) for index in range(1, longest + 1))
 
 
-def _class(prompt: Prompt, place: int, labels: Sequence[str]) -> int:
+def _class(prompt: Prompt, index: int, labels: Sequence[str]) -> int:
     """The class of a choice: that of its label if the choices are the labels in any order, else its index."""
     choices = prompt.example.choices or ()
-    return labels.index(choices[place]) if set(choices) == set(labels) else place
+    return labels.index(choices[index]) if set(choices) == set(labels) else index

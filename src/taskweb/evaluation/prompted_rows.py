@@ -94,9 +94,9 @@ def load_prompted(
     all rows if `columns` is given. file_format: for a file whose name does not show it.
     Raises InputError for rows that are neither, if no row has a label or all have only one choice, or if a template fails.
     """
-    place, split = _place_of(name, where, split)
-    origin, chosen = origin_of(place), templates or TemplateChoice()
-    rows = taken(rows_of(place, file_format=file_format, hub_split=split), sampling or Sampling(None))
+    location, split = _location_of(name, where, split)
+    origin, chosen = origin_of(location), templates or TemplateChoice()
+    rows = taken(rows_of(location, file_format=file_format, hub_split=split), sampling or Sampling(None))
     if not rows:
         raise InputError(f"{origin} contains no rows. Give at least one labelled example of '{name}'.")
     own = None if columns is not None else _templates(name, chosen, rows[0][1])
@@ -120,7 +120,7 @@ def load_prompted(
     return PromptedTask(task, usable, _labels(task, usable, prompted=own.task == PROMPTED), origin, skipped, single)
 
 
-def _place_of(name: str, where: str | Path | None, split: str | None) -> tuple[str | Path, str | None]:
+def _location_of(name: str, where: str | Path | None, split: str | None) -> tuple[str | Path, str | None]:
     if where is None:
         hub = find_task(name).hub
         if hub is None:

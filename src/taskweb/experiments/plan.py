@@ -61,7 +61,7 @@ class PlannedSetup:
     seeds: one run of each pair per seed; the plan's seeds, or the setup's own.
     carry_head: an encoder uses the source's head for a target of the same kind and size; otherwise a new head.
     model: Hub id, folder, or `tiny:t5`, `tiny:gpt2`, `tiny:roberta` for a small one with random weights; as written in the
-    plan, so that runs keep their keys when the plan is moved. place: the folder that it is loaded from, None for others.
+    plan, so that runs keep their keys when the plan is moved. folder: the folder that it is loaded from, None for others.
     revision: commit on the Hub, or a digest of a folder's files (`folder_stamp`).
     """
 
@@ -77,7 +77,7 @@ class PlannedSetup:
     by_source: Mapping[str, TrainingSettings]
     seeds: tuple[int, ...]
     carry_head: bool = False
-    place: str | None = None
+    folder: str | None = None
 
     @property
     def is_made_from_texts(self) -> bool:
@@ -87,7 +87,7 @@ class PlannedSetup:
     @property
     def loaded_from(self) -> tuple[str, str | None]:
         """The name and the revision by which the model is loaded."""
-        return (self.model, self.revision) if self.place is None else (self.place, None)
+        return (self.model, self.revision) if self.folder is None else (self.folder, None)
 
     def settings_for(self, target: str) -> TrainingSettings:
         """The settings for that target."""
