@@ -3,7 +3,7 @@
     python scripts/build_paper_plan.py DATA [--to PLAN.toml]
 
 DATA is the folder with runs.parquet and recovered_baselines.csv of the public research release of TaskWeb (arXiv:2305.13256,
-CC BY 4.0). Only names and hyperparameters are written. What the release does not tell is said in the plan.
+CC BY 4.0). Only names and hyperparameters are written. The plan names the settings that the release does not contain.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from taskweb.web.formats.recovered_baselines import BASELINES_FILE, configuratio
 
 PLAN = Path(__file__).parents[1] / "plans" / "taskweb_paper.toml"
 SOURCES_ONLY = ("squad_v2",)
-MODELS = {  # Hub id, and the revision that holds its weights in safetensors where the main one does not
+MODELS = {  # Hub id, and the revision with safetensors weights where the main one has none
     "t5s": ("google/t5-small-lm-adapt", "refs/pr/1"),
     "t5b": ("google/t5-base-lm-adapt", "refs/pr/2"),
     "t5l": ("google/t5-large-lm-adapt", "refs/pr/1"),
@@ -36,8 +36,8 @@ HEAD = """\
 #
 # From the released runs: epochs, learning rate and batch size of every setup on every target, seeds, pairs, and the number of
 # training examples; from their scores, that evaluation was on whole validation sets (imdb: the test set).
-# Not told there, and chosen here: sources are trained with what they are trained with as targets, squad_v2 with what is most
-# frequent in the setup; AdamW with linear decay and no warm-up; the wording of prompts (the first template of each task).
+# Not stated there, so chosen here: sources are trained with their settings as targets, squad_v2 with the most frequent settings
+# of the setup; AdamW with linear decay and no warm-up; the wording of prompts (the first template of each task).
 """
 
 

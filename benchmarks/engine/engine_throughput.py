@@ -358,7 +358,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         one_run(*given.one)
         return
     rows = []
-    for model in MODELS:
+    for model in MODELS[:1] if given.quick else MODELS:
         with tempfile.TemporaryDirectory() as folder:
             rows.append(measured(model, given.rounds, Path(folder)))
         print(json.dumps(rows[-1], indent=2), flush=True)

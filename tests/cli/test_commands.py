@@ -131,7 +131,7 @@ def test_a_reader_that_goes_away_is_no_error(target: Path, encoder: object) -> N
     ("redirection", "status", "message"),
     [
         ("<&-", 2, "Error: Standard input is closed"),
-        ("</dev/null", 2, "holds no usable examples"),
+        ("</dev/null", 2, "contains no usable examples"),
         (">&- <{target}", 0, ""),
         (">/dev/full <{target}", 2, "Error: The output cannot be written: No space left"),
     ],

@@ -26,6 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_rows(where / "texts" / "rte.jsonl", entailment_rows())
     write_rows(where / "texts" / "mine.jsonl", prompted_rows())
     write_rows(where / "outside.jsonl", [{"input": "a", "output": "z", "choices": ["x", "y"]}])
+    write_rows(where / "single.jsonl", [*prompted_rows(), {"input": "a", "output": "x", "choices": ["x"]}])
     write_rows(where / "unlabelled.jsonl", [{"input": "a", "choices": ["x", "y"]}])
     (where / "bad.toml").write_text("[[template]]\nname = 'b'\ninput = '{{ nothing }}'\n")
     return where
@@ -48,6 +49,22 @@ def test_a_folder_of_tasks_as_json_and_as_tables(run, folder: Path, tmp_path: Pa
     assert "right \\ answered" in table
     accuracy = f"{100 * record['tasks'][1]['metrics']['accuracy']['mean']:.1f}"
     assert accuracy in run(*call, "--task", "rte").out
+
+
+def test_how_choices_are_scored_stands_in_table_and_json(run, folder: Path) -> None:  # noqa: F811
+    call = ["evaluate", str(folder / "t5"), "--examples", str(folder / "single.jsonl")]
+    record = json.loads(run(*call, "--format", "json").out)
+    stated = [record[key] for key in ("score", "normalise", "end_mark", "prompt_format", "system", "template_options")]
+    assert stated == ["mean", "none", "in", "plain", None, {}]
+    assert (record["tasks"][0]["examples"], record["tasks"][0]["single_choice"]) == (12, 1)
+    changed = [*call, "--normalise", "bytes", "--end-mark", "out"]
+    record = json.loads(run(*changed, "--format", "json").out)
+    assert [record[key] for key in ("score", "normalise", "end_mark")] == ["sum", "bytes", "out"]
+    done = run(*changed)
+    assert "1 row of" in done.err
+    table = " ".join(done.out.split())
+    assert "1 row with one choice left out" in table
+    assert "sum of the log-probabilities of a choice's tokens, per UTF-8 byte of the choice; end mark out; plain" in table
 
 
 def test_a_file_names_its_task(run, folder: Path) -> None:  # noqa: F811
@@ -79,6 +96,8 @@ def test_a_file_names_its_task(run, folder: Path) -> None:  # noqa: F811
         ),
         (["{folder}/bert", "-t", "rte", "--examples", "{folder}/texts"], "The model answers with no, yes"),
         (["{folder}/t5", "--examples", "{folder}/texts", "--score", "median"], "no score of choices named 'median'"),
+        (["{folder}/t5", "--examples", "{folder}/texts", "--normalise", "char"], "Did you mean 'chars'?"),
+        (["{folder}/t5", "--examples", "{folder}/texts", "--end-mark", "no"], "no place of the end mark named 'no'"),
         (["{folder}/t5", "--examples", "{folder}/texts", "--batch-size", "0"], "must be 1 or more"),
         (["{folder}/t5", "--examples", "{folder}/texts", "--max-input", "0"], "must be 8 or more"),
         (["{folder}/t5", "--examples", "{folder}/texts", "--input-format", "xls"], "no input format named 'xls'"),

@@ -33,7 +33,7 @@ ON_A_TERMINAL = (
     "    if not part:\n"
     "        break\n"
     "    seen += part\n"
-    "    if seen.endswith(b'Go on? [y/N] '):\n"
+    "    if seen.endswith(b'Continue? [y/N] '):\n"
     "        os.write(fd, sys.argv[1].encode() + b'\\n')\n"
     "sys.stdout.buffer.write(seen)\n"
     "sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n"
@@ -93,7 +93,7 @@ def test_a_terminal_is_asked_first(answer: str, requests: int, code: int, target
         done = subprocess.run(
             [sys.executable, "-c", ON_A_TERMINAL, answer, *asking], capture_output=True, text=True, check=False, timeout=60
         )
-        assert done.stdout.index("44 requests") < done.stdout.index("Go on?")
+        assert done.stdout.index("44 requests") < done.stdout.index("Continue?")
         assert (done.returncode, len(script)) == (code, requests)
         assert ("Nothing was asked" in done.stdout) == (code == 2)
         sure = subprocess.run(
@@ -104,7 +104,7 @@ def test_a_terminal_is_asked_first(answer: str, requests: int, code: int, target
             timeout=60,
         )
         assert (sure.returncode, len(script)) == (0, 44)
-        assert "Go on?" not in sure.stdout
+        assert "Continue?" not in sure.stdout
 
 
 BAD = {

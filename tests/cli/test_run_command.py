@@ -145,7 +145,7 @@ def test_bad_input_is_one_line_and_status_2(arguments: list[str], message: str, 
 
 
 def test_progress_in_one_line() -> None:
-    from taskweb.cli.tables.plan_progress import progress_line
+    from taskweb.cli.progress.plan_progress import progress_line
     from taskweb.experiments.heartbeats import RunningRun
     from taskweb.experiments.run_progress import PlanProgress
 

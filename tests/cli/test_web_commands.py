@@ -32,10 +32,10 @@ def store(run, tmp_path: Path) -> Path:  # noqa: F811
 def test_the_life_of_a_web(run, store: Path, tmp_path: Path) -> None:  # noqa: F811
     again = run("web", "import", str(tmp_path / "runs.csv"), "--to", str(store))
     assert "0 are new" in again.err
-    assert "5 in all, 2 of them baselines" in run("web", "show", str(store)).out
-    assert "all well" in run("web", "check", str(store)).err
+    assert "5 in total, 2 of them baselines" in run("web", "show", str(store)).out
+    assert "no problems" in run("web", "check", str(store)).err
     assert "bytes" in run("web", "vacuum", str(store)).err
-    assert "0 runs added, 5 were there already" in run("web", "merge", str(tmp_path / "all.db"), str(store), str(store)).err
+    assert "0 runs added, 5 were already in it" in run("web", "merge", str(tmp_path / "all.db"), str(store), str(store)).err
     assert "Wrote 5 runs" in run("web", "export", str(store), "--to", str(tmp_path / "out.jsonl")).err
     ranking = json.loads(run("rank", "a", "--web", str(store), "--format", "json").out)
     assert [source["task"] for source in ranking["sources"]] == ["b", "c"]

@@ -14,16 +14,16 @@ from tests.models import tiny
 
 
 class Machine:
-    """Doubles numbers, with memory for so many rows at once; a longer item needs more."""
+    """Doubles numbers, with memory for `memory` rows at once; a longer item needs more."""
 
-    def __init__(self, memory: int, fault: type[Exception] = torch.OutOfMemoryError) -> None:
-        self.memory, self.fault = memory, fault
+    def __init__(self, memory: int, error: type[Exception] = torch.OutOfMemoryError) -> None:
+        self.memory, self.error = memory, error
         self.sizes: list[int] = []
 
     def __call__(self, part: list[int], size: int) -> list[int]:
         self.sizes.append(size)
         if size > self.memory:
-            raise self.fault("out of memory. Tried")
+            raise self.error("out of memory. Tried")
         return [2 * i for i in part]
 
 
@@ -62,13 +62,13 @@ def test_on_the_cpu_and_where_it_is_fixed_it_never_grows() -> None:
         assert set(machine.sizes) == {expected}
 
 
-def test_memory_for_less_than_one_example_is_said() -> None:
+def test_memory_for_less_than_one_example_is_an_error() -> None:
     with pytest.raises(TaskWebError, match="One example at a time is too much for the memory of cpu"):
         sizes().run([1], Machine(0))
     with pytest.raises(ParameterError, match="1 or more"):
         sizes(0)
 
 
-def test_other_faults_are_not_swallowed() -> None:
+def test_other_errors_are_not_swallowed() -> None:
     with pytest.raises(RuntimeError, match="out of memory"):
         sizes().run([1], Machine(0, RuntimeError))

@@ -60,7 +60,7 @@ def test_the_batch_size_changes_nothing_but_rounding(name: str, tmp_path: Path) 
         assert len({tuple(one.predicted for one in each.predictions) for each in template}) == 1
 
 
-def test_classes_are_told_by_their_words_where_the_order_of_choices_differs(tmp_path: Path) -> None:
+def test_classes_are_matched_by_label_where_the_order_of_choices_differs(tmp_path: Path) -> None:
     rows = prompted_rows(10)
     turned = [{**row, "choices": row["choices"][:: 1 if i % 2 else -1]} for i, row in enumerate(rows)]
     model = tiny.model("t5", seed=2)
@@ -81,11 +81,11 @@ def test_an_encoder_answers_in_the_labels_of_its_head(tmp_path: Path) -> None:
     found = evaluate_task(named, entailment(tmp_path))
     one = found.templates[0].predictions[0]
     assert one.predicted in one.choices
-    scores = named.score_choices([_asked(entailment(tmp_path).prompts["backed by the text"][0])])[0]
+    scores = named.score_choices([_with_head_labels(entailment(tmp_path).prompts["backed by the text"][0])])[0]
     assert one.scores == pytest.approx(tuple(scores[[1, 0]]), abs=1e-6)
 
 
-def _asked(prompt: Prompt):
+def _with_head_labels(prompt: Prompt):
     from taskweb.tasks import Example
 
     return Example(prompt.example.input, None, ("not_entailment", "entailment"))
@@ -93,10 +93,10 @@ def _asked(prompt: Prompt):
 
 def test_what_an_encoder_cannot_answer_is_listed_at_once(tmp_path: Path) -> None:
     free = load_prompted("mine", write_rows(tmp_path / "mine.jsonl", [{"input": "Who?", "output": "Ada"}]))
-    with pytest.raises(InputError) as fault:
+    with pytest.raises(InputError) as error:
         check_model(tiny.model("bert"), [entailment(tmp_path), free])
-    assert "'rte': The model answers with no, yes, but the choices are true, not known to be true" in str(fault.value)
-    assert "'mine': The model's head is for classification, but the task is generation" in str(fault.value)
+    assert "'rte': The model answers with no, yes, but the choices are true, not known to be true" in str(error.value)
+    assert "'mine': The model's head is for classification, but the task is generation" in str(error.value)
     with pytest.raises(InputError, match="cannot choose among answers"):
         evaluate_task(tiny.model("bert", Head("regression")), entailment(tmp_path))
 

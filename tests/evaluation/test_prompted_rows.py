@@ -1,4 +1,4 @@
-"""What a model is asked: raw rows under every template, prompts as they are, and what cannot be used."""
+"""Prompts for a model: raw rows under every template, prompts as they are, and unusable rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from taskweb.tasks.templates import templates_of
 from tests.evaluation.prompted_tasks import entailment, entailment_rows, prompted_rows, write_rows
 
 
-def test_raw_rows_are_asked_under_every_template(tmp_path: Path) -> None:
+def test_raw_rows_are_prompted_by_every_template(tmp_path: Path) -> None:
     found = entailment(tmp_path)
     assert list(found.prompts) == [one.name for one in templates_of("rte").templates]
     assert {len(prompts) for prompts in found.prompts.values()} == {12}
@@ -34,7 +34,7 @@ def test_prompts_are_taken_as_they_are(tmp_path: Path) -> None:
     assert len(load_prompted("mine", path, templates=TemplateChoice.parse("all")).prompts) == 3
 
 
-def test_named_columns_hold_prompts_even_where_templates_would_fit(tmp_path: Path) -> None:
+def test_named_columns_contain_prompts_even_where_templates_would_fit(tmp_path: Path) -> None:
     rows = [{**row, "choices": ["0", "1"]} for row in entailment_rows(4)]
     columns = Columns(("premise", "hypothesis"), "label")
     found = load_prompted("rte", write_rows(tmp_path / "rte.jsonl", rows), columns=columns)
@@ -44,7 +44,7 @@ def test_named_columns_hold_prompts_even_where_templates_would_fit(tmp_path: Pat
     assert [prompt.example.output for prompt in found.prompts["as given"]] == ["0", "1", "0", "1"]
 
 
-def test_kinds_of_tasks_that_nobody_knows(tmp_path: Path) -> None:
+def test_kinds_of_unknown_tasks(tmp_path: Path) -> None:
     rows = [{"input": f"{i}", "output": f"a{i}", "choices": [f"a{i}", f"b{i}"]} for i in range(30)]
     assert load_prompted("mine", write_rows(tmp_path / "a.jsonl", rows)).task.kind == "multiple_choice"
     free = load_prompted("mine", write_rows(tmp_path / "b.jsonl", [{"input": "Who?", "output": "Ada"}]))
@@ -77,19 +77,19 @@ def test_rows_without_label_are_left_out_and_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"premise": "a", "hypothesis": "b", "label": 2}, "the label 2 lies outside the 2 choices"),
+        ({"premise": "a", "hypothesis": "b", "label": 2}, "the label 2 is outside the 2 choices"),
         ({"input": "a", "output": "z", "choices": ["x", "y"]}, "the answer 'z' is none of the choices x, y"),
         ({"text": "a"}, "there is no column 'input'"),
     ],
 )
 def test_rows_that_cannot_be_used_are_named(row: dict, message: str, tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rte.jsonl", [row])
-    with pytest.raises(InputError, match="row 1") as fault:
+    with pytest.raises(InputError, match="row 1") as error:
         load_prompted("rte", path)
-    assert message in str(fault.value)
+    assert message in str(error.value)
 
 
-def test_places_that_are_not_there(tmp_path: Path) -> None:
+def test_missing_files(tmp_path: Path) -> None:
     write_rows(tmp_path / "rte.jsonl", entailment_rows())
     with pytest.raises(NameNotFoundError, match=r"no file of examples in .* named 'copa'"):
         load_prompted("copa", tmp_path)
@@ -101,13 +101,13 @@ def test_places_that_are_not_there(tmp_path: Path) -> None:
 
 
 def test_without_examples_the_held_out_split_of_the_hub_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    requests = []
 
     def rows(where: str, hub_split: str | None = None, **_: object):
-        asked.append((where, hub_split))
+        requests.append((where, hub_split))
         return enumerate(entailment_rows(), 1)
 
     monkeypatch.setattr("taskweb.evaluation.prompted_rows.rows_of", rows)
     load_prompted("rte")
     load_prompted("rte", split="train")
-    assert asked == [("hf:aps/super_glue/rte@main", "validation"), ("hf:aps/super_glue/rte@main", "train")]
+    assert requests == [("hf:aps/super_glue/rte@main", "validation"), ("hf:aps/super_glue/rte@main", "train")]

@@ -1,4 +1,4 @@
-"""Tests of models need torch, and keep to one thread."""
+"""Tests of models need torch, and use one thread."""
 
 from __future__ import annotations
 

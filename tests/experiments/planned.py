@@ -56,5 +56,5 @@ def write_plan(
 
 
 def die(_group: object) -> int:
-    """What a worker does whose machine runs out of memory."""
+    """A worker's task that is killed, as when the machine runs out of memory."""
     os._exit(9)

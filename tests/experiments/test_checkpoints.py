@@ -22,7 +22,7 @@ RUNS = 9
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-    """A plan run once in which every training has two updates or more, and what came out."""
+    """A plan run once, in which every training has two updates or more, and its outcomes."""
     folder = tmp_path_factory.mktemp("undisturbed")
     plan = write_plan(folder, seeds="[1]")
     plan.write_text(plan.read_text().replace("batch_size = 8", "batch_size = 4"))
@@ -31,7 +31,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
 
 
 def interrupted_after(updates: int) -> Callable[..., object]:
-    """The loop, but for an interrupt after so many updates of a training; the training before that is done."""
+    """The loop, with an interrupt after `updates` updates of the fifth training."""
     trainings = iter(range(10**6))
 
     def stopped(*args: object, **options: object) -> object:
@@ -50,7 +50,7 @@ def always_saving(plan: Path) -> Path:
     return plan
 
 
-def test_a_training_goes_on_in_the_middle_and_ends_with_the_same_bits(
+def test_a_training_resumes_from_its_checkpoint_and_ends_with_the_same_bits(
     undisturbed: Undisturbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan, expected = rewritten(undisturbed, tmp_path)
@@ -75,7 +75,7 @@ def test_a_training_goes_on_in_the_middle_and_ends_with_the_same_bits(
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a tensor", None], ids=["empty", "other", "cut"])
-def test_damaged_leftovers_are_made_anew(
+def test_damaged_checkpoints_are_replaced(
     damage: bytes | None, undisturbed: Undisturbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan, expected = rewritten(undisturbed, tmp_path)
@@ -95,7 +95,7 @@ def test_damaged_leftovers_are_made_anew(
     assert not folder.exists()
 
 
-def test_short_runs_are_not_saved_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_runs_write_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_args: object, **_options: object) -> None:
         raise AssertionError("saved")
 
@@ -108,7 +108,7 @@ def cache_source(checkpoints: CheckpointCache, key: str, size: int) -> None:
         source.write(lambda part: part.write_bytes(bytes(size)) and None)
 
 
-def test_weights_that_were_not_used_for_the_longest_time_make_room(tmp_path: Path) -> None:
+def test_the_least_recently_used_weights_make_room(tmp_path: Path) -> None:
     checkpoints = CheckpointCache(tmp_path / "cache", CheckpointLimits(most_gib=1000 / 2**30))
     for age, key in enumerate("abc"):
         cache_source(checkpoints, key, 300)
@@ -119,7 +119,7 @@ def test_weights_that_were_not_used_for_the_longest_time_make_room(tmp_path: Pat
     assert {file.stem for file in checkpoints.folder.iterdir()} == {"a", "c", "d"}
 
 
-def test_weights_in_use_stay_whatever_the_limit(tmp_path: Path) -> None:
+def test_weights_in_use_stay_despite_the_limit(tmp_path: Path) -> None:
     checkpoints = CheckpointCache(tmp_path / "cache", CheckpointLimits(most_gib=0))
     with checkpoints.locked_source("a") as mine, CheckpointCache(tmp_path / "cache").locked_source("b") as other:
         assert not mine.exists
@@ -134,7 +134,7 @@ def test_weights_in_use_stay_whatever_the_limit(tmp_path: Path) -> None:
         assert not mine.path.exists()
 
 
-def test_a_limit_of_nothing_changes_no_result(undisturbed: Undisturbed, tmp_path: Path) -> None:
+def test_a_limit_of_zero_changes_no_result(undisturbed: Undisturbed, tmp_path: Path) -> None:
     plan, expected = rewritten(undisturbed, tmp_path)
     plan.write_text(plan.read_text() + "[checkpoints]\nmost_gib = 0\n")
     run_plan(plan, InlineExecutor())
@@ -145,9 +145,9 @@ def test_limits_are_checked(tmp_path: Path) -> None:
     plan = write_plan(tmp_path, more='[checkpoints]\nseconds = -1\nmost_gib = "x"\n[budget]\nhours = 0\n')
     with pytest.raises(TaskWebError) as caught:
         state_of(plan)
-    for fault in (
-        "[checkpoints] seconds must be a number from 0. Got -1",
-        "[checkpoints] most_gib must be a number from 0. Got x",
+    for error in (
+        "[checkpoints] seconds must be a number, 0 or more. Got -1",
+        "[checkpoints] most_gib must be a number, 0 or more. Got x",
         "[budget] hours must be a number above 0. Got 0",
     ):
-        assert fault in str(caught.value)
+        assert error in str(caught.value)

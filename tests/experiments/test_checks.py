@@ -1,4 +1,4 @@
-"""Everything that can be wrong is told at once, before anything is trained; where a plan stands is read without torch."""
+"""All errors are reported at once, before anything is trained; the state of a plan is read without torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from taskweb.experiments.task_data import task_data_and_errors
 from tests.experiments.planned import SETTINGS, write_checkpoint, write_plan
 
 
-def faults_of(plan: Path) -> str:
+def errors_of(plan: Path) -> str:
     with pytest.raises(ParameterError) as caught:
         check_plan(plan)
     said = str(caught.value)
@@ -26,7 +26,7 @@ def faults_of(plan: Path) -> str:
     return said
 
 
-def test_faults_of_the_plan_the_examples_and_the_models_are_told_together(tmp_path: Path) -> None:
+def test_errors_of_plan_examples_and_models_are_reported_together(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "config.json").write_text("{}")
     setups = (
@@ -43,33 +43,33 @@ def test_faults_of_the_plan_the_examples_and_the_models_are_told_together(tmp_pa
     )
     (tmp_path / "apples.jsonl").write_text('{"input": "a", "output": "maybe", "choices": ["yes", "no"]}\n')
     (tmp_path / "birds.jsonl").write_text('{"input": "a"}\n{"input": "b"}\n')
-    said = faults_of(plan)
-    for fault in (
+    said = errors_of(plan)
+    for error in (
         "epochs must be 1 or more (got -1)",
         "there is no model in",
         "holds no weights in safetensors format",
         "no tiny model named 'tiny:t6'",
         "no adaptation method named 'pfeifer'. Did you mean 'pfeiffer'",
-        "max_input must be a whole number from 8. Got 2",
+        "max_input must be a whole number, 8 or more. Got 2",
         "LoRA needs r >= 1",
         "no task named 'pears'",
         "'birds' cannot be its own source",
         "[tasks.apples]: the label 'maybe' of 'a' is not among its choices",
         "[tasks.birds]: example 1 ('b') has no label",
     ):
-        assert fault in said, (fault, said)
+        assert error in said, (error, said)
     assert said.count("there is no model in") == 1
     assert not (tmp_path / "web.db").exists()
     with pytest.raises(ParameterError, match="epochs must be"):
         run_plan(plan, InlineExecutor())
 
 
-def test_tables_of_the_wrong_shape_are_faults_and_no_crash(tmp_path: Path) -> None:
+def test_tables_of_the_wrong_shape_are_errors_and_no_crash(tmp_path: Path) -> None:
     setups = '[setups."a/finetune"]\nmodel = "./model"\ntraining = 3\ntargets = 4\nrevision = 5\n'
     more = 'budget = 1\n[pairs]\nlisted = [1]\nsources = "apples"\nseed = "x"\n'
     plan = write_plan(tmp_path, setups=setups, more=more)
-    said = faults_of(plan)
-    for fault in (
+    said = errors_of(plan)
+    for error in (
         "training must be a table",
         "targets must be a table",
         "revision must be",
@@ -78,7 +78,7 @@ def test_tables_of_the_wrong_shape_are_faults_and_no_crash(tmp_path: Path) -> No
         "[pairs] sources must be a list of names",
         "[pairs] seed must be",
     ):
-        assert fault in said, (fault, said)
+        assert error in said, (error, said)
 
 
 def test_two_tables_of_one_name(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_an_answer_longer_than_the_model_allows(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "birds.jsonl").read_text().splitlines()]
     endless = " ".join(["very"] * 200)
     (tmp_path / "birds.jsonl").write_text("\n".join(json.dumps({**line, "choices": ["no", "yes", endless]}) for line in lines))
-    said = faults_of(plan)
+    said = errors_of(plan)
     assert '[setups."tiny/finetune"] with [tasks.birds]: The answer to' in said
     assert "leaves no room for the input" in said
     assert "[tasks.apples]" not in said
@@ -103,7 +103,7 @@ def test_a_kind_that_a_family_cannot_do(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "model", "roberta")
     plan = write_plan(tmp_path)
     plan.write_text(plan.read_text().replace("[tasks.birds]", '[tasks.birds]\nkind = "generation"\nmetrics = ["exact_match"]'))
-    assert "with [tasks.birds]: An encoder cannot write text" in faults_of(plan)
+    assert "with [tasks.birds]: An encoder cannot write text" in errors_of(plan)
 
 
 @pytest.mark.parametrize("family", ["t5", "gpt2", "roberta"])
@@ -126,15 +126,15 @@ def test_inputs_that_are_cut_are_counted(family: str, tmp_path: Path) -> None:
     assert check_plan(plan).cut == ()
 
 
-def test_a_model_that_the_hub_does_not_have_or_cannot_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_the_hub_does_not_have_or_that_cannot_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     setups = '[setups."far/finetune"]\nmodel = "nobody/nothing"\n[setups."bad/finetune"]\nmodel = "a/b/c"\n'
-    said = faults_of(write_plan(tmp_path, setups=setups))
+    said = errors_of(write_plan(tmp_path, setups=setups))
     assert "The model nobody/nothing cannot be loaded" in said
     assert "The model a/b/c cannot be loaded" in said
 
 
-def test_where_a_plan_stands_is_read_without_torch(tmp_path: Path) -> None:
+def test_the_state_of_a_plan_is_read_without_torch(tmp_path: Path) -> None:
     plan = write_plan(tmp_path)
     code = (
         "import sys\nsys.modules['torch'] = None\nfrom taskweb.cli.main import main\n"

@@ -27,10 +27,10 @@ Undisturbed = tuple[Path, dict[str, tuple[object, ...]]]
 
 
 def outcomes(store: Path) -> dict[str, tuple[object, ...]]:
-    """What was measured, by key, to the bit; durations and the like are not part of it."""
-    with RunStore.open(store, read_only=True) as kept:
-        assert kept.check() == []
-        return {run.key: measured(run) for run in kept.runs()}
+    """The measured values by key, to the bit; without durations and the like."""
+    with RunStore.open(store, read_only=True) as opened:
+        assert opened.check() == []
+        return {run.key: measured(run) for run in opened.runs()}
 
 
 def measured(run: Run) -> tuple[object, ...]:
@@ -39,7 +39,7 @@ def measured(run: Run) -> tuple[object, ...]:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-    """The plan run once in this process, and what came out."""
+    """The plan run once in this process, and its outcomes."""
     folder = tmp_path_factory.mktemp("undisturbed")
     plan = write_plan(folder)
     state = run_plan(plan, InlineExecutor())
@@ -79,19 +79,19 @@ def test_a_finished_plan_does_nothing_again(undisturbed: Undisturbed) -> None:
 
 
 def rewritten(undisturbed: Undisturbed, folder: Path) -> tuple[Path, set[str]]:
-    """A copy of the plan, with the outcomes it must have, whatever the path of its model is called."""
+    """A copy of the plan with another path of its model, and the outcomes that it must have."""
     source, found = undisturbed
     return copied(source, folder), {json.dumps(row, default=dict) for row in found.values()}
 
 
 @pytest.mark.parametrize("executor", [InlineExecutor(), ProcessExecutor(2)], ids=["inline", "process"])
-def test_the_same_bits_whatever_the_executor(executor: Executor, undisturbed: Undisturbed, tmp_path: Path) -> None:
+def test_every_executor_gives_the_same_bits(executor: Executor, undisturbed: Undisturbed, tmp_path: Path) -> None:
     plan, expected = rewritten(undisturbed, tmp_path)
     run_plan(plan, executor)
     assert {json.dumps(row, default=dict) for row in outcomes(tmp_path / "web.db").values()} == expected
 
 
-def test_the_same_bits_whatever_the_order(undisturbed: Undisturbed, tmp_path: Path) -> None:
+def test_every_order_gives_the_same_bits(undisturbed: Undisturbed, tmp_path: Path) -> None:
     from taskweb.experiments.executors import Job
 
     plan, expected = rewritten(undisturbed, tmp_path)
@@ -103,7 +103,7 @@ def test_the_same_bits_whatever_the_order(undisturbed: Undisturbed, tmp_path: Pa
 
 
 def kill_at_random_moments(plan: Path, store: Path, kills: int) -> int:
-    """Start the command and kill it some random time after another run was stored, again and again, then let it finish.
+    """Start the command and kill it at a random time after a further run was stored, several times, then let it finish.
 
     Every fifth time several processes are at work; all of them are killed.
     """
@@ -127,17 +127,17 @@ def kill_at_random_moments(plan: Path, store: Path, kills: int) -> int:
 
 
 def stored(store: Path) -> int:
-    """Runs in a store that may be being made."""
+    """Number of runs in a store that another process may be creating."""
     try:
-        with RunStore.open(store, read_only=True) as kept:
-            return len(kept)
+        with RunStore.open(store, read_only=True) as opened:
+            return len(opened)
     except TaskWebError:
         return 0
 
 
 @pytest.mark.slow
 def test_killed_at_random_moments_it_ends_at_the_same_web(undisturbed: Undisturbed, tmp_path: Path) -> None:
-    """Five kills; TASKWEB_KILLS asks for more. Trainings are saved after every update, so that they go on in the middle."""
+    """Five kills; TASKWEB_KILLS sets another number. Checkpoints are saved after every update, so that trainings resume."""
     kills = int(os.environ.get("TASKWEB_KILLS", "5"))
     seeds = str(list(range(1, 6 + 2 * kills)))
     for name in ("undisturbed", "disturbed"):
@@ -153,7 +153,7 @@ def test_killed_at_random_moments_it_ends_at_the_same_web(undisturbed: Undisturb
     assert left <= {"web.db", "web.db-wal", "web.db-shm"}
 
 
-def test_a_run_that_diverges_is_recorded_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_a_run_that_diverges_is_recorded_and_other_runs_go_on(tmp_path: Path) -> None:
     write_plan(tmp_path)
     setups = (
         '[setups."tiny/finetune"]\nmodel = "./model"\ntraining = {learning_rate = 0.01, batch_size = 8, device = "cpu"}\n'

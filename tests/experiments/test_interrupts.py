@@ -39,7 +39,7 @@ def wait_for(condition: object, process: subprocess.Popen[str], seconds: float =
 
 
 def members(group: int) -> list[int]:
-    """Processes of a group that live."""
+    """The live processes of a group."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -52,7 +52,7 @@ def members(group: int) -> list[int]:
 
 
 def leftovers(folder: Path) -> set[str]:
-    """Files beside the store that no resting plan has."""
+    """Files beside the store that only a running plan has."""
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.name.startswith(("web.db", "."))}
     names |= {str(path.relative_to(folder)) for path in folder.rglob("*") if ".part" in path.name or ".running" in str(path)}
     return {name for name in names if not re.fullmatch(r"web\.db(-wal|-shm|\.sources)?", name)}
@@ -70,7 +70,7 @@ def leftovers(folder: Path) -> set[str]:
     ],
     ids=["inline", "terminated", "process", "ray"],
 )
-def test_an_interrupt_leaves_all_in_order_and_the_same_command_goes_on(
+def test_an_interrupt_leaves_no_files_and_the_same_command_resumes(
     options: tuple[str, ...], sent: signal.Signals, tmp_path: Path
 ) -> None:
     if "ray" in options:
@@ -87,7 +87,7 @@ def test_an_interrupt_leaves_all_in_order_and_the_same_command_goes_on(
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert out == ""
-    assert re.search(r"Stopped: \d+ of 18 runs are done and kept\. The same command goes on from here\.\n$", err), err
+    assert re.search(r"Stopped: \d+ of 18 runs are done and saved\. The same command continues from here\.\n$", err), err
     assert all(line.startswith(("plan: ", "Stopped: ", "Token authentication")) for line in err.splitlines()), err
     deadline = time.monotonic() + 10
     while members(process.pid) and time.monotonic() < deadline:
@@ -104,7 +104,7 @@ def test_an_interrupt_leaves_all_in_order_and_the_same_command_goes_on(
 
 
 @pytest.mark.slow
-def test_a_second_command_on_the_same_store_is_refused_and_told_who_is_at_it(tmp_path: Path) -> None:
+def test_a_second_command_on_the_same_store_is_refused_with_the_process_id(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     for folder in (one, other):
         folder.mkdir()
@@ -115,7 +115,7 @@ def test_a_second_command_on_the_same_store_is_refused_and_told_who_is_at_it(tmp
     second = start(one / "plan.toml")
     _, err = second.communicate(timeout=120)
     out, _ = first.communicate(timeout=120)
-    if second.returncode != 0:  # else it came too late, and found nothing to do
+    if second.returncode != 0:  # otherwise the first had finished already
         assert second.returncode == 2
         assert f"is being filled by another taskweb run (process {first.pid})" in err
     assert first.returncode == 0
@@ -124,7 +124,7 @@ def test_a_second_command_on_the_same_store_is_refused_and_told_who_is_at_it(tmp
     assert (len(found), json.loads(out)["finished"]) == (27, 27)
 
 
-def test_one_at_a_time_fills_a_store(tmp_path: Path) -> None:
+def test_only_one_process_fills_a_store(tmp_path: Path) -> None:
     plan = write_plan(tmp_path, seeds="[1]")
     said = rf"is being filled by another taskweb run \(process {os.getpid()}\)"
     with plan_lock(tmp_path / "web.db"), pytest.raises(TaskWebError, match=said):

@@ -1,4 +1,4 @@
-"""What becomes of runs that fail, diverge, run out of memory or kill their workers; budgets of time; progress."""
+"""The outcomes of runs that fail, diverge, run out of memory or kill their workers; time budgets; progress."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ def stored_runs(folder: Path) -> list[Run]:
 
 
 @pytest.mark.parametrize(
-    ("fault", "status"),
+    ("error", "status"),
     [
         (RuntimeError("the moon is in the wrong place"), "failed"),
         (DivergedError(TrainingHistory(), float("nan"), 1.0), "diverged"),
     ],
     ids=["failed", "diverged"],
 )
-def test_runs_without_a_score_are_repeated_when_asked_to(
-    fault: Exception, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_runs_without_a_score_are_repeated_on_request(
+    error: Exception, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = write_plan(tmp_path, seeds="[1]")
 
     def fail(model: object, task: object, *args: object, **options: object) -> object:
         if task.name == "birds":  # type: ignore[attr-defined]
-            raise fault
+            raise error
         return evaluate(model, task, *args, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr("taskweb.experiments.execute.evaluate", fail)
     state = run_plan(plan, InlineExecutor())
     assert (state.finished, state.failed + state.diverged, state.todo) == (6, 3, ())
     assert {run.status for run in stored_runs(tmp_path) if run.target == "birds"} == {status}
-    assert run_plan(plan, InlineExecutor()).finished == 6  # not asked to
-    assert run_plan(plan, InlineExecutor(), retry_failed=True).finished == 6  # no better
+    assert run_plan(plan, InlineExecutor()).finished == 6  # not requested
+    assert run_plan(plan, InlineExecutor(), retry_failed=True).finished == 6  # they fail again
     monkeypatch.undo()
     assert len(state_of(plan, retry_failed=True).todo) == 3
     state = run_plan(plan, InlineExecutor(), retry_failed=True)
@@ -55,7 +55,7 @@ def test_runs_without_a_score_are_repeated_when_asked_to(
 
 
 def small_memory(most: int, function: Callable[..., object]) -> Callable[..., object]:
-    """Fails as a GPU does whose memory holds `most` examples."""
+    """Fails like a GPU with memory for `most` examples."""
 
     def limited(self: object, batch: list[object], *args: object, **options: object) -> object:
         if len(batch) > most:
@@ -65,7 +65,7 @@ def small_memory(most: int, function: Callable[..., object]) -> Callable[..., ob
     return limited
 
 
-def test_runs_that_ran_out_of_memory_are_marked_with_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_that_ran_out_of_memory_record_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from taskweb.models.seq2seq import Seq2SeqModel
     from taskweb.models.text_answers import groups
 
@@ -101,11 +101,11 @@ def test_source_training_is_counted_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("executor", [InlineExecutor(), ProcessExecutor(2)], ids=["inline", "process"])
-def test_a_budget_of_time_starts_no_other_run_and_can_be_raised(executor: object, tmp_path: Path) -> None:
+def test_a_spent_time_budget_starts_no_run_and_can_be_raised(executor: object, tmp_path: Path) -> None:
     plan = write_plan(tmp_path, seeds="[1]", more="[budget]\nhours = 1e-9")
     state = run_plan(plan, executor)  # type: ignore[arg-type]
     assert state.budget_is_spent
-    assert 1 <= state.finished <= 2  # what had begun when it was spent
+    assert 1 <= state.finished <= 2  # runs that had begun when it was spent
     assert len(state.todo) == 9 - state.finished
     assert run_plan(plan, InlineExecutor()).finished == state.finished
     plan.write_text(plan.read_text().replace("1e-9", "1"))
@@ -113,7 +113,7 @@ def test_a_budget_of_time_starts_no_other_run_and_can_be_raised(executor: object
     assert (after.finished, after.budget_is_spent) == (9, False)
 
 
-def test_progress_is_told_from_the_first_run_to_the_last(tmp_path: Path) -> None:
+def test_progress_is_reported_from_the_first_run_to_the_last(tmp_path: Path) -> None:
     seen: list[PlanProgress] = []
     run_plan(write_plan(tmp_path), ProcessExecutor(2), on_progress=seen.append)
     assert (seen[0].known, seen[0].done, seen[0].left, seen[0].runs_per_hour) == (0, 0, 18, None)
@@ -140,7 +140,7 @@ def deadly(group: object) -> int:
 
 
 @pytest.mark.slow
-def test_a_run_that_kills_its_workers_is_recorded_and_the_rest_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_kills_its_workers_is_recorded_and_other_runs_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = write_plan(
         tmp_path, seeds="[1]", more='[pairs]\nmode = "listed"\nlisted = [["apples", "birds"], ["apples", "clouds"]]'
     )
@@ -155,7 +155,7 @@ def test_a_run_that_kills_its_workers_is_recorded_and_the_rest_goes_on(tmp_path:
 
 
 def test_training_is_what_runs_use() -> None:
-    """The names that these tests replace are those in use."""
+    """The names that these tests patch exist."""
     from taskweb.experiments import execute
 
     assert execute.fit is fit

@@ -58,7 +58,7 @@ def test_a_setup_may_have_seeds_of_its_own(tmp_path: Path) -> None:
 
 
 def test_the_keys_of_runs_stay() -> None:
-    """Stores that people have must still be known to their plans."""
+    """Existing stores must still match their plans."""
     plan = read_plan(REPOSITORY / "plans" / "synthetic.toml")
     data = load_task_data(plan)
     first, last = runs_of(plan)[0], runs_of(plan)[-1]
@@ -102,7 +102,7 @@ def test_tasks_may_be_sources_only_or_targets_only(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pairs", "fault"),
+    ("pairs", "error"),
     [
         ('mode = "listed"', "needs listed"),
         ('mode = "rows"', "needs targets"),
@@ -115,11 +115,11 @@ def test_tasks_may_be_sources_only_or_targets_only(tmp_path: Path) -> None:
         ('mode = "listed"\nlisted = [["apples", "birds"], ["birds", "birds"]]', "cannot be its own source"),
         ('sources = ["apples"]\ntargets = ["apples"]', "it has no pair"),
         ("targets = 3", "targets must be a list of names"),
-        ("seed = -1", "seed must be a whole number from 0"),
+        ("seed = -1", "seed must be a whole number, 0 or more"),
     ],
 )
-def test_pairs_that_cannot_be(pairs: str, fault: str, tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match=fault):
+def test_invalid_pairs(pairs: str, error: str, tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match=error):
         read_plan(write_plan(tmp_path, more=f"[pairs]\n{pairs}"))
 
 
@@ -163,19 +163,19 @@ UNKNOWN_KEYS = [
 ]
 
 
-@pytest.mark.parametrize(("setup", "rest", "fault"), UNKNOWN_KEYS)
-def test_unknown_keys_are_refused_with_the_closest_one(setup: str, rest: str, fault: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("setup", "rest", "error"), UNKNOWN_KEYS)
+def test_unknown_keys_are_refused_with_the_closest_one(setup: str, rest: str, error: str, tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
     path.write_text(f'{rest}\n[setups."tiny/pfeiffer"]\nmodel = "tiny:t5"\n{setup}\n')
-    with pytest.raises(ParameterError, match=fault):
+    with pytest.raises(ParameterError, match=error):
         check_plan(path)
 
 
 WRONG_VALUES = [
     ("store = 3", "store must be text"),
-    ("threads = true", "threads must be a whole number from 1"),
+    ("threads = true", "threads must be a whole number, 1 or more"),
     ("examples = 3", r"\[examples\] must be a table"),
-    ("[examples]\nsource = 0", r"\[examples\] source must be a whole number from 1"),
+    ("[examples]\nsource = 0", r"\[examples\] source must be a whole number, 1 or more"),
     ("[tasks]\nrte = 3", r"\[tasks.rte\] must be a table"),
     ("[tasks.rte]\nfile = 3", r"\[tasks.rte\] file must be text"),
     ('[tasks.rte]\nrole = "sauce"', "no role named 'sauce'. Did you mean 'source'"),
@@ -190,11 +190,11 @@ WRONG_VALUES = [
 ]
 
 
-@pytest.mark.parametrize(("content", "fault"), WRONG_VALUES)
-def test_values_of_the_wrong_type_are_refused(content: str, fault: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("content", "error"), WRONG_VALUES)
+def test_values_of_the_wrong_type_are_refused(content: str, error: str, tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
     path.write_text(content)
-    with pytest.raises(ParameterError, match=fault):
+    with pytest.raises(ParameterError, match=error):
         read_plan(path)
 
 
@@ -216,11 +216,11 @@ def test_pairs_can_be_chosen(pairs: str, transfers: int, tmp_path: Path) -> None
     assert runs_of(plan) == specs
 
 
-def test_a_budget_stops_after_so_many_runs(tmp_path: Path) -> None:
+def test_a_budget_limits_the_number_of_runs(tmp_path: Path) -> None:
     assert len(runs_of(read_plan(write_plan(tmp_path, more="[budget]\nruns = 5")))) == 5
 
 
-def test_no_text_is_on_both_sides(tmp_path: Path) -> None:
+def test_no_text_is_in_both_splits(tmp_path: Path) -> None:
     plan = write_plan(tmp_path)
     lines = (tmp_path / "apples.jsonl").read_text().splitlines()
     (tmp_path / "apples.jsonl").write_text("\n".join(lines * 3) + "\n")
@@ -241,7 +241,7 @@ def test_all_errors_of_a_plan_are_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(ParameterError) as caught:
         check_plan(plan)
     said = str(caught.value)
-    for fault in (
+    for error in (
         "no key in plan named 'sedes'. Did you mean 'seeds'",
         "no adaptation method named 'finetun'",
         "no key in [setups.\"tiny/finetun\"] training named 'learning_rates'",
@@ -251,39 +251,39 @@ def test_all_errors_of_a_plan_are_reported_at_once(tmp_path: Path) -> None:
         "no mode named 'al'",
         "no task named 'appels'. Did you mean 'apples'",
     ):
-        assert fault in said, fault
+        assert error in said, error
     assert "(8)" in said
     assert "\n" not in said
 
 
-def test_all_tasks_that_cannot_be_used_are_told_at_once(tmp_path: Path) -> None:
+def test_all_tasks_that_cannot_be_used_are_reported_at_once(tmp_path: Path) -> None:
     plan = write_plan(tmp_path)
     (tmp_path / "apples.jsonl").write_text('{"input": "a", "output": "maybe", "choices": ["yes", "no"]}\n')
     (tmp_path / "birds.jsonl").write_text('{"input": "a"}\n{"input": "b"}\n')
     (tmp_path / "clouds.jsonl").write_text("not json\n")
     with pytest.raises(ParameterError) as caught:
         state_of(plan)
-    for fault in ("the label 'maybe' of 'a' is not among its choices", "has no label", "line 1 is not valid JSON"):
-        assert fault in str(caught.value)
+    for error in ("the label 'maybe' of 'a' is not among its choices", "has no label", "line 1 is not valid JSON"):
+        assert error in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [("seeds = [", "is not valid TOML"), ("", "it has no tasks"), ('tasks = 3\nsetups = "x"', r"\[tasks\] must be a table")],
 )
-def test_files_that_are_no_plans(content: str, message: str, tmp_path: Path) -> None:
+def test_files_that_are_not_plans(content: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
     path.write_text(content)
     with pytest.raises(TaskWebError, match=message):
         read_plan(path)
 
 
-def test_a_plan_that_is_not_there(tmp_path: Path) -> None:
+def test_a_plan_that_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="There is no plan"):
         read_plan(tmp_path / "none.toml")
 
 
-def test_runs_are_known_again_wherever_the_plan_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_keep_their_keys_when_the_plan_is_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def keys(plan: Path) -> list[str]:
         read = read_plan(plan)
         data = load_task_data(read)

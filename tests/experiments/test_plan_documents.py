@@ -1,4 +1,4 @@
-"""What the documents say of plans is what plans are."""
+"""The documentation of plans agrees with the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the tasks of a plan come from, and how their examples are divided."""
+"""Where the tasks of a plan come from, and how their examples are split."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def plan_of(folder: Path, content: str) -> Plan:
 
 
 def data_of(plan: Plan) -> dict[str, TaskData]:
-    data, faults = task_data_and_errors(plan)
-    assert not faults, faults
+    data, errors = task_data_and_errors(plan)
+    assert not errors, errors
     return data
 
 
@@ -52,22 +52,22 @@ def labelled(texts: list[str]) -> Rows:
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, Rows], list[dict[str, object]]]:
-    """Puts rows where `datasets` looks for a set on the Hub; what was asked for is kept."""
-    kept: dict[tuple[str, str], Rows] = {}
+    """Puts rows where `datasets` looks for a data set on the Hub, and records requests."""
+    rows_on_hub: dict[tuple[str, str], Rows] = {}
     asked: list[dict[str, object]] = []
 
     def load_dataset(path: str, name: str | None = None, *, split: str, revision: str | None, streaming: bool) -> Any:
         asked.append({"path": path, "name": name, "split": split, "revision": revision, "streaming": streaming})
-        if (path, split) not in kept:
+        if (path, split) not in rows_on_hub:
             raise ValueError(f"Dataset '{path}' has no split {split}")
-        return datasets.Dataset.from_list(kept[path, split])
+        return datasets.Dataset.from_list(rows_on_hub[path, split])
 
     def put(path: str, split: str, rows: Rows) -> list[dict[str, object]]:
-        kept[path, split] = rows
+        rows_on_hub[path, split] = rows
         return asked
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    monkeypatch.setattr(datasets, "get_dataset_split_names", lambda path, *_a, **_k: [s for p, s in kept if p == path])
+    monkeypatch.setattr(datasets, "get_dataset_split_names", lambda path, *_a, **_k: [s for p, s in rows_on_hub if p == path])
     return put
 
 
@@ -183,18 +183,18 @@ def test_any_data_set_on_the_hub_with_its_columns_named(hub: Any, tmp_path: Path
     }
     assert {example.output for example in data["twin"].source} == {"-1", "0", "1"}
     assert len(data["twin"].evaluation) == 30  # held out, as no split is named
-    _, faults = task_data_and_errors(
+    _, errors = task_data_and_errors(
         plan_of(tmp_path, table.replace('"gold"', '"golden"') + '[tasks.twin]\nhub = "hf:some/set"\nsplit = "tests"')
     )
-    assert "there is no column 'golden'" in faults["mine"]
-    assert "has no split tests" in faults["twin"]
-    _, faults = task_data_and_errors(
+    assert "there is no column 'golden'" in errors["mine"]
+    assert "has no split tests" in errors["twin"]
+    _, errors = task_data_and_errors(
         plan_of(tmp_path, table + 'labels = ["bad"]\n[tasks.twin]\nhub = "hf:some/set"\ninput="one"')
     )
-    assert "'1' is not the number of a label. There are 1" in faults["mine"]
+    assert "'1' is not the number of a label. There are 1" in errors["mine"]
 
 
-def test_advice_that_faults_share_is_given_once(hub: Any, tmp_path: Path) -> None:
+def test_advice_that_errors_share_is_given_once(hub: Any, tmp_path: Path) -> None:
     plan = plan_of(tmp_path, 'tasks = ["rte", "cb", "boolq"]')
     hub("other", "train", [])
     with pytest.raises(ParameterError) as caught:
@@ -218,7 +218,7 @@ def test_examples_of_the_hub_are_drawn_from_the_whole_split(hub: Any, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("content", "fault"),
+    ("content", "error"),
     [
         ("[tasks.story_cloze]", "its examples are not on the Hub; add file"),
         ("[tasks.mine]", "has no file and no data set"),
@@ -236,8 +236,8 @@ def test_examples_of_the_hub_are_drawn_from_the_whole_split(hub: Any, tmp_path: 
         ("tasks = 3", r"\[tasks\] must be a table"),
     ],
 )
-def test_tasks_that_cannot_be(content: str, fault: str, tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match=fault):
+def test_invalid_tasks(content: str, error: str, tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match=error):
         plan_of(tmp_path, content)
 
 
@@ -267,7 +267,7 @@ def prompted(texts: list[str], **more: Any) -> Rows:
         "group_pattern = '(?:Is it so that |Say yes or no: )?(text \\d+)(?:\\?| True or false\\?)?'",
     ],
 )
-def test_prompts_of_one_example_stay_on_one_side(how: str, tmp_path: Path) -> None:
+def test_prompts_of_one_example_stay_in_one_split(how: str, tmp_path: Path) -> None:
     write_rows(tmp_path / "mine.jsonl", prompted([f"text {i}" for i in range(50)]))
     counts = "[examples]\nsource = 1000\ntarget = 10\nevaluation = 20\n"
 
@@ -281,7 +281,7 @@ def test_prompts_of_one_example_stay_on_one_side(how: str, tmp_path: Path) -> No
         groups_apart(data["b"], text)
 
 
-def test_groups_hold_between_a_file_and_its_evaluation_file_too(tmp_path: Path) -> None:
+def test_groups_apply_to_a_file_and_its_evaluation_file_too(tmp_path: Path) -> None:
     write_rows(tmp_path / "train.jsonl", prompted([f"text {i}" for i in range(40)]))
     write_rows(tmp_path / "dev.jsonl", [{**row, "id": row["id"] + 30} for row in prompted([f"other {i}" for i in range(20)])])
     table = 'file = "train.jsonl"\neval_file = "dev.jsonl"\ngroup_column = "id"'
@@ -297,13 +297,13 @@ def test_by_default_inputs_that_differ_in_case_and_space_only_are_one_group(tmp_
     assert (len(data.evaluation), len(data.source)) == (20, 40)
 
 
-def test_groups_that_cannot_be_told_are_faults(tmp_path: Path) -> None:
+def test_unknown_groups_are_errors(tmp_path: Path) -> None:
     write_rows(tmp_path / "mine.jsonl", labelled(["some text", "other text"]))
-    faults: Mapping[str, str]
+    errors: Mapping[str, str]
     table = '[tasks.a]\nfile = "mine.jsonl"\ngroup_column = "idd"\n[tasks.b]\nfile = "mine.jsonl"\ngroup_pattern = "some (.*)"'
-    _, faults = task_data_and_errors(plan_of(tmp_path, table))
-    assert "no column 'idd' to group by. Columns found: input, output, choices" in faults["a"]
-    assert "row 2: group_pattern does not match the input 'other text" in faults["b"]
+    _, errors = task_data_and_errors(plan_of(tmp_path, table))
+    assert "no column 'idd' to group by. Columns found: input, output, choices" in errors["a"]
+    assert "row 2: group_pattern does not match the input 'other text" in errors["b"]
 
 
 def test_sources_only_need_no_evaluation_and_targets_only_no_source(tmp_path: Path) -> None:
@@ -321,5 +321,5 @@ def test_questions_without_an_answer_are_examples(tmp_path: Path) -> None:
     data = data_of(plan_of(tmp_path, 'tasks = ["squad_v2", "rte"]\nfolder = "."'))
     assert {example.output is None for example in data["squad_v2"].source} == {True, False}
     write_rows(tmp_path / "squad_v2.jsonl.gz", [{"input": f"question {i}"} for i in range(30)])
-    _, faults = task_data_and_errors(plan_of(tmp_path, 'tasks = ["squad_v2", "rte"]\nfolder = "."'))
-    assert "none of its examples has an output" in faults["squad_v2"]
+    _, errors = task_data_and_errors(plan_of(tmp_path, 'tasks = ["squad_v2", "rte"]\nfolder = "."'))
+    assert "none of its examples has an output" in errors["squad_v2"]

@@ -34,7 +34,7 @@ def cluster() -> Iterator[Any]:
     started.shutdown()
 
 
-def test_the_same_bits_though_a_node_dies(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_bits_after_a_node_dies(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = tmp_path / "inline", tmp_path / "ray"
     one.mkdir()
     write_plan(one, seeds="[1, 2, 3, 4, 5, 6]")
@@ -47,7 +47,7 @@ def test_the_same_bits_though_a_node_dies(cluster: Any, tmp_path: Path, monkeypa
 
     def fail() -> None:
         deadline = time.monotonic() + 120
-        while len(running_runs(other / "web.db")) < 2 and time.monotonic() < deadline:  # until the node, too, is at a run
+        while len(running_runs(other / "web.db")) < 2 and time.monotonic() < deadline:  # until the node executes a run too
             time.sleep(0.02)
         cluster.remove_node(node, allow_graceful=False)
 
@@ -70,14 +70,14 @@ def test_the_same_bits_though_a_node_dies(cluster: Any, tmp_path: Path, monkeypa
     state = run_plan(other / "plan.toml", RayExecutor(cluster.address))
     killer.join()
     assert (state.finished, state.failed, state.todo) == (6 * 9, 0, ())
-    assert len(lost) == 1  # the group that the node was at
+    assert len(lost) == 1  # the group that the node was executing
     assert len(stored) == len(set(stored)) == 6 * 9  # no run was measured twice
     assert not (other / "web.db.sources").exists()
     assert not (other / "web.db.running").exists()
     assert outcomes(other / "web.db") == outcomes(one / "web.db")
 
 
-def test_a_cluster_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_a_cluster_that_does_not_exist_is_an_error_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(TaskWebError, match="No Ray cluster could be reached"):
         run_plan(write_plan(tmp_path), RayExecutor("127.0.0.1:1"))
     with pytest.raises(ParameterError, match="GPUs"):

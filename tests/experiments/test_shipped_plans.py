@@ -1,4 +1,4 @@
-"""The plans that come with taskweb: each can be read, and comes to what it says."""
+"""The plans that come with taskweb: each can be read, and has the tasks and setups that it should."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def test_all_shipped_plans_are_tested_here() -> None:
 
 @pytest.mark.parametrize("name", ["taskweb_paper", "synthetic"])
 def test_a_plan_is_read_and_its_methods_are_there(name: str) -> None:
-    _, faults = plan_and_errors(PLANS / f"{name}.toml", methods=True)
-    assert not faults
+    _, errors = plan_and_errors(PLANS / f"{name}.toml", methods=True)
+    assert not errors
 
 
-def test_the_synthetic_plan_comes_to_eight_tasks_three_families_and_three_seeds() -> None:
+def test_the_synthetic_plan_has_eight_tasks_three_families_and_three_seeds() -> None:
     plan = read_plan(PLANS / "synthetic.toml")
-    data, faults = task_data_and_errors(plan)
-    assert not faults
+    data, errors = task_data_and_errors(plan)
+    assert not errors
     assert {(len(own.source), len(own.target), len(own.evaluation)) for own in data.values()} == {(500, 32, 250)}
     assert len(runs_of(plan)) == 3 * 3 * (8 + 8 * 7)
 
@@ -54,7 +54,7 @@ def test_the_paper_s_plan_is_that_of_the_published_web() -> None:
         assert all(setup.source_settings_for(task) == setup.settings_for(task) for task in plan.tasks)
 
 
-def test_the_paper_s_plan_holds_the_runs_that_were_released(published_data: Path) -> None:
+def test_the_paper_s_plan_contains_the_released_runs(published_data: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     plan = read_plan(PAPER)
     planned = {
@@ -93,15 +93,15 @@ def local_plan(folder: Path) -> Path:
 
 def test_the_plan_over_task_files_is_read_with_any_files_of_these_names(tmp_path: Path) -> None:
     path = local_plan(tmp_path)
-    _, faults = plan_and_errors(path)
-    assert len(faults) == 1
-    assert "tasks does not exist" in faults[0]
+    _, errors = plan_and_errors(path)
+    assert len(errors) == 1
+    assert "tasks does not exist" in errors[0]
     (tmp_path / "tasks").mkdir()
     names = set(catalogue()) - {"imdb", "quartz", "stsb", "anli_r1", "anli_r2", "story_cloze"}
     for name in names:
         write_rows(tmp_path / "tasks" / f"{name}.jsonl.gz", labelled([f"{name} {i}" for i in range(20)]))
-    plan, faults = plan_and_errors(path, methods=True)
-    assert not faults
+    plan, errors = plan_and_errors(path, methods=True)
+    assert not errors
     assert set(plan.tasks) == names
     assert len(pairs_of(plan)) == 18 * 18  # squad_v2 is a source only
     assert len(runs_of(plan)) == 2 * 3 * (18 * 18 + 18)
@@ -113,8 +113,8 @@ def test_the_plan_over_task_files_keeps_prompts_of_one_text_together(tmp_path: P
         pytest.skip(f"the task files are not at {files} (set TASKWEB_SHARED)")
     (tmp_path / "tasks").symlink_to(files)
     plan = read_plan(local_plan(tmp_path))
-    data, faults = task_data_and_errors(plan)
-    assert not faults
+    data, errors = task_data_and_errors(plan)
+    assert not errors
     assert {name: len(own.source) for name, own in data.items() if len(own.source) < 1000} == {
         "cb": 125,
         "copa": 200,

@@ -12,7 +12,7 @@ TOTALS = st.integers(0, 10**6)
 
 
 @given(RATES, TOTALS)
-def test_counts_sum_to_the_total_and_keep_within_one_of_their_share(rates: dict[str, float], total: int) -> None:
+def test_counts_sum_to_the_total_and_stay_within_one_of_their_share(rates: dict[str, float], total: int) -> None:
     counts = apportion(rates, total)
     assert list(counts) == list(rates)
     assert sum(counts.values()) == total

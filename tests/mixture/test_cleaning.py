@@ -74,12 +74,12 @@ def test_a_question_without_an_answer_is_an_example_of_span_qa() -> None:
     assert len(clean["a"].examples) == 1
 
 
-def test_faults_of_labels() -> None:
+def test_errors_of_labels() -> None:
     examples = [Example("x", "maybe", CHOICES), Example("y", "yes", CHOICES), Example("z", "perhaps", CHOICES)]
-    (fault,) = label_errors(task(), examples)
-    assert fault == "in 'x' of a (classification), the label 'maybe' is not among its choices, and likewise in 1 more"
-    (fault,) = label_errors(task(kind="multiple_choice"), [Example("x", "yes")])
-    assert "it has no choices" in fault
-    (fault,) = label_errors(task(kind="regression"), [Example("x", "4.5"), Example("y", "high")])
-    assert "the label 'high' is not a number" in fault
+    (error,) = label_errors(task(), examples)
+    assert error == "in 'x' of a (classification), the label 'maybe' is not among its choices, and likewise in 1 more"
+    (error,) = label_errors(task(kind="multiple_choice"), [Example("x", "yes")])
+    assert "it has no choices" in error
+    (error,) = label_errors(task(kind="regression"), [Example("x", "4.5"), Example("y", "high")])
+    assert "the label 'high' is not a number" in error
     assert not list(label_errors(task(), [Example("x", None, CHOICES), Example("x", "free")]))

@@ -1,4 +1,4 @@
-"""A mixture folder: it comes back as it was, it is whole or not there, and damage is told."""
+"""A mixture folder: it is read as it was written, is whole or absent, and damage is an error."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_datasets_folder_opens_with_the_library(tmp_path: Path) -> None:
     assert found["train"].to_list() == [example.to_row() for example in mixture.train]
 
 
-def test_an_older_mixture_gives_way_and_nothing_else(tmp_path: Path) -> None:
+def test_only_an_older_mixture_is_replaced(tmp_path: Path) -> None:
     folder = write_mixture(made_up_mixture(), tmp_path / "mix")
     write_mixture(made_up_mixture(train=9), folder)
     assert len(read_mixture(folder).train) == 18
@@ -89,7 +89,7 @@ def test_an_older_mixture_gives_way_and_nothing_else(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mix", "other"]
 
 
-def test_what_stands_beside_is_written_in_the_same_step_and_replaced(tmp_path: Path) -> None:
+def test_exports_are_written_in_the_same_step_and_replaced(tmp_path: Path) -> None:
     folder = write_mixture(made_up_mixture(), tmp_path / "mix", beside={"copy": lambda _, at: (at / "a.txt").touch()})
     assert (folder / "copy" / "a.txt").exists()
     write_mixture(made_up_mixture(), folder)
@@ -106,7 +106,7 @@ def test_what_stands_beside_is_written_in_the_same_step_and_replaced(tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == ["mix"]
 
 
-def test_a_link_goes_on_pointing_to_the_mixture(tmp_path: Path) -> None:
+def test_a_link_still_points_to_the_mixture(tmp_path: Path) -> None:
     write_mixture(made_up_mixture(), tmp_path / "mix")
     (tmp_path / "link").symlink_to(tmp_path / "mix")
     write_mixture(made_up_mixture(train=9), tmp_path / "link")
@@ -164,15 +164,15 @@ def edit(folder: Path, change) -> None:
         (lambda at: (at / "train.jsonl").write_bytes((at / "train.jsonl").read_bytes()[:-9]), "is not what the manifest says"),
     ],
 )
-def test_a_folder_that_is_no_whole_mixture_is_one_line(tmp_path: Path, spoil, message: str) -> None:
+def test_a_folder_that_is_not_a_whole_mixture_is_an_error_in_one_line(tmp_path: Path, spoil, message: str) -> None:
     folder = write_mixture(made_up_mixture(), tmp_path / "mix")
     spoil(folder)
-    with pytest.raises(InputError, match=message) as fault:
+    with pytest.raises(InputError, match=message) as error:
         read_mixture(folder)
-    assert "\n" not in str(fault.value)
+    assert "\n" not in str(error.value)
 
 
-def test_rows_that_are_none_are_told(tmp_path: Path) -> None:
+def test_rows_that_are_not_examples_are_an_error(tmp_path: Path) -> None:
     folder = write_mixture(made_up_mixture(), tmp_path / "mix")
     for line in (b"{}\n", b"nonsense\n", b'{"task": 1, "input": "", "output": "", "choices": null}\n', b"[]\n"):
         (folder / "train.jsonl").write_bytes(line)
@@ -203,7 +203,7 @@ for size in range(10, 10**6):
 
 
 @pytest.mark.slow
-def test_whenever_it_is_killed_the_old_mixture_or_the_new_one_is_there(tmp_path: Path) -> None:
+def test_after_a_kill_the_old_mixture_or_the_new_one_is_there(tmp_path: Path) -> None:
     folder = write_mixture(made_up_mixture(9), tmp_path / "mix")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     sizes = []

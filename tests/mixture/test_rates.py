@@ -59,7 +59,7 @@ def test_explicit_rates() -> None:
         rates_of(["rte", "b"], {"rtee": 1}, sizes=SIZES)
 
 
-def test_what_cannot_be() -> None:
+def test_invalid_rates() -> None:
     with pytest.raises(ParameterError, match="at least one task"):
         rates_of([], "uniform", sizes={})
     with pytest.raises(ParameterError, match="temperature of rates must be above 0"):

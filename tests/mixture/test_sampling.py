@@ -29,7 +29,7 @@ def test_the_default_takes_two_thousand_of_each_all_where_fewer() -> None:
     assert not mixture.heldout
 
 
-def test_proportional_rates_heed_the_cap() -> None:
+def test_proportional_rates_respect_the_cap() -> None:
     mixture = sample_mixture(
         [source("a", 3000), source("b", 100)], MixtureSettings(total=180, rates="proportional", cap=800, held_out=0)
     )
@@ -44,13 +44,13 @@ def test_proportional_rates_heed_the_cap() -> None:
     st.floats(0, 0.6),
     st.integers(0, 3),
 )
-def test_counts_sides_and_draws(sizes: list[int], total: int, rates, held_out: float, seed: int) -> None:
+def test_counts_splits_and_draws(sizes: list[int], total: int, rates, held_out: float, seed: int) -> None:
     sources = [source(f"t{i}", size) for i, size in enumerate(sizes)]
     wanted = MixtureSettings(total=total, rates=rates, held_out=held_out, seed=seed)
     try:
         mixture = sample_mixture(sources, wanted)
-    except ParameterError as fault:
-        assert "there is no example of" in str(fault)
+    except ParameterError as error:
+        assert "there is no example of" in str(error)
         assert total < 10 * len(sizes)
         return
     assert len(mixture.train) == min(total, sum(task.available for task in mixture.tasks))
@@ -64,7 +64,7 @@ def test_counts_sides_and_draws(sizes: list[int], total: int, rates, held_out: f
     assert sample_mixture(sources, wanted) == mixture
 
 
-def test_more_of_the_same_come_when_more_is_asked_and_other_tasks_do_not_matter() -> None:
+def test_a_larger_draw_begins_with_a_smaller_one_whatever_the_other_tasks() -> None:
     few = sample_mixture([source("a", 500)], MixtureSettings(examples_per_task=50))
     many = sample_mixture([source("a", 500), source("b", 500)], MixtureSettings(examples_per_task=200))
     assert {row.example for row in few.train} < {row.example for row in many.train if row.task == "a"}
@@ -73,13 +73,13 @@ def test_more_of_the_same_come_when_more_is_asked_and_other_tasks_do_not_matter(
     assert set(other.train) != set(few.train)
 
 
-def test_tasks_are_shuffled_into_each_other() -> None:
+def test_tasks_are_shuffled_together() -> None:
     names = [row.task for row in sample_mixture([source("a", 100), source("b", 100)], MixtureSettings()).train]
     assert sum(one != other for one, other in pairwise(names)) > 20
 
 
-def test_one_text_stands_on_one_side_whatever_its_spelling_choices_and_task() -> None:
-    def asked(name: str, spell) -> MixtureSource:
+def test_one_text_is_in_one_split_whatever_its_spelling_choices_and_task() -> None:
+    def source_of(name: str, spell) -> MixtureSource:
         examples = tuple(
             Example(spell(f"Question {i}?"), choice, (choice, f"{name} else"))
             for i in range(60)
@@ -87,7 +87,7 @@ def test_one_text_stands_on_one_side_whatever_its_spelling_choices_and_task() ->
         )
         return MixtureSource(Task(name, "multiple_choice", ("accuracy",)), ExampleSet(name, examples, name))
 
-    mixture = sample_mixture([asked("a", str.upper), asked("b", str.lower)], MixtureSettings(held_out=0.3))
+    mixture = sample_mixture([source_of("a", str.upper), source_of("b", str.lower)], MixtureSettings(held_out=0.3))
     train, heldout = ({normalised(row.example.input) for row in side} for side in (mixture.train, mixture.heldout))
     assert len(train) + len(heldout) == 60
     assert [task.held_out for task in mixture.tasks] == [36, 36]
@@ -102,14 +102,14 @@ def test_target_examples_are_neither_trained_on_nor_held_out() -> None:
     assert len(mixture.train) + len(mixture.heldout) == 8
 
 
-def test_everything_wrong_with_sources_is_told_at_once() -> None:
+def test_all_errors_of_sources_are_reported_at_once() -> None:
     good, bad, gone = source("good", 5), source("bad", 5), source("gone", 2)
     spoilt = replace(bad.examples.examples[0], output="maybe")
     bad = replace(bad, examples=ExampleSet("bad", (spoilt, *bad.examples.examples[1:]), "bad"))
     empty = MixtureSource(Task("empty", "generation", ("exact_match",)), ExampleSet("empty", (), "empty"))
-    with pytest.raises(ParameterError) as fault:
+    with pytest.raises(ParameterError) as error:
         sample_mixture([good, bad, gone, empty], MixtureSettings(), target=gone.examples.examples)
-    message = str(fault.value)
+    message = str(error.value)
     assert "(1) in 'bad text 0' of bad (classification), the label 'maybe' is not among its choices" in message
     assert "(2) gone has no example left (2 target, exact text)" in message
     assert "(3) empty has no examples" in message
@@ -117,13 +117,13 @@ def test_everything_wrong_with_sources_is_told_at_once() -> None:
         sample_mixture([good, good], MixtureSettings())
 
 
-def test_a_task_that_would_give_nothing_is_told() -> None:
+def test_a_task_without_examples_is_an_error() -> None:
     with pytest.raises(ParameterError, match="there is no example of b"):
         sample_mixture([source("a", 500), source("b", 50)], MixtureSettings(total=10, rates={"a": 0.99, "b": 0.01}))
 
 
-def test_settings_out_of_range_are_told_at_once() -> None:
-    with pytest.raises(ParameterError) as fault:
+def test_settings_out_of_range_are_reported_at_once() -> None:
+    with pytest.raises(ParameterError) as error:
         MixtureSettings(examples_per_task=0, total=5, cap=-1, held_out=1, most_held_out=-1, temperature=0)
-    for part in ("examples_per_task must be 1 or more (got 0)", "cap must", "give one of them", "held_out must lie in [0, 1)"):
-        assert part in str(fault.value)
+    for part in ("examples_per_task must be 1 or more (got 0)", "cap must", "give one of them", "held_out must be in [0, 1)"):
+        assert part in str(error.value)

@@ -65,21 +65,39 @@ def test_random_weights_follow_the_seed_and_nothing_else(name: str) -> None:
 LONG = Example("the cat sat on the mat " * 60, "yes", ("yes", "no maybe it was a very very good film"))
 
 
-def longest(model: TaskModel) -> int:
-    item = model.encode([LONG])[0]
-    return max(len(ids) for ids in item.inputs) + (item.weight if model.family == "causal" else 0)
+def most(model: TaskModel, example: Example) -> int:
+    return max(len(ids) for ids in model.encode([example])[0].inputs)
 
 
 @pytest.mark.parametrize("name", tiny.NAMES)
 @pytest.mark.parametrize("head", [tiny.LABELS, CHOICE], ids=lambda head: head.kind)
-def test_the_end_of_a_long_input_is_cut_and_the_answer_kept(name: str, head: Head) -> None:
+def test_the_beginning_of_a_long_input_is_cut_and_the_answer_kept(name: str, head: Head) -> None:
     model = tiny.model(name, head)
+    words = LONG.input.split(" ")
+    endings = [Example(" ".join(words[-count:]), LONG.output, LONG.choices) for count in range(2, 50)]
+    fitting = [example for example in endings if most(model, example) <= 40]
+    assert len(fitting) < len(endings)
+    longest = tiny.model(name, head).encode([fitting[-1]])[0]
     model.max_input = 40
-    assert longest(model) == 40
-    short = tiny.model(name, head).encode([Example("dog", "yes", LONG.choices)])[0]
-    assert model.encode([LONG])[0].answer == short.answer
+    item = model.encode([LONG])[0]
+    assert [ids.tolist() for ids in item.inputs] == [ids.tolist() for ids in longest.inputs]
+    assert item.answer == longest.answer
+    assert (longest.lost, item.lost) == (0, model.lost_tokens([LONG])[0])
+    texts = [text.strip() if model.family == "causal" else text for text in (LONG.input, fitting[-1].input)]
+    assert item.lost == len(model.tokenizer(texts[0])["input_ids"]) - len(model.tokenizer(texts[1])["input_ids"])
     if head == CHOICE:
-        assert np.isfinite(model.score_choices([LONG])[0]).all()
+        assert np.array_equal(model.score_choices([LONG])[0], model.score_choices([fitting[-1]])[0])
+
+
+@pytest.mark.parametrize("name", tiny.NAMES)
+def test_what_has_no_tokens_is_refused_by_its_row(name: str) -> None:
+    model = tiny.model(name, CHOICE)
+    with pytest.raises(InputError, match="Row 7 has an empty input"):
+        model.score_choices([Example("  ", "yes", ("yes", "no"), row=7)])
+    with pytest.raises(InputError, match="Row 7 has an empty input"):
+        model.encode([Example(" ", "yes", ("yes", "no"), row=7)])
+    with pytest.raises(InputError, match=r"A choice of row 7 \('the cat'\) has no tokens"):
+        model.score_choices([Example("the cat", "yes", ("yes", " "), row=7)])
 
 
 @pytest.mark.parametrize("name", ["gpt2", "roberta", "bert"])

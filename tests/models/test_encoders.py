@@ -12,26 +12,21 @@ import torch.nn.functional as F  # noqa: N812
 from transformers import BertForSequenceClassification, RobertaForSequenceClassification
 
 from taskweb.errors import InputError, NameNotFoundError, ParameterError
-from taskweb.models import Head
+from taskweb.models import Head, TaskModel
+from taskweb.models.architecture import limits_of
 from taskweb.models.encoder import best_span
+from taskweb.models.encoder_head import body_of
 from taskweb.tasks import Example
 from tests.models import tiny
 
 STORY = "the cat sat on the mat . the dog ran under the tree ."
 
 
-def library_model(name: str, model: object) -> torch.nn.Module:
+def library_model(name: str, model: TaskModel) -> torch.nn.Module:
     """The library's classifier with the weights of ours."""
     kind = RobertaForSequenceClassification if name == "roberta" else BertForSequenceClassification
     other = kind(tiny.config(name, num_labels=2))
-    body = {key.removeprefix("body."): value for key, value in model.module.state_dict().items()}  # type: ignore[attr-defined]
-    getattr(other, name).load_state_dict({key: value for key, value in body.items() if not key.startswith("head.")})
-    head = model.module.head  # type: ignore[attr-defined]
-    if name == "roberta":
-        other.classifier.dense.load_state_dict(head.dense.state_dict())
-        other.classifier.out_proj.load_state_dict(head.out.state_dict())
-    else:
-        other.classifier.load_state_dict(head.out.state_dict())
+    other.load_state_dict(model.module.state_dict())
     return other.eval()
 
 
@@ -51,7 +46,9 @@ def test_classification_is_that_of_the_library(name: str) -> None:
 def test_bert_sees_the_choice_as_second_segment() -> None:
     model = tiny.model("bert", Head("multiple_choice"))
     seen = []
-    model.module.body.register_forward_pre_hook(lambda _, args, kwargs: seen.append(kwargs), with_kwargs=True)
+    model.module.register_forward_pre_hook(lambda _, args, kwargs: seen.append(kwargs), with_kwargs=True)
+    assert model.verified.right_padding
+    seen.clear()
     model.score_choices([Example("the cat", None, ("on a mat",))])
     wanted = model.tokenizer("the cat", "on a mat")
     assert seen[0]["input_ids"][0].tolist() == wanted["input_ids"]
@@ -67,7 +64,7 @@ def test_a_choice_is_scored_by_its_pair_with_the_input(name: str) -> None:
         for choice in example.choices:
             batch = model.tokenizer(example.input, choice, return_tensors="pt")
             with torch.no_grad():
-                outputs.append(model.module(batch["input_ids"], batch["attention_mask"], batch.get("token_type_ids")).item())
+                outputs.append(model.module(**batch).logits.item())
         wanted = F.log_softmax(torch.tensor(outputs), dim=0)
         np.testing.assert_allclose(model.score_choices([example])[0], wanted, atol=1e-5)
         place = example.choices.index(example.output or "")
@@ -101,7 +98,9 @@ def test_a_span_is_learnt_at_the_tokens_of_the_answer(name: str) -> None:
 def test_a_span_that_was_cut_off_is_no_answer_and_one_elsewhere_an_error() -> None:
     model = tiny.model("bert", Head("span_qa"))
     model.max_input = 10
-    assert model.encode([Example(STORY, "the tree")])[0].answer == (0, 0)
+    assert model.encode([Example(STORY, "sat on")])[0].answer == (0, 0)
+    item = model.encode([Example(STORY, "the tree")])[0]
+    assert model.tokenizer.decode(item.inputs[0][item.answer[0] : item.answer[1] + 1]) == "the tree"
     with pytest.raises(InputError, match="is no part of the input"):
         model.encode([Example(STORY, "the moon")])
 
@@ -120,27 +119,33 @@ def test_the_body_is_carried_and_the_head_is_fresh(name: str) -> None:
     with torch.no_grad():
         for parameter in model.module.parameters():
             parameter.add_(0.25)
-    body = {key: value.clone() for key, value in model.module.body.state_dict().items()}
-    head = model.module.head.out.weight.clone()
+    body = {key: value.clone() for key, value in body_of(model.module).state_dict().items()}
+    out = "classifier.out_proj.weight" if name == "roberta" else "classifier.weight"
 
     def same_body() -> bool:
-        return all(torch.equal(body[key], value) for key, value in model.module.body.state_dict().items())
+        return all(torch.equal(body[key], value) for key, value in body_of(model.module).state_dict().items())
 
+    def head() -> torch.Tensor:
+        return model.module.get_parameter(out).detach().clone()
+
+    first = head()
     # Same kind and number of labels: fresh by default, carried on request.
     other = Head("classification", labels=("good", "bad"))
     assert model.set_head(other, seed=1, carry=True)
-    assert torch.equal(model.module.head.out.weight, head)
+    assert torch.equal(head(), first)
     assert model.head == other
     assert not model.set_head(tiny.LABELS, seed=1)
-    assert not torch.equal(model.module.head.out.weight, head)
-    drawn = model.module.head.out.weight.clone()
+    drawn = head()
+    assert not torch.equal(drawn, first)
     # Other numbers of labels and other kinds are fresh, whatever is asked.
     assert not model.set_head(Head("classification", labels=("a", "b", "c")), seed=1, carry=True)
-    assert model.module.head.out.weight.shape == (3, tiny.HIDDEN)
+    assert head().shape == (3, tiny.HIDDEN)
     assert not model.set_head(Head("regression"), seed=1, carry=True)
     assert not model.set_head(Head("multiple_choice"), seed=1, carry=True)
+    assert not model.set_head(Head("span_qa"), seed=1, carry=True)
+    assert model.module.qa_outputs.weight.shape == (2, tiny.HIDDEN)
     assert not model.set_head(tiny.LABELS, seed=1)
-    assert torch.equal(model.module.head.out.weight, drawn)
+    assert torch.equal(head(), drawn)
     assert same_body()
 
 
@@ -171,11 +176,16 @@ def test_an_encoder_needs_a_head_and_its_labels() -> None:
         tiny.model("bert").score_choices([Example("the cat", None, ("yes", "maybe"))])
 
 
-def test_positions_are_those_that_the_embedding_can_hold() -> None:
-    assert positions_of(tiny.config("bert")) == 64
-    config = tiny.config("roberta")
-    assert positions_of(config) == 66 - config.pad_token_id - 1
-    model = tiny.model("roberta")
+@pytest.mark.parametrize("name", tiny.ENCODERS)
+def test_positions_are_those_that_the_embedding_can_hold(name: str) -> None:
+    model = tiny.model(name)
+    config = tiny.config(name)
+    positions = 64 if name == "bert" else 66 - config.pad_token_id - 1
+    assert model.max_input == limits_of(body_of(model.module), model.tokenizer, "encoder").positions == positions
+    ids = torch.full((1, positions + 1), 7)
+    assert torch.isfinite(model.module(input_ids=ids[:, 1:]).logits).all()
+    with pytest.raises((IndexError, RuntimeError)):
+        model.module(input_ids=ids)
     long = Example("the cat sat on the mat " * 40, "yes", ("no", "yes"))
-    assert len(model.encode([long])[0].inputs[0]) == positions_of(config)
+    assert positions - 3 <= len(model.encode([long])[0].inputs[0]) <= positions
     assert np.isfinite(model.score_choices([long])[0]).all()

@@ -12,13 +12,14 @@ import torch
 
 from taskweb.errors import InputError, NameNotFoundError
 from taskweb.models import Head, load_model, load_saved, method_of, save_model
-from taskweb.models.loading import family_of
+from taskweb.models.architecture import family_of
+from taskweb.models.encoder_head import body_of
 from tests.models import tiny
 
 
 def folder_of(name: str, where: Path) -> Path:
     model = tiny.model(name, seed=3)
-    inner = model.module.body if name in tiny.ENCODERS else model.module
+    inner = body_of(model.module) if name in tiny.ENCODERS else model.module
     inner.save_pretrained(where)
     model.tokenizer.save_pretrained(where)
     return where
@@ -73,7 +74,7 @@ def test_a_pooler_that_a_checkpoint_lacks_is_drawn_from_the_seed(tmp_path: Path)
     path = folder_of("bert", tmp_path) / "model.safetensors"
     tensors = {name: value for name, value in load_file(path).items() if not name.startswith("pooler.")}
     save_file(tensors, path, metadata={"format": "pt"})
-    one, two, other = (load_model(str(tmp_path), tiny.LABELS, seed=seed).module.body.pooler.dense.weight for seed in (1, 1, 2))
+    one, two, other = (load_model(str(tmp_path), tiny.LABELS, seed=seed).module.bert.pooler.dense.weight for seed in (1, 1, 2))
     assert torch.equal(one, two)
     assert not torch.equal(one, other)
 
@@ -93,11 +94,9 @@ def test_an_output_layer_of_its_own_is_kept(tmp_path: Path) -> None:
     assert torch.equal(load_saved(tmp_path / "trained.safetensors").module.lm_head.weight, tensors["lm_head.weight"])
 
 
-def test_other_architectures_are_refused_by_name() -> None:
-    config = tiny.config("bert")
-    config.model_type = "robert"
-    with pytest.raises(NameNotFoundError, match="Did you mean 'roberta'"):
-        family_of(config)
+def test_a_family_that_is_none_is_refused_by_name() -> None:
+    with pytest.raises(NameNotFoundError, match="Did you mean 'causal'"):
+        family_of(tiny.config("bert"), "casual")
 
 
 def test_the_head_is_the_last_thing_a_person_must_know(tmp_path: Path) -> None:

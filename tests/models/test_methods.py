@@ -12,6 +12,8 @@ from torch import nn
 
 from taskweb.errors import NameNotFoundError, ParameterError
 from taskweb.models import METHODS, TaskModel, count_trainable, method_of
+from taskweb.models.encoder_head import body_of
+from taskweb.models.methods.places import adapter_places
 from taskweb.models.methods.trainable import trainable
 from tests.models import tiny
 
@@ -110,7 +112,7 @@ def test_the_biases_of_t5_are_added_to_what_its_layers_put_out() -> None:
 @pytest.mark.parametrize("name", tiny.NAMES)
 def test_adapters_compute_their_formula(name: str, activation: str) -> None:
     model, plain = adapted(name, "pfeiffer", activation=activation), tiny.model(name, seed=1)
-    ends, plain_ends = model.feed_forward_ends(), plain.feed_forward_ends()
+    ends, plain_ends = ([place.module for place in adapter_places(own)] for own in (model, plain))
     assert len(ends) == (2 * LAYERS if name == "t5" else LAYERS)
     with torch.no_grad():
         for parameter in trainable(model.module).values():
@@ -136,7 +138,7 @@ def test_adapters_compute_their_formula(name: str, activation: str) -> None:
 @pytest.mark.parametrize("name", tiny.ENCODERS)
 def test_the_adapter_of_a_post_norm_layer_reads_feed_forward_output_and_input(name: str) -> None:
     model = adapted(name, "pfeiffer")
-    layer = model.module.body.encoder.layer[0]
+    layer = body_of(model.module).encoder.layer[0]
     x = torch.randn(1, 4, D)
     with torch.no_grad():
         h = layer.output.dense(layer.intermediate(x))

@@ -15,7 +15,7 @@ from tests.models import tiny
 
 QUESTIONS = [
     *tiny.choice_questions(),
-    Example("the cat " + "ran under the tree " * 4, None, ("true", "")),
+    Example("the cat " + "ran under the tree " * 4, None, ("true", "a")),
     Example("is it bad ?", None, ("no",)),
     Example("the dog", None, ("sat on the mat", "sat on the tree", "sat", "sat on the mat", "ran")),
 ]
@@ -32,7 +32,7 @@ def plain_score(model: TaskModel, text: str, choice: str, reduction: str) -> flo
             length = labels.shape[1]
         else:
             prompt = model.tokenizer(text.rstrip()).input_ids
-            answer = [*(model.tokenizer(" " + choice).input_ids if choice else []), end]
+            answer = [*model.tokenizer(" " + choice).input_ids, end]
             ids = torch.tensor([prompt + answer])
             labels = torch.tensor([[-100] * len(prompt) + answer])
             loss = model.module(input_ids=ids, labels=labels).loss
@@ -57,6 +57,7 @@ def test_each_input_and_what_choices_share_is_read_once(name: str) -> None:
     model = tiny.model(name, Head("multiple_choice"))
     question = Example("the cat sat on", None, ("the mat it was", "the mat it was a tree", "the dog"))
     assert question.choices is not None
+    assert model.verified.tree
     read: list[int] = []
     parts = (model.module.encoder, model.module.decoder) if name == "t5" else (model.module.transformer,)
     for part in parts:
@@ -95,7 +96,10 @@ def test_a_cut_prompt_with_choices_up_to_the_last_position_is_scored_exactly() -
     values = model.score_choices([long, *QUESTIONS])[0]
     assert long.choices is not None
     room = max(len(model.tokenizer(" " + choice).input_ids) + 1 for choice in long.choices)
-    kept = model.tokenizer.decode(model.tokenizer(long.input.rstrip()).input_ids[: 64 - room])
+    words = long.input.split()
+    endings = [" ".join(words[-count:]) for count in range(1, 40)]
+    kept = [text for text in endings if len(model.tokenizer(text).input_ids) + room <= 64][-1]
+    assert len(model.tokenizer(kept).input_ids) + room > 60
     np.testing.assert_allclose(values, [plain_score(model, kept, choice, "mean") for choice in long.choices], atol=1e-4)
 
 

@@ -65,7 +65,7 @@ def test_random_is_the_mean_over_random_orders() -> None:
 
 
 class Spy:
-    """A selector that remembers what it was shown."""
+    """A selector that records the problems it gets."""
 
     name, meaning = "spy", "nothing"
 
@@ -138,7 +138,7 @@ def test_the_same_seed_gives_the_same_figures_whatever_the_targets() -> None:
     assert row_of(one, "roe", MEAN).per_target()["task4"] == row_of(everything, "roe", MEAN).per_target()["task4"]
 
 
-def test_what_cannot_be_judged_is_left_out_and_said() -> None:
+def test_what_cannot_be_judged_is_left_out_and_reported() -> None:
     web = made_up_web()
     web.t[0, 1, :] = 0.5
     web.t[1, 2, 3:] = np.nan
@@ -155,7 +155,7 @@ def test_what_cannot_be_judged_is_left_out_and_said() -> None:
     assert "task1 (a/finetune)" in row_of(rows, "roe", MEAN).left_out
 
 
-def test_a_selector_that_lacks_what_it_needs_for_a_target_is_left_out_and_said() -> None:
+def test_a_selector_that_lacks_what_it_needs_for_a_target_is_left_out_and_reported() -> None:
     """Only one task has texts, so that TaskShop has no pivot for it; popularity needs none."""
     web = made_up_web()
     bank = made_up_bank(web.tasks[:1])
@@ -167,7 +167,7 @@ def test_a_selector_that_lacks_what_it_needs_for_a_target_is_left_out_and_said()
         benchmark(web, {"taskshop": TaskShopSelector()}, pool=bank, settings=FEW)
 
 
-def test_incomplete_predictions_are_left_out_and_said() -> None:
+def test_incomplete_predictions_are_left_out_and_reported() -> None:
     web = made_up_web(setups=("a/finetune",))
     full = {(t, s): 1.0 + j for t in web.targets for j, s in enumerate(web.sources) if s != t}
     partial = {pair: score for pair, score in full.items() if pair != ("task0", "task3")}

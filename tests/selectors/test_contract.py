@@ -1,4 +1,4 @@
-"""What every selector must keep: see taskweb.selectors.base."""
+"""The contract of every selector: see taskweb.selectors.base."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_the_order_of_the_web_does_not_matter(selector: Selector) -> None:
     assert selector.score(problem(web=turned)) == pytest.approx(selector.score(problem()))
 
 
-def test_a_subset_of_candidates_keeps_its_order(selector: Selector) -> None:
+def test_a_subset_of_candidates_has_the_same_order(selector: Selector) -> None:
     """Leaving candidates out does not reorder the others, as long as the web stays the same."""
     everything = dict(zip(WEB.sources, selector.score(problem()), strict=True))
     some = ("task6", "task1", "task4")
@@ -124,7 +124,7 @@ def test_own_candidates_are_ranked_with_the_others(selector: Selector) -> None:
     assert [source.task for source in ranking.sources if not source.measured] == ["own"]
 
 
-def test_a_ranking_tells_where_it_comes_from(selector: Selector) -> None:
+def test_a_ranking_says_what_it_is_based_on(selector: Selector) -> None:
     ranking = rank(selector, problem())
     assert [source.rank for source in ranking.sources] == list(range(1, 9))
     scores = [source.score for source in ranking.sources]

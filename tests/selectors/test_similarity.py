@@ -35,7 +35,7 @@ def test_similarities_agree_with_plain_loops() -> None:
         assert mean_embedding_cosine(TARGET, BANK, BANK.tasks)[j] == pytest.approx(cosine, abs=1e-6)
 
 
-def test_a_task_is_most_like_itself() -> None:
+def test_a_task_is_most_similar_to_itself() -> None:
     assert retrieval_of_experts(BANK.of("t3"), BANK, BANK.tasks).argmax() == 3
     assert retrieval_of_experts(BANK.of("t3"), BANK, ["t3"])[0] == pytest.approx(1.0, abs=1e-6)
     assert coverage(BANK.of("t3"), BANK, ["t3"])[0] == pytest.approx(1.0, abs=1e-6)
@@ -60,7 +60,7 @@ def test_sources_of_fewer_examples_stand_on_the_scale_of_the_others() -> None:
     assert np.array_equal(scaled[2:], raw[2:])
 
 
-def test_all_four_in_one_pass_are_each_of_them() -> None:
+def test_four_similarities_in_one_pass_are_each_of_them() -> None:
     bank = made_up_bank(("a", "b", "c"))
     uneven = ExampleBank({**bank.vectors, "b": bank.of("b")[:5]})
     for one in (bank, uneven):
@@ -72,7 +72,7 @@ def test_all_four_in_one_pass_are_each_of_them() -> None:
         assert found[3] == pytest.approx(centred_cosine(target[None], means)[0], abs=1e-6)
 
 
-def test_the_centred_cosine_looks_past_what_all_tasks_share() -> None:
+def test_the_centred_cosine_ignores_what_all_tasks_share() -> None:
     shared, draw = 10 * np.eye(6)[0], np.random.default_rng(0)
     own = draw.normal(size=(5, 6))
     tasks = own + shared

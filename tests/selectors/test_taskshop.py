@@ -89,7 +89,7 @@ def test_a_source_is_no_pivot_for_itself_even_where_it_was_measured() -> None:
     assert TaskShopSelector().score(problem(web=with_diagonal)) == pytest.approx(TaskShopSelector().score(problem()))
 
 
-def test_a_web_without_pivots_is_told_apart() -> None:
+def test_a_web_without_pivots_is_an_error() -> None:
     bank = made_up_bank(("task6", "task7", "new"))
     with pytest.raises(WebError, match="has no pivot for 'new'"):
         TaskShopSelector().score(problem(bank=bank))

@@ -22,7 +22,7 @@ def test_an_estimate_is_a_mean_of_measured_transfers() -> None:
     assert np.isnan(wider.pc[:, :, -1]).all()
 
 
-def test_a_copy_of_a_source_is_drawn_towards_it() -> None:
+def test_the_estimate_for_a_copy_of_a_source_is_close_to_it() -> None:
     estimates = []
     for like in ("task6", "task7"):
         wider = with_unmeasured(WEB, BANK.joined({"own": BANK.of(like)}), ["own"])

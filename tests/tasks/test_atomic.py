@@ -1,4 +1,4 @@
-"""Whole files and folders: the old or the new, whatever happens in between."""
+"""Whole files and folders: always the old one or the new one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def folder_with(where: Path, text: str) -> Path:
 
 
 @pytest.mark.parametrize("exchange", [True, False])
-def test_a_folder_is_replaced_with_all_it_holds(exchange: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_is_replaced_with_its_contents(exchange: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not exchange:
         monkeypatch.setattr(atomic, "_exchanged", lambda *_: False)
     place = folder_with(tmp_path / "place", "old")
@@ -45,7 +45,7 @@ def test_a_folder_is_replaced_with_all_it_holds(exchange: bool, tmp_path: Path, 
     assert list(tmp_path.iterdir()) == [place]
 
 
-def test_a_folder_is_not_replaced_unless_asked(tmp_path: Path) -> None:
+def test_a_folder_is_only_replaced_on_request(tmp_path: Path) -> None:
     place = folder_with(tmp_path / "place", "old")
     with pytest.raises(InputError, match="exists already"), whole_folder(place):
         pass
@@ -56,7 +56,7 @@ def test_a_folder_is_not_replaced_unless_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("whole", [whole_file, lambda path: whole_folder(path, replace=True)])
-def test_what_fails_leaves_the_old_and_nothing_else(whole, tmp_path: Path) -> None:
+def test_a_failure_leaves_only_the_old_folder(whole, tmp_path: Path) -> None:
     place = tmp_path / "place"
     if whole is whole_file:
         place.write_text("old")

@@ -9,7 +9,7 @@ from taskweb.tasks.catalogue import CATEGORIES, parse_catalogue
 from taskweb.web.published import published_web
 
 
-def test_the_catalogue_holds_the_published_tasks_and_three_zero_shot_targets() -> None:
+def test_the_catalogue_contains_the_published_tasks_and_three_zero_shot_targets() -> None:
     tasks = catalogue()
     assert {name for name, task in tasks.items() if not task.zero_shot_only} == set(published_web().tasks)
     assert {name for name, task in tasks.items() if task.zero_shot_only} == {"anli_r1", "anli_r2", "story_cloze"}

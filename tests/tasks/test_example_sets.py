@@ -81,7 +81,7 @@ def test_every_row_is_drawn_equally_often(tmp_path: Path) -> None:
     assert all(130 < count < 230 for count in counts.values()), counts  # expected 180, standard deviation 11
 
 
-def test_empty_inputs_are_passed_over_and_counted(tmp_path: Path) -> None:
+def test_empty_inputs_are_skipped_and_counted(tmp_path: Path) -> None:
     path = written(tmp_path, rows({"input": " "}, {"input": None}, ROW) + "\n\n")
     found = load_examples(path)
     assert (len(found), found.skipped, found.total) == (1, 2, 3)
@@ -102,7 +102,7 @@ def test_lone_surrogates_become_replacement_characters(tmp_path: Path) -> None:
 
 
 BAD = {
-    "empty file": ("", "holds no usable examples: it is empty"),
+    "empty file": ("", "contains no usable examples: it is empty"),
     "only empty inputs": (rows({"input": ""}), "all 1 rows have an empty 'input'"),
     "broken line": (rows(ROW) + '{"input": "x"\n', "line 2 is not valid JSON"),
     "a JSON list": ('[\n{"input": "x"}\n]\n', "line 1 is not valid JSON.*looks like one JSON list"),
@@ -132,7 +132,7 @@ def test_bad_paths_are_one_clear_line(tmp_path: Path) -> None:
     for path, message in (
         (tmp_path / "none.jsonl", "There is no file"),
         (tmp_path, "is a folder, not a file"),
-        (written(tmp_path, "x", "data.xyz"), "format cannot be told"),
+        (written(tmp_path, "x", "data.xyz"), "format is not known"),
         (written(tmp_path, b"\x1f\x8bnonsense", "broken.jsonl.gz"), "cannot be decompressed"),
         (Path("bad\0name.jsonl"), "There is no file|cannot be read"),
     ):
@@ -148,7 +148,7 @@ def test_unreadable_file(tmp_path: Path) -> None:
         load_examples(path)
 
 
-def test_a_line_without_end_is_refused_without_reading_it(tmp_path: Path) -> None:
+def test_an_endless_line_is_refused_without_reading_it(tmp_path: Path) -> None:
     path = tmp_path / "long.jsonl"
     with path.open("wb") as file:
         file.truncate(1 << 30)  # one sparse line of a gigabyte
@@ -186,7 +186,7 @@ def test_folders_of_examples(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         example_files(tmp_path / "none")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no example files"):
+    with pytest.raises(InputError, match="contains no example files"):
         example_files(tmp_path / "empty")
 
 
@@ -223,8 +223,8 @@ def test_arbitrary_rows_give_examples_or_an_input_error(tmp_path: Path, items: l
         assert str(fault)
 
 
-def test_a_split_is_of_the_hub_only(tmp_path: Path) -> None:
+def test_a_split_is_for_the_hub_only(tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_text('{"input": "a"}\n')
-    with pytest.raises(InputError, match=r"'test' is a split of a data set on the Hub, and .*mine.jsonl is none"):
+    with pytest.raises(InputError, match=r"'test' is a split of a data set on the Hub, but .*mine.jsonl is not one"):
         load_examples(path, hub_split="test")

@@ -36,7 +36,7 @@ def test_rows_of_a_hub_set_become_examples(monkeypatch: pytest.MonkeyPatch) -> N
     assert found.examples[1].output == "1"
 
 
-def test_a_set_that_cannot_be_loaded_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_set_that_cannot_be_loaded_gives_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     datasets = pytest.importorskip("datasets")
 
     def fail(*_a: object, **_k: object) -> None:

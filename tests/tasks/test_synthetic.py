@@ -1,4 +1,4 @@
-"""Synthetic families: what is planted is what is drawn; same parameters, same texts; training and evaluation never meet."""
+"""Synthetic families: examples follow the parameters; same parameters, same texts; training and evaluation are disjoint."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def mean_weight(family: SyntheticFamily, place: int, example: Example) -> float:
     return float(np.mean([family.weights[place, family.vocabulary.index(word)] for word in bag(example)]))
 
 
-def test_words_are_told_apart() -> None:
+def test_words_belong_to_one_topic() -> None:
     content = [word for words in topic_words().values() for word in words]
     assert len(set(content)) == len(content)
     assert not set(content) & {*function_words(), *ANSWERS}
@@ -61,7 +61,7 @@ def test_words_are_told_apart() -> None:
 
 @given(FAMILIES)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_any_family_keeps_its_promises(family: SyntheticFamily) -> None:
+def test_any_family_is_as_documented(family: SyntheticFamily) -> None:
     size = family.tasks
     assert len(set(family.task_names)) == len(family.tasks_by_name) == size
     np.testing.assert_allclose(np.linalg.norm(family.mixes, axis=1), 1.0)
@@ -89,7 +89,7 @@ def test_any_family_keeps_its_promises(family: SyntheticFamily) -> None:
     assert wrong == round(family.noise[-1] * 41)
 
 
-def test_domains_decide_whether_tasks_agree_and_texts_tell_the_domain() -> None:
+def test_domains_decide_whether_tasks_agree_and_texts_show_the_domain() -> None:
     domain_of = np.array([DOMAINS.domain(name) for name in DOMAINS.task_names])
     assert domain_of.tolist() == [0, 1] * 4
     related = DOMAINS.relatedness
@@ -102,15 +102,15 @@ def test_domains_decide_whether_tasks_agree_and_texts_tell_the_domain() -> None:
         own = DOMAINS.domain(name)
         for example in DOMAINS.examples(name, 20).examples:
             found = example.input.split()
-            assert [sum(word in told for word in found) for told in (words[own], words[1 - own])] == [2, 0]
-            told_apart = [word for word in found if word not in words[own] | {*function_words(), "."}]
-            mean = np.mean([DOMAINS.weights[DOMAINS.task_names.index(name), DOMAINS.vocabulary.index(w)] for w in told_apart])
+            assert [sum(word in topic for word in found) for topic in (words[own], words[1 - own])] == [2, 0]
+            content = [word for word in found if word not in words[own] | {*function_words(), "."}]
+            mean = np.mean([DOMAINS.weights[DOMAINS.task_names.index(name), DOMAINS.vocabulary.index(w)] for w in content])
             assert example.output == ("yes" if mean > 0 else "no")
-    assert {word for told in words for word in told} <= {word for text in DOMAINS.texts() for word in text.split()}
+    assert {word for topic in words for word in topic} <= {word for text in DOMAINS.texts() for word in text.split()}
 
 
 @pytest.mark.parametrize("values", [{"domains": 9}, {"domains": 0}, {"domain_words": 2}, {"domains": 8, "skills": 6}])
-def test_domains_that_cannot_be_are_refused(values: dict[str, int]) -> None:
+def test_impossible_domains_are_refused(values: dict[str, int]) -> None:
     with pytest.raises(ParameterError, match="domain"):
         SyntheticFamily(tasks=8, **values)
 
@@ -129,7 +129,7 @@ def test_the_same_parameters_give_the_same_texts_in_every_process() -> None:
     assert found == FAMILY.examples(name, 50, seed=2).digest
 
 
-def test_seeds_and_splits_draw_anew() -> None:
+def test_each_seed_and_split_draws_other_examples() -> None:
     name = FAMILY.task_names[0]
     digests = {FAMILY.examples(name, 30, seed=seed, split=split).digest for seed in range(3) for split in ("train", "eval")}
     assert len(digests) == 6
@@ -161,12 +161,12 @@ def test_relatedness_is_that_of_the_mixes_where_all_skills_are_shared() -> None:
     assert (FAMILY.relatedness < -0.4).any()
 
 
-def test_without_turned_signs_no_pair_harms() -> None:
+def test_without_opposite_signs_no_pair_harms() -> None:
     assert (dataclasses.replace(FAMILY, opposed=0.0).relatedness > -1e-12).all()
 
 
 def test_relatedness_is_what_one_task_says_of_another() -> None:
-    """A source's perfect answers to a target's examples agree more than half the time where the two are related."""
+    """A source's perfect answers to a target's examples agree more than half the time if the two are related."""
     agreement = np.zeros_like(FAMILY.relatedness)
     for target, name in enumerate(FAMILY.task_names):
         examples = FAMILY.examples(name, 300, split="eval").examples
@@ -198,21 +198,21 @@ def test_what_is_not_shared_is_drawn_for_each_task_alone() -> None:
     assert abs(same_mix) < 0.2
 
 
-def test_texts_hold_every_word_that_is_used() -> None:
+def test_texts_contain_every_word_that_is_used() -> None:
     known = {word for text in FAMILY.texts() for word in text.split()}
     used = {word for name in FAMILY.task_names for e in FAMILY.examples(name, 300).examples for word in e.input.split()}
     assert used <= known
     assert set(ANSWERS) <= known
 
 
-def test_all_that_is_out_of_range_is_told_at_once() -> None:
+def test_all_parameters_out_of_range_are_reported_at_once() -> None:
     with pytest.raises(ParameterError) as caught:
         SyntheticFamily(seed=-1, tasks=1, skills=99, opposed=1.5, common=1.0, words=5, length=1, margin=float("nan"))
     for name in ("seed", "tasks", "skills", "opposed", "common", "words", "length", "margin"):
         assert f"{name} must" in str(caught.value)
 
 
-def test_what_cannot_be_drawn_is_refused() -> None:
+def test_impossible_draws_are_refused() -> None:
     name = FAMILY.task_names[0]
     with pytest.raises(NameNotFoundError, match=f"Did you mean '{name}'"):
         FAMILY.examples(name.upper(), 3)

@@ -1,4 +1,4 @@
-"""A training that processes started by torchrun do together: python -m tests.training.joined MODEL OUT"""
+"""A training by several processes, started by torchrun: python -m tests.training.joined MODEL OUT"""
 
 from __future__ import annotations
 

@@ -17,11 +17,11 @@ def synthetic_mixture(train: int = 24, held_out: int = 8, count: int = 2) -> Mix
         MixtureTask(name, family.tasks_by_name[name].kind, ("accuracy",), 1 / count, train, train, held_out) for name in names
     )
 
-    def side(size: int, split: str) -> tuple[MixedExample, ...]:
+    def examples_of(size: int, split: str) -> tuple[MixedExample, ...]:
         rows = zip(*(family.examples(name, size, split=split).examples for name in names), strict=True) if size else ()
         return tuple(MixedExample(name, example) for row in rows for name, example in zip(names, row, strict=True))
 
-    return Mixture(tasks, side(train, "train"), side(held_out, "eval"))
+    return Mixture(tasks, examples_of(train, "train"), examples_of(held_out, "eval"))
 
 
 def tiny_for(mixture: Mixture, name: str, method: str = "finetune", seed: int = 0, answers: Answers = "choices") -> TaskModel:

@@ -1,4 +1,4 @@
-"""The loop: same seed, same bits; a batch's gradient whatever the passes; memory, divergence and resuming."""
+"""The loop: same seed, same bits; the gradient of a batch in any number of passes; memory, divergence and resuming."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_what_is_trained_changes_and_the_rest_does_not(name: str, method: str) -
 
 
 @pytest.mark.parametrize("name", tiny.NAMES)
-def test_it_learns_what_can_be_learnt(name: str) -> None:
+def test_the_loss_falls_on_learnable_examples(name: str) -> None:
     model = adapted(name, dropout=0.0)
     examples = tiny.statements(24)
     history = fit(model, examples, changed(steps=60, learning_rate=1e-2), seed=0)
@@ -91,7 +91,7 @@ def test_passes_do_not_change_the_update(name: str) -> None:
 
 
 class _SmallMemory:
-    """Fails like a GPU whose memory holds `most` examples."""
+    """Fails like a GPU with memory for `most` examples."""
 
     def __init__(self, model: TaskModel, most: int) -> None:
         self.loss, self.most, self.calls = model.loss, most, 0
@@ -103,7 +103,7 @@ class _SmallMemory:
         return self.loss(batch)  # type: ignore[arg-type]
 
 
-def test_passes_are_halved_when_memory_runs_out_and_it_is_told() -> None:
+def test_passes_are_halved_when_memory_runs_out_and_it_is_recorded() -> None:
     model, plain = adapted("t5", dropout=0.1), adapted("t5", dropout=0.1)
     model.loss = _SmallMemory(model, 2)  # type: ignore[method-assign]
     history = fit(model, tiny.statements(), changed(steps=3), seed=0)
@@ -187,7 +187,7 @@ def test_a_finished_checkpoint_has_nothing_left_to_do(tmp_path: Path) -> None:
     assert equal(weights(one), weights(two))
 
 
-def test_the_history_tells_the_course_of_training() -> None:
+def test_the_history_records_the_training() -> None:
     model = adapted("t5", "bitfit")
     seen: list[Progress] = []
     settings = TrainingSettings(epochs=2, batch_size=5, log_every=4, device="cpu", learning_rate=1e-3)
@@ -225,7 +225,7 @@ def test_mixtures_of_kinds_train_text_models_together() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", tiny.NAMES)
-def test_what_a_source_taught_is_carried_to_the_target(name: str, method: str) -> None:
+def test_weights_after_a_source_are_carried_to_the_target(name: str, method: str) -> None:
     target = [Example(f"the {word} film was very {word}", word, ("bad", "good")) for word in ("good", "bad")] * 3
     losses_of = {}
     for source in (None, tiny.statements(12)):

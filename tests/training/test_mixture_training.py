@@ -1,4 +1,4 @@
-"""Training on several tasks together: heads, evaluations, early stops, and going on after a stop."""
+"""Training on several tasks together: heads, evaluations, early stops, and resuming."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_every_family_learns_its_tasks_together(name: str, method: str) -> None:
     assert model.head == shared_head(model.family, mixture)
 
 
-def test_an_encoder_compares_choices_of_several_tasks_and_keeps_the_head_of_one() -> None:
+def test_an_encoder_compares_choices_of_several_tasks_and_uses_the_head_of_a_single_one() -> None:
     assert shared_head("encoder", synthetic_mixture()).kind == "multiple_choice"
     one = synthetic_mixture(count=1)
     assert shared_head("encoder", one).kind == one.tasks[0].kind
@@ -103,7 +103,7 @@ def test_an_example_without_an_answer_names_its_task() -> None:
         fit_mixture(tiny_for(mixture, "tiny:t5"), mixture, SETTINGS, seed=0)
 
 
-def test_an_early_stop_goes_back_to_the_best_weights(tmp_path: Path) -> None:
+def test_an_early_stop_restores_the_best_weights(tmp_path: Path) -> None:
     mixture = synthetic_mixture()
     settings = replace(SETTINGS, epochs=30, learning_rate=2e-2)  # soon no better
     model = tiny_for(mixture, "tiny:t5")
@@ -118,12 +118,12 @@ def test_an_early_stop_goes_back_to_the_best_weights(tmp_path: Path) -> None:
     assert best is not None
     assert history.step < history.total_steps
     assert [record.step for record in history.evaluations if record.step > best.step][1:] == [history.step]
-    kept = weights_of(model)
-    assert all(torch.equal(kept[name], seen[best.step][name]) for name in kept)
-    assert any(not torch.equal(kept[name], seen[history.step][name]) for name in kept)
+    final = weights_of(model)
+    assert all(torch.equal(final[name], seen[best.step][name]) for name in final)
+    assert any(not torch.equal(final[name], seen[history.step][name]) for name in final)
 
 
-def test_an_early_stop_needs_something_to_go_by(tmp_path: Path) -> None:
+def test_an_early_stop_needs_held_out_examples(tmp_path: Path) -> None:
     mixture = synthetic_mixture(held_out=0)
     with pytest.raises(ParameterError, match="held-out"):
         fit_mixture(tiny_for(mixture, "tiny:t5"), mixture, SETTINGS, seed=0, early_stop=EarlyStop(1, tmp_path / "best"))

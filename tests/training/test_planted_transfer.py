@@ -44,7 +44,7 @@ def accuracies(setup: str, seed: int, target: int, sources: list[int]) -> list[f
 
 
 def sign_test(differences: np.ndarray) -> float:
-    """Probability of so many differences above zero, or more, were either sign as likely."""
+    """Probability of at least this number of differences above zero if both signs are equally likely."""
     above = int(np.sum(differences > 0))
     return sum(math.comb(len(differences), k) for k in range(above, len(differences) + 1)) / 2 ** len(differences)
 

@@ -1,4 +1,4 @@
-"""Settings: all that is wrong at once, and the course of the learning rate."""
+"""Settings: all errors at once, and the schedule of the learning rate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from taskweb.errors import ParameterError
 from taskweb.training import TrainingSettings
 
 
-def test_all_that_is_out_of_range_is_told_at_once() -> None:
+def test_everything_out_of_range_is_reported_at_once() -> None:
     with pytest.raises(ParameterError) as caught:
         TrainingSettings(learning_rate=-1, batch_size=0, schedule="cosine", warmup_steps=3, warmup_ratio=0.1, clip_norm=0)  # type: ignore[arg-type]
     for name in ("learning_rate", "batch_size", "schedule", "warmup_steps", "clip_norm"):

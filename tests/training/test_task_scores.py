@@ -70,7 +70,7 @@ def test_generated_text_is_compared() -> None:
         evaluate(model, GENERATION, [Example("who")])
 
 
-def test_what_cannot_be_judged_is_refused() -> None:
+def test_what_cannot_be_scored_is_refused() -> None:
     model = tiny.model("bert")
     with pytest.raises(ParameterError, match="head is for classification, but 'where' is span_qa"):
         evaluate(model, SPAN, tiny.statements(2))

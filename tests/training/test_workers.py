@@ -28,7 +28,7 @@ def started_together(arguments: list[str], **environment: str) -> subprocess.Com
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["tiny:t5", "tiny:gpt2", "tiny:roberta"])
 @pytest.mark.parametrize("sharded", [False, True], ids=["replicated", "sharded"])
-def test_two_processes_come_to_what_one_comes_to(name: str, sharded: bool, tmp_path: Path) -> None:
+def test_two_processes_give_the_result_of_one(name: str, sharded: bool, tmp_path: Path) -> None:
     alone, together = tmp_path / "alone.safetensors", tmp_path / "together.safetensors"
     train(name, alone)
     done = started_together(
@@ -51,13 +51,13 @@ def test_two_processes_come_to_what_one_comes_to(name: str, sharded: bool, tmp_p
     }
 
 
-def test_a_process_alone_joins_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_single_process_joins_no_group(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     with joined_workers() as workers:
         assert workers is SINGLE_PROCESS
 
 
-def test_processes_that_do_not_find_each_other_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_do_not_find_each_other_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("WORLD_SIZE", "2")

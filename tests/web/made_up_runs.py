@@ -1,4 +1,4 @@
-"""Runs that say everything a record can, for round trips."""
+"""Runs with every field of a record, for round trips."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def whole_records(draw: st.DrawFn) -> Run:
 
 
 def exactly(run: Run) -> str:
-    """All of a record as text, in which NaN equals NaN, and 1, 1.0 and True differ; the order of mappings says nothing."""
+    """All of a record as text, in which NaN equals NaN, and 1, 1.0 and True differ; the order of mappings does not matter."""
     return repr(_ordered(dataclasses.asdict(run)))
 
 

@@ -58,7 +58,7 @@ def test_parts_of_a_bank() -> None:
 
 
 @pytest.mark.parametrize("rows_per_chunk", [1, 12, 13, 24, 1000])
-def test_chunks_walk_over_every_task_once(rows_per_chunk: int) -> None:
+def test_chunks_contain_every_task_once(rows_per_chunk: int) -> None:
     seen = {}
     for names, vectors, starts in BANK.chunks(("c", "a", "b"), rows_per_chunk):
         seen |= dict(zip(names, np.split(vectors, starts[1:]), strict=True))

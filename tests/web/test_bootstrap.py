@@ -14,7 +14,7 @@ def test_bootstrap_intervals_cover_as_they_say() -> None:
     for _ in range(200):
         low, high = mean_interval(draw.normal(1.0, 1.0, (1, 25)))
         covered += low <= 1.0 <= high
-    assert 175 <= covered <= 198  # 95% asked for; the percentile bootstrap is a little short with 25 values
+    assert 175 <= covered <= 198  # 95% requested; the percentile bootstrap is a little short with 25 values
     values = np.array([[1.0, np.nan, 3.0], [5.0, 5.0, 5.0]])
     assert mean_over_targets(values) == 3.5
     assert all(np.isnan(mean_interval(np.array([[1.0]]))))

@@ -1,4 +1,4 @@
-"""PC, PM, T and the reliability against plain Python, and what must not matter to them."""
+"""PC, PM, T and the reliability compared with plain Python, and their invariances."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def many_runs(draw: st.DrawFn) -> Runs:
     n_seeds = draw(st.integers(1, 4))
     drawn = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     alphabet = np.array(draw(st.lists(scores, min_size=1, max_size=6)))
-    kept = draw(st.sampled_from([0.5, 1.0]))
+    share = draw(st.sampled_from([0.5, 1.0]))
     kind = draw(st.sampled_from(["paired", "paired", "some", "other seeds", "none"]))
     cells = np.ndindex(draw(st.integers(1, 2)), draw(st.integers(1, 3)), draw(st.integers(1, 4)), n_seeds)
-    runs = {cell: float(drawn.choice(alphabet)) for cell in cells if drawn.random() < kept}
+    runs = {cell: float(drawn.choice(alphabet)) for cell in cells if drawn.random() < share}
     for setup, target in {cell[:2] for cell in runs} if kind != "none" else ():
         for seed in range(n_seeds):
             if kind != "some" or drawn.random() < 0.5:
@@ -57,7 +57,7 @@ def reference(runs: Runs) -> dict[tuple[int, int, int], dict[str, float]]:
                 continue
             b = own.get(seed, fmean(own.values()) if own else None)
             if own and seed not in own and (setup, target, NO_SOURCE, seed) in runs:
-                b = math.nan  # the baseline of this seed was run and has no score: nothing to compare with
+                b = math.nan  # the baseline of this seed has no score: no gain
             if not math.isnan(x):
                 raw.append(x)
                 if b is not None and b != 0 and not math.isnan(b):
@@ -107,14 +107,14 @@ def test_scores_are_those_of_plain_python(runs: Runs) -> None:
 
 @settings(deadline=None)
 @given(many_runs(), st.randoms(use_true_random=False))
-def test_neither_the_order_of_rows_nor_the_numbers_of_seeds_nor_the_order_of_tasks_matter(runs: Runs, random: object) -> None:
+def test_order_of_rows_and_tasks_and_numbers_of_seeds_do_not_matter(runs: Runs, random: object) -> None:
     web = scored(runs)
     seeds, targets, sources = list(range(20)), list(range(len(TARGETS))), list(range(len(SOURCES)))
     for order in (seeds, targets, sources):
         random.shuffle(order)
     cells = list(runs)
     random.shuffle(cells)
-    sources.append(NO_SOURCE)  # stays what it is
+    sources.append(NO_SOURCE)  # does not change
     moved = {(i, targets[j], sources[k], seeds[seed]): runs[i, j, k, seed] for i, j, k, seed in cells}
     other = score_runs(table(moved), "moved")
     for what in ("t", "pc", "pm", "score", "score_se", "n_seeds"):
@@ -139,8 +139,8 @@ def reference_reliability(runs: Runs, setup: int, target: int) -> float:
             continue
         both = []
         for part in (set(half), set(seeds) - set(half)):
-            kept = {c: x for c, x in rows.items() if c[2] == NO_SOURCE or c[3] in part}
-            pairs = reference(kept)
+            of_half = {c: x for c, x in rows.items() if c[2] == NO_SOURCE or c[3] in part}
+            pairs = reference(of_half)
             t = [pairs.get((setup, target, k), dict.fromkeys(("pc", "pm", "score"), math.nan)) for k in range(len(SOURCES))]
             both.append([0.5 * p["pc"] + 0.1 * p["pm"] - 0.05 if compared else p["score"] for p in t])
         one, other = (np.array(values) for values in both)
@@ -209,7 +209,7 @@ def test_sources_that_differ_by_rounding_only_are_equal() -> None:
     assert np.isfinite(score_runs(table(runs), "w").t[0, 0, :3]).all()
 
 
-def test_a_setup_without_baselines_beside_one_with_them() -> None:
+def test_one_setup_without_baselines_and_one_with_them() -> None:
     web = score_runs(table({(0, 0, NO_SOURCE, 0): 0.5, (0, 0, 0, 0): 0.6, (1, 0, 0, 0): 0.9}), "w")
     assert np.isnan(web.t[1]).all()
     assert web.notes == ("no baseline other than zero in s1: no transfer score there",)
@@ -237,7 +237,7 @@ def test_unknown_seeds_are_never_those_of_a_baseline() -> None:
     assert codes.tolist() == [4, 5, 6, 7, 3, 0]
 
 
-def test_a_baseline_without_a_score_compares_with_nothing() -> None:
+def test_a_baseline_without_a_score_gives_no_gain() -> None:
     web = score_runs(
         table({(0, 0, NO_SOURCE, 0): 0.5, (0, 0, NO_SOURCE, 1): math.nan, (0, 0, 0, 0): 0.6, (0, 0, 0, 1): 0.9}), "made-up"
     )
@@ -259,7 +259,7 @@ def test_infinite_scores_are_refused() -> None:
         score_runs(table({(0, 0, 0, 0): math.inf, (0, 0, 1, 0): 0.5}), "made-up")
 
 
-def test_scores_that_are_all_alike_are_standardised_to_nothing() -> None:
+def test_equal_scores_are_standardised_to_zero() -> None:
     web = score_runs(table({(0, 0, s, k): 0.7281540242957816 for s in range(3) for k in range(s + 1)}), "made-up")
     assert web.t[0, 0, :3].tolist() == [0.0, 0.0, 0.0]
     assert np.isnan(web.t[0, 0, 3])

@@ -20,7 +20,7 @@ def test_all_setups_is_the_plain_mean_over_those_that_measured_the_pair() -> Non
     assert (web.transfer("b/finetune")[2, 3], web.matrix("pm", "a/finetune")[2, 3]) == (web.t[1, 2, 3], web.pm[0, 2, 3])
 
 
-def test_without_forgets_row_and_column_in_every_setup() -> None:
+def test_without_removes_row_and_column_in_every_setup() -> None:
     web = made_up_web()
     left = web.without("task2", "task7")
     assert "task2" not in left.tasks
@@ -30,13 +30,13 @@ def test_without_forgets_row_and_column_in_every_setup() -> None:
     assert web.t.shape == (2, 6, 8)
 
 
-def test_restrict_keeps_the_order_asked_for() -> None:
+def test_restrict_uses_the_given_order() -> None:
     web = made_up_web().restrict(setups=["b/finetune"], targets=["task4", "task0"], sources=["task7", "task1"])
     assert (web.setups, web.targets, web.sources) == (("b/finetune",), ("task4", "task0"), ("task7", "task1"))
     assert web.t[0, 0, 1] == made_up_web().t[1, 4, 1]
 
 
-def test_faults_name_the_thing() -> None:
+def test_errors_name_the_cause() -> None:
     web = made_up_web()
     with pytest.raises(NameNotFoundError, match=r"no setup named 'a/finetun'\. Did you mean 'a/finetune'"):
         web.check_setup("a/finetun")

@@ -215,7 +215,7 @@ def test_everything_wrong_is_reported_at_once(tmp_path: Path) -> None:
         )
     message = str(fault.value)
     for part in (
-        "empty.jsonl holds no usable examples",
+        "empty.jsonl contains no usable examples",
         "no source named 'gud'. Did you mean 'good'?",
         "no task to give a kind to named 'god'. Did you mean 'good'?",
         "no rate is given for empty, gud; they sum to 1.1 instead of 1",

@@ -12,7 +12,7 @@ from taskweb.evaluation.batching import BatchSize
 from taskweb.evaluation.intervals import metrics_of, summarise
 from taskweb.evaluation.measures import Answers, Choices, IntArray, Numbers, Texts
 from taskweb.evaluation.prompted_rows import PromptedTask
-from taskweb.evaluation.rank_classification import NORMALISATIONS, ChoiceRanker, Normalisation
+from taskweb.evaluation.rank_classification import NORMALISATIONS, ChoiceRanker, Normalisation, reduction_of
 from taskweb.evaluation.results import Prediction, TaskResult, TemplateResult
 from taskweb.models.base import REDUCTIONS, Reduction, TaskModel
 from taskweb.models.head import number_of
@@ -31,6 +31,11 @@ class EvaluationSettings:
     batch_size: int | None = None
     max_new_tokens: int = 64
 
+    @property
+    def summed_or_mean(self) -> Reduction:
+        """How the tokens of a choice are reduced in force: the sum, whatever `reduction`, where it is divided by a length."""
+        return reduction_of(self.reduction, self.normalisation)
+
     def __post_init__(self) -> None:
         if self.reduction not in REDUCTIONS:
             raise unknown_name("score of choices", self.reduction, REDUCTIONS)
@@ -42,9 +47,14 @@ class EvaluationSettings:
             raise ParameterError(f"A free answer needs 1 token or more. Got {self.max_new_tokens} instead.")
 
 
-def check_model(model: TaskModel, tasks: Sequence[PromptedTask]) -> None:
-    """Raise one InputError that lists every task that the model cannot answer, with the reason."""
-    ranker = ChoiceRanker(model, BatchSize(model.module))
+def check_model(model: TaskModel, tasks: Sequence[PromptedTask], settings: EvaluationSettings | None = None) -> None:
+    """Raise one InputError that lists every task that the model cannot answer, with the reason.
+
+    Raises ParameterError for a score that the model does not have (see ChoiceRanker).
+    """
+    settings = settings or EvaluationSettings()
+    size = BatchSize(model.module)
+    ranker = ChoiceRanker(model, size, reduction=settings.reduction, normalisation=settings.normalisation)
     errors = []
     for prompted in tasks:
         try:
@@ -73,10 +83,10 @@ def evaluate_task(
     size = size or BatchSize(model.module, settings.batch_size)
     ranker = ChoiceRanker(model, size, reduction=settings.reduction, normalisation=settings.normalisation)
     _check(ranker, prompted)
-    places = {row: place for place, row in enumerate(sorted({p.row for own in prompted.prompts.values() for p in own}))}
+    index_of = {row: index for index, row in enumerate(sorted({p.row for own in prompted.prompts.values() for p in own}))}
     answers, results = [], []
     for name, prompts in prompted.prompts.items():
-        rows = np.array([places[prompt.row] for prompt in prompts])
+        rows = np.array([index_of[prompt.row] for prompt in prompts])
         if prompted.has_choices:
             found, predictions = _chosen(ranker, prompted, prompts, rows, on_done)
         elif prompted.task.kind == "regression":
@@ -88,8 +98,16 @@ def evaluate_task(
         confusion = tuple(tuple(map(int, row)) for row in table)
         metrics = {key: value for key, value in metrics_of(found).items() if key in _metrics(prompted)}
         results.append(TemplateResult(name, metrics, predictions, confusion))
-    summary = summarise(answers, len(places), _metrics(prompted))
-    return TaskResult(prompted.task.name, prompted.origin, _labels(prompted), summary, tuple(results), prompted.skipped)
+    summary = summarise(answers, len(index_of), _metrics(prompted))
+    return TaskResult(
+        prompted.task.name,
+        prompted.origin,
+        _labels(prompted),
+        summary,
+        tuple(results),
+        prompted.skipped,
+        prompted.single_choice,
+    )
 
 
 def _check(ranker: ChoiceRanker, prompted: PromptedTask) -> None:
@@ -113,7 +131,7 @@ def _chosen(
     scores = ranker.scores([prompt.example for prompt in prompts], prompted.labels, on_done)
     best = [int(np.argmax(values)) for values in scores]
     labels = prompted.labels
-    predicted = np.array([_class(prompt, place, labels) for prompt, place in zip(prompts, best, strict=True)])
+    predicted = np.array([_class(prompt, index, labels) for prompt, index in zip(prompts, best, strict=True)])
     expected = np.array([_class(prompt, prompt.answer or 0, labels) for prompt in prompts])
     predictions = tuple(
         Prediction(
@@ -121,11 +139,11 @@ def _chosen(
             prompt.example.input,
             prompt.example.choices or (),
             tuple(values.tolist()),
-            (prompt.example.choices or ())[place],
+            (prompt.example.choices or ())[index],
             (prompt.example.output or "",),
-            float(place == prompt.answer),
+            float(index == prompt.answer),
         )
-        for prompt, values, place in zip(prompts, scores, best, strict=True)
+        for prompt, values, index in zip(prompts, scores, best, strict=True)
     )
     return Choices(rows, predicted, expected, len(_labels(prompted))), predictions
 
@@ -178,10 +196,10 @@ def _labels(prompted: PromptedTask) -> tuple[str, ...]:
     if prompted.labels or not prompted.has_choices:
         return prompted.labels
     longest = max(len(prompt.example.choices or ()) for own in prompted.prompts.values() for prompt in own)
-    return tuple(str(place) for place in range(1, longest + 1))
+    return tuple(str(index) for index in range(1, longest + 1))
 
 
-def _class(prompt: Prompt, place: int, labels: Sequence[str]) -> int:
+def _class(prompt: Prompt, index: int, labels: Sequence[str]) -> int:
     """The class of a choice: that of its label if the choices are the labels in any order, else its index."""
     choices = prompt.example.choices or ()
-    return labels.index(choices[place]) if set(choices) == set(labels) else place
+    return labels.index(choices[index]) if set(choices) == set(labels) else index

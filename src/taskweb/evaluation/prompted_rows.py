@@ -52,10 +52,11 @@ class TemplateChoice:
 
 @dataclass(frozen=True, slots=True)
 class PromptedTask:
-    """A task's rows under each template, without those that have no label.
+    """A task's rows under each template, without those that have no label, or only one choice, which says nothing of a model.
 
     labels: names of the classes, in the order of the choices, where every prompt has the same ones; () otherwise.
-    skipped: rows without a label. origin: where the rows came from.
+    origin: where the rows came from. skipped: rows without a label. single_choice: rows that have one choice under a template,
+    and are left out of it.
     """
 
     task: Task
@@ -63,6 +64,7 @@ class PromptedTask:
     labels: tuple[str, ...]
     origin: str
     skipped: int = 0
+    single_choice: int = 0
 
     @property
     def size(self) -> int:
@@ -90,18 +92,18 @@ def load_prompted(
     where: a file, a folder with `<task>.jsonl` in it, `hf:<id>`, or None for the catalogue's data set on the Hub.
     Templates are applied to rows with the columns of the task's templates. Rows with an input are prompts already, and so are
     all rows if `columns` is given. file_format: for a file whose name does not show it.
-    Raises InputError for rows that are neither, if no row has a label, or if a template fails.
+    Raises InputError for rows that are neither, if no row has a label or all have only one choice, or if a template fails.
     """
-    place, split = _place_of(name, where, split)
-    origin, chosen = origin_of(place), templates or TemplateChoice()
-    rows = taken(rows_of(place, file_format=file_format, hub_split=split), sampling or Sampling(None))
+    location, split = _location_of(name, where, split)
+    origin, chosen = origin_of(location), templates or TemplateChoice()
+    rows = taken(rows_of(location, file_format=file_format, hub_split=split), sampling or Sampling(None))
     if not rows:
         raise InputError(f"{origin} contains no rows. Give at least one labelled example of '{name}'.")
     own = None if columns is not None else _templates(name, chosen, rows[0][1])
     if own is None:
         own, rows = _as_prompted(rows, origin, columns or Columns(), chosen)
     applied = apply_templates(_named(own, chosen.names), rows, origin)
-    task = _task_of(name, applied)
+    task = _task_of(name, _with_several_choices(applied)[0])
     labelled = {key: tuple(prompt for prompt in found if _is_labelled(prompt, task.kind)) for key, found in applied.items()}
     known = {prompt.row for found in labelled.values() for prompt in found}
     if empty := [key for key, found in labelled.items() if not found]:
@@ -109,10 +111,16 @@ def load_prompted(
             raise InputError(f"The template '{empty[0]}' of '{name}' gives nothing for any row of {origin}. Leave it out.")
         raise InputError(f"None of the {len(rows)} rows of {origin} has a label. Give labelled rows.")
     skipped = sum(line not in known for line, _ in rows)
-    return PromptedTask(task, labelled, _labels(task, labelled, prompted=own.task == PROMPTED), origin, skipped)
+    usable, single = _with_several_choices(labelled)
+    if empty := [key for key, found in usable.items() if not found]:
+        raise InputError(
+            f"Every row of {origin} has only one choice under the template '{empty[0]}', so there is nothing to choose. Give "
+            "rows with two choices or more."
+        )
+    return PromptedTask(task, usable, _labels(task, usable, prompted=own.task == PROMPTED), origin, skipped, single)
 
 
-def _place_of(name: str, where: str | Path | None, split: str | None) -> tuple[str | Path, str | None]:
+def _location_of(name: str, where: str | Path | None, split: str | None) -> tuple[str | Path, str | None]:
     if where is None:
         hub = find_task(name).hub
         if hub is None:
@@ -177,6 +185,14 @@ def _is_labelled(prompt: Prompt, kind: TaskKind) -> bool:
     if prompt.example.choices:
         return prompt.answer is not None
     return kind == "span_qa" or prompt.example.output is not None
+
+
+def _with_several_choices(prompts: Mapping[str, Sequence[Prompt]]) -> tuple[dict[str, tuple[Prompt, ...]], int]:
+    """The prompts without those that have one choice, and how many rows those come from."""
+    single = {prompt.row for found in prompts.values() for prompt in found if len(prompt.example.choices or ()) == 1}
+    return {
+        key: tuple(prompt for prompt in found if len(prompt.example.choices or ()) != 1) for key, found in prompts.items()
+    }, len(single)
 
 
 def _labels(task: Task, prompts: Mapping[str, Sequence[Prompt]], *, prompted: bool) -> tuple[str, ...]:

@@ -74,7 +74,10 @@ class TemplateResult:
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """A task over all its templates. labels: of the rows and columns of confusion tables; skipped: rows without a label."""
+    """A task over all its templates. labels: of the rows and columns of confusion tables.
+
+    skipped: rows without a label. single_choice: rows with only one choice. Both are left out of everything else.
+    """
 
     task: str
     origin: str
@@ -82,6 +85,7 @@ class TaskResult:
     summary: Mapping[str, Summary]
     templates: tuple[TemplateResult, ...]
     skipped: int = 0
+    single_choice: int = 0
 
     @property
     def confusion(self) -> tuple[tuple[int, ...], ...]:
@@ -101,6 +105,7 @@ class TaskResult:
             "origin": self.origin,
             "examples": self.examples,
             "skipped": self.skipped,
+            "single_choice": self.single_choice,
             "metrics": {name: summary.to_dict() for name, summary in self.summary.items()},
             "templates": [template.to_dict() for template in self.templates],
             "labels": list(self.labels),

@@ -62,7 +62,7 @@ class PlannedSetup:
     seeds: one run of each pair per seed; the plan's seeds, or the setup's own.
     carry_head: an encoder uses the source's head for a target of the same kind and size; otherwise a new head.
     model: Hub id, folder, or `tiny:t5`, `tiny:gpt2`, `tiny:roberta` for a small one with random weights; as written in the
-    plan, so that runs keep their keys when the plan is moved. place: the folder that it is loaded from, None for others.
+    plan, so that runs keep their keys when the plan is moved. folder: the folder that it is loaded from, None for others.
     revision: commit on the Hub, or a digest of a folder's files (`folder_stamp`).
     text: how examples are read. family: instead of the one that the configuration says. dtype: of frozen weights.
     load_in: quantization. resolved: what follows from all this for the model at hand (`resolution`), part of what a run is.
@@ -80,7 +80,7 @@ class PlannedSetup:
     by_source: Mapping[str, TrainingSettings]
     seeds: tuple[int, ...]
     carry_head: bool = False
-    place: str | None = None
+    folder: str | None = None
     family: str | None = None
     dtype: str = "float32"
     load_in: str | None = None
@@ -94,7 +94,7 @@ class PlannedSetup:
     @property
     def loaded_from(self) -> tuple[str, str | None]:
         """The name and the revision by which the model is loaded."""
-        return (self.model, self.revision) if self.place is None else (self.place, None)
+        return (self.model, self.revision) if self.folder is None else (self.folder, None)
 
     def settings_for(self, target: str) -> TrainingSettings:
         """The settings for that target."""

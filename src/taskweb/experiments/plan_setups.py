@@ -84,11 +84,11 @@ def read_setup(name: str, entry: Any, context: PlanContext, errors: PlanErrors, 
     carry_head = errors.flag(where, entry, "carry_head")
     if base is None or source is None or model is None or text is None:
         return None
-    place = _folder_of(model, context.folder)
-    if place is not None:
+    model_folder = _folder_of(model, context.folder)
+    if model_folder is not None:
         if revision is not None:
-            errors.add(f"{where}revision is only for models on the Hub, and {place} is a folder")
-        revision = folder_stamp(place)
+            errors.add(f"{where}revision is only for models on the Hub, and {model_folder} is a folder")
+        revision = folder_stamp(model_folder)
     return PlannedSetup(
         name=name,
         model=model,
@@ -102,7 +102,7 @@ def read_setup(name: str, entry: Any, context: PlanContext, errors: PlanErrors, 
         by_source=by_source,
         seeds=own_seeds,
         carry_head=carry_head,
-        place=None if place is None else str(place),
+        folder=None if model_folder is None else str(model_folder),
         family=family,
         dtype=dtype,
         load_in=load_in,
@@ -164,9 +164,9 @@ def _model(where: str, entry: Mapping[str, Any], folder: Path, errors: PlanError
         if "model" not in entry:
             errors.add(f"{where}has no model; give a Hub id or a folder")
         return None
-    place = _folder_of(model, folder)
-    if place is not None and kind_of_path(place) != "folder":
-        errors.add(f"{where.strip()}: there is no model in {place}")
+    model_folder = _folder_of(model, folder)
+    if model_folder is not None and kind_of_path(model_folder) != "folder":
+        errors.add(f"{where.strip()}: there is no model in {model_folder}")
     return model
 
 

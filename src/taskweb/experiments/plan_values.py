@@ -102,7 +102,7 @@ class PlanErrors:
         found = raw.get(key, default)
         if _is_count(found, least):
             return int(found)
-        self.add(f"{where}{key} must be a whole number from {least}. Got {found}")
+        self.add(f"{where}{key} must be a whole number, {least} or more. Got {found}")
         return default
 
     def count_or_none(self, where: str, raw: Mapping[str, Any], key: str, *, least: int = 1) -> int | None:
@@ -117,7 +117,7 @@ class PlanErrors:
         is_number = isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found)
         if is_number and (found > 0 or (least is not None and found >= least)):
             return float(found)
-        self.add(f"{where}{key} must be a number {'above 0' if least is None else f'from {least:g}'}. Got {found}")
+        self.add(f"{where}{key} must be a number{' above 0' if least is None else f', {least:g} or more'}. Got {found}")
         return None
 
     def seeds(self, where: str, raw: Mapping[str, Any], default: tuple[int, ...]) -> tuple[int, ...]:
@@ -125,7 +125,7 @@ class PlanErrors:
         found = raw.get("seeds", list(default))
         if isinstance(found, list) and found and all(_is_count(seed, 0) for seed in found) and len(set(found)) == len(found):
             return tuple(found)
-        self.add(f"{where}seeds must be a list of different whole numbers from 0. Got {found}")
+        self.add(f"{where}seeds must be a list of different whole numbers, 0 or more. Got {found}")
         return default
 
 

@@ -44,15 +44,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         if kind == "file":
             raise InputError(f"{folder} is a file, not the folder of a mixture. Give the folder that taskweb mix made.")
         raise InputError(f"{folder} does not exist. Make a mixture with: taskweb mix TARGET --sources DIR --to {folder}")
-    place = folder / MANIFEST
-    if kind_of_path(place) != "file":
+    path = folder / MANIFEST
+    if kind_of_path(path) != "file":
         raise InputError(f"{folder} is not a mixture: it contains no {MANIFEST}. Give a folder made by taskweb mix.")
     try:
-        manifest = json.loads(place.read_bytes())
+        manifest = json.loads(path.read_bytes())
     except OSError as error:
-        raise unreadable(place, error) from None
+        raise unreadable(path, error) from None
     except (ValueError, RecursionError):
-        raise InputError(f"{place} is not valid JSON. {_AGAIN}.") from None
+        raise InputError(f"{path} is not valid JSON. {_AGAIN}.") from None
     if not isinstance(manifest, dict) or manifest.get("content") != CONTENT:
         raise InputError(
             f"{folder} is not a mixture: its {MANIFEST} belongs to something else. Give a folder made by taskweb mix."
@@ -66,16 +66,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _examples_of(folder: Path, file: MixtureFile) -> Iterator[MixedExample]:
-    place = folder / file.name
-    if kind_of_path(place) != "file":
+    path = folder / file.name
+    if kind_of_path(path) != "file":
         raise InputError(f"The mixture {folder} is damaged: {file.name} is missing. {_AGAIN}.")
     try:
-        content = place.read_bytes()
+        content = path.read_bytes()
     except OSError as error:
-        raise unreadable(place, error) from None
+        raise unreadable(path, error) from None
     if hashlib.sha256(content).hexdigest() != file.sha256:
         raise InputError(f"The mixture {folder} is damaged: {file.name} is not what the manifest says it is. {_AGAIN}.")
-    rows = _rows_of_parquet(content, place) if place.suffix == ".parquet" else _rows_of_jsonl(content)
+    rows = _rows_of_parquet(content, path) if path.suffix == ".parquet" else _rows_of_jsonl(content)
     count = 0
     try:
         for row in rows:
@@ -95,16 +95,16 @@ def _rows_of_jsonl(content: bytes) -> Iterator[Mapping[str, Any]]:
             yield json.loads(line)
 
 
-def _rows_of_parquet(content: bytes, place: Path) -> Iterator[Mapping[str, Any]]:
+def _rows_of_parquet(content: bytes, path: Path) -> Iterator[Mapping[str, Any]]:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise MissingDependencyError("pyarrow", "data", f"Reading {place}") from None
+        raise MissingDependencyError("pyarrow", "data", f"Reading {path}") from None
     try:
         table = pq.read_table(io.BytesIO(content))
     except pa.ArrowException as error:
-        raise InputError(f"{place} is not a readable Parquet file: {str(error).splitlines()[0]}. {_AGAIN}.") from None
+        raise InputError(f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}. {_AGAIN}.") from None
     yield from table.to_pylist()
 
 

@@ -90,22 +90,22 @@ def check_place(folder: Path) -> None:
 def _write_split(mixture: Mixture, split: str, folder: Path, file_format: FileFormat) -> MixtureFile:
     examples = mixture.train if split == "train" else mixture.heldout
     name = _NAMES[file_format].format(split=split)
-    place = folder / name
-    place.parent.mkdir(exist_ok=True)
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
     try:
         if file_format == "jsonl":
-            with place.open("w", encoding="utf-8", newline="\n") as file:
+            with path.open("w", encoding="utf-8", newline="\n") as file:
                 file.writelines(rows_as_lines(examples))
         else:
-            _write_parquet(examples, place)
+            _write_parquet(examples, path)
     except UnicodeEncodeError:
         raise ParameterError(
             "An example has a text that is not valid Unicode and cannot be written. Fix or remove it."
         ) from None
-    return MixtureFile(name, len(examples), hashlib.sha256(place.read_bytes()).hexdigest())
+    return MixtureFile(name, len(examples), hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def _write_parquet(examples: Sequence[MixedExample], place: Path) -> None:
+def _write_parquet(examples: Sequence[MixedExample], path: Path) -> None:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -114,7 +114,7 @@ def _write_parquet(examples: Sequence[MixedExample], place: Path) -> None:
     text = pa.string()
     schema = pa.schema([("task", text), ("input", text), ("output", text), ("choices", pa.list_(text))])
     table = pa.Table.from_pylist([example.to_row() for example in examples], schema=schema)
-    pq.write_table(table, place, row_group_size=_ROWS_PER_GROUP)
+    pq.write_table(table, path, row_group_size=_ROWS_PER_GROUP)
 
 
 def _card(files: Mapping[str, MixtureFile]) -> str:

@@ -45,7 +45,7 @@ def rates_of(
     elif wanted == "score":
         weights = _by_score(tasks, scores, temperature)
     else:
-        raise unknown_name("way to set rates", str(wanted), RATE_SCHEMES)
+        raise unknown_name("rate scheme", str(wanted), RATE_SCHEMES)
     total = math.fsum(weights)
     return {task: weight / total for task, weight in zip(tasks, weights, strict=True)}
 

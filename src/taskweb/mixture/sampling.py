@@ -57,7 +57,7 @@ class MixtureSettings:
         if not self.temperature > 0:
             errors.append(f"temperature must be above 0 (got {self.temperature})")
         if not 0 <= self.held_out < 1:
-            errors.append(f"held_out must lie in [0, 1) (got {self.held_out})")
+            errors.append(f"held_out must be in [0, 1) (got {self.held_out})")
         if self.most_held_out < 0:
             errors.append(f"most_held_out must be 0 or more (got {self.most_held_out})")
         if errors:

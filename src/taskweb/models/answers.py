@@ -39,7 +39,22 @@ def shown(example: Example) -> str:
     return line if len(line) <= _SHOWN else line[: _SHOWN - 3] + "..."
 
 
-def where(example: Example) -> str:
-    """An example by its row where that is known, and by the beginning of its input, for messages."""
-    place = "The example" if example.row is None else f"Row {example.row}"
+def where(example: Example, *, within: bool = False) -> str:
+    """An example by its row where that is known, and by the beginning of its input, for messages.
+
+    within: inside a sentence rather than at its beginning.
+    """
+    place = (
+        ("the example" if within else "The example") if example.row is None else f"{'row' if within else 'Row'} {example.row}"
+    )
     return f"{place} ('{shown(example)}')" if example.input.strip() else place
+
+
+def no_input(example: Example) -> InputError:
+    """The error for an example whose input has no tokens."""
+    return InputError(f"{where(example)} has an empty input: it has no tokens. Remove it, or give it a text.")
+
+
+def no_choice(example: Example) -> InputError:
+    """The error for an example with a choice that has no tokens."""
+    return InputError(f"A choice of {where(example, within=True)} has no tokens. Remove it, or give it a text.")

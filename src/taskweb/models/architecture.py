@@ -98,6 +98,12 @@ def text_config_of(config: Any) -> Any:
     return config if getter is None else getter(decoder=True) if config.is_encoder_decoder else getter()
 
 
+def special_of(config: Any, name: str) -> Any:
+    """A special token's id that a configuration names, or the part of it that describes the text model; None for none."""
+    found = getattr(config, name, None)
+    return getattr(text_config_of(config), name, None) if found is None else found
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How many tokens a model reads.
@@ -118,7 +124,8 @@ def limits_of(module: nn.Module, tokenizer: Any, family: Family) -> Limits:
     """
     config = text_config_of(module.config)
     stated = getattr(config, "max_position_embeddings", None)
-    positions = None if stated is None else int(stated) - _reserved_positions(module)
+    # XLNet states -1.
+    positions = None if stated is None or int(stated) < 1 else int(stated) - _reserved_positions(module)
     if positions is not None:
         return Limits(positions, positions)
     if family == "seq2seq":

@@ -13,15 +13,15 @@ from torch import nn
 
 from taskweb.errors import ParameterError
 from taskweb.models.answers import answer_text, choices_of
-from taskweb.models.architecture import limits_of, regime_of
-from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, SharedWeights, device_of
+from taskweb.models.architecture import limits_of, regime_of, text_config_of
+from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, SharedWeights, TokenIds, device_of
 from taskweb.models.choice_tree import choice_tree, tree_rows
 from taskweb.models.head import Head
 from taskweb.models.logits import all_logits, selected_logits, states_at
 from taskweb.models.padding import groups, pad, without_training
 from taskweb.models.prompt_formats import prompts_of
 from taskweb.models.reader import Read, Reader
-from taskweb.models.scoring import check_reduction, summed_by_choice, token_losses, tree_scores
+from taskweb.models.scoring import check_reduction, split_rows, summed_by_choice, token_losses, tree_scores
 from taskweb.models.text_answers import greedy_settings, written_numbers
 from taskweb.models.verification import Verified, dtype_of, logits_at, verify_causal
 from taskweb.tasks import Example
@@ -54,6 +54,8 @@ class CausalModel:
         self.method: Method | None = None
         self.shared: SharedWeights | None = None
         self.text = text or TextSettings()
+        if self.text.router_loss:
+            RouterLoss(module)
         limits = limits_of(module, tokenizer, self.family)
         self.positions = limits.positions if positions is None else positions
         self.prompts = prompts_of(tokenizer, self.text)
@@ -102,7 +104,8 @@ class CausalModel:
 
     def loss(self, batch: Sequence[Encoded]) -> torch.Tensor:
         """Sum of the cross-entropy over the tokens of the answers, end mark included."""
-        losses = [self._loss(part) for part in self._by_regime(batch, lambda item: len(item.inputs[0]) + len(item.answer) - 1)]
+        parts = self._sharing([len(item.inputs[0]) + len(item.answer) - 1 for item in batch])
+        losses = [self._loss([batch[i] for i in part]) for part in parts]
         return torch.stack(losses).sum() if len(losses) > 1 else losses[0]
 
     def score_choices(
@@ -126,8 +129,9 @@ class CausalModel:
         )
         scores: list[FloatArray] = [np.zeros(0)] * len(read)
         with without_training(self.module):
-            for group in self._groups_to_score(read, batch_size):
-                for i, values in zip(group, self._score([read[i] for i in group], reduction), strict=True):
+            for as_tree, group in self._groups_to_score(read, batch_size):
+                score = self._score_trees if as_tree else self._score_rows
+                for i, values in zip(group, score([read[i] for i in group], reduction), strict=True):
                     scores[i] = values
         return scores
 
@@ -168,37 +172,38 @@ class CausalModel:
             logits = way(self.module, *at, input_ids=ids, attention_mask=mask, output_router_logits=True)
         return token_losses(logits, wanted).sum() + router.value * len(wanted)
 
-    def _by_regime(self, items: Sequence[Any], length: Any) -> list[list[Any]]:
-        """Items apart that position encodings treat otherwise, by the length of their sequence."""
-        found: dict[int, list[Any]] = defaultdict(list)
-        for item in items:
-            found[regime_of(self.module.config, length(item))].append(item)
-        return [found[regime] for regime in sorted(found)]
-
-    def _groups_to_score(self, read: Sequence[Read], batch_size: int) -> Iterator[list[int]]:
-        """Examples of similar length, those that are read as trees apart from those that are not."""
-        lengths = [len(own.prompt) + max(map(len, own.answers)) - 1 for own in read]
-        rows = [len(own.prompt) + sum(map(len, own.answers)) for own in read]
-        for part in self._by_regime(range(len(read)), lambda i: lengths[i]):
-            for as_tree in (True, False):
-                own = [i for i in part if self.verified.tree_fits(rows[i]) == as_tree]
-                for group in groups([rows[i] for i in own], [len(read[i].answers) for i in own], batch_size):
-                    yield [own[i] for i in group]
-
-    def _groups_to_continue(self, read: Sequence[Read], batch_size: int, room: int) -> Iterator[list[int]]:
-        lengths = [len(own.prompt) for own in read]
-        equal = not self.verified.left_padding
+    def _sharing(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Indices of sequences that may share a batch: positions are encoded alike, and padding is harmless."""
         parts: dict[tuple[int, int], list[int]] = defaultdict(list)
         for i, length in enumerate(lengths):
-            parts[regime_of(self.module.config, length + room), length if equal else 0].append(i)
-        for _, own in sorted(parts.items()):
-            for group in groups([lengths[i] for i in own], [1] * len(own), batch_size):
-                yield [own[i] for i in group]
+            parts[self._regime(length), 0 if self.verified.right_padding else length].append(i)
+        return [parts[key] for key in sorted(parts)]
 
-    def _score(self, read: Sequence[Read], reduction: Reduction) -> list[FloatArray]:
-        if all(self.verified.tree_fits(len(own.prompt) + sum(map(len, own.answers))) for own in read):
-            return self._score_trees(read, reduction)
-        return self._score_rows(read, reduction)
+    def _regime(self, length: int) -> int:
+        return regime_of(self.module.config, length)
+
+    def _groups_to_score(self, read: Sequence[Read], batch_size: int) -> Iterator[tuple[bool, list[int]]]:
+        """Examples of similar length, and whether their choices are read as a tree."""
+        rows = [len(own.prompt) + sum(map(len, own.answers)) for own in read]
+        parts: dict[int | None, list[int]] = defaultdict(list)
+        for i, own in enumerate(read):
+            regimes = {self._regime(len(own.prompt) + len(answer) - 1) for answer in own.answers}
+            # Choices whose positions would be encoded differently do not share a row.
+            parts[regimes.pop() if len(regimes) == 1 and self.verified.tree_fits(rows[i]) else None].append(i)
+        for regime, part in parts.items():
+            for group in groups([rows[i] for i in part], [len(read[i].answers) for i in part], batch_size):
+                yield regime is not None, [part[i] for i in group]
+
+    def _groups_to_continue(self, read: Sequence[Read], batch_size: int, room: int) -> Iterator[list[int]]:
+        parts: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for i, own in enumerate(read):
+            length = len(own.prompt)
+            regime = self._regime(length)
+            apart = not self.verified.left_padding or regime != self._regime(length + room)
+            parts[regime, length if apart else 0].append(i)
+        for _, part in sorted(parts.items()):
+            for group in groups([len(read[i].prompt) for i in part], [1] * len(part), batch_size):
+                yield [part[i] for i in group]
 
     def _score_trees(self, read: Sequence[Read], reduction: Reduction) -> list[FloatArray]:
         """The choices of an example in one row behind its prompt."""
@@ -216,27 +221,27 @@ class CausalModel:
 
     def _score_rows(self, read: Sequence[Read], reduction: Reduction) -> list[FloatArray]:
         """Every choice in a row of its own."""
-        device = device_of(self.module)
         pairs = [(own.prompt, answer) for own in read for answer in own.answers]
+        values = np.zeros(len(pairs))
+        for part in self._sharing([len(prompt) + len(answer) - 1 for prompt, answer in pairs]):
+            values[part] = self._row_scores([pairs[i] for i in part], reduction)
+        return split_rows(values, [len(own.answers) for own in read])
+
+    def _row_scores(self, pairs: Sequence[tuple[TokenIds, tuple[int, ...]]], reduction: Reduction) -> FloatArray:
+        device = device_of(self.module)
         ids, mask = pad([np.append(prompt, answer[:-1]) for prompt, answer in pairs], self.reader.end, device)
         rows = torch.tensor([row for row, (_, answer) in enumerate(pairs) for _ in answer], device=device)
         places = [len(prompt) - 1 + place for prompt, answer in pairs for place in range(len(answer))]
-        logits = logits_at(
-            self.module,
-            self.verified.logits,
-            rows,
-            torch.tensor(places, device=device),
-            input_ids=ids,
-            attention_mask=mask,
-        )
-        return summed_by_choice(logits, [own.answers for own in read], reduction)
+        at = rows, torch.tensor(places, device=device)
+        logits = logits_at(self.module, self.verified.logits, *at, input_ids=ids, attention_mask=mask)
+        return summed_by_choice(logits, [[answer for _, answer in pairs]], reduction)[0]
 
 
 class RouterLoss:
     """Takes the loss that balances experts from a forward pass; add it to the mean loss of a batch, times its terms."""
 
     def __init__(self, module: Any) -> None:
-        coefficient = getattr(module.config, "router_aux_loss_coef", None)
+        coefficient = getattr(text_config_of(module.config), "router_aux_loss_coef", None)
         if coefficient is None:
             raise ParameterError("This model has no router, so it learns no router loss. Leave the option out.")
         self._module, self._coefficient = module, float(coefficient)
@@ -257,5 +262,5 @@ def end_ids(module: Any) -> tuple[int, ...]:
     """All end tokens that the generation configuration names."""
     found = getattr(getattr(module, "generation_config", None), "eos_token_id", None)
     if found is None:
-        found = getattr(module.config, "eos_token_id", None)
+        found = getattr(text_config_of(module.config), "eos_token_id", None)
     return () if found is None else (found,) if isinstance(found, int) else tuple(found)

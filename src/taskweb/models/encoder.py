@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -22,15 +23,16 @@ import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import nn
 
 from taskweb.errors import InputError, ParameterError, unknown_name
-from taskweb.models.answers import choices_of, shown, where
+from taskweb.models.answers import choices_of, no_choice, no_input, shown, where
 from taskweb.models.architecture import limits_of
 from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, SharedWeights, TokenIds, device_of
 from taskweb.models.encoder_head import EncoderWithHead, body_of, is_head_name, with_fresh_head
 from taskweb.models.head import Head, number_of
 from taskweb.models.padding import groups, pad, without_training
-from taskweb.models.prompt_formats import PlainPrompts
+from taskweb.models.prompt_formats import only_plain
 from taskweb.models.scoring import IGNORED, check_reduction, split_rows
 from taskweb.models.token_memory import TokenMemory
+from taskweb.models.verification import Verified, padding_changes_nothing
 from taskweb.tasks import Example
 from taskweb.tasks.overflow import shortened
 from taskweb.tasks.text_settings import TextSettings
@@ -41,7 +43,8 @@ _LONGEST_SPAN = 30
 class EncoderModel:
     """Any encoder that transformers opens, with the library's head for the kind of task where it has one.
 
-    module: body and head. start: tensors outside the body that came with the checkpoint; fresh heads start from them.
+    module: body and head. start: tensors outside the body that were pretrained with it; every head starts with them.
+    trained: those of the first head where the checkpoint has it.
     max_input: tokens of the input, a choice and the special tokens together, at most the model's positions (the default).
     """
 
@@ -57,25 +60,33 @@ class EncoderModel:
         *,
         seed: int = 0,
         start: Mapping[str, torch.Tensor] | None = None,
+        trained: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.origin = origin
         self.method: Method | None = None
         self.shared: SharedWeights | None = None
         self.text = text or TextSettings()
-        self.prompts = PlainPrompts()
+        self.prompts = only_plain(self.text, "An encoder")
         limits = limits_of(body_of(module), tokenizer, self.family)
         self.max_input = min(self.text.max_input or limits.default_input, limits.positions or 10**9)
-        self._start = dict(start or {})
+        self._start = {**(start or {}), **(trained or {})}
         self._memory = TokenMemory()
         config = body_of(module).config
         padding = config.pad_token_id if config.pad_token_id is not None else tokenizer.pad_token_id
         self._padding = int(padding or 0)  # RoBERTa derives positions from it
         names = getattr(tokenizer, "model_input_names", ())
-        self._has_segments = "token_type_ids" in names and int(getattr(config, "type_vocab_size", 0) or 0) > 1
+        reads_segments = "token_type_ids" in signature(body_of(module).forward).parameters
+        # XLNet has segments, and no number of them in its configuration.
+        self._has_segments = (
+            "token_type_ids" in names and reads_segments and int(getattr(config, "type_vocab_size", 2) or 0) > 1
+        )
+        self._class_segment = _class_segment(tokenizer) if self._has_segments else 0
+        self._verified: Verified | None = None
         self.module = module
         self.head = head
         self.set_head(head, seed=seed)
+        self._start = dict(start or {})
 
     def set_head(self, head: Head, *, seed: int, carry: bool = False) -> bool:
         """Prepare for a task: a fresh head from `seed`, or with `carry` the old one where kind and number of outputs agree."""
@@ -83,6 +94,7 @@ class EncoderModel:
         carried = carry and head.kind == self.head.kind and head.outputs == self.head.outputs
         self.head = head
         if not carried:
+            self._verified = None
             place = device_of(body_of(self.module))
             training = self.module.training
             self.module = with_fresh_head(self.module, head, seed, self._start).to(place)
@@ -96,13 +108,13 @@ class EncoderModel:
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
         """Token ids, one sequence per example, or per choice of a multiple choice.
 
-        An answer span that was cut off with the end of its input counts as no answer.
+        An answer span that was cut off with its part of the input counts as no answer.
         """
         fitted = self._fitted(examples)
         short = [example for example, _ in fitted]
         if self.head.kind == "span_qa":
             read = self._tokenised(short)
-            found = [_span(example, ids, offsets) for example, (ids, offsets) in zip(short, read, strict=True)]
+            found = [_span(own, cut, *tokens) for own, cut, tokens in zip(examples, short, read, strict=True)]
         else:
             found = [self._with_answer(example, ids) for example, ids in zip(short, self._inputs(short), strict=True)]
         return [replace(item, lost=lost) for item, (_, lost) in zip(found, fitted, strict=True)]
@@ -162,7 +174,8 @@ class EncoderModel:
         """The best span of each input, empty for no answer. Raises ParameterError for any other kind of head."""
         if self.head.kind != "span_qa":
             raise ParameterError(
-                f"An encoder cannot write text, it only finds spans of its input. Take T5 or GPT-2 for {self.head.kind}."
+                f"An encoder cannot write text, it only finds spans of its input. For {self.head.kind}, take a model that "
+                "writes text."
             )
         examples = [example for example, _ in self._fitted(examples)]
         read = self._tokenised(examples)
@@ -172,17 +185,43 @@ class EncoderModel:
                 texts[i] = best_span(scores, read[i][1], examples[i].input)
         return texts
 
+    @property
+    def verified(self) -> Verified:
+        """Whether sequences of different length may share a batch; tried once for each head."""
+        if self._verified is None:
+            harmless = padding_changes_nothing(body_of(self.module), self._padding, self._rows)
+            reason = "padding changes what the encoder makes of an input: only inputs of equal length share a batch"
+            self._verified = Verified("all", False, right_padding=harmless, reasons=() if harmless else (reason,))
+        return self._verified
+
     def _run(self, sequences: Sequence[TokenIds]) -> tuple[torch.Tensor, torch.Tensor]:
         """What the head puts out, in float32, and the mask of the tokens: (rows, outputs), of spans (rows, tokens, 2)."""
-        device = device_of(self.module)
-        types = pad([self._segments(ids) for ids in sequences], 0, device)[0] if self._has_segments else None
-        ids, mask = pad(sequences, self._padding, device)
+        ids, mask = pad(sequences, self._padding, device_of(self.module))
+        lengths = [len(own) for own in sequences]
+        if len(set(lengths)) == 1 or self.verified.right_padding:
+            return self._forward(ids, mask), mask
+        rows: list[Any] = [None] * len(sequences)
+        for length in sorted(set(lengths)):
+            own = [i for i, other in enumerate(lengths) if other == length]
+            for i, row in zip(own, self._forward(ids[own, :length], mask[own, :length]), strict=True):
+                rows[i] = row
+        return nn.utils.rnn.pad_sequence(rows, batch_first=True), mask
+
+    def _forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        types = None
+        if self._has_segments:
+            types = torch.from_numpy(np.stack([self._segments(row) for row in ids.cpu().numpy()])).to(ids) * mask
         if isinstance(self.module, EncoderWithHead):
-            return self.module(ids, mask, types), mask
+            return self.module(ids, mask, types)
         given = {"input_ids": ids, "attention_mask": mask, **({} if types is None else {"token_type_ids": types})}
         found = self.module(**given)
         outputs = torch.stack((found.start_logits, found.end_logits), dim=-1) if self.head.kind == "span_qa" else found.logits
-        return outputs.float(), mask
+        return outputs.float()
+
+    def _rows(self, ids: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
+        """Outputs of each row, those of padding left out."""
+        found = self._forward(ids, mask)
+        return [row[: int(length)] for row, length in zip(found, mask.sum(dim=1), strict=True)] if found.ndim == 3 else [*found]
 
     def _outputs(self, inputs: Sequence[tuple[TokenIds, ...]], batch_size: int) -> Any:
         lengths = [max(map(len, own)) for own in inputs]
@@ -195,41 +234,46 @@ class EncoderModel:
         """Each example with an input that fits beside its longest choice, and how many tokens it lost for that."""
         pairs = self.head.kind == "multiple_choice"
         rooms = [self._room(example) if pairs else self.max_input for example in examples]
-        lengths = [len(ids) for ids in self._memory.of([("", example.input) for example in examples], self._lengths)]
+        special = self.tokenizer.num_special_tokens_to_add(pair=False)
+        lengths = [len(ids) for ids, _ in self._tokenised(examples)]
         return [
-            (example, 0) if length <= room and example.input.strip() else self._cut(example, length, room)
+            (example, 0) if special < length <= room and example.input.strip() else self._cut(example, length, room, special)
             for example, length, room in zip(examples, lengths, rooms, strict=True)
         ]
 
     def _room(self, example: Example) -> int:
         """Tokens that an input may have, its special tokens included, where each choice stands beside it."""
-        choices = self.tokenizer(list(choices_of(example, self.head)), add_special_tokens=False)["input_ids"]
-        if not all(choices):
-            raise InputError(f"A choice of {where(example)} has no tokens. Remove it, or give it a text.")
-        between = self.tokenizer.num_special_tokens_to_add(pair=True) - self.tokenizer.num_special_tokens_to_add(pair=False)
-        room = self.max_input - between - max(map(len, choices))
-        if room <= self.tokenizer.num_special_tokens_to_add(pair=False):
+        choices = choices_of(example, self.head)
+        lengths = self._memory.of([(choice,) for choice in choices], self._choice_lengths)
+        if not all(lengths) or not all(choice.strip() for choice in choices):
+            raise no_choice(example)
+        special = self.tokenizer.num_special_tokens_to_add(pair=False)
+        room = self.max_input - (self.tokenizer.num_special_tokens_to_add(pair=True) - special) - max(lengths)
+        if room <= special:
             raise InputError(
                 f"A choice of '{shown(example)}' fills all {self.max_input} tokens that this model may use, which leaves no "
                 "room for the input. Shorten the choice."
             )
         return room
 
-    def _cut(self, example: Example, length: int, room: int) -> tuple[Example, int]:
-        if not example.input.strip():
-            raise InputError(f"{where(example)} has an empty input. Remove it, or give it a text.")
+    def _cut(self, example: Example, length: int, room: int, special: int) -> tuple[Example, int]:
+        if length <= special or not example.input.strip():
+            raise no_input(example)
+
+        def tokens(text: str) -> int:
+            return len(self.tokenizer(text)["input_ids"])
 
         def fits(text: str) -> bool:
-            return len(self._lengths([("", text)])[0]) <= room
+            return tokens(text) <= room
 
         short = shortened(example, fits) or shortened(Example(example.input), fits)
         if short is None:
             raise InputError(f"{where(example)} does not fit into {room} tokens, however much of it is cut. Raise --max-input.")
-        lost = max(1, length - len(self._lengths([("", short.input)])[0]))
-        return replace(short, output=example.output, choices=example.choices), lost
+        return replace(short, output=example.output, choices=example.choices), max(1, length - tokens(short.input))
 
-    def _lengths(self, keys: list[tuple[str, str]]) -> list[list[int]]:
-        return list(self.tokenizer([text for _, text in keys])["input_ids"])
+    def _choice_lengths(self, keys: list[tuple[str]]) -> list[int]:
+        encoded = self.tokenizer([choice for (choice,) in keys], add_special_tokens=False)["input_ids"]
+        return [len(ids) for ids in encoded]
 
     def _inputs(self, examples: Sequence[Example]) -> list[tuple[TokenIds, ...]]:
         if self.head.kind != "multiple_choice":
@@ -245,18 +289,30 @@ class EncoderModel:
         return [np.array(ids, dtype=np.int32) for ids in encoded]
 
     def _tokenised(self, examples: Sequence[Example]) -> list[tuple[TokenIds, list[tuple[int, int]]]]:
-        """Token ids of inputs, and where each token stands in the text."""
-        return self._memory.of([example.input for example in examples], self._tokenise)
+        """Token ids of inputs, and for spans where each token stands in the text."""
+        spans = self.head.kind == "span_qa"
+        tokenise = self._tokenise_with_places if spans else self._tokenise
+        return self._memory.of([(example.input, spans) for example in examples], tokenise)
 
-    def _tokenise(self, texts: list[str]) -> list[tuple[TokenIds, list[tuple[int, int]]]]:
-        encoded = self.tokenizer(texts, return_offsets_mapping=True)
+    def _tokenise(self, keys: list[tuple[str, bool]]) -> list[tuple[TokenIds, list[tuple[int, int]]]]:
+        encoded = self.tokenizer([text for text, _ in keys])["input_ids"]
+        return [(np.array(ids, dtype=np.int32), []) for ids in encoded]
+
+    def _tokenise_with_places(self, keys: list[tuple[str, bool]]) -> list[tuple[TokenIds, list[tuple[int, int]]]]:
+        if not self.tokenizer.is_fast:
+            raise InputError(
+                f"The tokenizer of this model ({type(self.tokenizer).__name__}) does not say where its tokens stand in a text, "
+                "which finding spans needs. Use a model with a fast tokenizer."
+            )
+        encoded = self.tokenizer([text for text, _ in keys], return_offsets_mapping=True)
         ids = [np.array(own, dtype=np.int32) for own in encoded["input_ids"]]
         return list(zip(ids, encoded["offset_mapping"], strict=True))
 
     def _segments(self, ids: TokenIds) -> TokenIds:
-        """0 up to the first separator, 1 after it, as BERT was trained."""
+        """0 up to the first separator, 1 after it, as BERT was trained; Funnel and XLNet give the class token its own."""
         after = np.cumsum(ids == self.tokenizer.sep_token_id)
-        return np.append(0, after[:-1] > 0).astype(np.int32)
+        types = np.append(0, after[:-1] > 0)
+        return np.where(ids == self.tokenizer.cls_token_id, self._class_segment, types).astype(np.int32)
 
     def _with_answer(self, example: Example, inputs: tuple[TokenIds, ...]) -> Encoded:
         if example.output is None:
@@ -269,7 +325,7 @@ class EncoderModel:
         if example.output not in valid:
             raise InputError(
                 f"The answer '{example.output}' to '{shown(example)}' is none of its choices: {', '.join(valid)}. "
-                "Mend the example."
+                "Fix the example."
             )
         return Encoded(inputs, (valid.index(example.output),))
 
@@ -279,6 +335,13 @@ class EncoderModel:
             if choice not in places:
                 raise unknown_name("label of this head", choice, places)
         return [places[choice] for choice in choices]
+
+
+def _class_segment(tokenizer: Any) -> int:
+    """The segment of the class token; 0 with most."""
+    read = tokenizer("a")
+    places = [place for place, token in enumerate(read["input_ids"]) if token == tokenizer.cls_token_id]
+    return int(read["token_type_ids"][places[0]]) if places else 0
 
 
 def best_span(scores: FloatArray, offsets: Sequence[tuple[int, int]], text: str) -> str:
@@ -300,19 +363,18 @@ def best_span(scores: FloatArray, offsets: Sequence[tuple[int, int]], text: str)
     return text[slice(*found)].strip()
 
 
-def _span(example: Example, ids: TokenIds, offsets: Sequence[tuple[int, int]]) -> Encoded:
+def _span(example: Example, short: Example, ids: TokenIds, offsets: Sequence[tuple[int, int]]) -> Encoded:
+    """short: the example as it is read, where it was too long."""
     if not example.output:
         return Encoded((ids,), (0, 0))
-    begin = example.input.find(example.output)
-    if begin < 0:
+    if example.output not in example.input:
         raise InputError(
             f"The answer '{example.output}' is no part of the input '{shown(example)}', and an encoder only finds spans. "
-            "Mend the example, or take a T5 or GPT-2 model."
+            "Fix the example, or take a model that writes text."
         )
+    begin = short.input.find(example.output)
     end = begin + len(example.output)
-    if end > max(stop for _, stop in offsets):
-        return Encoded((ids,), (0, 0))
-    inside = [place for place, (start, stop) in enumerate(offsets) if start < end and stop > begin]
+    inside = [place for place, (start, stop) in enumerate(offsets) if start < end and stop > begin] if begin >= 0 else []
     return Encoded((ids,), (inside[0], inside[-1]) if inside else (0, 0))
 
 
@@ -323,6 +385,6 @@ def _by_example(scores: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
 
 def _check_kind(head: Head) -> None:
     if head.kind == "generation":
-        raise ParameterError("An encoder cannot write text, so it has no head for generation. Take a T5 or GPT-2 model.")
+        raise ParameterError("An encoder cannot write text, so it has no head for generation. Take a model that writes text.")
     if head.kind == "classification" and not head.labels:
         raise ParameterError("The head of a classification needs its labels. Build it with head_for(kind, examples).")

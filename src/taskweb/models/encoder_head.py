@@ -64,7 +64,8 @@ class EncoderWithHead(nn.Module):
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None
     ) -> torch.Tensor:
         """What the head puts out, in float32: one row per sequence."""
-        read = self.body(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
+        types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+        read = self.body(input_ids=input_ids, attention_mask=attention_mask, **types)
         if isinstance(self.head, SpanHead):
             return self.head(read.last_hidden_state).float()
         first = read.last_hidden_state[:, 0] if _pooler_of(self.body) is None else read.pooler_output
@@ -74,17 +75,14 @@ class EncoderWithHead(nn.Module):
 def with_fresh_head(module: nn.Module, head: Head, seed: int, start: Mapping[str, torch.Tensor]) -> nn.Module:
     """The same body with a head for another task, drawn from `seed`.
 
-    start: tensors outside the body that the checkpoint brought along, by name; they are taken instead of drawn ones where name
-    and shape fit (ModernBERT's prediction head).
+    start: tensors that are taken instead of drawn ones where name and shape fit.
     """
     if isinstance(module, EncoderWithHead):
         return EncoderWithHead(module.body, fresh_head(module.body, head, seed))
     body = body_of(module)
-    chosen = head_class_of(body.config, head.kind)
-    if chosen is None:
+    made = _library_model(body.config, head)
+    if made is None or type(body_of(made)) is not type(body):  # Funnel's class for spans has another body
         return EncoderWithHead(body, fresh_head(body, head, seed))
-    with torch.device("meta"):
-        made = chosen.from_config(config_with(body.config, head))
     setattr(made, made.base_model_prefix, body)
     with seeded(seed), torch.no_grad():
         for name, part in made.named_modules():
@@ -96,6 +94,31 @@ def with_fresh_head(module: nn.Module, head: Head, seed: int, start: Mapping[str
             if given is not None and given.shape == parameter.shape:
                 parameter.copy_(given)
     return made.eval()
+
+
+def head_shapes(config: Any, head: Head) -> dict[str, torch.Size]:
+    """Names and shapes of the tensors of the library's head for a task; none where it has no head."""
+    made = _library_model(config, head)
+    tensors = {} if made is None else dict(made.named_parameters())
+    return {name: tensor.shape for name, tensor in tensors.items() if is_head_name(made, name)}
+
+
+def output_names(config: Any, head: Head) -> set[str]:
+    """Those tensors of the library's head whose shape follows the number of outputs; all of a head for spans."""
+    shapes = head_shapes(config, head)
+    if head.kind == "span_qa":
+        return set(shapes)
+    other = head_shapes(config, Head("classification", tuple(map(str, range(head.outputs + 1)))))
+    return {name for name, shape in shapes.items() if other.get(name) != shape}
+
+
+def _library_model(config: Any, head: Head) -> Any | None:
+    """The library's model for a task, without weights."""
+    chosen = head_class_of(config, head.kind)
+    if chosen is None:
+        return None
+    with torch.device("meta"):
+        return chosen.from_config(config_with(config, head))
 
 
 def body_of(module: nn.Module) -> Any:
@@ -118,11 +141,10 @@ def library_head_kinds(config: Any) -> str:
 def config_with(config: Any, head: Head) -> Any:
     """The configuration of an encoder with this head: number of outputs, and names of labels."""
     made = copy.deepcopy(config)
-    if head.kind != "span_qa":
-        made.num_labels = max(1, head.outputs)
-    if head.labels:
-        made.id2label = dict(enumerate(head.labels))
-        made.label2id = {label: place for place, label in enumerate(head.labels)}
+    made.num_labels = max(1, head.outputs)
+    names = head.labels or [f"LABEL_{place}" for place in range(made.num_labels)]
+    made.id2label = dict(enumerate(names))
+    made.label2id = {label: place for place, label in enumerate(names)}
     return made
 
 
@@ -137,8 +159,8 @@ def _pooler_of(body: Any) -> Any:
 def fresh_head(body: nn.Module, head: Head, seed: int) -> nn.Module:
     """A head for the task with weights drawn from `seed`: normal with the configuration's range, biases zero."""
     config = body.config
-    dropout = getattr(config, "classifier_dropout", None)
-    dropout = getattr(config, "hidden_dropout_prob", 0.0) if dropout is None else dropout
+    stated = getattr(config, "classifier_dropout", None)
+    dropout = float(getattr(config, "hidden_dropout_prob", 0.0) if stated is None else stated)
     with seeded(seed), torch.no_grad():
         module: nn.Module = (
             SpanHead(config.hidden_size)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import copy
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
@@ -18,7 +19,7 @@ from taskweb.models.architecture import class_of, family_of, head_class_of, opti
 from taskweb.models.base import Family, Origin, TaskModel
 from taskweb.models.causal import CausalModel
 from taskweb.models.encoder import EncoderModel
-from taskweb.models.encoder_head import EncoderWithHead, body_of, config_with, fresh_head, is_head_name
+from taskweb.models.encoder_head import EncoderWithHead, body_of, config_with, fresh_head, is_head_name, output_names
 from taskweb.models.head import Head
 from taskweb.models.padding import seeded
 from taskweb.models.seq2seq import Seq2SeqModel
@@ -62,7 +63,8 @@ def load_model(
 class Checkpoint:
     """What a folder in Hugging Face layout contains.
 
-    added: names of tensors that an adaptation method put there. start: tensors of an encoder outside its body, by name.
+    added: names of tensors that an adaptation method put there. Of an encoder, tensors outside its body by name: start, what
+    was pretrained with it and any head begins with; trained, those of the very head that was asked for.
     """
 
     module: Any
@@ -71,6 +73,7 @@ class Checkpoint:
     family: Family
     added: tuple[str, ...] = ()
     start: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    trained: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
 
 def read_checkpoint(
@@ -93,6 +96,7 @@ def read_checkpoint(
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         chosen = family_of(config, family)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        stated = copy.deepcopy(config)
         opener, config, options = _opener(config, chosen, head, own_head=own_head)
         with seeded(seed):
             module, report = opener.from_pretrained(
@@ -106,15 +110,52 @@ def read_checkpoint(
                 **options,
             )
     fresh = {*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])}
-    is_head = (lambda key: is_head_name(module, key)) if chosen == "encoder" and opener is not AutoModel else (lambda _: False)
-    missing = sorted(key for key in fresh if not is_head(key) and "pooler" not in key.split("."))
+    has_head = chosen == "encoder" and opener is not AutoModel
+    may_lack = {key for key in fresh if "pooler" in key.split(".") or (has_head and is_head_name(module, key))}
+    missing = sorted(fresh - may_lack)
     if missing:
         raise InputError(
             f"The weights of {name} lack {len(missing)} tensors, such as {missing[0]}. Is the checkpoint complete?"
         )
     added = sorted(key for key in report["unexpected_keys"] if any(mark in key for mark in _ADDED))
-    start = {key: value.detach().clone() for key, value in module.named_parameters() if is_head(key) and key not in fresh}
-    return Checkpoint(_with_head(module, opener, head, seed), tokenizer, origin, chosen, tuple(added), start)
+    start, trained = ({}, {}) if chosen != "encoder" or own_head else _heads_in(folder, stated, module, report, head)
+    return Checkpoint(_with_head(module, opener, head, seed), tokenizer, origin, chosen, tuple(added), start, trained)
+
+
+def _heads_in(
+    folder: Path, stated: Any, module: Any, report: Mapping[str, Any], head: Head | None
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Tensors of a checkpoint outside the body: those that any head starts with, and those of the head that is asked for.
+
+    stated: the checkpoint's own configuration. A head that was trained for other labels counts for nothing.
+    """
+    head = head or Head("regression")
+    fresh = {*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])}
+    found = {
+        key: value.detach().clone()
+        for key, value in module.named_parameters()
+        if is_head_name(module, key) and key not in fresh
+    }
+    outputs = output_names(stated, head)
+    found |= tensors_of(folder, outputs & set(report["unexpected_keys"]))
+    mismatched = {entry[0] for entry in report["mismatched_keys"]}
+    if not outputs & (set(found) | mismatched):
+        return found, {}
+    named = tuple(str(stated.id2label[place]).casefold() for place in sorted(stated.id2label))
+    agrees = head.kind == "span_qa" or (
+        named == tuple(label.casefold() for label in head.labels) if head.labels else len(named) == head.outputs
+    )
+    return {}, found if agrees else {}
+
+
+def tensors_of(folder: Path, names: Iterable[str]) -> dict[str, torch.Tensor]:
+    """Some tensors of a folder's weights, by name."""
+    wanted = set(names)
+    found: dict[str, torch.Tensor] = {}
+    for path in sorted(folder.glob("model*.safetensors")) if wanted else ():
+        with safe_open(path, framework="pt", device="cpu") as file:
+            found |= {name: file.get_tensor(name) for name in wanted & set(file.keys())}
+    return found
 
 
 def random_model(
@@ -143,9 +184,11 @@ def _opener(config: Any, family: Family, head: Head | None, *, own_head: bool) -
     if family != "encoder":
         config.update(options_of(config, family))
         return class_of(family), config, {}
-    with_head = None if own_head else head_class_of(config, (head or Head("regression")).kind)
+    # One class for all tasks, so that the body is the same; set_head puts another head on it where the task needs one.
+    head = Head("regression") if head is None or head.kind == "span_qa" else head
+    with_head = None if own_head else head_class_of(config, head.kind)
     if with_head is not None:
-        return with_head, config_with(config, head or Head("regression")), {}
+        return with_head, config_with(config, head), {}
     # BERT's pooler was trained with it and belongs to the body; RoBERTa has none, our head has a dense layer instead.
     return AutoModel, config, {"add_pooling_layer": True} if config.model_type == "bert" else _without_pooler(config)
 
@@ -186,7 +229,7 @@ def assembled(
         return CausalModel(module, tokenizer, origin, head, text, positions=positions)
     if head is None:
         raise ParameterError("An encoder needs the head of a task. Build it with head_for(kind, examples).")
-    return EncoderModel(module, tokenizer, origin, head, text, seed=seed, start=checkpoint.start)
+    return EncoderModel(module, tokenizer, origin, head, text, seed=seed, start=checkpoint.start, trained=checkpoint.trained)
 
 
 def is_tiny(name: str) -> bool:

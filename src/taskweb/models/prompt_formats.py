@@ -3,7 +3,7 @@
 | format | prompt | answer |
 |---|---|---|
 | plain | the input, after the tokenizer's begin token where it adds one | follows after one space (none after white space) |
-| chat | system and user message, up to where the assistant begins | the assistant's message, as the template writes it |
+| chat | system and user message, up to the assistant's answer | the assistant's message, as the template writes it |
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from taskweb.errors import InputError
+from taskweb.errors import InputError, ParameterError
 from taskweb.models.base import Parameter
 from taskweb.tasks.text_settings import TextSettings
 
@@ -62,24 +62,34 @@ class PlainPrompts:
 
 @dataclass(frozen=True, slots=True)
 class ChatPrompts:
-    """A conversation of one turn. Raises InputError where the tokenizer's template cannot write one."""
+    """A conversation of one turn. Raises InputError where the tokenizer's template cannot write one.
+
+    What the template always writes before an answer belongs to the prompt (Qwen3's empty thoughts), unless it is white space
+    (Mistral's space), which belongs to the answer: found by rendering one.
+    """
 
     tokenizer: Any
     system: str | None = None
     options: Mapping[str, Parameter] = field(default_factory=dict)
     name: Literal["plain", "chat"] = "chat"
     adds_begin_token: bool = False
+    lead: str = field(init=False, default="")
+    space: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
-        self.completion(*_PROBE)
+        text, answer = _PROBE
+        turn, found, _ = self.completion(text, answer).partition(answer)
+        if not found:
+            raise InputError("The chat template leaves the assistant's answer out. Use --prompt-format plain.")
+        object.__setattr__(self, "lead" if turn.strip() else "space", turn)
 
     def prompt(self, text: str) -> str:
-        """The conversation up to the assistant's turn, the generation prompt included."""
-        return self._rendered([*self._before(text)], add_generation_prompt=True)
+        """The conversation up to where the assistant's answer begins, the generation prompt included."""
+        return self._rendered([*self._before(text)], add_generation_prompt=True) + self.lead
 
-    def delimiter(self, text: str) -> str:  # noqa: ARG002 - templates end where an answer begins
-        """Nothing."""
-        return ""
+    def delimiter(self, text: str) -> str:  # noqa: ARG002 - the template alone says
+        """The white space that the template writes before an answer; most write none."""
+        return self.space
 
     def completion(self, text: str, answer: str) -> str:
         """The assistant's turn, found by rendering with and without it. Raises InputError where it does not come last."""
@@ -108,6 +118,18 @@ class ChatPrompts:
             reason = " ".join(str(fault).split()).rstrip(".") or type(fault).__name__
             hint = " Some templates take no system message." if self.system is not None else ""
             raise InputError(f"The chat template of the tokenizer fails: {reason}.{hint} Use --prompt-format plain.") from None
+
+
+def only_plain(settings: TextSettings, what: str) -> PlainPrompts:
+    """The prompt format of a model that is no decoder. Raises ParameterError where another is asked of it.
+
+    what: the model in words, such as `An encoder`.
+    """
+    if settings.prompt_format == "chat" or settings.system is not None or settings.template_options:
+        raise ParameterError(f"{what} reads plain inputs, no chats. Leave --prompt-format, --system and --template-option out.")
+    if settings.router_loss:
+        raise ParameterError(f"{what} learns no router loss; only decoders do. Leave the option out.")
+    return PlainPrompts()
 
 
 def prompts_of(tokenizer: Any, settings: TextSettings) -> Prompts:

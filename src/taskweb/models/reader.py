@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from taskweb.errors import InputError
-from taskweb.models.answers import where
+from taskweb.models.answers import no_choice, no_input, where
 from taskweb.models.base import TokenIds
 from taskweb.models.prompt_formats import Prompts
 from taskweb.models.token_memory import TokenMemory
@@ -52,11 +52,12 @@ class Reader:
         self.tokenizer, self.prompts, self.max_input, self.positions = tokenizer, prompts, max_input, positions
         self._memory = TokenMemory()
         self.begin = begin_ids(tokenizer)
-        own_end = tokenizer.eos_token_id
+        own_end = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
         self.ends = frozenset((*ends, *(() if own_end is None else (own_end,))))
         if not self.ends:
             raise InputError("The tokenizer has no end-of-text token, so nothing ends an answer. Choose another model.")
         self.end = self._end_of_answers(own_end)
+        self.ends |= {self.end}
 
     def with_limit(self, max_input: int) -> Reader:
         """The same reader with another limit for prompts; what was tokenized is shared."""
@@ -73,6 +74,11 @@ class Reader:
 
     def scoring(self, examples: Sequence[Example], choices: Sequence[Sequence[str]], *, end_mark: bool) -> list[Read]:
         """Prompts with the tokens of each choice, as they follow the prompt."""
+        if empty := [e for e, own in zip(examples, choices, strict=True) if not all(choice.strip() for choice in own)]:
+            raise no_choice(empty[0])
+        return self._scoring(examples, choices, end_mark=end_mark)
+
+    def _scoring(self, examples: Sequence[Example], choices: Sequence[Sequence[str]], *, end_mark: bool) -> list[Read]:
         texts = [self._scored_text(e.input, choice) for e, own in zip(examples, choices, strict=True) for choice in own]
         self._tokens([*texts, *(self._split_prompt(example.input, whole=False)[0] for example in examples)])
 
@@ -84,8 +90,10 @@ class Reader:
 
     def without_prompt(self, choices: Sequence[str], *, end_mark: bool) -> Read:
         """Choices after nothing but the begin token (or the end token, where the tokenizer has no other)."""
-        first = self.begin[-1:] or (self.end,)
-        answers = tuple((*self._tokens([f" {choice}"])[0], *((self.end,) if end_mark else ())) for choice in choices)
+        own = self.tokenizer.bos_token_id
+        first = self.begin[-1:] or (self.end if own is None else own,)
+        texts = [self.prompts.delimiter(_PROBE) + choice for choice in choices]
+        answers = tuple((*ids, *((self.end,) if end_mark else ())) for ids in self._tokens(texts))
         return Read(np.array(first, dtype=np.int32), answers, 0, aligned=True, text="")
 
     def prompt_only(self, examples: Sequence[Example], room: int) -> list[Read]:
@@ -97,11 +105,11 @@ class Reader:
 
     def lost(self, examples: Sequence[Example], answers: Sequence[Sequence[str]]) -> list[int]:
         """Tokens that each input loses where the longest of its answers must have room."""
-        return [read.lost for read in self.scoring(examples, answers, end_mark=True)]
+        return [read.lost for read in self._scoring(examples, answers, end_mark=True)]
 
     def _read(self, example: Example, answers: tuple[str, ...], following: Any, *, whole: bool = False) -> Read:
-        if not example.input.strip():
-            raise InputError(f"{where(example)} has an empty input. Remove it, or give it a text.")
+        if not example.input.strip() or not self._tokens([self._split_prompt(example.input, whole=whole)[0]])[0]:
+            raise no_input(example)
         found = [following(example.input, answer) for answer in answers]
         prompt = self._prompt_ids(example.input, whole=whole)
         limit = self._limit(example, max(len(ids) for ids, _ in found))
@@ -113,7 +121,7 @@ class Reader:
             lost = max(1, len(prompt) - len(cut))
             prompt, found = cut, [following(text, answer) for answer in answers]
         if any(not ids for ids, _ in found):
-            raise InputError(f"A choice of {where(example)} has no tokens. Remove it, or give it a text.")
+            raise no_choice(example)
         ids = np.array(prompt, dtype=np.int32)
         return Read(ids, tuple(ids for ids, _ in found), max(0, lost), all(aligned for _, aligned in found), text)
 
@@ -121,8 +129,8 @@ class Reader:
         limit = self.max_input if self.positions is None else min(self.max_input, self.positions - longest)
         if limit < 1:
             raise InputError(
-                f"The answer to {where(example)} needs {longest} of the {self.positions} tokens that this model reads, which "
-                "leaves no room for the input. Shorten the answer, or use a model with more positions."
+                f"The answer to {where(example, within=True)} needs {longest} of the {self.positions} tokens that this model "
+                "reads, which leaves no room for the input. Shorten the answer, or use a model with more positions."
             )
         return limit
 
@@ -170,12 +178,13 @@ class Reader:
         return (ids[: ends[0] + 1] if ends else (*ids, self.end)), aligned
 
     def _end_of_answers(self, own_end: int | None) -> int:
-        """The end mark that the format writes after an answer."""
+        """The end mark that the format writes after an answer: a known one, else the first special token there."""
         if self._is_chat:
             written = self._tokens([self.prompts.completion(_PROBE, _PROBE)])[0]
-            found = next((token for token in written if token in self.ends), None)
-            if found is not None:
-                return found
+            for known in (self.ends, special_ids(self.tokenizer)):
+                found = next((token for token in written if token in known), None)
+                if found is not None:
+                    return found
         return own_end if own_end is not None else min(self.ends)
 
     def _begun(self, ids: tuple[int, ...]) -> tuple[int, ...]:
@@ -189,6 +198,12 @@ class Reader:
 
     def _tokenise(self, texts: list[str]) -> list[tuple[int, ...]]:
         return [tuple(ids) for ids in self.tokenizer(texts, add_special_tokens=False)["input_ids"]]
+
+
+def special_ids(tokenizer: Any) -> set[int]:
+    """The ids of tokens that are no text."""
+    added = getattr(tokenizer, "added_tokens_decoder", None) or {}
+    return {*tokenizer.all_special_ids, *(place for place, token in added.items() if token.special)}
 
 
 def begin_ids(tokenizer: Any) -> tuple[int, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -13,15 +14,15 @@ from torch import nn
 from transformers.modeling_outputs import BaseModelOutput
 
 from taskweb.errors import InputError
-from taskweb.models.answers import answer_text, choices_of, where
-from taskweb.models.architecture import limits_of
+from taskweb.models.answers import answer_text, choices_of, no_choice, no_input
+from taskweb.models.architecture import limits_of, special_of
 from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, SharedWeights, TokenIds, device_of
 from taskweb.models.causal import end_ids
 from taskweb.models.choice_tree import ChoiceTree, TreeRows, choice_tree, tree_rows
 from taskweb.models.head import Head
 from taskweb.models.logits import all_logits, selected_logits, states_at
 from taskweb.models.padding import groups, pad, without_training
-from taskweb.models.prompt_formats import PlainPrompts
+from taskweb.models.prompt_formats import only_plain
 from taskweb.models.scoring import check_reduction, summed_by_choice, token_losses, tree_scores
 from taskweb.models.text_answers import greedy_settings, scores_in_groups, written_numbers
 from taskweb.models.token_memory import TokenMemory
@@ -50,15 +51,22 @@ class Seq2SeqModel:
         self.method: Method | None = None
         self.shared: SharedWeights | None = None
         self.text = text or TextSettings()
-        self.prompts = PlainPrompts()
+        self.prompts = only_plain(self.text, "An encoder-decoder")
         limits = limits_of(module, tokenizer, self.family)
         self.max_input = min(self.text.max_input or limits.default_input, limits.positions or 10**9)
         self._memory = TokenMemory()
-        config = module.config
-        self._end = int(config.eos_token_id if isinstance(config.eos_token_id, int) else tokenizer.eos_token_id)
-        self._padding = int(config.pad_token_id)
-        self._start = int(config.decoder_start_token_id)
-        self._begin = tuple(ids) if (ids := _target_begin(tokenizer)) else ()
+        stated = special_of(module.config, "eos_token_id")
+        own_end = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
+        end = stated if isinstance(stated, int) else own_end
+        if end is None:
+            raise InputError("The tokenizer has no end-of-text token, so nothing ends an answer. Choose another model.")
+        self._end = int(end)
+        padding = special_of(module.config, "pad_token_id")
+        padding = tokenizer.pad_token_id if padding is None else padding
+        self.padding = int(end if padding is None else padding)
+        begin = _target_begin(tokenizer)
+        self._begin = tuple(begin)
+        self._start = _start_of(module, list(tokenizer(text_target="a")["input_ids"]))
 
     @cached_property
     def verified(self) -> Verified:
@@ -88,8 +96,19 @@ class Seq2SeqModel:
 
     def loss(self, batch: Sequence[Encoded]) -> torch.Tensor:
         """Sum of the cross-entropy over the tokens of the answers, end mark included."""
+        losses = [self._loss([batch[i] for i in part]) for part in self._sharing([len(item.inputs[0]) for item in batch])]
+        return torch.stack(losses).sum() if len(losses) > 1 else losses[0]
+
+    def _sharing(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Indices of inputs that may share a batch: all, unless padding changes what the encoder makes of an input."""
+        parts: dict[int, list[int]] = defaultdict(list)
+        for i, length in enumerate(lengths):
+            parts[0 if self.verified.right_padding else length].append(i)
+        return [parts[key] for key in sorted(parts)]
+
+    def _loss(self, batch: Sequence[Encoded]) -> torch.Tensor:
         device = device_of(self.module)
-        ids, mask = pad([item.inputs[0] for item in batch], self._padding, device)
+        ids, mask = pad([item.inputs[0] for item in batch], self.padding, device)
         answers = [item.answer for item in batch]
         wanted = torch.tensor([token for answer in answers for token in answer], device=device)
         way = all_logits if self.verified.logits == "all" else selected_logits
@@ -98,7 +117,7 @@ class Seq2SeqModel:
             *_places([len(answer) for answer in answers], device),
             input_ids=ids,
             attention_mask=mask,
-            decoder_input_ids=pad([(self._start, *answer[:-1]) for answer in answers], self._padding, device)[0],
+            decoder_input_ids=pad([(self._start, *answer[:-1]) for answer in answers], self.padding, device)[0],
         )
         return token_losses(logits, wanted).sum()
 
@@ -114,16 +133,27 @@ class Seq2SeqModel:
         check_reduction(reduction)
         own = [choices_of(example, self.head) for example in examples]
         texts = list(dict.fromkeys(text for choices in own for text in choices))
-        if empty := [e for e, choices in zip(examples, own, strict=True) if not all(choice.strip() for choice in choices)]:
-            raise InputError(f"A choice of {where(empty[0])} has no tokens. Remove it, or give it a text.")
-        end = slice(None) if self.text.end_mark else slice(-1)
-        ids = {text: answer[end] for text, answer in zip(texts, self._answers(texts), strict=True)}
+        whole = dict(zip(texts, self._answers(texts), strict=True))
+        if empty := [e for e, choices in zip(examples, own, strict=True) if any(len(whole[text]) == 1 for text in choices)]:
+            raise no_choice(empty[0])
+        ids = whole if self.text.end_mark else {text: answer[:-1] for text, answer in whole.items()}
         trees = [choice_tree([ids[choice] for choice in choices]) for choices in own]
         inputs = [self._tokenise([""])[0]] * len(own) if unconditional else [read for read, _ in self._inputs(examples)]
         answers = [tuple(ids[choice] for choice in choices) for choices in own]
         pairs = list(zip(trees, answers, strict=True))
+        scores: list[FloatArray] = [np.zeros(0)] * len(own)
         with without_training(self.module):
-            return scores_in_groups(inputs, trees, pairs, batch_size, lambda read, part: self._score(read, part, reduction))
+            for part in self._sharing([len(ids) for ids in inputs]):
+                found = scores_in_groups(
+                    [inputs[i] for i in part],
+                    [trees[i] for i in part],
+                    [pairs[i] for i in part],
+                    batch_size,
+                    lambda read, items: self._score(read, items, reduction),
+                )
+                for i, values in zip(part, found, strict=True):
+                    scores[i] = values
+        return scores
 
     def numbers(self, examples: Sequence[Example], *, batch_size: int = 32) -> FloatArray:
         """The numbers that the model writes."""
@@ -134,14 +164,16 @@ class Seq2SeqModel:
         inputs = [ids for ids, _ in self._inputs(examples)]
         ends = sorted({self._end, *end_ids(self.module)})
         forced = self._begin[0] if self._begin else None
-        settings = greedy_settings(max_new_tokens, ends, self._padding, start=self._start, forced=forced)
+        settings = greedy_settings(max_new_tokens, ends, self.padding, start=self._start, forced=forced)
         texts = [""] * len(examples)
         with without_training(self.module):
-            for group in groups([len(ids) for ids in inputs], [1] * len(inputs), batch_size):
-                ids, mask = pad([inputs[i] for i in group], self._padding, device_of(self.module))
-                written = self.module.generate(input_ids=ids, attention_mask=mask, generation_config=settings)
-                for i, row in zip(group, written.tolist(), strict=True):
-                    texts[i] = self.tokenizer.decode(row, skip_special_tokens=True).strip()
+            for part in self._sharing([len(ids) for ids in inputs]):
+                for group in groups([len(inputs[i]) for i in part], [1] * len(part), batch_size):
+                    own = [part[i] for i in group]
+                    ids, mask = pad([inputs[i] for i in own], self.padding, device_of(self.module))
+                    written = self.module.generate(input_ids=ids, attention_mask=mask, generation_config=settings)
+                    for i, row in zip(own, written.tolist(), strict=True):
+                        texts[i] = self.tokenizer.decode(row, skip_special_tokens=True).strip()
         return texts
 
     def _score(
@@ -154,9 +186,9 @@ class Seq2SeqModel:
     def tree_scores(self, inputs: Sequence[TokenIds], trees: Sequence[ChoiceTree], reduction: Reduction) -> list[FloatArray]:
         """The choices of an example in one row of the decoder (models whose decoder has relative positions as T5's)."""
         device = device_of(self.module)
-        ids, mask = pad(inputs, self._padding, device)
+        ids, mask = pad(inputs, self.padding, device)
         laid = tree_rows(trees, [len(self._begin)] * len(trees), device, dtype_of(self.module))
-        rows = pad([(self._start, *self._begin, *tree.tokens) for tree in trees], self._padding, device)[0]
+        rows = pad([(self._start, *self._begin, *tree.tokens) for tree in trees], self.padding, device)[0]
         at = laid.places // rows.shape[1], laid.places % rows.shape[1]
         given = {"input_ids": ids, "attention_mask": mask, "decoder_input_ids": rows}
         with self._attending(laid):
@@ -169,7 +201,7 @@ class Seq2SeqModel:
     ) -> list[FloatArray]:
         """Every choice in a row of its own; the encoder reads each input once."""
         device = device_of(self.module)
-        ids, mask = pad(inputs, self._padding, device)
+        ids, mask = pad(inputs, self.padding, device)
         owner = torch.tensor([place for place, own in enumerate(answers) for _ in own], device=device)
         states = self.module.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state[owner]
         flat = [answer for own in answers for answer in own]
@@ -181,7 +213,7 @@ class Seq2SeqModel:
             places + len(self._begin),
             encoder_outputs=BaseModelOutput(last_hidden_state=states),
             attention_mask=mask[owner],
-            decoder_input_ids=pad([(self._start, *self._begin, *answer[:-1]) for answer in flat], self._padding, device)[0],
+            decoder_input_ids=pad([(self._start, *self._begin, *answer[:-1]) for answer in flat], self.padding, device)[0],
         )
         return summed_by_choice(logits, answers, reduction)
 
@@ -192,7 +224,7 @@ class Seq2SeqModel:
 
         return seq2seq_logits(self.module, self._start)
 
-    @contextmanager
+    @contextlib.contextmanager
     def _attending(self, rows: TreeRows) -> Iterator[None]:
         """Let the decoder look where `rows` says, at those distances; all its layers take both from the bias of the first."""
         attention = self.module.decoder.block[0].layer[0].SelfAttention
@@ -212,14 +244,15 @@ class Seq2SeqModel:
     def _inputs(self, examples: Sequence[Example]) -> list[tuple[TokenIds, int]]:
         """Ids of each input, and how many tokens were cut from it."""
         whole = self._memory.of([example.input for example in examples], self._tokenise)
+        empty = len(self._memory.of([""], self._tokenise)[0])
         return [
-            (ids, 0) if len(ids) <= self.max_input and example.input.strip() else self._cut(example, ids)
+            (ids, 0) if empty < len(ids) <= self.max_input else self._cut(example, ids, empty)
             for example, ids in zip(examples, whole, strict=True)
         ]
 
-    def _cut(self, example: Example, whole: TokenIds) -> tuple[TokenIds, int]:
-        if not example.input.strip():
-            raise InputError(f"{where(example)} has an empty input. Remove it, or give it a text.")
+    def _cut(self, example: Example, whole: TokenIds, empty: int) -> tuple[TokenIds, int]:
+        if len(whole) <= empty:
+            raise no_input(example)
 
         def ids_of(text: str) -> TokenIds:
             return self._memory.of([text], self._tokenise)[0]
@@ -247,6 +280,22 @@ def _target_begin(tokenizer: Any) -> list[int]:
     plain = list(tokenizer(text_target="a", add_special_tokens=False)["input_ids"])
     whole = list(tokenizer(text_target="a")["input_ids"])
     return next((whole[:i] for i in range(len(whole)) if whole[i : i + len(plain)] == plain), [])
+
+
+def _start_of(module: Any, target: Sequence[int]) -> int:
+    """The id that a decoder reads first: what the model itself puts before a target, else what its configuration names."""
+    shifted = getattr(module, "prepare_decoder_input_ids_from_labels", None)
+    if shifted is not None:
+        with contextlib.suppress(Exception):  # models raise for what their configuration lacks
+            return int(shifted(labels=torch.tensor([list(target)]))[0, 0])
+    for name in ("decoder_start_token_id", "bos_token_id", "pad_token_id"):
+        found = special_of(module.config, name)
+        if found is not None:
+            return int(found)
+    raise InputError(
+        f"The configuration of this model ({module.config.model_type}) names no token that an answer starts with. Set "
+        "decoder_start_token_id in its config.json."
+    )
 
 
 def _places(lengths: Sequence[int], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from taskweb.errors import InputError
 from taskweb.models.architecture import windows_of
 from taskweb.models.base import device_of
 from taskweb.models.choice_tree import choice_tree, tree_rows
@@ -37,14 +38,15 @@ class Verified:
     """What was found to give the same as the plain forward pass.
 
     logits: how logits of single positions are computed. tree: whether all choices of an input may be read in one row.
-    tree_limit: longest row for which that holds, None for any. left_padding: whether padding on the left changes nothing.
-    reasons: what was not, and why, a sentence each.
+    tree_limit: longest row for which that holds, None for any. left_padding, right_padding: whether padding on that side
+    changes nothing. reasons: what was not, and why, a sentence each.
     """
 
     logits: LogitsPath
     tree: bool
     tree_limit: int | None = None
     left_padding: bool = True
+    right_padding: bool = True
     reasons: tuple[str, ...] = ()
 
     def tree_fits(self, length: int) -> bool:
@@ -53,18 +55,29 @@ class Verified:
 
 
 def verify_causal(module: Any, end: int, positions: int | None) -> Verified:
-    """Try the shorter ways with a decoder. end: id of padding; positions: most tokens of a sequence."""
+    """Try the shorter ways with a decoder. end: id of padding; positions: most tokens of a sequence.
+
+    Raises InputError for a model whose tokens see those after them.
+    """
     reasons: list[str] = []
     with without_training(module):
         longest = max(map(len, _CHOICES))
         room = min([_PROMPT + longest, *(() if positions is None else (positions,)), *windows_of(module.config)])
         prompt = _tokens(module, max(2, room - longest))
+        if not _looks_back_only(module, prompt):
+            raise InputError(
+                f"The tokens of this model ({module.config.model_type}) see those that come after them, so it cannot write "
+                "text. Use --family encoder, or choose another model."
+            )
         path = _logits_path(module, prompt, reasons)
-        tree, limit = _tree_of(module, path, prompt, end, positions, reasons)
-        left = _agrees(lambda: _last(module, prompt, end, 0), lambda: _last(module, prompt, end, 3), module)
+        right = _agrees(lambda: _every(module, prompt, end, 0), lambda: _every(module, prompt, end, 3), module)
+        if not right:
+            reasons.append("padding changes what stands before it: only inputs of equal length share a batch")
+        tree, limit = _tree_of(module, path, prompt, end, positions, reasons) if right else (False, None)
+        left = _left_padding_changes_nothing(module, prompt, end)
         if not left:
             reasons.append("padding on the left changes what follows: inputs are continued in groups of equal length")
-    return Verified(path, tree, limit, left, tuple(reasons))
+    return Verified(path, tree, limit, left, right, tuple(reasons))
 
 
 def verify_seq2seq(model: Any) -> Verified:
@@ -81,9 +94,35 @@ def verify_seq2seq(model: Any) -> Verified:
         tree = _agrees(
             lambda: rows, lambda: torch.from_numpy(model.tree_scores(read, [choice_tree(answers)], "sum")[0]), module
         )
+        right = padding_changes_nothing(module, model.padding, lambda ids, mask: _encoded(module, ids, mask))
     if not tree:
         reasons.append("the decoder takes no tree of choices: they are read one by one, the input once")
-    return Verified(path, tree, reasons=tuple(reasons))
+    if not right:
+        reasons.append("padding changes what the encoder makes of an input: only inputs of equal length share a batch")
+    return Verified(path, tree, right_padding=right, reasons=tuple(reasons))
+
+
+def padding_changes_nothing(module: Any, padding: int, run: Callable[[torch.Tensor, torch.Tensor], list[torch.Tensor]]) -> bool:
+    """Whether sequences that share a batch with longer ones give the same as alone.
+
+    run: from ids and mask to what is compared, one tensor per row without its padding.
+    """
+    windows = [length for length in windows_of(module.config) if length <= _LONGEST_CHECK]
+    lengths = (3, 5, 8, max([0, *windows]) + _PROMPT)
+    sequences = [np.array(_tokens(module, length), dtype=np.int32) for length in lengths]
+
+    def rows(*own: Any) -> list[torch.Tensor]:
+        return [row.flatten() for row in run(*pad(own, padding, device_of(module)))]
+
+    with without_training(module):
+        return _agrees(
+            lambda: torch.cat([row for own in sequences for row in rows(own)]), lambda: torch.cat(rows(*sequences)), module
+        )
+
+
+def _encoded(module: Any, ids: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
+    states = module.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
+    return [own[: int(length)] for own, length in zip(states, mask.sum(dim=1), strict=True)]
 
 
 def seq2seq_logits(module: Any, start: int) -> LogitsPath:
@@ -150,6 +189,36 @@ def _tree_agrees(module: Any, path: LogitsPath, prompt: Sequence[int], end: int)
         return torch.cat(found)
 
     return _agrees(one_by_one, together, module)
+
+
+def _looks_back_only(module: Any, prompt: Sequence[int]) -> bool:
+    """Whether other tokens at the end leave the logits before them as they are."""
+    kept = len(prompt) // 2
+    one = torch.tensor([prompt], device=device_of(module))
+    other = torch.cat((one[:, :kept], one[:, :kept].flip(1), one[:, kept:]), dim=1)[:, : len(prompt)]
+    rows, places = torch.zeros(kept, dtype=torch.long), torch.arange(kept)
+    return _agrees(
+        lambda: all_logits(module, rows, places, input_ids=one),
+        lambda: all_logits(module, rows, places, input_ids=other),
+        module,
+    )
+
+
+def _every(module: Any, prompt: Sequence[int], end: int, padding: int) -> torch.Tensor:
+    """Logits at all places of a prompt with so much padding on its right."""
+    ids = torch.tensor([[*prompt, *[end] * padding]], device=device_of(module))
+    mask = torch.ones_like(ids)
+    mask[:, len(prompt) :] = 0
+    places = torch.arange(len(prompt))
+    return all_logits(module, torch.zeros_like(places), places, input_ids=ids, attention_mask=mask)
+
+
+def _left_padding_changes_nothing(module: Any, prompt: Sequence[int], end: int) -> bool:
+    try:
+        alone = _last(module, prompt, end, 0)
+    except Exception:  # noqa: BLE001 - a model that does not generate says so when it is asked to
+        return False
+    return _agrees(lambda: alone, lambda: _last(module, prompt, end, 3), module)
 
 
 def _last(module: Any, prompt: Sequence[int], end: int, padding: int) -> torch.Tensor:

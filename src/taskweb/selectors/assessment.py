@@ -41,7 +41,7 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class Assessment:
-    """How far a ranking can be trusted. Sources stand in the order of the ranking.
+    """How far a ranking can be trusted. Sources are in the order of the ranking.
 
     evidence: by how many standard errors the targets left out were ranked better than chance. p_best: the probability of each
     source to be the best one; sums to 1. predicted_gains: by source, empty where gains are not known. weights: how much each
@@ -199,11 +199,11 @@ class Explanation:
 
     def words(self, most: int = 4) -> tuple[str, ...]:
         """The explanation in sentences; most: how many pivots to name for the source, and how many against it."""
-        said = [f"{self.task} is number {self.rank} of {self.count} sources"]
+        sentences = [f"{self.task} is number {self.rank} of {self.count} sources"]
         if not self.measured:
-            said.append("none of its transfers is measured: they are estimated from sources with similar texts")
+            sentences.append("none of its transfers is measured: they are estimated from sources with similar texts")
         if self.similarity is not None:
-            said.append(
+            sentences.append(
                 f"by similarity of its texts with the target's it is number {self.similarity_rank} ({self.similarity:.2f})"
             )
         if self.popularity is not None:
@@ -211,21 +211,21 @@ class Explanation:
             effect = f"was {'above' if helps else 'below'} average for the web's other tasks"
             if self.transfers_are_gains:
                 effect = f"{'helped' if helps else 'harmed'} the web's other tasks on average"
-            said.append(f"it {effect} (T {self.popularity:+.3f}), number {self.popularity_rank} by popularity")
+            sentences.append(f"it {effect} (T {self.popularity:+.3f}), number {self.popularity_rank} by popularity")
         for side, level, sign in (("for", "above", 1), ("against", "below", -1)):
             chosen = sorted((vote for vote in self.votes if sign * vote.vote > 0), key=lambda vote: -sign * vote.vote)[:most]
             if chosen:
                 listed = ", ".join(f"{v.task} (weight {100 * v.weight:.0f}%, T {v.transfer:+.3f})" for v in chosen)
-                said.append(f"similar tasks that speak {side} it (its transfers to them are {level} average): {listed}")
+                sentences.append(f"similar tasks that speak {side} it (its transfers to them are {level} average): {listed}")
         if self.pivot_sum is not None:
-            said.append(f"together, similar tasks put it {self.pivot_sum:+.2f} standard deviations from the mean source")
+            sentences.append(f"together, similar tasks put it {self.pivot_sum:+.2f} standard deviations from the mean source")
         if self.predicted_gain is not None:
             low, high = 100 * self.predicted_gain.low, 100 * self.predicted_gain.high
-            said.append(
+            sentences.append(
                 f"predicted gain {100 * self.predicted_gain.gain:+.1f}% (80% interval: {low:+.1f}% to {high:+.1f}%), "
                 f"probability of harm {100 * self.predicted_gain.harm:.0f}%"
             )
-        said.append(f"it is the best source with {100 * self.p_best:.0f}% probability")
+        sentences.append(f"it is the best source with {100 * self.p_best:.0f}% probability")
         weights = ", ".join(f"{name} {100 * weight:.0f}%" for name, weight in self.weights.items() if weight >= 0.005)
-        said.append(f"weights learned on this web: {weights}")
-        return tuple(said)
+        sentences.append(f"weights learned on this web: {weights}")
+        return tuple(sentences)

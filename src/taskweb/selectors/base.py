@@ -69,7 +69,7 @@ class SelectionProblem:
 
     @cached_property
     def source_places(self) -> npt.NDArray[np.intp]:
-        """Where each candidate stands among the web's sources."""
+        """The index of each candidate among the web's sources."""
         at = {name: i for i, name in enumerate(self.web.sources)}
         return np.array([at[name] for name in self.candidates], dtype=np.intp)
 

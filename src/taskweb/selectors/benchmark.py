@@ -67,7 +67,7 @@ class BenchmarkRow:
         return mean_interval(self._mean_over_draws(metric))
 
     def draw_spread(self, metric: int) -> float:
-        """Standard deviation of the figure over draws of examples; 0 where nothing is drawn."""
+        """Standard deviation of the figure over draws of examples; 0 for a single draw."""
         figures = [mean_over_targets(self.values[metric, draw]) for draw in range(self.values.shape[1])]
         return float(np.std(figures)) if len(figures) > 1 else 0.0
 

@@ -1,4 +1,4 @@
-"""Tasks and examples: what they are, where they come from, and the catalogue of the tasks that taskweb knows."""
+"""Tasks and examples: their records, their sources, and the catalogue of tasks."""
 
 from taskweb.tasks.catalogue import catalogue, find_task
 from taskweb.tasks.example_sets import Columns, Sampling, example_files, load_examples, load_folder

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all: written under a temporary name, fsynced, then renamed."""
+"""Files and folders that appear complete or not at all: written under a temporary name, fsynced, then renamed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from taskweb.errors import InputError
 
-_HERE = -100  # AT_FDCWD: paths as the process sees them
+_HERE = -100  # AT_FDCWD: paths relative to the working folder
 _EXCHANGE = 2  # RENAME_EXCHANGE
 
 
@@ -47,10 +47,10 @@ def whole_file(path: Path) -> Iterator[Path]:
 def whole_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """A temporary folder next to `path` to write into; it becomes `path` when the block ends, and vanishes if it raises.
 
-    replace: whether a folder that is there already gives way; whoever asks for it has made sure that it may. At any moment the
-    old folder or the new one is there; where the system cannot exchange two folders in one step (other than Linux), neither is
-    for an instant, and the old one then lies beside the place as `.<name>.<letters>.old`.
-    Raises InputError where `path` exists and is not an empty folder (or, to be replaced, no folder), or cannot be written to.
+    replace: whether an existing folder is replaced; the caller has checked that it may be. The old folder or the new one exists
+    at any time, except on systems that cannot exchange two folders in one step (other than Linux): there neither exists for a
+    moment, and the old one is next to it as `.<name>.<letters>.old`.
+    Raises InputError where `path` exists and is not an empty folder (with `replace`: is not a folder), or cannot be written to.
     """
     taken = path.exists() and not (path.is_dir() and not any(path.iterdir()))
     if taken and not (replace and path.is_dir()):
@@ -76,7 +76,7 @@ def whole_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 def _swap(new: Path, old: Path) -> None:
-    """Let two folders change places."""
+    """Exchange the names of two folders."""
     if _exchanged(new, old):
         return
     aside = new.with_suffix(".old")

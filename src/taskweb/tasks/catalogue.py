@@ -41,7 +41,7 @@ def parse_catalogue(text: str) -> dict[str, Task]:
 
 @cache
 def catalogue() -> MappingProxyType[str, Task]:
-    """The tasks that taskweb knows, by name: the 22 of the published web and three zero-shot targets."""
+    """The tasks of the catalogue by name: the 22 of the published web and three zero-shot targets."""
     return MappingProxyType(parse_catalogue(files("taskweb.tasks").joinpath("data/catalogue.toml").read_text(encoding="utf-8")))
 
 

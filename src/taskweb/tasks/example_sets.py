@@ -1,7 +1,7 @@
 """Examples from files, standard input and the Hugging Face Hub.
 
 Rows come from `taskweb.tasks.rows`; one function here turns a row into an Example, one takes the first or a seeded sample.
-Whatever the bytes, the outcome is examples or an InputError.
+Any input gives examples or an InputError.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns hold what. Several input columns are joined by a newline.
+    """The names of columns. Several input columns are joined by a newline.
 
-    required: optional columns (output, choices) that must be there all the same, because somebody named them.
-    group: columns that say which rows stand for the same underlying example.
+    required: optional columns (output, choices) that must exist, because the user named them.
+    group: columns that identify the underlying example of a row.
     """
 
     input: tuple[str, ...] = ("input",)
@@ -40,9 +40,9 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How many examples to take, and which: the first ones, or a sample without replacement drawn with `seed`.
+    """The number of examples to take, and which: the first ones, or a sample without replacement drawn with `seed`.
 
-    limit None takes all.
+    limit: None takes all.
     """
 
     limit: int | None = DEFAULT_LIMIT
@@ -64,8 +64,8 @@ def load_examples(
 ) -> ExampleSet:
     """Load examples from a JSONL, CSV, TSV, Parquet (or `.gz`) file, `-` (standard input), or `hf:<id>[/<config>][@revision]`.
 
-    Rows with an empty input are passed over and counted. Raises InputError, naming the place and what to do, for
-    anything that cannot be used, and MissingDependencyError where Parquet or the Hub need a package that is missing.
+    Rows with an empty input are skipped and counted. Raises InputError, with the place and what to do, for anything that
+    cannot be used, and MissingDependencyError where Parquet or the Hub need a package that is missing.
     """
     columns = columns or Columns()
     sampling = sampling or Sampling()
@@ -74,11 +74,11 @@ def load_examples(
 
 
 def example_files(folder: Path) -> dict[str, Path]:
-    """The files of a folder that hold examples, by task name. Raises InputError where there are none, or two of one name."""
+    """The files of examples in a folder, by task name. Raises InputError where there are none, or two of one name."""
     if (kind := kind_of_path(folder)) != "folder":
         what = "is a file, not a folder" if kind == "file" else "does not exist"
         raise InputError(
-            f"The examples folder {folder} {what}. Give a folder that holds one <task>.jsonl (or .csv, .parquet) per task."
+            f"The examples folder {folder} {what}. Give a folder with one <task>.jsonl (or .csv, .parquet) per task."
         )
     found: dict[str, Path] = {}
     try:
@@ -91,12 +91,12 @@ def example_files(folder: Path) -> dict[str, Path]:
         task = task_name_of(path)
         if task in found:
             raise InputError(
-                f"The folder {folder} holds two files for task '{task}': {found[task].name} and {path.name}. Keep one."
+                f"The folder {folder} contains two files for task '{task}': {found[task].name} and {path.name}. Keep one."
             )
         found[task] = path
     if not found:
         raise InputError(
-            f"The folder {folder} holds no example files. taskweb looks for <task>{', <task>'.join(SUFFIXES)} (or .gz)."
+            f"The folder {folder} contains no example files. taskweb looks for <task>{', <task>'.join(SUFFIXES)} (or .gz)."
         )
     return found
 
@@ -104,7 +104,7 @@ def example_files(folder: Path) -> dict[str, Path]:
 def load_folder(folder: Path, *, columns: Columns | None = None, sampling: Sampling | None = None) -> Iterator[ExampleSet]:
     """Load every file of examples in a folder, one by one, named after the file.
 
-    A file that lacks the mapped columns is read with the default ones: a folder may mix both. Raises InputError.
+    A file without the mapped columns is read with the default ones; a folder may mix both. Raises InputError.
     """
     for task, path in example_files(folder).items():
         try:
@@ -116,7 +116,7 @@ def load_folder(folder: Path, *, columns: Columns | None = None, sampling: Sampl
 
 
 def taken(items: Iterable[Item], sampling: Sampling) -> list[Item]:
-    """The first items, or a sample in which each is kept with equal probability; reading stops early where it can."""
+    """The first items, or a sample in which every item is equally likely; reading stops early where possible."""
     chosen: list[Item] = []
     draw = random.Random(sampling.seed)  # noqa: S311 - sampling, not security
     for count, item in enumerate(items, 1):
@@ -146,13 +146,13 @@ def _collect(rows: Iterable[Row], name: str, origin: str, columns: Columns, samp
     if not chosen:
         reason = f"all {skipped} rows have an empty '{columns.input[0]}'" if skipped else "it is empty"
         raise InputError(
-            f"{origin} holds no usable examples: {reason}. Give at least one row with text in '{columns.input[0]}'."
+            f"{origin} contains no usable examples: {reason}. Give at least one row with text in '{columns.input[0]}'."
         )
     return ExampleSet(name, tuple(chosen), origin, skipped, read)
 
 
 class MissingColumnError(InputError):
-    """A column that is named, and not there."""
+    """A requested column that does not exist."""
 
 
 def _require(column: str, option: str, row: Mapping[str, Any], line: int, origin: str) -> None:
@@ -165,7 +165,7 @@ def _require(column: str, option: str, row: Mapping[str, Any], line: int, origin
 
 
 def example_of(row: Mapping[str, Any], line: int, origin: str, columns: Columns) -> Example | None:
-    """The example that a row holds, None for an empty input. line, origin: where it stands, for messages. Raises InputError."""
+    """The example of a row, None for an empty input. line, origin: the place of the row, for messages. Raises InputError."""
     for column in columns.input:
         _require(column, "--input-column", row, line, origin)
     for column, option in ((columns.output, "--output-column"), (columns.choices, "--choices-column")):

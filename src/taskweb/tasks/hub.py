@@ -1,4 +1,4 @@
-"""Rows of a Hugging Face data set, streamed, so that 32 examples of a large set cost 32 examples."""
+"""Rows of a Hugging Face data set, streamed, so that 32 examples of a large set need no complete download."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def parse_hub_reference(reference: str) -> tuple[str, str | None, str | None]:
 
 
 def shuffled_rows_of_hub(reference: str, split: str | None = None, *, seed: int = 0) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """The rows of a data set in an order drawn with `seed`, numbered from 1 by their place in it; the whole split is fetched.
+    """The rows of a data set in random order (`seed`), numbered from 1 by their place in it; the whole split is downloaded.
 
-    Many data sets lie sorted by label, so that their first rows stand for little. Raises as `rows_of_hub`.
+    Many data sets are sorted by label, so their first rows are not representative. Raises as `rows_of_hub`.
     """
     rows = _loaded(reference, split, streaming=False)
     places = list(range(len(rows)))
@@ -50,7 +50,7 @@ def rows_of_hub(reference: str, split: str | None = None) -> Iterator[tuple[int,
 
 
 def _loaded(reference: str, split: str | None, *, streaming: bool) -> Any:
-    """The split, or without one train, validation or test."""
+    """The given split, or without one: train, validation or test."""
     identifier, config, revision = parse_hub_reference(reference)
     try:
         import datasets

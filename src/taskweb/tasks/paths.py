@@ -1,4 +1,4 @@
-"""Looking at paths that people type: whatever the file system answers, the outcome is a fact or an InputError."""
+"""Paths that users type: any error of the file system becomes an InputError."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CACHE_VARIABLE = "TASKWEB_CACHE"
 
 
 def kind_of_path(path: Path) -> PathKind:
-    """Whether a path is a file (or a pipe, a device), a folder, or nothing. Raises InputError where that cannot be told."""
+    """Whether a path is a file (or a pipe, a device), a folder, or nothing. Raises InputError where that is unknown."""
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -39,7 +39,7 @@ def default_cache_folder() -> Path:
 
 
 def unreadable(path: Path, fault: BaseException) -> InputError:
-    """The error for a path that the system does not let us read."""
+    """The error for a path that the system does not allow us to read."""
     shown = str(path) if len(str(path)) < 200 else f"{str(path)[:80]}...{str(path)[-40:]}"
     reason = getattr(fault, "strerror", None) or str(fault)
     return InputError(f"{shown!r} cannot be read: {reason}. Check the path and its permissions.")

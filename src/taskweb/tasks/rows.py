@@ -1,6 +1,6 @@
 """Rows (mappings of columns to values) from files, standard input and the Hugging Face Hub: one reader per format.
 
-Whatever the bytes, the outcome is rows with the place they stand at, counted from 1, or an InputError.
+Any input gives rows with their place, counted from 1, or an InputError.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ Row = tuple[int, Mapping[str, Any]]
 def rows_of(where: str | Path, *, file_format: FileFormat | None = None, hub_split: str | None = None) -> Iterator[Row]:
     """The rows of a JSONL, CSV, TSV, Parquet (or `.gz`) file, of `-` (standard input), or of `hf:<id>[/<config>][@revision]`.
 
-    Raises InputError, naming the place, for what cannot be read, MissingDependencyError where a package is missing.
+    Raises InputError, with the place, for input that cannot be read, and MissingDependencyError where a package is missing.
     """
     text = str(where)
     if hub_split is not None and not text.startswith("hf:"):
         raise InputError(
-            f"'{hub_split}' is a split of a data set on the Hub, and {origin_of(where)} is none. Leave --split out, or give "
-            "the file that holds that split."
+            f"'{hub_split}' is a split of a data set on the Hub, but {origin_of(where)} is not one. Leave out --split, or give "
+            "the file of that split."
         )
     if text == "-":
         if sys.stdin is None:
@@ -55,12 +55,12 @@ def rows_of(where: str | Path, *, file_format: FileFormat | None = None, hub_spl
 
 
 def origin_of(where: str | Path) -> str:
-    """What messages call the place."""
+    """The name of an input in messages."""
     return "standard input" if str(where) == "-" else str(where)
 
 
 def name_of(where: str | Path) -> str:
-    """The task that a place stands for: `stdin`, the data set's id, or the file's name without its endings."""
+    """The task name of an input: `stdin`, the data set's id, or the file's name without its endings."""
     text = str(where)
     if text == "-":
         return "stdin"
@@ -70,7 +70,7 @@ def name_of(where: str | Path) -> str:
 
 
 def task_name_of(path: Path) -> str:
-    """The task a file stands for: its name without `.jsonl`, `.csv.gz` and the like."""
+    """The task name of a file: its name without `.jsonl`, `.csv.gz` and similar endings."""
     stem = path.name.removesuffix(".gz")
     suffix = Path(stem).suffix
     return stem.removesuffix(suffix) if suffix.lower() in SUFFIXES else stem
@@ -85,7 +85,7 @@ def _rows_of_file(path: Path, file_format: FileFormat | None) -> Iterator[Row]:
         chosen = file_format or SUFFIXES.get(Path(path.name.removesuffix(".gz")).suffix.lower())
         if chosen is None:
             raise InputError(
-                f"{path}: the format cannot be told from the name. Use one of {', '.join(SUFFIXES)}, or say "
+                f"{path}: the format is not known from the name. Use one of {', '.join(SUFFIXES)}, or give "
                 f"--input-format {'|'.join(FILE_FORMATS)}."
             )
         if chosen == "parquet":
@@ -116,12 +116,12 @@ def _text_lines(stream: IO[bytes], origin: str) -> Iterator[tuple[int, str]]:
         number += 1
         if len(line) > MOST_BYTES_A_LINE:
             raise InputError(
-                f"{origin}, line {number} is longer than {MOST_BYTES_A_LINE // 2**20} MiB. Each example stands on "
-                "its own line; is this the right file?"
+                f"{origin}, line {number} is longer than {MOST_BYTES_A_LINE // 2**20} MiB. Each example is "
+                "one line; is this the right file?"
             )
         if b"\0" in line:
             raise InputError(
-                f"{origin}, line {number} holds a zero byte, so this is not a text file. Give JSONL, CSV or Parquet."
+                f"{origin}, line {number} contains a zero byte, so this is not a text file. Give JSONL, CSV or Parquet."
             )
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
@@ -141,17 +141,17 @@ def _rows_of_jsonl(lines: Iterable[tuple[int, str]], origin: str) -> Iterator[Ro
             row = json.loads(text)
         except (ValueError, RecursionError) as fault:
             reason = fault.msg if isinstance(fault, json.JSONDecodeError) else str(fault)
-            hint = " JSONL holds one object per line; this looks like one JSON list." if text.lstrip()[:1] == "[" else ""
-            raise InputError(f"{origin}, line {number} is not valid JSON: {reason}.{hint} Mend or remove that line.") from None
+            hint = " JSONL has one object per line; this looks like one JSON list." if text.lstrip()[:1] == "[" else ""
+            raise InputError(f"{origin}, line {number} is not valid JSON: {reason}.{hint} Fix or remove that line.") from None
         if not isinstance(row, dict):
             if isinstance(row, list):
                 raise InputError(
-                    f"{origin}, line {number} is a JSON list. JSONL holds one object per line: write each item on "
+                    f"{origin}, line {number} is a JSON list. JSONL has one object per line: write each item on "
                     "a line of its own."
                 )
             raise InputError(
                 f"{origin}, line {number} is not a JSON object with an 'input' field but {type(row).__name__}. "
-                "JSONL holds one object per line."
+                "JSONL has one object per line."
             )
         yield number, row
 
@@ -165,7 +165,7 @@ def _rows_of_csv(lines: Iterable[tuple[int, str]], origin: str, delimiter: str) 
             if extra is not None:
                 raise InputError(
                     f"{origin}, line {reader.line_num} has more cells than the header has columns. Quote cells "
-                    f"that hold '{delimiter}'."
+                    f"that contain '{delimiter}'."
                 )
             yield reader.line_num, row
     except csv.Error as fault:

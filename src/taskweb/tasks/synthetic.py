@@ -1,13 +1,13 @@
-"""Families of generated tasks whose relatedness is planted, for demonstrations, tests and research on methods.
+"""Families of generated tasks with known relatedness, for demonstrations, tests and research on methods.
 
-An example is a handful of words; its answer tells whether their mean weight is above zero. A task is a vector of weights over
-words, mixed from the family's skills with signs. Two tasks that weigh shared words alike teach each other; tasks that weigh
-them in opposite ways teach each other the wrong thing. As every task is a mix of few skills, relatedness has low rank: what a
-task does to a pivot, and the pivot to a third task, tells of the first and the third.
+An example is a few words; its answer says whether their mean weight is above zero. A task is a vector of weights over words,
+mixed from the family's skills with signs. Two tasks with similar weights for shared words help each other; tasks with opposite
+weights harm each other. As every task mixes few skills, relatedness has low rank: the transfers from a task to a pivot, and
+from the pivot to a third task, predict the transfer from the first to the third.
 
-A skill weighs the words of its own topic, half of them above and half below zero. What a text is about thus tells which
-skills a task may share with another, and never whether they agree. Where there are several domains, a word may speak for "yes"
-in one and for "no" in another, as "unpredictable" does of a plot and of brakes; words that weigh nothing may tell the domain.
+A skill has weights for the words of its own topic, half of them above and half below zero. So the topic of a text shows which
+skills two tasks may share, but never whether they agree. Where there are several domains, a word may mean "yes" in one and "no"
+in another, as "unpredictable" does of a plot and of brakes; words without weight may show the domain.
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 ANSWERS = ("no", "yes")
 _EVAL_SHARE = 4  # one bag of words in four belongs to evaluation
 _BLOCK = 512
-_MOST_BLOCKS_WITHOUT_NEWS = 50
+_MOST_IDLE_BLOCKS = 50
 
 
 @dataclass(frozen=True)
 class SyntheticFamily:
     """A family of classification tasks ("yes" or "no") with known relatedness; the same parameters give the same family.
 
-    seed: for skills, mixes and topics. tasks: how many. skills: how many weight vectors the tasks are mixed from, each over the
-    words of a topic of its own. skills_per_task: how many of them a task mixes.
-    opposed: share of a skill's tasks that use it with its sign turned; 0 gives no harmful pairs, 0.5 the most. Every skill is
-    used by as many tasks as any other, or one more. Where there are several domains, the share of domains instead, drawn for
-    each skill: tasks of one domain agree on every skill.
-    common: share of each task's squared weight that lies on the first skill, never turned: what all tasks have in common.
+    seed: for skills, mixes and topics. tasks: their number. skills: number of weight vectors mixed into tasks, each over the
+    words of a topic of its own. skills_per_task: number of skills in each task.
+    opposed: share of a skill's tasks that use it with the opposite sign; 0 gives no harmful pairs, 0.5 the most. Every skill is
+    used by as many tasks as any other, or one more. With several domains, it is the share of domains instead, drawn for each
+    skill: tasks of one domain agree on every skill.
+    common: share of each task's squared weight on the first skill, always with the same sign: common to all tasks.
     shared: share of each task's squared weight that comes from skills. The rest is drawn for the task alone over the same
-    words: at 0 transfers between tasks say nothing about other transfers, and texts say nothing about transfers.
-    similarity_signal: share of words drawn from the topics of the task's own skills, as often as the skill counts in the task.
-    The rest comes from all topics alike: at 0, texts of all tasks look the same.
-    label_noise: most wrong answers in a task's training examples, as a share; the tasks' own shares are evenly spread between 0
-    and it, so that some sources teach less than others. Evaluation is never noisy.
-    words: words of each topic. length: content words of an example. function_words: most function words among them.
-    margin: least distance of an example's mean weight from zero, in standard deviations; closer ones are not drawn.
-    domains: how many; tasks belong to them in turn. domain_words: how many words of an example tell its domain; each domain has
-    a topic of its own for that.
-    Raises ParameterError that lists all that is out of range.
+    words: at 0, transfers between tasks say nothing about other transfers, and texts say nothing about transfers.
+    similarity_signal: share of words drawn from the topics of the task's own skills, in proportion to the skill's squared
+    weight. The rest is drawn equally from all topics: at 0, the texts of all tasks look the same.
+    label_noise: largest share of wrong answers in a task's training examples; the shares of tasks are evenly spaced from 0 to
+    it, so some sources teach less than others. Evaluation has no noise.
+    words: words of each topic. length: content words of an example. function_words: the most function words that are added.
+    margin: least distance of an example's mean weight from zero, in standard deviations; closer examples are not drawn.
+    domains: their number; tasks are assigned to them in turn. domain_words: number of words of an example that show its domain;
+    each domain has a topic of its own for them.
+    Raises ParameterError that lists every parameter out of range.
     """
 
     seed: int = 0
@@ -77,7 +77,7 @@ class SyntheticFamily:
     domain_words: int = 0
 
     def __post_init__(self) -> None:
-        wrong = [f"{name} {rule} (got {getattr(self, name)})" for name, rule, holds in self._rules() if not holds]
+        wrong = [f"{name} {rule} (got {getattr(self, name)})" for name, rule, valid in self._rules() if not valid]
         if wrong:
             raise ParameterError(f"These parameters of a synthetic family are out of range: {'; '.join(wrong)}.")
 
@@ -88,32 +88,32 @@ class SyntheticFamily:
         return [
             ("seed", "must be 0 or more", self.seed >= 0),
             ("tasks", "must be 2 or more", self.tasks >= 2),
-            ("skills", f"must lie between {least_skills} and {len(topics)}", least_skills <= self.skills <= len(topics)),
+            ("skills", f"must be from {least_skills} to {len(topics)}", least_skills <= self.skills <= len(topics)),
             (
                 "domains",
-                "must lie between 1 and the number of tasks, with topics left for them beside those of skills",
+                "must be from 1 to the number of tasks, with enough topics for domains and skills",
                 1 <= self.domains <= self.tasks and (self.domains == 1 or self.skills + self.domains <= len(topics)),
             ),
             (
                 "domain_words",
-                "must lie between 0 and 32, and be 0 where there is one domain",
+                "must be from 0 to 32, and 0 where there is one domain",
                 0 <= self.domain_words <= 32 and (self.domains > 1 or self.domain_words == 0),
             ),
             (
                 "skills_per_task",
-                "must lie between 1 and the number of skills (less the common one)",
+                "must be from 1 to the number of skills (without the common one)",
                 1 <= self.skills_per_task <= self.skills - (self.common > 0),
             ),
             *(
-                (name, "must lie in [0, 1]", 0 <= getattr(self, name) <= 1)
+                (name, "must be in [0, 1]", 0 <= getattr(self, name) <= 1)
                 for name in ("opposed", "shared", "similarity_signal")
             ),
-            ("common", "must lie in [0, 1)", 0 <= self.common < 1),
-            ("label_noise", "must lie in [0, 0.5)", 0 <= self.label_noise < 0.5),
-            ("words", f"must be even and lie between 4 and {most}", 4 <= self.words <= most and self.words % 2 == 0),
-            ("length", "must lie between 2 and 32", 2 <= self.length <= 32),
-            ("function_words", "must lie between 0 and 32", 0 <= self.function_words <= 32),
-            ("margin", "must lie in [0, 1.5]", 0 <= self.margin <= 1.5),
+            ("common", "must be in [0, 1)", 0 <= self.common < 1),
+            ("label_noise", "must be in [0, 0.5)", 0 <= self.label_noise < 0.5),
+            ("words", f"must be even and from 4 to {most}", 4 <= self.words <= most and self.words % 2 == 0),
+            ("length", "must be from 2 to 32", 2 <= self.length <= 32),
+            ("function_words", "must be from 0 to 32", 0 <= self.function_words <= 32),
+            ("margin", "must be in [0, 1.5]", 0 <= self.margin <= 1.5),
         ]
 
     @cached_property
@@ -123,7 +123,7 @@ class SyntheticFamily:
 
     @cached_property
     def domain_topics(self) -> tuple[str, ...]:
-        """The topic whose words tell each domain; none where there is one domain."""
+        """The topic whose words show each domain; none where there is one domain."""
         return self._topics_in_order[self.skills :][: self.domains] if self.domains > 1 else ()
 
     def domain(self, task: str) -> int:
@@ -141,7 +141,7 @@ class SyntheticFamily:
 
     @cached_property
     def mixes(self) -> FloatArray:
-        """(tasks, skills): how much of each skill a task has, with sign; rows have length 1."""
+        """(tasks, skills): the signed amount of each skill in each task; rows have length 1."""
         stream = self._stream("mixes")
         first = int(self.common > 0)
         mixes = np.zeros((self.tasks, self.skills))
@@ -154,8 +154,8 @@ class SyntheticFamily:
         domain_of = np.arange(self.tasks) % self.domains
         for column in own.T:
             if self.domains > 1:
-                turned = stream.permutation(self.domains)[: round(self.opposed * self.domains)]
-                column[np.isin(domain_of, turned)] *= -1
+                opposed = stream.permutation(self.domains)[: round(self.opposed * self.domains)]
+                column[np.isin(domain_of, opposed)] *= -1
             else:
                 users = stream.permutation(np.flatnonzero(column))
                 column[users[: round(self.opposed * len(users))]] *= -1
@@ -179,9 +179,9 @@ class SyntheticFamily:
 
     @cached_property
     def relatedness(self) -> FloatArray:
-        """(tasks, tasks): cosine of two tasks' weights, in [-1, 1]; below zero the one teaches the opposite of the other.
+        """(tasks, tasks): cosine of two tasks' weights, in [-1, 1]; below zero the two teach opposite things.
 
-        Zero where tasks share no skill. What a measured transfer should follow where label noise is 0.
+        Zero where tasks share no skill. Measured transfers should follow it where label noise is 0.
         """
         cosines = np.clip(self.weights @ self.weights.T, -1.0, 1.0)
         np.fill_diagonal(cosines, 1.0)
@@ -200,7 +200,7 @@ class SyntheticFamily:
 
     @cached_property
     def task_names(self) -> tuple[str, ...]:
-        """A name for each task: the topics that it mixes, strongest first, its domain if there are several, a number from 1."""
+        """The name of each task: its topics, strongest first, its domain if there are several, and a number from 1."""
         names = []
         for place, mix in enumerate(self.mixes):
             strongest = [self.topics[skill] for skill in np.argsort(-np.abs(mix), kind="stable") if mix[skill] != 0]
@@ -221,7 +221,7 @@ class SyntheticFamily:
     def examples(self, task: str, n: int, *, seed: int = 0, split: Split = "train") -> ExampleSet:
         """`n` different examples of a task, half of them (or one less) answered "yes", in random order.
 
-        No bag of words of one split occurs in the other, whatever the seeds. Raises NameNotFoundError for an unknown task or
+        No bag of words of one split occurs in the other, for any seeds. Raises NameNotFoundError for an unknown task or
         split, ParameterError where the family has fewer than `n` different examples.
         """
         place = self._place(task)
@@ -252,23 +252,23 @@ class SyntheticFamily:
         return ExampleSet(task, tuple(drawn[i] for i in stream.permutation(n)), f"synthetic {split} examples, seed {seed}")
 
     def texts(self) -> tuple[str, ...]:
-        """Texts that hold every word of the family's examples and answers, for building a tokenizer."""
+        """Texts with every word of the family's examples and answers, for building a tokenizer."""
         function, answers = " ".join(function_words()), " ".join(ANSWERS)
-        told = tuple(word for topic in self.domain_topics for word in topic_words()[topic])
-        return tuple(f"{function} {word} {answers} ." for word in (*self.vocabulary, *told))
+        of_domains = tuple(word for topic in self.domain_topics for word in topic_words()[topic])
+        return tuple(f"{function} {word} {answers} ." for word in (*self.vocabulary, *of_domains))
 
     def to_dict(self) -> dict[str, Any]:
         """The parameters as plain JSON values; `SyntheticFamily(**values)` is the same family."""
         return dataclasses.asdict(self)
 
     def _bags(self, place: int, split: Split, stream: np.random.Generator) -> Iterator[tuple[npt.NDArray[np.int64], int]]:
-        """Different bags of words of a split with their answer, until too many blocks bring no new one."""
+        """Different bags of words of a split with their answer, until too many blocks in a row contain no new one."""
         rates = np.repeat(self.topic_rates[place] / self.words, self.words)
         weights = self.weights[place]
         spread = np.sqrt(np.sum(rates * weights**2) / self.length)
         seen: set[bytes] = set()
         idle = 0
-        while idle < _MOST_BLOCKS_WITHOUT_NEWS:
+        while idle < _MOST_IDLE_BLOCKS:
             drawn = stream.choice(len(rates), (_BLOCK, self.length), p=rates)
             means = weights[drawn].mean(axis=1)
             known = len(seen)
@@ -288,8 +288,8 @@ class SyntheticFamily:
     def _sentence(self, bag: npt.NDArray[np.int64], domain: int, stream: np.random.Generator) -> str:
         words = [self.vocabulary[index] for index in bag]
         for _ in range(self.domain_words):
-            told = str(stream.choice(topic_words()[self.domain_topics[domain]]))
-            words.insert(int(stream.integers(0, len(words), endpoint=True)), told)
+            word = str(stream.choice(topic_words()[self.domain_topics[domain]]))
+            words.insert(int(stream.integers(0, len(words), endpoint=True)), word)
         for _ in range(int(stream.integers(0, self.function_words, endpoint=True))):
             words.insert(int(stream.integers(0, len(words))), str(stream.choice(function_words())))
         return " ".join(words) + " ."
@@ -319,7 +319,7 @@ def find_family(name: str) -> SyntheticFamily:
 
 
 def about_family(name: str) -> str:
-    """What is special about the family of that name, in a sentence. Raises NameNotFoundError with the closest match."""
+    """The description of the family of that name, one sentence. Raises NameNotFoundError with the closest match."""
     find_family(name)
     return str(_family_table()[name]["about"])
 
@@ -330,7 +330,7 @@ def topic_words() -> Mapping[str, tuple[str, ...]]:
 
 
 def function_words() -> tuple[str, ...]:
-    """The words that count for nothing."""
+    """The words without weight."""
     return _words()[1]
 
 

@@ -1,4 +1,4 @@
-"""The records every stage shares: an example, a task, and a named set of examples."""
+"""The records that all stages share: an example, a task, and a named set of examples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Example:
     """One example of a task.
 
     input: the prompt, not empty.
-    output: the wanted answer; None where the example is unlabelled.
+    output: the correct answer; None where the example is unlabelled.
     choices: the answers to choose from; None where the answer is free.
     columns: where the texts of the row's columns stand in the input, begin and end, so that the longest can be cut; () where
     the input is one text. row: where the example stands in its file, from 1, for messages. Neither is part of the content.
@@ -32,10 +32,10 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class HubSource:
-    """Where a task's examples lie on the Hugging Face Hub.
+    """The place of a task's examples on the Hugging Face Hub.
 
-    input_columns are joined by a newline; label_column holds the answer or, with `label_names`, an index into them.
-    choice_columns, where given, hold the choices of each row. split: to train on; evaluation_split: with public labels.
+    input_columns are joined by a newline; label_column contains the answer or, with `label_names`, an index into them.
+    choice_columns, where given, contain the choices of each row. split: to train on; evaluation_split: with public labels.
     """
 
     id: str
@@ -56,12 +56,12 @@ class HubSource:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task: what kind it is, how it is scored, and where its examples come from.
+    """A task: its kind, its metrics, and the origin of its examples.
 
     metrics: names from `taskweb.metrics`; the task score is their mean.
     transfer_metrics: the metrics that relative gains (PC, PM) are computed from, usually the same.
     train_examples: size of the training split, 0 where the task has none.
-    description: what is asked of whoever solves it, in plain words. illustration: one made-up example.
+    description: what to do in this task, in plain words. illustration: one made-up example.
     """
 
     name: str
@@ -95,8 +95,8 @@ class ExampleSet:
 
     name: the task's name (a file's stem, a data set's id).
     origin: where they came from, for messages.
-    skipped: rows passed over because their input was empty.
-    total: rows read to choose these from (reading stops early when the first ones are taken).
+    skipped: rows with an empty input.
+    total: rows read (reading stops early when the first ones are taken).
     """
 
     name: str

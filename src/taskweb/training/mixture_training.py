@@ -41,11 +41,11 @@ ANSWERS: tuple[Answers, ...] = get_args(Answers)
 class EarlyStop:
     """End training when `patience` evaluations in a row gave no better score, and restore the best weights.
 
-    place: the file for the best weights so far.
+    path: the file for the best weights so far.
     """
 
     patience: int
-    place: Path
+    path: Path
 
     def __post_init__(self) -> None:
         if self.patience < 1:
@@ -93,10 +93,10 @@ def encode_mixture(model: TaskModel, mixture: Mixture) -> list[Encoded]:
     """
     encoded: dict[int, Encoded] = {}
     for task in mixture.tasks:
-        places = [place for place, item in enumerate(mixture.train) if item.task == task.name]
-        examples = [mixture.train[place].example for place in places]
-        encoded |= zip(places, _encoded_as(model, task.to_task(), examples), strict=True)
-    return [encoded[place] for place in range(len(mixture.train))]
+        indices = [index for index, item in enumerate(mixture.train) if item.task == task.name]
+        examples = [mixture.train[index].example for index in indices]
+        encoded |= zip(indices, _encoded_as(model, task.to_task(), examples), strict=True)
+    return [encoded[index] for index in range(len(mixture.train))]
 
 
 def fit_mixture(
@@ -130,7 +130,7 @@ def fit_mixture(
         if best is history.evaluations[-1]:
             weights = full_tensors(trainable(model.module))
             if workers.is_first:
-                write_tensors(early_stop.place, weights, {"step": history.step})
+                write_tensors(early_stop.path, weights, {"step": history.step})
             workers.wait()
         return sum(record.step > best.step for record in history.evaluations) >= early_stop.patience  # type: ignore[union-attr]
 
@@ -144,7 +144,7 @@ def fit_mixture(
         workers=workers,
     )
     if early_stop:
-        _restore_best(model, early_stop.place)
+        _restore_best(model, early_stop.path)
     return history
 
 
@@ -214,9 +214,9 @@ def _encoded_as(model: TaskModel, task: Task, examples: Sequence[Example]) -> li
             model.set_head(shared, seed=0)
 
 
-def _restore_best(model: TaskModel, place: Path) -> None:
+def _restore_best(model: TaskModel, path: Path) -> None:
     """Load the best weights into the model."""
-    tensors, _ = read_tensors(place)
+    tensors, _ = read_tensors(path)
     with torch.no_grad():
         for name, parameter in trainable(model.module).items():
             parameter.copy_(shard_like(tensors[name], parameter))

@@ -51,11 +51,11 @@ class Recipe:
         except TaskWebError as error:
             wrong.append(str(error).rstrip("."))
         if self.max_input is not None and self.max_input != LONGEST and not _is_count(self.max_input, 8):
-            wrong.append(f"max_input must be a whole number from 8, or '{LONGEST}' (got {self.max_input})")
+            wrong.append(f"max_input must be '{LONGEST}' or a whole number, 8 or more (got {self.max_input})")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or not all(_is_count(seed, 0) for seed in self.seeds):
-            wrong.append(f"seeds must be different whole numbers from 0 (got {list(self.seeds)})")
+            wrong.append(f"seeds must be different whole numbers, 0 or more (got {list(self.seeds)})")
         if self.patience is not None and not _is_count(self.patience, 1):
-            wrong.append(f"patience must be a whole number from 1 (got {self.patience})")
+            wrong.append(f"patience must be a whole number, 1 or more (got {self.patience})")
         if self.answers not in ANSWERS:
             wrong.append(f"answers must be one of {', '.join(ANSWERS)} (got {self.answers})")
         if wrong:

@@ -28,7 +28,7 @@ class TransferWeb:
         (setups, targets, sources) float.
     pc, pm: relative gain over the baseline, and share of seeds with a gain in [0, 1]; None without baselines.
     score, score_se: mean raw score of the target after the source, and its standard error over seeds; None if unknown.
-    n_seeds: runs with a score behind each pair. pc_se: standard error of PC over seeds.
+    n_seeds: number of runs with a score of each pair. pc_se: standard error of PC over seeds.
     sign_p: two-sided sign test of gains against losses over seeds, in (0, 1]; ties count for neither.
     baseline: the target's own mean score without transfer; (setups, targets).
     reliability: split-half rank correlation of each target's ranking of sources, in [-1, 1]; (setups, targets).
@@ -64,7 +64,7 @@ class TransferWeb:
         for reserved in ("all", "mean"):
             if reserved in self.setups:
                 raise WebError(
-                    f"The web '{self.name}' has a setup named '{reserved}', which stands for all of them. Give "
+                    f"The web '{self.name}' has a setup named '{reserved}', a name for all setups. Give "
                     "it a name such as model/method."
                 )
         pairs = (len(self.setups), len(self.targets), len(self.sources))

@@ -31,7 +31,7 @@ def test_the_documented_format(tmp_path: Path) -> None:
     assert all("weight" not in entry for entry in found["test_datasets"])
 
 
-def test_weights_are_fractions_that_hold_the_rates(tmp_path: Path) -> None:
+def test_weights_are_fractions_that_meet_the_rates(tmp_path: Path) -> None:
     found = exported(tmp_path / "out", uneven_mixture())
     assert [entry["weight"] for entry in found["datasets"]] == [1.0, 0.25]
     (note,) = export_mixture(uneven_mixture(), "axolotl", tmp_path / "again")
@@ -42,7 +42,7 @@ def test_weights_are_fractions_that_hold_the_rates(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 3000), st.floats(0.01, 1)), min_size=1, max_size=6))
-def test_what_is_used_is_in_the_rates_and_as_much_as_can_be(tasks: list[tuple[int, float]]) -> None:
+def test_counts_meet_the_rates_and_are_as_large_as_possible(tasks: list[tuple[int, float]]) -> None:
     total = sum(rate for _, rate in tasks)
     files = [TaskFiles(str(i), "", None, rows, rate / total) for i, (rows, rate) in enumerate(tasks)]
     used = used_counts(files)
@@ -57,7 +57,7 @@ def test_what_is_used_is_in_the_rates_and_as_much_as_can_be(tasks: list[tuple[in
 
 
 @given(st.integers(1, 5000), st.data())
-def test_a_weight_keeps_the_count_however_it_is_made_whole(rows: int, data: st.DataObject) -> None:
+def test_a_weight_gives_the_count_whether_rounded_or_rounded_down(rows: int, data: st.DataObject) -> None:
     count = data.draw(st.integers(1, rows))
     weight = weight_of(count, rows)
     assert int(weight * rows) == round(weight * rows) == count

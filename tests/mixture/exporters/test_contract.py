@@ -17,9 +17,9 @@ from tests.mixture.made_up import made_up_mixture
 from tests.mixture.test_folder import contents
 
 
-def rows_of(folder: Path, side: str) -> list[dict[str, Any]]:
-    """All rows that an exporter wrote for one side."""
-    files = [folder / f"{side}.jsonl", *sorted((folder / side).glob("*.jsonl"))]
+def rows_of(folder: Path, split: str) -> list[dict[str, Any]]:
+    """All rows that an exporter wrote for one split."""
+    files = [folder / f"{split}.jsonl", *sorted((folder / split).glob("*.jsonl"))]
     lines = [line for file in files if file.exists() for line in file.read_text(encoding="utf-8").split("\n") if line]
     return [json.loads(line) for line in lines]
 
@@ -35,16 +35,16 @@ def texts_of(row: dict[str, Any]) -> tuple[str, str]:
 
 @pytest.mark.parametrize("rates", EXPORT_RATES)
 @pytest.mark.parametrize("name", EXPORTERS)
-def test_every_example_is_there_once_on_its_side(tmp_path: Path, name: str, rates) -> None:
+def test_every_example_is_there_once_in_its_split(tmp_path: Path, name: str, rates) -> None:
     mixture = made_up_mixture()
     export_mixture(mixture, name, tmp_path / "out", rates=rates)
-    for side, examples in (("train", mixture.train), ("heldout", mixture.heldout)):
+    for split, examples in (("train", mixture.train), ("heldout", mixture.heldout)):
         expected = sorted((item.example.input, item.example.output or "") for item in examples)
-        assert sorted(map(texts_of, rows_of(tmp_path / "out", side))) == expected
+        assert sorted(map(texts_of, rows_of(tmp_path / "out", split))) == expected
 
 
 @pytest.mark.parametrize("name", EXPORTERS)
-def test_equal_mixtures_give_equal_bytes_wherever_they_lie(tmp_path: Path, name: str) -> None:
+def test_equal_mixtures_give_equal_bytes_in_any_folder(tmp_path: Path, name: str) -> None:
     for place in ("one", "another"):
         export_mixture(made_up_mixture(), name, tmp_path / place)
     assert contents(tmp_path / "one") == contents(tmp_path / "another")
@@ -70,7 +70,7 @@ def named(name: str) -> Mixture:
 
 @pytest.mark.parametrize("task", ["../up", "a,b: c", "-x", "..", "Titles", 'q"uote', "naïve task"])
 @pytest.mark.parametrize("name", EXPORTERS)
-def test_names_of_tasks_stay_within_the_folder_and_apart(tmp_path: Path, name: str, task: str) -> None:
+def test_names_of_tasks_stay_within_the_folder_and_distinct(tmp_path: Path, name: str, task: str) -> None:
     mixture = named(task)
     export_mixture(mixture, name, tmp_path / "out")
     assert len(rows_of(tmp_path / "out", "train")) == len(mixture.train)
@@ -82,8 +82,8 @@ def test_names_of_tasks_stay_within_the_folder_and_apart(tmp_path: Path, name: s
 @pytest.mark.parametrize("name", EXPORTERS)
 def test_an_unanswerable_question_has_an_empty_answer(tmp_path: Path, name: str) -> None:
     mixture = made_up_mixture(train=1, held_out=0)
-    asked = replace(mixture, train=(MixedExample("claims", Example("Who?", None)), *mixture.train[:1]))
-    export_mixture(asked, name, tmp_path / "out")
+    mixed = replace(mixture, train=(MixedExample("claims", Example("Who?", None)), *mixture.train[:1]))
+    export_mixture(mixed, name, tmp_path / "out")
     assert ("Who?", None if name == "interleave" else "") in map(texts_of, rows_of(tmp_path / "out", "train"))
 
 

@@ -1,4 +1,4 @@
-"""A mixture whose counts differ from the rates that were asked."""
+"""A mixture whose counts differ from the requested rates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.mixture.made_up import made_up_mixture
 
 
 def uneven_mixture() -> Mixture:
-    """Forty titles and ten claims, asked at one rate: realised at 0.8 and 0.2."""
+    """Forty titles and ten claims, requested at equal rates, realised at 0.8 and 0.2."""
     mixture = made_up_mixture(train=40)
     claims = [item for item in mixture.train if item.task == "claims"][:10]
     titles = [item for item in mixture.train if item.task == "titles"]

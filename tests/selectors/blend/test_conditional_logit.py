@@ -160,7 +160,7 @@ def test_agreeing_setups_are_pooled_by_how_far_they_agree() -> None:
 
 
 def test_what_is_fitted_ranks_a_target_that_the_web_has_not_seen() -> None:
-    """The scores of a target left out by hand are those of the validation that left it out, but for what its column tells."""
+    """The scores of a target left out by hand are those of the validation that left it out, except for what its column adds."""
     web, bank = planted("similarity")
     whole = validate(web, bank, rate=3.0)
     for i, target in enumerate(TASKS[:4]):
@@ -169,8 +169,8 @@ def test_what_is_fitted_ranks_a_target_that_the_web_has_not_seen() -> None:
         assert np.corrcoef(BlendSelector().score(problem), np.delete(whole.scores[i, 0], i))[0, 1] > 0.9
 
 
-def test_what_taught_nothing_counts_for_nothing() -> None:
-    """One target leaves nothing to learn from when it is left out."""
+def test_what_could_not_be_learned_counts_for_nothing() -> None:
+    """With one target there is nothing to learn from when it is left out."""
     web, bank = planted("popularity")
     alone = validate(web.restrict(targets=TASKS[:1]), bank, rate=1.0)
     assert np.abs(alone.scores).max() < 5

@@ -1,4 +1,4 @@
-"""The blend on large webs: what is thinned, and that thinning and blocks change nothing else."""
+"""The blend on large webs: thinning, and that blocks change no result."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_forms_are_those_of_the_setups_filled_from_the_others() -> None:
     assert np.array_equal(alone.own[0], standardised_rows(large_web(20, 30).t[0]), equal_nan=True)
 
 
-def test_pivots_are_thinned_to_the_most_alike_whatever_the_order_of_the_web() -> None:
+def test_pivots_are_thinned_to_the_most_similar_whatever_the_order_of_the_web() -> None:
     web = large_web(MOST_PIVOTS + 60, MOST_PIVOTS + 80)
     problem = problem_of(web)
     turned = web.restrict(targets=web.targets[::-1], sources=web.sources[::-1])
@@ -71,7 +71,7 @@ def test_pivots_are_thinned_to_the_most_alike_whatever_the_order_of_the_web() ->
 
 
 def test_a_task_as_its_own_source_is_no_transfer_to_learn_from() -> None:
-    """Whether there are transfers is asked of large webs without copying them."""
+    """For large webs, whether there are transfers is found without copying them."""
     own = np.where(np.eye(3, 4, dtype=bool), 0.1, np.nan)[None]
     names = tuple("abcd")
     assert members_for(TransferWeb("own", ("m/f",), names[:3], names, own), texts=False).ranking == ()
@@ -112,11 +112,11 @@ def test_every_setup_of_a_web_with_many_has_predicted_gains() -> None:
     web = large_web(12, 14, MOST_SETUPS + 4)
     t = web.t + np.linspace(-0.1, 0.1, 14)
     web = dataclasses.replace(web, t=t, pc=t)
-    kept = thinned(web)
-    validation = validate(kept, None, rate=1.0)
+    thin = thinned(web)
+    validation = validate(thin, None, rate=1.0)
     scores = np.linspace(-1, 1, 14)
     for setup in (*web.setups, ALL_SETUPS):
         found = prediction_intervals.predicted_gains(web, setup, validation, scores)
         assert found is not None
         assert all(one.low <= one.gain <= one.high for one in found)
-    assert prediction_intervals.sharpness(web, validation) == prediction_intervals.sharpness(kept, validation) > 0.5
+    assert prediction_intervals.sharpness(web, validation) == prediction_intervals.sharpness(thin, validation) > 0.5

@@ -62,8 +62,8 @@ def planted(kind: str, seed: int = 0) -> tuple[TransferWeb, ExampleBank]:
     if kind == "popularity":
         t += draw.normal(0, 0.05, size)
     if kind == "similarity":
-        alike = np.stack([retrieval_of_experts(bank.of(task), bank, TASKS) for task in TASKS])
-        t += 0.1 * (alike - alike.mean())
+        similar = np.stack([retrieval_of_experts(bank.of(task), bank, TASKS) for task in TASKS])
+        t += 0.1 * (similar - similar.mean())
     return web_of(t), bank
 
 
@@ -123,8 +123,8 @@ def test_without_learning_the_weights_stay_at_the_prior() -> None:
 
 def test_a_baseline_counts_by_the_probability_that_it_ranks_better() -> None:
     blend = np.array([0.7, 0.8, 0.6, np.nan])
-    alike, worse, better = blend, blend - 0.5, blend + 0.5
-    assert shares(blend, np.array([alike])) == pytest.approx([2 / 3, 1 / 3])
+    equal, worse, better = blend, blend - 0.5, blend + 0.5
+    assert shares(blend, np.array([equal])) == pytest.approx([2 / 3, 1 / 3])
     assert shares(blend, np.array([worse, better])) == pytest.approx([1 / 2, 0, 1 / 2], abs=1e-3)
     unjudged = np.full((2, 4), np.nan)
     assert shares(unjudged[0], unjudged) == pytest.approx([1 / 2, 1 / 4, 1 / 4])

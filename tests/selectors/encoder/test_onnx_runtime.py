@@ -29,8 +29,8 @@ def test_ranking_writes_to_its_own_cache_only(encoder: object, tmp_path: Path) -
     assert [file for file in files if not file.startswith(".cache/taskweb/")] == []
 
 
-@pytest.mark.parametrize(("given", "kept"), [(None, "1"), ("0", "0"), ("", "")])
-def test_the_users_own_choice_stands(given: str | None, kept: str) -> None:
+@pytest.mark.parametrize(("given", "expected"), [(None, "1"), ("0", "0"), ("", "")])
+def test_the_users_own_choice_is_respected(given: str | None, expected: str) -> None:
     code = (
         "import os, sys\nfrom taskweb.selectors.encoder.onnx_runtime import import_onnxruntime\n"
         "assert 'onnxruntime' not in sys.modules\nimport_onnxruntime()\nprint(os.environ['ORT_DISABLE_TELEMETRY'])"
@@ -39,7 +39,7 @@ def test_the_users_own_choice_stands(given: str | None, kept: str) -> None:
     if given is not None:
         environment["ORT_DISABLE_TELEMETRY"] = given
     # importing with telemetry on starts it, so the import itself is not run in that case
-    stub = "" if kept == "1" else "import types\nsys.modules.setdefault('onnxruntime', types.ModuleType('onnxruntime'))\n"
+    stub = "" if expected == "1" else "import types\nsys.modules.setdefault('onnxruntime', types.ModuleType('onnxruntime'))\n"
     code = code.replace("import_onnxruntime()\nprint", f"{stub}import_onnxruntime()\nprint")
     done = subprocess.run([sys.executable, "-c", code], check=True, env=environment, capture_output=True, text=True)
-    assert done.stdout.strip() == kept
+    assert done.stdout.strip() == expected

@@ -1,4 +1,4 @@
-"""A local server that speaks the protocol of OpenAI-compatible endpoints, and misbehaves on demand."""
+"""A local server with the protocol of OpenAI-compatible endpoints, which fails on demand."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Request:
 
 @dataclass
 class Script:
-    """What the server does: `faults` one after another, then `reply` for ever."""
+    """What the server does: `faults` one after another, then `reply`."""
 
     reply: Reply
     faults: list[Reply] = field(default_factory=list)
@@ -68,7 +68,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 64
 
     def handle_error(self, *_arguments: object) -> None:
-        """A client that goes away is part of the tests."""
+        """A client that disconnects is part of the tests."""
 
 
 @contextmanager
@@ -101,7 +101,7 @@ def chat(*tokens: tuple[str, dict[str, float]]) -> dict[str, Any]:
 
 
 def logprobs(score: Callable[[str], float] = lambda _question: 1.0) -> Reply:
-    """Yes at -1, No so much less likely as `score` says of the question."""
+    """Yes at -1, and No less likely by `score` of the question."""
 
     def reply(handler: Handler, body: dict[str, Any]) -> None:
         value = score(question_of(body))
@@ -135,7 +135,7 @@ def completion(handler: Handler, _body: dict[str, Any]) -> None:
 
 
 def says(*texts: str) -> Reply:
-    """Plain answers without log-probabilities, one after another and round again."""
+    """Plain answers without log-probabilities, one after another, then from the first again."""
     counter = iter(range(10**9))
 
     def reply(handler: Handler, _body: dict[str, Any]) -> None:
@@ -157,12 +157,12 @@ def raw(body: bytes, kind: str = "application/json", **headers: str) -> Reply:
 
 
 def silent(seconds: float) -> Reply:
-    """Accepts the request and says nothing for so long."""
+    """Accepts the request and does not answer for `seconds`."""
     return lambda _handler, _body: time.sleep(seconds)
 
 
 def dripping(seconds: float) -> Reply:
-    """Starts to answer, and sends a space every 20 ms for so long."""
+    """Starts to answer, and sends a space every 20 ms for `seconds`."""
 
     def reply(handler: Handler, _body: dict[str, Any]) -> None:
         handler.send(200, b"", "text/event-stream", Content_Length="100000")
@@ -176,6 +176,6 @@ def dripping(seconds: float) -> Reply:
 
 
 def hang_up(handler: Handler, _body: dict[str, Any]) -> None:
-    """Closes the connection without a word."""
+    """Closes the connection without an answer."""
     handler.close_connection = True
     handler.connection.close()

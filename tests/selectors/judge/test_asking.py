@@ -1,4 +1,4 @@
-"""Answers are kept as they come: nothing is asked twice, and nothing of the prompt or the key is written."""
+"""Answers are cached as they arrive: nothing is asked twice, and neither prompt nor key is written."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROMPTS = both_orders("t", TARGET, OTHERS)
 
 @dataclass
 class Counting:
-    """Answers with the length of the question; stops, or gives no answer, where it is told to."""
+    """Answers with the length of the question; stops after `stop_after` questions, gives no answer on `silent_on`."""
 
     model: str = "m"
     setting: int = 1
@@ -75,7 +75,7 @@ def test_an_interrupted_round_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert (found.n_cached, len(progress)) == (4, 2)
 
 
-def test_files_are_whole_and_hold_no_prompt(tmp_path: Path) -> None:
+def test_files_are_complete_and_contain_no_prompt(tmp_path: Path) -> None:
     ask(Counting(), PROMPTS, AnswerCache(tmp_path))
     files = sorted(tmp_path.iterdir())
     assert len(files) == 6

@@ -17,5 +17,5 @@ def test_the_price_is_per_million_tokens() -> None:
 
 def test_it_is_told_in_words() -> None:
     assert Cost(1, 1500, 8).shown() == "1 request, about 1,500 tokens read and at most 8 written"
-    told = Cost(2000, 600_000, 16_000).shown((0.15, 0.6))
-    assert told == "2,000 requests, about 600,000 tokens read and at most 16,000 written, about 0.1 at the prices given"
+    shown = Cost(2000, 600_000, 16_000).shown((0.15, 0.6))
+    assert shown == "2,000 requests, about 600,000 tokens read and at most 16,000 written, about 0.1 at the prices given"

@@ -89,7 +89,7 @@ def test_several_questions_are_under_way_at_once_and_the_first_alone() -> None:
         assert slow.most_at_once == workers
 
 
-PASSING: dict[str, Reply] = {
+TRANSIENT: dict[str, Reply] = {
     "a timeout": silent(1.0),
     "too many requests": status(429),
     "an error of the server": status(500),
@@ -107,22 +107,22 @@ PASSING: dict[str, Reply] = {
     ),
     "a slow stream": dripping(1.0),
     "a closed connection": hang_up,
-    "an error that is called a success": raw(b'{"error": {"message": "upstream"}, "choices": []}'),
+    "an error with status 200": raw(b'{"error": {"message": "upstream"}, "choices": []}'),
     "JSON without end": raw(b"[" * 100_000),
     "text that is not UTF-8": raw(b'{"choices": "\xff\xfe"}'),
 }
 
 
-@pytest.mark.parametrize("fault", PASSING)
-def test_what_may_pass_is_tried_again(fault: str) -> None:
-    with serving(logprobs(), PASSING[fault]) as script:
+@pytest.mark.parametrize("fault", TRANSIENT)
+def test_a_transient_error_is_retried(fault: str) -> None:
+    with serving(logprobs(), TRANSIENT[fault]) as script:
         assert asked(judge_at(script, timeout=0.5), PROMPTS[:3]) == {i: pytest.approx(1.0) for i in range(3)}
         assert len(script) == 4
 
 
-@pytest.mark.parametrize("fault", PASSING)
-def test_a_fault_that_stays_is_told_after_five_attempts(fault: str) -> None:
-    with serving(PASSING[fault]) as script:
+@pytest.mark.parametrize("fault", TRANSIENT)
+def test_an_error_that_stays_is_reported_after_five_attempts(fault: str) -> None:
+    with serving(TRANSIENT[fault]) as script:
         [(place, answer)] = judge_at(script, timeout=0.1).answers(["q"])
         assert place == 0
         assert isinstance(answer, TransientError)
@@ -141,14 +141,14 @@ def test_one_question_that_fails_does_not_stop_the_others() -> None:
     assert list(answers.values()) == pytest.approx([1.0] * 11)
 
 
-def test_an_endpoint_that_is_lost_stops_the_round() -> None:
+def test_an_endpoint_that_always_fails_ends_the_round() -> None:
     with serving(status(500)) as script:
         with pytest.raises(TransientError, match="answered 500: out of order"):
             asked(judge_at(script, workers=1))
         assert 25 <= len(script) <= 30
 
 
-def test_nobody_there_is_told_at_once() -> None:
+def test_an_unreachable_address_is_reported_at_once() -> None:
     with serving(logprobs()) as script:
         pass
     start = time.monotonic()
@@ -185,7 +185,7 @@ def test_a_retry_after_that_says_nothing(header: str) -> None:
 
 
 @pytest.mark.parametrize("header", ["3600", "inf"])
-def test_a_wait_beyond_the_time_limit_is_not_begun(header: str) -> None:
+def test_a_wait_beyond_the_time_limit_is_not_started(header: str) -> None:
     with serving(status(429, "slow down", Retry_After=header)) as script:
         start = time.monotonic()
         with pytest.raises(TimeLimitError, match=r"429: slow down.*It asks to wait (3600|inf) s"):
@@ -222,7 +222,7 @@ FINAL = {
 
 
 @pytest.mark.parametrize("case", FINAL)
-def test_what_will_not_pass_is_told_after_one_request(case: str) -> None:
+def test_a_permanent_error_is_reported_after_one_request(case: str) -> None:
     reply, message = FINAL[case]
     with serving(reply) as script:
         with pytest.raises(JudgeError, match=message) as fault:
@@ -232,7 +232,7 @@ def test_what_will_not_pass_is_told_after_one_request(case: str) -> None:
     assert "pw" not in str(fault.value)
 
 
-def test_no_key_where_one_is_asked_for() -> None:
+def test_no_key_where_one_is_needed() -> None:
     with serving(status(401)) as script, pytest.raises(JudgeError, match="Set the key in TASKWEB_LLM_KEY or OPENAI_API_KEY"):
         list(HttpJudge(Endpoint(script.url), "m").answers(["q"]))
     assert script.requests[0].authorization is None
@@ -293,14 +293,14 @@ def test_answers_that_are_neither_are_not_asked_again() -> None:
         assert len(script) == 3
 
 
-def test_a_refusal_in_the_middle_stops_the_round() -> None:
+def test_a_refusal_in_the_middle_ends_the_round() -> None:
     with serving(status(400, "no more"), logprobs(), logprobs()) as script:
         with pytest.raises(RefusedError, match="no more"):
             asked(judge_at(script, workers=2))
         assert len(script) < 8
 
 
-def test_what_others_have_finished_is_kept_when_one_fault_stops_the_round() -> None:
+def test_finished_answers_are_yielded_when_an_error_ends_the_round() -> None:
     def reply(handler, body) -> None:
         number = int(body["messages"][0]["content"].split()[1])
         time.sleep(0.3 if number == 1 else 0.0)

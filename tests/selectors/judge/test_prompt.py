@@ -32,6 +32,6 @@ def test_long_texts_are_cut() -> None:
     assert len(prompt) < 3 * MOST_CHARACTERS + 700
 
 
-def test_a_card_says_something() -> None:
+def test_a_card_needs_a_definition_or_an_example() -> None:
     with pytest.raises(ValueError, match="definition or an example"):
         TaskCard("  ")

@@ -40,7 +40,7 @@ def test_the_last_fault_is_raised_after_all_attempts(waits: list[float]) -> None
     assert len(waits) == 2
 
 
-def test_nobody_there_at_first_is_final_and_later_it_passes(waits: list[float]) -> None:
+def test_unreachable_is_final_at_first_and_retried_later(waits: list[float]) -> None:
     gone = TransientError("gone", unreachable=True)
     retries = Retries(1000)
     with pytest.raises(TransientError, match="gone"):
@@ -50,12 +50,12 @@ def test_nobody_there_at_first_is_final_and_later_it_passes(waits: list[float]) 
     assert retries.call(failing(gone)) == "answer"
 
 
-def test_no_time_left_is_told() -> None:
+def test_no_time_left_is_an_error() -> None:
     with pytest.raises(TimeLimitError, match=r"limit of 1e-06 s"):
         Retries(1e-6).call(failing())
 
 
-def test_work_is_handed_out_once_and_faults_come_back() -> None:
+def test_each_item_is_done_once_and_errors_are_returned() -> None:
     def work(item: int) -> int:
         if item == 3:
             raise ValueError("three")
@@ -66,17 +66,17 @@ def test_work_is_handed_out_once_and_faults_come_back() -> None:
     assert found == {i: i * i for i in range(8) if i != 3}
 
 
-def test_nothing_more_is_begun_once_it_is_stopped() -> None:
-    begun: list[int] = []
+def test_nothing_more_is_started_once_it_is_stopped() -> None:
+    started: list[int] = []
     retries = Retries(30)
-    for item, _ in in_threads(lambda item: (begun.append(item), time.sleep(0.01)), range(500), 2, retries):
+    for item, _ in in_threads(lambda item: (started.append(item), time.sleep(0.01)), range(500), 2, retries):
         if item >= 5:
             retries.stop.set()
     time.sleep(0.1)
-    assert len(begun) < 50
+    assert len(started) < 50
 
 
-def test_a_thread_that_is_stuck_does_not_hold_up_the_end() -> None:
+def test_a_thread_that_hangs_does_not_delay_the_end() -> None:
     release = threading.Event()
     start = time.monotonic()
     with pytest.raises(TimeLimitError):

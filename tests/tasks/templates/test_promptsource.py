@@ -78,8 +78,8 @@ def test_a_label_of_minus_one_is_not_the_last_choice(tmp_path: Path) -> None:
         ("templates: !!python/object/apply:sys.exit [3]", "cannot be read as YAML"),
         ("templates: !Other {a: 1}", "cannot be read as YAML"),
         ("a: [", "cannot be read as YAML"),
-        ("- a", "the file is no mapping"),
-        ("templates: 3", "'templates' is no mapping"),
+        ("- a", "the file is not a mapping"),
+        ("templates: 3", "'templates' is not a mapping"),
         ("templates: {}", "no templates for the original task"),
         ("templates: {a: !Template {name: x}}", "lacks 'name' or 'jinja'"),
     ],
@@ -91,13 +91,13 @@ def test_other_yaml_is_refused_and_nothing_is_run(text: str, message: str, tmp_p
     assert "templates.yaml" in str(fault.value)
 
 
-def test_templates_cannot_reach_beyond_their_row(tmp_path: Path) -> None:
+def test_templates_can_only_read_their_row(tmp_path: Path) -> None:
     text = FILE.replace("Say {{ text }}.", "{{ text.__init__.__globals__ }}")
     with pytest.raises(InputError, match="unsafe"):
         render(templates_in(text, tmp_path)[1], {**ROW, "label": 0})
 
 
-def test_without_yaml_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_yaml_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "yaml", None)
     with pytest.raises(Exception, match="pip install pyyaml"):
         templates_in(FILE, tmp_path)

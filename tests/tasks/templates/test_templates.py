@@ -1,4 +1,4 @@
-"""Our own templates: there for every task, each usable on its example, and refused with template and row where they fail."""
+"""Our own templates: every task has some, each works on its example, and an error names template and row."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_columns_are_those_of_the_hub(task: str) -> None:
 
 
 @pytest.mark.parametrize("task", list(catalogue()))
-def test_answer_words_stand_in_the_order_of_the_labels(task: str) -> None:
+def test_answer_words_are_in_the_order_of_the_labels(task: str) -> None:
     hub = catalogue()[task].hub
     if hub is None or hub.label_names is None:
         return
@@ -92,13 +92,16 @@ def test_an_unknown_label_is_no_answer(label: object) -> None:
         (template("{{ q.__class__.__mro__ }}"), "access to attribute '__class__' of 'str' object is unsafe"),
         (template("{{ q / 2 }}"), "unsupported operand"),
         (template("  {{ '' }} "), "renders to an empty prompt"),
-        (template(choices=("no", "yes"), answer="{{ label }}"), "the label 2 lies outside the 2 choices no, yes"),
-        (template(choices=("no", "yes"), answer="{{ q }}"), "the label 'Is it' is no place among the choices no, yes"),
+        (template(choices=("no", "yes"), answer="{{ label }}"), "the label 2 is outside the 2 choices no, yes"),
+        (
+            template(choices=("no", "yes"), answer="{{ q }}"),
+            "the label 'Is it' is not the number of one of the choices no, yes",
+        ),
         (template(choices=("no", "yes"), output="{{ q }}"), "the answer 'Is it' is none of the choices no, yes"),
         (template(choices="{{ q }}", output="no"), "Expecting value"),
     ],
 )
-def test_a_template_that_fails_names_itself_the_row_and_the_reason(one: Template, reason: str) -> None:
+def test_an_error_names_template_row_and_reason(one: Template, reason: str) -> None:
     with pytest.raises(InputError) as fault:
         apply_templates([one], [(7, {"q": "Is it", "label": 2})], "rows.jsonl")
     assert "The template 't' of 'made_up' fails on row 7 of rows.jsonl" in str(fault.value)
@@ -115,7 +118,7 @@ def test_several_accepted_answers() -> None:
     assert (none.example.output, none.references) == (None, ())
 
 
-def test_prompted_examples_keep_their_text_and_choices() -> None:
+def test_prompted_examples_are_unchanged() -> None:
     as_given = templates_of(PROMPTED).templates[0]
     row = {"input": 'Is "{{ 7 }}" <even>?\nSay so.', "choices": ['"no"', "yes & no"], "output": '"no"'}
     prompt = render(as_given, row)
@@ -129,14 +132,14 @@ def test_prompted_examples_keep_their_text_and_choices() -> None:
     ("text", "message"),
     [
         ("[[template]\n", "cannot be read as TOML"),
-        ("", "holds no"),
+        ("", "contains no"),
         ("anser = '1'", "no key of mine.toml named 'anser'. Did you mean 'answer'"),
         ("[[template]]\nname = 'a'\n", "needs a text for 'input'"),
         ("[[template]]\nname = 'a'\ninput = 'b'\nchoice = []\n", "Did you mean 'choices'"),
         ("[[template]]\nname = 'a'\ninput = 'b'\n" * 2, "two templates named 'a'"),
     ],
 )
-def test_files_that_are_no_templates_are_refused(text: str, message: str) -> None:
+def test_files_without_templates_are_refused(text: str, message: str) -> None:
     with pytest.raises((InputError, NameNotFoundError), match=r"mine\.toml") as fault:
         parse_templates(text, "mine", "mine.toml")
     assert message in str(fault.value)
@@ -147,7 +150,7 @@ def test_unknown_tasks_get_the_closest_name() -> None:
         templates_of("winogrand")
 
 
-def test_jinja_that_cannot_be_read_is_named() -> None:
+def test_invalid_jinja_is_named() -> None:
     with pytest.raises(InputError, match="'t' of 'made_up' is not valid Jinja"):
         columns_of(template("{% if %}"))
     assert columns_of(template("{% for a, b in zip(x, y) %}{{ a }}{% endfor %}{{ answer_choices }}")) == {"x", "y"}

@@ -1,4 +1,4 @@
-"""Webs whose answers are known because they were put there."""
+"""Webs with planted, and so known, answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def shared_noise(setups: int, tasks: int, seed: int) -> np.ndarray:
 
 
 def popularity_web(seed: int = 0, *, setups: int = 3, tasks: int = 20) -> TransferWeb:
-    """Each source helps every target alike, up to noise."""
+    """Each source helps every target equally, up to noise."""
     source = np.random.default_rng(seed + 1000).normal(size=tasks)
     return web_of(0.05 * (source[:, None] + 0.7 * shared_noise(setups, tasks, seed)))
 
@@ -37,14 +37,14 @@ def strengths_web(seed: int = 0, *, setups: int = 3, tasks: int = 20) -> Transfe
 
 
 def sensitivity_web(seed: int = 0, *, setups: int = 3, tasks: int = 20) -> TransferWeb:
-    """Effects of the source and of the target that grow with how far the target moves at all."""
+    """Effects of the source and of the target that grow with the spread of the target."""
     draw = np.random.default_rng(seed + 1000)
     source, target, size = draw.normal(size=tasks), draw.normal(size=tasks), np.exp(0.7 * draw.normal(size=tasks))
     return web_of(0.05 * size[None] * (source[:, None] + target[None] + 0.7 * shared_noise(setups, tasks, seed)))
 
 
 def blocks_web(seed: int = 0, *, setups: int = 3, tasks: int = 20, blocks: int = 4, noise: float = 0.5) -> TransferWeb:
-    """Tasks help those of their own block (task i is in block i % blocks) and hurt the others."""
+    """Tasks help those of their own block (task i is in block i % blocks) and harm the others."""
     block = np.arange(tasks) % blocks
     inside = block[:, None] == block[None, :]
     return web_of(0.05 * (np.where(inside, 1.0, -0.5) + noise * shared_noise(setups, tasks, seed)))

@@ -60,7 +60,7 @@ def test_published_setups_agree_by_how_much_they_share() -> None:
     assert by_relation["other family"].of_pairs == pytest.approx(np.mean(members))
 
 
-def test_names_of_setups_are_taken_apart() -> None:
+def test_names_of_setups_have_parts() -> None:
     assert setup_parts("t5l/finetune") == SetupParts("t5l", "T5", "large", "finetune")
     assert setup_parts("mine/lora@rank8") == SetupParts("mine", "mine", "", "lora")
     assert setup_parts("plain") == SetupParts("plain", "plain", "", "")
@@ -71,7 +71,7 @@ def test_names_of_setups_are_taken_apart() -> None:
     assert relation_of("mine/x", "yours/x") == "other family"
 
 
-def test_the_same_twice_agrees_fully_and_its_reverse_not_at_all() -> None:
+def test_equal_setups_agree_fully_and_reversed_ones_not_at_all() -> None:
     t = np.random.default_rng(0).normal(size=(8, 8))
     result = agreement(web_of(np.stack([t, t, -t])), resamples=50)
     same, reverse = result.pairs[0], result.pairs[1]
@@ -83,7 +83,7 @@ def test_the_same_twice_agrees_fully_and_its_reverse_not_at_all() -> None:
 
 
 def test_noise_alone_reaches_the_ceiling() -> None:
-    """Two setups that differ by their seeds' noise alone agree as far as the reliability of half the seeds lets expect."""
+    """Two setups that differ by their seeds' noise alone agree as expected from the reliability of half the seeds."""
     draw = np.random.default_rng(1)
     n = 100
     halves = draw.normal(size=(n, n)) + math.sqrt(2) * draw.normal(size=(2, 2, n, n))  # setup, half of the seeds

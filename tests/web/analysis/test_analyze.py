@@ -1,4 +1,4 @@
-"""All analyses together: names, plain values, odd webs, and what must not matter."""
+"""All analyses together: names, plain values, odd webs, and invariances."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_odd_webs_give_plain_values_and_a_sentence(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["one task", "nothing measured", "no tasks", "no setups", "no targets", "all estimated"])
-def test_where_there_is_nothing_the_reason_is_stated(name: str) -> None:
+def test_a_missing_figure_has_a_reason(name: str) -> None:
     for analysis, result in quick(ODD[name]).items():
         assert result["notes"], analysis  # type: ignore[index]
 

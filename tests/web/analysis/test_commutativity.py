@@ -1,4 +1,4 @@
-"""Does a transfer say anything about the transfer back?"""
+"""Does a transfer say anything about the reverse transfer?"""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_p_values_of_unrelated_transfers_are_spread_evenly() -> None:
     assert (found < 0.05).mean() < 0.15
 
 
-def test_strengths_alone_leave_nothing_beyond_them() -> None:
+def test_strengths_alone_leave_no_residual_correlation() -> None:
     source, target = np.random.default_rng(2).normal(size=(2, 8))
     row = commutativity(web_of(source[:, None] + target[None]), permutations=20, resamples=20).mean
     assert math.isnan(row.residual.value)

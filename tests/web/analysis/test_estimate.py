@@ -1,4 +1,4 @@
-"""Resampled figures are those of the web in which tasks really stand as often as they were drawn."""
+"""Resampled figures equal those of a web that contains each task as often as it was drawn."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_chains(seed: int) -> None:
         np.testing.assert_allclose(weighted.base_rate, by_hand.base_rate)
 
 
-def test_plain_values_hold_no_nan() -> None:
+def test_plain_values_contain_no_nan() -> None:
     value = {"a": Estimate(1.0), "b": (np.float64("inf"), np.int64(2)), 3: np.array([np.nan, 1.0]), "c": "x", "d": True}
     assert plain(value) == {
         "a": {"value": 1.0, "low": None, "high": None},

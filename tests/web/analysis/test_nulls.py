@@ -20,14 +20,14 @@ def holed(seed: int, setups: int = 2, tasks: int = 6, missing: float = 0.2) -> n
 
 @given(st.integers(0, 10_000), st.floats(0, 1))
 @settings(max_examples=40, deadline=None)
-def test_popularity_keeps_what_each_source_gives_and_what_is_missing(seed: int, missing: float) -> None:
+def test_popularity_leaves_the_values_of_each_source_and_missing_pairs(seed: int, missing: float) -> None:
     t = holed(seed, missing=missing)
     drawn = popularity_null(t)(np.random.default_rng(seed))
     np.testing.assert_array_equal(np.isnan(drawn), np.isnan(t))
     np.testing.assert_array_equal(np.sort(drawn, axis=-1), np.sort(t, axis=-1))
 
 
-def test_popularity_moves_values_alike_in_all_setups() -> None:
+def test_popularity_permutes_values_equally_in_all_setups() -> None:
     t = np.repeat(holed(0, setups=1, missing=0.0), 3, axis=0)
     drawn = popularity_null(t)(np.random.default_rng(0))
     np.testing.assert_array_equal(drawn[0], drawn[2])
@@ -47,7 +47,7 @@ def drawn_webs(t: np.ndarray, name: str, draws: int = 400) -> np.ndarray:
     return np.concatenate([null(stream) for _ in range(draws)])
 
 
-def test_strengths_keep_the_means_of_sources_and_targets_and_the_spread_of_targets() -> None:
+def test_strengths_preserve_means_of_sources_and_targets_and_spreads_of_targets() -> None:
     draw = np.random.default_rng(3)
     size = draw.uniform(0.5, 2.0, 15)
     t = draw.normal(size=(1, 15, 1)) + 3 * draw.normal(size=15) + draw.normal(size=(1, 15, 15)) * size
@@ -60,7 +60,7 @@ def test_strengths_keep_the_means_of_sources_and_targets_and_the_spread_of_targe
     assert (spread < 1.25).all()
 
 
-def test_sensitivity_keeps_the_mean_and_the_spread_of_targets_however_they_differ() -> None:
+def test_sensitivity_preserves_means_and_spreads_of_different_targets() -> None:
     draw = np.random.default_rng(3)
     size = np.exp(2 * draw.normal(size=15))
     t = (draw.normal(size=(1, 15, 1)) + draw.normal(size=(1, 15, 15))) * size + 3 * draw.normal(size=15)

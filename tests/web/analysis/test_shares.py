@@ -80,7 +80,7 @@ def test_signs_are_counted_with_zero_in_neither() -> None:
     assert math.isnan(pooled.positive_pc.value)
 
 
-def test_what_is_estimated_or_standardised_is_said() -> None:
+def test_estimated_and_standardised_values_are_noted() -> None:
     web = web_of(np.ones((4, 4)), scale="zscore", estimated_sources=frozenset({"task01"}))
     result = shares(web)
     assert result.pooled.pairs == 9

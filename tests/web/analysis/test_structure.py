@@ -21,7 +21,7 @@ def block_of(task: str, blocks: int = 4) -> int:
     return int(task.removeprefix("task")) % blocks
 
 
-def test_planted_blocks_are_the_communities_and_stand_together() -> None:
+def test_planted_blocks_are_the_communities_and_adjacent() -> None:
     result = structure(blocks_web(), permutations=50)
     assert {frozenset(c.tasks) for c in result.communities} == {
         frozenset(f"task{i:02}" for i in range(20) if i % 4 == block) for block in range(4)
@@ -64,7 +64,7 @@ def test_one_setup_has_no_stability_and_says_so() -> None:
     assert any("stability" in note for note in result.notes)
 
 
-def test_a_web_that_only_hurts_has_no_communities_but_an_order() -> None:
+def test_a_web_with_only_harm_has_an_order_but_no_communities() -> None:
     result = structure(web_of(-np.ones((5, 5))))
     assert result.communities == ()
     assert len(result.alone) == len(result.order) == 5
@@ -73,7 +73,7 @@ def test_a_web_that_only_hurts_has_no_communities_but_an_order() -> None:
         structure(web_of(-np.ones((5, 5))), quantile=2)
 
 
-def test_tasks_without_anything_in_common_are_as_far_apart_as_the_furthest() -> None:
+def test_tasks_without_common_partners_have_the_largest_distance() -> None:
     t = np.full((5, 5), np.nan)
     t[0, 2], t[1, 2], t[3, 4] = 1.0, -1.0, 1.0
     distance = profile_distance(t)

@@ -96,12 +96,12 @@ def test_the_finding_is_what_was_planted(web: TransferWeb, finding: str) -> None
 
 
 @pytest.mark.parametrize("planted", [popularity_web, strengths_web, sensitivity_web])
-def test_single_tasks_are_seldom_taken_for_transitivity(planted: Callable[..., TransferWeb]) -> None:
+def test_single_tasks_are_seldom_mistaken_for_transitivity(planted: Callable[..., TransferWeb]) -> None:
     findings = [transitivity(planted(seed, setups=2, tasks=14), resamples=20, permutations=60).finding for seed in range(20)]
     assert findings.count("transitivity") <= 2
 
 
-def test_no_task_stands_twice_in_a_chain() -> None:
+def test_no_task_occurs_twice_in_a_chain() -> None:
     t = np.full((3, 3), np.nan)
     t[0, 1], t[1, 0] = 1.0, 1.0  # A -> B -> A is no chain
     result = transitivity(web_of(t))

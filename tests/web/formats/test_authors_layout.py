@@ -29,14 +29,14 @@ def add(root: Path, place: str, evaluated: Any = EVALUATED, trained: Any = TRAIN
 
 
 def imported(root: Path, **options: Any) -> tuple[list[Run], list[str]]:
-    told: list[str] = []
-    return list(import_authors_layout(root, on_warning=told.append, **options)), told
+    warnings: list[str] = []
+    return list(import_authors_layout(root, on_warning=warnings.append, **options)), warnings
 
 
-def test_all_that_a_folder_says(tmp_path: Path) -> None:
+def test_the_record_of_a_folder(tmp_path: Path) -> None:
     add(tmp_path, "results/t/s/roberta-e3-lr3e5-b8-s10")
-    (run,), told = imported(tmp_path)
-    assert told == []
+    (run,), warnings = imported(tmp_path)
+    assert warnings == []
     assert (run.setup.name, run.setup.model, run.setup.method) == ("roberta/finetune", "roberta", "finetune")
     assert run.setup.hyperparameters == {"epochs": 3, "learning_rate": 3e-5, "batch_size": 8}
     assert (run.source, run.target, run.seed, run.status) == ("s", "t", 10, "finished")
@@ -83,16 +83,16 @@ def test_a_wrong_unit_names_the_file_and_the_remedy(tmp_path: Path) -> None:
     assert run.metrics == {"accuracy": 0.625}
 
 
-def test_other_metrics_and_figures_that_are_none(tmp_path: Path) -> None:
+def test_other_metrics_and_figures_that_are_not_metrics(tmp_path: Path) -> None:
     evaluated = {"eval_rougeL": 31.5, "eval_gen_len": 3.0, "eval_combined_score": 0.9, "eval_samples_per_second": 9.0}
     add(tmp_path, "t/s/m-e5-lr3e5-b8-s1", evaluated, None)
-    (run,), told = imported(tmp_path)
+    (run,), warnings = imported(tmp_path)
     assert run.metrics == {"rougeL": 31.5}
     assert set(run.extra) == set(evaluated) - {"eval_rougeL"}
-    assert told == []  # the scores do not need the file on training
+    assert warnings == []  # the scores do not need the file on training
 
 
-def test_a_size_that_is_no_number_is_no_metric(tmp_path: Path) -> None:
+def test_a_size_that_is_not_a_number_is_not_a_metric(tmp_path: Path) -> None:
     add(tmp_path, "t/s/m-e5-lr3e5-b8-s1", '{"eval_accuracy": 0.5, "eval_samples": NaN}', '{"train_samples": 1e400}')
     (run,), _ = imported(tmp_path)
     assert (run.status, run.metrics, run.sizes) == ("finished", {"accuracy": 0.5}, {})
@@ -125,7 +125,7 @@ def test_a_broken_file_is_a_failed_run(tmp_path: Path, evaluated: Any, reason: s
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_file_that_may_not_be_read_is_a_failed_run(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_a_failed_run(tmp_path: Path) -> None:
     (add(tmp_path, "t/s/m-e5-lr3e5-b8-s1") / "eval_results.json").chmod(0)
     (run,), _ = imported(tmp_path)
     assert run.reason == "eval_results.json: cannot be read: Permission denied"
@@ -144,18 +144,18 @@ def test_nothing_is_left_out_silently(tmp_path: Path) -> None:
         add(tmp_path, f"t/s/notes{i}")
     (tmp_path / "t" / "README").touch()
     (tmp_path / "t" / ".hidden").touch()
-    runs, told = imported(tmp_path)
+    runs, warnings = imported(tmp_path)
     assert [run.seed for run in runs] == [1, 2]
-    assert [warning.split(":")[0] for warning in told] == [
+    assert [warning.split(":")[0] for warning in warnings] == [
         "1 files are where a folder should be and are left out",
         "5 folders are not named like a run and are left out",
         "1 training files cannot be read and are left out",
     ]
-    assert told[1].count("notes") == 3
-    assert told[1].endswith("; and 2 more.")
+    assert warnings[1].count("notes") == 3
+    assert warnings[1].endswith("; and 2 more.")
     with pytest.warns(UserWarning) as warned:
         list(import_authors_layout(tmp_path))
-    assert [str(warning.message) for warning in warned] == told
+    assert [str(warning.message) for warning in warned] == warnings
 
 
 def test_the_source_none_is_a_baseline(tmp_path: Path) -> None:
@@ -169,14 +169,14 @@ def test_a_rarer_configuration_is_a_variant(tmp_path: Path) -> None:
         add(tmp_path, f"t/s/m-e5-lr3e5-b8-s{seed}")
     add(tmp_path, "t/s/m-e5-lr1e4-b32-s1")
     add(tmp_path, "u/s/m-e5-lr1e4-b32-s1")
-    runs, told = imported(tmp_path)
+    runs, warnings = imported(tmp_path)
     assert [(run.target, run.setup.name) for run in runs] == [
         ("t", "m/finetune@e5-lr0.0001-b32"),
         ("t", "m/finetune"),
         ("t", "m/finetune"),
         ("u", "m/finetune"),
     ]
-    assert told == []
+    assert warnings == []
 
 
 def test_equally_frequent_configurations_are_all_variants(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_progress_counts_run_folders(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert calls == [(2, 5), (4, 5), (5, 5)]
 
 
-def test_files_are_opened_as_runs_are_asked_for(tmp_path: Path) -> None:
+def test_files_are_opened_when_runs_are_taken(tmp_path: Path) -> None:
     for seed in range(3):
         add(tmp_path, f"t/s/m-e5-lr3e5-b8-s{seed}")
     runs = import_authors_layout(tmp_path)
@@ -242,8 +242,8 @@ def test_the_published_sample_says_what_the_published_table_says(published_data:
     pytest.importorskip("pyarrow")
     with tarfile.open(published_data / "authors_layout_sample.tar.gz") as archive:
         archive.extractall(tmp_path, filter="data")
-    runs, told = imported(tmp_path)
-    assert (len(runs), told) == (672, [])
+    runs, warnings = imported(tmp_path)
+    assert (len(runs), warnings) == (672, [])
 
     def facts(run: Run) -> tuple[Any, ...]:
         shown = {name: repr(value) for name, value in sorted(run.metrics.items())}

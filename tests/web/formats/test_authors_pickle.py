@@ -157,7 +157,7 @@ def test_the_examples_are_malicious(capfd: pytest.CaptureFixture[str]) -> None:
         assert capfd.readouterr().out == "executed\n"
 
 
-def test_what_is_refused_is_named(tmp_path: Path) -> None:
+def test_the_reason_of_a_refusal_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"figures\.p is refused: it uses os\.system\. A pickle may contain only plain figures\."
     ):
@@ -203,7 +203,7 @@ def test_a_large_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         {(f"t{i}", f"s{i}"): (0, {("full", f"m{i}"): (1, 1.0)}) for i in range(300)},
     ],
 )
-def test_other_plain_values_are_no_web(tmp_path: Path, figures: Any) -> None:
+def test_other_plain_values_are_not_a_web(tmp_path: Path, figures: Any) -> None:
     with pytest.raises(InputError, match=r"figures\.p"):
         read_authors_pickle(written(tmp_path, pickle.dumps(figures, protocol=4)))
 

@@ -1,4 +1,4 @@
-"""What every exporter does: the full record comes back, and a file appears whole or not at all."""
+"""Every exporter: the full record comes back, and a file appears completely or not at all."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def needs(name: str) -> None:
 
 
 def without_twins(runs: list[Run]) -> list[Run]:
-    """A tidy table holds a run once: two with one key are the same run."""
+    """A tidy table contains a run once: two with one key are the same run."""
     return list({run.key: run for run in runs}.values())
 
 
@@ -82,9 +82,7 @@ def test_a_late_failure_leaves_nothing(tmp_path: Path, name: str, monkeypatch: p
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_texts_of_further_columns_stand_in_columns_of_their_own(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_texts_of_further_columns_have_columns_of_their_own(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     needs(name)
     monkeypatch.setattr(streams, "_FIRST_RUNS", 1)
     runs = [simple_run(extra={"lab": "north", "gpus": 2}), simple_run(seed=2, extra={"late": "x", "lab": ""})]
@@ -119,7 +117,7 @@ def test_half_a_surrogate_pair_is_refused(tmp_path: Path, name: str) -> None:
         export_runs([simple_run(target="\ud800")], tmp_path / name)
 
 
-def test_json_lines_hold_half_a_surrogate_pair(tmp_path: Path) -> None:
+def test_json_lines_can_contain_half_a_surrogate_pair(tmp_path: Path) -> None:
     export_runs([simple_run(target="\ud800é")], tmp_path / "runs.jsonl")
     assert [run.target for run in import_runs(tmp_path / "runs.jsonl")] == ["\ud800é"]
 
@@ -150,14 +148,14 @@ def test_a_table_is_a_web(tmp_path: Path) -> None:
     assert web.pm[0, 0, 0] == pytest.approx(0.5)
 
 
-def test_files_are_readable_as_the_umask_says(tmp_path: Path) -> None:
+def test_permissions_of_files_follow_the_umask(tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.touch()
     export_runs([simple_run()], tmp_path / "runs.csv")
     assert (tmp_path / "runs.csv").stat().st_mode == plain.stat().st_mode
 
 
-def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_an_unwritable_path_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"away.runs\.csv cannot be written: No such file"):
         export_runs([simple_run()], tmp_path / "away" / "runs.csv")
     (tmp_path / "folder.csv").mkdir()
@@ -173,7 +171,7 @@ def test_unknown_kinds(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_kind_given_goes_before_the_ending(tmp_path: Path) -> None:
+def test_a_given_kind_overrides_the_ending(tmp_path: Path) -> None:
     export_runs([simple_run()], tmp_path / "runs.txt", kind="jsonl")
     assert [run.seed for run in import_runs(tmp_path / "runs.txt")] == [1]
 

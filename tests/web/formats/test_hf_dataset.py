@@ -43,7 +43,7 @@ def test_the_library_opens_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert math.isnan(rows[3]["score"])
 
 
-def test_a_run_stands_in_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_is_in_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hf_dataset, "RUNS_PER_FILE", 3)
     runs = made_up(7)
     assert export_runs(iter(runs), tmp_path / "runs") == 7
@@ -52,7 +52,7 @@ def test_a_run_stands_in_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert list(map(exactly, import_runs(tmp_path / "runs"))) == list(map(exactly, runs))
 
 
-def test_the_card_says_what_every_column_means(tmp_path: Path) -> None:
+def test_the_card_explains_every_column(tmp_path: Path) -> None:
     export_runs(
         [*made_up(3), simple_run(seed=9, status="failed", reason="out of memory", extra={"a|b`c": "x"})], tmp_path / "runs"
     )

@@ -1,4 +1,4 @@
-"""Telling kinds apart, and what goes for all of them."""
+"""Recognising kinds, and the rules for all of them."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ def test_unknown_kinds_are_refused_with_the_known_ones(tmp_path: Path) -> None:
         import_runs(tmp_path / "a.txt", kind="tidi")
 
 
-def test_a_path_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_path(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"There is no .*missing\.csv"):
         import_runs(tmp_path / "missing.csv")
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "authors-pickle"])
-def test_every_kind_says_that_a_path_is_not_there(tmp_path: Path, kind: str) -> None:
+def test_every_kind_reports_a_missing_path(tmp_path: Path, kind: str) -> None:
     with pytest.raises(InputError, match="missing"):
         list(import_runs(tmp_path / "missing", kind=kind))
 

@@ -23,7 +23,7 @@ def write(folder: Path, *lines: Any) -> Path:
     return path
 
 
-def test_what_a_run_needs_at_least(tmp_path: Path) -> None:
+def test_the_least_that_a_run_needs(tmp_path: Path) -> None:
     (run,) = import_runs(write(tmp_path, LEAST, ""))
     assert (run.setup.model, run.setup.method, run.source, run.seed, run.metrics) == ("m", "f", None, None, {})
 
@@ -41,7 +41,7 @@ def test_units(tmp_path: Path) -> None:
     [
         ("[1]", "is not a JSON object"),
         ("{", "is not valid JSON"),
-        ({"target": "t"}, "has no 'setup'"),
+        ({"target": "t"}, "needs a 'setup'"),
         (LEAST | {"setup": {}}, "has a field 'name' that is not a text"),
         (LEAST | {"setup": {"name": "m", "modle": "x"}}, "There is no field of a setup named 'modle'. Did you mean 'model'?"),
         (LEAST | {"tagret": "x"}, "Did you mean 'target'?"),
@@ -51,17 +51,17 @@ def test_units(tmp_path: Path) -> None:
         (LEAST | {"seed": True}, "has a field 'seed' that is not a whole number"),
         (LEAST | {"seed": 1.5}, "has a field 'seed' that is not a whole number"),
         (LEAST | {"status": "odd"}, "must be one of finished"),
-        (LEAST | {"metrics": {"f1": "0.5"}}, "has 'metrics' where 'f1' is not a number"),
-        (LEAST | {"durations": {"train": None}}, "has 'durations' where 'train' is not a number"),
-        (LEAST | {"sizes": {"n": 1.5}}, "has 'sizes' where 'n' is not a whole number"),
-        (LEAST | {"versions": {"numpy": 2}}, "has 'versions' where 'numpy' is not a text"),
-        (LEAST | {"extra": {"x": [1]}}, "has 'extra' where 'x' is not"),
-        (LEAST | {"history": {}}, "has a 'history' that is not a list"),
+        (LEAST | {"metrics": {"f1": "0.5"}}, "has a field 'metrics' where 'f1' is not a number"),
+        (LEAST | {"durations": {"train": None}}, "has a field 'durations' where 'train' is not a number"),
+        (LEAST | {"sizes": {"n": 1.5}}, "has a field 'sizes' where 'n' is not a whole number"),
+        (LEAST | {"versions": {"numpy": 2}}, "has a field 'versions' where 'numpy' is not a text"),
+        (LEAST | {"extra": {"x": [1]}}, "has a field 'extra' where 'x' is not"),
+        (LEAST | {"history": {}}, "has a field 'history' that is not a list"),
         ("9" * 5000, "is not valid JSON"),
         ("[" * 100_000, "is not valid JSON"),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path: Path, line: Any, message: str) -> None:
+def test_errors_are_reported(tmp_path: Path, line: Any, message: str) -> None:
     with pytest.raises(InputError) as fault:
         list(import_jsonl(write(tmp_path, LEAST, line)))
     assert str(fault.value).startswith(f"{tmp_path / 'runs.jsonl'}, line 2 ")

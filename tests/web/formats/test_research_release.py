@@ -60,7 +60,7 @@ def test_another_configuration_is_a_variant(tmp_path: Path) -> None:
     assert variants[0].setup.hyperparameters["batch_size"] == 32
 
 
-def test_without_baselines_the_most_frequent_configuration_is_plain(tmp_path: Path) -> None:
+def test_without_baselines_the_most_frequent_configuration_is_the_main_one(tmp_path: Path) -> None:
     rows = [ROW, *(ROW | {"batch_size": 32, "seed": seed} for seed in (1, 2))]
     runs = list(import_runs(write(tmp_path, *rows, baselines=None) / "runs.parquet"))
     assert [run.setup.name for run in runs] == ["m/finetune@e5-lr3e-05-b8", "m/finetune", "m/finetune"]
@@ -91,7 +91,7 @@ def test_units_and_progress(tmp_path: Path) -> None:
     [({"seed": None}, "is not the table of the published runs"), ({"accuracy": "x"}, "is not the table of the published runs"),
      ({"batch_size": None}, "is not the table of the published runs")],
 )  # fmt: skip
-def test_what_is_wrong_with_the_runs_is_said(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+def test_wrong_runs_are_reported(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         list(import_runs(write(tmp_path, ROW | change)))
 
@@ -110,7 +110,7 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
         ("m,finetune,mrpc,5,3e-05,8,1,50\n", "accuracy is 50"),
     ],
 )
-def test_what_is_wrong_with_baselines_is_said(tmp_path: Path, baselines: str, message: str) -> None:
+def test_wrong_baselines_are_reported(tmp_path: Path, baselines: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         list(import_runs(write(tmp_path, ROW, baselines=baselines)))
 

@@ -33,7 +33,7 @@ def test_rows_of_a_run_need_not_be_adjacent(tmp_path: Path) -> None:
     assert runs[2].metrics == {"f1": None}
 
 
-def test_only_runs_with_rows_apart_are_held(tmp_path: Path) -> None:
+def test_only_runs_with_rows_apart_are_in_memory(tmp_path: Path) -> None:
     """A run is yielded before the rows of the next ones are read, unless its own rows are apart."""
     text = "".join(f"s{i},t,m/f,1,{metric},0.5\n" for i in range(5) for metric in ("accuracy", "f1"))
     (tmp_path / "runs.csv").write_text(HEADER + text + "s0,t,m/f,1,exact_match,0.5\n")
@@ -57,19 +57,19 @@ def test_some_runs_without_a_seed(tmp_path: Path) -> None:
     assert [(run.seed, run.replicate) for run in runs] == [(None, 0), (3, 0), (None, 1)]
 
 
-def test_a_replicate_given_is_kept(tmp_path: Path) -> None:
+def test_a_given_replicate_is_used(tmp_path: Path) -> None:
     runs = runs_of(tmp_path, "source,target,setup,metric,score,replicate\ns,t,m/f,f1,0.1,7\ns,t,m/f,f1,0.2,3\n")
     assert [(run.seed, run.replicate) for run in runs] == [(None, 7), (None, 3)]
 
 
-def test_further_columns_are_kept(tmp_path: Path) -> None:
+def test_further_columns_are_stored(tmp_path: Path) -> None:
     header = "source,target,setup,seed,metric,score,lab,note,\n"
     text = "s,t,m/f,1,accuracy,0.5,north,,x\ns,t,m/f,1,f1,0.5,south,seen,x\n"
     (run,) = runs_of(tmp_path, header + text)
     assert run.extra == {"lab": "north", "lab (f1)": "south", "note (f1)": "seen", "column 9": "x"}
 
 
-def test_columns_of_the_record_are_read_wherever_they_stand(tmp_path: Path) -> None:
+def test_columns_of_the_record_are_read_in_any_order(tmp_path: Path) -> None:
     header = "status,reason,hyperparameters,source,target,setup,seed,metric,score\n"
     runs = runs_of(tmp_path, header + 'failed,out of memory,"{""rate"":0.1}",s,t,m/f@slow,1,,\n')
     assert [(run.status, run.reason, run.metrics) for run in runs] == [("failed", "out of memory", {})]
@@ -111,7 +111,7 @@ def test_numbers_that_are_nan_do_not_differ(tmp_path: Path) -> None:
     assert list(run.extra) == ["load"]
 
 
-def test_parquet_with_cells_that_are_no_names(tmp_path: Path) -> None:
+def test_parquet_with_cells_that_are_not_names(tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
     import pyarrow.parquet
 
@@ -140,7 +140,7 @@ def test_parquet_with_cells_that_are_no_names(tmp_path: Path) -> None:
         ("", "contains no rows"),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path: Path, text: str, message: str) -> None:
+def test_errors_are_reported(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError) as fault:
         runs_of(tmp_path, HEADER + text)
     assert message in str(fault.value)
@@ -154,8 +154,8 @@ def test_what_is_wrong_is_said(tmp_path: Path, text: str, message: str) -> None:
         ("source,target,setup,seed,metric,score,seed\n", "two columns named 'seed'"),
         (HEADER.strip() + ",status\ns,t,m/f,1,f1,0.5,ok\n", "must be one of finished, failed, diverged"),
         (HEADER.strip() + ",status\ns,t,m/f,1,f1,0.5,failed\n", "gives no reason"),
-        (HEADER.strip() + ",sizes\ns,t,m/f,1,f1,0.5,12\n", "row 1 has 'sizes' that is not an object"),
-        (HEADER.strip() + ",sizes\ns,t,m/f,1,f1,0.5,{\n", "row 1 has a 'sizes' that is not valid JSON"),
+        (HEADER.strip() + ",sizes\ns,t,m/f,1,f1,0.5,12\n", "row 1 has a field 'sizes' that is not an object"),
+        (HEADER.strip() + ",sizes\ns,t,m/f,1,f1,0.5,{\n", "row 1 has a field 'sizes' that is not valid JSON"),
         (
             HEADER.strip() + ",commit\ns,t,m/f,1,f1,0.5,a\ns,t,m/f,1,accuracy,0.5,b\n",
             "row 2: the column 'commit' differs from row 1",
@@ -163,13 +163,13 @@ def test_what_is_wrong_is_said(tmp_path: Path, text: str, message: str) -> None:
         ("", "is empty"),
     ],
 )
-def test_what_is_wrong_with_columns_is_said(tmp_path: Path, text: str, message: str) -> None:
+def test_wrong_columns_are_reported(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError) as fault:
         runs_of(tmp_path, text, kind="tidy")
     assert message in str(fault.value)
 
 
-def test_errors_call_the_file_by_the_name_given(tmp_path: Path) -> None:
+def test_errors_use_the_given_name(tmp_path: Path) -> None:
     (tmp_path / "runs.csv").write_text(HEADER + "s,t,m/f,1,f1,x")
     with pytest.raises(InputError, match=r"^my upload, row 1: the score"):
         list(import_runs(tmp_path / "runs.csv", name="my upload"))
@@ -231,7 +231,7 @@ def test_a_broken_parquet_file_is_runs_or_an_input_error(tmp_path: Path, place: 
         assert "broken.parquet" in str(fault)
 
 
-def test_an_exported_table_keeps_names_as_they_are(tmp_path: Path) -> None:
+def test_names_in_an_exported_table_are_unchanged(tmp_path: Path) -> None:
     run = simple_run(target=" t ", metrics={" a,b": 2.0}, commit='"x"')
     export_csv([run], tmp_path / "runs.csv")
     assert list(map(exactly, import_tidy(tmp_path / "runs.csv"))) == [exactly(run)]

@@ -36,7 +36,7 @@ def test_scores_of_a_tidy_web(tmp_path: Path) -> None:
     assert web.n_seeds[0, 0].tolist() == [1, 2]
 
 
-def test_parquet_says_the_same(tmp_path: Path) -> None:
+def test_parquet_gives_the_same_web(tmp_path: Path) -> None:
     csv = pytest.importorskip("pyarrow.csv")
     parquet = pytest.importorskip("pyarrow.parquet")
     path = written(tmp_path, HEADER + BODY)
@@ -67,7 +67,7 @@ def test_names_of_metrics_as_trainers_write_them(tmp_path: Path) -> None:
         assert open_web(written(tmp_path, HEADER + rows)).pc[0, 0] == pytest.approx([0.5, -0.5])
 
 
-def test_less_is_better_for_losses_and_metrics_are_averaged(tmp_path: Path) -> None:
+def test_lower_is_better_for_losses_and_metrics_are_averaged(tmp_path: Path) -> None:
     web = open_web(written(tmp_path, HEADER + "none,t,m/f,1,loss,2.0\na,t,m/f,1,loss,1.0\nb,t,m/f,1,loss,3.0\n"))
     assert web.pc[0, 0] == pytest.approx([0.5, -0.5])
     rows = "none,mrpc,m/f,1,accuracy,0.5\nnone,mrpc,m/f,1,f1,0.7\n"
@@ -149,7 +149,7 @@ def test_empty_seeds_are_unknown_in_csv_and_parquet(tmp_path: Path) -> None:
         assert web.notes[0].startswith("2 runs have no baseline of their own seed")
 
 
-def test_seeds_of_any_size_are_told_apart(tmp_path: Path) -> None:
+def test_seeds_of_any_size_are_distinguished(tmp_path: Path) -> None:
     large = 2**80
     rows = "".join(f"none,b,m/f,{large + i},accuracy,0.5\na,b,m/f,{large + i},accuracy,0.6\n" for i in range(3))
     assert open_web(written(tmp_path, HEADER + rows)).n_seeds[0, 0, 0] == 3

@@ -47,7 +47,7 @@ def test_a_loss_has_no_bounds(tmp_path: Path) -> None:
     assert [run.metrics for run in import_runs(write(tmp_path, ("m/f", "loss", 7)))] == [{"loss": 7.0}]
 
 
-def test_a_mixed_column_is_told_and_no_run_is_read(tmp_path: Path) -> None:
+def test_a_mixed_column_is_reported_and_no_run_is_read(tmp_path: Path) -> None:
     path = write(tmp_path, ("m/f", "accuracy", 0.6), ("n/f", "accuracy", 62.5), ("n/f", "accuracy", 70))
     with pytest.raises(
         InputError, match=r"mixes fractions and percent: 1 \(first 0\.6 in row 1\) are at most 1, 2 \(first 62\.5 in row 2\)"
@@ -62,13 +62,13 @@ def test_a_value_that_is_neither_does_not_make_a_mixture(tmp_path: Path) -> None
         list(import_runs(write(tmp_path, ("m/f", "accuracy", -0.01), ("m/f", "accuracy", 62.5))))
 
 
-def test_percent_that_looks_mixed_is_told(tmp_path: Path) -> None:
+def test_percent_that_looks_mixed_gives_a_warning(tmp_path: Path) -> None:
     path = write(tmp_path, ("m/f", "accuracy", 0.6), ("m/f", "accuracy", 62.5))
-    told: list[str] = []
-    runs = list(import_runs(path, units={"accuracy": "percent"}, on_warning=told.append))
+    warnings: list[str] = []
+    runs = list(import_runs(path, units={"accuracy": "percent"}, on_warning=warnings.append))
     assert [run.metrics["accuracy"] for run in runs] == [0.006, 0.625]
-    assert len(told) == 1
-    assert "declared as percent, may be mixed with fractions" in told[0]
+    assert len(warnings) == 1
+    assert "declared as percent, may be mixed with fractions" in warnings[0]
     with pytest.warns(UserWarning, match="may be mixed"):
         list(import_runs(path, units={"accuracy": "percent"}))
 
@@ -82,7 +82,7 @@ def test_a_rounding_error_is_within_bounds() -> None:
     assert Units().convert("f1", 1 + 1e-12, "m/f", "here") == 1 + 1e-12
 
 
-def test_what_is_said_of_a_setup_goes_first() -> None:
+def test_a_unit_of_a_setup_goes_first() -> None:
     units = Units.declared(
         {"f1": "percent", "roberta/*:f1": "fraction"}, {"roberta/*:f1": "percent", "t5?/*:accuracy": "percent"}
     )

@@ -24,13 +24,13 @@ def test_canonical_json_is_strict_and_the_same_for_every_kind_of_mapping(value: 
     json.loads(text, parse_constant=refuse)
 
 
-def test_canonical_json_of_what_is_not_finite() -> None:
+def test_canonical_json_of_values_that_are_not_finite() -> None:
     assert (
         canonical_json({"b": [math.nan, math.inf], "a": (-math.inf, 1.0)}) == '{"a":["-Infinity",1.0],"b":["NaN","Infinity"]}'
     )
 
 
-def test_keys_stay_what_they_are() -> None:
+def test_keys_never_change() -> None:
     assert (
         made_up_run(1).key == "5a91f630c6e7b40679b9206daf41856e1189aca0"
-    )  # stores hold keys: a change here would make all of them strangers
+    )  # stores contain keys: after a change here, no stored run would be found

@@ -123,7 +123,7 @@ def test_runs_that_differ_in_hyperparameters_only_are_refused(tmp_path: Path) ->
     assert open_web(tmp_path / "runs.db").score.shape == (1, 1, 2)
 
 
-def test_a_store_is_known_by_its_content_whatever_its_name(tmp_path: Path) -> None:
+def test_a_store_is_recognised_by_its_content(tmp_path: Path) -> None:
     runs = [run(None, 1, 0.5), run("a", 1, 0.6)]
     for name in ("runs", "runs.csv", "runs.parquet", "runs.anything"):
         web = scored(tmp_path, runs, name)

@@ -60,7 +60,7 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("how", ["write", "read", "create", "web"])
 @pytest.mark.parametrize("case", SPOILED)
-def test_what_is_no_sound_store_is_refused_and_stays_as_it_is(case: str, how: str, stored: Path) -> None:
+def test_a_file_that_is_not_a_sound_store_is_refused_and_unchanged(case: str, how: str, stored: Path) -> None:
     spoil, message = SPOILED[case]
     spoil(stored)
     before = hashlib.sha256(stored.read_bytes()).digest()
@@ -107,8 +107,8 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
 
 @pytest.fixture
 def ordinary_user() -> Iterator[Path]:
-    """A folder of our own, as a user whom permissions bind."""
-    catalogue()  # read while we still may
+    """A folder of our own, as a user who is subject to permissions."""
+    catalogue()  # read while it is allowed
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         root = os.geteuid() == 0
@@ -144,7 +144,7 @@ def test_permissions(ordinary_user: Path) -> None:
     assert [p.name for p in ordinary_user.iterdir()] == ["runs.db"]
 
 
-def test_a_store_opened_for_reading_refuses_to_write_and_leaves_nothing_beside(stored: Path) -> None:
+def test_a_store_opened_for_reading_refuses_to_write_and_leaves_no_files(stored: Path) -> None:
     before = stored.read_bytes()
     with RunStore.open(stored, read_only=True) as store:
         assert len(list(store.runs())) == 500
@@ -154,12 +154,12 @@ def test_a_store_opened_for_reading_refuses_to_write_and_leaves_nothing_beside(s
     assert [path.name for path in stored.parent.iterdir()] == ["runs.db"]
 
 
-def test_opening_to_create_keeps_what_is_there(stored: Path) -> None:
+def test_opening_to_create_does_not_change_a_store(stored: Path) -> None:
     with RunStore.open(stored, create=True) as store:
         assert len(store) == 500
 
 
-def test_vacuum_gives_space_back(stored: Path) -> None:
+def test_vacuum_frees_space(stored: Path) -> None:
     size = stored.stat().st_size
     with RunStore.open(stored) as store:
         store.remove(list(store.keys())[10:])
@@ -184,7 +184,7 @@ def test_a_closed_store_says_so(stored: Path) -> None:
         len(store)
 
 
-def test_check_names_links_to_nothing_and_keys_that_do_not_match_their_runs(stored: Path) -> None:
+def test_check_finds_broken_links_and_keys_that_do_not_match_their_runs(stored: Path) -> None:
     connection = sqlite3.connect(stored)
     connection.execute("UPDATE runs SET seed = 77 WHERE id = 3")
     connection.execute("UPDATE runs SET target = 4711 WHERE id = 5")

@@ -1,4 +1,4 @@
-"""What every collection of runs must keep: see taskweb.web.store.contract. Another implementation joins STORES."""
+"""The contract of every collection of runs (taskweb.web.store.contract). Another implementation is added to STORES."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_every_run_comes_back_as_it_was(kind: str, runs: list[Run]) -> None:
         store.close()
 
 
-def test_no_value_not_a_number_and_no_metric_stay_apart(store: RunCollection) -> None:
+def test_none_nan_and_a_missing_metric_are_distinguished(store: RunCollection) -> None:
     run = made_up_run(1, metrics={"accuracy": math.nan, "f1": None, "loss": -0.0, "ppl": math.inf})
     store.add(run)
     found = store.get(run.key)
@@ -72,7 +72,7 @@ def test_no_value_not_a_number_and_no_metric_stay_apart(store: RunCollection) ->
     assert set(found.metrics) == {"accuracy", "f1", "loss", "ppl"}
 
 
-def test_text_that_is_no_unicode_survives_where_errors_are_reported(store: RunCollection) -> None:
+def test_invalid_unicode_is_stored_where_errors_are_reported(store: RunCollection) -> None:
     run = made_up_run(1, status="failed", reason="no file \udcff.json", extra={"path": "\udcff"})
     assert store.add(run)
     assert content(store.get(run.key)) == content(run)
@@ -101,7 +101,7 @@ def test_membership_and_lookup(store: RunCollection) -> None:
     assert store.get("no key") is None
 
 
-def test_a_finished_run_replaces_an_unfinished_one_only_when_asked(store: RunCollection) -> None:
+def test_a_finished_run_replaces_an_unfinished_one_only_on_request(store: RunCollection) -> None:
     finished, diverged = made_up_run(1), made_up_run(2, status="diverged", metrics={"loss": math.nan})
     failed = made_up_run(1, status="failed", reason="out of memory", metrics={}, history=({"step": 1},))
     assert store.add_many([failed, diverged]) == 2
@@ -116,7 +116,7 @@ def test_a_finished_run_replaces_an_unfinished_one_only_when_asked(store: RunCol
     assert store.check() == []
 
 
-def test_of_one_batch_the_finished_run_counts_when_asked(store: RunCollection) -> None:
+def test_of_one_batch_the_finished_run_counts_on_request(store: RunCollection) -> None:
     failed = made_up_run(1, status="failed", reason="out of memory")
     assert store.add_many([failed, made_up_run(1)], replace_failed=True) == 1
     assert store.get(failed.key).status == "finished"

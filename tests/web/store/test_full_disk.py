@@ -1,4 +1,4 @@
-"""A disk without space gives one clear line, and what was stored before is kept."""
+"""A full disk gives one clear line, and runs stored before are safe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several processes at one store, and processes that are killed while they write to it."""
+"""Several processes with one store, and processes that are killed while they write to it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def kill_and_resume(folder: Path, kills: int, seed: int) -> tuple[int, int]:
         assert writer.stdout.readline() == "ready\n"
         time.sleep(draw.uniform(0, 0.15))
         writer.kill()
-        said = writer.communicate()[0].split("\n")[:-1]  # a last line without its end was never said
+        said = writer.communicate()[0].split("\n")[:-1]  # a last line without an end was not written completely
         assert writer.returncode == -9
         acknowledged = int(said[-1]) if said else acknowledged
         if not path.exists():  # killed before the file had its name
@@ -122,8 +122,8 @@ def elsewhere(path: Path, code: str) -> str:
     return subprocess.run([sys.executable, "-c", whole], check=True, capture_output=True, text=True, cwd=REPOSITORY).stdout
 
 
-def test_opening_a_store_twice_in_a_process_gives_up_none_of_its_locks(tmp_path: Path) -> None:
-    """Otherwise the other process takes itself for the last one, and takes the write-ahead log away."""
+def test_opening_a_store_twice_in_a_process_releases_no_lock(tmp_path: Path) -> None:
+    """Otherwise the other process regards itself as the last one, and deletes the write-ahead log."""
     path = tmp_path / "runs.db"
     with RunStore.open(path, create=True) as store:
         store.add(made_up_run(1))

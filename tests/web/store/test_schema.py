@@ -42,7 +42,7 @@ PRAGMA user_version = 1;
 
 @pytest.fixture
 def version_1(tmp_path: Path) -> Path:
-    """A file of version 1 that holds made_up_run(1)."""
+    """A file of version 1 with made_up_run(1)."""
     run = made_up_run(1)
     path = tmp_path / "old.db"
     connection = sqlite3.connect(path)
@@ -78,7 +78,7 @@ def test_a_file_of_version_1_is_read_and_written(version_1: Path) -> None:
         assert store.check() == []
 
 
-def test_every_version_leads_to_the_tables_of_a_new_file(version_1: Path, tmp_path: Path) -> None:
+def test_every_version_becomes_the_tables_of_a_new_file(version_1: Path, tmp_path: Path) -> None:
     RunStore.open(version_1).close()
     RunStore.open(tmp_path / "new.db", create=True).close()
     assert tables(version_1) == tables(tmp_path / "new.db")

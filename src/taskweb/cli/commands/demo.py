@@ -10,65 +10,61 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taskweb.cli import options
-from taskweb.cli.console import output_console, print_json, progress_for, say
+from taskweb.cli.console import output_console, print_json, print_tables, say
+from taskweb.cli.options import shared
+from taskweb.cli.progress.work_progress import progress_for
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from taskweb.workflows.selection_trials import SelectionTrials
     from taskweb.workflows.selector_settings import EncoderSettings
-
-_PAIRS_SHOWN = 5
 
 
 def demo(
     quick: Annotated[bool, typer.Option("--quick", help="Only rank: a second or two, without torch.")] = False,
-    encoder: options.EncoderPath = None,
-    allow_download: options.AllowDownload = False,
-    output: options.TableOrJson = options.TableFormat.table,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    encoder: shared.EncoderPath = None,
+    allow_download: shared.AllowDownload = False,
+    output: shared.TableOrJson = shared.TableFormat.table,
+    quiet: shared.Quiet = False,
+    verbose: shared.Verbose = False,
 ) -> None:
-    """Rank sources for an example target, then go the whole way on generated tasks: measure, rank, mix, train, evaluate.
+    """Rank sources for an example target, then measure, rank, mix, train and evaluate on generated tasks.
 
-    The second part needs the extra `train` and takes some minutes; it asks whether models trained on the chosen sources answer
-    a task that they have never seen better than models trained on others.
+    The second part needs the extra `train` and takes some minutes. It shows whether models trained on the chosen sources
+    answer a new task better than models trained on other sources.
 
     Example: taskweb demo --quick
     """
     start = time.monotonic()
     from taskweb.workflows.selector_settings import EncoderSettings
 
-    console = output_console()
-    found = EncoderSettings(encoder, allow_download)
-    as_table = output is options.TableFormat.table
+    settings = EncoderSettings(encoder, allow_download)
+    as_table = output is shared.TableFormat.table
     if as_table:
-        _first_screen(console, found, quiet=quiet)
+        _print_first_ranking(settings, quiet=quiet)
     if quick or find_spec("torch") is None or find_spec("transformers") is None:
         if not quick:
             say("The rest of the demo trains models: pip install 'taskweb[train]', then taskweb demo again.", quiet=quiet)
     else:
-        trials = _trials(found, quiet=quiet)
+        trials = _trials(settings, quiet=quiet)
         if as_table:
             from taskweb.cli.tables.trial_results import trial_tables
 
-            for part in trial_tables(trials, console.width):
-                console.print(part)
+            print_tables(lambda width: trial_tables(trials, width))
         else:
             print_json(trials.to_dict())
     if as_table and not quiet:
-        _farewell(console)
+        from taskweb.cli.tables.first_screen import next_commands
+
+        output_console().print(next_commands())
     if verbose:
         say(f"Done in {time.monotonic() - start:.2f} s.")
 
 
-def _first_screen(console: Console, encoder: EncoderSettings, *, quiet: bool) -> None:
-    from rich.text import Text
-
-    from taskweb.cli.tables.analyses import analyses_in_short, pair_table
+def _print_first_ranking(encoder: EncoderSettings, *, quiet: bool) -> None:
+    """Rank sources for the example target, and print this with what the published web says."""
+    from taskweb.cli.tables.first_screen import advice, target_lines, web_tables
     from taskweb.cli.tables.rankings import ranking_tables
-    from taskweb.web.analysis import TransferShares, analyze
+    from taskweb.web.analysis import analyze
     from taskweb.web.opening import open_web
     from taskweb.workflows.demo import demo_target
     from taskweb.workflows.rank_settings import TargetSettings
@@ -76,42 +72,22 @@ def _first_screen(console: Console, encoder: EncoderSettings, *, quiet: bool) ->
 
     target = demo_target()
     if not quiet:
-        first = target.examples[0]
-        console.print(
-            Text.assemble(
-                ("\nYour target: ", "dim"),
-                (target.name, "bold cyan"),
-                (f", {len(target)} examples without labels. The first one:", "dim"),
-            )
-        )
-        console.print(Text(f"  {first.input}", style="italic"))
-        console.print(Text(f"  choices: {', '.join(first.choices or ())}", style="italic"))
+        print_tables(lambda _width: target_lines(target))
     ranking = rank(
         target.examples,
         target_settings=TargetSettings(name=target.name),
         encoder=encoder,
         progress=progress_for(quiet=quiet),
     )
-    for part in ranking_tables(ranking, console.width):
-        console.print(part)
+    print_tables(lambda width: ranking_tables(ranking, width))
     web = analyze(open_web(), analyses=("shares", "commutativity", "transitivity", "agreement"))
-    shares = web.results["shares"]
-    if isinstance(shares, TransferShares):
-        console.print(
-            Text.assemble(
-                "\n", ("What the published web says", "bold cyan"), ("   strongest and most harmful transfers", "dim")
-            )
-        )
-        console.print(pair_table(shares.strongest[:_PAIRS_SHOWN], shares.most_harmful[:_PAIRS_SHOWN], console.width))
-    console.print()
-    for line in analyses_in_short(web):
-        console.print(line)
+    print_tables(lambda width: web_tables(web, width))
     if not quiet:
-        best = ", ".join(ranking.top(5))
-        console.print(Text.assemble(("\nTrain on ", "dim"), (best, "bold green"), (" before your own examples.", "dim")))
+        output_console().print(advice(ranking))
 
 
 def _trials(encoder: EncoderSettings, *, quiet: bool) -> SelectionTrials:
+    """Measure, rank, mix, train and evaluate on generated tasks."""
     from taskweb.experiments.executors.process import worker_pool
     from taskweb.workflows import selection_trials
 
@@ -119,8 +95,7 @@ def _trials(encoder: EncoderSettings, *, quiet: bool) -> SelectionTrials:
     webs = len(settings.families)
     models = webs * settings.targets * len(settings.seeds)
     say(
-        f"\nNow the whole way on {webs} families of generated tasks: measure a web of each, hold tasks out, rank, mix, train, "
-        "evaluate.",
+        f"\nNow with {webs} families of generated tasks: measure a web of each, leave tasks out, rank, mix, train, evaluate.",
         quiet=quiet,
     )
     with (
@@ -131,16 +106,3 @@ def _trials(encoder: EncoderSettings, *, quiet: bool) -> SelectionTrials:
         return selection_trials.run_trials(
             settings, Path(folder), pool, encoder=encoder, on_progress=lambda _done, _total: advance(1)
         )
-
-
-def _farewell(console: Console) -> None:
-    from rich.text import Text
-
-    console.print(
-        Text.assemble(
-            ("\nNow yours: ", "dim"),
-            ("taskweb rank my_task.jsonl", "bold"),
-            (", and for all that a web says: ", "dim"),
-            ("taskweb web analyze published", "bold"),
-        )
-    )

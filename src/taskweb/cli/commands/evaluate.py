@@ -2,218 +2,46 @@
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from taskweb.cli import options
-from taskweb.cli.console import output_console, print_json, progress_for, say_notes
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from taskweb.evaluation import EvaluationSettings, PromptedTask, TaskResult
-    from taskweb.models import TaskModel
-    from taskweb.training.settings import Precision
-
-_EXAMPLES = "The examples"
-_SCORES = "The scores"
+from taskweb.cli.console import print_json, print_tables, say_notes
+from taskweb.cli.options import shared
+from taskweb.cli.options.evaluation_options import ComputeOptions, ResultFileOptions, TaskOptions
+from taskweb.cli.options.option_groups import spread
+from taskweb.cli.progress.work_progress import progress_for
 
 
+@spread
 def evaluate(
+    *,
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Folder of a model, or its id on the Hub.")],
-    task: Annotated[
-        list[str] | None,
-        typer.Option("--task", "-t", metavar="TASK", help="What to evaluate on; may be repeated. Default: the examples' name."),
-    ] = None,
-    examples: Annotated[
-        str | None,
-        typer.Option(
-            "--examples",
-            metavar="FILE",
-            rich_help_panel=_EXAMPLES,
-            help="Labelled examples: a file, a folder of <task>.jsonl, or hf:<id>. Default: the task's data set on the Hub.",
-        ),
-    ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option("--split", metavar="NAME", rich_help_panel=_EXAMPLES, help="Split on the Hub. Default: a held-out one."),
-    ] = None,
-    input_column: options.InputColumn = None,
-    output_column: options.OutputColumn = None,
-    choices_column: options.ChoicesColumn = None,
-    input_format: options.InputFormat = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", metavar="N", rich_help_panel=_EXAMPLES, help="Draw N examples. Default: all.")
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", rich_help_panel=_EXAMPLES, help="For drawing examples.")] = 0,
-    templates: Annotated[
-        str | None,
-        typer.Option(
-            "--templates",
-            metavar="NAMES",
-            rich_help_panel=_EXAMPLES,
-            help="Names divided by commas, 'all', or a file (.toml, promptsource's .yaml). Default: all, or prompts as given.",
-        ),
-    ] = None,
-    score: Annotated[
-        str, typer.Option("--score", metavar="mean|sum", rich_help_panel=_SCORES, help="Over the tokens of a choice.")
-    ] = "mean",
-    normalise: Annotated[
-        str,
-        typer.Option(
-            "--normalise",
-            metavar="none|unconditional",
-            rich_help_panel=_SCORES,
-            help="unconditional: log p(choice | prompt) - log p(choice | empty prompt).",
-        ),
-    ] = "none",
-    max_input: Annotated[
-        int | None, typer.Option("--max-input", metavar="N", help="Cut inputs at N tokens. Default: as the model was trained.")
-    ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option("--batch-size", metavar="N", help="Choices at once, at most. Default: found by itself.")
-    ] = None,
-    device: Annotated[str | None, typer.Option("--device", metavar="NAME", help="Default: a GPU if there is one.")] = None,
-    precision: Annotated[
-        str, typer.Option("--precision", metavar="NAME", help="float32, bfloat16 or auto: bfloat16 where the GPU has it.")
-    ] = "float32",
-    results_file: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", rich_help_panel=options.OUTPUT, help="Save the results as JSON."),
-    ] = None,
-    predictions_file: Annotated[
-        Path | None,
-        typer.Option("--predictions", metavar="FILE", rich_help_panel=options.OUTPUT, help="Save every answer, as JSON lines."),
-    ] = None,
-    output: options.TableOrJson = options.TableFormat.table,
-    quiet: options.Quiet = False,
+    tasks: TaskOptions,
+    computing: ComputeOptions,
+    files: ResultFileOptions,
+    output: shared.TableOrJson = shared.TableFormat.table,
+    quiet: shared.Quiet = False,
 ) -> None:
-    """Evaluate a model zero-shot: every template of every task, by the likelihood of the choices.
+    """Evaluate a model zero-shot: every template of every task, by the probability of each choice.
 
     Example: taskweb evaluate my_model --task rte --examples my_texts/rte.jsonl --predictions answers.jsonl
     """
-    from taskweb.evaluation import EvaluationSettings, TemplateChoice, check_model, save_predictions, save_results
-    from taskweb.models import open_model
-    from taskweb.models.loading import check_weights
-    from taskweb.tasks import Sampling
+    from taskweb.evaluation import save_predictions, save_results
+    from taskweb.workflows.evaluating import evaluate_model
 
-    begin = time.monotonic()
-    settings = EvaluationSettings(score, normalise, batch_size)  # type: ignore[arg-type]  # checked there
-    if Path(model).is_dir():
-        check_weights(Path(model), model)
-    for file in (results_file, predictions_file):
-        _check_place(file)
-    place = _place_of(device, precision)
-    columns = None
-    if input_column or output_column or choices_column:
-        columns = options.columns_of(input_column, output_column, choices_column)
-    reading = {
-        "templates": TemplateChoice.parse(templates),
-        "sampling": Sampling(limit, seed),
-        "split": split,
-        "columns": columns,
-        "file_format": options.format_of(input_format),
-    }
-    tasks = _load(task, examples, reading)
-    opened = open_model(model, max_input=max_input)
-    check_model(opened, tasks)
-    results = _evaluate(opened, tasks, settings, place, precision, quiet=quiet)  # type: ignore[arg-type]  # checked there
-    record = {
-        "model": model,
-        "origin": {"name": opened.origin.name, "revision": opened.origin.revision},
-        "score": score,
-        "normalise": normalise,
-        "max_input": opened.max_input,
-        "tasks": [result.to_dict() for result in results],
-        "seconds": round(time.monotonic() - begin, 3),
-    }
-    if predictions_file is not None:
-        save_predictions(results, predictions_file)
-    if results_file is not None:
-        save_results(record, results_file)
-    say_notes([f"{r.skipped} rows of {r.origin} have no label and were left out" for r in results if r.skipped], quiet=quiet)
-    _print(record, results, output)
-
-
-def _check_place(file: Path | None) -> None:
-    from taskweb.errors import InputError
-
-    if file is not None and (file.is_dir() or not file.parent.is_dir()):
-        raise InputError(f"{file} cannot be written: it is a folder, or lies in none. Give a file in a folder that exists.")
-
-
-def _place_of(device: str | None, precision: str) -> Any:
-    """The device to compute on. Raises for one that is not there, and for a precision that is not known."""
-    from taskweb.errors import unknown_name
-    from taskweb.training.settings import PRECISIONS, chosen_device
-
-    if precision not in PRECISIONS:
-        raise unknown_name("precision", precision, PRECISIONS)
-    return chosen_device(device)
-
-
-def _load(names: Sequence[str] | None, examples: str | None, reading: dict[str, Any]) -> list[PromptedTask]:
-    """Read the examples of all tasks; all faults at once."""
-    from taskweb.errors import InputError, TaskWebError
-    from taskweb.evaluation import load_prompted
-    from taskweb.tasks import example_files
-    from taskweb.tasks.rows import name_of
-
-    is_folder = examples is not None and Path(examples).is_dir()
-    if not names:
-        if examples is None:
-            raise InputError("There is nothing to evaluate on. Name tasks with --task, or give --examples.")
-        names = list(example_files(Path(examples))) if is_folder else [name_of(examples)]
-    if len(set(names)) > 1 and examples is not None and not is_folder:
-        raise InputError(
-            f"{examples} holds the examples of one task, and {len(set(names))} are named. Give a folder of <task>.jsonl."
-        )
-    found, faults = [], []
-    for name in dict.fromkeys(names):
-        try:
-            found.append(load_prompted(name, examples, **reading))
-        except TaskWebError as fault:
-            faults.append(str(fault))
-    if faults:
-        raise InputError(" ".join(faults))
-    return found
-
-
-def _evaluate(
-    model: TaskModel,
-    tasks: Sequence[PromptedTask],
-    settings: EvaluationSettings,
-    place: Any,
-    precision: Precision,
-    *,
-    quiet: bool,
-) -> list[TaskResult]:
-    from taskweb.cli.tables.formatting import counted
-    from taskweb.evaluation import evaluate_task
-    from taskweb.evaluation.batching import BatchSize
-    from taskweb.training.settings import computing_in
-
-    model.module.to(place)
-    size = BatchSize(model.module, settings.batch_size)
-    results = []
-    with computing_in(precision, place):
-        for prompted in tasks:
-            title = f"{prompted.task.name}, {counted(len(prompted.prompts), 'template')}"
-            with progress_for(quiet=quiet)(title, prompted.size) as advance:
-                results.append(evaluate_task(model, prompted, settings, size=size, on_done=advance))
-    return results
-
-
-def _print(record: dict[str, Any], results: Sequence[TaskResult], output: options.TableFormat) -> None:
-    if output is options.TableFormat.json:
-        print_json(record)
+    scoring = computing.scoring()
+    files.check()
+    settings = computing.model_settings(model)
+    found = evaluate_model(settings, tasks.settings(), scoring, progress=progress_for(quiet=quiet))
+    if files.predictions_file is not None:
+        save_predictions(found.results, files.predictions_file)
+    if files.results_file is not None:
+        save_results(found.to_dict(), files.results_file)
+    say_notes(found.notes, quiet=quiet)
+    if output is shared.TableFormat.json:
+        print_json(found.to_dict())
         return
     from taskweb.cli.tables.evaluations import result_tables
 
-    console = output_console()
-    for result in results:
-        for part in result_tables(result, console.width):
-            console.print(part)
+    print_tables(lambda width: (part for result in found.results for part in result_tables(result, found.scored, width)))

@@ -4,14 +4,44 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taskweb.cli import judge_options, options
-from taskweb.cli.console import output_console, print_json, progress_for, say, say_notes
-from taskweb.cli.option_groups import spread
+from taskweb.cli.console import print_json, print_tables, say, say_notes
+from taskweb.cli.options import shared
+from taskweb.cli.options.judge_options import Describe, JudgeOptions
+from taskweb.cli.options.option_groups import spread
+from taskweb.cli.progress.work_progress import progress_for
+
+if TYPE_CHECKING:
+    from taskweb.tasks import Sampling
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """Which of the target's examples are used."""
+
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, rich_help_panel=shared.TARGET, help="Use at most N target examples.")
+    ] = 32
+    sample_seed: Annotated[
+        int | None,
+        typer.Option(
+            "--sample-seed",
+            metavar="SEED",
+            rich_help_panel=shared.TARGET,
+            help="Draw the examples at random with this seed. Default: take the first.",
+        ),
+    ] = None
+
+    def settings(self) -> Sampling:
+        """The settings that the options stand for."""
+        from taskweb.tasks import Sampling
+
+        return Sampling(self.limit, self.sample_seed)
 
 
 @spread
@@ -21,93 +51,56 @@ def rank(
         str,
         typer.Argument(metavar="TARGET", help="A file of examples (JSONL, CSV, Parquet), '-', hf:<id>, or a task of the web."),
     ],
-    web: options.Web = "published",
-    setup: options.Setup = "all",
-    selector: options.Selector = None,
+    ranked: shared.RankOptions,
     sources: Annotated[
         Path | None,
         typer.Option(
             "--sources",
             metavar="DIR",
-            rich_help_panel=options.WEB,
-            help="Your own candidates, one <task>.jsonl each; of each, at most 100 examples are used.",
+            rich_help_panel=shared.WEB,
+            help="Folder with your own candidate sources, <task>.jsonl each. At most 100 examples of each are used.",
         ),
     ] = None,
-    exclude: options.Exclude = None,
     top: Annotated[
-        int | None, typer.Option("--top", metavar="K", min=1, rich_help_panel=options.OUTPUT, help="Show the K best only.")
+        int | None, typer.Option("--top", metavar="K", min=1, rich_help_panel=shared.OUTPUT, help="Print only the K best.")
     ] = None,
-    unseen: options.Unseen = False,
     explain: Annotated[
         str | None,
-        typer.Option(
-            "--explain", metavar="TASK", rich_help_panel=options.OUTPUT, help="Also say why this source stands there."
-        ),
+        typer.Option("--explain", metavar="TASK", rich_help_panel=shared.OUTPUT, help="Also explain the rank of this source."),
     ] = None,
-    examples: options.Examples = None,
-    limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=1, rich_help_panel=options.TARGET, help="Use at most N target examples.")
-    ] = 32,
-    sample_seed: Annotated[
-        int | None,
-        typer.Option(
-            "--sample-seed",
-            metavar="SEED",
-            rich_help_panel=options.TARGET,
-            help="Draw the examples at random instead of taking the first.",
-        ),
-    ] = None,
-    reading: options.TargetOptions,
-    selection: options.SelectorOptions,
-    seed: Annotated[int, typer.Option("--seed", rich_help_panel=options.SELECTOR, help="Seed of the random selector.")] = 0,
-    judging: judge_options.JudgeOptions,
-    describe: judge_options.Describe = None,
-    encoding: options.EncoderOptions,
-    output: Annotated[
-        options.RankingFormat, typer.Option("--format", rich_help_panel=options.OUTPUT, help="How to print the ranking.")
-    ] = options.RankingFormat.table,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    sampling: SamplingOptions,
+    reading: shared.TargetOptions,
+    selection: shared.SelectorOptions,
+    seed: Annotated[int, typer.Option("--seed", rich_help_panel=shared.SELECTOR, help="Seed of the random selector.")] = 0,
+    judging: JudgeOptions,
+    describe: Describe = None,
+    encoding: shared.EncoderOptions,
+    output: shared.TableJsonOrCsv = shared.RankingFormat.table,
+    quiet: shared.Quiet = False,
+    verbose: shared.Verbose = False,
 ) -> None:
     """Rank source tasks for a target, best first.
 
-    The target is a handful of examples, one per line: {"input": "...", "choices": ["yes", "no"]}. Labels are not needed.
+    The target is a few examples, one per line: {"input": "...", "choices": ["yes", "no"]}. Labels are not needed.
 
     Example: taskweb rank my_task.jsonl --top 5
     """
     start = time.monotonic()
-    from taskweb.selectors import DEFAULT_SELECTOR
-    from taskweb.tasks.example_sets import Sampling
-    from taskweb.workflows.ranking import rank as rank_sources
+    from taskweb.workflows.ranking import rank_with
 
     judge = judging.settings(use_cache=not encoding.no_cache, quiet=quiet, describe=describe)
-    ranking = rank_sources(
-        target,
-        web=web,
-        setup=setup,
-        selector=selector or DEFAULT_SELECTOR,
-        sources=sources,
-        exclude=exclude or (),
-        examples=examples,
-        unseen=unseen,
-        explain=explain,
-        target_settings=reading.settings(Sampling(limit, sample_seed)),
-        selector_settings=selection.settings(judge, seed),
-        encoder=encoding.settings(),
-        progress=progress_for(quiet=quiet),
-    )
-    if output is options.RankingFormat.json:
+    reads, selects = reading.settings(sampling.settings()), selection.settings(judge, seed)
+    settings = ranked.settings(encoding.settings(), reads, selects)
+    ranking = rank_with(settings, target, sources=sources, explain=explain, progress=progress_for(quiet=quiet))
+    if output is shared.RankingFormat.json:
         print_json(ranking.to_dict(top))
-    elif output is options.RankingFormat.csv:
-        from taskweb.cli.tables.rankings import ranking_csv
-
-        sys.stdout.write(ranking_csv(ranking, top))
     else:
-        from taskweb.cli.tables.rankings import ranking_tables
+        from taskweb.cli.tables.rankings import ranking_csv, ranking_tables
 
-        console = output_console()
-        for part in ranking_tables(ranking, console.width, top):
-            console.print(part)
+        if output is shared.RankingFormat.csv:
+            sys.stdout.write(ranking_csv(ranking, top))
+        else:
+            print_tables(lambda width: ranking_tables(ranking, width, top))
     say_notes(ranking.notes, quiet=quiet)
     if verbose:
         say(

@@ -3,103 +3,137 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taskweb.cli import options
-from taskweb.cli.console import StoppedError, output_console, print_json, say
+from taskweb.cli.console import StoppedError, print_json, print_tables, say
+from taskweb.cli.options import shared
+from taskweb.cli.options.option_groups import spread
 
 if TYPE_CHECKING:
     from taskweb.experiments import PlanState
     from taskweb.experiments.executors import Executor
 
 
-def run(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN.toml", help="Tasks, setups, seeds and pairs to measure.")],
-    executor: Annotated[str, typer.Option("--executor", metavar="NAME", help="inline, process or ray.")] = "inline",
+@dataclass(frozen=True)
+class ExecutorOptions:
+    """Where the runs are carried out."""
+
+    executor: Annotated[
+        str, typer.Option("--executor", metavar="NAME", help="Where runs are carried out: inline, process or ray.")
+    ] = "inline"
     workers: Annotated[
-        int, typer.Option("--workers", metavar="N", min=1, help="Processes at once, with --executor process.")
-    ] = 2,
+        int, typer.Option("--workers", metavar="N", min=1, help="Number of processes, with --executor process.")
+    ] = 2
     ray_address: Annotated[
         str | None,
-        typer.Option("--ray-address", metavar="ADDRESS", help="A running Ray cluster. Default: start a local one."),
-    ] = None,
-    gpus: Annotated[float, typer.Option("--gpus", metavar="N", min=0, help="GPUs per worker, with --executor ray.")] = 0.0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be done.")] = False,
-    status: Annotated[bool, typer.Option("--status", help="Say where the plan stands, also while it runs elsewhere.")] = False,
+        typer.Option("--ray-address", metavar="ADDRESS", help="Address of a Ray cluster. Default: start a local one."),
+    ] = None
+    gpus: Annotated[float, typer.Option("--gpus", metavar="N", min=0, help="GPUs per worker, with --executor ray.")] = 0.0
+
+    def check(self) -> None:
+        """Raise NameNotFoundError for an unknown executor."""
+        from taskweb.errors import unknown_name
+        from taskweb.experiments import EXECUTORS
+
+        if self.executor not in EXECUTORS:
+            raise unknown_name("executor", self.executor, EXECUTORS)
+
+    def built(self) -> Executor:
+        """The executor."""
+        from taskweb.experiments import InlineExecutor, ProcessExecutor, RayExecutor
+
+        if self.executor == "process":
+            return ProcessExecutor(self.workers)
+        return RayExecutor(self.ray_address, self.gpus) if self.executor == "ray" else InlineExecutor()
+
+
+@spread
+def run(
+    *,
+    plan: Annotated[Path, typer.Argument(metavar="PLAN.toml", help="Plan: tasks, setups, seeds and pairs to measure.")],
+    executing: ExecutorOptions,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and print what would be run.")] = False,
+    status: Annotated[
+        bool, typer.Option("--status", help="Print the state of the plan, also while it runs elsewhere.")
+    ] = False,
     retry: Annotated[
         str | None, typer.Option("--retry", metavar="failed", help="Also repeat runs that failed or diverged.")
     ] = None,
-    output: options.TableOrJson = options.TableFormat.table,
-    quiet: options.Quiet = False,
+    output: shared.TableOrJson = shared.TableFormat.table,
+    quiet: shared.Quiet = False,
 ) -> None:
-    """Measure the transfers of a plan. Stop it at any moment; the same command goes on where it stopped.
+    """Measure the transfers of a plan. If it is stopped, the same command continues.
 
-    Every outcome is in the plan's store at once; read it with taskweb web show STORE.
+    Every result is saved at once in the plan's store. Read it with: taskweb web show STORE.
 
     Example: taskweb run my_plan.toml --executor process --workers 2
     """
     from taskweb.errors import unknown_name
-    from taskweb.experiments import EXECUTORS, state_of
+    from taskweb.experiments import state_of
 
     if retry not in (None, "failed"):
         raise unknown_name("kind of run to retry", retry, ["failed"])
-    if executor not in EXECUTORS:
-        raise unknown_name("executor", executor, EXECUTORS)
-    again = retry is not None
+    executing.check()
+    as_json, retry_failed = output is shared.TableFormat.json, retry is not None
     if dry_run and not status:
-        _dry_run(plan, again, output)
+        _dry_run(plan, retry_failed=retry_failed, as_json=as_json)
         return
     if status:
-        state = state_of(plan, retry_failed=again)
+        state = state_of(plan, retry_failed=retry_failed)
     else:
-        state = _measured(plan, _executor(executor, workers, ray_address, gpus), again, quiet)
-    if output is options.TableFormat.json:
+        state = _measured(plan, executing.built(), retry_failed=retry_failed, quiet=quiet)
+    if as_json:
         print_json(state.to_dict())
         return
     from taskweb.cli.tables.plan_states import state_tables
 
-    console = output_console()
-    for part in state_tables(state, console.width):
-        console.print(part)
+    print_tables(lambda width: state_tables(state, width))
 
 
-def _dry_run(path: Path, again: bool, output: options.TableOrJson) -> None:
-    """Check the plan and show what it comes to; of a plan whose examples or models are not there, what it says itself."""
+def _dry_run(path: Path, *, retry_failed: bool, as_json: bool) -> None:
+    """Check the plan and print what it would run; if examples or models are missing, only what the plan itself says."""
     from taskweb.cli.tables.plan_states import cut_tables, state_tables
     from taskweb.cli.tables.plans import plan_facts, plan_tables
     from taskweb.errors import ParameterError
     from taskweb.experiments import check_plan
-    from taskweb.experiments.plan_file import plan_and_errors
     from taskweb.experiments.state import plan_state
-    from taskweb.experiments.task_data import task_data_and_errors
 
-    console = output_console()
     try:
         checked = check_plan(path, count_cut=True)
     except ParameterError:
-        plan, faults = plan_and_errors(path, methods=True)
-        if not faults and output is not options.TableFormat.json:
-            here = {name: task for name, task in plan.tasks.items() if task.hub is None}
-            for part in plan_tables(plan, task_data_and_errors(replace(plan, tasks=here))[0], console.width):
-                console.print(part)
+        if not as_json:
+            _print_plan(path)
         raise
-    state = plan_state(checked.plan, checked.data, retry_failed=again)
-    if output is options.TableFormat.json:
+    state = plan_state(checked.plan, checked.data, retry_failed=retry_failed)
+    if as_json:
         cut = {"cut_inputs": [asdict(own) for own in checked.cut]}
         print_json(state.to_dict() | cut | plan_facts(checked.plan, checked.data))
         return
-    for part in plan_tables(checked.plan, checked.data, console.width):
-        console.print(part)
-    for part in (*state_tables(state, console.width), *cut_tables(checked.cut, console.width)):
-        console.print(part)
+    print_tables(lambda width: plan_tables(checked.plan, checked.data, width))
+    print_tables(lambda width: state_tables(state, width))
+    print_tables(lambda width: cut_tables(checked.cut, width))
 
 
-def _measured(plan: Path, executor: Executor, again: bool, quiet: bool) -> PlanState:
-    from taskweb.cli.tables.plan_progress import shown_progress
+def _print_plan(path: Path) -> None:
+    """Print a plan whose examples or models are missing; nothing where the plan itself has errors."""
+    from taskweb.cli.tables.plans import plan_tables
+    from taskweb.experiments.plan_file import plan_and_errors
+    from taskweb.experiments.task_data import task_data_and_errors
+
+    plan, errors = plan_and_errors(path, methods=True)
+    if not errors:
+        local = {name: task for name, task in plan.tasks.items() if task.hub is None}
+        data, _ = task_data_and_errors(replace(plan, tasks=local))
+        print_tables(lambda width: plan_tables(plan, data, width))
+
+
+def _measured(plan: Path, executor: Executor, *, retry_failed: bool, quiet: bool) -> PlanState:
+    """Run the plan and show its progress. Raises StoppedError where it is interrupted."""
+    from taskweb.cli.progress.plan_progress import shown_progress
     from taskweb.experiments import run_plan
     from taskweb.experiments.run_progress import PlanProgress
 
@@ -112,22 +146,16 @@ def _measured(plan: Path, executor: Executor, again: bool, quiet: bool) -> PlanS
                 last[:] = [progress]
                 show(progress)
 
-            state = run_plan(plan, executor, retry_failed=again, on_progress=on_progress)
+            state = run_plan(plan, executor, retry_failed=retry_failed, on_progress=on_progress)
     except KeyboardInterrupt:
-        done = f"{last[0].known + last[0].done:,} of {last[0].total:,} runs are done and kept" if last else "nothing was begun"
-        raise StoppedError(f"Stopped: {done}. The same command goes on from here.") from None
+        done = (
+            f"{last[0].known + last[0].done:,} of {last[0].total:,} runs are done and saved" if last else "no run was started"
+        )
+        raise StoppedError(f"Stopped: {done}. The same command continues from here.") from None
     finally:
         signal.signal(signal.SIGTERM, before)
     if state.todo and state.budget_is_spent:
         hours = state.plan.most_hours
         left = f"with {len(state.todo):,} runs left"
-        say(f"The budget of {hours:g} hours is spent, {left}. Raise hours in [budget] to go on.", quiet=quiet)
+        say(f"The budget of {hours:g} hours is spent, {left}. Raise hours in [budget] to continue.", quiet=quiet)
     return state
-
-
-def _executor(name: str, workers: int, ray_address: str | None, gpus: float) -> Executor:
-    from taskweb.experiments import InlineExecutor, ProcessExecutor, RayExecutor
-
-    if name == "process":
-        return ProcessExecutor(workers)
-    return RayExecutor(ray_address, gpus) if name == "ray" else InlineExecutor()

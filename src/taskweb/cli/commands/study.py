@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from taskweb.cli import options
-from taskweb.cli.console import output_console, print_json, progress_for, say, say_notes
-from taskweb.cli.option_groups import spread
+from taskweb.cli.console import print_json, print_tables, say, say_notes
+from taskweb.cli.options import shared
+from taskweb.cli.options.option_groups import spread
+from taskweb.cli.options.training_options import recipe_with
+from taskweb.cli.progress.work_progress import progress_for
 from taskweb.cli.tables.formatting import duration
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from taskweb.mixture.sampling import MixtureSettings
+    from taskweb.training.recipe import Recipe
     from taskweb.workflows.rank_settings import RankSettings
     from taskweb.workflows.studies import KSweep, PivotStudy, SanityStudy
+    from taskweb.workflows.studies.trained_sets import SetResult
 
     Study = TypeVar("Study", SanityStudy, PivotStudy, KSweep)
 
@@ -26,37 +31,66 @@ SWEEP = "Training with a TARGET"
 
 app = typer.Typer(
     name="study",
-    help="Ask of a web what the paper asked first. Example: taskweb study sanity --target rte",
+    help="Answer the paper's first questions for a web. Example: taskweb study sanity --target rte",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Plot = Annotated[
-    Path | None,
-    typer.Option("--plot", metavar="FILE", rich_help_panel=options.OUTPUT, help="Also draw it: FILE.svg or FILE.png."),
-]
 Draws = Annotated[int, typer.Option("--draws", metavar="N", min=1, help="Draw examples N times and average.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the draws.")]
+
+
+@dataclass(frozen=True)
+class ResultOptions:
+    """How the study is printed and drawn."""
+
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot", metavar="FILE", rich_help_panel=shared.OUTPUT, help="Also draw the study to FILE.svg or FILE.png."
+        ),
+    ] = None
+    output: shared.TableOrJson = shared.TableFormat.table
+    quiet: shared.Quiet = False
+
+    def check(self) -> None:
+        """Raise a TaskWebError for a figure that cannot be drawn, before anything is computed."""
+        if self.plot is not None:
+            from taskweb.report import figure_format
+
+            figure_format(self.plot)
+
+    def show(
+        self, study: Study, tables: Callable[[Study, int], Iterable[RenderableType]], draw: Callable[[Study, Path], None]
+    ) -> None:
+        """Print a study as tables or JSON, draw it where a figure is wanted, and say its notes."""
+        if self.output is shared.TableFormat.json:
+            print_json(study.to_dict())
+        else:
+            print_tables(lambda width: tables(study, width))
+        if self.plot is not None:
+            draw(study, self.plot)
+            say(f"The figure is in {self.plot}.", quiet=self.quiet)
+        say_notes(study.notes, quiet=self.quiet)
 
 
 @app.command()
 @spread
 def sanity(
     *,
-    web: options.Web = "published",
-    setup: options.Setup = "all",
+    web: shared.Web = "published",
+    setup: shared.Setup = "all",
     target: Annotated[
-        str, typer.Option("--target", metavar="TASK", help="Hold this task out, and show the rankings; or 'all', in turn.")
+        str,
+        typer.Option("--target", metavar="TASK", help="Leave out this task and print the rankings; 'all': each task in turn."),
     ] = "all",
-    examples: options.Examples = None,
+    examples: shared.Examples = None,
     draws: Draws = 10,
     seed: Seed = 0,
-    encoding: options.EncoderOptions,
-    plot: Plot = None,
-    output: options.TableOrJson = options.TableFormat.table,
-    quiet: options.Quiet = False,
+    encoding: shared.EncoderOptions,
+    result: ResultOptions,
 ) -> None:
-    """Does TaskShop order sources better than its baselines, for a task of which nothing is known?
+    """Does TaskShop rank the sources of an unknown task better than its baselines?
 
     Example: taskweb study sanity --setup t5l/finetune --target rte
     """
@@ -64,7 +98,7 @@ def sanity(
     from taskweb.selectors.benchmark import DrawSettings
     from taskweb.workflows.studies import study_sanity
 
-    _check(plot)
+    result.check()
     study = study_sanity(
         web=web,
         setup=setup,
@@ -72,33 +106,38 @@ def sanity(
         examples=examples,
         draws=DrawSettings(draws, seed=seed),
         encoder=encoding.settings(),
-        progress=progress_for(quiet=quiet),
+        progress=progress_for(quiet=result.quiet),
     )
-    _show(study, studies.sanity_tables, study_panels.draw_sanity, output, plot, quiet=quiet)
+    result.show(study, studies.sanity_tables, study_panels.draw_sanity)
 
 
 @app.command()
 @spread
 def pivots(
     *,
-    web: options.Web = "published",
-    setup: options.Setup = "all",
-    counts: Annotated[str, typer.Option("--counts", metavar="N,N", help="How many pivots, beside all of them.")] = "1,3,5,10",
+    web: shared.Web = "published",
+    setup: shared.Setup = "all",
+    counts: Annotated[
+        str, typer.Option("--counts", metavar="N,N", help="Numbers of pivots to compare, besides all.")
+    ] = "1,3,5,10",
     random_seeds: Annotated[
         int, typer.Option("--random-seeds", metavar="N", min=1, help="Draw random pivots N times and average.")
     ] = 10,
     targets: Annotated[
-        str | None, typer.Option("--targets", metavar="T,T", help="Only these targets. Default: all but those tuned on.")
+        str | None,
+        typer.Option(
+            "--targets",
+            metavar="T,T",
+            help="Leave out only these targets. Default: all except those that hyperparameters were chosen on.",
+        ),
     ] = None,
-    examples: options.Examples = None,
+    examples: shared.Examples = None,
     draws: Draws = 10,
     seed: Seed = 0,
-    encoding: options.EncoderOptions,
-    plot: Plot = None,
-    output: options.TableOrJson = options.TableFormat.table,
-    quiet: options.Quiet = False,
+    encoding: shared.EncoderOptions,
+    result: ResultOptions,
 ) -> None:
-    """Does TaskShop need all pivots, or only those like the target? And are random ones as good?
+    """Does TaskShop need all pivots, or only those similar to the target? Are random ones as good?
 
     Example: taskweb study pivots --setup t5l/finetune --plot pivots.svg
     """
@@ -106,19 +145,80 @@ def pivots(
     from taskweb.selectors.benchmark import DrawSettings
     from taskweb.workflows.studies import study_pivots
 
-    _check(plot)
+    result.check()
     study = study_pivots(
         web=web,
         setup=setup,
         counts=_whole_numbers("--counts", counts),
         random_seeds=random_seeds,
-        targets=options.names(targets),
+        targets=shared.names(targets),
         examples=examples,
         draws=DrawSettings(draws, seed=seed),
         encoder=encoding.settings(),
-        progress=progress_for(quiet=quiet),
+        progress=progress_for(quiet=result.quiet),
     )
-    _show(study, studies.pivots_tables, study_panels.draw_pivots, output, plot, quiet=quiet)
+    result.show(study, studies.pivots_tables, study_panels.draw_pivots)
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """How models are trained for a sweep."""
+
+    sources: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sources",
+            metavar="DIR|FILE|hf:ID",
+            rich_help_panel=SWEEP,
+            help="Examples of the sources, as in taskweb mix. Repeatable.",
+        ),
+    ] = None
+    counts: Annotated[
+        str,
+        typer.Option("--counts", metavar="N,N", rich_help_panel=SWEEP, help="Numbers of sources to compare, besides all."),
+    ] = "1,3,5,10"
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="ID|FOLDER", rich_help_panel=SWEEP, help="Hub id or folder of the model to train."),
+    ] = None
+    recipe: Annotated[
+        str | None,
+        typer.Option("--recipe", metavar="paper|FILE", rich_help_panel=SWEEP, help="Start from a recipe, as in taskweb train."),
+    ] = None
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", rich_help_panel=SWEEP, help="Highest learning rate.")
+    ] = None
+    epochs: Annotated[int | None, typer.Option("--epochs", rich_help_panel=SWEEP, help="Passes over the mixture.")] = None
+    batch_size: Annotated[int | None, typer.Option("--batch-size", rich_help_panel=SWEEP, help="Examples per update.")] = None
+    max_input: Annotated[
+        int | None, typer.Option("--max-input", metavar="N", rich_help_panel=SWEEP, help="Cut inputs at N tokens.")
+    ] = None
+    seed: Annotated[
+        list[int] | None,
+        typer.Option("--seed", metavar="N", rich_help_panel=SWEEP, help="Random seed. Repeat it for several models."),
+    ] = None
+    examples_per_task: Annotated[
+        int | None,
+        typer.Option("--examples-per-task", metavar="N", rich_help_panel=SWEEP, help="Examples per source. Default: 2000."),
+    ] = None
+    total: Annotated[
+        int | None,
+        typer.Option(
+            "--total", metavar="N", rich_help_panel=SWEEP, help="Examples in total for every set, instead of per source."
+        ),
+    ] = None
+
+    def built_recipe(self) -> Recipe:
+        """The recipe that the options stand for. Raises a TaskWebError for one that cannot be used."""
+        values = {"model": self.model, "max_input": self.max_input, "seeds": self.seed or None}
+        settings = {"learning_rate": self.learning_rate, "epochs": self.epochs, "batch_size": self.batch_size}
+        return recipe_with(self.recipe, values, settings)
+
+    def mixture(self) -> MixtureSettings:
+        """How the sources of a set are mixed."""
+        from taskweb.mixture.sampling import MixtureSettings
+
+        return MixtureSettings(self.examples_per_task, self.total, held_out=0.0)
 
 
 @app.command()
@@ -128,7 +228,8 @@ def ksweep(
     target: Annotated[
         Path | None,
         typer.Argument(
-            metavar="TARGET", help="Labelled examples of a target: train on its best sources. Default: the published results."
+            metavar="TARGET",
+            help="Labelled examples of a target: train on its best sources. Default: print the published results.",
         ),
     ] = None,
     results: Annotated[
@@ -136,52 +237,19 @@ def ksweep(
         typer.Option(
             "--results",
             metavar="FILE",
-            help="Your own results, a CSV of k,target,score[,seed,hours]; k may be 'all'. With TARGET: where they are kept.",
+            help="CSV of your own results: k,target,score[,seed,hours]; k may be 'all'. With TARGET: where results are saved.",
         ),
     ] = None,
-    sources: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--sources", metavar="DIR|FILE|hf:ID", rich_help_panel=SWEEP, help="Examples of the sources, as in taskweb mix."
-        ),
-    ] = None,
-    counts: Annotated[
-        str, typer.Option("--counts", metavar="N,N", rich_help_panel=SWEEP, help="How many sources, beside all of them.")
-    ] = "1,3,5,10",
-    model: Annotated[
-        str | None, typer.Option("--model", metavar="ID|FOLDER", rich_help_panel=SWEEP, help="What to train.")
-    ] = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option("--recipe", metavar="paper|FILE", rich_help_panel=SWEEP, help="How to train, as in taskweb train."),
-    ] = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", rich_help_panel=SWEEP)] = None,
-    epochs: Annotated[int | None, typer.Option("--epochs", rich_help_panel=SWEEP)] = None,
-    batch_size: Annotated[int | None, typer.Option("--batch-size", rich_help_panel=SWEEP)] = None,
-    max_input: Annotated[
-        int | None, typer.Option("--max-input", metavar="N", rich_help_panel=SWEEP, help="Cut inputs at N tokens.")
-    ] = None,
-    seed: Annotated[
-        list[int] | None, typer.Option("--seed", metavar="N", rich_help_panel=SWEEP, help="Repeat it for several models.")
-    ] = None,
-    examples_per_task: Annotated[
-        int | None, typer.Option("--examples-per-task", metavar="N", rich_help_panel=SWEEP, help="Default: 2000.")
-    ] = None,
-    total: Annotated[
-        int | None,
-        typer.Option("--total", metavar="N", rich_help_panel=SWEEP, help="The same number in all for every set, instead."),
-    ] = None,
-    web: options.Web = "published",
-    setup: options.Setup = "all",
-    selector: options.Selector = None,
-    encoding: options.EncoderOptions,
-    plot: Plot = None,
-    output: options.TableOrJson = options.TableFormat.table,
-    quiet: options.Quiet = False,
+    sweep: SweepOptions,
+    web: shared.Web = "published",
+    setup: shared.Setup = "all",
+    selector: shared.Selector = None,
+    encoding: shared.EncoderOptions,
+    result: ResultOptions,
 ) -> None:
-    """How many sources should one train on? The zero-shot score of the target against their number, and time.
+    """How many sources should one train on? The target's zero-shot score and the time, by number of sources.
 
-    With a TARGET, models are trained on the best 1, 3, 5, 10 and all sources. Stop it at any moment; the same command goes on.
+    With a TARGET, models are trained on its best 1, 3, 5, 10 and all sources. If it is stopped, the same command continues.
 
     Example: taskweb study ksweep --plot ksweep.svg
 
@@ -190,106 +258,58 @@ def ksweep(
     from taskweb.cli.tables import studies, study_panels
     from taskweb.workflows.studies import published_sweep, sweep_of_table
 
-    _check(plot)
+    result.check()
     if target is not None:
-        from taskweb.mixture.sampling import MixtureSettings
         from taskweb.selectors import DEFAULT_SELECTOR
         from taskweb.workflows.rank_settings import RankSettings
 
-        trained = {"model": model, "max_input": max_input, "seeds": seed or None}
-        settings = {"learning_rate": learning_rate, "epochs": epochs, "batch_size": batch_size}
-        study = _trained_sweep(
-            target,
-            results,
-            sources or [],
-            _whole_numbers("--counts", counts),
-            (recipe, trained, settings),
-            MixtureSettings(examples_per_task, total, held_out=0.0),
-            RankSettings(web, setup, selector or DEFAULT_SELECTOR, encoder=encoding.settings()),
-            quiet=quiet,
-        )
+        settings = RankSettings(web, setup, selector or DEFAULT_SELECTOR, encoder=encoding.settings())
+        study = _trained_sweep(target, results, sweep, settings, quiet=result.quiet)
     else:
         study = published_sweep() if results is None else sweep_of_table(results)
-    _show(study, studies.ksweep_tables, study_panels.draw_ksweep, output, plot, quiet=quiet)
+    result.show(study, studies.ksweep_tables, study_panels.draw_ksweep)
 
 
 def _trained_sweep(
-    target: Path,
-    results: Path | None,
-    sources: list[str],
-    counts: tuple[int, ...],
-    training: tuple[str | None, dict[str, Any], dict[str, Any]],
-    mixture: MixtureSettings,
-    ranked_by: RankSettings,
-    *,
-    quiet: bool,
+    target: Path, results: Path | None, sweep: SweepOptions, rank_settings: RankSettings, *, quiet: bool
 ) -> KSweep:
-    """Train the models of a sweep, telling of each."""
-    from taskweb.cli.commands.train import recipe_with
-    from taskweb.cli.tables.trainings import Reporter
+    """Train the models of a sweep, and show each."""
+    from taskweb.cli.progress.training_progress import TrainingProgress
     from taskweb.errors import ParameterError
     from taskweb.workflows.studies.sweep_table import ALL
     from taskweb.workflows.studies.trained_sweep import train_sweep
 
-    if lacking := [name for name, value in (("--sources", sources), ("--results", results)) if not value]:
+    if missing := [name for name, value in (("--sources", sweep.sources), ("--results", results)) if not value]:
         raise ParameterError(
-            f"{' and '.join(lacking)} must be given: taskweb study ksweep TARGET --sources DIR --model ID --results FILE.csv"
+            f"{' and '.join(missing)} must be given: taskweb study ksweep TARGET --sources DIR --model ID --results FILE.csv"
         )
     assert results is not None
 
     def named(chosen: str, seed: int) -> str:
         return f"{'all' if chosen == ALL else f'the best {chosen}'} of its sources, seed {seed}"
 
+    def say_result(row: SetResult) -> None:
+        after = f"{named(row.set, row.seed)} ({duration(3600 * row.hours)})"
+        say(f"{row.target}: {100 * row.score:.1f}% after {after}", quiet=quiet)
+
     return train_sweep(
         target,
-        sources=sources,
-        recipe=recipe_with(*training),
+        sources=sweep.sources or [],
+        recipe=sweep.built_recipe(),
         results=results,
-        counts=counts,
-        mixture=mixture,
-        rank_settings=ranked_by,
+        counts=_whole_numbers("--counts", sweep.counts),
+        mixture=sweep.mixture(),
+        rank_settings=rank_settings,
         progress=progress_for(quiet=quiet),
-        watch=lambda chosen, seed: Reporter(f"Training on {named(chosen.name, seed)}", quiet=quiet),
-        on_result=lambda row: say(
-            f"{row.target}: {100 * row.score:.1f}% after {named(row.set, row.seed)} ({duration(3600 * row.hours)})", quiet=quiet
-        ),
+        watch=lambda chosen, seed: TrainingProgress(f"Training on {named(chosen.name, seed)}", quiet=quiet),
+        on_result=say_result,
     )
-
-
-def _show(
-    study: Study,
-    tables: Callable[[Study, int], Iterable[RenderableType]],
-    draw: Callable[[Study, Path], None],
-    output: options.TableFormat,
-    plot: Path | None,
-    *,
-    quiet: bool,
-) -> None:
-    """A study as tables or JSON, drawn where a figure is wanted, and its notes."""
-    if output is options.TableFormat.json:
-        print_json(study.to_dict())
-    else:
-        console = output_console()
-        for part in tables(study, console.width):
-            console.print(part)
-    if plot is not None:
-        draw(study, plot)
-        say(f"The figure is in {plot}.", quiet=quiet)
-    say_notes(study.notes, quiet=quiet)
-
-
-def _check(plot: Path | None) -> None:
-    """Refuse a figure that cannot be drawn before anything is computed."""
-    if plot is not None:
-        from taskweb.report import figure_format
-
-        figure_format(plot)
 
 
 def _whole_numbers(option: str, text: str) -> tuple[int, ...]:
     from taskweb.errors import ParameterError
 
-    parts = options.names(text) or ()
+    parts = shared.names(text) or ()
     if wrong := [part for part in parts if not (part.isascii() and part.isdigit())]:
         raise ParameterError(f"{option} takes whole numbers with commas between them, such as 1,3,5. Got '{wrong[0]}' instead.")
     return tuple(int(part) for part in parts)

@@ -1,4 +1,4 @@
-"""`taskweb web`: keep, score and analyse webs of transfers."""
+"""`taskweb web`: store, score and analyse webs of transfers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Annotated
 
 import typer
 
-from taskweb.cli import options
-from taskweb.cli.console import output_console, print_json, progress_for, say, say_notes
+from taskweb.cli.console import print_json, print_tables, say, say_notes
+from taskweb.cli.options import shared
+from taskweb.cli.progress.work_progress import progress_for
 
 app = typer.Typer(
     name="web",
-    help="Keep, score and analyse webs of measured transfers. Example: taskweb web show published",
+    help="Store, score and analyse webs of measured transfers. Example: taskweb web show published",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -26,24 +27,31 @@ StoreArgument = Annotated[Path, typer.Argument(metavar="STORE", help="A store ma
 
 @app.command(name="import")
 def import_(
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="A file or folder of runs.")],
-    to: Annotated[Path, typer.Option("--to", metavar="STORE", help="The store that keeps them, new or existing.")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="File or folder of runs.")],
+    to: Annotated[Path, typer.Option("--to", metavar="STORE", help="Store to write the runs to, new or existing.")],
     kind: Annotated[
         str | None,
         typer.Option(
-            "--kind", metavar="KIND", help="tidy, jsonl, dataset, published or authors-layout. Default: told by what is in it."
+            "--kind",
+            metavar="KIND",
+            help="Kind of SRC: tidy, jsonl, dataset, published or authors-layout. Default: by content.",
         ),
     ] = None,
     unit: Annotated[
         list[str] | None,
-        typer.Option("--unit", metavar="METRIC=UNIT", help="percent or fraction, such as accuracy=percent. Default: fraction."),
+        typer.Option(
+            "--unit",
+            metavar="METRIC=UNIT",
+            help="Unit of a metric, percent or fraction, such as accuracy=percent. Default: fraction. Repeatable.",
+        ),
     ] = None,
     baselines: Annotated[
-        Path | None, typer.Option("--baselines", metavar="FILE", help="recovered_baselines.csv, for published runs.")
+        Path | None,
+        typer.Option("--baselines", metavar="FILE", help="File recovered_baselines.csv with the baselines of published runs."),
     ] = None,
-    quiet: options.Quiet = False,
+    quiet: shared.Quiet = False,
 ) -> None:
-    """Read runs into a store. Runs that it has already are not stored twice.
+    """Import runs into a store. Runs that are already in it are not added again.
 
     Example: taskweb web import my_runs.csv --to my_web.db --unit accuracy=percent
     """
@@ -54,17 +62,17 @@ def import_(
     for declared in unit or ():
         metric, separator, value = declared.rpartition("=")
         if not separator or not metric:
-            raise InputError(f"The unit '{declared}' is not understood. Write METRIC=percent or METRIC=fraction.")
+            raise InputError(f"The unit '{declared}' cannot be read. Write METRIC=percent or METRIC=fraction.")
         units[metric] = value
     report = import_web(source, to, kind=kind, units=units, baselines=baselines, progress=progress_for(quiet=quiet))
     say_notes(report.warnings, quiet=quiet)
-    known = f", {report.read - report.added:,} were there already" if report.added < report.read else ""
+    known = f", {report.read - report.added:,} were already in it" if report.added < report.read else ""
     say(f"Read {report.read:,} runs ({report.kind}): {report.added:,} are new in {to}{known}.", quiet=quiet)
 
 
 @app.command()
-def show(web: WebArgument, output: options.TableOrJson = options.TableFormat.table) -> None:
-    """Say what a web holds: setups, tasks, seeds, runs, and how far its rankings can be trusted.
+def show(web: WebArgument, output: shared.TableOrJson = shared.TableFormat.table) -> None:
+    """Describe a web: setups, tasks, seeds, runs, and how reliable its rankings are.
 
     Example: taskweb web show published
     """
@@ -72,27 +80,28 @@ def show(web: WebArgument, output: options.TableOrJson = options.TableFormat.tab
 
     description = describe_web(web)
     say_notes(description.web.notes, quiet=False)
-    if output is options.TableFormat.json:
+    if output is shared.TableFormat.json:
         print_json(description.to_dict())
         return
     from taskweb.cli.tables.web_scores import description_table
 
-    console = output_console()
-    for part in description_table(description, console.width):
-        console.print(part)
+    print_tables(lambda width: description_table(description, width))
 
 
 @app.command()
 def scores(
     web: WebArgument,
     setup: Annotated[
-        str | None, typer.Option("--setup", metavar="MODEL/METHOD", help="One setup, or 'all' for the mean. Default: each.")
+        str | None,
+        typer.Option(
+            "--setup", metavar="MODEL/METHOD", help="Print one setup, or 'all' for the mean of all. Default: each setup."
+        ),
     ] = None,
-    target: Annotated[str | None, typer.Option("--target", metavar="TASK", help="Transfers to this task only.")] = None,
-    source: Annotated[str | None, typer.Option("--source", metavar="TASK", help="Transfers from this task only.")] = None,
-    output: Annotated[options.RankingFormat, typer.Option("--format", help="How to print them.")] = options.RankingFormat.table,
+    target: Annotated[str | None, typer.Option("--target", metavar="TASK", help="Print only transfers to this task.")] = None,
+    source: Annotated[str | None, typer.Option("--source", metavar="TASK", help="Print only transfers from this task.")] = None,
+    output: shared.TableJsonOrCsv = shared.RankingFormat.table,
 ) -> None:
-    """Print the transfer scores of a web: PC, PM and T of every measured pair, with their certainty.
+    """Print the transfer scores of a web: PC, PM and T of every measured pair, with errors and tests.
 
     Example: taskweb web scores published --setup t5l/finetune --target rte
     """
@@ -102,9 +111,9 @@ def scores(
     opened = open_web(web)
     rows = score_rows(opened, setup, target, source)
     say_notes(opened.notes, quiet=False)
-    if output is options.RankingFormat.json:
+    if output is shared.RankingFormat.json:
         print_json(rows)
-    elif output is options.RankingFormat.csv:
+    elif output is shared.RankingFormat.csv:
         out = io.StringIO()
         writer = csv.DictWriter(out, ("setup", "source", "target", *PAIR_FIGURES), lineterminator="\n")
         writer.writeheader()
@@ -113,9 +122,7 @@ def scores(
     else:
         from taskweb.cli.tables.web_scores import scores_table
 
-        console = output_console()
-        for part in scores_table(rows, console.width):
-            console.print(part)
+        print_tables(lambda width: scores_table(rows, width))
 
 
 @app.command()
@@ -126,16 +133,17 @@ def analyze(
         typer.Option(
             "--analysis",
             metavar="NAME",
-            help="shares, commutativity, transitivity, agreement or structure. Repeatable.",
+            help="Make only this analysis: shares, commutativity, transitivity, agreement or structure. Repeatable.",
         ),
     ] = None,
     setup: Annotated[
-        list[str] | None, typer.Option("--setup", metavar="MODEL/METHOD", help="Only this setup. Repeatable. Default: all.")
+        list[str] | None,
+        typer.Option("--setup", metavar="MODEL/METHOD", help="Analyse only this setup. Repeatable. Default: all."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of permutations and resamples.")] = 0,
-    output: options.TableOrJson = options.TableFormat.table,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of permutations and bootstrap samples.")] = 0,
+    output: shared.TableOrJson = shared.TableFormat.table,
 ) -> None:
-    """Say what the transfers of a web tell: who helps whom, both ways, through others, and alike in all setups.
+    """Analyse the transfers of a web: which help, in both directions, through other tasks, and in all setups.
 
     Example: taskweb web analyze published --analysis transitivity
     """
@@ -144,64 +152,60 @@ def analyze(
 
     opened = open_web(web)
     result = analyze_web(opened.restrict(setups=setup) if setup else opened, seed=seed, analyses=analysis)
-    if output is options.TableFormat.json:
+    if output is shared.TableFormat.json:
         print_json(result.to_dict())
         return
     from taskweb.cli.tables.analyses import web_analysis_tables
 
-    console = output_console()
-    for part in web_analysis_tables(result, console.width):
-        console.print(part)
+    print_tables(lambda width: web_analysis_tables(result, width))
 
 
 @app.command()
 def merge(
     store: StoreArgument,
-    others: Annotated[list[Path], typer.Argument(metavar="OTHER...", help="Stores whose runs are brought in.")],
-    replace_failed: Annotated[
-        bool, typer.Option("--replace-failed", help="Let finished runs take the place of failed ones.")
-    ] = False,
-    quiet: options.Quiet = False,
+    others: Annotated[list[Path], typer.Argument(metavar="OTHER...", help="Stores whose runs are added.")],
+    replace_failed: Annotated[bool, typer.Option("--replace-failed", help="Replace failed runs by finished ones.")] = False,
+    quiet: shared.Quiet = False,
 ) -> None:
-    """Bring the runs of other stores into one. Where two disagree, the runs of the first are kept, and it is said.
+    """Add the runs of other stores to one. Where two disagree, the run in STORE stays, with a note.
 
     Example: taskweb web merge all.db laptop.db cluster.db
     """
     from taskweb.workflows.webs import merge_webs
 
     for other, report in merge_webs(store, others, replace_failed=replace_failed):
-        disagree = f", {len(report.conflicts):,} disagree and were kept as they are" if report.conflicts else ""
-        say(f"{other}: {report.added:,} runs added, {report.already_there:,} were there already{disagree}.", quiet=quiet)
+        disagree = f", {len(report.conflicts):,} disagree and were not changed" if report.conflicts else ""
+        say(f"{other}: {report.added:,} runs added, {report.already_there:,} were already in it{disagree}.", quiet=quiet)
 
 
 @app.command()
-def check(store: StoreArgument, quiet: options.Quiet = False) -> None:
-    """Check a store: the file, its keys, and that every record is whole. Exit status 1 where something is wrong.
+def check(store: StoreArgument, quiet: shared.Quiet = False) -> None:
+    """Check a store: the file, its keys, and that every record is complete. Exit status 1 if something is wrong.
 
     Example: taskweb web check my_web.db
     """
     from taskweb.web.store import RunStore
 
-    with RunStore.open(store, read_only=True) as kept:
-        problems, runs = kept.check(), len(kept)
+    with RunStore.open(store, read_only=True) as opened:
+        problems, runs = opened.check(), len(opened)
     for problem in problems:
         sys.stdout.write(problem + "\n")
     if problems:
         raise typer.Exit(1)
-    say(f"{store}: {runs:,} runs, all well.", quiet=quiet)
+    say(f"{store}: {runs:,} runs, no problems.", quiet=quiet)
 
 
 @app.command()
-def vacuum(store: StoreArgument, quiet: options.Quiet = False) -> None:
-    """Give back the disk space that removed runs took.
+def vacuum(store: StoreArgument, quiet: shared.Quiet = False) -> None:
+    """Free the disk space of removed runs.
 
     Example: taskweb web vacuum my_web.db
     """
     from taskweb.web.store import RunStore
 
     before = store.stat().st_size if store.is_file() else 0
-    with RunStore.open(store) as kept:
-        kept.vacuum()
+    with RunStore.open(store) as opened:
+        opened.vacuum()
     say(f"{store}: {before:,} bytes before, {store.stat().st_size:,} now.", quiet=quiet)
 
 
@@ -209,12 +213,13 @@ def vacuum(store: StoreArgument, quiet: options.Quiet = False) -> None:
 def export(
     web: WebArgument,
     to: Annotated[
-        Path, typer.Option("--to", metavar="PATH", help="A .csv, .parquet or .jsonl file, or a folder for a data set.")
+        Path, typer.Option("--to", metavar="PATH", help="File to write (.csv, .parquet or .jsonl), or folder for a data set.")
     ],
     kind: Annotated[
-        str | None, typer.Option("--kind", metavar="KIND", help="csv, parquet, jsonl or dataset. Default: by the name.")
+        str | None,
+        typer.Option("--kind", metavar="KIND", help="Kind of PATH: csv, parquet, jsonl or dataset. Default: by its name."),
     ] = None,
-    quiet: options.Quiet = False,
+    quiet: shared.Quiet = False,
 ) -> None:
     """Write the runs of a web to a tidy table, JSON lines, or a folder that the datasets library loads.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -22,12 +23,23 @@ _TITLES = {
     "pearson": "Pearson",
     "spearmanr": "Spearman",
 }
+_NORMALISED = {
+    "none": "",
+    "unconditional": ", less the same given an empty prompt",
+    "chars": ", per character of the choice",
+    "bytes": ", per UTF-8 byte of the choice",
+}
 
 
-def result_tables(result: TaskResult, width: int) -> Iterator[RenderableType]:
-    """Each template, their mean with spread and interval, and the confusion table over all templates."""
+def result_tables(result: TaskResult, record: Mapping[str, Any], width: int) -> Iterator[RenderableType]:
+    """Each template, their mean with spread and interval, and the confusion table over all templates.
+
+    record: of the evaluation, which says how choices were scored.
+    """
     names = list(result.summary)
     counts = f"   {counted(result.examples, 'example')} · {counted(len(result.templates), 'template')} · {result.origin}"
+    if result.single_choice:
+        counts += f" · {counted(result.single_choice, 'row')} with one choice left out"
     yield Text.assemble("\n", (result.task, "bold cyan"), (counts, "dim"))
     grid = Grid("template", *(f">{_TITLES[name]}" for name in names), "?>examples")
     for template in result.templates:
@@ -48,6 +60,16 @@ def result_tables(result: TaskResult, width: int) -> Iterator[RenderableType]:
     yield Text()
     yield from explained("mean", "over templates, in percent; spread: standard deviation over templates", width)
     yield from explained("interval", "95%, bootstrap over examples, with the same templates", width)
+    if "accuracy" in names and (line := _how_scored(record)):
+        yield from explained("score", line, width)
+
+
+def _how_scored(record: Mapping[str, Any]) -> str:
+    """What the score of a choice is, in words; empty for an encoder, which has a head for that."""
+    if record["score"] is None:
+        return ""
+    what = f"{record['score']} of the log-probabilities of a choice's tokens{_NORMALISED[record['normalise']]}"
+    return f"{what}; end mark {record['end_mark']}; {record['prompt_format']} prompts"
 
 
 def _percent(value: float) -> str:

@@ -1,61 +1,21 @@
-"""How a training looks on a terminal: its progress and its results."""
+"""How trained models look on a terminal."""
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from statistics import fmean
-from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.console import RenderableType
 from rich.text import Text
 
-from taskweb.cli.console import say
 from taskweb.cli.tables.formatting import duration, explained
 from taskweb.cli.tables.grid import Grid
 from taskweb.mixture import Mixture
-from taskweb.training.mixture_training import LOSS, SCORE
+from taskweb.training.mixture_training import LOSS
 
 if TYPE_CHECKING:
-    from taskweb.training.loop import Progress as Update
     from taskweb.workflows.training import TrainedModel
-
-_SECONDS_BETWEEN_LINES = 10.0
-
-
-class Reporter:
-    """Shows updates: a bar with the loss on a terminal; elsewhere a line now and then, and at every evaluation."""
-
-    def __init__(self, title: str, *, quiet: bool) -> None:
-        self.title, self.quiet = title, quiet
-        self.last = time.monotonic()
-        self.bar: Progress | None = None
-        if not quiet and sys.stderr.isatty():
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self.bar = Progress(*columns, TextColumn("{task.fields[figures]}"), console=Console(stderr=True), transient=True)
-
-    def __enter__(self) -> Callable[[Update], None]:
-        if self.bar is not None:
-            self.bar.start()
-            self.shown = self.bar.add_task(self.title, total=None, figures="")
-        return self._show
-
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
-        if self.bar is not None:
-            self.bar.stop()
-
-    def _show(self, update: Update) -> None:
-        metrics = update.metrics or {}
-        held_out = [f"held-out {name} {metrics[name]:.3f}" for name in (LOSS, SCORE) if name in metrics]
-        figures = ", ".join([f"loss {update.loss:.3f}", *held_out])
-        if self.bar is not None:
-            self.bar.update(self.shown, completed=update.step, total=update.total, figures=figures)
-        elif update.metrics is not None or time.monotonic() - self.last >= _SECONDS_BETWEEN_LINES:
-            self.last = time.monotonic()
-            say(f"{self.title}: {update.step} of {update.total}, {figures}", quiet=self.quiet)
 
 
 def training_tables(mixture: Mixture, trained: Sequence[TrainedModel], width: int) -> Iterator[RenderableType]:
@@ -82,9 +42,9 @@ def training_tables(mixture: Mixture, trained: Sequence[TrainedModel], width: in
 
 
 def _of_task(model: TrainedModel, task: str, metrics: Sequence[str]) -> tuple[str, str, str]:
-    if model.kept is None or f"{task}/{LOSS}" not in model.kept.metrics:
+    if model.evaluation is None or f"{task}/{LOSS}" not in model.evaluation.metrics:
         return "", "", ""
-    first, last = model.history.evaluations[0].metrics, model.kept.metrics
+    first, last = model.history.evaluations[0].metrics, model.evaluation.metrics
     shown = ", ".join(f"{metric} {last[f'{task}/{metric}']:.3f}" if len(metrics) > 1 else metric for metric in metrics)
     before, after = (fmean(of[f"{task}/{metric}"] for metric in metrics) for of in (first, last))
     return f"{first[f'{task}/{LOSS}']:.3f} → {last[f'{task}/{LOSS}']:.3f}", f"{before:.3f} → {after:.3f}", shown

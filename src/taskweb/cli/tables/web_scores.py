@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import RenderableType
 from rich.text import Text
 
-from taskweb.cli.tables.formatting import explained, signed
+from taskweb.cli.tables.formatting import counted, explained, signed
 from taskweb.cli.tables.grid import Grid
 from taskweb.web.published import PUBLISHED
 from taskweb.workflows.webs import WebDescription
@@ -22,7 +22,8 @@ def description_table(description: WebDescription, width: int) -> Iterator[Rende
     """What a web contains, a row per setup."""
     facts, web = description.to_dict(), description.web
     both = [task for task in web.targets if task in web.sources]
-    counts = f"   {len(web.tasks)} tasks: {len(web.targets)} targets, {len(web.sources)} sources, {len(both)} tasks are both"
+    roles = f"{counted(len(web.targets), 'target')}, {counted(len(web.sources), 'source')}, {len(both)} are both"
+    counts = f"   {counted(len(web.tasks), 'task')}: {roles}"
     yield Text.assemble("\n", (web.name, "bold cyan"), (counts, "dim"))
     table = Grid("setup", ">pairs measured", ">mean T", ">reliability", "?>hours")
     for setup in web.setups:

@@ -118,7 +118,7 @@ class WorkerPool:
         """Give the runs of a lost worker to another one. A run whose workers keep dying is recorded as failed."""
         reason = " ".join(str(error).split())[:200]
         if isinstance(error, self.ray.exceptions.RayTaskError):
-            raise TaskWebError(f"A worker of the cluster cannot go on: {reason}") from None
+            raise TaskWebError(f"A worker of the cluster failed: {reason}") from None
         lost, group = stream.running or stream.group, stream.group
         self.losses[_id_of(lost)] += 1
         if self.losses[_id_of(lost)] >= _MAX_LOSSES:

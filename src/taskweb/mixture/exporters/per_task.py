@@ -47,16 +47,16 @@ def write_task_files(
     return files
 
 
-def write_rows(place: Path, rows: Iterable[dict[str, Any]]) -> None:
+def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Write rows as JSON lines."""
-    place.parent.mkdir(exist_ok=True)
-    with place.open("w", encoding="utf-8", newline="\n") as file:
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def write_text(place: Path, lines: Iterable[str]) -> None:
+def write_text(path: Path, lines: Iterable[str]) -> None:
     """Write lines of text, each ended by a newline."""
-    place.write_text("".join(line + "\n" for line in lines), encoding="utf-8", newline="\n")
+    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8", newline="\n")
 
 
 def safe_names(mixture: Mixture) -> dict[str, str]:

@@ -15,14 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import nn
 from transformers.activations import ACT2FN
 
 from taskweb.errors import ParameterError, unknown_name
-from taskweb.models.architecture import text_config_of
-from taskweb.models.base import Parameter, TaskModel, config_of, device_of
-from taskweb.models.methods.places import blocks_of, feed_forward_ends
+from taskweb.models.base import Parameter, TaskModel, device_of
+from taskweb.models.methods.places import adapter_places, blocks_of, is_norm
 from taskweb.models.methods.trainable import claim, train_only
 from taskweb.models.padding import seeded
 
@@ -73,19 +71,19 @@ class PfeifferAdapter:
 
     def apply(self, model: TaskModel, *, seed: int) -> None:
         """Add the adapters. Raises ParameterError where the reduction leaves no width."""
-        hidden = int(text_config_of(config_of(model)).hidden_size)
-        width = hidden // self.reduction_factor
-        if width < 1:
+        places = adapter_places(model)
+        hidden = min(place.width for place in places)
+        if hidden < self.reduction_factor:
             raise ParameterError(
                 f"A reduction factor of {self.reduction_factor} leaves nothing of {hidden} hidden units. Lower it."
             )
-        ends = feed_forward_ends(model)
         claim(model, self)
         device = device_of(model.module)
         with seeded(seed):
-            for end in ends:
-                end.add_module(_ADAPTER, Bottleneck(hidden, width, self.activation).to(device))
-                end.register_forward_hook(_within_norm if isinstance(end, nn.LayerNorm) else _after_block)
+            for place in places:
+                end, width = place.module, place.width // self.reduction_factor
+                end.add_module(_ADAPTER, Bottleneck(place.width, width, self.activation).to(device))
+                end.register_forward_hook(_within_norm if is_norm(end) else _after_block)
         train_only(model, lambda name: f".{_ADAPTER}." in name)
 
 
@@ -96,5 +94,4 @@ def _after_block(block: Any, _: Any, output: Any) -> Any:
 
 
 def _within_norm(norm: Any, inputs: Any, output: torch.Tensor) -> torch.Tensor:
-    summed = norm.taskweb_adapter(output) + inputs[0]
-    return F.layer_norm(summed, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+    return norm.forward(norm.taskweb_adapter(output) + inputs[0])  # forward alone runs no hooks

@@ -16,6 +16,7 @@ from torch import nn
 
 from taskweb.errors import ParameterError
 from taskweb.models.base import Parameter, TaskModel, config_of
+from taskweb.models.methods.places import is_norm
 from taskweb.models.methods.trainable import claim, train_only
 
 _SHIFT = "taskweb_bias"
@@ -38,16 +39,16 @@ class BitFit:
     def apply(self, model: TaskModel, *, seed: int) -> None:  # noqa: ARG002 - biases start at zero
         """Mark the biases as trained; T5 gets its own first. Raises ParameterError for a decoder or encoder without any."""
         has_biases = _has_biases(model)
-        if not has_biases and model.family != "seq2seq":
+        stacks = [part for name in ("encoder", "decoder") if (part := getattr(model.module, name, None)) is not None]
+        if not has_biases and len(stacks) < 2:
             raise ParameterError(
                 f"BitFit trains biases, and {model.origin.name} ({config_of(model).model_type}) has none. Use lora, "
                 "pfeiffer or finetune."
             )
         claim(model, self)
         if not has_biases:
-            for stack in (model.module.encoder, model.module.decoder):
-                for layer in list(stack.modules()):
-                    _add_bias(layer)
+            for layer in [layer for stack in stacks for layer in list(stack.modules())]:
+                _add_bias(layer)
         train_only(model, _is_bias)
 
 
@@ -56,14 +57,14 @@ def _has_biases(model: TaskModel) -> bool:
 
 
 def _is_bias(name: str) -> bool:
-    return name.rpartition(".")[2] in ("bias", _SHIFT)
+    return name.rpartition(".")[2].endswith("bias")  # also those of experts, which stand together as `down_proj_bias`
 
 
 def _add_bias(layer: nn.Module) -> None:
-    is_norm = type(layer).__name__.endswith("LayerNorm") or type(layer).__name__.endswith("RMSNorm")
-    if (isinstance(layer, nn.Linear) or is_norm) and getattr(layer, "bias", None) is None:
+    if (isinstance(layer, nn.Linear) or is_norm(layer)) and getattr(layer, "bias", None) is None:
         # Added after the layer rather than inside it: another kernel could round differently.
-        layer.register_parameter(_SHIFT, nn.Parameter(torch.zeros_like(layer.weight[..., 0] if not is_norm else layer.weight)))
+        weight = layer.weight[..., 0] if isinstance(layer, nn.Linear) else layer.weight
+        layer.register_parameter(_SHIFT, nn.Parameter(torch.zeros_like(weight)))
         layer.register_forward_hook(_shifted)
 
 

@@ -1,9 +1,14 @@
-"""LoRA through the PEFT library: low-rank updates of the attention's projections (Hu et al., 2022, arXiv:2106.09685)."""
+"""LoRA through the PEFT library: low-rank updates of linear layers (Hu et al., 2022, arXiv:2106.09685)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from taskweb.errors import MissingDependencyError, ParameterError
 from taskweb.models.base import Parameter, TaskModel, config_of, device_of
@@ -11,20 +16,25 @@ from taskweb.models.methods.trainable import claim, train_only
 from taskweb.models.padding import seeded
 
 DEFAULT_TARGETS: Mapping[str, str] = {"t5": "q,v", "gpt2": "c_attn", "bert": "query,value", "roberta": "query,value"}
+ALL_LINEAR = "all-linear"
+_WRAPPED = ".base_layer"
 
 
 @dataclass(frozen=True, slots=True)
 class LoRA:
-    """Train updates of rank `r`, scaled by alpha / r.
+    """Train updates of rank `r`, scaled by alpha / r, or by alpha / sqrt(r) with `use_rslora` (arXiv:2312.03732).
 
-    targets: comma-separated ends of names of layers; None takes queries and values (GPT-2: the joint projection).
-    dropout: on the input of the update, in [0, 1).
+    targets: comma-separated ends of names of layers, or `all-linear`; None takes queries and values where a published setup
+    does (t5, gpt2, bert, roberta), and all linear layers of the body elsewhere. dropout: on the input of the update, in
+    [0, 1). use_dora: learn the length of weights apart from their direction (DoRA, arXiv:2402.09353).
     """
 
     r: int = 8
     alpha: float = 16
     dropout: float = 0.0
     targets: str | None = None
+    use_rslora: bool = False
+    use_dora: bool = False
     name: str = "lora"
 
     def __post_init__(self) -> None:
@@ -34,39 +44,95 @@ class LoRA:
             )
 
     def parameters(self) -> Mapping[str, Parameter]:
-        """Rank, scale, dropout and targets."""
-        return {"r": self.r, "alpha": self.alpha, "dropout": self.dropout, "targets": self.targets}
+        """Rank, scale, dropout and targets; rsLoRA and DoRA where they are used."""
+        used = {key: True for key in ("use_rslora", "use_dora") if getattr(self, key)}
+        return {"r": self.r, "alpha": self.alpha, "dropout": self.dropout, "targets": self.targets, **used}
+
+    def targets_of(self, model: TaskModel) -> tuple[str, ...]:
+        """The names of layers in force, as PEFT takes them, before or after the method was applied.
+
+        Names are as short as they can be: of two layers with the same end of which one is meant, the whole name stands.
+        Raises ParameterError where no layer is named so.
+        """
+        config = config_of(model)
+        stated = self.targets or DEFAULT_TARGETS.get(config.model_type, ALL_LINEAR)
+        linear = _linear_layers(model)
+        if stated == ALL_LINEAR:
+            return _shortest(linear, [name.replace(_WRAPPED, "") for name, _ in model.module.named_modules()])
+        targets = tuple(stated.replace(" ", "").split(","))
+        if not any(_matches(name, target) for name in linear for target in targets):
+            ends = sorted({name.rpartition(".")[2] for name in linear})
+            raise ParameterError(
+                f"The model has no layers named {', '.join(targets)} for LoRA. Linear layers of {config.model_type} are named "
+                f"{', '.join(ends)}."
+            )
+        return targets
 
     def resolved(self, model: TaskModel) -> Mapping[str, Parameter]:
-        """The ends of names of the layers that get updates."""
-        return {"lora_targets": ",".join(sorted(self._targets(model)))}
-
-    def _targets(self, model: TaskModel) -> list[str]:
-        return (self.targets or DEFAULT_TARGETS[config_of(model).model_type]).replace(" ", "").split(",")
+        """The names of the layers that get updates."""
+        return {"lora_targets": ",".join(sorted(self.targets_of(model)))}
 
     def apply(self, model: TaskModel, *, seed: int) -> None:
-        """Add the updates. Raises MissingDependencyError without PEFT, ParameterError where no layer is named so."""
+        """Add the updates. Raises MissingDependencyError without PEFT, ParameterError where PEFT cannot adapt these layers."""
         try:
             from peft import LoraConfig, inject_adapter_in_model
         except ImportError:
             raise MissingDependencyError("peft", "train", "LoRA") from None
-        config = config_of(model)
-        targets = self._targets(model)
-        named = [name for name, _ in model.module.named_modules() if name.rpartition(".")[2] in targets]
-        if not named:
-            raise ParameterError(
-                f"The model has no layers named {', '.join(targets)} for LoRA. Name layers of {config.model_type}."
-            )
-        claim(model, self)
+        targets = self.targets_of(model)
+        chosen = [layer for name, layer in _linear_layers(model).items() if any(_matches(name, end) for end in targets)]
         settings = LoraConfig(
             r=self.r,
             lora_alpha=self.alpha,
             lora_dropout=self.dropout,
-            target_modules=targets,
-            fan_in_fan_out=config.model_type == "gpt2",  # its layers hold their weights transposed
+            target_modules=list(targets),
+            use_rslora=self.use_rslora,
+            use_dora=self.use_dora,
+            fan_in_fan_out=any(isinstance(layer, Conv1D) for layer in chosen),  # these hold their weights transposed
         )
+        claim(model, self)
         device = device_of(model.module)
-        with seeded(seed):
-            inject_adapter_in_model(settings, model.module)
+        with seeded(seed), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="fan_in_fan_out is set")  # PEFT sets it right for each layer
+            try:
+                inject_adapter_in_model(settings, model.module)
+            except (ValueError, TypeError, NotImplementedError) as fault:
+                reason = " ".join(str(fault).split()).rstrip(".")
+                raise ParameterError(f"PEFT cannot adapt these layers: {reason}. Name others with targets.") from None
         model.module.to(device)
         train_only(model, lambda name: ".lora_" in name)
+
+
+def _linear_layers(model: TaskModel) -> dict[str, nn.Module]:
+    """The linear layers of the body by name, less the output embedding, heads, and those that PEFT refuses."""
+    output = model.module.get_output_embeddings() if hasattr(model.module, "get_output_embeddings") else None
+    found = {}
+    for name, part in model.module.named_modules():
+        plain = name.replace(_WRAPPED, "")
+        is_linear = isinstance(part, nn.Linear | Conv1D) and ".lora_" not in name
+        if is_linear and part is not output and not model.is_head(plain) and not _refused(model.module, plain):
+            found[plain] = part
+    return found
+
+
+def _refused(module: Any, name: str) -> bool:
+    """Whether PEFT refuses a layer by its own rule for this architecture (the fused layers of Mamba)."""
+    from peft import LoraConfig
+    from peft.tuners.tuners_utils import BaseTuner
+
+    check = getattr(BaseTuner, "_check_target_module_compatiblity", None)  # as PEFT spells it
+    try:
+        if check is not None:
+            check(None, LoraConfig(), module, name.rpartition(".")[2])
+    except ValueError:
+        return True
+    return False
+
+
+def _matches(name: str, target: str) -> bool:
+    return name == target or name.endswith(f".{target}")
+
+
+def _shortest(wanted: Mapping[str, nn.Module], names: Sequence[str]) -> tuple[str, ...]:
+    """The ends of the wanted names; whole names where an end is also that of another module."""
+    others = {name.rpartition(".")[2] for name in names if name not in wanted}
+    return tuple(sorted({name if (end := name.rpartition(".")[2]) in others else end for name in wanted}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,14 +15,24 @@ from taskweb.models.padding import without_training
 _PROBE_TOKENS = 4
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """A module that puts out the result of a layer, and the width of that."""
+
+    module: nn.Module
+    width: int
+
+
 def blocks_of(module: nn.Module) -> list[nn.Module]:
-    """The layers of a model, each once: members of the outermost lists of modules that hold a transformer's parts."""
+    """The layers of a model, each once: members of the outermost lists of modules that have parts of their own."""
     found: list[nn.Module] = []
 
     def look(part: nn.Module) -> None:
         for child in part.children():
-            if isinstance(child, nn.ModuleList) and len(child) and any(True for _ in child[0].children()):
-                found.extend(_innermost(layer) for layer in child)
+            if _is_list_of_layers(child):
+                for layer in child.children():
+                    inner = _innermost(layer)
+                    look(inner) if isinstance(inner, nn.ModuleList) else found.append(inner)
             else:
                 look(child)
 
@@ -29,22 +40,24 @@ def blocks_of(module: nn.Module) -> list[nn.Module]:
     return list(dict.fromkeys(layer for layer in found if any(True for _ in layer.parameters())))
 
 
+def _is_list_of_layers(part: nn.Module) -> bool:
+    return isinstance(part, nn.ModuleList) and len(part) > 0 and any(True for _ in part[0].children())
+
+
 def _innermost(layer: nn.Module) -> nn.Module:
-    """Within a group that holds nothing but one list of layers (ALBERT), the last of those."""
+    """Within a group that contains nothing but one list of layers: that layer, or the list where it has several (ALBERT)."""
     children = list(layer.children())
     if len(children) == 1 and isinstance(children[0], nn.ModuleList) and not list(layer.parameters(recurse=False)):
-        only = children[0]
-        if len(only) == 1:
-            return _innermost(only[0])
+        return _innermost(children[0][0]) if len(children[0]) == 1 else layer
     return layer
 
 
-def feed_forward_ends(model: TaskModel) -> list[nn.Module]:
+def adapter_places(model: TaskModel) -> list[Place]:
     """For each layer, the innermost module that puts out the layer's result.
 
     That is the layer itself where it adds its last part to the residual stream (pre-norm), and its closing norm where it does
     not (post-norm). Found by running a few tokens and looking which module made the result. Raises ParameterError for a model
-    whose layers do not run.
+    whose layers are not found so.
     """
     blocks = blocks_of(model.module)
     results: dict[nn.Module, dict[nn.Module, Any]] = {block: {} for block in blocks}
@@ -60,10 +73,16 @@ def feed_forward_ends(model: TaskModel) -> list[nn.Module]:
     finally:
         for handle in handles:
             handle.remove()
-    ends = [_end_of(block, results[block]) for block in blocks if block in results[block]]
-    if not ends:
+    places = [_place_of(block, results[block]) for block in blocks if results[block].get(block) is not None]
+    if not places:
         raise ParameterError("The layers of this model were not found, so it has no place for adapters. Use lora or finetune.")
-    return ends
+    return places
+
+
+def is_norm(part: nn.Module) -> bool:
+    """Whether a module normalises: it has a weight for each hidden unit, perhaps a bias, and nothing else."""
+    own = dict(part.named_parameters(recurse=False))
+    return set(own) in ({"weight"}, {"weight", "bias"}) and own["weight"].ndim == 1
 
 
 def _noting(results: dict[nn.Module, Any], part: nn.Module) -> Any:
@@ -79,10 +98,10 @@ def _tensor_of(output: Any) -> Any:
     return output[0] if isinstance(output, tuple | list) and output else getattr(output, "last_hidden_state", None)
 
 
-def _end_of(block: nn.Module, results: dict[nn.Module, Any]) -> nn.Module:
-    wanted = results[block]
-    inner = [part for part in block.modules() if results.get(part) is wanted and part is not block]
-    return inner[-1] if inner and wanted is not None else block
+def _place_of(block: nn.Module, results: dict[nn.Module, Any]) -> Place:
+    result = results[block]
+    inner = [part for part in block.modules() if results.get(part) is result and part is not block]
+    return Place(inner[-1] if inner else block, int(result.shape[-1]))
 
 
 def _probe(model: TaskModel) -> None:

@@ -6,7 +6,7 @@ way, each time with weights learned without that target; then popularity, simila
 baselines, each weighted by the probability that it ranks better (`margin.shares`). Learning is slow, because the member that is
 best for the other targets may not be best for the one at hand while the margin is small.
 
-To the ensemble is added a model whose weights of plain evidence are fitted to the same targets (`conditional_logit`): the more
+A model whose weights of plain evidence are fitted to the same targets (`conditional_logit`) is added to the ensemble: the more
 targets there are, the more it counts.
 """
 
@@ -159,13 +159,13 @@ def blended(evidence: Evidence, members: Sequence[EnsembleMember], weights: Floa
 def _learn(
     evidence: Evidence,
     members: Sequence[EnsembleMember],
-    before: FloatArray,
+    prior_weights: FloatArray,
     utility: Callable[[FloatArray], FloatArray],
     rate: float,
 ) -> tuple[FloatArray, FloatArray]:
     """The weights of members, and the ensemble's scores for each query with weights learned without it.
 
-    before: the prior weights of the members. utility: of scores, by query; NaN counts as 0.
+    utility: of scores, by query; NaN counts as 0.
     """
     judged: list[FloatArray] = []
     stored: list[npt.NDArray[np.float32]] = []  # in single precision, since this is by far the largest array here
@@ -173,7 +173,7 @@ def _learn(
         judged.append(utility(of_member))
         stored.append(of_member.astype(np.float32))
     utilities = np.nan_to_num(np.array(judged).reshape(len(members), len(evidence.own)))
-    log_prior = np.log(before)[:, None]
+    log_prior = np.log(prior_weights)[:, None]
     total = utilities.sum(axis=1, keepdims=True)
     weights = _normalised(log_prior + rate * total)[:, 0]
     without_own = _normalised(log_prior + rate * (total - utilities))

@@ -1,4 +1,4 @@
-"""Sentence embeddings with onnxruntime in float32: no torch, weights mapped from disk, batches cut by tokens."""
+"""Sentence embeddings with onnxruntime in float32: no torch, weights mapped from disk, batches sized by tokens."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def log_odds_of_tokens(positions: Sequence[Position]) -> float | None:
 
 
 def floored(logprob: float | None) -> float:
-    """The log-probability, at least MISSING_LOGPROB, which also stands for a missing one."""
+    """The log-probability, or MISSING_LOGPROB where it is missing or smaller."""
     return MISSING_LOGPROB if logprob is None or not logprob > MISSING_LOGPROB else logprob
 
 

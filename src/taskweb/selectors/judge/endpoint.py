@@ -130,11 +130,11 @@ class Endpoint:
             message, code = self._message_of(json.loads(_read(fault, end)))
         except (ValueError, RecursionError, OSError, http.client.HTTPException):
             message, code = "", ""
-        said = f": {message.rstrip('.')}" if message else ""
+        detail = f": {message.rstrip('.')}" if message else ""
         status = fault.code
         if status in (401, 403):
             advice = "Set the key in" if self.key is None else "It refused the key in"
-            return JudgeError(f"{self.shown} answered {status}{said}. {advice} {' or '.join(KEY_VARIABLES)}.")
+            return JudgeError(f"{self.shown} answered {status}{detail}. {advice} {' or '.join(KEY_VARIABLES)}.")
         if 300 <= status < 400:
             target = urlsplit(fault.headers.get("Location") or "")
             place = self.clean(
@@ -142,14 +142,14 @@ class Endpoint:
             )
             return JudgeError(f"{self.shown} redirects to {place or 'another address'}. Give the final address with --llm-url.")
         if status == 429 and code in _OUT_OF_QUOTA:
-            return JudgeError(f"{self.shown} answered 429{said}. The account has no budget left.")
+            return JudgeError(f"{self.shown} answered 429{detail}. The account has no budget left.")
         if status in _TRANSIENT:
             return TransientError(
-                f"{self.shown} answered {status}{said}. Try again later.", _wait_of(fault.headers.get("Retry-After"))
+                f"{self.shown} answered {status}{detail}. Try again later.", _wait_of(fault.headers.get("Retry-After"))
             )
         if status == 404:
-            return RefusedError(f"{self.shown} answered 404{said}. Check --llm-model and --llm-url (it usually ends in /v1).")
-        return RefusedError(f"{self.shown} answered {status}{said}. Check --llm-model and the --llm options.")
+            return RefusedError(f"{self.shown} answered 404{detail}. Check --llm-model and --llm-url (it usually ends in /v1).")
+        return RefusedError(f"{self.shown} answered {status}{detail}. Check --llm-model and the --llm options.")
 
     def _message_of(self, found: object) -> tuple[str, str]:
         """The endpoint's message about an error, and its code."""

@@ -148,9 +148,9 @@ class HttpJudge:
         return found
 
     def _unclear(self, text: str) -> UnclearError:
-        said = self.endpoint.clean(text, _MOST_SHOWN) or "nothing"
+        shown = self.endpoint.clean(text, _MOST_SHOWN) or "nothing"
         return UnclearError(
-            f"{self.model} answered neither Yes nor No, but '{said}'. Use a model that follows instructions; one that thinks "
+            f"{self.model} answered neither Yes nor No, but '{shown}'. Use a model that follows instructions; one that thinks "
             "first needs more tokens for its answer (--llm-answer-tokens)."
         )
 

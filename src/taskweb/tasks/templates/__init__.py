@@ -1,6 +1,6 @@
 """Prompts for tasks: templates as data, one TOML file per task, and their application to rows.
 
-The wording is our own, in the style of T0 (arXiv:2110.08207). Jinja (of the extra `train`) is loaded when one is applied.
+The wording is our own, in the style of T0 (arXiv:2110.08207). Jinja (extra `train`) is imported when a template is applied.
 """
 
 from taskweb.tasks.templates.rendering import apply_templates, columns_of, render

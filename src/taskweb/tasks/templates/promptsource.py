@@ -1,4 +1,4 @@
-"""promptsource's templates.yaml (Bach et al., 2022, arXiv:2202.01279) as plain data: its tags build no objects here."""
+"""promptsource's templates.yaml (Bach et al., 2022, arXiv:2202.01279) as plain data: its tags build no objects."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _TAGS = ("!Template", "!TemplateMetadata")
 
 
 def parse_promptsource(text: str, task: str, origin: str) -> TemplateSet:
-    """The templates of one data set that ask for its original task (the others turn it into another one).
+    """The templates of one data set for its original task (the others turn it into another task).
 
-    Raises InputError where the text is no such file, MissingDependencyError without PyYAML.
+    Raises InputError where the text is not such a file, MissingDependencyError without PyYAML.
     """
     entries = _mapping(_loaded(text, origin).get("templates"), origin, "'templates'")
     found = tuple(
@@ -23,7 +23,7 @@ def parse_promptsource(text: str, task: str, origin: str) -> TemplateSet:
         if _is_original(entry)
     )
     if not found:
-        raise InputError(f"{origin} holds no templates for the original task. Give a templates.yaml of promptsource.")
+        raise InputError(f"{origin} contains no templates for the original task. Give a templates.yaml of promptsource.")
     return TemplateSet(task, found)
 
 
@@ -33,7 +33,7 @@ def _loaded(text: str, origin: str) -> Mapping[str, Any]:
     except ImportError:
         raise MissingDependencyError("pyyaml", "train", f"Reading {origin}") from None
 
-    loader: Any = type("Loader", (yaml.SafeLoader,), {})  # a class of its own: constructors are kept on the class
+    loader: Any = type("Loader", (yaml.SafeLoader,), {})  # a new class, since constructors are attributes of the class
     for tag in _TAGS:
         loader.add_constructor(tag, lambda reader, node: reader.construct_mapping(node, deep=True))
     try:
@@ -57,5 +57,5 @@ def _is_original(entry: Any) -> bool:
 
 def _mapping(value: Any, origin: str, what: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise InputError(f"{origin}: {what} is no mapping of names to values. Give a templates.yaml of promptsource.")
+        raise InputError(f"{origin}: {what} is not a mapping of names to values. Give a templates.yaml of promptsource.")
     return value

@@ -1,4 +1,4 @@
-"""Templates applied to rows, in Jinja's sandbox: a template reads columns and can do nothing else."""
+"""Templates applied to rows, in Jinja's sandbox: a template can only read columns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from taskweb.tasks.task import Example
 from taskweb.tasks.templates.template import Prompt, Template
 
 _BARS = "|||"
-_PROTECTED = "\ue000"  # a private character in the place of bars that a column holds
+_PROTECTED = "\ue000"  # a private character that replaces bars in a column
 _CHOICES = "answer_choices"
 _UNKNOWN = ("", "None", "none")
 
@@ -24,8 +24,8 @@ def apply_templates(
 ) -> dict[str, list[Prompt]]:
     """Every template applied to every row, by the template's name.
 
-    rows: with the place where each stands in `origin`. A row to which a template of promptsource gives nothing is left out
-    there. Raises InputError that names template, row and reason where one fails.
+    rows: each with its place in `origin`. Where a template of promptsource gives nothing for a row, the row is left out.
+    Raises InputError that names template, row and reason where one fails.
     """
     numbered = list(rows)
     return {
@@ -43,7 +43,7 @@ def render(template: Template, row: Mapping[str, Any], line: int = 1, origin: st
         prompt = _of_promptsource(template, row, line) if template.form == "promptsource" else _of_ours(template, row, line)
     except MissingDependencyError:
         raise
-    except Exception as fault:  # noqa: BLE001 - whatever a template does to a row, it is the template or the row that is wrong
+    except Exception as fault:  # noqa: BLE001 - any error means that the template or the row is wrong
         reason = " ".join(str(fault).split()).rstrip(".") or type(fault).__name__
         _refuse(template, line, origin, reason)
     if prompt is not None and not prompt.example.input and template.form == "taskweb":
@@ -52,7 +52,7 @@ def render(template: Template, row: Mapping[str, Any], line: int = 1, origin: st
 
 
 def columns_of(template: Template) -> frozenset[str]:
-    """The columns that a template may read. Raises InputError for one that is no valid Jinja."""
+    """The columns that a template may read. Raises InputError for invalid Jinja."""
     from_texts = [template.input, *_texts(template.choices), template.answer, template.output, template.references]
     meta, environment = _jinja()
     found: set[str] = set()
@@ -63,7 +63,7 @@ def columns_of(template: Template) -> frozenset[str]:
             except Exception as fault:  # noqa: BLE001 - the library raises several kinds
                 reason = " ".join(str(fault).split()).rstrip(".")
                 raise InputError(
-                    f"The template '{template.name}' of '{template.task}' is not valid Jinja: {reason}. Mend it."
+                    f"The template '{template.name}' of '{template.task}' is not valid Jinja: {reason}. Fix it."
                 ) from None
     return frozenset(found - {_CHOICES} - set(environment.globals))
 
@@ -71,15 +71,19 @@ def columns_of(template: Template) -> frozenset[str]:
 def _of_ours(template: Template, row: Mapping[str, Any], line: int) -> Prompt:
     choices = _choices(template.choices, row)
     columns = {**row, _CHOICES: choices}
-    text = _rendered(template.input, columns).strip()
+    text = _stripped(template, _rendered(template.input, columns))
     references: tuple[str, ...] = ()
     if template.references is not None:
         references = tuple(map(str, json.loads(_rendered(template.references, columns))))
     if template.answer is not None and choices is not None:
         answer = _place(_rendered(template.answer, columns).strip(), choices)
         return Prompt(line, Example(text, None if answer is None else choices[answer], choices), answer, references)
-    wanted = None if template.output is None else _rendered(template.output, columns).strip()
-    return _with_output(line, text, wanted or None, choices, references)
+    wanted = None if template.output is None else _stripped(template, _rendered(template.output, columns))
+    return _with_output(line, text, wanted if wanted and wanted.strip() else None, choices, references)
+
+
+def _stripped(template: Template, text: str) -> str:
+    return text.strip() if template.strip else text
 
 
 def _of_promptsource(template: Template, row: Mapping[str, Any], line: int) -> Prompt | None:
@@ -91,7 +95,7 @@ def _of_promptsource(template: Template, row: Mapping[str, Any], line: int) -> P
     text, *wanted = map(_unprotected, _rendered(template.input, {**columns, _CHOICES: protected}).split(_BARS))
     if not text or not wanted or not any(wanted):
         return None
-    # In these templates, a row's label counts from the end where it is -1, which stands for "not known".
+    # In these templates, a label of -1 would count from the end, but means "not known".
     known = row.get("label", 0) not in (-1, "-1", None, "")
     references = () if choices else tuple(part for part in wanted if part)
     return _with_output(line, text, wanted[0] if known else None, choices, references)
@@ -120,9 +124,9 @@ def _place(text: str, choices: Sequence[str]) -> int | None:
     try:
         place = int(text)
     except ValueError:
-        raise ValueError(f"the label '{text}' is no place among the choices {', '.join(choices)}") from None
+        raise ValueError(f"the label '{text}' is not the number of one of the choices {', '.join(choices)}") from None
     if place >= len(choices):
-        raise ValueError(f"the label {place} lies outside the {len(choices)} choices {', '.join(choices)}")
+        raise ValueError(f"the label {place} is outside the {len(choices)} choices {', '.join(choices)}")
     return place if place >= 0 else None
 
 
@@ -145,7 +149,7 @@ def _compiled(text: str) -> Any:
 
 @cache
 def _jinja() -> tuple[Any, Any]:
-    """Jinja's analysis of templates, and the sandbox with what promptsource adds."""
+    """Jinja's analysis of templates, and the sandbox with the filters of promptsource."""
     try:
         from jinja2 import StrictUndefined, meta
         from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -158,7 +162,7 @@ def _jinja() -> tuple[Any, Any]:
 
 
 def _fixed_choice(options: Sequence[Any]) -> Any:
-    """One of the options: at random in promptsource, always the same one here."""
+    """One of the options: random in promptsource, always the same here."""
     if not options:
         raise ValueError("there is nothing to choose from")
     digest = hashlib.sha256(repr(options).encode("utf-8", "backslashreplace")).digest()
@@ -172,6 +176,6 @@ def _most_frequent(items: Sequence[Any]) -> list[Any]:
 
 def _refuse(template: Template, line: int, origin: str, reason: str) -> NoReturn:
     raise InputError(
-        f"The template '{template.name}' of '{template.task}' fails on row {line} of {origin}: {reason}. Mend the template or "
+        f"The template '{template.name}' of '{template.task}' fails on row {line} of {origin}: {reason}. Fix the template or "
         "the row."
     ) from None

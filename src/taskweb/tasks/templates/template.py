@@ -16,10 +16,11 @@ class Template:
     """One wording of a task, in Jinja over the columns of a row.
 
     name: unique within the task. input: the prompt; in the form of promptsource, prompt and target divided by `|||`.
-    choices: one text per answer word, or one text that renders to all of them (a JSON list; for promptsource divided by `|||`);
-    None where the answer is free. They stand in the order of the task's labels.
-    answer: renders to the place of the right choice, counted from 0; to nothing or less than 0 where it is not known.
-    output: renders to the wanted text, instead of `answer`. references: renders to a JSON list of all accepted texts.
+    choices: one text per answer, or one text that renders to all of them (a JSON list; for promptsource divided by `|||`), in
+    the order of the task's labels; None where the answer is free.
+    answer: renders to the place of the correct choice, counted from 0; to nothing or less than 0 where it is not known.
+    output: renders to the correct text, instead of `answer`. references: renders to a JSON list of all accepted texts.
+    strip: whether white space around the rendered prompt and output is removed.
     """
 
     name: str
@@ -30,11 +31,12 @@ class Template:
     output: str | None = None
     references: str | None = None
     form: TemplateForm = "taskweb"
+    strip: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateSet:
-    """The templates of a task. example: a made-up row to show them on; None where a file brings none."""
+    """The templates of a task. example: a made-up row to show them; None where a file has none."""
 
     task: str
     templates: tuple[Template, ...]
@@ -45,7 +47,7 @@ class TemplateSet:
 class Prompt:
     """A row with a template applied to it.
 
-    row: where the row stands in its file, from 1. answer: the place of the right choice, None where it is not known or the
+    row: the place of the row in its file, from 1. answer: the place of the correct choice, None where it is not known or the
     answer is free. references: all accepted texts of a free answer (empty: there is no answer).
     """
 

@@ -1,4 +1,4 @@
-"""Templates from files: our own, one TOML file per task, a person's in the same form, and promptsource's YAML."""
+"""Templates from files: our own TOML file per task, a user's file in the same form, and promptsource's YAML."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from taskweb.tasks.templates.template import Template, TemplateSet
 
 PROMPTED = "prompted"
 _FILE_KEYS = ("like", "answer", "output", "references", "example", "template")
-_TEMPLATE_KEYS = ("name", "input", "choices", "answer", "output", "references")
+_TEMPLATE_KEYS = ("name", "input", "choices", "answer", "output", "references", "strip")
 
 
 def templated_tasks() -> tuple[str, ...]:
-    """The tasks that templates come with, sorted."""
+    """The tasks with templates, sorted."""
     names = (entry.name for entry in files("taskweb.tasks").joinpath("data/templates").iterdir())
     return tuple(sorted({name.removesuffix(".toml") for name in names if name.endswith(".toml")} - {PROMPTED}))
 
@@ -41,7 +41,7 @@ def templates_of(task: str) -> TemplateSet:
 def read_templates(path: Path, task: str) -> TemplateSet:
     """Templates for a task from a file: TOML in the form of our own, or promptsource's templates.yaml.
 
-    Raises InputError for a file that is neither, naming what is wrong.
+    Raises InputError that says what is wrong for any other file.
     """
     if kind_of_path(path) != "file":
         raise InputError(f"There is no file {path}. Give a file of templates, .toml or promptsource's .yaml.")
@@ -55,11 +55,11 @@ def read_templates(path: Path, task: str) -> TemplateSet:
 
 
 def parse_templates(text: str, task: str, origin: str) -> TemplateSet:
-    """Parse templates in TOML; `like` takes those of another task. Raises InputError for unknown keys and missing ones."""
+    """Parse templates in TOML; `like` uses those of another task. Raises InputError for unknown keys and missing ones."""
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as fault:
-        raise InputError(f"{origin} cannot be read as TOML: {fault}. Mend it there.") from None
+        raise InputError(f"{origin} cannot be read as TOML: {fault}. Fix it there.") from None
     _refuse_unknown(origin, content, _FILE_KEYS)
     if "like" in content:
         other = templates_of(content["like"])
@@ -68,9 +68,9 @@ def parse_templates(text: str, task: str, origin: str) -> TemplateSet:
     common = {key: value for key, value in content.items() if key not in ("example", "template")}
     found = tuple(_template(entry, task, origin, common) for entry in content.get("template", []))
     if not found:
-        raise InputError(f"{origin} holds no [[template]]. Write at least one.")
+        raise InputError(f"{origin} contains no [[template]]. Write at least one.")
     if twice := {template.name for template in found if [other.name for other in found].count(template.name) > 1}:
-        raise InputError(f"{origin} holds two templates named '{min(twice)}'. Give each a name of its own.")
+        raise InputError(f"{origin} contains two templates named '{min(twice)}'. Give each a name of its own.")
     return TemplateSet(task, found, content.get("example"))
 
 
@@ -92,6 +92,7 @@ def _template(entry: Mapping[str, Any], task: str, origin: str, common: Mapping[
         answer=None if "output" in entry else text("answer"),
         output=text("output"),
         references=text("references"),
+        strip=entry.get("strip", True) is not False,
     )
 
 

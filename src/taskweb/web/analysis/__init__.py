@@ -41,7 +41,7 @@ ANALYSES: dict[str, Callable[[TransferWeb, int], Analysis]] = {
 
 @dataclass(frozen=True)
 class WebAnalysis:
-    """Results of the chosen analyses by name, and the web, seed, setups and tasks behind them."""
+    """Results of the chosen analyses by name, and the web, seed, setups and tasks that they were made from."""
 
     web: str
     seed: int

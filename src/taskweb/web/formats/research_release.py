@@ -37,16 +37,16 @@ def import_published(
     """Yield the baselines, then every run of the table, in file order.
 
     path: `runs.parquet` or its folder. baselines: by default `recovered_baselines.csv` next to it, where there is one. A run
-    in the baselines' configuration has the setup `model/method`, one in another `model/method@variant`. Columns beside
-    those of PUBLISHED_COLUMNS, sizes and durations are metrics; an empty metric is left out, but for a run without any, all
+    in the baselines' configuration has the setup `model/method`, one in another `model/method@variant`. Columns other than
+    PUBLISHED_COLUMNS, sizes and durations are metrics; an empty metric is left out, but for a run without any, all
     metrics of its target are NaN. on_progress is called with the rows done and their number. Raises InputError, and
     MissingDependencyError without pyarrow.
     """
     path = path / RUNS_FILE if path.is_dir() else path
     name = name or str(path)
     declared = Units.declared(units)
-    beside = path.parent / BASELINES_FILE
-    baselines = baselines or (beside if beside.exists() else None)
+    default = path.parent / BASELINES_FILE
+    baselines = baselines or (default if default.exists() else None)
     known = [] if baselines is None else read_baselines(baselines)
     with reading(name, "the table of the published runs"):
         rows = _rows(path, name)

@@ -295,7 +295,7 @@ def _parsed(text: str, column: str, where: str) -> Any:
     try:
         return _cached(text)
     except InputError as fault:
-        raise InputError(f"{where} has a '{column}' that {fault}.") from None
+        raise InputError(f"{where} has a field '{column}' that {fault}.") from None
 
 
 _cached = lru_cache(maxsize=4096)(run_json.value_of_json)

@@ -71,7 +71,7 @@ class Units:
 
 
 def is_beyond(metric: str, fraction: float) -> bool:
-    """Whether a value lies outside the bounds that its metric has."""
+    """Whether a value is outside the bounds of its metric."""
     known = METRICS.get(metric)
     if known is None or known.bounds is None or math.isnan(fraction):
         return False

@@ -70,7 +70,7 @@ def run_of_json(fields: Any) -> Run:
     _refuse_unknown("field of a run", fields, _RUN_FIELDS)
     setup = fields.get("setup")
     if not isinstance(setup, dict):
-        raise InputError("has no 'setup' that is an object with a 'name'")
+        raise InputError("needs a 'setup', an object with a 'name'")
     _refuse_unknown("field of a setup", setup, _SETUP_FIELDS)
     found: dict[str, Any] = {name: _text(fields, name) for name in _TEXT_FIELDS if name in fields}
     found |= {name: None if fields.get(name) is None else _text(fields, name) for name in _OPTIONAL_TEXT_FIELDS}
@@ -122,7 +122,7 @@ def texts(value: Any, field: str) -> dict[str, str]:
 def entries(value: Any, field: str) -> tuple[dict[str, Any], ...]:
     """A list of mappings of names to scalars. Raises InputError."""
     if not isinstance(value, list):
-        raise InputError(f"has a '{field}' that is not a list of objects")
+        raise InputError(f"has a field '{field}' that is not a list of objects")
     return tuple(scalars(entry, field) for entry in value)
 
 
@@ -133,11 +133,11 @@ def is_number(value: Any) -> bool:
 
 def _mapping(value: Any, field: str, fits: Callable[[Any], bool], wanted: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise InputError(f"has '{field}' that is not an object")
+        raise InputError(f"has a field '{field}' that is not an object")
     found = {name: _leaf(item) for name, item in value.items()}
     for name, item in found.items():
         if not fits(item):
-            raise InputError(f"has '{field}' where '{name}' is not {wanted}")
+            raise InputError(f"has a field '{field}' where '{name}' is not {wanted}")
     return found
 
 

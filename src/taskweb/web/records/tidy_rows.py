@@ -54,8 +54,7 @@ def rows_of_run(run: Run, extras: Sequence[str] = ()) -> Iterator[dict[str, Cell
     """
     if run.source is not None and run.source.strip().lower() == BASELINE:
         raise ParameterError(
-            f"A tidy table cannot contain the source task '{run.source}', since '{BASELINE}' stands for a baseline. "
-            "Rename the task."
+            f"A tidy table cannot contain the source task '{run.source}', since '{BASELINE}' means a baseline. Rename the task."
         )
     if "" in run.metrics:
         raise ParameterError(f"A run on '{run.target}' has a metric without a name. Name it.")

@@ -31,7 +31,7 @@ _opening = threading.RLock()
 
 
 def is_store(path: Path) -> bool:
-    """Whether a file starts like an SQLite file, whatever its name; reads only its first bytes."""
+    """Whether a file of any name starts like an SQLite file; reads only its first bytes."""
     with _opening:
         try:
             if _identity(path) in _open_here:

@@ -61,7 +61,7 @@ class RunCollection(Protocol):
         ...
 
     def __contains__(self, key: object) -> bool:
-        """Whether a run of that key is stored, whatever its status."""
+        """Whether a run of that key is stored, with any status."""
         ...
 
     def add(self, run: Run) -> bool:

@@ -22,7 +22,7 @@ def setup_record(setup: SetupRecord) -> str:
 
 
 def read_setup(record: str) -> SetupRecord:
-    """The setup that a text stands for."""
+    """The setup of a text from `setup_record`."""
     return SetupRecord(*json.loads(record))
 
 
@@ -77,7 +77,7 @@ def stored_key(run: Run) -> bytes:
     try:
         return bytes.fromhex(run.key)
     except UnicodeEncodeError:
-        raise ParameterError(f"The key of the run on {run.target!r} is made from characters that are not valid text.") from None
+        raise ParameterError(f"A name or setting of the run on {run.target!r} is not valid text.") from None
 
 
 def read_run(

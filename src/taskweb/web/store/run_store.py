@@ -30,6 +30,7 @@ from taskweb.web.store.connection import (
 from taskweb.web.store.contract import MergeReport, RunCollection, StoreInfo
 from taskweb.web.store.run_rows import read_run, read_setup, read_value, stored_key
 from taskweb.web.store.run_writer import RunWriter
+from taskweb.web.store.setup_names import shown_setup_names
 
 T = TypeVar("T")
 _BATCH = 10_000  # runs per transaction: a larger number rewrites each page of the index of keys less often
@@ -218,12 +219,13 @@ class RunStore(RunCollection):
                 found = connection.execute(f"SELECT DISTINCT name FROM {table} JOIN runs ON runs.{column} = {table}.id")  # noqa: S608
                 return tuple(sorted(name for (name,) in found))
 
+            shown, used = shown_setup_names(connection), connection.execute("SELECT DISTINCT setup FROM runs")
             seeds = connection.execute("SELECT DISTINCT seed FROM runs WHERE seed IS NOT NULL ORDER BY seed")
             return StoreInfo(
                 runs=sum(by_status.values()),
                 by_status={status: by_status.get(status, 0) for status in RUN_STATUSES},
                 baselines=int(self._one("SELECT count(*) FROM runs WHERE source IS NULL")),
-                setups=names("setups", "setup"),
+                setups=tuple(sorted({shown[number] for (number,) in used})),
                 targets=names("tasks", "target"),
                 sources=names("tasks", "source"),
                 seeds=tuple(seed for (seed,) in seeds),

@@ -1,7 +1,7 @@
 """Options that belong together as one parameter of a command: a frozen dataclass whose fields are the options.
 
-A command takes the group; on the command line stand its options, in the place of the group. So each option, and its default,
-is written once, and the group says what its options come to (`settings`).
+A command takes the group; the command line has its options in the place of the group. So each option and its default is
+written once, and the group turns its options into settings (`settings`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, get_type_hints
 
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:
-    """A command as typer reads it: each of its parameters that is a group gives way to the options of the group."""
+    """A command as typer reads it: the options of each group in the place of the parameter that is a group."""
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, type[Any]] = {}
     parameters: list[inspect.Parameter] = []

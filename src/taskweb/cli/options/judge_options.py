@@ -1,4 +1,4 @@
-"""Options of a language model that is asked whether tasks are alike."""
+"""Options of the language model that judges whether tasks are similar."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from taskweb.errors import ParameterError
 if TYPE_CHECKING:
     from taskweb.workflows.llm_similarity import JudgeSettings
 
-PANEL = "The language model (llm, taskshop-llm)"
+PANEL = "The language model (for llm and taskshop-llm)"
 
 
 class ApiName(StrEnum):
-    """The part of the API that is asked."""
+    """The part of the API that is used."""
 
     chat = "chat"
     completions = "completions"
@@ -39,7 +39,7 @@ LlmModel = Annotated[
         "--llm-model",
         metavar="NAME",
         rich_help_panel=PANEL,
-        help="Ask this model: its name at --llm-url, or the folder of a causal model.",
+        help="Model to ask: its name at --llm-url, or the folder of a causal model.",
     ),
 ]
 LlmUrl = Annotated[
@@ -48,30 +48,34 @@ LlmUrl = Annotated[
         "--llm-url",
         metavar="URL",
         rich_help_panel=PANEL,
-        help="Base of an OpenAI-compatible API, as http://localhost:8000/v1. The key is read from $TASKWEB_LLM_KEY "
-        "or $OPENAI_API_KEY.",
+        help="Base URL of an OpenAI-compatible API, such as http://localhost:8000/v1. The key is read from "
+        "$TASKWEB_LLM_KEY or $OPENAI_API_KEY.",
     ),
 ]
 Describe = Annotated[
     str | None,
-    typer.Option("--describe", metavar="TEXT", rich_help_panel=PANEL, help="What the target asks, in a sentence or two."),
+    typer.Option("--describe", metavar="TEXT", rich_help_panel=PANEL, help="Describe the target task in a sentence or two."),
 ]
 LlmApi = Annotated[
-    ApiName, typer.Option("--llm-api", rich_help_panel=PANEL, help="Which part of the API; completions is for base models.")
+    ApiName,
+    typer.Option("--llm-api", rich_help_panel=PANEL, help="Part of the API to use: chat, or completions for base models."),
 ]
 LlmAnswers = Annotated[
     AnswerReading,
     typer.Option(
         "--llm-answers",
         rich_help_panel=PANEL,
-        help="Log-probabilities, repeated answers, or the former where the endpoint gives them.",
+        help="How to score answers: by log-probabilities, by repeats, or auto: log-probabilities if the API gives them.",
     ),
 ]
 LlmRepeats = Annotated[
-    int, typer.Option("--llm-repeats", metavar="N", rich_help_panel=PANEL, help="How often repeats asks each question.")
+    int,
+    typer.Option(
+        "--llm-repeats", metavar="N", rich_help_panel=PANEL, help="Number of times that each question is asked for repeats."
+    ),
 ]
 LlmTemperature = Annotated[
-    float, typer.Option("--llm-temperature", metavar="X", rich_help_panel=PANEL, help="Temperature of repeats.")
+    float, typer.Option("--llm-temperature", metavar="X", rich_help_panel=PANEL, help="Temperature of the model for repeats.")
 ]
 LlmAnswerTokens = Annotated[
     int,
@@ -79,17 +83,17 @@ LlmAnswerTokens = Annotated[
         "--llm-answer-tokens",
         metavar="N",
         rich_help_panel=PANEL,
-        help="Most tokens of an answer; many for a model that thinks first.",
+        help="Maximum tokens of an answer. Models that reason first need many.",
     ),
 ]
 LlmWorkers = Annotated[
-    int, typer.Option("--llm-workers", metavar="N", rich_help_panel=PANEL, help="Questions under way at once.")
+    int, typer.Option("--llm-workers", metavar="N", rich_help_panel=PANEL, help="Number of questions asked at the same time.")
 ]
 LlmTimeout = Annotated[
-    float, typer.Option("--llm-timeout", metavar="S", rich_help_panel=PANEL, help="Most seconds for one request.")
+    float, typer.Option("--llm-timeout", metavar="S", rich_help_panel=PANEL, help="Maximum seconds for one request.")
 ]
 LlmTimeLimit = Annotated[
-    float, typer.Option("--llm-time-limit", metavar="S", rich_help_panel=PANEL, help="Most seconds for all of them.")
+    float, typer.Option("--llm-time-limit", metavar="S", rich_help_panel=PANEL, help="Maximum seconds for all requests.")
 ]
 LlmPrice = Annotated[
     str | None,
@@ -97,10 +101,10 @@ LlmPrice = Annotated[
         "--llm-price",
         metavar="IN[,OUT]",
         rich_help_panel=PANEL,
-        help="Price of a million tokens read and written: the cost is then shown in money too.",
+        help="Price of a million input and output tokens, to show the cost in money too.",
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", rich_help_panel=PANEL, help="Spend it without being asked first.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", rich_help_panel=PANEL, help="Do not ask before money or time is spent.")]
 
 
 @dataclass(frozen=True)
@@ -121,12 +125,10 @@ class JudgeOptions:
     yes: Yes = False
 
     def settings(self, *, use_cache: bool, quiet: bool, describe: str | None = None) -> JudgeSettings | None:
-        """What the options stand for, or None where no model is named. Raises a TaskWebError for unusable ones."""
+        """The settings that the options stand for, None without a model. Raises a TaskWebError for unusable ones."""
         if self.llm_model is None:
             if (self.llm_url, describe) != (None, None):
-                raise ParameterError(
-                    "--llm-url and --describe are for a language model that is asked. Name it with --llm-model."
-                )
+                raise ParameterError("--llm-url and --describe need a language model to ask. Name it with --llm-model.")
             return None
         from taskweb.workflows.llm_similarity import JudgeSettings
 
@@ -149,7 +151,7 @@ class JudgeOptions:
 
 
 def _prices(text: str | None) -> tuple[float, float] | None:
-    """Read `IN` or `IN,OUT`, which is the same as IN where it is left out. Raises ParameterError for anything else."""
+    """Read `IN` or `IN,OUT`; without OUT, both are IN. Raises ParameterError for anything else."""
     if text is None:
         return None
     try:
@@ -157,5 +159,5 @@ def _prices(text: str | None) -> tuple[float, float] | None:
     except ValueError:
         numbers = []
     if len(numbers) not in (1, 2) or not all(math.isfinite(number) for number in numbers):
-        raise ParameterError(f"--llm-price must be one number or two, as 0.15,0.6. Got '{text}' instead.")
+        raise ParameterError(f"--llm-price must be one number or two, such as 0.15,0.6. Got '{text}' instead.")
     return numbers[0], numbers[-1]

@@ -1,4 +1,4 @@
-"""Options that several commands share, alone or as groups (see `taskweb.cli.option_groups`)."""
+"""Options that several commands share, alone or as groups (see `option_groups`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from taskweb.tasks import Columns, Sampling
     from taskweb.tasks.rows import FileFormat
     from taskweb.workflows.llm_similarity import JudgeSettings
-    from taskweb.workflows.rank_settings import TargetSettings
+    from taskweb.workflows.rank_settings import RankSettings, TargetSettings
     from taskweb.workflows.selector_settings import EncoderSettings, SelectorSettings
 
 # Panels of the help pages.
@@ -35,7 +35,7 @@ Web = Annotated[
 Setup = Annotated[
     str,
     typer.Option(
-        "--setup", metavar="MODEL/METHOD", rich_help_panel=WEB, help="One setup of the web, such as t5l/finetune, or 'all'."
+        "--setup", metavar="MODEL/METHOD", rich_help_panel=WEB, help="Use one setup of the web, such as t5l/finetune, or 'all'."
     ),
 ]
 Examples = Annotated[
@@ -44,7 +44,7 @@ Examples = Annotated[
         "--examples",
         metavar="DIR",
         rich_help_panel=WEB,
-        help="Texts of the web's tasks, one <task>.jsonl each (at most 100 of each are used, 480 by benchmark).",
+        help="Folder with the texts of the web's tasks, <task>.jsonl each. At most 100 of each are used, 480 by benchmark.",
     ),
 ]
 EncoderPath = Annotated[
@@ -53,41 +53,47 @@ EncoderPath = Annotated[
         "--encoder",
         metavar="PATH",
         rich_help_panel=ENCODER,
-        help="Folder or Hub id of the sentence encoder. Default: all-MiniLM-L6-v2, wherever it is found.",
+        help="Folder or Hub id of the sentence encoder. Default: all-MiniLM-L6-v2, where it is found.",
     ),
 ]
 AllowDownload = Annotated[
     bool,
     typer.Option(
-        "--allow-download", rich_help_panel=ENCODER, help="Fetch the encoder from the Hub when it is not on this machine."
+        "--allow-download",
+        rich_help_panel=ENCODER,
+        help="Download the encoder from the Hub if it is not on this machine.",
     ),
 ]
 MaxTokens = Annotated[
     int, typer.Option("--max-tokens", metavar="N", rich_help_panel=ENCODER, help="Cut texts at N tokens before embedding.")
 ]
 NoCache = Annotated[
-    bool, typer.Option("--no-cache", rich_help_panel=ENCODER, help="Neither read nor write cached embeddings and judgements.")
+    bool,
+    typer.Option("--no-cache", rich_help_panel=ENCODER, help="Do not read or write cached embeddings and judgements."),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel=OUTPUT, help="Print the result only.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel=OUTPUT, help="Print only the result.")]
 Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", rich_help_panel=OUTPUT, help="Say what was used and how long it took.")
+    bool, typer.Option("--verbose", "-v", rich_help_panel=OUTPUT, help="Also print what was used and how long it took.")
 ]
 Lambda = Annotated[
     float, typer.Option("--lambda", metavar="X", rich_help_panel=SELECTOR, help="TaskShop: weight of the pivots, 0 to 1.")
 ]
 Pivots = Annotated[
-    str | None, typer.Option("--pivots", metavar="T,T", rich_help_panel=SELECTOR, help="TaskShop: go through these tasks only.")
+    str | None, typer.Option("--pivots", metavar="T,T", rich_help_panel=SELECTOR, help="TaskShop: use only these pivots.")
 ]
 NPivots = Annotated[
     int | None,
     typer.Option(
-        "--n-pivots", metavar="N", rich_help_panel=SELECTOR, help="TaskShop: only the N pivots most similar to the target."
+        "--n-pivots",
+        metavar="N",
+        rich_help_panel=SELECTOR,
+        help="TaskShop: use only the N pivots that are most similar to the target.",
     ),
 ]
 Base = Annotated[
     str,
     typer.Option(
-        "--base", metavar="NAME", rich_help_panel=SELECTOR, help="TaskShop: which similarity, roe, text-embedding or llm."
+        "--base", metavar="NAME", rich_help_panel=SELECTOR, help="TaskShop: similarity to use: roe, text-embedding or llm."
     ),
 ]
 PairScores = Annotated[
@@ -96,17 +102,16 @@ PairScores = Annotated[
         "--pair-scores",
         metavar="FILE[:NAME]",
         rich_help_panel=SELECTOR,
-        help="For llm: a CSV with target,source,score (NAME picks its selector).",
+        help="llm: read judgements from a CSV of target,source,score. NAME picks one selector of the file.",
     ),
 ]
-
 Selector = Annotated[
     str | None,
     typer.Option(
         "--selector",
         metavar="NAME",
         rich_help_panel=SELECTOR,
-        help="blend (default), taskshop, taskshop-llm, roe, text-embedding, llm, popularity or random.",
+        help="Rank with blend (default), taskshop, taskshop-llm, roe, text-embedding, llm, popularity or random.",
     ),
 ]
 Exclude = Annotated[
@@ -117,11 +122,13 @@ Exclude = Annotated[
 ]
 Unseen = Annotated[
     bool,
-    typer.Option("--unseen", rich_help_panel=WEB, help="Predict for a task of the web as if nothing of it were measured."),
+    typer.Option("--unseen", rich_help_panel=WEB, help="Predict for a task of the web as if it were not measured."),
 ]
 InputColumn = Annotated[
     list[str] | None,
-    typer.Option("--input-column", metavar="NAME", rich_help_panel=TARGET, help="Column of the input; several are joined."),
+    typer.Option(
+        "--input-column", metavar="NAME", rich_help_panel=TARGET, help="Column of the input. Repeatable: columns are joined."
+    ),
 ]
 OutputColumn = Annotated[
     str | None,
@@ -139,7 +146,7 @@ InputFormat = Annotated[
         "--input-format",
         metavar="FORMAT",
         rich_help_panel=TARGET,
-        help="jsonl, csv, tsv or parquet, where the name does not tell.",
+        help="Format of the file: jsonl, csv, tsv or parquet. Default: by its name.",
     ),
 ]
 Split = Annotated[
@@ -148,12 +155,12 @@ Split = Annotated[
 ]
 TargetName = Annotated[
     str | None,
-    typer.Option("--name", metavar="NAME", rich_help_panel=TARGET, help="What to call the target. Default: the file's name."),
+    typer.Option("--name", metavar="NAME", rich_help_panel=TARGET, help="Name of the target. Default: the file's name."),
 ]
 
 
 class TableFormat(StrEnum):
-    """How results are printed, where CSV makes no sense."""
+    """How results are printed where CSV makes no sense."""
 
     table = "table"
     json = "json"
@@ -167,11 +174,12 @@ class RankingFormat(StrEnum):
     csv = "csv"
 
 
-TableOrJson = Annotated[TableFormat, typer.Option("--format", rich_help_panel=OUTPUT, help="How to print it.")]
+TableOrJson = Annotated[TableFormat, typer.Option("--format", rich_help_panel=OUTPUT, help="Format of the result.")]
+TableJsonOrCsv = Annotated[RankingFormat, typer.Option("--format", rich_help_panel=OUTPUT, help="Format of the result.")]
 
 
 def columns_of(inputs: list[str] | None, output: str | None, choices: str | None) -> Columns:
-    """Which columns hold what; those that were named must be there."""
+    """Which columns contain what; those that are named must exist."""
     from taskweb.tasks import Columns
 
     named = frozenset(column for column in (output, choices) if column)
@@ -179,7 +187,7 @@ def columns_of(inputs: list[str] | None, output: str | None, choices: str | None
 
 
 def format_of(text: str | None) -> FileFormat | None:
-    """How a file is to be read; None: as its name says. Raises NameNotFoundError for an unknown format."""
+    """The format of a file; None: by its name. Raises NameNotFoundError for an unknown format."""
     from taskweb.errors import unknown_name
     from taskweb.tasks.rows import FILE_FORMATS
 
@@ -203,7 +211,7 @@ class EncoderOptions:
     no_cache: NoCache = False
 
     def settings(self) -> EncoderSettings:
-        """What the options stand for."""
+        """The settings that the options stand for."""
         from taskweb.workflows.selector_settings import EncoderSettings
 
         return EncoderSettings(self.encoder, self.allow_download, self.max_tokens, not self.no_cache)
@@ -221,7 +229,7 @@ class TargetOptions:
     name: TargetName = None
 
     def settings(self, sampling: Sampling | None = None) -> TargetSettings:
-        """What the options stand for. Raises NameNotFoundError for an unknown format."""
+        """The settings that the options stand for. Raises NameNotFoundError for an unknown format."""
         from taskweb.tasks import Sampling
         from taskweb.workflows.rank_settings import TargetSettings
 
@@ -240,7 +248,39 @@ class SelectorOptions:
     pair_scores: PairScores = None
 
     def settings(self, judge: JudgeSettings | None, seed: int = 0) -> SelectorSettings:
-        """What the options stand for."""
+        """The settings that the options stand for."""
         from taskweb.workflows.selector_settings import SelectorSettings
 
         return SelectorSettings(self.lam, names(self.pivots), self.n_pivots, self.pair_scores, self.base, seed, judge)
+
+
+@dataclass(frozen=True)
+class RankOptions:
+    """The web, and the selector that ranks its tasks."""
+
+    web: Web = "published"
+    setup: Setup = "all"
+    selector: Selector = None
+    exclude: Exclude = None
+    unseen: Unseen = False
+    examples: Examples = None
+
+    def settings(
+        self, encoder: EncoderSettings, target: TargetSettings, selecting: SelectorSettings | None = None
+    ) -> RankSettings:
+        """The settings that the options stand for."""
+        from taskweb.selectors import DEFAULT_SELECTOR
+        from taskweb.workflows.rank_settings import RankSettings
+        from taskweb.workflows.selector_settings import SelectorSettings
+
+        return RankSettings(
+            self.web,
+            self.setup,
+            self.selector or DEFAULT_SELECTOR,
+            tuple(self.exclude or ()),
+            self.examples,
+            self.unseen,
+            selecting or SelectorSettings(),
+            encoder,
+            target,
+        )

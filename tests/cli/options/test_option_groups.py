@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from taskweb.cli.option_groups import spread
+from taskweb.cli.options.option_groups import spread
 
 
 @dataclass(frozen=True)

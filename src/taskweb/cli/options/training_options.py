@@ -1,0 +1,158 @@
+"""Options of a training: the model, and how it is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from taskweb.training.recipe import Recipe
+
+MODEL = "The model"
+TRAINING = "Training"
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """The model that is trained."""
+
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="ID|FOLDER",
+            rich_help_panel=MODEL,
+            help="Hub id or folder of a T5, GPT-2, BERT or RoBERTa checkpoint.",
+        ),
+    ] = None
+    revision: Annotated[
+        str | None, typer.Option("--revision", rich_help_panel=MODEL, help="Commit, branch or tag of the model on the Hub.")
+    ] = None
+    method: Annotated[
+        str | None,
+        typer.Option(
+            "--method", metavar="NAME", rich_help_panel=MODEL, help="Train by finetune (default), pfeiffer, bitfit or lora."
+        ),
+    ] = None
+    max_input: Annotated[
+        str | None,
+        typer.Option(
+            "--max-input",
+            metavar="N|longest",
+            rich_help_panel=MODEL,
+            help="Cut inputs at N tokens; longest: at the longest input. Default: the model's limit.",
+        ),
+    ] = None
+    answers: Annotated[
+        str | None,
+        typer.Option(
+            "--answers",
+            metavar="choices|labels",
+            rich_help_panel=MODEL,
+            help="An encoder of several tasks scores choices (default), or has an output for each label.",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How the model is trained."""
+
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            metavar="paper|FILE",
+            rich_help_panel=TRAINING,
+            help="Start from a recipe. The other options override it.",
+        ),
+    ] = None
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", rich_help_panel=TRAINING, help="Highest learning rate.")
+    ] = None
+    epochs: Annotated[int | None, typer.Option("--epochs", rich_help_panel=TRAINING, help="Passes over the mixture.")] = None
+    steps: Annotated[
+        int | None, typer.Option("--steps", rich_help_panel=TRAINING, help="Number of updates, instead of epochs.")
+    ] = None
+    batch_size: Annotated[int | None, typer.Option("--batch-size", rich_help_panel=TRAINING, help="Examples per update.")] = (
+        None
+    )
+    micro_batch_size: Annotated[
+        int | None,
+        typer.Option(
+            "--micro-batch-size",
+            rich_help_panel=TRAINING,
+            help="Examples processed at once; gradients are accumulated over the batch.",
+        ),
+    ] = None
+    schedule: Annotated[
+        str | None,
+        typer.Option("--schedule", rich_help_panel=TRAINING, help="Learning rate after warmup: linear (decay) or constant."),
+    ] = None
+    warmup_ratio: Annotated[
+        float | None,
+        typer.Option("--warmup-ratio", rich_help_panel=TRAINING, help="Share of updates in which the learning rate rises."),
+    ] = None
+    precision: Annotated[
+        str | None, typer.Option("--precision", rich_help_panel=TRAINING, help="Compute in auto, float32 or bfloat16.")
+    ] = None
+    gradient_checkpointing: Annotated[
+        bool, typer.Option("--gradient-checkpointing", rich_help_panel=TRAINING, help="Use less memory and more time.")
+    ] = False
+    device: Annotated[
+        str | None, typer.Option("--device", rich_help_panel=TRAINING, help="Device to train on, such as cpu or cuda:1.")
+    ] = None
+    seed: Annotated[
+        list[int] | None,
+        typer.Option("--seed", metavar="N", rich_help_panel=TRAINING, help="Random seed. Repeat it for one model per seed."),
+    ] = None
+    evaluate_every: Annotated[
+        int | None,
+        typer.Option(
+            "--evaluate-every", metavar="N", rich_help_panel=TRAINING, help="Evaluate after every N updates. Default: an epoch."
+        ),
+    ] = None
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            "--patience",
+            metavar="N",
+            rich_help_panel=TRAINING,
+            help="Stop after N evaluations without a better score, and save the best weights.",
+        ),
+    ] = None
+    checkpoint_every: Annotated[
+        int,
+        typer.Option(
+            "--checkpoint-every", metavar="N", min=1, rich_help_panel=TRAINING, help="Save a checkpoint after every N updates."
+        ),
+    ] = 500
+
+    def recipe_for(self, model: ModelOptions) -> Recipe:
+        """The recipe that the options stand for. Raises a TaskWebError for one that cannot be used."""
+        values = {
+            "model": model.model,
+            "revision": model.revision,
+            "method": model.method,
+            "max_input": model.max_input,
+            "answers": model.answers,
+            "patience": self.patience,
+            "seeds": self.seed or None,
+        }
+        names = ("learning_rate", "epochs", "steps", "batch_size", "micro_batch_size", "schedule", "warmup_ratio", "precision")
+        settings = {name: getattr(self, name) for name in (*names, "device", "evaluate_every")}
+        return recipe_with(self.recipe, values, settings | {"gradient_checkpointing": self.gradient_checkpointing or None})
+
+
+def recipe_with(name: str | None, values: dict[str, Any], settings: dict[str, Any]) -> Recipe:
+    """A recipe with some values and training settings replaced; None keeps the recipe's. Raises a TaskWebError."""
+    from taskweb.training.recipe import LONGEST, recipe_of, recipe_values
+
+    merged = recipe_values(name) if name is not None else {}
+    merged |= {key: value for key, value in values.items() if value is not None}
+    if isinstance(limit := merged.get("max_input"), str) and limit != LONGEST and limit.isdecimal():
+        merged["max_input"] = int(limit)
+    merged["training"] = merged.get("training", {}) | {key: value for key, value in settings.items() if value is not None}
+    return recipe_of(merged)

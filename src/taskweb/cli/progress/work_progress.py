@@ -1,0 +1,58 @@
+"""How a known number of items is shown while it is worked on."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from taskweb.cli.console import say
+
+if TYPE_CHECKING:
+    from taskweb.workflows.progress import Progress
+
+_SECONDS_BETWEEN_LINES = 5.0
+_LEAST_ITEMS_SHOWN = 64
+
+
+def progress_for(*, quiet: bool, least: int = _LEAST_ITEMS_SHOWN) -> Progress:
+    """How long work is shown: a bar on a terminal, a line now and then elsewhere, nothing when quiet.
+
+    least: items below which there is no bar, as they are done too soon.
+    """
+    from taskweb.workflows.progress import silent
+
+    if quiet:
+        return silent
+    return partial(_bar, least=least) if sys.stderr.isatty() else _lines
+
+
+@contextmanager
+def _bar(title: str, total: int, *, least: int) -> Iterator[Callable[[int], None]]:
+    if total < least:
+        yield lambda _done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        shown = bar.add_task(title, total=total)
+        yield lambda done: bar.advance(shown, done)
+
+
+@contextmanager
+def _lines(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    done_so_far, last = 0, time.monotonic()
+
+    def advance(done: int) -> None:
+        nonlocal done_so_far, last
+        done_so_far += done
+        if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            say(f"{title}: {done_so_far} of {total}")
+
+    yield advance
