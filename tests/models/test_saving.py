@@ -15,8 +15,9 @@ from safetensors import safe_open
 
 from taskweb.errors import InputError
 from taskweb.models import METHODS, TaskModel, load_saved, method_of, save_model
+from taskweb.models.bundle_record import resolved_parameters
 from taskweb.models.methods.trainable import trainable
-from taskweb.models.tensor_file import write_tensors
+from taskweb.models.tensor_file import read_record, read_tensors, write_tensors
 from tests.models import tiny
 
 
@@ -40,7 +41,9 @@ def test_a_loaded_model_answers_to_the_bit(name: str, method: str, tmp_path: Pat
     assert torch.equal(model.loss(encoded), again.loss(encoded))
     for one, other in zip(model.score_choices(tiny.statements(5)), again.score_choices(tiny.statements(5)), strict=True):
         assert np.array_equal(one, other)
-    assert (again.head, again.method, again.max_input) == (model.head, model.method, model.max_input)
+    assert (again.head, again.max_input) == (model.head, model.max_input)
+    assert again.method is not None
+    assert (again.method.name, dict(again.method.parameters())) == (method, resolved_parameters(model))
     with safe_open(tmp_path / "model.safetensors", framework="pt") as file:
         assert set(file.keys()) == set(trainable(model.module))
         assert json.loads(file.metadata()["taskweb"])["method"]["name"] == method
@@ -60,6 +63,22 @@ def test_another_base_is_refused(tmp_path: Path) -> None:
         load_saved(path)
 
 
+def test_the_record_names_the_layers_of_lora_and_the_class_of_the_head(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_model(trained("bert", "lora"), path)
+    record = read_record(path)
+    assert record["method"]["parameters"]["targets"] == "query,value"
+    assert record["head_class"] == "BertForSequenceClassification"
+    tensors, _ = read_tensors(path)
+    write_tensors(path, tensors, {**record, "head_class": "EncoderWithHead"})
+    with pytest.raises(InputError, match=r"has a head of the class EncoderWithHead, and the model one of BertFor"):
+        load_saved(path, tiny.model("bert", seed=1))
+    parameters = {**record["method"]["parameters"], "targets": "query"}
+    write_tensors(path, tensors, {**record, "method": {"name": "lora", "parameters": parameters}})
+    with pytest.raises(InputError, match="does not fit the model"):
+        load_saved(path, tiny.model("bert", seed=1))
+
+
 def test_damaged_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     with pytest.raises(InputError, match="cannot be read"):
@@ -71,6 +90,9 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has format 99"):
         load_saved(path)
     write_tensors(path, {"a": torch.zeros(1)}, {"format": 1})
+    with pytest.raises(InputError, match="has format 1"):
+        load_saved(path)
+    write_tensors(path, {"a": torch.zeros(1)}, {"format": 2})
     with pytest.raises(InputError, match="is incomplete"):
         load_saved(path)
 

@@ -19,6 +19,7 @@ from transformers.models.auto import modeling_auto
 
 from taskweb.errors import InputError, unknown_name
 from taskweb.models.base import Family
+from taskweb.models.head import Head
 
 FAMILIES: tuple[Family, ...] = get_args(Family)
 SEQ2SEQ_MAX_INPUT = 512
@@ -81,6 +82,25 @@ def head_class_of(config: Any, kind: str) -> Any | None:
     if kind == "span_qa":
         return AutoModelForQuestionAnswering if config.model_type in SPAN_FINDERS else None
     return AutoModelForSequenceClassification if config.model_type in CLASSIFIERS else None
+
+
+def own_head_of(config: Any) -> Head | None:
+    """The head that an encoder's checkpoint was trained with, as its configuration says; None where it has none for a task.
+
+    A head that answers with several labels at once is for none.
+    """
+    classes = tuple(getattr(config, "architectures", None) or ())
+    if any(kind.endswith("ForQuestionAnswering") for kind in classes):
+        return Head("span_qa")
+    if any(kind.endswith("ForMultipleChoice") for kind in classes):
+        return Head("multiple_choice")
+    problem = getattr(config, "problem_type", None)
+    is_classifier = any(kind.endswith("ForSequenceClassification") for kind in classes)
+    if not is_classifier or problem == "multi_label_classification":
+        return None
+    if problem == "regression" or config.num_labels == 1:
+        return Head("regression")
+    return Head("classification", labels=tuple(str(config.id2label[place]) for place in range(config.num_labels)))
 
 
 def options_of(config: Any, family: Family) -> dict[str, Any]:

@@ -34,11 +34,13 @@ class Origin:
     """Where a model's first weights come from.
 
     name: Hub id, path of a folder, or `random` for weights drawn from a seed. revision: the commit on the Hub, the seed of
-    random weights, None for a folder.
+    random weights, None for a folder. fingerprint: of the files that were read (see `fingerprints`), None where the first
+    weights stand in no files of their own.
     """
 
     name: str
     revision: str | None = None
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -44,7 +44,8 @@ class EncoderModel:
     """Any encoder that transformers opens, with the library's head for the kind of task where it has one.
 
     module: body and head. start: tensors outside the body that were pretrained with it; every head starts with them.
-    trained: those of the first head where the checkpoint has it.
+    trained: those of the first head where the checkpoint has it. fresh: names of tensors within the body that the checkpoint
+    lacked (BERT's pooler).
     max_input: tokens of the input, a choice and the special tokens together, at most the model's positions (the default).
     """
 
@@ -61,6 +62,7 @@ class EncoderModel:
         seed: int = 0,
         start: Mapping[str, torch.Tensor] | None = None,
         trained: Mapping[str, torch.Tensor] | None = None,
+        fresh: Sequence[str] = (),
     ) -> None:
         self.tokenizer = tokenizer
         self.origin = origin
@@ -70,6 +72,7 @@ class EncoderModel:
         self.prompts = only_plain(self.text, "An encoder")
         limits = limits_of(body_of(module), tokenizer, self.family)
         self.max_input = min(self.text.max_input or limits.default_input, limits.positions or 10**9)
+        self.fresh = tuple(fresh)
         self._start = {**(start or {}), **(trained or {})}
         self._memory = TokenMemory()
         config = body_of(module).config

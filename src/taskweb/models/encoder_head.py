@@ -78,27 +78,34 @@ def with_fresh_head(module: nn.Module, head: Head, seed: int, start: Mapping[str
     start: tensors that are taken instead of drawn ones where name and shape fit.
     """
     if isinstance(module, EncoderWithHead):
-        return EncoderWithHead(module.body, fresh_head(module.body, head, seed))
+        return _with_method_of(module, EncoderWithHead(module.body, fresh_head(module.body, head, seed)))
     body = body_of(module)
-    made = _library_model(body.config, head)
+    made = library_model(body.config, head)
     if made is None or type(body_of(made)) is not type(body):  # Funnel's class for spans has another body
-        return EncoderWithHead(body, fresh_head(body, head, seed))
+        return _with_method_of(module, EncoderWithHead(body, fresh_head(body, head, seed)))
     setattr(made, made.base_model_prefix, body)
     with seeded(seed), torch.no_grad():
         for name, part in made.named_modules():
-            if name and not _inside(name, made.base_model_prefix) and list(part.parameters(recurse=False)):
+            if name and not is_inside(name, made.base_model_prefix) and list(part.parameters(recurse=False)):
                 part.to_empty(device="cpu", recurse=False)
                 made._init_weights(part)
         for name, parameter in made.named_parameters():
             given = start.get(name)
             if given is not None and given.shape == parameter.shape:
                 parameter.copy_(given)
-    return made.eval()
+    return _with_method_of(module, made.eval())
+
+
+def _with_method_of(old: Any, new: nn.Module) -> nn.Module:
+    """The new module with what PEFT noted on the old one."""
+    if (noted := getattr(old, "peft_config", None)) is not None:
+        new.peft_config = noted
+    return new
 
 
 def head_shapes(config: Any, head: Head) -> dict[str, torch.Size]:
     """Names and shapes of the tensors of the library's head for a task; none where it has no head."""
-    made = _library_model(config, head)
+    made = library_model(config, head)
     tensors = {} if made is None else dict(made.named_parameters())
     return {name: tensor.shape for name, tensor in tensors.items() if is_head_name(made, name)}
 
@@ -112,7 +119,7 @@ def output_names(config: Any, head: Head) -> set[str]:
     return {name for name, shape in shapes.items() if other.get(name) != shape}
 
 
-def _library_model(config: Any, head: Head) -> Any | None:
+def library_model(config: Any, head: Head) -> Any | None:
     """The library's model for a task, without weights."""
     chosen = head_class_of(config, head.kind)
     if chosen is None:
@@ -129,7 +136,7 @@ def body_of(module: nn.Module) -> Any:
 def is_head_name(module: nn.Module, name: str) -> bool:
     """Whether a tensor of that name belongs to the head."""
     prefix = "body" if isinstance(module, EncoderWithHead) else str(module.base_model_prefix)
-    return not _inside(name, prefix)
+    return not is_inside(name, prefix)
 
 
 def library_head_kinds(config: Any) -> str:
@@ -148,7 +155,8 @@ def config_with(config: Any, head: Head) -> Any:
     return made
 
 
-def _inside(name: str, prefix: str) -> bool:
+def is_inside(name: str, prefix: str) -> bool:
+    """Whether a tensor of that name belongs to the module called `prefix`."""
     return name == prefix or name.startswith(f"{prefix}.")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,12 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from taskweb.errors import InputError, ParameterError, TaskWebError
-from taskweb.models.architecture import class_of, family_of, head_class_of, options_of
+from taskweb.models.architecture import class_of, family_of, head_class_of, options_of, own_head_of
 from taskweb.models.base import Family, Origin, TaskModel
 from taskweb.models.causal import CausalModel
 from taskweb.models.encoder import EncoderModel
 from taskweb.models.encoder_head import EncoderWithHead, body_of, config_with, fresh_head, is_head_name, output_names
+from taskweb.models.fingerprints import fingerprint_of_folder
 from taskweb.models.head import Head
 from taskweb.models.padding import seeded
 from taskweb.models.seq2seq import Seq2SeqModel
@@ -28,7 +29,10 @@ from taskweb.tasks.text_settings import TextSettings
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 NOT_WEIGHTS = ["*.json", "*.txt", "*.model", "*.jinja"]
-_NEEDED = [*NOT_WEIGHTS, "model.safetensors", "model-*-of-*.safetensors"]
+ADAPTER_CONFIG = "adapter_config.json"
+RECORD = "taskweb.json"
+_WHOLE = ("model.safetensors", "model-*-of-*.safetensors")
+_NEEDED = [*NOT_WEIGHTS, *_WHOLE, *(f"base/{name}" for name in _WHOLE), "adapter_model.safetensors", "trained.safetensors"]
 _MOST_OF_REASON = 200
 _ADDED = ("taskweb_", "lora_")  # in the names of tensors that methods add
 
@@ -63,8 +67,9 @@ def load_model(
 class Checkpoint:
     """What a folder in Hugging Face layout contains.
 
-    added: names of tensors that an adaptation method put there. Of an encoder, tensors outside its body by name: start, what
-    was pretrained with it and any head begins with; trained, those of the very head that was asked for.
+    added: names of tensors that an adaptation method put there. head: the one that an encoder was trained with, None where it
+    has none. Of an encoder, tensors outside its body by name: start, what was pretrained with it and any head begins with;
+    trained, those of the very head that was asked for. fresh: names of tensors within the body that were lacking.
     """
 
     module: Any
@@ -74,6 +79,8 @@ class Checkpoint:
     added: tuple[str, ...] = ()
     start: Mapping[str, torch.Tensor] = field(default_factory=dict)
     trained: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    head: Head | None = None
+    fresh: tuple[str, ...] = ()
 
 
 def read_checkpoint(
@@ -84,20 +91,25 @@ def read_checkpoint(
     *,
     family: str | None = None,
     weights: Weights | None = None,
-    own_head: bool = False,
 ) -> Checkpoint:
     """Read a model and its tokenizer, by Hub id or path of a folder; errors as of `load_model`.
 
-    own_head: an encoder with our plain head, as models of format 1 have it, instead of the library's.
+    head: None takes the one that an encoder was trained with, where it has one.
     """
-    folder, origin = _folder_of(name, revision)
+    folder, origin = folder_of(name, revision)
+    check_weights(folder, name)
+    origin = replace(origin, fingerprint=fingerprint_of_folder(folder))
     weights = weights or Weights()
+    own = None
     with user_errors(name), quiet():
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         chosen = family_of(config, family)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        if chosen == "encoder":
+            own = own_head_of(config)
+            head = head or own
         stated = copy.deepcopy(config)
-        opener, config, options = _opener(config, chosen, head, own_head=own_head)
+        opener, config, options = _opener(config, chosen, head)
         with seeded(seed):
             module, report = opener.from_pretrained(
                 folder,
@@ -118,8 +130,19 @@ def read_checkpoint(
             f"The weights of {name} lack {len(missing)} tensors, such as {missing[0]}. Is the checkpoint complete?"
         )
     added = sorted(key for key in report["unexpected_keys"] if any(mark in key for mark in _ADDED))
-    start, trained = ({}, {}) if chosen != "encoder" or own_head else _heads_in(folder, stated, module, report, head)
-    return Checkpoint(_with_head(module, opener, head, seed), tokenizer, origin, chosen, tuple(added), start, trained)
+    start, trained = ({}, {}) if chosen != "encoder" else _heads_in(folder, stated, module, report, head)
+    prefix = f"{module.base_model_prefix}."
+    return Checkpoint(
+        _with_head(module, opener, head, seed),
+        tokenizer,
+        origin,
+        chosen,
+        tuple(added),
+        start,
+        trained,
+        own,
+        tuple(sorted(key.removeprefix(prefix) for key in fresh if not (has_head and is_head_name(module, key)))),
+    )
 
 
 def _heads_in(
@@ -143,7 +166,7 @@ def _heads_in(
         return found, {}
     named = tuple(str(stated.id2label[place]).casefold() for place in sorted(stated.id2label))
     agrees = head.kind == "span_qa" or (
-        named == tuple(label.casefold() for label in head.labels) if head.labels else len(named) == head.outputs
+        named == tuple(label.casefold() for label in head.labels) if head.labels else outputs <= set(found)
     )
     return {}, found if agrees else {}
 
@@ -172,21 +195,21 @@ def random_model(
     T5's output layer shares the embedding's weights, whatever the configuration says (a checkpoint's own one is stored).
     """
     chosen = family_of(config, family)
-    opener, made, options = _opener(config, chosen, head, own_head=False)
+    opener, made, options = _opener(config, chosen, head)
     with seeded(seed), quiet():
         module = opener.from_config(made, **options)
     origin = Origin("random", str(seed))
     return assembled(Checkpoint(_with_head(module, opener, head, seed), tokenizer, origin, chosen), head, seed=seed, text=text)
 
 
-def _opener(config: Any, family: Family, head: Head | None, *, own_head: bool) -> tuple[Any, Any, dict[str, Any]]:
+def _opener(config: Any, family: Family, head: Head | None) -> tuple[Any, Any, dict[str, Any]]:
     """The class that opens a model, the configuration for it, and its further options."""
     if family != "encoder":
         config.update(options_of(config, family))
         return class_of(family), config, {}
     # One class for all tasks, so that the body is the same; set_head puts another head on it where the task needs one.
     head = Head("regression") if head is None or head.kind == "span_qa" else head
-    with_head = None if own_head else head_class_of(config, head.kind)
+    with_head = head_class_of(config, head.kind)
     if with_head is not None:
         return with_head, config_with(config, head), {}
     # BERT's pooler was trained with it and belongs to the body; RoBERTa has none, our head has a dense layer instead.
@@ -210,7 +233,7 @@ def assembled(
     text: TextSettings | None = None,
     positions: int | None = None,
 ) -> TaskModel:
-    """The model of a checkpoint's family; an encoder's head is drawn from `seed`.
+    """The model of a checkpoint's family; an encoder's head is drawn from `seed`, unless `head` is None and it has its own.
 
     positions: most tokens of prompt and answer of a decoder, where that is less than the architecture allows.
     """
@@ -227,9 +250,32 @@ def assembled(
         return Seq2SeqModel(module, tokenizer, origin, head, text)
     if checkpoint.family == "causal":
         return CausalModel(module, tokenizer, origin, head, text, positions=positions)
-    if head is None:
+    wanted = head or checkpoint.head
+    if wanted is None:
         raise ParameterError("An encoder needs the head of a task. Build it with head_for(kind, examples).")
-    return EncoderModel(module, tokenizer, origin, head, text, seed=seed, start=checkpoint.start, trained=checkpoint.trained)
+    model = EncoderModel(
+        module,
+        tokenizer,
+        origin,
+        wanted,
+        text,
+        seed=seed,
+        start=checkpoint.start,
+        trained=checkpoint.trained,
+        fresh=checkpoint.fresh,
+    )
+    if head is None:
+        check_own_head(model, checkpoint)
+    return model
+
+
+def check_own_head(model: TaskModel, checkpoint: Checkpoint) -> None:
+    """Raise InputError where the head that a checkpoint was trained with is not all there."""
+    names = [name for name, _ in model.module.named_parameters() if model.is_head(name)]
+    if lacking := next((name for name in names if name not in checkpoint.trained), None):
+        raise InputError(
+            f"The weights of {checkpoint.origin.name} lack a tensor of its head, {lacking}. Is the checkpoint complete?"
+        )
 
 
 def is_tiny(name: str) -> bool:
@@ -247,10 +293,10 @@ def local_folder(name: str) -> Path | None:
     return None
 
 
-def _folder_of(name: str, revision: str | None) -> tuple[Path, Origin]:
+def folder_of(name: str, revision: str | None) -> tuple[Path, Origin]:
+    """The folder with the files of a model, fetched from the Hub where it is not on this machine, and where they come from."""
     folder = local_folder(name)
     if folder is not None:
-        check_weights(folder, name)
         return folder, Origin(name, None)
     if is_tiny(name):
         raise InputError(
@@ -261,12 +307,15 @@ def _folder_of(name: str, revision: str | None) -> tuple[Path, Origin]:
 
     with user_errors(name):
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=_NEEDED))
-    check_weights(folder, name)
     return folder, Origin(name, folder.name)
 
 
 def check_weights(folder: Path, name: str) -> None:
     """Raise InputError for a folder that is no model, or holds no weights that are safe to read."""
+    if (folder / ADAPTER_CONFIG).is_file() or ((folder / RECORD).is_file() and not has_weights(folder)):
+        raise InputError(
+            f"{name} is an adapter, not a whole model. Give the model that it belongs to, or one that was trained with --merge."
+        )
     if not (folder / "config.json").is_file():
         raise InputError(f"{name} is not a model: it has no config.json. Give the folder of a model, or its id on the Hub.")
     if not has_weights(folder):

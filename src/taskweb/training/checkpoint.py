@@ -18,8 +18,8 @@ from torch import nn
 
 from taskweb.errors import InputError, ParameterError
 from taskweb.models.base import Encoded, TaskModel
+from taskweb.models.fingerprints import fingerprint
 from taskweb.models.methods.trainable import trainable
-from taskweb.models.saving import fingerprint
 from taskweb.models.tensor_file import read_tensors, write_tensors
 from taskweb.training.history import TrainingHistory
 from taskweb.training.settings import TrainingSettings

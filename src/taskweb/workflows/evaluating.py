@@ -22,6 +22,7 @@ from taskweb.models import TaskModel, open_model
 from taskweb.models.loading import check_weights
 from taskweb.tasks import Columns, Sampling, example_files
 from taskweb.tasks.rows import FileFormat, name_of
+from taskweb.tasks.text_settings import TextSettings
 from taskweb.training.settings import PRECISIONS, Precision, chosen_device, computing_in
 from taskweb.workflows.progress import Progress, silent
 
@@ -150,7 +151,7 @@ def evaluate_model(
         check_weights(Path(settings.model), settings.model)
     device = chosen_device(settings.device)
     prompted = tasks.load()
-    model = open_model(settings.model, max_input=settings.max_input)
+    model = open_model(settings.model, text=TextSettings(max_input=settings.max_input))
     model.text = replace(model.text, end_mark=settings.end_mark == "in")
     check_model(model, prompted, scoring)
     model.module.to(device)

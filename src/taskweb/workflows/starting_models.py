@@ -53,7 +53,7 @@ def _opened(mixture: Mixture, recipe: Recipe, seed: int, limit: int | None) -> T
     except ParameterError:
         head = None  # a text model needs none, and an encoder raises below
     try:
-        model = open_model(recipe.model, head, revision=recipe.revision, seed=seed, max_input=limit)
+        model = open_model(recipe.model, head, revision=recipe.revision, seed=seed, text=TextSettings(max_input=limit))
     except ParameterError:
         if head is None:
             shared_head("encoder", mixture, recipe.answers)

@@ -16,7 +16,8 @@ from typing import Any
 from taskweb.errors import InputError
 from taskweb.mixture import Mixture
 from taskweb.models import TaskModel
-from taskweb.models.bundle import RECORD, save_bundle
+from taskweb.models.bundle import save_bundle
+from taskweb.models.loading import RECORD
 from taskweb.training import CheckpointSettings, EvaluationRecord, TrainingHistory
 from taskweb.training.loop import Progress
 from taskweb.training.mixture_training import EarlyStop, final_evaluation, fit_mixture
