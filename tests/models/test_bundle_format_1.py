@@ -35,12 +35,8 @@ def assert_as_saved(name: str, folder: Path, *, atol: float) -> None:
     assert [[ids.tolist() for ids in item.inputs] for item in encoded] == saved["inputs"]
     with torch.no_grad():
         assert float(model.loss(encoded)) == pytest.approx(saved["loss"], abs=atol, rel=0)
-    for reduction in ("mean", "sum"):
-        for one, other in zip(
-            model.score_choices(examples, reduction=reduction) if reduction in saved else (),
-            saved.get(reduction, ()),
-            strict=True,
-        ):
+    for reduction in (name for name in ("mean", "sum") if name in saved):
+        for one, other in zip(model.score_choices(examples, reduction=reduction), saved[reduction], strict=True):
             np.testing.assert_allclose(one, other, atol=atol, rtol=0)
     if "numbers" in saved:
         np.testing.assert_allclose(model.numbers(examples), saved["numbers"], atol=atol, rtol=0)

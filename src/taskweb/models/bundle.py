@@ -137,7 +137,8 @@ def open_model(
 
     head: instead of the model's own (an encoder's is then drawn from `seed`, unless it is the same); an encoder without a
     trained head needs one. text: how examples are read; where it leaves that open, as when the model was saved. family,
-    weights: as of `load_model`. Errors as of `load_model`, and InputError for a damaged record or an adapter that does not fit its base.
+    weights: as of `load_model`.
+    Errors as of `load_model`, and InputError for a damaged record or an adapter that does not fit its base.
     """
     folder, _ = folder_of(str(name), revision)
     record = Record.read(folder / RECORD) if (folder / RECORD).is_file() else None
