@@ -98,7 +98,6 @@ def read_checkpoint(
     """
     folder, origin = folder_of(name, revision)
     check_weights(folder, name)
-    origin = replace(origin, fingerprint=fingerprint_of_folder(folder))
     weights = weights or Weights()
     own = None
     with user_errors(name), quiet():
@@ -135,7 +134,7 @@ def read_checkpoint(
     return Checkpoint(
         _with_head(module, opener, head, seed),
         tokenizer,
-        origin,
+        replace(origin, fingerprint=fingerprint_of_folder(folder)),
         chosen,
         tuple(added),
         start,

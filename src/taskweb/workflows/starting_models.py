@@ -12,6 +12,7 @@ from taskweb.models.bundle import open_model
 from taskweb.models.loading import is_tiny
 from taskweb.models.tiny import family_of_tiny, tiny_model
 from taskweb.tasks import Example
+from taskweb.tasks.text_settings import TextSettings
 from taskweb.training.mixture_training import encode_mixture, shared_head
 from taskweb.training.recipe import LONGEST, Recipe
 
