@@ -111,3 +111,23 @@ def test_without_examples_the_held_out_split_of_the_hub_is_read(monkeypatch: pyt
     load_prompted("rte")
     load_prompted("rte", split="train")
     assert requests == [("hf:aps/super_glue/rte@main", "validation"), ("hf:aps/super_glue/rte@main", "train")]
+
+
+def test_columns_of_prompts_are_known_under_every_template(tmp_path: Path) -> None:
+    rows = [{**row, "choices": ["0", "1"]} for row in entailment_rows(2)]
+    columns = Columns(("premise", "hypothesis"), "label")
+    path = write_rows(tmp_path / "rte.jsonl", rows)
+    found = load_prompted("rte", path, columns=columns, templates=TemplateChoice.parse("all"))
+    for prompts in found.prompts.values():
+        texts = [[prompt.example.input[slice(*span)] for span in prompt.example.columns] for prompt in prompts]
+        assert texts == [[row["premise"], row["hypothesis"]] for row in rows]
+        assert [(prompt.example.row, prompt.example.cut) for prompt in prompts] == [(1, None), (2, None)]
+
+
+def test_a_prompt_in_a_template_loses_its_beginning(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "mine.jsonl", [{"input": "one two three four five six", "output": "a", "choices": ["a", "b"]}])
+    found = load_prompted("mine", path, templates=TemplateChoice.parse("all"))
+    example = found.prompts["choices first"][0].example
+    assert example.input[slice(*example.columns[0])] == "one two three four five six"
+    assert example.cut == "left"
+    assert found.prompts["as given"][0].example.columns == ()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from taskweb.errors import InputError, NameNotFoundError, unknown_name
-from taskweb.tasks import Columns, Sampling, Task, catalogue, example_files, find_task
+from taskweb.tasks import Columns, Example, Sampling, Task, catalogue, example_files, find_task
 from taskweb.tasks.example_sets import example_of, taken
 from taskweb.tasks.paths import kind_of_path
 from taskweb.tasks.rows import FileFormat, origin_of, rows_of
@@ -100,9 +100,14 @@ def load_prompted(
     if not rows:
         raise InputError(f"{origin} contains no rows. Give at least one labelled example of '{name}'.")
     own = None if columns is not None else _templates(name, chosen, rows[0][1])
+    given: dict[int, Example] = {}
     if own is None:
-        own, rows = _as_prompted(rows, origin, columns or Columns(), chosen)
+        own = _templates_of_prompts(chosen)
+        given = _prompts_in(rows, origin, columns or Columns())
+        rows = [(line, _row_of(example)) for line, example in given.items()]
     applied = apply_templates(_named(own, chosen.names), rows, origin)
+    if given:
+        applied = {key: [_with_columns(prompt, given[prompt.row]) for prompt in found] for key, found in applied.items()}
     task = _task_of(name, _with_several_choices(applied)[0])
     labelled = {key: tuple(prompt for prompt in found if _is_labelled(prompt, task.kind)) for key, found in applied.items()}
     known = {prompt.row for found in labelled.values() for prompt in found}
@@ -146,18 +151,33 @@ def _templates(name: str, chosen: TemplateChoice, row: Mapping[str, Any]) -> Tem
     return own if fits else None
 
 
-def _as_prompted(rows: Rows, origin: str, columns: Columns, chosen: TemplateChoice) -> tuple[TemplateSet, Rows]:
+def _templates_of_prompts(chosen: TemplateChoice) -> TemplateSet:
     own = templates_of(PROMPTED)
-    if chosen.names is None:
-        own = TemplateSet(PROMPTED, own.templates[:1])
-    found: Rows = []
-    for line, row in rows:
-        if (example := example_of(row, line, origin, columns)) is not None:
-            choices = None if example.choices is None else list(example.choices)
-            found.append((line, {"input": example.input, "choices": choices, "output": example.output}))
+    return TemplateSet(PROMPTED, own.templates[:1]) if chosen.names is None else own
+
+
+def _prompts_in(rows: Rows, origin: str, columns: Columns) -> dict[int, Example]:
+    """Rows that are prompts already, by their number."""
+    found = {line: example for line, row in rows if (example := example_of(row, line, origin, columns)) is not None}
     if not found:
         raise InputError(f"{origin} contains no usable examples: the input of every row is empty.")
-    return own, found
+    return found
+
+
+def _row_of(example: Example) -> Mapping[str, Any]:
+    choices = None if example.choices is None else list(example.choices)
+    return {"input": example.input, "choices": choices, "output": example.output}
+
+
+def _with_columns(prompt: Prompt, given: Example) -> Prompt:
+    """The prompt with the columns that its input was made from, where it was made from several."""
+    text, own = prompt.example.input, given.input
+    found = text.find(own.strip())
+    if not given.columns or found < 0:
+        return prompt
+    shift = found - (len(own) - len(own.lstrip()))
+    spans = tuple((max(0, begin + shift), min(len(text), end + shift)) for begin, end in given.columns)
+    return replace(prompt, example=replace(prompt.example, columns=spans, cut=None))
 
 
 def _named(found: TemplateSet, names: Sequence[str] | None) -> tuple[Template, ...]:

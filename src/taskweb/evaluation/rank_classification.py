@@ -13,6 +13,7 @@ The text of a choice is counted without the delimiter before it, and without the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -83,7 +84,7 @@ class ChoiceRanker:
             return example
         if len(labels) == len(choices) and set(labels) <= set(head.labels):
             index = choices.index(example.output) if example.output in choices else None
-            return Example(example.input, None if index is None else labels[index], tuple(labels))
+            return replace(example, output=None if index is None else labels[index], choices=tuple(labels))
         raise InputError(
             f"The model answers with {', '.join(head.labels)}, but the choices are {', '.join(choices)}. Give "
             "templates with its answers, or a T5 or GPT-2 model, which can answer with any words."

@@ -7,7 +7,7 @@ import random
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ def _of_row(planned: PlannedTask, row: Mapping[str, Any], line: int, origin: str
 def _labelled(example: Example, labels: tuple[str, ...], line: int, origin: str) -> Example:
     """The example with a label in place of the label's number in its output. A number below 0 means no label."""
     if example.output is None:
-        return Example(example.input, None, labels)
+        return replace(example, choices=labels)
     number = re.fullmatch(r"(-?\d+)(?:\.0+)?", example.output)
     if number is None or int(number[1]) >= len(labels):
         raise InputError(
@@ -87,7 +87,7 @@ def _labelled(example: Example, labels: tuple[str, ...], line: int, origin: str)
             "numbered from 0"
         )
     index = int(number[1])
-    return Example(example.input, labels[index] if index >= 0 else None, labels)
+    return replace(example, output=labels[index] if index >= 0 else None, choices=labels)
 
 
 def _group(planned: PlannedTask, example: Example, row: Mapping[str, Any], line: int, origin: str) -> str:

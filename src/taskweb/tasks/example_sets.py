@@ -9,8 +9,9 @@ from __future__ import annotations
 import ast
 import json
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -172,7 +173,7 @@ def example_of(row: Mapping[str, Any], line: int, origin: str, columns: Columns)
         if column in columns.required:
             _require(column, option, row, line, origin)
     parts: list[str] = []
-    for column in columns.input:
+    for column in columns.input:  # those without a text are left out
         value = row[column]
         if value is None:
             continue
@@ -183,7 +184,14 @@ def example_of(row: Mapping[str, Any], line: int, origin: str, columns: Columns)
     if not text.strip():
         return None
     output = _output_of(row.get(columns.output), line, origin, columns)
-    return Example(text, output, _choices_of(row.get(columns.choices), line, origin, columns))
+    choices = _choices_of(row.get(columns.choices), line, origin, columns)
+    return Example(text, output, choices, columns=_spans_of(parts), row=line)
+
+
+def _spans_of(parts: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """Where each of several texts that are joined by a newline stands; () for a single one."""
+    ends = list(accumulate(len(part) + 1 for part in parts))
+    return tuple((end - 1 - len(part), end - 1) for end, part in zip(ends, parts, strict=True)) if len(parts) > 1 else ()
 
 
 def _output_of(value: Any, line: int, origin: str, columns: Columns) -> str | None:

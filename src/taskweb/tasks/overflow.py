@@ -1,7 +1,7 @@
 """Inputs that are longer than a model reads: what is cut from them, and how it is counted.
 
-A text made from columns loses the end of its longest column; any other text loses its beginning, whole shots first where it is
-few-shot. What stands next to the answer is never cut.
+A text made from columns loses the end of its longest column, or the beginning where that column ends the text or a template
+says so; any other text loses its beginning, whole shots first where it is few-shot. So what stands next to the answer stays.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
-from taskweb.tasks.task import Example
+from taskweb.tasks.task import Example, Side
 
 Overflow = Literal["trim", "drop", "error"]
 OVERFLOWS: tuple[Overflow, ...] = get_args(Overflow)
@@ -73,7 +73,7 @@ def shortened(example: Example, fits: Callable[[str], bool]) -> Example | None:
     fits: whether a text is short enough. Words are cut whole.
     """
     if example.columns:
-        return _without_column_ends(example, fits)
+        return _with_shorter_columns(example, fits)
     blocks = _shots(example.input)
     while len(blocks) > 1 and not fits(_SHOT.join(blocks)):
         blocks = blocks[1:]
@@ -100,31 +100,40 @@ def _without_beginning(text: str, fits: Callable[[str], bool]) -> str | None:
     return None if place is None else text[starts[place] :]
 
 
-def _without_column_ends(example: Example, fits: Callable[[str], bool]) -> Example | None:
-    """Cut the ends of the longest columns: all longer than some length to that length."""
-    spans = sorted(example.columns)
-    longest = max(end - begin for begin, end in spans)
-    removed = _first(longest + 1, lambda cut: fits(_with_columns(example.input, spans, longest - cut)[0]))
+def _with_shorter_columns(example: Example, fits: Callable[[str], bool]) -> Example | None:
+    """Cut the longest columns: all longer than some length to that length."""
+    longest = max(end - begin for begin, end in example.columns)
+    removed = _first(longest + 1, lambda cut: fits(_with_columns(example, longest - cut)[0]))
     if removed is None:
         return None
-    text, places = _with_columns(example.input, spans, longest - removed)
+    text, places = _with_columns(example, longest - removed)
     return replace(example, input=text, columns=places)
 
 
-def _with_columns(text: str, spans: Sequence[Span], longest: int) -> tuple[str, tuple[Span, ...]]:
+def _with_columns(example: Example, longest: int) -> tuple[str, tuple[Span, ...]]:
+    """The input with columns of at most `longest` characters, and where they stand in it."""
+    text, last = example.input, len(example.input.rstrip())
     parts, places, done, length = [], [], 0, 0
-    for begin, end in spans:
+    for begin, end in sorted(example.columns):
         column = text[begin:end]
         if len(column) > longest:
-            whole = column[:longest]
-            cut = whole.rpartition(" ")[0] if " " in whole and not column[longest : longest + 1].isspace() else whole
-            column = cut.rstrip()
+            column = _cut(column, longest, example.cut or ("left" if end >= last else "right"))
         parts += [text[done:begin], column]
         length += begin - done
         places.append((length, length + len(column)))
         length += len(column)
         done = end
     return "".join((*parts, text[done:])), tuple(places)
+
+
+def _cut(column: str, longest: int, side: Side) -> str:
+    """At most `longest` characters of a column, without its end or its beginning. Words are cut whole, if there are several."""
+    if side == "right":
+        part, beyond = column[:longest], column[longest : longest + 1]
+        return (part.rpartition(" ")[0] if " " in part and not beyond.isspace() else part).rstrip()
+    first = len(column) - longest
+    part, before = column[first:], column[first - 1 : first]
+    return (part.partition(" ")[2] if " " in part and not before.isspace() else part).lstrip()
 
 
 def _first(count: int, holds: Callable[[int], bool]) -> int | None:

@@ -10,6 +10,8 @@ from taskweb.errors import ParameterError
 
 TaskKind = Literal["classification", "multiple_choice", "regression", "span_qa", "generation"]
 TASK_KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
+Side = Literal["left", "right"]
+SIDES: tuple[Side, ...] = get_args(Side)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +22,15 @@ class Example:
     output: the correct answer; None where the example is unlabelled.
     choices: the answers to choose from; None where the answer is free.
     columns: where the texts of the row's columns stand in the input, begin and end, so that the longest can be cut; () where
-    the input is one text. row: where the example stands in its file, from 1, for messages. Neither is part of the content.
+    the input is one text. cut: the side of a column that is cut; None is right, and left for a column that ends the input.
+    row: where the example stands in its file, from 1, for messages. None of these is part of the content.
     """
 
     input: str
     output: str | None = None
     choices: tuple[str, ...] | None = None
     columns: tuple[tuple[int, int], ...] = field(default=(), compare=False, repr=False)
+    cut: Side | None = field(default=None, compare=False, repr=False)
     row: int | None = field(default=None, compare=False, repr=False)
 
 

@@ -159,3 +159,34 @@ def test_invalid_jinja_is_named() -> None:
 def test_files_are_plain_data() -> None:
     for task in templated_tasks():
         assert json.dumps(templates_of(task).example)
+
+
+PASSAGE = "the old mill by the river was sold in spring"
+
+
+def spans_in(found: Template, row: dict[str, object]) -> list[str]:
+    prompt = render(found, row, 4)
+    assert prompt is not None
+    assert prompt.example.row == 4
+    return [prompt.example.input[slice(*span)] for span in prompt.example.columns]
+
+
+def test_columns_are_found_in_the_prompt() -> None:
+    found = template("Text: {{ a }} Question: {{ b }} Answer:", output="{{ c }}")
+    row = {"a": PASSAGE, "b": "who owns the mill today then", "c": "a couple from Leeds in spring"}
+    assert spans_in(found, row) == [PASSAGE, row["b"]]
+    assert spans_in(found, {**row, "b": "who?"}) == [PASSAGE]
+    assert spans_in(found, {**row, "b": PASSAGE}) == []
+    assert spans_in(found, {**row, "b": f"who sold {PASSAGE}?"}) == [f"who sold {PASSAGE}?"]
+    assert spans_in(template("{{ a }}"), row) == []
+    assert spans_in(template("{{ a | upper }} and {{ 'so' }}"), row) == []
+
+
+def test_a_template_says_which_side_is_cut() -> None:
+    text = "cut = 'left'\noutput = 'x'\n[[template]]\nname = 'one'\ninput = '{{ a }}?'\n"
+    own = text + "[[template]]\nname = 'two'\ninput = '{{ a }}!'\ncut = 'right'\n"
+    first, second = parse_templates(own, "made_up", "a file").templates
+    sides = [prompt.example.cut for one in (first, second) if (prompt := render(one, {"a": PASSAGE})) is not None]
+    assert sides == ["left", "right"]
+    with pytest.raises(NameNotFoundError, match="Did you mean 'left'"):
+        parse_templates(text.replace("'left'", "'lefft'"), "made_up", "a file")

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, NoReturn
 
@@ -17,6 +18,7 @@ _BARS = "|||"
 _PROTECTED = "\ue000"  # a private character that replaces bars in a column
 _CHOICES = "answer_choices"
 _UNKNOWN = ("", "None", "none")
+_SHORTEST_COLUMN = 20  # characters; shorter ones may stand in a text by chance
 
 
 def apply_templates(
@@ -48,7 +50,32 @@ def render(template: Template, row: Mapping[str, Any], line: int = 1, origin: st
         _refuse(template, line, origin, reason)
     if prompt is not None and not prompt.example.input and template.form == "taskweb":
         _refuse(template, line, origin, "it renders to an empty prompt")
-    return prompt
+    return None if prompt is None else _with_place(prompt, template, row)
+
+
+def _with_place(prompt: Prompt, template: Template, row: Mapping[str, Any]) -> Prompt:
+    """The prompt with the number of its row, and with the places of columns in its input."""
+    spans = _spans(prompt.example.input, [row[name] for name in _columns_read(template.input) if name in row])
+    return replace(prompt, example=replace(prompt.example, columns=spans, cut=template.cut, row=prompt.row))
+
+
+def _spans(text: str, values: Iterable[Any]) -> tuple[tuple[int, int], ...]:
+    """Where columns stand in an input: those with some length that occur once, and are not all of it; none in another."""
+    spans: list[tuple[int, int]] = []
+    columns = {value.strip() for value in values if isinstance(value, str)}
+    for column in sorted(columns, key=lambda column: (-len(column), column)):
+        if _SHORTEST_COLUMN <= len(column) < len(text) and text.count(column) == 1:
+            begin = text.index(column)
+            end = begin + len(column)
+            if all(end <= other[0] or begin >= other[1] for other in spans):
+                spans.append((begin, end))
+    return tuple(sorted(spans))
+
+
+@cache
+def _columns_read(text: str) -> frozenset[str]:
+    meta, environment = _jinja()
+    return frozenset(meta.find_undeclared_variables(environment.parse(text)))
 
 
 def columns_of(template: Template) -> frozenset[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from taskweb.tasks.task import Example
+from taskweb.tasks.task import Example, Side
 
 TemplateForm = Literal["taskweb", "promptsource"]
 
@@ -20,7 +20,8 @@ class Template:
     the order of the task's labels; None where the answer is free.
     answer: renders to the place of the correct choice, counted from 0; to nothing or less than 0 where it is not known.
     output: renders to the correct text, instead of `answer`. references: renders to a JSON list of all accepted texts.
-    strip: whether white space around the rendered prompt and output is removed.
+    strip: whether white space around the rendered prompt and output is removed. cut: the side of a column that is cut from an
+    input that is too long, as of `Example.cut`.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Template:
     references: str | None = None
     form: TemplateForm = "taskweb"
     strip: bool = True
+    cut: Side | None = None
 
 
 @dataclass(frozen=True, slots=True)

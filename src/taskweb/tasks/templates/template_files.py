@@ -12,12 +12,13 @@ from typing import Any
 
 from taskweb.errors import InputError, unknown_name
 from taskweb.tasks.paths import kind_of_path, unreadable
+from taskweb.tasks.task import SIDES
 from taskweb.tasks.templates.promptsource import parse_promptsource
 from taskweb.tasks.templates.template import Template, TemplateSet
 
 PROMPTED = "prompted"
-_FILE_KEYS = ("like", "answer", "output", "references", "example", "template")
-_TEMPLATE_KEYS = ("name", "input", "choices", "answer", "output", "references", "strip")
+_FILE_KEYS = ("like", "answer", "output", "references", "cut", "example", "template")
+_TEMPLATE_KEYS = ("name", "input", "choices", "answer", "output", "references", "strip", "cut")
 
 
 def templated_tasks() -> tuple[str, ...]:
@@ -84,6 +85,9 @@ def _template(entry: Mapping[str, Any], task: str, origin: str, common: Mapping[
         value = entry.get(key, common.get(key))
         return None if value is None else str(value)
 
+    cut = entry.get("cut", common.get("cut"))
+    if cut is not None and cut not in SIDES:
+        raise unknown_name(f"side of a column to cut in {origin}", str(cut), SIDES)
     return Template(
         name=entry["name"],
         task=task,
@@ -93,6 +97,7 @@ def _template(entry: Mapping[str, Any], task: str, origin: str, common: Mapping[
         output=text("output"),
         references=text("references"),
         strip=entry.get("strip", True) is not False,
+        cut=cut,
     )
 
 
