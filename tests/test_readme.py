@@ -103,6 +103,16 @@ def test_methods_of_webs_are_there() -> None:
     assert [name for name in named if not hasattr(TransferWeb, name) and name not in TransferWeb.__annotations__] == []
 
 
+def test_words_that_the_glossary_rules_out_are_not_in_the_code() -> None:
+    """Words with another meaning, in parentheses, may be there, and so may the old keys of JSON results."""
+    rows = re.findall(r"(?m)^\|(?:[^|]*\|){2} ([^|]+?) \|$", (REPOSITORY / "docs" / "glossary.md").read_text(encoding="utf-8"))
+    words = {word for row in rows for word in row.split(", ") if "(" not in word} - {"not"}
+    assert {"outlook", "hurt", "told apart"} <= words
+    ruled_out = re.compile(rf"(?i)(?<![\w\"])(?:{'|'.join(words)})(?![\w\"])")
+    code = {path: path.read_text(encoding="utf-8") for path in (REPOSITORY / "src").rglob("*.py")}
+    assert {path.name: found for path, text in code.items() if (found := ruled_out.findall(text))} == {}
+
+
 # Commands
 
 
@@ -152,12 +162,9 @@ def test_options_in_the_text_exist() -> None:
 
 
 @each_page
-def test_targets_of_make_and_extras_exist(page: Path) -> None:
+def test_extras_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     code = "\n".join([*inline_code(text), *blocks(text)])
-    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"(?m)^([\w-]+):", makefile))
-    assert set(re.findall(r"(?m)^make ([\w-]+)", code)) <= targets
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = set(re.findall(r"\.\[([\w,]+)\]", code))
     assert {extra for group in extras for extra in group.split(",")} <= set(project["optional-dependencies"])
