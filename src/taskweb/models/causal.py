@@ -17,7 +17,7 @@ from taskweb.models.head import Head
 from taskweb.models.padding import groups, pad, without_training
 from taskweb.models.scoring import check_reduction, token_losses, tree_scores
 from taskweb.models.text_answers import choice_trees, greedy_settings, scores_in_groups, written_numbers
-from taskweb.models.token_memory import TokenMemory
+from taskweb.models.token_cache import TokenCache
 from taskweb.tasks import Example
 
 
@@ -41,7 +41,7 @@ class CausalModel:
         positions = int(module.config.max_position_embeddings)
         self.max_input = min(max_input or positions, positions)
         self._end = int(tokenizer.eos_token_id)
-        self._memory = TokenMemory()
+        self._memory = TokenCache()
 
     def set_head(self, head: Head, *, seed: int, carry: bool = False) -> bool:  # noqa: ARG002 - nothing to draw
         """Prepare for a task; the answers are text, so all weights are carried."""

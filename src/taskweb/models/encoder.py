@@ -27,7 +27,7 @@ from taskweb.models.encoder_head import EncoderWithHead, fresh_head
 from taskweb.models.head import Head, number_of
 from taskweb.models.padding import groups, pad, without_training
 from taskweb.models.scoring import IGNORED, check_reduction, split_rows
-from taskweb.models.token_memory import TokenMemory
+from taskweb.models.token_cache import TokenCache
 from taskweb.tasks import Example
 
 _LONGEST_SPAN = 30
@@ -52,7 +52,7 @@ class EncoderModel:
         _check_kind(head)
         self.head = head
         self.module: nn.Module = EncoderWithHead(body, fresh_head(body, head, seed))
-        self._memory = TokenMemory()
+        self._memory = TokenCache()
         self._padding = int(body.config.pad_token_id)  # RoBERTa derives positions from it
 
     def set_head(self, head: Head, *, seed: int, carry: bool = False) -> bool:

@@ -17,7 +17,7 @@ from taskweb.models.head import Head
 from taskweb.models.padding import groups, pad, without_training
 from taskweb.models.scoring import answer_labels, check_reduction, token_losses, tree_scores
 from taskweb.models.text_answers import choice_trees, greedy_settings, scores_in_groups, written_numbers
-from taskweb.models.token_memory import TokenMemory
+from taskweb.models.token_cache import TokenCache
 from taskweb.tasks import Example
 
 DEFAULT_MAX_INPUT = 512
@@ -40,7 +40,7 @@ class Seq2SeqModel:
         self.head = head or Head()
         self.method: Method | None = None
         self.max_input = max_input
-        self._memory = TokenMemory()
+        self._memory = TokenCache()
         config = module.config
         self._end = int(config.eos_token_id)
         self._padding = int(config.pad_token_id)

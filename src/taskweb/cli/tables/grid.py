@@ -30,16 +30,16 @@ class Grid:
         """The table, without the columns for which `width` characters do not suffice."""
         columns = [[Text(title.lstrip("?>")), *(row[i] for row in self.rows)] for i, title in enumerate(self.titles)]
         widths = [max(cell.cell_len for cell in column) for column in columns]
-        kept = list(range(len(columns)))
+        shown = list(range(len(columns)))
         for _, i in sorted(((title.count("?"), i) for i, title in enumerate(self.titles) if "?" in title), reverse=True):
-            if sum(widths[k] + _GAP for k in kept) - _GAP > width:
-                kept.remove(i)
+            if sum(widths[k] + _GAP for k in shown) - _GAP > width:
+                shown.remove(i)
         table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
-        for i in kept:
+        for i in shown:
             if ">" in self.titles[i]:  # by hand: a column that is never cut is not justified either
                 for cell in columns[i]:
                     cell.pad_left(widths[i] - cell.cell_len)
             table.add_column(columns[i][0], no_wrap=True, overflow="ignore")
         for row in self.rows:
-            table.add_row(*(row[i] for i in kept))
+            table.add_row(*(row[i] for i in shown))
         return table
