@@ -35,7 +35,7 @@ def test_it_forgets_rather_than_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     for first in range(10):
         keys = [first, first + 1]
         assert memory.of(keys, lambda missing: [-key for key in missing]) == [-key for key in keys]
-        assert len(memory._known) <= 3
+        assert len(memory._cached) <= 3
 
 
 @pytest.mark.parametrize("name", TINY_MODELS)
