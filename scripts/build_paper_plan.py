@@ -29,7 +29,7 @@ MODELS = {  # Hub id, and the revision with safetensors weights where the main o
 HEAD = """\
 # The published web (arXiv:2305.13256): 22 tasks, 7 setups, 8 seeds, 24,696 transfers and 1,176 baselines.
 # Training its targets alone took 29 days of GPU time. Written by scripts/build_paper_plan.py from the released runs.
-# A part of it: [pairs], [budget], or fewer setups and seeds.
+# To measure only a part of it, use [pairs], [budget], or fewer setups and seeds.
 #
 #     taskweb run plans/taskweb_paper.toml --dry-run
 #     taskweb run plans/taskweb_paper.toml --executor ray --gpus 1

@@ -23,20 +23,24 @@ from taskweb.selectors.encoder import SentenceEncoder
 from taskweb.selectors.similarity import example_text
 from taskweb.tasks import Example, catalogue
 from taskweb.web import PROBE_TEXTS, EncoderStamp, ExampleBank, RunTable, TransferWeb, save_bank, score_runs
+from taskweb.web.formats.configurations import Configuration
+from taskweb.web.formats.recovered_baselines import BASELINES_FILE
+from taskweb.web.formats.research_release import RUNS_FILE
 from taskweb.web.published import PAIR_COLUMNS, TUNING_TARGETS
 from taskweb.web.transfer_web import TARGET_FIELDS
 
 PACKAGE = Path(__file__).parents[1] / "src" / "taskweb" / "web" / "published" / "figures"
-CONFIGURATION = ("epochs", "learning_rate", "batch_size")
 EXAMPLES_PER_TASK = 160
 SEED = 0
 
 
 def published_runs(data: Path) -> RunTable:
     """The 24,696 runs of the published web and their 1,176 baselines; extra configurations and tasks are left out."""
-    runs = pyarrow.parquet.read_table(data / "runs.parquet").to_pylist()
-    baselines = pyarrow.csv.read_csv(data / "recovered_baselines.csv").to_pylist()
-    configured = {(row["model"], row["method"], row["target"]): tuple(row[key] for key in CONFIGURATION) for row in baselines}
+    runs = pyarrow.parquet.read_table(data / RUNS_FILE).to_pylist()
+    baselines = pyarrow.csv.read_csv(data / BASELINES_FILE).to_pylist()
+    configured = {
+        (row["model"], row["method"], row["target"]): tuple(row[key] for key in Configuration._fields) for row in baselines
+    }
     tasks = catalogue()
     columns: dict[str, list] = {key: [] for key in ("setup", "target", "source", "seed", "score", "gain_score", "hours")}
 
@@ -47,7 +51,7 @@ def published_runs(data: Path) -> RunTable:
 
     for row in runs:
         key = (row["model"], row["method"], row["target"])
-        if configured.get(key) != tuple(row[name] for name in CONFIGURATION) or row["source"] not in tasks:
+        if configured.get(key) != tuple(row[name] for name in Configuration._fields) or row["source"] not in tasks:
             continue
         task = tasks[row["target"]]
         score = (

@@ -19,7 +19,8 @@ from benchmarks import harness
 from taskweb.cli.tables.trial_results import trial_tables
 from taskweb.experiments.executors.process import worker_pool
 from taskweb.tasks.synthetic import synthetic_families
-from taskweb.workflows.selection_trials import TrialSettings, run_trials
+from taskweb.workflows.selection_trials import run_trials
+from taskweb.workflows.trial_records import TrialSettings
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -1,6 +1,6 @@
 """taskweb: which source tasks to fine-tune on before, or together with, a target task.
 
-The names below load on first use, so that `import taskweb` is quick; none of them imports torch.
+The names below load when they are first used, so `import taskweb` is quick. None of them imports torch.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from taskweb.workflows.benchmarking import run_benchmark
     from taskweb.workflows.llm_similarity import JudgeSettings
     from taskweb.workflows.mixing import mix
+    from taskweb.workflows.rank_settings import TargetSettings
     from taskweb.workflows.ranking import rank
     from taskweb.workflows.selector_settings import EncoderSettings, SelectorSettings
 
@@ -61,7 +62,7 @@ _HOMES = {
     "SelectorSettings": "taskweb.workflows.selector_settings",
     "Mixture": "taskweb.mixture",
     "MixtureSettings": "taskweb.mixture.sampling",
-    "TargetSettings": "taskweb.workflows.ranking",
+    "TargetSettings": "taskweb.workflows.rank_settings",
     "mix": "taskweb.workflows.mixing",
     "rank": "taskweb.workflows.ranking",
     "read_mixture": "taskweb.mixture",

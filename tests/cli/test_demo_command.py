@@ -15,7 +15,7 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from taskweb.workflows import selection_trials
-from taskweb.workflows.selection_trials import TrialSettings
+from taskweb.workflows.trial_records import TrialSettings
 from tests.cli.test_commands import run  # noqa: F401 - a fixture
 
 FEW = TrialSettings(("helpful", "unrelated"), targets=1, seeds=(1,), web_seeds=(1,), source_examples=60)

@@ -65,7 +65,7 @@ def test_explicit_rates_and_formats(run, sources: str, tmp_path: Path) -> None: 
         assert list(to.rglob("train.parquet"))
 
 
-def test_rates_that_the_examples_do_not_allow_are_told_with_the_total_that_does(run, sources: str, tmp_path: Path) -> None:  # noqa: F811
+def test_rates_that_the_examples_do_not_allow_are_reported_with_the_total_that_does(run, sources: str, tmp_path: Path) -> None:  # noqa: F811
     a, b = taskweb.rank("rte").top(2)
     arguments = ["mix", "--tasks", f"{a},{b}", "--sources", sources, "--to", str(tmp_path / "mix"), "--held-out", "0"]
     arguments += ["--rates", f"{a}=0.8,{b}=0.2"]

@@ -95,7 +95,7 @@ def test_a_terminal_is_asked_first(answer: str, requests: int, code: int, target
         )
         assert done.stdout.index("44 requests") < done.stdout.index("Continue?")
         assert (done.returncode, len(script)) == (code, requests)
-        assert ("Nothing was asked" in done.stdout) == (code == 2)
+        assert ("No question was asked" in done.stdout) == (code == 2)
         sure = subprocess.run(
             [sys.executable, "-c", ON_A_TERMINAL, "n", *asking, "--yes"],
             capture_output=True,
@@ -127,7 +127,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_faults_are_one_line_and_status_2(case: str, target: Path) -> None:
+def test_errors_are_one_line_and_status_2(case: str, target: Path) -> None:
     arguments, message = BAD[case]
     done = taskweb("rank", str(target), "--selector", "llm", *arguments)
     lines = [line for line in done.stderr.splitlines() if not line.startswith("Asking ")]

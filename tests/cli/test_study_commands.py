@@ -55,7 +55,7 @@ def test_sanity_of_one_target_shows_rankings(run, tmp_path: Path) -> None:
     status, out, _ = run(*SANITY, "--plot", str(tmp_path / "s.svg"))
     assert status == 0
     assert "rte left out" in out
-    assert "place measured" in out
+    assert "measured place" in out
     assert "anli_r3" in out
     assert ">Rank correlation<" in (tmp_path / "s.svg").read_text()
     study = json.loads(run(*SANITY, "--format", "json")[1])

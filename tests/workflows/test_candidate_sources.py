@@ -24,13 +24,13 @@ def test_folders_files_and_the_hub(tmp_path: Path) -> None:
     }
 
 
-def test_what_is_no_source(tmp_path: Path) -> None:
+def test_what_is_not_a_source(tmp_path: Path) -> None:
     folder = write_sources(tmp_path / "own", {"rte": 2})
     for given, message in (
         ([], "There are no sources"),
         ([tmp_path / "gone"], "There is no source"),
-        ([folder, folder / "rte.jsonl"], "two sources for task 'rte'.*or write NAME="),
-        ([f"all={folder}"], "names a whole folder"),
+        ([folder, folder / "rte.jsonl"], "two sources for task 'rte'.*rename one: NAME="),
+        ([f"all={folder}"], "is a folder"),
         (["hf:a/b/c/d"], "not a data set on the Hub"),
     ):
         with pytest.raises(InputError, match=message):

@@ -136,7 +136,7 @@ def test_an_endpoint_without_log_probabilities_is_asked_repeatedly() -> None:
     assert ranking.parameters["repeats"] == 3
     assert len(costs) == 1
     assert "44 requests" in costs[0]
-    assert "should it give no log-probabilities, 132 requests" in costs[0]
+    assert "if it gives no log-probabilities, 132 requests" in costs[0]
     with serving(says("Yes")) as script, pytest.raises(JudgeError, match="Use --llm-answers repeats"):
         rank(EXAMPLES, selector="llm", selector_settings=settings(script, answers="logprobs"))
 
@@ -149,7 +149,7 @@ def test_completions() -> None:
     assert {request.path for request in script.requests} == {"/v1/completions"}
 
 
-def test_the_cost_is_told_before_it_is_spent() -> None:
+def test_the_cost_is_shown_before_it_is_spent() -> None:
     costs: list[str] = []
 
     def refuse(cost: str) -> bool:
@@ -157,7 +157,7 @@ def test_the_cost_is_told_before_it_is_spent() -> None:
         return False
 
     with serving(logprobs()) as script:
-        with pytest.raises(JudgeError, match="Nothing was asked"):
+        with pytest.raises(JudgeError, match="No question was asked"):
             rank(EXAMPLES, selector="llm", selector_settings=settings(script, consent=refuse, answers="logprobs", price=(2, 8)))
         assert len(script) == 0
     [cost] = costs
@@ -168,14 +168,14 @@ def test_the_cost_is_told_before_it_is_spent() -> None:
     assert f"about {(read * 2 + 352 * 8) / 1e6:.2g} at the prices given" in cost
 
 
-def test_a_round_that_is_cut_short_goes_on_from_the_cache() -> None:
+def test_a_round_that_is_cut_short_continues_from_the_cache() -> None:
     held = []
 
     def reply(handler, body) -> None:
         held.append(None)
         (logprobs(by_word) if len(held) <= 20 else silent(6))(handler, body)
 
-    with serving(reply) as script, pytest.raises(JudgeError, match="the answers are kept, so the same command goes on"):
+    with serving(reply) as script, pytest.raises(JudgeError, match="the answers are saved, so the same command continues"):
         rank(EXAMPLES, selector="llm", selector_settings=settings(script, time_limit=2.5))
     with serving(logprobs(by_word)) as script:
         ranking = rank(EXAMPLES, selector="llm", selector_settings=settings(script))
@@ -183,7 +183,7 @@ def test_a_round_that_is_cut_short_goes_on_from_the_cache() -> None:
     assert any("20 of them from the cache" in note for note in ranking.notes)
 
 
-def test_a_question_without_an_answer_is_told() -> None:
+def test_a_question_without_an_answer_is_reported() -> None:
     def reply(handler, body) -> None:
         bad = catalogue()["imdb"].description in body["messages"][0]["content"]
         (status(500) if bad else logprobs(by_word))(handler, body)
@@ -211,7 +211,7 @@ def test_own_candidates_and_own_webs(tmp_path: Path) -> None:
         assert f"not judged for lack of a definition and of examples: {lacking}" in ranking.notes
         with pytest.raises(WebError, match="Give --examples DIR"):
             rank(EXAMPLES, web=web, selector="llm", selector_settings=settings(script))
-        with pytest.raises(InputError, match=r"Nothing is known of what 'task3' asks\. Give --describe"):
+        with pytest.raises(InputError, match=r"Nothing is known about the task 'task3'\. Give --describe"):
             rank("task3", unseen=True, web=web, examples=tmp_path / "texts", selector="llm", selector_settings=settings(script))
         described = rank(
             "task3",
@@ -246,7 +246,7 @@ def test_a_benchmark_asks_for_all_pairs_once() -> None:
         )
         assert len(script) == len(web.tasks) * (len(web.tasks) - 1)
         assert {"llm", "taskshop-llm"} <= {row.selector for row in result.rows}
-        assert any("22 tasks against one another in both orders" in note for note in result.notes)
+        assert any("22 tasks against each other in both orders" in note for note in result.notes)
         rank("rte", unseen=True, selector="llm", selector_settings=settings(script))
         assert len(script) == len(web.tasks) * (len(web.tasks) - 1)
         with pytest.raises(InputError, match="Name one of them"):
@@ -277,8 +277,8 @@ def test_a_benchmark_of_judgements_in_a_table_and_of_the_same_live_agree(tmp_pat
         assert one.values == pytest.approx(other.values)
 
 
-def test_faults_of_settings_are_told_at_once(tmp_path: Path) -> None:
-    with pytest.raises(ParameterError) as fault:
+def test_errors_of_settings_are_reported_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError) as error:
         JudgeSettings(" ", "http://h", None, "voice", "guesses", 0, 3.0, 0, 0, 0, -1, (-1, 0))
     for name in (
         "model",
@@ -292,7 +292,7 @@ def test_faults_of_settings_are_told_at_once(tmp_path: Path) -> None:
         "time_limit",
         "price",
     ):
-        assert f"'{name}'" in str(fault.value)
+        assert f"'{name}'" in str(error.value)
     for seconds in (math.inf, math.nan):
         with pytest.raises(ParameterError, match="'timeout' must be above 0"):
             JudgeSettings("m", "http://h", timeout=seconds)
@@ -321,12 +321,12 @@ def test_the_key_is_sent_and_is_nowhere_else(monkeypatch: pytest.MonkeyPatch, tm
     assert {request.authorization for request in script.requests} == {f"Bearer {key}"}
     assert key not in json.dumps(ranking.to_dict())
     assert key not in repr(settings(script))
-    kept = [file for file in tmp_path.rglob("*") if file.is_file()]
-    assert len(kept) == 44
-    assert not any(key in file.read_text() or key in file.name for file in kept)
-    with serving(status(401, f"wrong key {key}")) as script, pytest.raises(TaskWebError) as fault:
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert len(files) == 44
+    assert not any(key in file.read_text() or key in file.name for file in files)
+    with serving(status(401, f"wrong key {key}")) as script, pytest.raises(TaskWebError) as error:
         rank(EXAMPLES, selector="llm", selector_settings=settings(script, use_cache=False))
-    assert key not in str(fault.value)
+    assert key not in str(error.value)
 
 
 def test_every_task_of_the_published_web_can_be_judged() -> None:

@@ -206,14 +206,14 @@ def test_everything_wrong_is_reported_at_once(tmp_path: Path) -> None:
     folder = write_sources(tmp_path / "s", {"good": 9})
     write_rows(folder / "bad.jsonl", [{"input": "x", "output": "maybe", "choices": ["yes", "no"]}])
     (folder / "empty.jsonl").touch()
-    with pytest.raises(ParameterError) as fault:
+    with pytest.raises(ParameterError) as error:
         mix(
             tasks=["good", "bad", "empty", "gud"],
             sources=folder,
             kinds={"god": "generation"},
             settings=MixtureSettings(rates={"good": 0.9, "bad": 0.2}),
         )
-    message = str(fault.value)
+    message = str(error.value)
     for part in (
         "empty.jsonl contains no usable examples",
         "no source named 'gud'. Did you mean 'good'?",
@@ -271,10 +271,10 @@ def test_exports_are_written_beside_and_unknown_ones_are_reported_at_once(tmp_pa
         **mixture.record,
         "written": {"file_format": "jsonl", "exports": ["axolotl", "chat"], "export_rates": "asked"},
     }
-    with pytest.raises(ParameterError) as fault:
+    with pytest.raises(ParameterError) as error:
         write_with_exports(mixture, tmp_path / "new", file_format="json", exports=["axolot"], export_rates="as asked")
     for part in ("Did you mean 'axolotl'?", "Did you mean 'jsonl'?", "Did you mean 'asked'?"):
-        assert part in str(fault.value)
+        assert part in str(error.value)
     assert not (tmp_path / "new").exists()
 
 

@@ -1,4 +1,4 @@
-"""Trials of ways to choose sources: what each takes, what the target is kept from, and what differences say."""
+"""Trials of ways to choose sources: what each takes, what is hidden of the target, and what differences say."""
 
 from __future__ import annotations
 
@@ -22,15 +22,8 @@ from taskweb.selectors.assessment import Assessment
 from taskweb.tasks.synthetic import find_family
 from taskweb.web import TransferWeb
 from taskweb.workflows import selection_trials
-from taskweb.workflows.selection_trials import (
-    NULL_FAMILY,
-    STRATEGIES,
-    SelectionTrials,
-    Trial,
-    TrialSettings,
-    chosen_sources,
-    run_trials,
-)
+from taskweb.workflows.selection_trials import chosen_sources, run_trials
+from taskweb.workflows.trial_records import NULL_FAMILY, STRATEGIES, SelectionTrials, Trial, TrialSettings
 
 RANKING = ("a", "b", "c", "d", "e")
 
@@ -98,7 +91,7 @@ def test_targets_are_grouped_by_what_their_ranking_said() -> None:
     assert found.groups() == {
         "all_but_null": (("mixed", "t0"), ("mixed", "t1"), ("mixed", "t2")),
         "told_apart": (("mixed", "t0"),),
-        "not_told_apart": (("mixed", "t1"),),  # nothing is known of t2
+        "not_told_apart": (("mixed", "t1"),),  # nothing is known about t2
         "null": ((NULL_FAMILY, "t0"),),
     }
     record = found.to_dict()["top_less"]
@@ -137,7 +130,7 @@ def test_the_verdict_is_what_the_trials_say(top: list[float], said: str, disting
 
 
 @pytest.mark.slow
-def test_the_target_is_kept_out_until_it_is_answered(encoder: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_target_is_hidden_until_the_evaluation(encoder: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = TrialSettings(
         families=("helpful",), targets=1, seeds=(1,), web_seeds=(1,), source_examples=60, evaluation_examples=40
     )
@@ -152,9 +145,9 @@ def test_the_target_is_kept_out_until_it_is_answered(encoder: object, tmp_path: 
         return own_rank(target_examples, **given)
 
     monkeypatch.setattr(selection_trials, "rank", watched)
-    told: list[tuple[int, int]] = []
-    found = run_trials(settings, tmp_path, Here(), on_progress=lambda done, total: told.append((done, total)))
-    assert told == [(1, 2), (2, 2)]
+    reported: list[tuple[int, int]] = []
+    found = run_trials(settings, tmp_path, Here(), on_progress=lambda done, total: reported.append((done, total)))
+    assert reported == [(1, 2), (2, 2)]
     assert target not in (*seen[0].targets, *seen[0].sources)
     assert not list(tmp_path.rglob(f"{target}.jsonl"))
     assert [trial.strategy for trial in found.trials] == list(STRATEGIES)

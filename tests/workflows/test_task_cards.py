@@ -32,7 +32,7 @@ def test_without_a_definition_three_examples_with_answers_first() -> None:
     assert len(card_of_examples(OWN, "A definition.").examples) == 1
 
 
-def test_tasks_of_which_nothing_is_known_are_told_apart(tmp_path: Path) -> None:
+def test_tasks_that_nothing_is_known_about_are_listed(tmp_path: Path) -> None:
     (tmp_path / "mine.jsonl").write_text('{"input": "a"}\n' * 9)
     cards, unknown = cards_of_web(("rte", "mine", "other"), tmp_path)
     assert (list(cards), unknown) == (["rte", "mine"], ["other"])
@@ -47,5 +47,5 @@ def test_the_target_is_what_the_person_says_it_is() -> None:
     assert card_of_target(None, "rte", "Say yes.", None).definition == "Say yes."
     assert card_of_target(None, "mine", "Say yes.", None).examples == ()
     for nothing in (None, "", " "):
-        with pytest.raises(InputError, match="Nothing is known of what 'mine' asks"):
+        with pytest.raises(InputError, match="Nothing is known about the task 'mine'"):
             card_of_target(None, "mine", nothing, None)

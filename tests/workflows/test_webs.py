@@ -32,8 +32,8 @@ def made_up_runs(seeds: int = 3) -> list[Run]:
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     path = tmp_path / "runs.db"
-    with RunStore.open(path, create=True) as kept:
-        kept.add_many(made_up_runs())
+    with RunStore.open(path, create=True) as opened:
+        opened.add_many(made_up_runs())
     return path
 
 
@@ -75,10 +75,10 @@ def test_units_are_declared_and_never_guessed(tmp_path: Path) -> None:
     assert open_web(tmp_path / "new.db").score[0, 0, 0] == pytest.approx(0.6)
 
 
-def test_merging_keeps_what_is_there_and_tells_of_conflicts(store: Path, tmp_path: Path) -> None:
+def test_merging_changes_nothing_that_is_there_and_reports_conflicts(store: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.db"
-    with RunStore.open(other, create=True) as kept:
-        kept.add_many([*made_up_runs(4), Run(SETUP, "b", "c", 9, {"accuracy": 0.7})])
+    with RunStore.open(other, create=True) as opened:
+        opened.add_many([*made_up_runs(4), Run(SETUP, "b", "c", 9, {"accuracy": 0.7})])
     [(path, report)] = merge_webs(store, [other])
     assert (path, report.already_there, report.conflicts) == (other, len(made_up_runs()), ())
     assert report.added == 5

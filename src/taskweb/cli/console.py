@@ -53,9 +53,9 @@ def consent_of(*, yes: bool, quiet: bool) -> Callable[[str], bool]:
     """Show what something costs; on a terminal, ask whether to continue."""
 
     def consent(cost: str) -> bool:
-        asked = not yes and sys.stdin.isatty() and sys.stderr.isatty()
-        say(cost, quiet=quiet and not asked)
-        if not asked:
+        asks = not yes and sys.stdin.isatty() and sys.stderr.isatty()
+        say(cost, quiet=quiet and not asks)
+        if not asks:
             return True
         sys.stderr.write("Continue? [y/N] ")
         sys.stderr.flush()

@@ -23,14 +23,14 @@ from taskweb.cli.console import StoppedError
 from taskweb.errors import TaskWebError
 from taskweb.version import __version__
 
-# Typer carries its own copy of click, or depends on the package, according to its version: the base class serves both.
+# Depending on its version, typer contains a copy of click or depends on it: this base class is right for both.
 _ClickException: type[Exception] = typer.BadParameter.__mro__[2]
 _INTERRUPTED = 130
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 app = typer.Typer(
     name="taskweb",
-    help="Which source tasks to fine-tune on before, or together with, your target task. Start with: taskweb demo",
+    help="Find source tasks to fine-tune on before, or together with, your target task. Start with: taskweb demo",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -46,7 +46,7 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     pass
@@ -65,38 +65,38 @@ app.add_typer(study, name="study")
 
 
 def main() -> None:
-    """Run the command line. Errors a user can cause print one line and exit with status 2; bugs keep their traceback."""
+    """Run the command line. Errors that a user can cause print one line and exit with status 2; bugs print a traceback."""
     _open_closed_streams()
     try:
         status = app(standalone_mode=False, prog_name="taskweb")
         sys.stdout.flush()
-    except TaskWebError as fault:
-        _fail(str(fault))
-    except _ClickException as fault:
-        context = getattr(fault, "ctx", None)
+    except TaskWebError as error:
+        _fail(str(error))
+    except _ClickException as error:
+        context = getattr(error, "ctx", None)
         where = f" See: {context.command_path} --help" if context is not None else ""
-        if type(fault).__name__ == "NoArgsIsHelpError":
-            _stop(2, str(fault))
-        _fail(f"{fault.format_message().rstrip('.')}.{where}")  # type: ignore[attr-defined]
+        if type(error).__name__ == "NoArgsIsHelpError":
+            _stop(2, str(error))
+        _fail(f"{error.format_message().rstrip('.')}.{where}")  # type: ignore[attr-defined]
     except StoppedError as stop:
         _stop(_INTERRUPTED, str(stop))
     except (typer.Abort, KeyboardInterrupt):
         _stop(_INTERRUPTED, "Stopped.")
     except BrokenPipeError:
-        _forget_output()  # the reader went away: nothing to say
+        _forget_output()  # the reader closed the pipe: nothing to print
         sys.exit(141)
-    except OSError as fault:
-        if fault.errno not in _CANNOT_WRITE:
+    except OSError as error:
+        if error.errno not in _CANNOT_WRITE:
             raise
         _forget_output()
-        _fail(f"The output cannot be written: {fault.strerror or fault}.")
+        _fail(f"The output cannot be written: {error.strerror or error}.")
     if status == _INTERRUPTED:
         _stop(_INTERRUPTED, "Stopped.")
     sys.exit(status if isinstance(status, int) else 0)
 
 
 def _open_closed_streams() -> None:
-    """Give closed standard streams a place to write to, and let characters that an encoding lacks be replaced."""
+    """Open closed standard streams to nowhere, and replace characters that an encoding does not have."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:

@@ -31,7 +31,7 @@ from taskweb.models.head import Head, number_of
 from taskweb.models.padding import groups, pad, without_training
 from taskweb.models.prompt_formats import only_plain
 from taskweb.models.scoring import IGNORED, check_reduction, split_rows
-from taskweb.models.token_memory import TokenMemory
+from taskweb.models.token_cache import TokenCache
 from taskweb.models.verification import Verified, padding_changes_nothing
 from taskweb.tasks import Example
 from taskweb.tasks.overflow import shortened
@@ -74,7 +74,7 @@ class EncoderModel:
         self.max_input = min(self.text.max_input or limits.default_input, limits.positions or 10**9)
         self.fresh = tuple(fresh)
         self._start = {**(start or {}), **(trained or {})}
-        self._memory = TokenMemory()
+        self._memory = TokenCache()
         config = body_of(module).config
         padding = config.pad_token_id if config.pad_token_id is not None else tokenizer.pad_token_id
         self._padding = int(padding or 0)  # RoBERTa derives positions from it

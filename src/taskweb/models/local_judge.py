@@ -25,7 +25,7 @@ class LocalJudge:
 
     The score is log P(Yes) - log P(No) as the continuation of the question, over all tokens of either word, with a space
     before it and without, which are added up; none is ever missing. weights: what tells these weights from others, for the
-    answers that are kept.
+    cached answers.
     """
 
     def __init__(self, module: Any, tokenizer: Any, model: str, weights: str = "") -> None:
@@ -93,7 +93,7 @@ class LocalJudge:
 def load_judge(folder: Path) -> LocalJudge:
     """The judge in a folder, in the precision it was saved in, on the GPU where there is one.
 
-    Raises InputError where the folder holds no complete causal model in safetensors with its tokenizer.
+    Raises InputError where the folder contains no complete causal model in safetensors with its tokenizer.
     """
     name = str(folder)
     check_weights(folder, name)

@@ -30,18 +30,18 @@ def pad(
 def groups(lengths: Sequence[int], rows: Sequence[int], most_rows: int) -> Iterator[list[int]]:
     """Indices of examples in groups of similar length, longest first, so that memory runs out at once or never.
 
-    A group holds at most `most_rows` rows; an example that has more stands alone.
+    A group has at most `most_rows` rows; an example with more is a group of its own.
     """
     if most_rows < 1:
         raise ParameterError(f"The batch size must be 1 or more. Got {most_rows} instead.")
     group: list[int] = []
-    held = 0
+    in_group = 0
     for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        if group and held + rows[index] > most_rows:
+        if group and in_group + rows[index] > most_rows:
             yield group
-            group, held = [], 0
+            group, in_group = [], 0
         group.append(index)
-        held += rows[index]
+        in_group += rows[index]
     if group:
         yield group
 

@@ -17,7 +17,7 @@ from taskweb.errors import InputError
 from taskweb.models.answers import no_choice, no_input, where
 from taskweb.models.base import TokenIds
 from taskweb.models.prompt_formats import Prompts
-from taskweb.models.token_memory import TokenMemory
+from taskweb.models.token_cache import TokenCache
 from taskweb.tasks import Example
 from taskweb.tasks.overflow import shortened
 
@@ -50,7 +50,7 @@ class Reader:
         self, tokenizer: Any, prompts: Prompts, *, max_input: int, positions: int | None, ends: Sequence[int] = ()
     ) -> None:
         self.tokenizer, self.prompts, self.max_input, self.positions = tokenizer, prompts, max_input, positions
-        self._memory = TokenMemory()
+        self._memory = TokenCache()
         self.begin = begin_ids(tokenizer)
         own_end = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
         self.ends = frozenset((*ends, *(() if own_end is None else (own_end,))))

@@ -25,7 +25,7 @@ from taskweb.models.padding import groups, pad, without_training
 from taskweb.models.prompt_formats import only_plain
 from taskweb.models.scoring import check_reduction, summed_by_choice, token_losses, tree_scores
 from taskweb.models.text_answers import greedy_settings, scores_in_groups, written_numbers
-from taskweb.models.token_memory import TokenMemory
+from taskweb.models.token_cache import TokenCache
 from taskweb.models.verification import Verified, dtype_of, logits_at, verify_seq2seq
 from taskweb.tasks import Example
 from taskweb.tasks.overflow import shortened
@@ -54,7 +54,7 @@ class Seq2SeqModel:
         self.prompts = only_plain(self.text, "An encoder-decoder")
         limits = limits_of(module, tokenizer, self.family)
         self.max_input = min(self.text.max_input or limits.default_input, limits.positions or 10**9)
-        self._memory = TokenMemory()
+        self._memory = TokenCache()
         stated = special_of(module.config, "eos_token_id")
         own_end = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
         end = stated if isinstance(stated, int) else own_end

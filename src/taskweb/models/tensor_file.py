@@ -50,7 +50,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
         with safe_open(path, framework="pt", device="cpu") as file:
             record = json.loads((file.metadata() or {}).get(_RECORD, "null"))
             if not isinstance(record, dict):
-                raise InputError(f"{path} holds tensors but no record of taskweb. Give a file that taskweb wrote.")
+                raise InputError(f"{path} contains tensors but no record of taskweb. Give a file that taskweb wrote.")
             yield file, record
     except (OSError, SafetensorError, ValueError) as fault:
         raise InputError(f"{path} cannot be read: {str(fault).rstrip('.')}.") from None

@@ -51,8 +51,8 @@ class SyntheticFamily:
     words: at 0, transfers between tasks say nothing about other transfers, and texts say nothing about transfers.
     similarity_signal: share of words drawn from the topics of the task's own skills, in proportion to the skill's squared
     weight. The rest is drawn equally from all topics: at 0, the texts of all tasks look the same.
-    label_noise: largest share of wrong answers in a task's training examples; the shares of tasks are evenly spaced from 0 to
-    it, so some sources teach less than others. Evaluation has no noise.
+    label_noise: largest share of wrong answers in a task's training examples; the shares of tasks are evenly spaced from
+    0 to this share, so some sources teach less than others. Evaluation has no noise.
     words: words of each topic. length: content words of an example. function_words: the most function words that are added.
     margin: least distance of an example's mean weight from zero, in standard deviations; closer examples are not drawn.
     domains: their number; tasks are assigned to them in turn. domain_words: number of words of an example that show its domain;

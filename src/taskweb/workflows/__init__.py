@@ -1,1 +1,1 @@
-"""What joins the stages: from files to a ranking, from a web to a benchmark."""
+"""What connects the stages: from files to a ranking, from a web to a benchmark."""

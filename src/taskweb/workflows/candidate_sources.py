@@ -1,4 +1,4 @@
-"""Where candidate sources lie: folders, single files and data sets of the Hub, by the name of the task."""
+"""Where the examples of candidate sources are: folders, files and data sets of the Hub, by task."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def find_sources(where: Iterable[str | Path]) -> dict[str, str]:
     """The places of candidate sources, by task: a file, or `hf:<id>[/<config>][@<revision>]`.
 
     where: folders with one file per task, files, and Hub references; `<task>=` before a file or a reference names the task,
-    otherwise its own name does. Raises InputError for a place that does not exist, and for two places of one task.
+    otherwise it has the name of the file. Raises InputError for a place that does not exist, and for two places of one task.
     """
     found: dict[str, str] = {}
     for given in where:
         for task, place in _places(str(given)):
             if task in found:
                 raise InputError(
-                    f"There are two sources for task '{task}': {found[task]} and {place}. Keep one, or write NAME={place}."
+                    f"There are two sources for task '{task}': {found[task]} and {place}. Remove or rename one: NAME={place}."
                 )
             found[task] = place
     if not found:
@@ -36,7 +36,7 @@ def find_sources(where: Iterable[str | Path]) -> dict[str, str]:
 
 
 def load_source(task: str, place: str, columns: Columns, sampling: Sampling) -> ExampleSet:
-    """The examples of a source. A file that lacks the mapped columns is read with the default ones: sources may mix both."""
+    """The examples of a source. A file without the mapped columns is read with the default ones: sources may mix both."""
     try:
         return load_examples(place, columns=columns, sampling=sampling, name=task)
     except MissingColumnError:
@@ -46,7 +46,7 @@ def load_source(task: str, place: str, columns: Columns, sampling: Sampling) -> 
 
 
 def size_of(place: str) -> int:
-    """How much there is to read, in kB as it lies on disk, at least 1; for showing progress."""
+    """The size of a file in kB, at least 1, for showing progress."""
     if place.startswith(HUB):
         return 1
     with suppress(OSError):
@@ -66,12 +66,12 @@ def _places(given: str) -> list[tuple[str, str]]:
     if kind == "file":
         return [(name or task_name_of(path), str(path))]
     if name is not None:
-        raise InputError(f"'{given}' names a whole folder. Only a file or hf:<id> can be given a name.")
+        raise InputError(f"'{given}' is a folder. Only a file or hf:<id> can be given a name.")
     return [(task, str(file)) for task, file in example_files(path).items()]
 
 
 def _named(given: str) -> tuple[str | None, str]:
-    """Split `<task>=<place>`; a path that holds an equals sign itself is left whole."""
+    """Split `<task>=<place>`; a path that contains an equals sign itself is not split."""
     name, separator, place = given.partition("=")
     plain = not separator or not name or not place or "/" in name or name.startswith(HUB)
     if plain or kind_of_path(expanded(given)) != "missing":

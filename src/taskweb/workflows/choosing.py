@@ -27,12 +27,12 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True)
 class Choice:
-    """The tasks to mix, best first, and the ranking that they come from. notes: what a person should know. faults: errors."""
+    """The tasks to mix, best first, and the ranking that they come from. notes: what a person should know. errors: errors."""
 
     tasks: tuple[str, ...]
     ranking: UsedRanking | None = None
     notes: tuple[str, ...] = ()
-    faults: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
 
     def scores(self) -> dict[str, float]:
         """Scores by the names that the sources have."""
@@ -79,19 +79,19 @@ def ranked_choice(
 def best_of(ranking: UsedRanking, places: Mapping[str, str], k: Number, skipped: Sequence[str]) -> Choice:
     """The k best sources of a ranking that have examples; with `auto`, as many as are suggested.
 
-    skipped: sources that are the target itself. The choice has a fault where there are fewer than k, or none.
+    skipped: sources that are the target itself. The choice has a error where there are fewer than k, or none.
     """
     ranked = _by_source(ranking.scores)
     usable = usable_sources(ranking, places, skipped)
     if not usable:
-        fault = f"none of the {len(ranked)} ranked sources has examples: add files to --sources"
-        return Choice((), ranking, faults=(fault,))
+        error = f"none of the {len(ranked)} ranked sources has examples: add files to --sources"
+        return Choice((), ranking, errors=(error,))
     wanted, notes = _number_and_notes(ranking, usable, k)
     if wanted == 0:
-        return Choice((), ranking, faults=(f"{notes[0]}. Give --k N to mix all the same",))
+        return Choice((), ranking, errors=(f"{notes[0]}. Give --k N to mix all the same",))
     if len(usable) < wanted:
-        fault = f"k is {wanted}, but only {len(usable)} of the {len(ranked)} ranked sources have examples: {', '.join(usable)}"
-        return Choice(tuple(usable), ranking, faults=(f"{fault}: lower --k, or add files to --sources",))
+        error = f"k is {wanted}, but only {len(usable)} of the {len(ranked)} ranked sources have examples: {', '.join(usable)}"
+        return Choice(tuple(usable), ranking, errors=(f"{error}: lower --k, or add files to --sources",))
     chosen = usable[:wanted]
     order = list(ranked)
     without_examples = [task for task in order[: order.index(chosen[-1])] if task not in places]
@@ -127,7 +127,7 @@ def places_of_target(target: object, task: str | None, places: Mapping[str, str]
 
 
 def _number_and_notes(ranking: UsedRanking, usable: Sequence[str], k: Number) -> tuple[int, list[str]]:
-    """How many sources to take, 0 where none is the best advice, and a note where that is not the number asked for."""
+    """How many sources to take, 0 where none is the best advice, and a note if it is not the requested number."""
     if k == AUTO:
         suggestion = suggested_number(ranking, usable)
         if suggestion.k == 0:

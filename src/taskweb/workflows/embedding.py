@@ -26,7 +26,7 @@ _PROBES = "probes"
 class Embedder:
     """Turns example sets into vectors with one encoder.
 
-    cache: the folder for vectors; None keeps nothing. A cache that cannot be read or written is passed over.
+    cache: the folder for vectors; None saves nothing. A cache that cannot be read or written is ignored.
     """
 
     encoder: SentenceEncoder
@@ -43,7 +43,7 @@ class Embedder:
 
     @cached_property
     def stamp(self) -> EncoderStamp:
-        """Which encoder this is, told by how it embeds the probe texts."""
+        """Which encoder this is, identified by its vectors of the probe texts."""
         return EncoderStamp(
             str(self.encoder.folder),
             self.encoder.max_tokens,
@@ -61,7 +61,7 @@ class Embedder:
             digest, own = wanted[name]
             result[name] = vectors[start : start + len(own)]
             start += len(own)
-            self._keep(self._key(digest), result[name])
+            self._save(self._key(digest), result[name])
         return result
 
     def _key(self, digest: str) -> str:
@@ -76,7 +76,7 @@ class Embedder:
             return None
         return rows if rows.ndim == 2 and rows.dtype == np.float32 else None  # examples x dimension
 
-    def _keep(self, key: str, rows: Vectors) -> None:
+    def _save(self, key: str, rows: Vectors) -> None:
         if self.cache is None:
             return
         try:

@@ -1,4 +1,4 @@
-"""A language model's judgement of a target against other tasks: which model, what it costs, consent, answers."""
+"""A language model's judgement of how similar tasks are: which model, what it costs, consent, answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from taskweb.selectors.pair_scores import PairScores
 from taskweb.tasks.paths import default_cache_folder, expanded, kind_of_path
 from taskweb.workflows.progress import Progress
 
-_READINGS = ("auto", *ANSWERS)
+_ANSWER_KINDS = ("auto", *ANSWERS)
 _MOST_SECONDS = 7 * 24 * 3600
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -31,9 +31,9 @@ class JudgeSettings:
     """Which language model judges, and how it is asked.
 
     model: its name at the endpoint, or without `url` the folder of a causal model. url: base of an OpenAI-compatible API.
-    describe: the target's definition. answers: `logprobs`, `repeats`, or `auto`: the former where the endpoint gives them.
-    price: per million tokens read and written. consent: asked with the cost in words before anything is spent.
-    Raises ParameterError, all faults at once. The key is read from the environment when a request is about to be made.
+    describe: the target's definition. answers: `logprobs`, `repeats`, or `auto`: log-probabilities if the endpoint gives them.
+    price: per million input and output tokens. consent: called with the cost in words before anything is spent.
+    Raises ParameterError that lists all errors. The key is read from the environment just before the first request.
     """
 
     model: str
@@ -53,18 +53,18 @@ class JudgeSettings:
 
     def __post_init__(self) -> None:
         whole = {"repeats": 1000, "answer_tokens": 100_000, "workers": 64}
-        faults = [
+        errors = [
             f"'{name}' must be between 1 and {most}" for name, most in whole.items() if not 1 <= getattr(self, name) <= most
         ]
         seconds = [name for name in ("timeout", "time_limit") if not 0 < getattr(self, name) <= _MOST_SECONDS]
-        faults += [f"'{name}' must be above 0, and at most {_MOST_SECONDS} seconds" for name in seconds]
-        faults += ["'temperature' must be between 0 and 2"] * (not 0 <= self.temperature <= 2)
-        faults += [f"'api' must be one of {', '.join(APIS)}"] * (self.api not in APIS)
-        faults += [f"'answers' must be one of {', '.join(_READINGS)}"] * (self.answers not in _READINGS)
-        faults += ["'price' must not be negative"] * (self.price is not None and not min(self.price) >= 0)
-        faults += ["'model' must not be empty"] * (not self.model.strip())
-        if faults:
-            raise ParameterError(f"The language model's parameters cannot be used: {'; '.join(faults)}.")
+        errors += [f"'{name}' must be above 0, and at most {_MOST_SECONDS} seconds" for name in seconds]
+        errors += ["'temperature' must be between 0 and 2"] * (not 0 <= self.temperature <= 2)
+        errors += [f"'api' must be one of {', '.join(APIS)}"] * (self.api not in APIS)
+        errors += [f"'answers' must be one of {', '.join(_ANSWER_KINDS)}"] * (self.answers not in _ANSWER_KINDS)
+        errors += ["'price' must not be negative"] * (self.price is not None and not min(self.price) >= 0)
+        errors += ["'model' must not be empty"] * (not self.model.strip())
+        if errors:
+            raise ParameterError(f"The language model's parameters cannot be used: {'; '.join(errors)}.")
         if self.url is not None:
             Endpoint(self.url)  # raises for an address that cannot be used
         elif kind_of_path(expanded(self.model)) != "folder":
@@ -76,7 +76,7 @@ class JudgeSettings:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Judgements, how they came about, and what a person should know."""
+    """Judgements, how they were made, and what a person should know."""
 
     scores: PairScores
     judge: Mapping[str, Any]
@@ -86,21 +86,21 @@ class Judged:
 def judge_target(
     settings: JudgeSettings, target: str, card: TaskCard, others: Mapping[str, TaskCard], progress: Progress
 ) -> Judged:
-    """Ask for the target with each of the others, in both orders.
+    """Ask about the target with each of the others, in both orders.
 
-    What was answered before is not asked again. Raises JudgeError where the model cannot be asked, consent is refused, or the
-    time is over: what was answered is kept.
+    Cached answers are not asked again. Raises JudgeError where the model cannot be asked, consent is refused, or the time
+    limit is reached; answers received before are cached.
     """
     return _judged(settings, both_orders(target, card, others), f"the target against {len(others)} tasks", progress)
 
 
 def judge_all(settings: JudgeSettings, cards: Mapping[str, TaskCard], progress: Progress) -> Judged:
-    """Ask for all tasks with one another, in both orders; else as `judge_target`."""
+    """Ask about all pairs of tasks, in both orders; otherwise as `judge_target`."""
     names = list(cards)
     prompts: dict[Pair, str] = {}
     for place, name in enumerate(names):
         prompts |= both_orders(name, cards[name], {other: cards[other] for other in names[place + 1 :]})
-    return _judged(settings, prompts, f"{len(names)} tasks against one another", progress)
+    return _judged(settings, prompts, f"{len(names)} tasks against each other", progress)
 
 
 def _judged(settings: JudgeSettings, prompts: Mapping[Pair, str], what: str, progress: Progress) -> Judged:
@@ -110,11 +110,11 @@ def _judged(settings: JudgeSettings, prompts: Mapping[Pair, str], what: str, pro
     known = next((judge for judge in judges if not missing[id(judge)]), None)
     if known is None:
         _ask_for_consent(settings, [(judge, missing[id(judge)]) for judge in judges])
-    judge, found = _asked(judges if known is None else [known], prompts, cache, progress, settings)
+    judge, found = _first_answers(judges if known is None else [known], prompts, cache, progress, settings)
     notes = [_summary(settings, judge, found, what)]
     if len(set(found.log_odds.values())) == 1 < len(prompts):
         notes.append(f"{judge.model} gave the same answer to every question, so its judgement says nothing")
-    if _key_in_the_open(settings) and found.n_cached < len(prompts):
+    if _key_is_unencrypted(settings) and found.n_cached < len(prompts):
         notes.append("the key was sent over an unencrypted connection: use https")
     if found.unanswered:
         why = str(next(iter(found.unanswered.values()))).rstrip(".")
@@ -146,14 +146,14 @@ def _judges(settings: JudgeSettings) -> list[Judge]:
     ]
 
 
-def _asked(
+def _first_answers(
     judges: Sequence[Judge],
     prompts: Mapping[Pair, str],
     cache: AnswerCache,
     progress: Progress,
     settings: JudgeSettings,
 ) -> tuple[Judge, Judgements]:
-    """The first judge that can answer, and what it said."""
+    """The first judge that can answer, and its judgements."""
     for place, judge in enumerate(judges):
         open_questions = len(not_cached(judge, list(prompts.values()), cache))
         try:
@@ -164,29 +164,31 @@ def _asked(
                 raise JudgeError(
                     f"The endpoint gives no log-probabilities for {judge.model}. Use --llm-answers repeats."
                 ) from None
-        except TimeLimitError as fault:
+        except TimeLimitError as error:
             left = len(not_cached(judge, list(prompts.values()), cache))
-            kept = "the answers are kept, so the same command goes on from there" if settings.use_cache else "nothing was kept"
-            raise JudgeError(f"{str(fault).rstrip('.')}; {left} of {len(prompts)} questions are open, {kept}.") from None
+            saved = "the answers are saved, so the same command continues" if settings.use_cache else "no answer was saved"
+            raise JudgeError(
+                f"{str(error).rstrip('.')}; {left} of {len(prompts)} questions are not answered yet; {saved}."
+            ) from None
     raise AssertionError("unreachable: the last judge answers or raises")
 
 
 def _ask_for_consent(settings: JudgeSettings, open_questions: Sequence[tuple[Judge, list[str]]]) -> None:
     if settings.url is None:
-        return  # it costs time alone
+        return  # it costs only time
     costs = [_cost(judge, missing) for judge, missing in open_questions if isinstance(judge, HttpJudge)]
     words = costs[0].shown(settings.price)
     if len(costs) > 1:
-        words += f"; should it give no log-probabilities, {costs[1].shown(settings.price)}"
+        words += f"; if it gives no log-probabilities, {costs[1].shown(settings.price)}"
     if not settings.consent(f"Asking {settings.model} at {Endpoint(settings.url).shown}: {words}."):
-        raise JudgeError("Nothing was asked. Choose another selector, or say yes next time (--yes).")
+        raise JudgeError("No question was asked. Choose another selector, or answer yes next time (--yes).")
 
 
 def _cost(judge: HttpJudge, missing: list[str]) -> Cost:
     return cost_of(missing, judge.requests_for(1), judge.answer_tokens)
 
 
-def _key_in_the_open(settings: JudgeSettings) -> bool:
+def _key_is_unencrypted(settings: JudgeSettings) -> bool:
     parts = urlsplit(settings.url or "")
     return parts.scheme == "http" and parts.hostname not in _LOCAL_HOSTS and key_from_environment() is not None
 

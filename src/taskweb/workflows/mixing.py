@@ -46,23 +46,23 @@ class MixArguments:
     rank_settings: RankSettings = dataclasses.field(default_factory=RankSettings)
 
     def __post_init__(self) -> None:
-        faults = []
+        errors = []
         if self.target is None and self.ranking is None and self.tasks is None:
-            faults.append("say what to mix: a TARGET to rank sources for, --ranking FILE, or --tasks a,b,c")
+            errors.append("say what to mix: a TARGET to rank sources for, --ranking FILE, or --tasks a,b,c")
         if self.ranking is not None and self.tasks is not None:
-            faults.append("--ranking and --tasks both say what to mix: give one of them")
+            errors.append("--ranking and --tasks both say what to mix: give one of them")
         if self.tasks is not None and self.k is not None:
-            faults.append("--k chooses from a ranking, but --tasks mixes all tasks that it names: give one of them")
+            errors.append("--k chooses from a ranking, but --tasks mixes all tasks that it names: give one of them")
         if self.tasks is not None and not self.tasks:
-            faults.append("--tasks names no task")
+            errors.append("--tasks names no task")
         if self.tasks is not None and len(set(self.tasks)) < len(self.tasks):
-            faults.append("--tasks names a task twice")
+            errors.append("--tasks names a task twice")
         if str(self.target) == "-" == str(self.ranking):
-            faults.append("TARGET and --ranking cannot both be read from standard input: give one of them as a file")
+            errors.append("TARGET and --ranking cannot both be read from standard input: give one of them as a file")
         if self.k is not None and self.k != AUTO and (not isinstance(self.k, int) or self.k < 1):
-            faults.append(f"k must be 1 or more, or '{AUTO}' (got {self.k})")
-        if faults:
-            raise mixture_error(faults)
+            errors.append(f"k must be 1 or more, or '{AUTO}' (got {self.k})")
+        if errors:
+            raise mixture_error(errors)
 
     def to_dict(self) -> dict[str, Any]:
         """What differs from the defaults, as plain JSON values; of examples and rankings in memory only their kind."""
@@ -128,7 +128,7 @@ def mix_with(arguments: MixArguments, progress: Progress = silent) -> Mixture:
     """Mix sources, as `mix` does, with all arguments in one object. Raises a TaskWebError."""
     places = find_sources(arguments.sources)
     choice, examples = _choice_and_examples(arguments, places, progress)
-    sources, faults = _loaded(choice, places, arguments, progress)
+    sources, errors = _loaded(choice, places, arguments, progress)
     target = () if examples is None else examples.examples
     return sample_mixture(
         sources,
@@ -136,7 +136,7 @@ def mix_with(arguments: MixArguments, progress: Progress = silent) -> Mixture:
         target=target,
         scores=choice.scores(),
         record=_record(arguments, choice, len(target)),
-        errors=[*choice.faults, *faults, *_faults_of_rates(choice, arguments.settings)],
+        errors=[*choice.errors, *errors, *_errors_of_rates(choice, arguments.settings)],
     )
 
 
@@ -164,7 +164,7 @@ def _loaded(
 ) -> tuple[list[MixtureSource], list[str]]:
     """All examples of the chosen sources, and what is wrong with those that cannot be read."""
     kinds, columns = arguments.kinds, arguments.rank_settings.target.columns
-    faults: list[str] = []
+    errors: list[str] = []
     loaded: list[MixtureSource] = []
     sizes = {name: size_of(places[name]) for name in choice.tasks if name in places}
     with progress("Reading sources (kB)", sum(sizes.values())) as advance:
@@ -174,21 +174,21 @@ def _loaded(
                     raise unknown_name("source", name, places)
                 examples = load_source(name, places[name], columns, Sampling(None))
                 loaded.append(MixtureSource(task_for(name, examples.examples, kinds.get(name)), examples))
-            except TaskWebError as fault:
-                faults.append(str(fault))
+            except TaskWebError as error:
+                errors.append(str(error))
             advance(sizes.get(name, 0))
     not_mixed = [unknown_name("task to give a kind to", name, choice.tasks) for name in kinds if name not in choice.tasks]
-    return loaded, [*faults, *map(str, not_mixed)]
+    return loaded, [*errors, *map(str, not_mixed)]
 
 
-def _faults_of_rates(choice: Choice, settings: MixtureSettings) -> list[str]:
+def _errors_of_rates(choice: Choice, settings: MixtureSettings) -> list[str]:
     """What is wrong with rates that are given for each task."""
     if isinstance(settings.rates, str) or not choice.tasks:
         return []
     try:
         rates_of(choice.tasks, settings.rates, sizes={})
-    except TaskWebError as fault:
-        return [str(fault)]
+    except TaskWebError as error:
+        return [str(error)]
     return []
 
 

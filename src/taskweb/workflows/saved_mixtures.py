@@ -43,11 +43,11 @@ def check_exports(file_format: str, exports: Sequence[str], export_rates: str) -
     """The format and the kind of rates of these names. Raises ParameterError that lists every unknown one, exporters too."""
     kind = next((known for known in FORMATS if known == file_format), None)
     rates = next((known for known in EXPORT_RATES if known == export_rates), None)
-    faults = [unknown_name("exporter", name, EXPORTERS) for name in exports if name not in EXPORTERS]
+    errors = [unknown_name("exporter", name, EXPORTERS) for name in exports if name not in EXPORTERS]
     if kind is None:
-        faults.append(unknown_name("format of a mixture", file_format, FORMATS))
+        errors.append(unknown_name("format of a mixture", file_format, FORMATS))
     if rates is None:
-        faults.append(unknown_name("kind of rates to export", export_rates, EXPORT_RATES))
-    if faults or kind is None or rates is None:
-        raise mixture_error([str(fault) for fault in faults])
+        errors.append(unknown_name("kind of rates to export", export_rates, EXPORT_RATES))
+    if errors or kind is None or rates is None:
+        raise mixture_error([str(error) for error in errors])
     return kind, rates

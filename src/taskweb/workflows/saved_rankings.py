@@ -1,4 +1,4 @@
-"""Rankings as `taskweb rank --format json` prints them, read back."""
+"""Rankings that `taskweb rank --format json` printed, read again."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def read_ranking(where: str | Path) -> UsedRanking:
     """A saved ranking, from a file or `-` (standard input). Raises InputError for anything else."""
     try:
         content = sys.stdin.buffer.read() if str(where) == "-" else Path(where).read_bytes()
-    except (OSError, ValueError) as fault:
-        raise unreadable(Path(where), fault) from None
+    except (OSError, ValueError) as error:
+        raise unreadable(Path(where), error) from None
     shown = "standard input" if str(where) == "-" else str(where)
     try:
         return _used(json.loads(content), {"file": str(where), "sha256": hashlib.sha256(content).hexdigest()})
@@ -65,7 +65,7 @@ def _used(ranking: Mapping[str, Any], origin: Mapping[str, str]) -> UsedRanking:
     sources = sorted(ranking["sources"], key=lambda source: int(source["rank"]))
     scores = {str(s["task"]): math.nan if s["score"] is None else float(s["score"]) for s in sources}
     if not scores or len(scores) < len(sources):
-        raise ValueError("no sources, or one twice")
+        raise ValueError("no sources, or a source twice")
     facts = {name: ranking[name] for name in _FACTS if name in ranking}
     ranked = [
         {"rank": rank, "task": task, "score": None if math.isnan(score) else score}

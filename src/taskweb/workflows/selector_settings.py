@@ -1,4 +1,4 @@
-"""What a person chooses about selectors and the sentence encoder, and the selector that follows from it."""
+"""Settings of selectors and of the sentence encoder, and the selector that they describe."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ class EncoderSettings:
 
     @property
     def cache(self) -> Path | None:
-        """The folder that keeps embeddings, and what selectors learn from a web; None where nothing is kept."""
+        """The folder for embeddings and for what selectors learn from a web; None where nothing is cached."""
         return default_cache_folder() if self.use_cache else None
 
 
 @dataclass(frozen=True, slots=True)
 class SelectorSettings:
-    """Parameters of selectors, as far as they have them.
+    """Parameters of selectors; each uses its own.
 
-    LLM similarity comes from the table `pair_scores`, or from the model that `judge` names; `judged` is what that one said.
+    LLM similarity comes from the table `pair_scores`, or from the model that `judge` names; `judged`: that model's judgements.
     """
 
     lam: float = 0.7
@@ -64,7 +64,7 @@ class SelectorSettings:
     judged: Judged | None = field(default=None, repr=False)
 
     def check(self, name: str) -> None:
-        """Raise ParameterError where a parameter of TaskShop was set and another selector asked for."""
+        """Raise ParameterError where a parameter of TaskShop is set for another selector."""
         plain = SelectorSettings()
         options = {"lam": "--lambda", "pivots": "--pivots", "n_pivots": "--n-pivots", "base": "--base"}
         foreign = [option for field, option in options.items() if getattr(self, field) != getattr(plain, field)]
@@ -76,7 +76,7 @@ class SelectorSettings:
             raise ParameterError(f"Only TaskShop has {', '.join(foreign)}, not the selector '{name}'. Add --selector taskshop.")
 
     def build(self, name: str, *, cache: Path | None = None) -> Selector:
-        """The selector of that name; `cache` is where one that learns from the web keeps what it learned.
+        """The selector of that name. cache: folder for what a selector learns from the web.
 
         Raises NameNotFoundError with the closest match, InputError for an unusable table.
         """
@@ -128,19 +128,19 @@ class SelectorSettings:
 
 
 def asks_judge(selector: Selector) -> bool:
-    """Whether the selector rests on a language model that is asked, not on a table of judgements."""
+    """Whether the selector asks a language model, instead of reading a table of judgements."""
     base = selector.base if isinstance(selector, TaskShopSelector) else selector
     return isinstance(base, LlmSelector) and bool(base.judge)
 
 
 def needs_texts(selector: Selector) -> bool:
-    """Whether the selector can do nothing without texts."""
+    """Whether the selector needs texts."""
     base = selector.base if isinstance(selector, TaskShopSelector) else selector
     return isinstance(base, RoeSelector | TextEmbeddingSelector)
 
 
 def uses_texts(selector: Selector) -> bool:
-    """Whether the selector compares texts where there are any, so that an encoder is needed."""
+    """Whether the selector compares texts where there are some, so that an encoder is needed."""
     return needs_texts(selector) or isinstance(selector, BlendSelector)
 
 

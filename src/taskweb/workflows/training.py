@@ -190,8 +190,8 @@ def plain(value: Any) -> Any:
 def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise InputError(f"{folder} cannot be written: {fault.strerror or fault}.") from None
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror or error}.") from None
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Keeping webs: importing, merging, exporting and describing them; what `taskweb web` does."""
+"""Importing, merging, exporting and describing webs: what `taskweb web` does."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PAIR_FIGURES = ("pc", "pm", "t", "score", "score_se", "n_seeds", "pc_se", "sign_
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What an import did: runs read, of those new in the store, and what was noticed on the way."""
+    """What an import did. read: runs read. added: those that were new. warnings: what a person should know."""
 
     kind: str
     read: int
@@ -45,9 +45,9 @@ def import_web(
     baselines: Path | None = None,
     progress: Progress = silent,
 ) -> ImportReport:
-    """Read runs from a file or folder of any kind that is known and keep them in a store, new or existing.
+    """Read runs from a file or folder of any known kind and write them to a store, new or existing.
 
-    A store that did not exist before is not left behind when nothing could be read. Raises InputError and WebError.
+    If nothing can be read, a new store is removed again. Raises InputError and WebError.
     """
     kind = kind or detect_kind(source)
     existed = os.path.lexists(store)
@@ -64,11 +64,11 @@ def import_web(
                     yield run
                     advance(1)
 
-            with RunStore.open(store, create=True) as kept:
-                added = kept.add_many(counted())
+            with RunStore.open(store, create=True) as opened:
+                added = opened.add_many(counted())
                 if not read:
-                    raise InputError(f"{source} holds no runs. Check that it is what --kind says ({kind}).")
-                return ImportReport(kind, read, added, kept.info(), tuple(warnings))
+                    raise InputError(f"{source} contains no runs. Check its kind: it was read as --kind {kind}.")
+                return ImportReport(kind, read, added, opened.info(), tuple(warnings))
     except BaseException:
         if not existed:
             for name in (store, Path(f"{store}-wal"), Path(f"{store}-shm")):
@@ -78,14 +78,14 @@ def import_web(
 
 
 def merge_webs(store: Path, others: Sequence[Path], *, replace_failed: bool = False) -> list[tuple[Path, MergeReport]]:
-    """Bring the runs of other stores into one; runs that both know are kept as they are in `store`."""
+    """Add the runs of other stores to one; runs that are already in `store` do not change."""
     reports = []
-    with RunStore.open(store, create=True) as kept:
+    with RunStore.open(store, create=True) as opened:
         for other in others:
             if other.resolve() == store.resolve():
                 raise InputError(f"{other} cannot be merged into itself. Name another store.")
             with RunStore.open(other, read_only=True) as given:
-                reports.append((other, kept.merge(given, replace_failed=replace_failed)))
+                reports.append((other, opened.merge(given, replace_failed=replace_failed)))
     return reports
 
 
@@ -106,7 +106,7 @@ def _export_scores(rows: list[dict[str, Any]], path: Path, kind: str | None) -> 
     kind = kind or path.suffix.lower().lstrip(".")
     if kind not in ("csv", "json"):
         raise InputError(
-            f"The published web is a summary without runs, so {path} cannot hold them. Export its scores to a "
+            f"The published web is a summary without runs, so they cannot be written to {path}. Export its scores to a "
             ".csv or .json file."
         )
     with whole_file(path) as temporary:
@@ -123,7 +123,7 @@ def _export_scores(rows: list[dict[str, Any]], path: Path, kind: str | None) -> 
 def score_rows(
     web: TransferWeb, setup: str | None = None, target: str | None = None, source: str | None = None
 ) -> list[dict[str, Any]]:
-    """One row per measured pair and setup: names, then every figure the web holds; None where it was not measured.
+    """One row per measured pair and setup: names, then every figure of the web; None where it was not measured.
 
     setup: one setup, `all` for the mean over setups, None for every setup on its own.
     """
@@ -134,10 +134,10 @@ def score_rows(
     wanted = web.setups if setup is None else (web.check_setup(setup),)
     rows = []
     for name in wanted:
-        held = {figure: web.matrix(figure, name) for figure in _figures_of(web, name)}
+        matrices = {figure: web.matrix(figure, name) for figure in _figures_of(web, name)}
         for i, j in np.argwhere(_measured(web, name)):
             if target in (None, web.targets[i]) and source in (None, web.sources[j]):
-                figures = {figure: _value(matrix[i, j]) for figure, matrix in held.items()}
+                figures = {figure: _value(matrix[i, j]) for figure, matrix in matrices.items()}
                 rows.append(
                     {"setup": name, "source": web.sources[j], "target": web.targets[i]}
                     | {figure: figures.get(figure) for figure in PAIR_FIGURES}
@@ -146,16 +146,16 @@ def score_rows(
 
 
 def _figures_of(web: TransferWeb, setup: str) -> tuple[str, ...]:
-    """Figures that can be told of a setup; the certainty of one setup's seeds does not average over setups."""
-    held = [figure for figure in PAIR_FIGURES if getattr(web, figure) is not None]
-    return tuple(f for f in held if setup != ALL_SETUPS or f not in ("score_se", "pc_se", "sign_p"))
+    """Figures of a setup; errors and tests over the seeds of one setup cannot be averaged over setups."""
+    available = [figure for figure in PAIR_FIGURES if getattr(web, figure) is not None]
+    return tuple(f for f in available if setup != ALL_SETUPS or f not in ("score_se", "pc_se", "sign_p"))
 
 
 def _measured(web: TransferWeb, setup: str) -> Any:
-    seen = np.isfinite(web.transfer(setup))
+    measured = np.isfinite(web.transfer(setup))
     if web.n_seeds is not None:
-        seen |= np.isfinite(web.matrix("n_seeds", setup))
-    return seen
+        measured |= np.isfinite(web.matrix("n_seeds", setup))
+    return measured
 
 
 def _value(value: float) -> float | None:
@@ -164,7 +164,7 @@ def _value(value: float) -> float | None:
 
 @dataclass(frozen=True)
 class WebDescription:
-    """What a web holds. info: the counts of runs, None for a summary, which holds no runs."""
+    """What a web contains. info: the counts of runs, None for a summary, which has no runs."""
 
     web: TransferWeb
     info: StoreInfo | None
@@ -189,7 +189,7 @@ class WebDescription:
 
 
 def describe_web(web: str) -> WebDescription:
-    """Open a web and count what it holds. Raises InputError and WebError."""
+    """Open a web and count what it contains. Raises InputError and WebError."""
     opened = open_web(web)
     if web == PUBLISHED or not is_store(Path(web)):
         return WebDescription(opened, None)

@@ -81,17 +81,17 @@ def test_without_all_sources_the_longest_list_is_the_measure(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (("0,a,0.5", "x,a,0.5"), "line 2: k must be a number from 1 on, or 'all', not '0'; line 3"),
+        (("0,a,0.5", "x,a,0.5"), "line 2: k must be a whole number of 1 or more, or 'all', not '0'; line 3"),
         (("1,a,50",), "line 2: the score must be a fraction from 0 to 1, not '50'"),
         (("1,a,nan",), "not 'nan'"),
         (("1,,0.5",), "line 2: no target is named"),
-        (("1,a,0.5", "1,a,0.6"), "a at k = 1 is there 2 times"),
-        (("1,a,0.5", "all,a,0.5", "all,b,0.5"), "k = 1 lacks b"),
-        (("1,a,0.5,,-2",), "hours must be a number from 0 on, not '-2'"),
-        ((), "holds no results"),
+        (("1,a,0.5", "1,a,0.6"), "a at k = 1 has 2 results"),
+        (("1,a,0.5", "all,a,0.5", "all,b,0.5"), "k = 1 has no results for b"),
+        (("1,a,0.5,,-2",), "hours must be 0 or more, not '-2'"),
+        ((), "contains no results"),
     ],
 )
-def test_faults_of_a_table_are_named(tmp_path: Path, lines: tuple[str, ...], message: str) -> None:
+def test_errors_of_a_table_are_named(tmp_path: Path, lines: tuple[str, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
         sweep_of_table(table(tmp_path / "own.csv", *lines))
 

@@ -46,9 +46,9 @@ def lines(path: Path) -> list[dict[str, str]]:
 
 
 def test_every_set_and_seed_is_a_line(training: SetTraining, tmp_path: Path) -> None:
-    told: list[SetResult] = []
-    found = train_sets(SETS, training, tmp_path / "r.csv", on_result=told.append)
-    assert found == told
+    reported: list[SetResult] = []
+    found = train_sets(SETS, training, tmp_path / "r.csv", on_result=reported.append)
+    assert found == reported
     assert [(row.set, row.seed) for row in found] == [("1", 1), ("all", 1), ("1", 2), ("all", 2)]
     assert [(row.k, row.examples, row.sources) for row in found[:2]] == [("1", 6, ("cb",)), ("all", 12, ("cb", "qnli"))]
     assert all(round(10 * row.score) == pytest.approx(10 * row.score) for row in found)  # ten examples
@@ -101,13 +101,13 @@ def test_results_made_in_another_way_are_not_mixed(training: SetTraining, tmp_pa
         train_sets([SourceSet("1", ("wic",))], training, place)
     assert place.read_bytes() == before
     place.write_text("a,b\n1,2\n")
-    with pytest.raises(InputError, match="something else"):
+    with pytest.raises(InputError, match="does not contain results"):
         train_sets(SETS, training, place)
 
 
 def test_numbers_have_no_score_to_compare(training: SetTraining, tmp_path: Path) -> None:
     stsb = load_prompted("stsb", write_rows(tmp_path / "stsb.jsonl", yes_or_no("stsb", 4)))
-    with pytest.raises(ParameterError, match="'stsb' asks for numbers"):
+    with pytest.raises(ParameterError, match="The answers of 'stsb' are numbers"):
         replace(training, target=stsb)
 
 

@@ -15,8 +15,8 @@ from taskweb.cli.options import shared
 from taskweb.cli.progress.work_progress import progress_for
 
 if TYPE_CHECKING:
-    from taskweb.workflows.selection_trials import SelectionTrials
     from taskweb.workflows.selector_settings import EncoderSettings
+    from taskweb.workflows.trial_records import SelectionTrials
 
 
 def demo(

@@ -37,7 +37,7 @@ class TrainingProgress:
             self.shown = self.bar.add_task(self.title, total=None, figures="")
         return self._show
 
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self.bar is not None:
             self.bar.stop()
 

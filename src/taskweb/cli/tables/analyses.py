@@ -227,8 +227,8 @@ def _transitivity(result: Transitivity, width: int) -> Iterator[RenderableType]:
     yield Text()
     yield from explained(
         "by",
-        "the same in random webs: each source's transfers are shuffled over targets (popularity), each target also has its "
-        "mean and spread (strengths), and sources also have more effect on targets that change more (sensitivity)",
+        "the same in random webs: each source's transfers shuffled over targets (popularity), also with each target's mean and "
+        "spread preserved (strengths), also with more effect on targets that change more (sensitivity)",
         width,
     )
     yield from explained(

@@ -1,4 +1,4 @@
-"""A table without lines that fits the terminal by leaving columns out, never by cutting what stands in them."""
+"""A table without lines that fits the terminal by leaving columns out, never by cutting cells."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _GAP = 2
 class Grid:
     """Rows of texts under titles.
 
-    A title that begins with '>' stands on the right, with its figures. One that begins with '?' may be left out where the
-    table does not fit: those with the most '?' first, of these the last first. Titles may be empty.
+    A column with '>' before its title is aligned right. One with '?' may be left out if the table does not fit: first those
+    with the most '?', and of these the last. Titles may be empty.
     """
 
     def __init__(self, *titles: str) -> None:
@@ -22,24 +22,24 @@ class Grid:
         self.rows: list[Sequence[Text]] = []
 
     def add_row(self, *cells: str | Text) -> None:
-        """Add a row; cells that are missing at its end stay empty."""
+        """Add a row; missing cells at its end stay empty."""
         filled = (*cells, *[""] * (len(self.titles) - len(cells)))
         self.rows.append([cell if isinstance(cell, Text) else Text(cell) for cell in filled])
 
     def fitted(self, width: int) -> Table:
-        """The table, without the columns for which `width` characters do not suffice."""
+        """The table, without the columns that do not fit into `width` characters."""
         columns = [[Text(title.lstrip("?>")), *(row[i] for row in self.rows)] for i, title in enumerate(self.titles)]
         widths = [max(cell.cell_len for cell in column) for column in columns]
-        kept = list(range(len(columns)))
+        shown = list(range(len(columns)))
         for _, i in sorted(((title.count("?"), i) for i, title in enumerate(self.titles) if "?" in title), reverse=True):
-            if sum(widths[k] + _GAP for k in kept) - _GAP > width:
-                kept.remove(i)
+            if sum(widths[k] + _GAP for k in shown) - _GAP > width:
+                shown.remove(i)
         table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
-        for i in kept:
-            if ">" in self.titles[i]:  # by hand: a column that is never cut is not justified either
+        for i in shown:
+            if ">" in self.titles[i]:  # by hand: rich does not align columns that are never cut
                 for cell in columns[i]:
                     cell.pad_left(widths[i] - cell.cell_len)
             table.add_column(columns[i][0], no_wrap=True, overflow="ignore")
         for row in self.rows:
-            table.add_row(*(row[i] for i in kept))
+            table.add_row(*(row[i] for i in shown))
         return table

@@ -50,7 +50,7 @@ def sanity_tables(study: SanityStudy, width: int) -> Iterator[RenderableType]:
 def _rankings(study: SanityStudy) -> Grid:
     (sources,) = study.rankings.values()
     names = [row.selector for row in study.rows if row.selector != "random"]
-    grid = Grid("source", ">T", ">place measured", *(f">{name}" for name in names))
+    grid = Grid("source", ">T", ">measured place", *(f">{name}" for name in names))
     for source in sources:
         places = (f"{source.predicted[name]:.1f}" for name in names)
         grid.add_row(
@@ -67,7 +67,7 @@ def pivots_tables(study: PivotStudy, width: int) -> Iterator[RenderableType]:
         "??>95%",
         "???>± seeds",
         ">vs all pivots",
-        "?>vs as many random",
+        "?>vs random",
         ">Regret@5",
         "??>95%",
         "????>vs all pivots",

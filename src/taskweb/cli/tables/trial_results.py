@@ -11,7 +11,7 @@ from rich.text import Text
 from taskweb.cli.tables.formatting import explained
 from taskweb.cli.tables.grid import Grid
 from taskweb.tasks.synthetic import about_family
-from taskweb.workflows.selection_trials import NULL_FAMILY, STRATEGIES, Difference, SelectionTrials
+from taskweb.workflows.trial_records import NULL_FAMILY, STRATEGIES, Difference, SelectionTrials
 
 
 def trial_tables(trials: SelectionTrials, width: int) -> Iterator[RenderableType]:

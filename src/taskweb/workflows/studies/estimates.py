@@ -1,4 +1,4 @@
-"""What studies share: figures of a benchmark as estimates, and the texts that they cannot do without."""
+"""What studies share: figures of a benchmark as estimates, and the texts that they need."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def figure_of(row: BenchmarkRow, metric: int) -> Estimate:
 
 
 def difference_of(row: BenchmarkRow, other: BenchmarkRow, metric: int) -> Estimate:
-    """A metric of a row less that of another, target by target, in points."""
+    """The difference of a metric between two rows, paired by target, in points."""
     return Estimate(*row.difference(other, metric))
 
 

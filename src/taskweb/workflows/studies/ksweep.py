@@ -1,7 +1,7 @@
 """How many sources should a model be trained on? The target's zero-shot score against the number of sources.
 
-From the published results of T5-XL (`published_sweep`), with what else they tell: who chose the five sources, and how many of
-them were unhelpful. Or from a table of one's own results (`sweep_of_table`).
+From the published results of T5-XL (`published_sweep`), also by who chose the five sources, and by how many of them were
+unhelpful. Or from a table of own results (`sweep_of_table`).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from taskweb.workflows.studies.estimates import over_targets
 from taskweb.workflows.studies.sweep_table import SweepResult, read_sweep
 
 AVERAGED_LISTS = (
-    "the shorter lists of the published k sweep (1 and 3 sources) came from a web averaged over setups, so that they need not "
-    "be the head of the list of five (for wsc they are not): between them more than k differs"
+    "the shorter lists of the published k sweep (1 and 3 sources) come from a web averaged over setups, so they need not be "
+    "the first sources of the list of five (for wsc they are not): more than k differs between them"
 )
-NO_TIMES = "the published results tell no times; training time grows with the examples"
+NO_TIMES = "the published results contain no times; training time grows with the examples"
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class SweepPoint:
     """One way of choosing sources, over the targets it was measured on.
 
     label: what was chosen: a number of sources, or by whom. k: sources, mean over targets. score: percent, mean over targets
-    with its 95% interval, which resamples targets, or seeds where there is a single target. to_all, ratio_to_all: the score
-    less and over that of all sources on the same targets; the difference, in points, is paired. examples: training examples,
-    mean over targets; hours: of training and evaluation. per_target: percent.
+    with its 95% interval, which resamples targets, or seeds where there is a single target. to_all, ratio_to_all: difference
+    and ratio to the score of all sources on the same targets; the difference, in points, is paired. examples: training
+    examples, mean over targets; hours: of training and evaluation. per_target: percent.
     """
 
     label: str
@@ -52,8 +52,8 @@ class SweepPoint:
 class KSweep:
     """The score against the number of sources.
 
-    chosen_by, unhelpful: published results only: who chose five sources; how many unhelpful ones stand among five.
-    resampled: what intervals are over.
+    chosen_by, unhelpful: only of the published results: who chose five sources; how many of the five are unhelpful.
+    resampled: what intervals resample.
     """
 
     web: str
@@ -90,9 +90,9 @@ def published_sweep() -> KSweep:
 
 
 def sweep_of_table(path: Path) -> KSweep:
-    """The score against k from one's own results (see `read_sweep`), means over seeds first. Raises InputError.
+    """The score against k from a table of own results (see `read_sweep`), averaged over seeds first. Raises InputError.
 
-    Intervals are over targets; of a single target, over its seeds, where every k has the same ones.
+    Intervals resample targets; with a single target its seeds, if every k has the same ones.
     """
     results = read_sweep(path)
     by_k: dict[int | None, list[SweepResult]] = {}
@@ -152,7 +152,7 @@ def _point(
     hours: float = float("nan"),
     per_target: Mapping[str, float] | None = None,
 ) -> SweepPoint:
-    """scores, reference: in percent, by what intervals resample."""
+    """scores, reference: in percent, by target or seed, whichever intervals resample."""
     values = np.array([list(scores.values())])
     shown = dict(scores if per_target is None else per_target)
     if reference is None:

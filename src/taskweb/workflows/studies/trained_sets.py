@@ -1,4 +1,4 @@
-"""What sets of sources are worth: a model trained on each, its zero-shot score on the target, a line of a CSV for each."""
+"""Sets of sources compared: a model trained on each, its zero-shot score on the target, and a line of a CSV."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ COLUMNS = ("set", "k", "target", "score", "seed", "hours", "examples", "sources"
 
 @dataclass(frozen=True, slots=True)
 class SourceSet:
-    """Sources to train a model on together. name: what results call them, such as their number, or `all`."""
+    """Sources to train a model on together. name: of the set in results, such as the number of sources, or `all`."""
 
     name: str
     sources: tuple[str, ...]
@@ -44,19 +44,19 @@ class SourceSet:
         return ALL if self.name == ALL else str(len(self.sources))
 
 
-# How a training is watched: called with its set and seed, it gives a context that yields what is told of each update.
+# How a training is watched: called with its set and seed, it returns a context that yields a function to call with updates.
 Watch = Callable[[SourceSet, int], AbstractContextManager[Callable[[Update], None]]]
 
 
 @contextmanager
 def unwatched(_chosen: SourceSet, _seed: int) -> Iterator[Callable[[Update], None]]:
-    """Tell nobody."""
+    """Show nothing."""
     yield lambda _update: None
 
 
 @dataclass(frozen=True, slots=True)
 class SetResult:
-    """What one model came to. score: on the target, zero-shot, mean over templates, in [0, 1]; hours: training and answering.
+    """The result of one model. score: on the target, zero-shot, mean over templates, in [0, 1]; hours: training and evaluation.
 
     examples: that it was trained on. made_with: a digest of the recipe, the mixture's settings and the target's prompts.
     """
@@ -74,7 +74,7 @@ class SetResult:
 
 @dataclass(frozen=True, slots=True)
 class SetTraining:
-    """How models are trained on sets of sources and asked about the target.
+    """How models are trained on sets of sources and evaluated on the target.
 
     target: its labelled prompts, none of which enters a mixture. sources: places of the sources, as `taskweb.mix` takes them.
     Raises ParameterError where the target's answers are numbers: they have no score from 0 to 1.
@@ -86,12 +86,13 @@ class SetTraining:
     mixture: MixtureSettings
 
     def __post_init__(self) -> None:
-        if not self.target.has_choices and self.target.task.kind == "regression":
-            raise ParameterError(f"'{self.target.task.name}' asks for numbers; give a target with choices or written answers.")
+        task = self.target.task
+        if not self.target.has_choices and task.kind == "regression":
+            raise ParameterError(f"The answers of '{task.name}' are numbers. Give a target with choices or written answers.")
 
     @property
     def digest(self) -> str:
-        """Of all that must be the same for results to be compared: 12 hexadecimal digits."""
+        """12 hexadecimal digits of everything that must be equal so that results can be compared."""
         mixture = {key: value for key, value in dataclasses.asdict(self.mixture).items() if key != "seed"}
         recipe = {key: value for key, value in self.recipe.to_dict().items() if key != "seeds"}
         prompts = {
@@ -103,7 +104,7 @@ class SetTraining:
 
     @property
     def metric(self) -> str:
-        """What the score is."""
+        """The metric of the score."""
         return "accuracy" if self.target.has_choices else "exact_match"
 
 
@@ -117,29 +118,29 @@ def train_sets(
 ) -> list[SetResult]:
     """Train a model on each set with each seed of the recipe, evaluate it, and add a line to the CSV `results`.
 
-    What stands there is not done again, and a training that was stopped goes on from its checkpoint (in `<results>.training`
-    until its line is written). The models themselves are not kept. watch: told of the updates of each training. Returns the
-    results of these sets, seed by seed.
-    Raises InputError where `results` holds something else, or the same sets trained in another way, and what mixing, training
-    and evaluation raise.
+    Results that are in the file are not computed again, and a stopped training continues from its checkpoint (in
+    `<results>.training` until its line is written). The models are not saved. watch: shows the updates of each training.
+    Returns the results of these sets, seed by seed.
+    Raises InputError where `results` contains something else, or the same sets trained in another way, and what mixing,
+    training and evaluation raise.
     """
     target = training.target.task.name
     known = {(row.set, row.seed): row for row in read_results(results) if row.target == target}
     _check_known(list(known.values()), sets, training, results)
-    desk = results.with_name(results.name + ".training")
+    checkpoints = results.with_name(results.name + ".training")
     found = []
     for seed in training.recipe.seeds:
         for chosen in sets:
             row = known.get((chosen.name, seed))
             if row is None:
-                with watch(chosen, seed) as tell:
-                    row = _trained(chosen, training, seed, desk / f"{target} {chosen.name} {seed}", tell)
+                with watch(chosen, seed) as on_progress:
+                    row = _trained(chosen, training, seed, checkpoints / f"{target} {chosen.name} {seed}", on_progress)
                 _append(row, results)
-                shutil.rmtree(desk / f"{target} {chosen.name} {seed}", ignore_errors=True)
+                shutil.rmtree(checkpoints / f"{target} {chosen.name} {seed}", ignore_errors=True)
                 on_result(row)
             found.append(row)
-    if desk.is_dir() and not any(desk.iterdir()):
-        desk.rmdir()
+    if checkpoints.is_dir() and not any(checkpoints.iterdir()):
+        checkpoints.rmdir()
     return found
 
 
@@ -149,12 +150,12 @@ def read_results(path: Path) -> list[SetResult]:
         return []
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as fault:
-        raise unreadable(path, fault) from None
-    whole = text[: text.rfind("\n") + 1]  # a line that a power cut left half
+    except (OSError, UnicodeDecodeError) as error:
+        raise unreadable(path, error) from None
+    whole = text[: text.rfind("\n") + 1]  # without a line that a power cut left incomplete
     reader = csv.DictReader(io.StringIO(whole))
     if whole and tuple(reader.fieldnames or ()) != COLUMNS:
-        raise InputError(f"{path} holds something else than the results of such trainings. Name another file.")
+        raise InputError(f"{path} does not contain results of such trainings. Name another file.")
     try:
         return [
             SetResult(
@@ -170,24 +171,28 @@ def read_results(path: Path) -> list[SetResult]:
             )
             for row in reader
         ]
-    except (TypeError, ValueError) as fault:
-        raise InputError(f"{path} holds a line that is no result, before line {reader.line_num + 1}: {fault}.") from None
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path} contains a line that is not a result, before line {reader.line_num + 1}: {error}.") from None
 
 
 def _check_known(known: Sequence[SetResult], sets: Sequence[SourceSet], training: SetTraining, results: Path) -> None:
     """Raise InputError where results of the target were made in another way, or with other sources under the same name."""
-    asked, digest = {chosen.name: chosen for chosen in sets}, training.digest
+    requested, digest = {chosen.name: chosen for chosen in sets}, training.digest
     for row in known:
-        other = row.set in asked and row.seed in training.recipe.seeds and set(row.sources) != set(asked[row.set].sources)
+        other = (
+            row.set in requested and row.seed in training.recipe.seeds and set(row.sources) != set(requested[row.set].sources)
+        )
         if row.made_with != digest or other:
             how = f"on {', '.join(row.sources)}" if other else "with other settings, another model or other examples"
             raise InputError(
-                f"{results} holds a result for {row.target} (set {row.set}, seed {row.seed}) that was made {how}. "
-                "Name another file, or take that line out."
+                f"{results} contains a result for {row.target} (set {row.set}, seed {row.seed}) that was made {how}. "
+                "Name another file, or remove that line."
             )
 
 
-def _trained(chosen: SourceSet, training: SetTraining, seed: int, place: Path, tell: Callable[[Update], None]) -> SetResult:
+def _trained(
+    chosen: SourceSet, training: SetTraining, seed: int, place: Path, on_progress: Callable[[Update], None]
+) -> SetResult:
     recipe, prompted = training.recipe, training.target
     mixture = mix(
         [prompt.example for prompts in prompted.prompts.values() for prompt in prompts],
@@ -195,7 +200,7 @@ def _trained(chosen: SourceSet, training: SetTraining, seed: int, place: Path, t
         tasks=chosen.sources,
         settings=dataclasses.replace(training.mixture, seed=seed),
     )
-    trained = train_mixture(mixture, recipe, place, seed=seed, replace=True, on_progress=tell)
+    trained = train_mixture(mixture, recipe, place, seed=seed, replace=True, on_progress=on_progress)
     begin = time.monotonic()
     model = open_model(str(place))
     check_model(model, [prompted])
@@ -219,7 +224,7 @@ def _trained(chosen: SourceSet, training: SetTraining, seed: int, place: Path, t
 
 
 def _append(row: SetResult, path: Path) -> None:
-    """Add a line, at once and for good; a line that was left half before it is cut off."""
+    """Add a line and flush it to disk; an incomplete line before it is cut off."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+b") as file:
@@ -234,5 +239,5 @@ def _append(row: SetResult, path: Path) -> None:
             file.write(text.getvalue().encode())
             file.flush()
             os.fsync(file.fileno())
-    except OSError as fault:
-        raise InputError(f"{path} cannot be written: {fault.strerror or fault}.") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from None

@@ -79,7 +79,7 @@ def sweep_sets(
     settings = replace(settings, web=settings.opened())
     examples = all_examples(target, task_of_web(target, settings.opened()), settings.target, places)
     choice = ranked_choice(target, examples, places, 1, settings, progress)
-    if choice.ranking is None or choice.faults:
+    if choice.ranking is None or choice.errors:
         raise InputError(f"No source of {target} has examples. Add files of ranked tasks to --sources.")
     order = usable_sources(choice.ranking, places, places_of_target(target, None, places))
     smaller = sorted({count for count in counts if count < len(order)})

@@ -8,9 +8,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from taskweb.models import Head, token_memory
+from taskweb.models import Head, token_cache
 from taskweb.models.tiny import TINY_MODELS, tiny_model
-from taskweb.models.token_memory import TokenMemory
+from taskweb.models.token_cache import TokenCache
 from taskweb.tasks import Example
 from taskweb.tasks.synthetic import find_family
 
@@ -22,7 +22,7 @@ def test_what_is_known_is_not_asked_again() -> None:
         asked.append(texts)
         return [len(text) for text in texts]
 
-    memory = TokenMemory()
+    memory = TokenCache()
     assert memory.of(["a", "bb", "a"], tokenise) == [1, 2, 1]
     assert memory.of(["bb", "ccc"], tokenise) == [2, 3]
     assert memory.of([], tokenise) == []
@@ -30,12 +30,12 @@ def test_what_is_known_is_not_asked_again() -> None:
 
 
 def test_it_forgets_rather_than_grow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(token_memory, "_MOST_TEXTS", 3)
-    memory = TokenMemory()
+    monkeypatch.setattr(token_cache, "_MOST_TEXTS", 3)
+    memory = TokenCache()
     for first in range(10):
         keys = [first, first + 1]
         assert memory.of(keys, lambda missing: [-key for key in missing]) == [-key for key in keys]
-        assert len(memory._known) <= 3
+        assert len(memory._cached) <= 3
 
 
 @pytest.mark.parametrize("name", TINY_MODELS)
