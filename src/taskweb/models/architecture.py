@@ -147,6 +147,9 @@ def limits_of(module: nn.Module, tokenizer: Any, family: Family) -> Limits:
     # XLNet states -1.
     positions = None if stated is None or int(stated) < 1 else int(stated) - _reserved_positions(module)
     if positions is not None:
+        # A dynamic encoding stretches as far as its factor says; others state the stretched length.
+        factors = [float(entry.get("factor", 1.0)) for kind, entry in _scalings(config) if kind == "dynamic"]
+        positions = int(positions * max(factors, default=1.0))
         return Limits(positions, positions)
     if family == "seq2seq":
         return Limits(None, SEQ2SEQ_MAX_INPUT)
@@ -178,18 +181,41 @@ def regime_of(config: Any, length: int) -> int:
     Some position encodings depend on the longest sequence of a batch: `longrope` takes other factors beyond the original
     length, `dynamic` other ones for every length beyond it.
     """
-    for kind, limit in _scalings(text_config_of(config)):
-        if length > limit:
+    text = text_config_of(config)
+    for kind, entry in _scalings(text):
+        original = None
+        if kind == "longrope":
+            original = entry.get("original_max_position_embeddings") or getattr(text, "original_max_position_embeddings", None)
+        if length > int(original or text.max_position_embeddings):
             return 1 if kind == "longrope" else length
     return 0
 
 
-def _scalings(config: Any) -> Iterator[tuple[str, int]]:
+def scales_by_length(config: Any) -> bool:
+    """Whether positions are encoded otherwise in longer sequences, so that even a last token that predicts nothing counts."""
+    return any(True for _ in _scalings(text_config_of(config)))
+
+
+def _scalings(config: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Position scalings that depend on length, each with its parameters (some models have several, by kind of layer)."""
     given = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
-    entries = [given, *(value for value in given.values() if isinstance(value, Mapping))]
-    for entry in entries:
+    for entry in [given, *(value for value in given.values() if isinstance(value, Mapping))]:
         kind = entry.get("rope_type") or entry.get("type")
         if kind in ("longrope", "dynamic"):
-            original = entry.get("original_max_position_embeddings")
-            original = original or getattr(config, "original_max_position_embeddings", None)
-            yield str(kind), int(original or config.max_position_embeddings)
+            yield str(kind), entry
+
+
+def forget_lengths(module: nn.Module) -> None:
+    """Let dynamic position encodings start from their original scale in every pass: what was read before counts for nothing."""
+    for part in module.modules():
+        if "dynamic" in str(getattr(part, "rope_type", "")):
+            part.register_forward_pre_hook(_forget_length)
+
+
+def _forget_length(part: Any, _given: Any) -> None:
+    for name, buffer in list(part.named_buffers(recurse=False)):
+        prefix = name.removesuffix("inv_freq")
+        if name != prefix and not prefix.endswith("original_"):
+            original = getattr(part, f"{prefix}original_inv_freq")
+            part.register_buffer(name, original.to(buffer.device), persistent=False)
+            setattr(part, f"{prefix}max_seq_len_cached", part.original_max_seq_len)

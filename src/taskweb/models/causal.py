@@ -13,7 +13,7 @@ from torch import nn
 
 from taskweb.errors import ParameterError
 from taskweb.models.answers import answer_text, choices_of
-from taskweb.models.architecture import limits_of, regime_of, text_config_of
+from taskweb.models.architecture import limits_of, regime_of, scales_by_length, text_config_of
 from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, SharedWeights, TokenIds, device_of
 from taskweb.models.choice_tree import choice_tree, tree_rows
 from taskweb.models.head import Head
@@ -104,7 +104,8 @@ class CausalModel:
 
     def loss(self, batch: Sequence[Encoded]) -> torch.Tensor:
         """Sum of the cross-entropy over the tokens of the answers, end mark included."""
-        parts = self._sharing([len(item.inputs[0]) + len(item.answer) - 1 for item in batch])
+        unread = 0 if scales_by_length(self.module.config) else 1
+        parts = self._sharing([len(item.inputs[0]) + len(item.answer) - unread for item in batch])
         losses = [self._loss([batch[i] for i in part]) for part in parts]
         return torch.stack(losses).sum() if len(losses) > 1 else losses[0]
 
@@ -159,7 +160,8 @@ class CausalModel:
     def _loss(self, batch: Sequence[Encoded]) -> torch.Tensor:
         device = device_of(self.module)
         # The last token is only predicted. Logits are computed where an answer is, which spares most of them.
-        ids, mask = pad([np.append(item.inputs[0], item.answer[:-1]) for item in batch], self.reader.end, device)
+        last = None if scales_by_length(self.module.config) else -1
+        ids, mask = pad([np.append(item.inputs[0], item.answer[:last]) for item in batch], self.reader.end, device)
         rows = torch.tensor([row for row, item in enumerate(batch) for _ in item.answer], device=device)
         places = [len(item.inputs[0]) - 1 + place for item in batch for place in range(len(item.answer))]
         wanted = torch.tensor([token for item in batch for token in item.answer], device=device)

@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from taskweb.errors import InputError, ParameterError, TaskWebError
-from taskweb.models.architecture import class_of, family_of, head_class_of, options_of, own_head_of
+from taskweb.models.architecture import class_of, family_of, forget_lengths, head_class_of, options_of, own_head_of
 from taskweb.models.base import Family, Origin, TaskModel
 from taskweb.models.causal import CausalModel
 from taskweb.models.encoder import EncoderModel
@@ -245,6 +245,7 @@ def assembled(
             "belongs to the model."
         )
     module.eval()
+    forget_lengths(module)
     if checkpoint.family == "seq2seq":
         return Seq2SeqModel(module, tokenizer, origin, head, text)
     if checkpoint.family == "causal":
