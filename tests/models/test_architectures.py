@@ -57,7 +57,8 @@ def test_what_was_found_out(opened: Opened) -> None:
     architecture, model, _ = opened
     assert model.family == architecture.family
     assert model.verified.right_padding
-    assert model.verified.left_padding
+    assert model.verified.answers_together
+    assert model.family != "causal" or model.continued_together == "any"
     if model.family != "encoder":
         assert model.verified.tree == architecture.tree
         assert bool(model.verified.reasons) == (

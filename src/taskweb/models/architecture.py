@@ -118,6 +118,14 @@ def text_config_of(config: Any) -> Any:
     return config if getter is None else getter(decoder=True) if config.is_encoder_decoder else getter()
 
 
+def text_part_of(module: nn.Module) -> nn.Module:
+    """The part of a model that reads and writes text: all of it, unless it also sees or hears."""
+    config: Any = module.config
+    whole = config.is_encoder_decoder or text_config_of(config) is config or not hasattr(module, "get_decoder")
+    found = None if whole else module.get_decoder()
+    return module if found is None else found
+
+
 def special_of(config: Any, name: str) -> Any:
     """A special token's id that a configuration names, or the part of it that describes the text model; None for none."""
     found = getattr(config, name, None)

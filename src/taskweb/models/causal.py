@@ -23,7 +23,7 @@ from taskweb.models.prompt_formats import prompts_of
 from taskweb.models.reader import Read, Reader
 from taskweb.models.scoring import check_reduction, split_rows, summed_by_choice, token_losses, tree_scores
 from taskweb.models.text_answers import greedy_settings, written_numbers
-from taskweb.models.verification import Verified, dtype_of, logits_at, verify_causal
+from taskweb.models.verification import Together, Verified, dtype_of, logits_at, verify_causal, verify_continuing
 from taskweb.tasks import Example
 from taskweb.tasks.text_settings import TextSettings
 
@@ -80,6 +80,11 @@ class CausalModel:
     def verified(self) -> Verified:
         """What may be computed in a shorter way; tried once."""
         return verify_causal(self.module, self.reader.end, self.positions)
+
+    @cached_property
+    def continued_together(self) -> Together:
+        """Which prompts may share a batch when they are continued: any, those of equal length, or none; tried once."""
+        return verify_continuing(self.module, self.reader.end)
 
     def set_head(self, head: Head, *, seed: int, carry: bool = False) -> bool:  # noqa: ARG002 - nothing to draw
         """Prepare for a task; the answers are text, so all weights are carried."""
@@ -201,8 +206,9 @@ class CausalModel:
         for i, own in enumerate(read):
             length = len(own.prompt)
             regime = self._regime(length)
-            apart = not self.verified.left_padding or regime != self._regime(length + room)
+            apart = self.continued_together != "any" or regime != self._regime(length + room)
             parts[regime, length if apart else 0].append(i)
+        batch_size = 1 if self.continued_together == "one" else batch_size
         for _, part in sorted(parts.items()):
             for group in groups([len(read[i].prompt) for i in part], [1] * len(part), batch_size):
                 yield [part[i] for i in group]

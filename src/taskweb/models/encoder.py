@@ -30,6 +30,7 @@ from taskweb.models.encoder_head import EncoderWithHead, body_of, is_head_name, 
 from taskweb.models.head import Head, number_of
 from taskweb.models.padding import groups, pad, without_training
 from taskweb.models.prompt_formats import only_plain
+from taskweb.models.reader import special_around
 from taskweb.models.scoring import IGNORED, check_reduction, split_rows
 from taskweb.models.token_cache import TokenCache
 from taskweb.models.verification import Verified, padding_changes_nothing
@@ -192,7 +193,7 @@ class EncoderModel:
     def verified(self) -> Verified:
         """Whether sequences of different length may share a batch; tried once for each head."""
         if self._verified is None:
-            harmless = padding_changes_nothing(body_of(self.module), self._padding, self._rows)
+            harmless = padding_changes_nothing(body_of(self.module), self._padding, self._rows, special_around(self.tokenizer))
             reason = "padding changes what the encoder makes of an input: only inputs of equal length share a batch"
             self._verified = Verified("all", False, right_padding=harmless, reasons=() if harmless else (reason,))
         return self._verified

@@ -208,7 +208,12 @@ def special_ids(tokenizer: Any) -> set[int]:
 
 def begin_ids(tokenizer: Any) -> tuple[int, ...]:
     """The ids that the tokenizer puts before a text; those that it puts after one are no part of a prompt."""
+    return special_around(tokenizer)[0]
+
+
+def special_around(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The ids that the tokenizer puts before and after a text."""
     plain = list(tokenizer(_PROBE, add_special_tokens=False)["input_ids"])
     whole = list(tokenizer(_PROBE)["input_ids"])
     places = [place for place in range(len(whole)) if whole[place : place + len(plain)] == plain]
-    return tuple(whole[: places[0]]) if places else ()
+    return (tuple(whole[: places[0]]), tuple(whole[places[0] + len(plain) :])) if places else ((), ())

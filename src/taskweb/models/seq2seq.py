@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -11,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from transformers.modeling_outputs import BaseModelOutput
 
 from taskweb.errors import InputError
 from taskweb.models.answers import answer_text, choices_of, no_choice, no_input
@@ -23,7 +23,7 @@ from taskweb.models.head import Head
 from taskweb.models.logits import all_logits, selected_logits, states_at
 from taskweb.models.padding import groups, pad, without_training
 from taskweb.models.prompt_formats import only_plain
-from taskweb.models.scoring import check_reduction, summed_by_choice, token_losses, tree_scores
+from taskweb.models.scoring import check_reduction, split_rows, summed_by_choice, token_losses, tree_scores
 from taskweb.models.text_answers import greedy_settings, scores_in_groups, written_numbers
 from taskweb.models.token_cache import TokenCache
 from taskweb.models.verification import Verified, dtype_of, logits_at, verify_seq2seq
@@ -96,14 +96,16 @@ class Seq2SeqModel:
 
     def loss(self, batch: Sequence[Encoded]) -> torch.Tensor:
         """Sum of the cross-entropy over the tokens of the answers, end mark included."""
-        losses = [self._loss([batch[i] for i in part]) for part in self._sharing([len(item.inputs[0]) for item in batch])]
+        parts = self._sharing([len(item.inputs[0]) for item in batch], [len(item.answer) for item in batch])
+        losses = [self._loss([batch[i] for i in part]) for part in parts]
         return torch.stack(losses).sum() if len(losses) > 1 else losses[0]
 
-    def _sharing(self, lengths: Sequence[int]) -> list[list[int]]:
-        """Indices of inputs that may share a batch: all, unless padding changes what the encoder makes of an input."""
-        parts: dict[int, list[int]] = defaultdict(list)
-        for i, length in enumerate(lengths):
-            parts[0 if self.verified.right_padding else length].append(i)
+    def _sharing(self, inputs: Sequence[int], answers: Sequence[int]) -> list[list[int]]:
+        """Indices of examples that may share a batch, by their lengths: all, unless padding changes what is made of them."""
+        parts: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for i, (read, written) in enumerate(zip(inputs, answers, strict=True)):
+            key = 0 if self.verified.right_padding else read, 0 if self.verified.answers_together else written
+            parts[key].append(i)
         return [parts[key] for key in sorted(parts)]
 
     def _loss(self, batch: Sequence[Encoded]) -> torch.Tensor:
@@ -143,7 +145,7 @@ class Seq2SeqModel:
         pairs = list(zip(trees, answers, strict=True))
         scores: list[FloatArray] = [np.zeros(0)] * len(own)
         with without_training(self.module):
-            for part in self._sharing([len(ids) for ids in inputs]):
+            for part in self._sharing([len(ids) for ids in inputs], [0] * len(inputs)):
                 found = scores_in_groups(
                     [inputs[i] for i in part],
                     [trees[i] for i in part],
@@ -167,7 +169,7 @@ class Seq2SeqModel:
         settings = greedy_settings(max_new_tokens, ends, self.padding, start=self._start, forced=forced)
         texts = [""] * len(examples)
         with without_training(self.module):
-            for part in self._sharing([len(ids) for ids in inputs]):
+            for part in self._sharing([len(ids) for ids in inputs], [0] * len(inputs)):
                 for group in groups([len(inputs[i]) for i in part], [1] * len(part), batch_size):
                     own = [part[i] for i in group]
                     ids, mask = pad([inputs[i] for i in own], self.padding, device_of(self.module))
@@ -202,20 +204,38 @@ class Seq2SeqModel:
         """Every choice in a row of its own; the encoder reads each input once."""
         device = device_of(self.module)
         ids, mask = pad(inputs, self.padding, device)
-        owner = torch.tensor([place for place, own in enumerate(answers) for _ in own], device=device)
-        states = self.module.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state[owner]
-        flat = [answer for own in answers for answer in own]
-        rows, places = _places([len(answer) for answer in flat], device)
+        read = self.module.get_encoder()(input_ids=ids, attention_mask=mask)
+        pairs = [(place, answer) for place, own in enumerate(answers) for answer in own]
+        # The check that sets `answers_together` comes here itself, with one answer and with all.
+        apart = "verified" in self.__dict__ and not self.verified.answers_together
+        parts: dict[int, list[int]] = defaultdict(list)
+        for i, (_, answer) in enumerate(pairs):
+            parts[len(answer) if apart else 0].append(i)
+        values = np.zeros(len(pairs))
+        for part in parts.values():
+            values[part] = self._row_scores(read, mask, [pairs[i] for i in part], reduction)
+        return split_rows(values, [len(own) for own in answers])
+
+    def _row_scores(
+        self, read: Any, mask: torch.Tensor, pairs: Sequence[tuple[int, tuple[int, ...]]], reduction: Reduction
+    ) -> FloatArray:
+        """read: what the encoder made of the inputs. pairs: which of them each answer belongs to, and its ids."""
+        device = device_of(self.module)
+        owner = torch.tensor([place for place, _ in pairs], device=device)
+        own = copy.copy(read)  # some models put out more than states
+        own.last_hidden_state = read.last_hidden_state[owner]
+        answers = [answer for _, answer in pairs]
+        rows, places = _places([len(answer) for answer in answers], device)
         logits = logits_at(
             self.module,
             self.verified_logits,
             rows,
             places + len(self._begin),
-            encoder_outputs=BaseModelOutput(last_hidden_state=states),
+            encoder_outputs=own,
             attention_mask=mask[owner],
-            decoder_input_ids=pad([(self._start, *self._begin, *answer[:-1]) for answer in flat], self.padding, device)[0],
+            decoder_input_ids=pad([(self._start, *self._begin, *answer[:-1]) for answer in answers], self.padding, device)[0],
         )
-        return summed_by_choice(logits, answers, reduction)
+        return summed_by_choice(logits, [answers], reduction)[0]
 
     @cached_property
     def verified_logits(self) -> Any:

@@ -5,23 +5,28 @@ A model's layers, positions and masks differ more than any table of ours could s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import nn
 
-from taskweb.errors import InputError
+from taskweb.errors import InputError, TaskWebError
 from taskweb.models.architecture import windows_of
 from taskweb.models.base import device_of
 from taskweb.models.choice_tree import choice_tree, tree_rows
 from taskweb.models.logits import LogitsPath, all_logits, head_logits, selected_logits
+from taskweb.models.memory import out_of_memory
 from taskweb.models.padding import pad, without_training
 from taskweb.models.text_answers import greedy_settings
 
+Together = Literal["any", "equal", "one"]
 _PROMPT = 12
+_SHORT_PROMPT = 6
+_CONTINUED = 3
 _CHOICES = (
     (5, 6, 7),
     (8, 9, 10, 11),
@@ -29,6 +34,7 @@ _CHOICES = (
     (6,),
 )  # branches at the root and after it, so that places differ from distances
 _LONGEST_CHECK = 1024
+_MOST_OF_REASON = 200
 _TOLERANCES = {torch.float32: 1e-4, torch.float64: 1e-6}
 _HALF_TOLERANCE = 5e-2  # bfloat16 and float16 keep two to three digits
 
@@ -38,15 +44,16 @@ class Verified:
     """What was found to give the same as the plain forward pass.
 
     logits: how logits of single positions are computed. tree: whether all choices of an input may be read in one row.
-    tree_limit: longest row for which that holds, None for any. left_padding, right_padding: whether padding on that side
-    changes nothing. reasons: what was not, and why, a sentence each.
+    tree_limit: longest row for which that holds, None for any. right_padding: whether padding changes nothing.
+    answers_together: whether answers of different length may share a batch of an encoder-decoder. reasons: what was not, and
+    why, a sentence each.
     """
 
     logits: LogitsPath
     tree: bool
     tree_limit: int | None = None
-    left_padding: bool = True
     right_padding: bool = True
+    answers_together: bool = True
     reasons: tuple[str, ...] = ()
 
     def tree_fits(self, length: int) -> bool:
@@ -60,7 +67,7 @@ def verify_causal(module: Any, end: int, positions: int | None) -> Verified:
     Raises InputError for a model whose tokens see those after them.
     """
     reasons: list[str] = []
-    with without_training(module):
+    with _one_line(module), without_training(module):
         longest = max(map(len, _CHOICES))
         room = min([_PROMPT + longest, *(() if positions is None else (positions,)), *windows_of(module.config)])
         prompt = _tokens(module, max(2, room - longest))
@@ -74,10 +81,23 @@ def verify_causal(module: Any, end: int, positions: int | None) -> Verified:
         if not right:
             reasons.append("padding changes what stands before it: only inputs of equal length share a batch")
         tree, limit = _tree_of(module, path, prompt, end, positions, reasons) if right else (False, None)
-        left = _left_padding_changes_nothing(module, prompt, end)
-        if not left:
-            reasons.append("padding on the left changes what follows: inputs are continued in groups of equal length")
-    return Verified(path, tree, limit, left, right, tuple(reasons))
+    return Verified(path, tree, limit, right, reasons=tuple(reasons))
+
+
+def verify_continuing(module: Any, end: int) -> Together:
+    """Which prompts a decoder may continue in one batch. end: id of padding."""
+    tokens = _tokens(module, 2 * _SHORT_PROMPT)
+    first, second, short = tokens[:_SHORT_PROMPT], tokens[_SHORT_PROMPT:], tokens[_SHORT_PROMPT + 2 :]
+
+    def batches(*prompts: Sequence[int]) -> bool:
+        return _agrees(
+            lambda: torch.cat([_continued(module, [prompt], end) for prompt in prompts]),
+            lambda: _continued(module, prompts, end),
+            module,
+        )
+
+    with _one_line(module), without_training(module):
+        return "any" if batches(first, short) else "equal" if batches(first, second) else "one"
 
 
 def verify_seq2seq(model: Any) -> Verified:
@@ -89,35 +109,67 @@ def verify_seq2seq(model: Any) -> Verified:
     vocabulary = module.get_input_embeddings().weight.shape[0]
     answers = [tuple(token % vocabulary for token in choice) for choice in _CHOICES]
     read = [np.array(_tokens(module, _PROMPT), dtype=np.int32)]
-    with without_training(module):
+    with _one_line(module), without_training(module):
         rows = torch.from_numpy(model.row_scores(read, [answers], "sum")[0])
         tree = _agrees(
             lambda: rows, lambda: torch.from_numpy(model.tree_scores(read, [choice_tree(answers)], "sum")[0]), module
         )
         right = padding_changes_nothing(module, model.padding, lambda ids, mask: _encoded(module, ids, mask))
+        answers_together = _agrees(
+            lambda: torch.from_numpy(np.concatenate([model.row_scores(read, [[own]], "sum")[0] for own in answers])),
+            lambda: rows,
+            module,
+        )
     if not tree:
         reasons.append("the decoder takes no tree of choices: they are read one by one, the input once")
+    if not answers_together:
+        reasons.append("padding changes what the decoder makes of an answer: only answers of equal length share a batch")
     if not right:
         reasons.append("padding changes what the encoder makes of an input: only inputs of equal length share a batch")
-    return Verified(path, tree, right_padding=right, reasons=tuple(reasons))
+    return Verified(path, tree, None, right, answers_together, tuple(reasons))
 
 
-def padding_changes_nothing(module: Any, padding: int, run: Callable[[torch.Tensor, torch.Tensor], list[torch.Tensor]]) -> bool:
+def padding_changes_nothing(
+    module: Any,
+    padding: int,
+    run: Callable[[torch.Tensor, torch.Tensor], list[torch.Tensor]],
+    around: tuple[Sequence[int], Sequence[int]] = ((), ()),
+) -> bool:
     """Whether sequences that share a batch with longer ones give the same as alone.
 
-    run: from ids and mask to what is compared, one tensor per row without its padding.
+    run: from ids and mask to what is compared, one tensor per row without its padding. around: ids that the tokenizer puts
+    before and after a text.
     """
     windows = [length for length in windows_of(module.config) if length <= _LONGEST_CHECK]
     lengths = (3, 5, 8, max([0, *windows]) + _PROMPT)
-    sequences = [np.array(_tokens(module, length), dtype=np.int32) for length in lengths]
+    before, after = around
+    sequences = [np.array([*before, *_tokens(module, length), *after], dtype=np.int32) for length in lengths]
 
     def rows(*own: Any) -> list[torch.Tensor]:
         return [row.flatten() for row in run(*pad(own, padding, device_of(module)))]
 
     with without_training(module):
-        return _agrees(
-            lambda: torch.cat([row for own in sequences for row in rows(own)]), lambda: torch.cat(rows(*sequences)), module
-        )
+        with _one_line(module):
+            longest = rows(sequences[-1])
+        try:
+            alone = torch.cat([*(row for own in sequences[:-1] for row in rows(own)), *longest])
+        except Exception:  # noqa: BLE001 - some architectures take no short sequences, so nothing is known of padding
+            return False
+        return _agrees(lambda: alone, lambda: torch.cat(rows(*sequences)), module)
+
+
+@contextmanager
+def _one_line(module: Any) -> Iterator[None]:
+    """Turn what a model raises for plain tokens, since it needs more than these, into one line."""
+    try:
+        yield
+    except Exception as fault:
+        if isinstance(fault, TaskWebError) or out_of_memory(fault):
+            raise
+        reason = " ".join(str(fault).split())[:_MOST_OF_REASON].rstrip(".") or type(fault).__name__
+        raise InputError(
+            f"This model ({module.config.model_type}) cannot be run on tokens alone: {reason}. Choose another model."
+        ) from fault
 
 
 def _encoded(module: Any, ids: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
@@ -213,23 +265,13 @@ def _every(module: Any, prompt: Sequence[int], end: int, padding: int) -> torch.
     return all_logits(module, torch.zeros_like(places), places, input_ids=ids, attention_mask=mask)
 
 
-def _left_padding_changes_nothing(module: Any, prompt: Sequence[int], end: int) -> bool:
-    try:
-        alone = _last(module, prompt, end, 0)
-    except Exception:  # noqa: BLE001 - a model that does not generate says so when it is asked to
-        return False
-    return _agrees(lambda: alone, lambda: _last(module, prompt, end, 3), module)
-
-
-def _last(module: Any, prompt: Sequence[int], end: int, padding: int) -> torch.Tensor:
-    """Logits after a prompt with so much padding on its left, as generation sees them."""
-    ids = torch.tensor([[*[end] * padding, *prompt]], device=device_of(module))
-    mask = torch.ones_like(ids)
-    mask[:, :padding] = 0
-    settings = greedy_settings(1, [end], end)
-    settings.update(return_dict_in_generate=True, output_logits=True)
+def _continued(module: Any, prompts: Sequence[Sequence[int]], end: int) -> torch.Tensor:
+    """Logits of the first tokens that follow prompts of a batch, padded on the left: (prompts, tokens, vocabulary)."""
+    ids, mask = pad([tuple(prompt) for prompt in prompts], end, device_of(module), left=True)
+    settings = greedy_settings(_CONTINUED, [end], end)
+    settings.update(return_dict_in_generate=True, output_logits=True, min_new_tokens=_CONTINUED)
     found = module.generate(input_ids=ids, attention_mask=mask, generation_config=settings)
-    return torch.as_tensor(found.logits[0])
+    return torch.stack(found.logits, dim=1)
 
 
 def logits_at(module: Any, path: LogitsPath, rows: torch.Tensor, places: torch.Tensor, **inputs: Any) -> torch.Tensor:

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from taskweb.errors import ParameterError
+from taskweb.models.architecture import text_part_of
 from taskweb.models.base import Parameter, TaskModel, config_of
 from taskweb.models.methods.places import is_norm
 from taskweb.models.methods.trainable import claim, train_only
@@ -34,26 +35,29 @@ class BitFit:
 
     def resolved(self, model: TaskModel) -> Mapping[str, Parameter]:
         """Whether the model's own biases are trained, or added ones."""
-        return {"biases": "own" if _has_biases(model) else "added"}
+        return {"biases": "own" if _own_biases(model) else "added"}
 
     def apply(self, model: TaskModel, *, seed: int) -> None:  # noqa: ARG002 - biases start at zero
         """Mark the biases as trained; T5 gets its own first. Raises ParameterError for a decoder or encoder without any."""
-        has_biases = _has_biases(model)
+        biases = _own_biases(model)
         stacks = [part for name in ("encoder", "decoder") if (part := getattr(model.module, name, None)) is not None]
-        if not has_biases and len(stacks) < 2:
+        if not biases and len(stacks) < 2:
             raise ParameterError(
                 f"BitFit trains biases, and {model.origin.name} ({config_of(model).model_type}) has none. Use lora, "
                 "pfeiffer or finetune."
             )
         claim(model, self)
-        if not has_biases:
+        if not biases:
             for layer in [layer for stack in stacks for layer in list(stack.modules())]:
                 _add_bias(layer)
-        train_only(model, _is_bias)
+        train_only(model, lambda name: name in biases if biases else _is_bias(name))
 
 
-def _has_biases(model: TaskModel) -> bool:
-    return any(_is_bias(name) and not model.is_head(name) for name, _ in model.module.named_parameters())
+def _own_biases(model: TaskModel) -> set[str]:
+    """The biases that the architecture has where text passes through, heads left out."""
+    text = {id(parameter) for parameter in text_part_of(model.module).parameters()}
+    named = [name for name, parameter in model.module.named_parameters() if id(parameter) in text]
+    return {name for name in named if _is_bias(name) and not model.is_head(name)}
 
 
 def _is_bias(name: str) -> bool:

@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from taskweb.errors import MissingDependencyError, ParameterError
+from taskweb.models.architecture import text_part_of
 from taskweb.models.base import Parameter, TaskModel, config_of, device_of
 from taskweb.models.methods.trainable import claim, train_only
 from taskweb.models.padding import seeded
@@ -57,13 +60,15 @@ class LoRA:
         config = config_of(model)
         stated = self.targets or DEFAULT_TARGETS.get(config.model_type, ALL_LINEAR)
         linear = _linear_layers(model)
+        if not linear:
+            raise ParameterError(f"PEFT adapts no layer of this model ({config.model_type}). Use finetune, pfeiffer or bitfit.")
         if stated == ALL_LINEAR:
             return _shortest(linear, [name.replace(_WRAPPED, "") for name, _ in model.module.named_modules()])
         targets = tuple(stated.replace(" ", "").split(","))
         if not any(_matches(name, target) for name in linear for target in targets):
             ends = sorted({name.rpartition(".")[2] for name in linear})
             raise ParameterError(
-                f"The model has no layers named {', '.join(targets)} for LoRA. Linear layers of {config.model_type} are named "
+                f"This model has no layers named {', '.join(targets)} for LoRA. Linear layers of {config.model_type} are named "
                 f"{', '.join(ends)}."
             )
         return targets
@@ -103,15 +108,34 @@ class LoRA:
 
 
 def _linear_layers(model: TaskModel) -> dict[str, nn.Module]:
-    """The linear layers of the body by name, less the output embedding, heads, and those that PEFT refuses."""
+    """The linear layers that text passes through, by name, less the output embedding, heads, and those that PEFT refuses."""
     output = model.module.get_output_embeddings() if hasattr(model.module, "get_output_embeddings") else None
+    text = set(text_part_of(model.module).modules())
     found = {}
     for name, part in model.module.named_modules():
         plain = name.replace(_WRAPPED, "")
-        is_linear = isinstance(part, nn.Linear | Conv1D) and ".lora_" not in name
-        if is_linear and part is not output and not model.is_head(plain) and not _refused(model.module, plain):
+        if (
+            part in text
+            and _is_linear(part)
+            and ".lora_" not in name
+            and part is not output
+            and not model.is_head(plain)
+            and not _refused(model.module, plain)
+        ):
             found[plain] = part
     return found
+
+
+def _is_linear(part: nn.Module) -> bool:
+    """Whether a layer is linear in what it does: some routers of experts are only derived from one."""
+    if not isinstance(part, nn.Linear) or type(part).forward is nn.Linear.forward:
+        return isinstance(part, nn.Linear | Conv1D)
+    if not type(part).__module__.startswith("transformers.models."):  # quantized layers are what they are called
+        return True
+    states = torch.ones(2, part.in_features, device=part.weight.device, dtype=part.weight.dtype)
+    with torch.no_grad():
+        found = part(states)
+        return isinstance(found, torch.Tensor) and torch.allclose(found, F.linear(states, part.weight, part.bias), atol=1e-3)
 
 
 def _refused(module: Any, name: str) -> bool:
@@ -133,6 +157,18 @@ def _matches(name: str, target: str) -> bool:
 
 
 def _shortest(wanted: Mapping[str, nn.Module], names: Sequence[str]) -> tuple[str, ...]:
-    """The ends of the wanted names; whole names where an end is also that of another module."""
-    others = {name.rpartition(".")[2] for name in names if name not in wanted}
-    return tuple(sorted({name if (end := name.rpartition(".")[2]) in others else end for name in wanted}))
+    """Ends of the wanted names that no other module has, of one part or two; whole names where there are none."""
+    others = [name for name in names if name not in wanted]
+    taken = {parts: {_end(name, parts) for name in others} for parts in (1, 2)}
+    ends = {
+        name: next((end for n in (1, 2) if _is_name(end := _end(name, n)) and end not in taken[n]), None) for name in wanted
+    }
+    return tuple(sorted({end or name for name, end in ends.items()}))
+
+
+def _end(name: str, parts: int) -> str:
+    return ".".join(name.split(".")[-parts:])
+
+
+def _is_name(end: str) -> bool:
+    return not end.partition(".")[0].isdigit()

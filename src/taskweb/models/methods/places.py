@@ -10,7 +10,9 @@ from torch import nn
 
 from taskweb.errors import ParameterError
 from taskweb.models.base import TaskModel, device_of
+from taskweb.models.encoder_head import EncoderWithHead
 from taskweb.models.padding import without_training
+from taskweb.models.reader import special_around
 
 _PROBE_TOKENS = 4
 
@@ -28,13 +30,15 @@ def blocks_of(module: nn.Module) -> list[nn.Module]:
     found: list[nn.Module] = []
 
     def look(part: nn.Module) -> None:
+        # Lists of equal length side by side hold parts of the same layers (XLM): the last has what closes them.
+        last = {len(child): child for child in part.children() if _is_list_of_layers(child)}
         for child in part.children():
-            if _is_list_of_layers(child):
+            if not _is_list_of_layers(child):
+                look(child)
+            elif last[len(child)] is child:
                 for layer in child.children():
                     inner = _innermost(layer)
                     look(inner) if isinstance(inner, nn.ModuleList) else found.append(inner)
-            else:
-                look(child)
 
     look(module)
     return list(dict.fromkeys(layer for layer in found if any(True for _ in layer.parameters())))
@@ -105,7 +109,10 @@ def _place_of(block: nn.Module, results: dict[nn.Module, Any]) -> Place:
 
 
 def _probe(model: TaskModel) -> None:
-    ids = torch.zeros((1, _PROBE_TOKENS), dtype=torch.long, device=device_of(model.module)) + 1
-    more = {"decoder_input_ids": ids} if model.family == "seq2seq" else {}
-    body = getattr(model.module, "body", model.module)
+    before, after = special_around(model.tokenizer)
+    ids = torch.tensor([[*before, *[1] * _PROBE_TOKENS, *after]], device=device_of(model.module))
+    more: dict[str, Any] = {} if model.family == "encoder" else {"use_cache": False}
+    if model.family == "seq2seq":
+        more["decoder_input_ids"] = ids
+    body = model.module.body if isinstance(model.module, EncoderWithHead) else model.module
     body(input_ids=ids, attention_mask=torch.ones_like(ids), **more)
