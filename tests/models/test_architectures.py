@@ -17,6 +17,7 @@ from taskweb.errors import ParameterError
 from taskweb.models import METHODS, TaskModel, method_of
 from taskweb.models.methods.places import adapter_places
 from taskweb.models.methods.trainable import trainable
+from taskweb.models.outline import outline_of
 from taskweb.tasks import Example
 from tests.models import zoo
 
@@ -51,6 +52,18 @@ def library_inputs(model: TaskModel, example: Example) -> dict[str, torch.Tensor
     if model.family == "seq2seq":
         return {**read, "labels": model.tokenizer(text_target=example.output, return_tensors="pt")["input_ids"]}
     return {**read, "labels": torch.tensor([model.head.labels.index(str(example.output))])}
+
+
+def test_without_weights_the_same_is_read_and_resolved(opened: Opened) -> None:
+    _, model, folder = opened
+    outline = outline_of(str(folder))
+    outline.set_head(model.head, seed=0)
+    for one, other in zip(model.encode(examples_for(model)), outline.encode(examples_for(model)), strict=True):
+        assert [ids.tolist() for ids in one.inputs] == [ids.tolist() for ids in other.inputs]
+        assert (one.answer, one.lost) == (other.answer, other.lost)
+    assert outline.max_input == model.max_input
+    for method in METHODS:
+        assert method_of(method).resolved(outline) == method_of(method).resolved(model)
 
 
 def test_what_was_found_out(opened: Opened) -> None:

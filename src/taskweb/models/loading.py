@@ -194,11 +194,15 @@ def random_model(
     T5's output layer shares the embedding's weights, whatever the configuration says (a checkpoint's own one is stored).
     """
     chosen = family_of(config, family)
-    opener, made, options = _opener(config, chosen, head)
+    module = drawn_module(config, chosen, head, seed)
+    return assembled(Checkpoint(module, tokenizer, Origin("random", str(seed)), chosen), head, seed=seed, text=text)
+
+
+def drawn_module(config: Any, family: Family, head: Head | None, seed: int) -> Any:
+    """A module with weights drawn from `seed`; within `torch.device("meta")` one without weights."""
+    opener, made, options = _opener(config, family, head)
     with seeded(seed), quiet():
-        module = opener.from_config(made, **options)
-    origin = Origin("random", str(seed))
-    return assembled(Checkpoint(_with_head(module, opener, head, seed), tokenizer, origin, chosen), head, seed=seed, text=text)
+        return _with_head(opener.from_config(made, **options), opener, head, seed)
 
 
 def _opener(config: Any, family: Family, head: Head | None) -> tuple[Any, Any, dict[str, Any]]:

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
-from taskweb.models.architecture import class_of, family_of
+from taskweb.models.architecture import family_of
 from taskweb.models.base import Origin, TaskModel
-from taskweb.models.encoder_head import EncoderWithHead, fresh_head
 from taskweb.models.head import Head
 from taskweb.models.loading import (
     NOT_WEIGHTS,
     Checkpoint,
     assembled,
     check_weights,
+    drawn_module,
     has_weights,
     is_tiny,
     local_folder,
@@ -57,9 +57,9 @@ def outline_of(
         chosen = family_of(config, family)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         with torch.device("meta"):
-            module = class_of(chosen).from_config(config)
-            if chosen == "encoder":
-                module = EncoderWithHead(module, fresh_head(module, _ANY_HEAD, 0))
+            module = drawn_module(config, chosen, _ANY_HEAD, 0)
+        if (folder / "generation_config.json").is_file():
+            module.generation_config = GenerationConfig.from_pretrained(folder)
     return assembled(Checkpoint(module, tokenizer, Origin(name, revision), chosen), _ANY_HEAD, seed=0, text=text)
 
 

@@ -19,6 +19,7 @@ from torch import nn
 from transformers.activations import ACT2FN
 
 from taskweb.errors import ParameterError, unknown_name
+from taskweb.models.architecture import text_part_of
 from taskweb.models.base import Parameter, TaskModel, device_of
 from taskweb.models.methods.places import adapter_places, blocks_of, is_norm
 from taskweb.models.methods.trainable import claim, train_only
@@ -66,7 +67,7 @@ class PfeifferAdapter:
     def resolved(self, model: TaskModel) -> Mapping[str, Parameter]:
         """The names of the layers that get an adapter, with `*` for their numbers; needs no weights."""
         names = {module: name for name, module in model.module.named_modules()}
-        places = {re.sub(r"\.\d+(?=\.|$)", ".*", names[block]) for block in blocks_of(model.module)}
+        places = {re.sub(r"\.\d+(?=\.|$)", ".*", names[block]) for block in blocks_of(text_part_of(model.module))}
         return {"adapter_places": ",".join(sorted(places))}
 
     def apply(self, model: TaskModel, *, seed: int) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
@@ -135,7 +134,7 @@ def _is_linear(part: nn.Module) -> bool:
     states = torch.ones(2, part.in_features, device=part.weight.device, dtype=part.weight.dtype)
     with torch.no_grad():
         found = part(states)
-        return isinstance(found, torch.Tensor) and torch.allclose(found, F.linear(states, part.weight, part.bias), atol=1e-3)
+    return isinstance(found, torch.Tensor) and found.shape == (2, part.out_features)
 
 
 def _refused(module: Any, name: str) -> bool:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from taskweb.errors import ParameterError
+from taskweb.models.architecture import text_part_of
 from taskweb.models.base import TaskModel, device_of
 from taskweb.models.encoder_head import EncoderWithHead
 from taskweb.models.padding import without_training
@@ -63,7 +64,7 @@ def adapter_places(model: TaskModel) -> list[Place]:
     not (post-norm). Found by running a few tokens and looking which module made the result. Raises ParameterError for a model
     whose layers are not found so.
     """
-    blocks = blocks_of(model.module)
+    blocks = blocks_of(text_part_of(model.module))
     results: dict[nn.Module, dict[nn.Module, Any]] = {block: {} for block in blocks}
     handles = [
         part.register_forward_hook(_noting(results[block], part))
