@@ -26,7 +26,7 @@ from taskweb.errors import InputError, ParameterError, unknown_name
 from taskweb.models.answers import choices_of, no_choice, no_input, shown, where
 from taskweb.models.architecture import limits_of
 from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, SharedWeights, TokenIds, device_of
-from taskweb.models.encoder_head import EncoderWithHead, body_of, is_head_name, with_fresh_head
+from taskweb.models.encoder_head import EncoderWithHead, body_of, is_head_name, is_inside, with_fresh_head
 from taskweb.models.head import Head, number_of
 from taskweb.models.padding import groups, pad, without_training
 from taskweb.models.prompt_formats import only_plain
@@ -108,6 +108,11 @@ class EncoderModel:
     def is_head(self, name: str) -> bool:
         """Whether a tensor of the module belongs to the head, which every method trains."""
         return is_head_name(self.module, name)
+
+    def is_fresh(self, name: str) -> bool:
+        """Whether a tensor or a part within the body was lacking in the checkpoint, and drawn from the seed."""
+        inner = name.removeprefix("body." if isinstance(self.module, EncoderWithHead) else f"{self.module.base_model_prefix}.")
+        return any(is_inside(fresh, inner) or is_inside(inner, fresh) for fresh in self.fresh)
 
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
         """Token ids, one sequence per example, or per choice of a multiple choice.

@@ -22,7 +22,7 @@ from taskweb.errors import InputError, MissingDependencyError, ParameterError
 from taskweb.models.base import Parameter, TaskModel
 from taskweb.models.bundle_record import BaseReference
 from taskweb.models.encoder import EncoderModel
-from taskweb.models.encoder_head import EncoderWithHead
+from taskweb.models.encoder_head import EncoderWithHead, library_model
 from taskweb.models.loading import ADAPTER_CONFIG, quiet, user_errors
 from taskweb.models.twin import own_parameter
 
@@ -127,8 +127,10 @@ def _parts_saved_whole(model: TaskModel, *, inside: bool) -> list[str]:
         return []
     prefix = str(model.module.base_model_prefix)
     parts = [name for name, part in model.module.named_children() if name != prefix and any(True for _ in part.parameters())]
-    fresh = () if inside else {name.split(".")[0] for name in model.fresh}
-    return [*parts, *(f"{prefix}.{name}" for name in sorted(fresh))]
+    made = library_model(model.module.config, model.head)
+    known = set() if made is None else {name for name, _ in made.named_modules()}
+    fresh = () if inside else {f"{prefix}.{name.split('.')[0]}" for name in model.fresh}
+    return [*parts, *sorted(fresh & known)]
 
 
 def attach_peft(module: Any, folder: Path) -> nn.Module:

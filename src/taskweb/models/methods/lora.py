@@ -14,6 +14,7 @@ from transformers.pytorch_utils import Conv1D
 from taskweb.errors import MissingDependencyError, ParameterError
 from taskweb.models.architecture import text_part_of
 from taskweb.models.base import Parameter, TaskModel, config_of, device_of
+from taskweb.models.encoder import EncoderModel
 from taskweb.models.methods.trainable import claim, train_only
 from taskweb.models.padding import seeded
 
@@ -107,7 +108,7 @@ class LoRA:
 
 
 def _linear_layers(model: TaskModel) -> dict[str, nn.Module]:
-    """The linear layers that text passes through, by name, less the output embedding, heads, and those that PEFT refuses."""
+    """The linear layers that text passes through, by name, less output embedding, heads, and what is fresh or PEFT refuses."""
     output = model.module.get_output_embeddings() if hasattr(model.module, "get_output_embeddings") else None
     text = set(text_part_of(model.module).modules())
     found = {}
@@ -119,6 +120,7 @@ def _linear_layers(model: TaskModel) -> dict[str, nn.Module]:
             and ".lora_" not in name
             and part is not output
             and not model.is_head(plain)
+            and not (isinstance(model, EncoderModel) and model.is_fresh(plain))
             and not _refused(model.module, plain)
         ):
             found[plain] = part
