@@ -10,10 +10,13 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("jinja2")
 
+from taskweb.evaluation.paired_tests import mcnemar_p
 from taskweb.models import save_bundle
 from tests.cli.test_commands import run  # noqa: F401 - a fixture
 from tests.evaluation.prompted_tasks import entailment_rows, prompted_rows, write_rows
 from tests.models import tiny
+from tests.models.test_bundle import adapted, base_folder
+from tests.models.test_peft_folder import lora, made_elsewhere
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +115,111 @@ def test_bad_input_is_one_line_and_status_2(arguments: list[str], message: str, 
     assert (done.status, done.err.count("\n")) == (2, 1)
     assert message in done.err
     assert sorted(folder.rglob("*")) == before
+
+
+@pytest.fixture(scope="module")
+def adapters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Bases, adapters on them, ours and one of PEFT's, and examples."""
+    where = tmp_path_factory.mktemp("adapters")
+    for name in ("gpt2", "bert"):
+        base_folder(name, where / name)
+    for method in ("lora", "pfeiffer"):
+        save_bundle(adapted(where / "gpt2", method), where / method)
+        save_bundle(adapted(where / "bert", method), where / f"bert-{method}")
+    save_bundle(adapted(where / "gpt2", "finetune"), where / "whole")
+    made_elsewhere("gpt2", where / "gpt2", lora("gpt2"), where / "theirs")
+    write_rows(where / "mine.jsonl", prompted_rows())
+    write_rows(where / "rte.jsonl", entailment_rows())
+    return where
+
+
+def test_adapters_stand_beside_their_base_which_is_read_once(
+    run,  # noqa: F811
+    adapters: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from taskweb.models import bundle
+
+    read = []
+    original = bundle.read_checkpoint
+
+    def reading(name: str, *more: object, **options: object) -> object:
+        read.append(name)
+        return original(name, *more, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(bundle, "read_checkpoint", reading)
+    names = [str(adapters / name) for name in ("lora", "theirs", "pfeiffer")]
+    options = [option for name in names for option in ("--adapter", name)]
+    files = ["-o", str(tmp_path / "r.json"), "--predictions", str(tmp_path / "p.jsonl")]
+    call = ["evaluate", str(adapters / "gpt2"), *options, "--examples", str(adapters / "mine.jsonl")]
+    done = run(*call, *files, "--format", "json", "--quiet")
+    assert (done.status, done.err) == (0, "")
+    assert read == [str(adapters / "gpt2")]
+    record = json.loads(done.out)
+    assert record == json.loads((tmp_path / "r.json").read_text())
+    assert [one["adapter"] for one in record["adapters"]] == names
+    assert [one["method"]["name"] for one in record["adapters"]] == ["lora", "peft", "pfeiffer"]
+    alone = json.loads(run("evaluate", str(adapters / "gpt2"), *call[-2:], "--format", "json").out)
+    assert alone["tasks"] == record["base"]["tasks"]
+    for name, one in zip(names, record["adapters"], strict=True):
+        own = json.loads(run("evaluate", name, *call[-2:], "--format", "json").out)
+        assert own["tasks"] == one["tasks"]
+        (compared,) = one["compared_with_base"]
+        accuracy = compared["differences"]["accuracy"]
+        after, before = (tasks[0]["metrics"]["accuracy"]["mean"] for tasks in (one["tasks"], record["base"]["tasks"]))
+        assert accuracy["value"] == pytest.approx(after - before)
+        counts = compared["templates"][0]["mcnemar"]
+        assert accuracy["p"] == counts["p"] == pytest.approx(mcnemar_p(counts["only_base"], counts["only_adapter"]))
+        assert counts["only_adapter"] - counts["only_base"] == round(12 * accuracy["value"])
+    lines = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text().splitlines()]
+    assert [sum(line["model"] == name for line in lines) for name in (str(adapters / "gpt2"), *names)] == [12] * 4
+    table = run(*call).out
+    for word in ("base", "lora", "theirs", "pfeiffer", "difference", "exact McNemar", "paired bootstrap"):
+        assert word in table
+
+
+def test_several_templates_and_tasks_are_compared(run, adapters: Path) -> None:  # noqa: F811
+    call = ["evaluate", str(adapters / "gpt2"), "--adapter", str(adapters / "lora"), "--examples", str(adapters / "rte.jsonl")]
+    record = json.loads(run(*call, "--format", "json").out)
+    (compared,) = record["adapters"][0]["compared_with_base"]
+    assert compared["differences"]["accuracy"]["test"] == "bootstrap"
+    assert len(compared["templates"]) == 6
+    assert "paired bootstrap" in run(*call).out
+
+
+def test_an_encoder_without_a_head_is_no_base_to_compare_with(run, adapters: Path) -> None:  # noqa: F811
+    names = [str(adapters / f"bert-{method}") for method in ("lora", "pfeiffer")]
+    call = ["evaluate", str(adapters / "bert"), "--adapter", names[0], "--adapter", names[1]]
+    done = run(*call, "--examples", str(adapters / "mine.jsonl"), "--format", "json")
+    assert "The base is not evaluated: An encoder needs the head of a task" in done.err
+    record = json.loads(done.out)
+    assert record["base"] is None
+    assert [one["compared_with_base"] for one in record["adapters"]] == [[], []]
+    table = run(*call, "--examples", str(adapters / "mine.jsonl")).out
+    assert "bert-pfeiffer" in table
+    assert "difference" not in table
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{folder}/gpt2", "--adapter", "{folder}/bert-lora"], "was trained on other weights than those of"),
+        (["{folder}/whole", "--adapter", "{folder}/lora"], "was trained on other weights than those of"),
+        (["{folder}/gpt2", "--adapter", "{folder}/whole"], "is a whole model, not an adapter"),
+        (["{folder}/gpt2", "--adapter", "{folder}/none"], "There is no folder"),
+        (["{folder}/gpt2", "--adapter", "{folder}"], "is no adapter"),
+        (["{folder}/lora", "--adapter", "{folder}/pfeiffer"], "is an adapter, not a whole model"),
+        (["{folder}/gpt2", "--adapter", "{folder}/lora", "--adapter", "{folder}/lora"], "is given twice"),
+        (["{folder}/bert", "--adapter", "{folder}/theirs"], "does not fit the model"),
+    ],
+)
+def test_adapters_that_do_not_fit_are_one_line_and_status_2(
+    arguments: list[str],
+    message: str,
+    run,  # noqa: F811
+    adapters: Path,
+) -> None:
+    done = run("evaluate", *(part.format(folder=adapters) for part in arguments), "--examples", str(adapters / "mine.jsonl"))
+    assert (done.status, done.err.count("\n")) == (2, 1), done.err
+    assert message in done.err

@@ -97,7 +97,7 @@ def evaluate_task(
         table = found.confusion(np.ones((1, len(rows))))[0] if isinstance(found, Choices) else np.zeros((0, 0))
         confusion = tuple(tuple(map(int, row)) for row in table)
         metrics = {key: value for key, value in metrics_of(found).items() if key in _metrics(prompted)}
-        results.append(TemplateResult(name, metrics, predictions, confusion))
+        results.append(TemplateResult(name, metrics, predictions, confusion, found))
     summary = summarise(answers, len(index_of), _metrics(prompted))
     return TaskResult(
         prompted.task.name,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from taskweb.evaluation.measures import Answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,16 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class TemplateResult:
-    """One template. confusion: counts, expected by predicted, in the order of the task's labels; () for free answers."""
+    """One template. confusion: counts, expected by predicted, in the order of the task's labels; () for free answers.
+
+    answers: what metrics are computed from, in the order of the predictions.
+    """
 
     name: str
     metrics: Mapping[str, float]
     predictions: tuple[Prediction, ...]
     confusion: tuple[tuple[int, ...], ...] = ()
+    answers: Answers | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, without the predictions."""

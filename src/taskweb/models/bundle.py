@@ -33,6 +33,7 @@ from taskweb.models.loading import (
     Checkpoint,
     assembled,
     check_own_head,
+    check_weights,
     folder_of,
     local_folder,
     read_checkpoint,
@@ -58,6 +59,7 @@ from taskweb.tasks.text_settings import TextSettings
 
 CARD = "README.md"
 BASE = "base"
+_FAMILY_OF_ADAPTER = {"CAUSAL_LM": "causal", "SEQ_2_SEQ_LM": "seq2seq"}  # what PEFT calls tasks
 
 
 def save_bundle(
@@ -123,6 +125,13 @@ def _base_of(model: TaskModel, place: Path) -> BaseReference:
     return BaseReference(origin.name if folder is None else str(folder.resolve()), origin.revision, origin.fingerprint)
 
 
+def check_folder(name: str) -> None:
+    """Raise InputError for a folder without a model; nothing is said of a model on the Hub."""
+    folder = local_folder(name)
+    if folder is not None and not (folder / RECORD).is_file() and not is_peft_folder(folder):
+        check_weights(folder, name)
+
+
 def open_model(
     name: str | Path,
     head: Head | None = None,
@@ -157,7 +166,7 @@ def open_model(
             str(folder / BASE) if base.inside else base.name,
             base.revision,
             seed=seed,
-            family=family if record is None else record.family,
+            family=family or _family_of_adapter(folder, record),
             weights=weights,
             whose=folder,
         )
@@ -196,6 +205,8 @@ class SharedBase:
         whose: Path | None = None,
     ) -> None:
         self.seed = seed
+        folder = Path(name)
+        self._record = Record.read(folder / RECORD) if (folder / RECORD).is_file() else None
         try:
             self.checkpoint = read_checkpoint(name, revision, seed, family=family, weights=weights)
         except InputError as fault:
@@ -205,6 +216,9 @@ class SharedBase:
 
     def alone(self, head: Head | None = None, *, text: TextSettings | None = None) -> TaskModel:
         """The base itself, unadapted. Raises ParameterError for an encoder without a head."""
+        if self._record is not None:
+            text = self._record.text_with(text)
+            head = self._record.head if head is None and self.checkpoint.family == "encoder" else head
         return assembled(self._twin(), head, seed=self.seed, text=text)
 
     def with_adapter(self, folder: str | Path, *, text: TextSettings | None = None) -> TaskModel:
@@ -258,15 +272,23 @@ class SharedBase:
         return model
 
 
+def _family_of_adapter(folder: Path, record: Record | None) -> str | None:
+    """As which family the base of an adapter is opened; None where its folder leaves that open."""
+    return _FAMILY_OF_ADAPTER.get(str(peft_config_of(folder).task_type)) if record is None else record.family
+
+
 def _foreign_head(checkpoint: Checkpoint, kind: str, place: Path) -> Head | None:
     """The head of an adapter that another tool made, as far as its folder says; None where its answers are text.
 
     Labels keep the names that the base has for as many, else they are called as the library calls them.
     """
+    wanted = _FAMILY_OF_ADAPTER.get(kind, checkpoint.family)
+    if wanted != checkpoint.family:
+        raise InputError(f"The adapter {place} ({kind}) does not fit the model, which is opened as {checkpoint.family}.")
     if checkpoint.family != "encoder":
         if kind in ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS"):
             raise InputError(
-                f"{place} puts a head ({kind}) on a model that answers in text, which is not read. Choose another."
+                f"The adapter {place} puts a head ({kind}) on a model that answers in text, which is not supported. Choose another."
             )
         return None
     if kind == "QUESTION_ANS":

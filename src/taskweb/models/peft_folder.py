@@ -42,6 +42,10 @@ class PeftAdapter:
         """The kind of adapter, as PEFT calls it."""
         return {"kind": self.kind}
 
+    def resolved(self, model: TaskModel) -> Mapping[str, Parameter]:  # noqa: ARG002 - nothing depends on the model
+        """Nothing depends on the model."""
+        return {}
+
     def apply(self, model: TaskModel, *, seed: int) -> None:  # noqa: ARG002 - never done
         """Raises ParameterError: only a folder brings such an adapter."""
         raise ParameterError("An adapter of another tool cannot be made here, only opened.")
@@ -129,7 +133,7 @@ def _parts_saved_whole(model: TaskModel, *, inside: bool) -> list[str]:
     parts = [name for name, part in model.module.named_children() if name != prefix and any(True for _ in part.parameters())]
     made = library_model(model.module.config, model.head)
     known = set() if made is None else {name for name, _ in made.named_modules()}
-    fresh = () if inside else {f"{prefix}.{name.split('.')[0]}" for name in model.fresh}
+    fresh = set() if inside else {f"{prefix}.{name.split('.')[0]}" for name in model.fresh}
     return [*parts, *sorted(fresh & known)]
 
 

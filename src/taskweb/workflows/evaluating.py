@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from taskweb.evaluation import (
 )
 from taskweb.evaluation.batching import BatchSize
 from taskweb.models import TaskModel, open_model
-from taskweb.models.loading import check_weights
+from taskweb.models.bundle import check_folder
 from taskweb.tasks import Columns, Sampling, example_files
 from taskweb.tasks.rows import FileFormat, name_of
 from taskweb.tasks.text_settings import TextSettings
@@ -48,6 +48,11 @@ class ModelSettings:
             raise unknown_name("place of the end mark", self.end_mark, END_MARKS)
         if self.precision not in PRECISIONS:
             raise unknown_name("precision", self.precision, PRECISIONS)
+
+    @property
+    def text(self) -> TextSettings:
+        """How examples are read; what it leaves open is as the model was saved."""
+        return TextSettings(max_input=self.max_input, end_mark=self.end_mark == "in")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +152,26 @@ def evaluate_model(
     used.
     """
     begin, scoring = time.monotonic(), scoring or EvaluationSettings()
-    if Path(settings.model).is_dir():
-        check_weights(Path(settings.model), settings.model)
+    check_folder(settings.model)
     device = chosen_device(settings.device)
     prompted = tasks.load()
-    model = open_model(settings.model, text=TextSettings(max_input=settings.max_input))
-    model.text = replace(model.text, end_mark=settings.end_mark == "in")
+    model = open_model(settings.model, text=settings.text)
     check_model(model, prompted, scoring)
+    return evaluated(model, settings, prompted, scoring, device, progress, begin=begin)
+
+
+def evaluated(
+    model: TaskModel,
+    settings: ModelSettings,
+    prompted: list[PromptedTask],
+    scoring: EvaluationSettings,
+    device: Any,
+    progress: Progress,
+    *,
+    begin: float | None = None,
+) -> ModelEvaluation:
+    """The evaluation of a model that is open. begin: when the work began, for its seconds; None for now."""
+    begin = time.monotonic() if begin is None else begin
     model.module.to(device)
     with computing_in(settings.precision, device):
         results = _results(model, prompted, scoring, progress)

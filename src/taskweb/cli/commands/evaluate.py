@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,11 +12,23 @@ from taskweb.cli.options.evaluation_options import ComputeOptions, ResultFileOpt
 from taskweb.cli.options.option_groups import spread
 from taskweb.cli.progress.work_progress import progress_for
 
+if TYPE_CHECKING:
+    from taskweb.evaluation import EvaluationSettings
+    from taskweb.workflows.evaluating import ModelSettings, TaskSettings
+
 
 @spread
 def evaluate(
     *,
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Folder of a model, or its id on the Hub.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Folder of a model or an adapter, or its id on the Hub.")],
+    adapter: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--adapter",
+            metavar="FOLDER",
+            help="Adapter of MODEL (taskweb's or PEFT's), compared with MODEL alone. Repeatable; MODEL is read once.",
+        ),
+    ] = None,
     tasks: TaskOptions,
     computing: ComputeOptions,
     files: ResultFileOptions,
@@ -33,6 +45,9 @@ def evaluate(
     scoring = computing.scoring()
     files.check()
     settings = computing.model_settings(model)
+    if adapter:
+        _with_adapters(settings, adapter, tasks.settings(), scoring, files, output, quiet=quiet)
+        return
     found = evaluate_model(settings, tasks.settings(), scoring, progress=progress_for(quiet=quiet))
     if files.predictions_file is not None:
         save_predictions(found.results, files.predictions_file)
@@ -45,3 +60,31 @@ def evaluate(
     from taskweb.cli.tables.evaluations import result_tables
 
     print_tables(lambda width: (part for result in found.results for part in result_tables(result, found.scored, width)))
+
+
+def _with_adapters(
+    settings: ModelSettings,
+    adapters: list[str],
+    tasks: TaskSettings,
+    scoring: EvaluationSettings,
+    files: ResultFileOptions,
+    output: shared.TableFormat,
+    *,
+    quiet: bool,
+) -> None:
+    """Evaluate adapters beside their base."""
+    from taskweb.cli.tables.adapters import adapter_tables
+    from taskweb.evaluation import save_predictions, save_results
+    from taskweb.workflows.comparing_adapters import evaluate_adapters
+
+    found = evaluate_adapters(settings, adapters, tasks, scoring, progress=progress_for(quiet=quiet))
+    if files.predictions_file is not None:
+        models, results = zip(*found.results_by_model, strict=True)
+        save_predictions(results, files.predictions_file, models)
+    if files.results_file is not None:
+        save_results(found.to_dict(), files.results_file)
+    say_notes(found.notes, quiet=quiet)
+    if output is shared.TableFormat.json:
+        print_json(found.to_dict())
+    else:
+        print_tables(lambda width: adapter_tables(found, width))

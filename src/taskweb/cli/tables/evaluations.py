@@ -14,7 +14,7 @@ from taskweb.cli.tables.grid import Grid
 from taskweb.evaluation import Summary, TaskResult
 
 _MOST_CLASSES = 12
-_TITLES = {
+METRIC_TITLES = {
     "accuracy": "accuracy",
     "macro_f1": "macro F1",
     "f1": "F1",
@@ -41,7 +41,7 @@ def result_tables(result: TaskResult, record: Mapping[str, Any], width: int) -> 
     if result.single_choice:
         counts += f" · {counted(result.single_choice, 'row')} with one choice left out"
     yield Text.assemble("\n", (result.task, "bold cyan"), (counts, "dim"))
-    grid = Grid("template", *(f">{_TITLES[name]}" for name in names), "?>examples")
+    grid = Grid("template", *(f">{METRIC_TITLES[name]}" for name in names), "?>examples")
     for template in result.templates:
         grid.add_row(
             template.name, *(_percent(template.metrics[name]) for name in names), Text(str(len(template.predictions)), "dim")

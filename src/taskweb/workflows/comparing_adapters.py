@@ -1,0 +1,128 @@
+"""Several adapters of one base, side by side with it: what `taskweb evaluate BASE --adapter A --adapter B` does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from taskweb.errors import InputError, ParameterError, TaskWebError
+from taskweb.evaluation import EvaluationSettings, PairedComparison, PromptedTask, TaskResult, check_model, compare
+from taskweb.models import TaskModel
+from taskweb.models.bundle import SharedBase
+from taskweb.models.bundle_record import method_entry
+from taskweb.training.settings import chosen_device
+from taskweb.workflows.evaluating import ModelEvaluation, ModelSettings, TaskSettings, evaluated
+from taskweb.workflows.progress import Progress, silent
+
+
+@dataclass(frozen=True)
+class AdapterEvaluation:
+    """An adapter's results, and how they compare with the base's; no comparisons where the base was not evaluated.
+
+    adapter: its folder or id. method: how it was trained. scored, max_input: as of the model's evaluation.
+    """
+
+    adapter: str
+    method: dict[str, Any] | None
+    scored: dict[str, Any]
+    max_input: int
+    results: tuple[TaskResult, ...]
+    comparisons: tuple[PairedComparison, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "adapter": self.adapter,
+            "method": self.method,
+            **self.scored,
+            "max_input": self.max_input,
+            "tasks": [result.to_dict() for result in self.results],
+            "compared_with_base": [comparison.to_dict() for comparison in self.comparisons],
+        }
+
+
+@dataclass(frozen=True)
+class AdaptersEvaluation:
+    """A base and its adapters on the same examples.
+
+    base: None where it cannot answer, an encoder without a head for the task; reason then says why.
+    """
+
+    model: ModelSettings
+    base: ModelEvaluation | None
+    reason: str
+    adapters: tuple[AdapterEvaluation, ...]
+    seconds: float
+
+    @property
+    def results_by_model(self) -> list[tuple[str, TaskResult]]:
+        """Every result with the model or the adapter whose it is."""
+        own = [] if self.base is None else [(self.model.model, result) for result in self.base.results]
+        return [*own, *((one.adapter, result) for one in self.adapters for result in one.results)]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know about the examples and the models."""
+        own = () if self.base is None else self.base.notes
+        missing = () if self.base is not None else (f"The base is not evaluated: {self.reason}",)
+        formats = {} if self.base is None else {self.model.model: self.base.scored["prompt_format"]}
+        formats |= {adapter.adapter: adapter.scored["prompt_format"] for adapter in self.adapters}
+        differ = ", ".join(f"{name} {kind}" for name, kind in formats.items())
+        return (*own, *missing, *((f"Prompt formats differ: {differ}",) if len(set(formats.values())) > 1 else ()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values: the base's evaluation, null where there is none, and those of the adapters."""
+        return {
+            "model": self.model.model,
+            "base": None if self.base is None else self.base.to_dict(),
+            "adapters": [adapter.to_dict() for adapter in self.adapters],
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def evaluate_adapters(
+    settings: ModelSettings,
+    adapters: Sequence[str],
+    tasks: TaskSettings,
+    scoring: EvaluationSettings | None = None,
+    *,
+    progress: Progress = silent,
+) -> AdaptersEvaluation:
+    """Evaluate adapters and their base, which is read once, and compare each adapter with the base on the same rows.
+
+    Everything is checked before anything is computed. Raises a TaskWebError for models, examples or a device that cannot be
+    used, and for an adapter of another base.
+    """
+    begin, scoring = time.monotonic(), scoring or EvaluationSettings()
+    if twice := sorted({name for name in adapters if list(adapters).count(name) > 1}):
+        raise ParameterError(f"The adapter {twice[0]} is given twice. Give it once.")
+    device = chosen_device(settings.device)
+    prompted = tasks.load()
+    shared = SharedBase(settings.model)
+    alone, reason = _base_alone(shared, settings, prompted, scoring)
+    models = {name: shared.with_adapter(name, text=settings.text) for name in adapters}
+    for model in models.values():
+        check_model(model, prompted, scoring)
+    base = None if alone is None else evaluated(alone, settings, prompted, scoring, device, progress)
+    found = []
+    for name, model in models.items():
+        own = evaluated(model, settings, prompted, scoring, device, progress)
+        pairs = () if base is None else tuple(map(compare, base.results, own.results))
+        found.append(AdapterEvaluation(name, method_entry(model), own.scored, own.max_input, own.results, pairs))
+    return AdaptersEvaluation(settings, base, reason, tuple(found), time.monotonic() - begin)
+
+
+def _base_alone(
+    shared: SharedBase, settings: ModelSettings, prompted: list[PromptedTask], scoring: EvaluationSettings
+) -> tuple[TaskModel | None, str]:
+    """The base without an adapter; for an encoder that has no head for these tasks, None and the reason."""
+    try:
+        model = shared.alone(text=settings.text)
+        check_model(model, prompted, scoring)
+    except TaskWebError as error:
+        if shared.checkpoint.family != "encoder" or not isinstance(error, InputError | ParameterError):
+            raise
+        return None, str(error)
+    return model, ""
