@@ -288,7 +288,7 @@ def _foreign_head(checkpoint: Checkpoint, kind: str, place: Path) -> Head | None
     if checkpoint.family != "encoder":
         if kind in ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS"):
             raise InputError(
-                f"The adapter {place} puts a head ({kind}) on a model that answers in text, which is not supported. Choose another."
+                f"The adapter {place} puts a head ({kind}) on a model that answers in text. That is not supported."
             )
         return None
     if kind == "QUESTION_ANS":
