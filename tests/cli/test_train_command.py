@@ -201,3 +201,45 @@ def test_an_encoder_answers_in_label_words_when_asked(run, mixture: str, tmp_pat
     wrong = run("train", mixture, "--model", "tiny:roberta", "--answers", "words", *options[:-1], str(tmp_path / "n"))
     assert wrong.status == 2
     assert "answers must be one of choices, labels (got words)" in wrong.err
+
+
+def test_lora_is_an_adapter_and_merged_a_whole_model(run, mixture: str, tmp_path: Path) -> None:  # noqa: F811
+    options = ("--method", "lora", "--steps", "3", "--learning-rate", "3e-2", "--device", "cpu", "--model", "tiny:gpt2")
+    for name, more in (("adapter", ()), ("merged", ("--merge",))):
+        done = run("train", mixture, *options, *more, "--to", str(tmp_path / name))
+        assert done.status == 0, done.err
+    assert (tmp_path / "adapter" / "adapter_model.safetensors").is_file()
+    assert not (tmp_path / "merged" / "adapter_config.json").exists()
+    one, two = (open_model(tmp_path / name) for name in ("adapter", "merged"))
+    examples = [item.example for item in synthetic_mixture().heldout][:5]
+    for a, b in zip(one.score_choices(examples), two.score_choices(examples), strict=True):
+        assert a == pytest.approx(b, abs=1e-5)
+    assert json.loads((tmp_path / "merged" / "taskweb.json").read_text())["merged"]["name"] == "lora"
+    again = run("train", mixture, *options[:-2], "--model", str(tmp_path / "adapter"), "--to", str(tmp_path / "further"))
+    assert again.status == 0, again.err
+    assert (tmp_path / "further" / "base" / "model.safetensors").is_file()
+    wrong = run("train", mixture, "--model", "tiny:t5", "--merge", "--to", str(tmp_path / "no"))
+    assert (wrong.status, wrong.err.count("\n")) == (2, 1)
+    assert "Only LoRA can be merged into the weights, not finetune" in wrong.err
+
+
+def test_the_model_card_lists_tasks_rates_and_metrics(run, mixture: str, tmp_path: Path) -> None:  # noqa: F811
+    from huggingface_hub import ModelCard
+
+    run("train", mixture, *QUICK, "--steps", "3", "--to", str(tmp_path / "m"))
+    card = ModelCard.load(tmp_path / "m" / "README.md")
+    assert card.data.library_name == "transformers"
+    assert {"taskweb", "finetune"} <= set(card.data.tags)
+    tasks = synthetic_mixture().tasks
+    assert card.data.metrics == ["accuracy"]
+    assert {result.dataset_name for result in card.data.eval_results} == {task.name for task in tasks}
+    record = json.loads((tmp_path / "m" / "training.json").read_text())
+    last = record["history"]["evaluations"][-1]["metrics"]
+    for result in card.data.eval_results:
+        assert result.metric_value == pytest.approx(last[f"{result.dataset_name}/accuracy"], abs=1e-6)
+    for task in tasks:
+        assert f"| {task.name} | {task.rate:.4g} | {task.train:,} |" in card.text
+    assert synthetic_mixture().digest in card.text
+    assert "- learning rate: 0.003" in card.text
+    assert "- prompt format: plain" in card.text
+    assert record["text"]["prompt_format"] == "plain"

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from taskweb.errors import InputError
+from taskweb.errors import InputError, ParameterError
 from taskweb.mixture import Mixture
 from taskweb.models import TaskModel
 from taskweb.models.bundle import save_bundle
+from taskweb.models.bundle_record import text_of
 from taskweb.models.loading import RECORD
+from taskweb.models.model_card import TrainedTask, TrainingFacts
 from taskweb.training import CheckpointSettings, EvaluationRecord, TrainingHistory
 from taskweb.training.loop import Progress
 from taskweb.training.mixture_training import EarlyStop, final_evaluation, fit_mixture
@@ -27,6 +29,7 @@ from taskweb.workflows.starting_models import model_for
 
 HISTORY = "training.json"
 CURVES = "curves.csv"
+_SHOWN_SETTINGS = ("learning_rate", "batch_size", "schedule", "weight_decay", "precision")
 _CHECKPOINT = "checkpoint.safetensors"
 _BEST = "best.safetensors"
 
@@ -63,6 +66,7 @@ def train_seeds(
     watch: Callable[[int], AbstractContextManager[Callable[[Progress], None]]],
     checkpoint_every: int = 500,
     replace: bool = False,
+    merge: bool = False,
     workers: Workers = SINGLE_PROCESS,
 ) -> list[TrainedModel]:
     """Train one model for each seed of the recipe, see `train_mixture`.
@@ -80,6 +84,7 @@ def train_seeds(
                     seed=seed,
                     checkpoint_every=checkpoint_every,
                     replace=replace,
+                    merge=merge,
                     workers=workers,
                     on_progress=on_progress,
                 )
@@ -95,6 +100,7 @@ def train_mixture(
     seed: int,
     checkpoint_every: int = 500,
     replace: bool = False,
+    merge: bool = False,
     workers: Workers = SINGLE_PROCESS,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> TrainedModel:
@@ -102,10 +108,12 @@ def train_mixture(
 
     Checkpoints are in `<place>.training` until the model is written; training continues from one that is there, and ends
     with the same weights to the bit (CPU, same machine and threads). replace: whether to replace a model that is in `place`.
+    merge: write a whole model with LoRA's updates in its weights, instead of an adapter.
     Of processes that train together, the first one writes. Raises InputError for a folder that is not empty or cannot be
     written, and what training raises.
     """
     check_place(place, replace=replace)
+    check_merge(recipe, merge=merge)
     checkpoints = place.with_name(place.name + ".training")
     model = model_for(mixture, recipe, seed)
     if workers.is_first:
@@ -128,7 +136,7 @@ def train_mixture(
         raise
     weights = full_tensors(dict(model.module.state_dict(keep_vars=True)))
     if workers.is_first:
-        _write(model, mixture, recipe, seed, history, place, weights)
+        _write(model, mixture, recipe, seed, history, place, weights, merge=merge)
         shutil.rmtree(checkpoints, ignore_errors=True)
     workers.wait()
     return TrainedModel(place, seed, history, final_evaluation(history, best=recipe.patience is not None))
@@ -142,11 +150,48 @@ def _write(
     history: TrainingHistory,
     place: Path,
     weights: dict[str, Any],
+    *,
+    merge: bool,
 ) -> None:
-    record = {"seed": seed, "recipe": recipe.to_dict(), "mixture": mixture.digest, "history": plain(history.to_dict())}
+    record = {
+        "seed": seed,
+        "recipe": recipe.to_dict(),
+        "text": {**text_of(model), "max_input": model.max_input},
+        "mixture": mixture.digest,
+        "history": plain(history.to_dict()),
+    }
     notes = {"trained_on": {"mixture": mixture.digest, "tasks": [task.name for task in mixture.tasks], "seed": seed}}
     files = {HISTORY: json.dumps(record, indent=2, allow_nan=False) + "\n", CURVES: curves_csv(history)}
-    save_bundle(model, place, notes=notes, weights=weights, files=files)
+    facts = facts_of(mixture, recipe, history, seed)
+    save_bundle(model, place, notes=notes, weights=weights, files=files, merge=merge, facts=facts)
+
+
+def facts_of(mixture: Mixture, recipe: Recipe, history: TrainingHistory, seed: int) -> TrainingFacts:
+    """What the model card says of a training."""
+    evaluation = final_evaluation(history, best=recipe.patience is not None)
+    metrics = {} if evaluation is None else evaluation.metrics
+    tasks = tuple(
+        TrainedTask(
+            task.name,
+            task.kind,
+            task.rate,
+            task.train,
+            task.held_out,
+            task.origin,
+            task.licence,
+            {metric: metrics[key] for metric in task.metrics if (key := f"{task.name}/{metric}") in metrics},
+        )
+        for task in mixture.tasks
+    )
+    given = recipe.training.to_dict()
+    used = {name.replace("_", " "): given[name] for name in _SHOWN_SETTINGS}
+    return TrainingFacts(tasks, mixture.digest, {"updates": history.step, **used, "seed": seed})
+
+
+def check_merge(recipe: Recipe, *, merge: bool) -> None:
+    """Raise ParameterError for a recipe whose result cannot be merged into the weights."""
+    if merge and recipe.method != "lora":
+        raise ParameterError(f"Only LoRA can be merged into the weights, not {recipe.method}. Leave --merge out.")
 
 
 def check_places(recipe: Recipe, place: Path, *, replace: bool) -> None:

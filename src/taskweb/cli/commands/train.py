@@ -20,6 +20,9 @@ def train(
     to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Folder to write the trained model to.")],
     modelling: ModelOptions,
     training: TrainingOptions,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Write a whole model with LoRA's updates in its weights, instead of an adapter.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that is in the folder.")] = False,
     output: shared.TableOrJson = shared.TableFormat.table,
     quiet: shared.Quiet = False,
@@ -34,10 +37,11 @@ def train(
     from taskweb.cli.tables.trainings import training_tables
     from taskweb.mixture import read_mixture
     from taskweb.training.workers import joined_workers
-    from taskweb.workflows.training import check_places, train_seeds
+    from taskweb.workflows.training import check_merge, check_places, train_seeds
 
     recipe, mixed = training.recipe_for(modelling), read_mixture(mixture)
     check_places(recipe, to, replace=overwrite)
+    check_merge(recipe, merge=merge)
     with joined_workers() as workers:
         trained = train_seeds(
             mixed,
@@ -45,6 +49,7 @@ def train(
             to,
             checkpoint_every=training.checkpoint_every,
             replace=overwrite,
+            merge=merge,
             workers=workers,
             watch=lambda seed: TrainingProgress(
                 f"Training {recipe.model}{f' with seed {seed}' if len(recipe.seeds) > 1 else ''}",
