@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from taskweb.errors import InputError, NameNotFoundError
 from taskweb.models import Head, load_model, load_saved, method_of, save_model
 from taskweb.models.architecture import family_of
 from taskweb.models.encoder_head import body_of
+from taskweb.models.outline import outline_of
 from tests.models import tiny
 
 
@@ -97,6 +100,45 @@ def test_an_output_layer_of_its_own_is_kept(tmp_path: Path) -> None:
 def test_a_family_that_is_none_is_refused_by_name() -> None:
     with pytest.raises(NameNotFoundError, match="Did you mean 'causal'"):
         family_of(tiny.config("bert"), "casual")
+
+
+def lacking(folder: Path, **changes: object) -> Path:
+    path = folder_of("gpt2", folder) / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    return folder
+
+
+@pytest.mark.parametrize("opened", [load_model, outline_of], ids=["load", "outline"])
+def test_what_transformers_has_no_class_for_is_one_line(opened: Any, tmp_path: Path) -> None:
+    for changes, told in (
+        ({"model_type": "gpt9"}, r"is of type 'gpt9', which transformers [\d.]+ has no class for\. Update it \(pip install"),
+        ({"model_type": "gpt9", "auto_map": {"AutoConfig": "own.Config"}}, "brings code of its own, and none is run here"),
+        ({"model_type": "vit"}, r"has no class that opens 'vit' as a causal language model\. Choose a language model"),
+        ({"model_type": "clip"}, r"has no class that opens 'clip' as"),
+        ({"n_layer": "many"}, r"cannot be loaded: "),
+        ({"model_type": None}, r"cannot be loaded: "),
+    ):
+        with pytest.raises(InputError, match=told) as caught:
+            opened(str(lacking(tmp_path / str(len(list(tmp_path.iterdir()))), **changes)))
+        assert "\n" not in str(caught.value)
+
+
+def test_code_of_its_own_is_never_advised() -> None:
+    from taskweb.models.loading import user_errors
+
+    with pytest.raises(InputError, match="m brings code of its own, and none is run here"), user_errors("m"):
+        raise ValueError("Please pass the argument `trust_remote_code=True` to allow custom code to be run.")
+
+
+def test_another_family_is_opened_where_it_is_asked_for(tmp_path: Path) -> None:
+    folder = str(folder_of("bert", tmp_path))
+    assert load_model(folder, tiny.LABELS).family == "encoder"
+    with pytest.raises(
+        InputError, match=r"no class that opens 'bert' as an encoder-decoder .* Choose --family causal or encoder"
+    ):
+        load_model(folder, family="seq2seq")
+    with pytest.raises(InputError, match=r"lack \d+ tensors, such as cls\.predictions"):
+        load_model(folder, family="causal")
 
 
 def test_the_head_is_the_last_thing_a_person_must_know(tmp_path: Path) -> None:

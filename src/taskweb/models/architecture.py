@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 import transformers
 from torch import nn
 from transformers import (
+    AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForQuestionAnswering,
@@ -16,6 +19,7 @@ from transformers import (
     AutoModelForSequenceClassification,
 )
 from transformers.models.auto import modeling_auto
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from taskweb.errors import InputError, unknown_name
 from taskweb.models.base import Family
@@ -44,6 +48,21 @@ _MEANING: Mapping[Family, str] = {
 }
 CLASSIFIERS: Mapping[str, Any] = modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 SPAN_FINDERS: Mapping[str, Any] = modeling_auto.MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES
+
+
+def read_config(folder: Path, name: str) -> Any:
+    """The configuration in a folder. Raises InputError for an architecture that transformers lacks, and for code of its own.
+
+    name: the model, for messages. What the library raises for a damaged file passes through.
+    """
+    stated = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    kind = stated.get("model_type")
+    if kind and kind not in CONFIG_MAPPING:
+        reason = f"{name} is of type '{kind}', which transformers {transformers.__version__} has no class for"
+        if "auto_map" in stated:
+            raise InputError(f"{reason}; it brings code of its own, and none is run here. Choose another model.")
+        raise InputError(f"{reason}. Update it (pip install --upgrade transformers), or choose another model.")
+    return AutoConfig.from_pretrained(folder, trust_remote_code=False)
 
 
 def family_of(config: Any, wanted: str | None = None) -> Family:

@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from safetensors import safe_open
+from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from taskweb.errors import InputError, ParameterError, TaskWebError
-from taskweb.models.architecture import class_of, family_of, forget_lengths, head_class_of, options_of, own_head_of
+from taskweb.models.architecture import class_of, family_of, forget_lengths, head_class_of, options_of, own_head_of, read_config
 from taskweb.models.base import Family, Origin, TaskModel
 from taskweb.models.causal import CausalModel
 from taskweb.models.encoder import EncoderModel
 from taskweb.models.encoder_head import EncoderWithHead, body_of, config_with, fresh_head, is_head_name, output_names
 from taskweb.models.fingerprints import fingerprint_of_folder
 from taskweb.models.head import Head
+from taskweb.models.memory import out_of_memory
 from taskweb.models.padding import seeded
 from taskweb.models.seq2seq import Seq2SeqModel
 from taskweb.models.weights import Weights
@@ -101,7 +102,7 @@ def read_checkpoint(
     weights = weights or Weights()
     own = None
     with user_errors(name), quiet():
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        config = read_config(folder, name)
         chosen = family_of(config, family)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         if chosen == "encoder":
@@ -346,7 +347,11 @@ def user_errors(name: str) -> Iterator[None]:
         yield
     except TaskWebError:
         raise
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as fault:
+    except Exception as fault:  # anything may stand in files that others made
+        if out_of_memory(fault):
+            raise
+        if "trust_remote_code" in str(fault):
+            raise InputError(f"{name} brings code of its own, and none is run here. Choose another model.") from None
         reason = _beginning(" ".join(str(fault).split())) or type(fault).__name__
         raise InputError(f"The model {name} cannot be loaded: {reason}. Check its name, revision and files.") from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from taskweb.errors import InputError, JudgeError
+from taskweb.models.architecture import limits_of
 from taskweb.models.base import device_of
 from taskweb.models.loading import check_weights, quiet, user_errors
 from taskweb.models.padding import without_training
@@ -34,7 +36,8 @@ class LocalJudge:
         self.model = model
         self.weights = weights
         self._chat = bool(getattr(tokenizer, "chat_template", None))
-        self._positions = int(getattr(module.config, "max_position_embeddings", 0) or 0)
+        self._positions = limits_of(module, tokenizer, "causal").positions
+        self._keeps = "logits_to_keep" in signature(module.forward).parameters
 
     def parameters(self) -> Mapping[str, Any]:
         """The weights, and in which form questions are put."""
@@ -65,7 +68,8 @@ class LocalJudge:
     def _logits(self, ids: tuple[int, ...], prefix: tuple[int, ...]) -> torch.Tensor:
         """Logits of each token of a word: (1, tokens, vocabulary)."""
         read = torch.tensor([[*ids, *prefix]], device=device_of(self.module))
-        return self.module(input_ids=read, use_cache=False, logits_to_keep=len(prefix) + 1).logits
+        kept = {"logits_to_keep": len(prefix) + 1} if self._keeps else {}
+        return self.module(input_ids=read, use_cache=False, **kept).logits[:, -len(prefix) - 1 :]
 
     def _logprob(self, logits: torch.Tensor, word: tuple[int, ...]) -> float:
         labels = answer_labels([word], logits.shape[1], logits.device)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, GenerationConfig
+from transformers import AutoTokenizer, GenerationConfig
 
-from taskweb.models.architecture import family_of
+from taskweb.models.architecture import family_of, read_config
 from taskweb.models.base import Origin, TaskModel
 from taskweb.models.head import Head
 from taskweb.models.loading import (
@@ -53,7 +53,7 @@ def outline_of(
     else:
         check_weights(folder, name)
     with user_errors(name), quiet():
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        config = read_config(folder, name)
         chosen = family_of(config, family)
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         with torch.device("meta"):
