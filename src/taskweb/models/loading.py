@@ -16,6 +16,7 @@ from transformers.utils import logging as transformers_logging
 
 from taskweb.errors import InputError, ParameterError, TaskWebError
 from taskweb.models.architecture import class_of, family_of, forget_lengths, head_class_of, options_of, own_head_of
+from taskweb.models.arithmetic import keep_vectors_exact
 from taskweb.models.base import Family, Origin, TaskModel
 from taskweb.models.causal import CausalModel
 from taskweb.models.encoder import EncoderModel
@@ -120,6 +121,7 @@ def read_checkpoint(
                 **weights.options(),
                 **options,
             )
+    keep_vectors_exact(module)
     fresh = {*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])}
     has_head = chosen == "encoder" and opener is not AutoModel
     may_lack = {key for key in fresh if "pooler" in key.split(".") or (has_head and is_head_name(module, key))}
