@@ -2,12 +2,12 @@
 
 | frozen weights stored in | training | scoring and generating |
 |---|---|---|
-| float32 | the precision asked for; `auto` is bfloat16 on a GPU that has it, else float32 | float32, or the precision asked for |
+| float32 | as asked for; `auto` is bfloat16 on a GPU that has it, else float32 | float32, or as asked for |
 | bfloat16 | bfloat16 | bfloat16 |
 | float16 | bfloat16 (small gradients vanish in float16) | float16, or bfloat16 where asked for |
 
-Matrices are stored in half precision, vectors (norms, biases) and all that is trained in float32. Autocast brings them together,
-so a model with half weights always computes under it, whoever calls it. Float32 arithmetic needs float32 weights. Layers that
+Matrices are stored in half precision, vectors (norms, biases) and all that is trained in float32. Autocast brings them
+together, so a model with half weights always computes under it, whoever calls it. Float32 arithmetic needs float32 weights. Layers that
 bitsandbytes quantized compute in 16 bits whatever is asked for.
 """
 

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import nn
 
 from taskweb.errors import InputError, TaskWebError
 from taskweb.models.architecture import windows_of
