@@ -7,8 +7,8 @@
 | float16 | bfloat16 (small gradients vanish in float16) | float16, or bfloat16 where asked for |
 
 Matrices are stored in half precision, vectors (norms, biases) and all that is trained in float32. Autocast brings them
-together, so a model with half weights always computes under it, whoever calls it. Float32 arithmetic needs float32 weights. Layers that
-bitsandbytes quantized compute in 16 bits whatever is asked for.
+together, so a model with half weights always computes under it, whoever calls it. Float32 arithmetic needs float32 weights.
+Layers that bitsandbytes quantized compute in 16 bits whatever is asked for.
 """
 
 from __future__ import annotations
