@@ -286,8 +286,9 @@ def _every(module: Any, prompt: Sequence[int], end: int, padding: int) -> torch.
 def _continued(module: Any, prompts: Sequence[Sequence[int]], end: int) -> torch.Tensor:
     """Logits of the first tokens that follow prompts of a batch, padded on the left: (prompts, tokens, vocabulary)."""
     ids, mask = pad([tuple(prompt) for prompt in prompts], end, device_of(module), left=True)
-    settings = greedy_settings(_CONTINUED, [end], end)
-    settings.update(return_dict_in_generate=True, output_logits=True, min_new_tokens=_CONTINUED)
+    tokens = _CONTINUED if computes_exactly(module) else 1  # rounding may choose another token, and the next differ for that
+    settings = greedy_settings(tokens, [end], end)
+    settings.update(return_dict_in_generate=True, output_logits=True, min_new_tokens=tokens)
     found = module.generate(input_ids=ids, attention_mask=mask, generation_config=settings)
     return torch.stack(found.logits, dim=1)
 
