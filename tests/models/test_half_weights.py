@@ -19,7 +19,7 @@ from taskweb.models.arithmetic import dtype_of
 from taskweb.models.encoder_head import body_of
 from taskweb.models.methods.trainable import trainable
 from taskweb.models.verification import verify_causal
-from taskweb.models.weights import Weights
+from taskweb.models.weight_storage import Weights
 from taskweb.tasks import Task
 from taskweb.training import TrainingSettings, evaluate, fit
 from taskweb.training.settings import computing_in
@@ -177,7 +177,7 @@ def test_quantized_weights_need_a_gpu_and_bitsandbytes(load_in: Any, monkeypatch
     with pytest.raises(InputError, match=rf"Loading in {load_in} needs a GPU, and none is found\. Leave"):
         Weights(load_in=load_in)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr("taskweb.models.weights.find_spec", lambda _name: None)
+    monkeypatch.setattr("taskweb.models.weight_storage.find_spec", lambda _name: None)
     with pytest.raises(MissingDependencyError, match=r"Loading in .* needs .*bitsandbytes.*quant"):
         Weights(load_in=load_in)
     with pytest.raises(NameNotFoundError, match="no quantization named '2bit'"):

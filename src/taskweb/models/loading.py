@@ -25,7 +25,7 @@ from taskweb.models.fingerprints import fingerprint_of_folder
 from taskweb.models.head import Head
 from taskweb.models.padding import seeded
 from taskweb.models.seq2seq import Seq2SeqModel
-from taskweb.models.weights import Weights
+from taskweb.models.weight_storage import Weights
 from taskweb.tasks.text_settings import TextSettings
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
