@@ -24,7 +24,7 @@ from taskweb.models.loading import is_tiny
 from taskweb.models.saving import notes_of
 from taskweb.models.shared_base import SharedBase
 from taskweb.models.tiny import tiny_model
-from taskweb.models.weights import Weights
+from taskweb.models.weight_storage import Weights
 from taskweb.tasks import Example
 from taskweb.tasks.overflow import CutReport
 from taskweb.training import CheckpointSettings, DivergedError, TrainingHistory, TrainingSettings, evaluate, fit

@@ -46,7 +46,7 @@ def resolved(setup: PlannedSetup) -> Mapping[str, Scalar]:
         found = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(found, dict):
             return found
-    from taskweb.models.resolution import resolved_values
+    from taskweb.models.resolved_values import resolved_values
 
     name, revision = setup.loaded_from
     values = resolved_values(

@@ -53,7 +53,7 @@ from taskweb.models.peft_folder import (
 from taskweb.models.plain_model import is_added, merged_state, unadapted_state, whole_state, write_body, write_plain
 from taskweb.models.taskweb_folder import base_is_trained, fill_taskweb, write_taskweb
 from taskweb.models.twin import twin_of
-from taskweb.models.weights import Weights
+from taskweb.models.weight_storage import Weights
 from taskweb.tasks.atomic import whole_folder
 from taskweb.tasks.text_settings import TextSettings
 

@@ -14,16 +14,17 @@ from torch import nn
 from taskweb.errors import ParameterError
 from taskweb.models.answers import answer_text, choices_of
 from taskweb.models.architecture import limits_of, regime_of, scales_by_length, text_config_of
+from taskweb.models.arithmetic import answering, dtype_of, learning
 from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, SharedWeights, TokenIds, device_of
 from taskweb.models.choice_tree import choice_tree, tree_rows
 from taskweb.models.head import Head
 from taskweb.models.logits import all_logits, selected_logits, states_at
-from taskweb.models.padding import groups, pad, without_training
+from taskweb.models.padding import groups, pad
 from taskweb.models.prompt_formats import prompts_of
 from taskweb.models.reader import Read, Reader
 from taskweb.models.scoring import check_reduction, split_rows, summed_by_choice, token_losses, tree_scores
 from taskweb.models.text_answers import greedy_settings, written_numbers
-from taskweb.models.verification import Together, Verified, dtype_of, logits_at, verify_causal, verify_continuing
+from taskweb.models.verification import Together, Verified, logits_at, verify_causal, verify_continuing
 from taskweb.tasks import Example
 from taskweb.tasks.text_settings import TextSettings
 
@@ -111,7 +112,8 @@ class CausalModel:
         """Sum of the cross-entropy over the tokens of the answers, end mark included."""
         unread = 0 if scales_by_length(self.module.config) else 1
         parts = self._sharing([len(item.inputs[0]) + len(item.answer) - unread for item in batch])
-        losses = [self._loss([batch[i] for i in part]) for part in parts]
+        with learning(self.module):
+            losses = [self._loss([batch[i] for i in part]) for part in parts]
         return torch.stack(losses).sum() if len(losses) > 1 else losses[0]
 
     def score_choices(
@@ -134,7 +136,7 @@ class CausalModel:
             else self.reader.scoring(examples, choices, end_mark=self.text.end_mark)
         )
         scores: list[FloatArray] = [np.zeros(0)] * len(read)
-        with without_training(self.module):
+        with answering(self.module):
             for as_tree, group in self._groups_to_score(read, batch_size):
                 score = self._score_trees if as_tree else self._score_rows
                 for i, values in zip(group, score([read[i] for i in group], reduction), strict=True):
@@ -150,7 +152,7 @@ class CausalModel:
         read = self.reader.prompt_only(examples, max_new_tokens)
         settings = greedy_settings(max_new_tokens, sorted(self.reader.ends), self.reader.end)
         texts = [""] * len(examples)
-        with without_training(self.module):
+        with answering(self.module):
             for group in self._groups_to_continue(read, batch_size, max_new_tokens):
                 ids, mask = pad([read[i].prompt for i in group], self.reader.end, device_of(self.module), left=True)
                 written = self.module.generate(input_ids=ids, attention_mask=mask, generation_config=settings)

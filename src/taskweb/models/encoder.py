@@ -25,10 +25,11 @@ from torch import nn
 from taskweb.errors import InputError, ParameterError, unknown_name
 from taskweb.models.answers import choices_of, no_choice, no_input, shown, where
 from taskweb.models.architecture import limits_of
+from taskweb.models.arithmetic import answering, learning
 from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, SharedWeights, TokenIds, device_of
 from taskweb.models.encoder_head import EncoderWithHead, body_of, is_head_name, is_inside, with_fresh_head
 from taskweb.models.head import Head, number_of
-from taskweb.models.padding import groups, pad, without_training
+from taskweb.models.padding import groups, pad
 from taskweb.models.prompt_formats import only_plain
 from taskweb.models.reader import special_around
 from taskweb.models.scoring import IGNORED, check_reduction, split_rows
@@ -134,7 +135,8 @@ class EncoderModel:
 
     def loss(self, batch: Sequence[Encoded]) -> torch.Tensor:
         """Sum over examples of the loss of the head's kind."""
-        outputs, mask = self._run([ids for item in batch for ids in item.inputs])
+        with learning(self.module):
+            outputs, mask = self._run([ids for item in batch for ids in item.inputs])
         if self.head.kind == "regression":
             wanted = torch.tensor([item.number for item in batch], device=outputs.device)
             return F.mse_loss(outputs[:, 0], wanted, reduction="sum")
@@ -234,7 +236,7 @@ class EncoderModel:
 
     def _outputs(self, inputs: Sequence[tuple[TokenIds, ...]], batch_size: int) -> Any:
         lengths = [max(map(len, own)) for own in inputs]
-        with without_training(self.module):
+        with answering(self.module):
             for group in groups(lengths, [len(own) for own in inputs], batch_size):
                 outputs, _ = self._run([ids for i in group for ids in inputs[i]])
                 yield group, outputs.double().cpu().numpy()

@@ -87,6 +87,8 @@ def with_fresh_head(module: nn.Module, head: Head, seed: int, start: Mapping[str
     with seeded(seed), torch.no_grad():
         for name, part in made.named_modules():
             if name and not is_inside(name, made.base_model_prefix) and list(part.parameters(recurse=False)):
+                for parameter in part.parameters(recurse=False):
+                    parameter.data = parameter.data.float()  # whatever the body is stored in
                 part.to_empty(device="cpu", recurse=False)
                 made._init_weights(part)
         for name, parameter in made.named_parameters():

@@ -16,6 +16,7 @@ from transformers.utils import logging as transformers_logging
 
 from taskweb.errors import InputError, ParameterError, TaskWebError
 from taskweb.models.architecture import class_of, family_of, forget_lengths, head_class_of, options_of, own_head_of, read_config
+from taskweb.models.arithmetic import keep_vectors_exact
 from taskweb.models.base import Family, Origin, TaskModel
 from taskweb.models.causal import CausalModel
 from taskweb.models.encoder import EncoderModel
@@ -25,7 +26,7 @@ from taskweb.models.head import Head
 from taskweb.models.memory import out_of_memory
 from taskweb.models.padding import seeded
 from taskweb.models.seq2seq import Seq2SeqModel
-from taskweb.models.weights import Weights
+from taskweb.models.weight_storage import Weights
 from taskweb.tasks.text_settings import TextSettings
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
@@ -121,6 +122,7 @@ def read_checkpoint(
                 **weights.options(),
                 **options,
             )
+    keep_vectors_exact(module)
     fresh = {*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])}
     has_head = chosen == "encoder" and opener is not AutoModel
     may_lack = {key for key in fresh if "pooler" in key.split(".") or (has_head and is_head_name(module, key))}

@@ -16,17 +16,18 @@ from torch import nn
 from taskweb.errors import InputError
 from taskweb.models.answers import answer_text, choices_of, no_choice, no_input
 from taskweb.models.architecture import limits_of, special_of
+from taskweb.models.arithmetic import answering, dtype_of, learning
 from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, SharedWeights, TokenIds, device_of
 from taskweb.models.causal import end_ids
 from taskweb.models.choice_tree import ChoiceTree, TreeRows, choice_tree, tree_rows
 from taskweb.models.head import Head
 from taskweb.models.logits import all_logits, selected_logits, states_at
-from taskweb.models.padding import groups, pad, without_training
+from taskweb.models.padding import groups, pad
 from taskweb.models.prompt_formats import only_plain
 from taskweb.models.scoring import check_reduction, split_rows, summed_by_choice, token_losses, tree_scores
 from taskweb.models.text_answers import greedy_settings, scores_in_groups, written_numbers
 from taskweb.models.token_cache import TokenCache
-from taskweb.models.verification import Verified, dtype_of, logits_at, verify_seq2seq
+from taskweb.models.verification import Verified, logits_at, verify_seq2seq
 from taskweb.tasks import Example
 from taskweb.tasks.overflow import shortened
 from taskweb.tasks.text_settings import TextSettings
@@ -97,7 +98,8 @@ class Seq2SeqModel:
     def loss(self, batch: Sequence[Encoded]) -> torch.Tensor:
         """Sum of the cross-entropy over the tokens of the answers, end mark included."""
         parts = self._sharing([len(item.inputs[0]) for item in batch], [len(item.answer) for item in batch])
-        losses = [self._loss([batch[i] for i in part]) for part in parts]
+        with learning(self.module):
+            losses = [self._loss([batch[i] for i in part]) for part in parts]
         return torch.stack(losses).sum() if len(losses) > 1 else losses[0]
 
     def _sharing(self, inputs: Sequence[int], answers: Sequence[int]) -> list[list[int]]:
@@ -144,7 +146,7 @@ class Seq2SeqModel:
         answers = [tuple(ids[choice] for choice in choices) for choices in own]
         pairs = list(zip(trees, answers, strict=True))
         scores: list[FloatArray] = [np.zeros(0)] * len(own)
-        with without_training(self.module):
+        with answering(self.module):
             for part in self._sharing([len(ids) for ids in inputs], [0] * len(inputs)):
                 found = scores_in_groups(
                     [inputs[i] for i in part],
@@ -168,7 +170,7 @@ class Seq2SeqModel:
         forced = self._begin[0] if self._begin else None
         settings = greedy_settings(max_new_tokens, ends, self.padding, start=self._start, forced=forced)
         texts = [""] * len(examples)
-        with without_training(self.module):
+        with answering(self.module):
             for part in self._sharing([len(ids) for ids in inputs], [0] * len(inputs)):
                 for group in groups([len(inputs[i]) for i in part], [1] * len(part), batch_size):
                     own = [part[i] for i in group]

@@ -12,15 +12,15 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import nn
 
 from taskweb.errors import InputError, TaskWebError
 from taskweb.models.architecture import windows_of
+from taskweb.models.arithmetic import answering, computes_exactly, dtype_of
 from taskweb.models.base import device_of
 from taskweb.models.choice_tree import choice_tree, tree_rows
 from taskweb.models.logits import LogitsPath, all_logits, head_logits, selected_logits
 from taskweb.models.memory import out_of_memory
-from taskweb.models.padding import pad, without_training
+from taskweb.models.padding import pad
 from taskweb.models.text_answers import greedy_settings
 
 Together = Literal["any", "equal", "one"]
@@ -36,7 +36,8 @@ _CHOICES = (
 _LONGEST_CHECK = 1024
 _MOST_OF_REASON = 200
 _TOLERANCES = {torch.float32: 1e-4, torch.float64: 1e-6}
-_HALF_TOLERANCE = 5e-2  # bfloat16 and float16 keep two to three digits
+_HALF_TOLERANCE = 0.15  # of one place; rounding comes to 0.06 in 24 layers of bfloat16, another structure to about 1
+_WIDE_LOGIT = 40.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def verify_causal(module: Any, end: int, positions: int | None) -> Verified:
     Raises InputError for a model whose tokens see those after them.
     """
     reasons: list[str] = []
-    with _one_line(module), without_training(module):
+    with _one_line(module), answering(module, own=True):
         longest = max(map(len, _CHOICES))
         room = min([_PROMPT + longest, *(() if positions is None else (positions,)), *windows_of(module.config)])
         prompt = _tokens(module, max(2, room - longest))
@@ -96,7 +97,7 @@ def verify_continuing(module: Any, end: int) -> Together:
             module,
         )
 
-    with _one_line(module), without_training(module):
+    with _one_line(module), answering(module, own=True):
         return "any" if batches(first, short) else "equal" if batches(first, second) else "one"
 
 
@@ -109,7 +110,7 @@ def verify_seq2seq(model: Any) -> Verified:
     vocabulary = module.get_input_embeddings().weight.shape[0]
     answers = [tuple(token % vocabulary for token in choice) for choice in _CHOICES]
     read = [np.array(_tokens(module, _PROMPT), dtype=np.int32)]
-    with _one_line(module), without_training(module):
+    with _one_line(module), answering(module, own=True):
         rows = torch.from_numpy(model.row_scores(read, [answers], "sum")[0])
         tree = _agrees(
             lambda: rows, lambda: torch.from_numpy(model.tree_scores(read, [choice_tree(answers)], "sum")[0]), module
@@ -146,9 +147,9 @@ def padding_changes_nothing(
     sequences = [np.array([*before, *_tokens(module, length), *after], dtype=np.int32) for length in lengths]
 
     def rows(*own: Any) -> list[torch.Tensor]:
-        return [row.flatten() for row in run(*pad(own, padding, device_of(module)))]
+        return [row.reshape(-1, row.shape[-1]) for row in run(*pad(own, padding, device_of(module)))]
 
-    with without_training(module):
+    with answering(module, own=True):
         with _one_line(module):
             longest = rows(sequences[-1])
         try:
@@ -180,7 +181,7 @@ def _encoded(module: Any, ids: torch.Tensor, mask: torch.Tensor) -> list[torch.T
 def seq2seq_logits(module: Any, start: int) -> LogitsPath:
     """How logits of an encoder-decoder are computed."""
     tokens = _tokens(module, _PROMPT)
-    with without_training(module):
+    with answering(module, own=True):
         return _logits_path(module, [start, *tokens[:3]], [], input_ids=torch.tensor([tokens], device=device_of(module)))
 
 
@@ -195,12 +196,29 @@ def _logits_path(module: Any, prompt: Sequence[int], reasons: list[str], **read:
         ("selected", lambda: selected_logits(module, rows, places, **inputs)),
     ]
     for name, way in ways:
-        if _agrees(plain, way, module):
+        if _agrees(plain, way, module) and (name != "head" or _is_last(module, **inputs)):
             if name != "head":
                 reasons.append("logits are changed after the head (scaled or capped): they pass through the whole forward pass")
             return name
     reasons.append("the head cannot be given single positions: logits of all positions are computed")
     return "all"
+
+
+def _is_last(module: Any, **inputs: torch.Tensor) -> bool:
+    """Whether a model puts out just what its head does: tried with logits far from zero, which no cap leaves as they are."""
+    given: list[torch.Tensor] = []
+
+    def replaced(_head: Any, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
+        spread = torch.linspace(-_WIDE_LOGIT, _WIDE_LOGIT, output.shape[-1], device=output.device).to(output.dtype)
+        given.append(spread.expand(output.shape))
+        return given[-1]
+
+    handle = module.get_output_embeddings().register_forward_hook(replaced)
+    try:
+        found = module(**inputs, use_cache=False).logits
+    finally:
+        handle.remove()
+    return torch.equal(found.float(), given[-1].float())
 
 
 def _tree_of(
@@ -268,8 +286,9 @@ def _every(module: Any, prompt: Sequence[int], end: int, padding: int) -> torch.
 def _continued(module: Any, prompts: Sequence[Sequence[int]], end: int) -> torch.Tensor:
     """Logits of the first tokens that follow prompts of a batch, padded on the left: (prompts, tokens, vocabulary)."""
     ids, mask = pad([tuple(prompt) for prompt in prompts], end, device_of(module), left=True)
-    settings = greedy_settings(_CONTINUED, [end], end)
-    settings.update(return_dict_in_generate=True, output_logits=True, min_new_tokens=_CONTINUED)
+    tokens = _CONTINUED if computes_exactly(module) else 1  # rounding may choose another token, and the next differ for that
+    settings = greedy_settings(tokens, [end], end)
+    settings.update(return_dict_in_generate=True, output_logits=True, min_new_tokens=tokens)
     found = module.generate(input_ids=ids, attention_mask=mask, generation_config=settings)
     return torch.stack(found.logits, dim=1)
 
@@ -278,11 +297,6 @@ def logits_at(module: Any, path: LogitsPath, rows: torch.Tensor, places: torch.T
     """Logits at some positions of a batch, in the way that was found right: (positions, vocabulary)."""
     way = {"head": head_logits, "selected": selected_logits, "all": all_logits}[path]
     return way(module, rows, places, **inputs)
-
-
-def dtype_of(module: nn.Module) -> torch.dtype:
-    """The dtype that a module computes in: that of its first floating weights."""
-    return next((p.dtype for p in module.parameters() if p.dtype.is_floating_point), torch.float32)
 
 
 def _tokens(module: Any, count: int) -> list[int]:
@@ -300,4 +314,9 @@ def _agrees(plain: Callable[[], torch.Tensor], other: Callable[[], torch.Tensor]
     if found.shape != wanted.shape or not torch.isfinite(found).all():
         return False
     scale = float(wanted.std()) + 1e-12
-    return float((found - wanted).abs().max()) <= _TOLERANCES.get(dtype_of(module), _HALF_TOLERANCE) * scale
+    apart = (found - wanted).abs()
+    if computes_exactly(module):
+        return float(apart.max()) <= _TOLERANCES.get(dtype_of(module), _TOLERANCES[torch.float32]) * scale
+    # Among all numbers of a large vocabulary, some are far apart by rounding alone; those of one place are not, together.
+    of_places = apart if apart.ndim < 2 else apart.flatten(0, -2).pow(2).mean(dim=-1).sqrt()
+    return float(of_places.max()) <= _HALF_TOLERANCE * scale

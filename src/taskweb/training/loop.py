@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from taskweb.errors import InputError, ParameterError, TaskWebError
+from taskweb.models.arithmetic import check_arithmetic, dtype_of, has_half_weights
 from taskweb.models.base import Encoded, TaskModel
 from taskweb.models.memory import half, out_of_memory, release_memory
 from taskweb.models.methods.trainable import trainable
@@ -86,12 +87,14 @@ def fit_encoded(
     The loss of an update is the mean over all its terms (tokens of answers, or examples), however many passes it takes. Where
     memory runs out, the examples per pass are halved and the update is repeated.
     Raises DivergedError when loss or gradient are no longer finite, TaskWebError when memory does not suffice for one example,
-    InputError for examples that cannot be trained on, ParameterError for a model without a method.
+    InputError for examples that cannot be trained on, ParameterError for a model without a method, or for float32 arithmetic
+    with frozen weights that are stored in half precision.
     """
     if model.method is None:
         raise ParameterError("This model has no adaptation method, which says what to train. Apply one first.")
     if not encoded:
         raise InputError("There are no examples to train on. Give at least one.")
+    check_arithmetic(settings.precision, dtype_of(model.module))
     model.module.to(chosen_device(settings.device))
     with seeded(seed), _in_training(model.module, settings):
         return _TrainingLoop(model, encoded, settings, seed, checkpoint, workers).run(hooks or Hooks())
@@ -111,6 +114,7 @@ class _TrainingLoop:
     ) -> None:
         self.model, self.encoded, self.settings, self.seed = model, encoded, settings, seed
         self.device, self.checkpoint, self.workers = chosen_device(settings.device), checkpoint, workers
+        self.precision = chosen_precision(settings.precision, self.device, half_weights=has_half_weights(model.module))
         self.identity = identity_of(model, encoded, settings, seed) if checkpoint else ""
         trained = sum(parameter.numel() for parameter in trainable(model.module).values())
         workers.shard(model)
@@ -128,7 +132,7 @@ class _TrainingLoop:
             micro_batch_size=min(settings.micro_batch_size or settings.batch_size, settings.batch_size),
             trained_parameters=trained,
             device=str(self.device),
-            precision=chosen_precision(settings.precision, self.device),
+            precision=self.precision,
             threads=torch.get_num_threads(),
         )
 
@@ -233,7 +237,7 @@ class _TrainingLoop:
         for begin in range(0, self.workers.largest_share(batch), size):
             _seed(self.device, _dropout_seed(self.seed, self.history.step, begin * self.workers.world_size + self.workers.rank))
             part = own[begin : begin + size]
-            with computing_in(self.settings.precision, self.device):
+            with computing_in(self.precision, self.device):
                 # A process whose share is used up adds a loss of zero, because all processes must take part in each pass.
                 loss = self.model.loss(part) / terms if part else self.model.loss(batch[:1]) * 0.0
             loss.backward()
@@ -247,7 +251,7 @@ class _TrainingLoop:
     def _evaluate(self, evaluate: Callable[[TaskModel], Mapping[str, float]]) -> Mapping[str, float]:
         began = time.perf_counter()
         self.model.module.eval()
-        with computing_in(self.settings.precision, self.device):
+        with computing_in(self.precision, self.device):
             metrics = dict(evaluate(self.model))
         self.model.module.train()
         record = EvaluationRecord(self.history.step, metrics, time.perf_counter() - began)

@@ -30,7 +30,8 @@ class TrainingSettings:
     weight_decay: of matrices, not of biases and norms. clip_norm: largest norm of the gradient, None for no limit.
     evaluate_every: updates between evaluations, None for once per epoch; the last update is always followed by one.
     log_every: updates between recorded losses; the first and the last are always recorded.
-    precision: of computation; weights stay float32. auto: bfloat16 on a GPU that has it. device: None for a GPU if any.
+    precision: of computation; what is trained stays float32. auto: bfloat16 on a GPU that has it, and with frozen weights that
+    are stored in half precision. device: None for a GPU if any.
     gradient_checkpointing: compute activations twice, to save memory. bucketing: batches of inputs of similar length.
     Raises ParameterError that lists everything out of range.
     """
@@ -121,12 +122,14 @@ def chosen_device(name: str | None) -> torch.device:
     return device
 
 
-def chosen_precision(precision: Precision, device: torch.device) -> Precision:
-    """The precision; `auto` resolved for the device."""
+def chosen_precision(precision: Precision, device: torch.device, *, half_weights: bool = False) -> Precision:
+    """The precision; `auto` resolved for the device. half_weights: whether frozen weights are stored in half precision."""
     if precision != "auto":
         return precision
     import torch
 
+    if half_weights:
+        return "bfloat16"
     return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
 
 

@@ -10,9 +10,9 @@ from torch import nn
 
 from taskweb.errors import ParameterError
 from taskweb.models.architecture import text_part_of
+from taskweb.models.arithmetic import answering
 from taskweb.models.base import TaskModel, device_of
 from taskweb.models.encoder_head import EncoderWithHead
-from taskweb.models.padding import without_training
 from taskweb.models.reader import special_around
 
 _PROBE_TOKENS = 4
@@ -73,7 +73,7 @@ def adapter_places(model: TaskModel) -> list[Place]:
         if not isinstance(part, nn.Dropout | nn.Identity)
     ]
     try:
-        with without_training(model.module):
+        with answering(model.module):
             _probe(model)
     finally:
         for handle in handles:
