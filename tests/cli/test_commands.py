@@ -66,6 +66,7 @@ def test_rank_as_csv_and_as_a_table(run, target: Path, encoder: object) -> None:
     assert "4" not in {line[0] for line in lines if line}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 132])
 def test_no_terminal_is_too_narrow_for_rank_source_and_score(width: int, target: Path, encoder: object) -> None:
     environment = os.environ | {"COLUMNS": str(width)}
@@ -182,6 +183,7 @@ def test_benchmark_of_all_setups_has_a_mean_row(run) -> None:
     assert rows == [*published_web().setups, "mean"]
 
 
+@pytest.mark.slow
 def test_benchmark_as_a_table(run) -> None:
     done = run("benchmark", "--setup", "t5b/pfeiffer", "--draws", "1", "--per-target")
     assert "Note: wsc in t5b/pfeiffer is left out: all its sources scored the same" in done.err
@@ -275,18 +277,14 @@ WEB_COMMANDS = ("import", "show", "scores", "analyze", "merge", "check", "vacuum
 
 
 @pytest.mark.parametrize("command", [[], ["rank"], ["benchmark"], ["run"], ["demo"], *(["web", name] for name in WEB_COMMANDS)])
-def test_help_reads_like_documentation(command: list[str]) -> None:
-    environment = os.environ | {"COLUMNS": "120", "NO_COLOR": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "taskweb.cli.main", *command, "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=environment,
-    )
-    assert "taskweb " in done.stdout
+def test_help_reads_like_documentation(command: list[str], run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("NO_COLOR", "1")
+    done = run(*command, "--help")
+    assert done.status == 0
+    assert "taskweb " in done.out
     if command:
-        assert "Example: taskweb" in done.stdout
+        assert "Example: taskweb" in done.out
 
 
 def test_version(run) -> None:

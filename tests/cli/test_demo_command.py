@@ -14,11 +14,20 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from taskweb.training import TrainingSettings
 from taskweb.workflows import selection_trials
 from taskweb.workflows.trial_records import TrialSettings
 from tests.cli.test_commands import run  # noqa: F401 - a fixture
 
-FEW = TrialSettings(("helpful", "unrelated"), targets=1, seeds=(1,), web_seeds=(1,), source_examples=60)
+FEW = TrialSettings(
+    ("helpful", "unrelated"),
+    targets=1,
+    seeds=(1,),
+    source_examples=20,
+    evaluation_examples=20,
+    training=TrainingSettings(epochs=1, batch_size=32, device="cpu"),
+    target_epochs=1,
+)
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ import pytest
 
 from tests.selectors.judge.endpoint_server import logprobs, raw, serving, silent, status
 
+pytestmark = pytest.mark.slow  # each starts processes
 KEY = "sk-never-to-be-seen"
 
 # Runs the command on a terminal of its own, and types the first argument when it is asked.
