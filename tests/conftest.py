@@ -52,19 +52,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="only tests that need no torch and take no seconds")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--quick"):
+        os.environ["USE_TORCH"] = "0"  # else the library datasets loads torch
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Files that need torch are not even imported by `--quick`."""
+    """With `--quick`, files that need torch are not even imported."""
     if not config.getoption("--quick"):
         return None
-    if collection_path.is_dir():
-        return True if collection_path in TORCH_FOLDERS else None
-    return True if 'pytest.importorskip("torch")' in collection_path.read_text(encoding="utf-8") else None
+    asks = collection_path.suffix == ".py" and 'pytest.importorskip("torch")' in collection_path.read_text(encoding="utf-8")
+    return True if asks or collection_path in TORCH_FOLDERS else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--quick"):
-        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("slow")])
-        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+        if "torch" in sys.modules:
+            raise pytest.UsageError('A test file loads torch when it is imported. It needs pytest.importorskip("torch").')
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
 
 
 def temporary_files() -> set[Path]:
@@ -130,11 +137,11 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 @pytest.fixture(autouse=True)
 def _no_torch(request: pytest.FixtureRequest) -> Iterator[None]:
-    """With `--quick`, torch is never loaded."""
-    quick = request.config.getoption("--quick")
-    assert not (quick and "torch" in sys.modules), "a file loads torch when it is imported: it needs importorskip"
+    """With `--quick`, no test loads torch."""
+    before = "torch" in sys.modules
     yield
-    assert not (quick and "torch" in sys.modules), "this test loads torch: mark it slow"
+    if request.config.getoption("--quick") and not before and "torch" in sys.modules:
+        pytest.fail("This test loads torch: mark it slow.")
 
 
 def made_up_web(

@@ -145,6 +145,7 @@ def test_odd_streams(redirection: str, status: int, message: str, target: Path, 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", ["table", "json", "csv"])
 def test_a_terminal_that_knows_ascii_only(output: str, target: Path, encoder: object) -> None:
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
@@ -191,6 +192,7 @@ def test_benchmark_as_a_table(run) -> None:
     assert "piqa is not a target here" in done.err
 
 
+@pytest.mark.slow
 def test_benchmark_of_predictions(run, published_data: Path) -> None:
     table = str(published_data / "published_predictions.csv")
     result = json.loads(run("benchmark", "--predictions", table, "--setup", "t5l/finetune", "--format", "json").out)
