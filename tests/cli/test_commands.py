@@ -114,6 +114,7 @@ def test_rank_tells_its_doubt_and_explains_a_source(run, target: Path, encoder: 
     assert "doubt" not in plain
 
 
+@pytest.mark.slow
 def test_rank_reads_standard_input(target: Path, encoder: object) -> None:
     command = [sys.executable, "-m", "taskweb.cli.main", "rank", "-", "--format", "json", "--name", "piped"]
     done = subprocess.run(command, input=target.read_bytes(), capture_output=True, check=True)
@@ -121,6 +122,7 @@ def test_rank_reads_standard_input(target: Path, encoder: object) -> None:
     assert done.stderr == b""
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_error(target: Path, encoder: object) -> None:
     command = f"{sys.executable} -m taskweb.cli.main rank {target} --format json | head -c 5; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, check=True)
@@ -128,6 +130,7 @@ def test_a_reader_that_goes_away_is_no_error(target: Path, encoder: object) -> N
     assert done.stdout.rstrip().endswith((b"0", b"141"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("redirection", "status", "message"),
     [
@@ -156,6 +159,7 @@ def test_a_terminal_that_knows_ascii_only(output: str, target: Path, encoder: ob
         assert json.loads(done.stdout)["target"] == "café"
 
 
+@pytest.mark.slow
 def test_verbose_and_quiet(run, target: Path, encoder: object) -> None:
     assert "Ranked 22 sources from 32 examples" in run("rank", str(target), "--verbose").err
     few = target.with_name("few.jsonl")
@@ -164,6 +168,7 @@ def test_verbose_and_quiet(run, target: Path, encoder: object) -> None:
     assert run("rank", str(few), "--format", "json", "--quiet").err == ""
 
 
+@pytest.mark.slow
 def test_benchmark_as_json_keeps_its_contract(run) -> None:
     done = run("benchmark", "--setup", "t5l/finetune", "--draws", "2", "--format", "json", "--targets", "rte,cb,wic")
     result = json.loads(done.out)
@@ -204,6 +209,7 @@ def test_benchmark_of_predictions(run, published_data: Path) -> None:
     assert (llm["ndcg"], llm["regret_at_5"]) == pytest.approx((56.69, 3.67), abs=0.02)
 
 
+@pytest.mark.slow
 def test_the_demo_prints_a_ranking(run, encoder: object) -> None:
     done = run("demo", "--quick")
     assert done.status == 0
