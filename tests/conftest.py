@@ -19,9 +19,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import hypothesis
 import numpy as np
 import pytest
+from hypothesis.configuration import set_hypothesis_home_dir
 
 from taskweb.errors import EncoderError
 from taskweb.selectors.encoder import SentenceEncoder
@@ -42,10 +42,6 @@ TORCH_FOLDERS = [REPOSITORY / "tests" / name for name in ("evaluation", "experim
 TEMPORARY_NAMES = ("ray/session_*", "taskweb-demo-*", "taskweb-run-*", "torchelastic_*", "torchinductor_*")
 _numbers = itertools.count()
 _there_before = pytest.StashKey[set[Path]]()
-
-# A database of failed examples would be written to the repository.
-hypothesis.settings.register_profile("taskweb", database=None)
-hypothesis.settings.load_profile("taskweb")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -81,6 +77,7 @@ def temporary_files() -> set[Path]:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
+    set_hypothesis_home_dir(session.config._tmp_path_factory.mktemp("hypothesis"))  # else the repository
     session.config.stash[_there_before] = temporary_files()
 
 
@@ -102,7 +99,7 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", str(folder))
         patch.setenv("TMPDIR", str(folder))
-        for variable in ("TASKWEB_CACHE", "MPLCONFIGDIR", "HYPOTHESIS_STORAGE_DIRECTORY"):
+        for variable in ("TASKWEB_CACHE", "MPLCONFIGDIR"):
             patch.setenv(variable, str(tmp_path_factory.mktemp(variable.lower())))
         yield
     assert not list(folder.glob("taskweb*"))

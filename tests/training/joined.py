@@ -9,7 +9,7 @@ from taskweb.models.methods.trainable import trainable
 from taskweb.models.tensor_file import write_tensors
 from taskweb.training import CheckpointSettings, TrainingSettings
 from taskweb.training.mixture_training import EarlyStop, fit_mixture
-from taskweb.training.workers import ALONE, Workers, full_tensors, joined_workers
+from taskweb.training.workers import SINGLE_PROCESS, Workers, full_tensors, joined_workers
 from tests.training.made_up_mixture import synthetic_mixture, tiny_for
 
 SETTINGS = TrainingSettings(
@@ -25,7 +25,7 @@ SETTINGS = TrainingSettings(
 )
 
 
-def train(name: str, folder: Path, workers: Workers = ALONE) -> Path:
+def train(name: str, folder: Path, workers: Workers = SINGLE_PROCESS) -> Path:
     """Train a tiny model on a mixture; returns the file with its weights and losses. The checkpoint lies beside it."""
     mixture = synthetic_mixture(train=18, held_out=6)
     model = tiny_for(mixture, name)
