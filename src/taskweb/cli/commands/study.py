@@ -249,7 +249,7 @@ def ksweep(
 ) -> None:
     """How many sources should one train on? The target's zero-shot score and the time, by number of sources.
 
-    With a TARGET, models are trained on its best 1, 3, 5, 10 and all sources. If it is stopped, the same command continues.
+    With a TARGET, models are trained on its best 1, 3, 5, 10 and all sources. If it is stopped, the same command continues it.
 
     Example: taskweb study ksweep --plot ksweep.svg
 
