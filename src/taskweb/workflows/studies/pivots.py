@@ -44,7 +44,7 @@ class RandomPivots:
         return {**self.taskshop.parameters(), "n_pivots": self.n_pivots, "seed": self.seed}
 
     def score(self, problem: SelectionProblem) -> FloatArray:
-        """TaskShop's scores with the pivots drawn; one seed draws the same pivots, whatever the draw of examples."""
+        """TaskShop's scores with the pivots drawn; one seed draws the same pivots for every draw of examples."""
         usable = sorted(task for task in problem.web.targets if task in problem.roe)
         stream = np.random.default_rng([self.seed, *problem.target.encode()])
         drawn = stream.choice(len(usable), min(self.n_pivots, len(usable)), replace=False)
