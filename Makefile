@@ -1,4 +1,4 @@
-.PHONY: demo test test-all lint clean
+.PHONY: demo quick test test-all lint clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,6 +8,9 @@ TORCH ?= torch==2.13.0
 
 # Tests at once.
 WORKERS ?= 2
+PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+# Markers of the tests that `test` leaves to `test-all`.
+REST := repeats
 
 # Each stamp stands for one finished installation; a changed project file makes it again.
 $(VENV)/.installed: pyproject.toml requirements-encoder.txt
@@ -33,12 +36,16 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+# Only tests that need no torch and take no seconds.
+quick: lint
+	$(PYTEST) --quick -m 'not ($(REST))'
 
-# As `test`, and a plan is killed 50 times instead of 5.
-test-all: lint
-	TASKWEB_KILLS=50 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+test: lint
+	$(PYTEST) -m 'not ($(REST))'
+
+# Only what `test` leaves out.
+test-all: $(VENV)/.installed-dev
+	$(PYTEST) -m '$(REST)'
 
 clean:
 	rm -rf $(VENV) build dist

@@ -162,9 +162,11 @@ def test_options_in_the_text_exist() -> None:
 
 
 @each_page
-def test_extras_exist(page: Path) -> None:
+def test_targets_of_make_and_extras_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     code = "\n".join([*inline_code(text), *blocks(text)])
+    targets = re.findall(r"(?m)^([\w-]+):", (REPOSITORY / "Makefile").read_text(encoding="utf-8"))
+    assert set(re.findall(r"(?m)^make ([\w-]+)", code)) <= set(targets)
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = set(re.findall(r"\.\[([\w,]+)\]", code))
     assert {extra for group in extras for extra in group.split(",")} <= set(project["optional-dependencies"])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from taskweb.workflows.benchmarking import run_benchmark
     from taskweb.workflows.llm_similarity import JudgeSettings
     from taskweb.workflows.mixing import mix
-    from taskweb.workflows.rank_settings import TargetSettings
+    from taskweb.workflows.rank_settings import RankSettings, TargetSettings
     from taskweb.workflows.ranking import rank
     from taskweb.workflows.selector_settings import EncoderSettings, SelectorSettings
 
@@ -31,6 +31,7 @@ __all__ = [
     "JudgeSettings",
     "Mixture",
     "MixtureSettings",
+    "RankSettings",
     "Ranking",
     "SelectorSettings",
     "TargetSettings",
@@ -62,6 +63,7 @@ _HOMES = {
     "SelectorSettings": "taskweb.workflows.selector_settings",
     "Mixture": "taskweb.mixture",
     "MixtureSettings": "taskweb.mixture.sampling",
+    "RankSettings": "taskweb.workflows.rank_settings",
     "TargetSettings": "taskweb.workflows.rank_settings",
     "mix": "taskweb.workflows.mixing",
     "rank": "taskweb.workflows.ranking",

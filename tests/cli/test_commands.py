@@ -66,6 +66,7 @@ def test_rank_as_csv_and_as_a_table(run, target: Path, encoder: object) -> None:
     assert "4" not in {line[0] for line in lines if line}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 132])
 def test_no_terminal_is_too_narrow_for_rank_source_and_score(width: int, target: Path, encoder: object) -> None:
     environment = os.environ | {"COLUMNS": str(width)}
@@ -113,6 +114,7 @@ def test_rank_tells_its_doubt_and_explains_a_source(run, target: Path, encoder: 
     assert "doubt" not in plain
 
 
+@pytest.mark.slow
 def test_rank_reads_standard_input(target: Path, encoder: object) -> None:
     command = [sys.executable, "-m", "taskweb.cli.main", "rank", "-", "--format", "json", "--name", "piped"]
     done = subprocess.run(command, input=target.read_bytes(), capture_output=True, check=True)
@@ -120,6 +122,7 @@ def test_rank_reads_standard_input(target: Path, encoder: object) -> None:
     assert done.stderr == b""
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_error(target: Path, encoder: object) -> None:
     command = f"{sys.executable} -m taskweb.cli.main rank {target} --format json | head -c 5; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, check=True)
@@ -127,6 +130,7 @@ def test_a_reader_that_goes_away_is_no_error(target: Path, encoder: object) -> N
     assert done.stdout.rstrip().endswith((b"0", b"141"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("redirection", "status", "message"),
     [
@@ -144,6 +148,7 @@ def test_odd_streams(redirection: str, status: int, message: str, target: Path, 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", ["table", "json", "csv"])
 def test_a_terminal_that_knows_ascii_only(output: str, target: Path, encoder: object) -> None:
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
@@ -154,6 +159,7 @@ def test_a_terminal_that_knows_ascii_only(output: str, target: Path, encoder: ob
         assert json.loads(done.stdout)["target"] == "café"
 
 
+@pytest.mark.slow
 def test_verbose_and_quiet(run, target: Path, encoder: object) -> None:
     assert "Ranked 22 sources from 32 examples" in run("rank", str(target), "--verbose").err
     few = target.with_name("few.jsonl")
@@ -162,6 +168,7 @@ def test_verbose_and_quiet(run, target: Path, encoder: object) -> None:
     assert run("rank", str(few), "--format", "json", "--quiet").err == ""
 
 
+@pytest.mark.slow
 def test_benchmark_as_json_keeps_its_contract(run) -> None:
     done = run("benchmark", "--setup", "t5l/finetune", "--draws", "2", "--format", "json", "--targets", "rte,cb,wic")
     result = json.loads(done.out)
@@ -182,6 +189,7 @@ def test_benchmark_of_all_setups_has_a_mean_row(run) -> None:
     assert rows == [*published_web().setups, "mean"]
 
 
+@pytest.mark.slow
 def test_benchmark_as_a_table(run) -> None:
     done = run("benchmark", "--setup", "t5b/pfeiffer", "--draws", "1", "--per-target")
     assert "Note: wsc in t5b/pfeiffer is left out: all its sources scored the same" in done.err
@@ -189,6 +197,7 @@ def test_benchmark_as_a_table(run) -> None:
     assert "piqa is not a target here" in done.err
 
 
+@pytest.mark.slow
 def test_benchmark_of_predictions(run, published_data: Path) -> None:
     table = str(published_data / "published_predictions.csv")
     result = json.loads(run("benchmark", "--predictions", table, "--setup", "t5l/finetune", "--format", "json").out)
@@ -200,6 +209,7 @@ def test_benchmark_of_predictions(run, published_data: Path) -> None:
     assert (llm["ndcg"], llm["regret_at_5"]) == pytest.approx((56.69, 3.67), abs=0.02)
 
 
+@pytest.mark.slow
 def test_the_demo_prints_a_ranking(run, encoder: object) -> None:
     done = run("demo", "--quick")
     assert done.status == 0
@@ -275,18 +285,14 @@ WEB_COMMANDS = ("import", "show", "scores", "analyze", "merge", "check", "vacuum
 
 
 @pytest.mark.parametrize("command", [[], ["rank"], ["benchmark"], ["run"], ["demo"], *(["web", name] for name in WEB_COMMANDS)])
-def test_help_reads_like_documentation(command: list[str]) -> None:
-    environment = os.environ | {"COLUMNS": "120", "NO_COLOR": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "taskweb.cli.main", *command, "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=environment,
-    )
-    assert "taskweb " in done.stdout
+def test_help_reads_like_documentation(command: list[str], run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("NO_COLOR", "1")
+    done = run(*command, "--help")
+    assert done.status == 0
+    assert "taskweb " in done.out
     if command:
-        assert "Example: taskweb" in done.stdout
+        assert "Example: taskweb" in done.out
 
 
 def test_version(run) -> None:

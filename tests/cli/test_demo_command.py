@@ -14,15 +14,24 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from taskweb.training import TrainingSettings
 from taskweb.workflows import selection_trials
 from taskweb.workflows.trial_records import TrialSettings
 from tests.cli.test_commands import run  # noqa: F401 - a fixture
 
-FEW = TrialSettings(("helpful", "unrelated"), targets=1, seeds=(1,), web_seeds=(1,), source_examples=60)
+FEW = TrialSettings(
+    ("helpful", "unrelated"),
+    targets=1,
+    seeds=(1,),
+    source_examples=20,
+    evaluation_examples=20,
+    training=TrainingSettings(epochs=1, batch_size=32, device="cpu"),
+    target_epochs=1,
+)
 
 
 @pytest.mark.slow
-def test_the_demo_goes_the_whole_way(run, encoder: object, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_the_demo_runs_all_steps(run, encoder: object, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     monkeypatch.setattr(selection_trials, "DEMO_SETTINGS", FEW)
     done = run("demo")
     assert done.status == 0, done.err
@@ -40,7 +49,7 @@ def test_an_interrupt_leaves_nothing_behind(encoder: object, tmp_path: Path) -> 
     )
     assert demo.stderr is not None
     for line in demo.stderr:
-        if "the whole way" in line:
+        if "generated tasks" in line:
             break
     deadline = time.monotonic() + 60
     while not (started := _children_of(demo.pid)) and time.monotonic() < deadline:

@@ -16,6 +16,7 @@ import pytest
 
 from tests.selectors.judge.endpoint_server import logprobs, raw, serving, silent, status
 
+pytestmark = pytest.mark.slow  # each starts processes
 KEY = "sk-never-to-be-seen"
 
 # Runs the command on a terminal of its own, and types the first argument when it is asked.
@@ -164,7 +165,6 @@ def test_taskshop_with_a_judge_keeps_its_parameters(target: Path) -> None:
     assert (parameters["lambda"], parameters["n_pivots"], parameters["judge"]) == (0.2, 3, "m")
 
 
-@pytest.mark.slow
 def test_a_benchmark_with_a_judge(tmp_path: Path) -> None:
     with serving(logprobs(by_length)) as script:
         asking = ["benchmark", "--setup", "t5l/finetune", "--targets", "rte,cb", "--draws", "1", "--format", "json"]

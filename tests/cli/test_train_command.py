@@ -82,25 +82,26 @@ def test_a_recipe_is_followed_and_overridden(run, mixture: str, tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_killed_on_the_way_it_ends_at_the_same_weights(mixture: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [1, pytest.param(10, marks=pytest.mark.repeats)])
+def test_killed_on_the_way_it_ends_at_the_same_weights(kills: int, mixture: str, tmp_path: Path) -> None:
     arguments = ("train", mixture, *QUICK, "--epochs", "15", "--checkpoint-every", "5", "--quiet", "--to")
     start = [sys.executable, "-m", "taskweb", *arguments]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     undisturbed, place = tmp_path / "undisturbed", tmp_path / "killed"
     subprocess.run([*start, str(undisturbed)], env=environment, check=True, capture_output=True)
-    kills = 0
-    for number in range(20):
+    killed = 0
+    for _ in range(20):
         running = subprocess.Popen([*start, str(place)], env=environment)
         desk = tmp_path / "killed.training" / "checkpoint.safetensors"
         before = desk.stat().st_mtime_ns if desk.exists() else 0
         while running.poll() is None and not (desk.exists() and desk.stat().st_mtime_ns > before):
             time.sleep(0.02)
-        if number < 3 and running.poll() is None:
+        if killed < kills and running.poll() is None:
             running.send_signal(signal.SIGKILL)
-            kills += 1
+            killed += 1
         if running.wait() == 0:
             break
-    assert kills >= 1
+    assert killed >= 1
     assert (place / "model.safetensors").read_bytes() == (undisturbed / "model.safetensors").read_bytes()
     assert not (tmp_path / "killed.training").exists()
 

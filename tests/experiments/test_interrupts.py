@@ -71,10 +71,11 @@ def leftovers(folder: Path) -> set[str]:
     ids=["inline", "terminated", "process", "ray"],
 )
 def test_an_interrupt_leaves_no_files_and_the_same_command_resumes(
-    options: tuple[str, ...], sent: signal.Signals, tmp_path: Path
+    options: tuple[str, ...], sent: signal.Signals, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     if "ray" in options:
         pytest.importorskip("ray")
+        request.getfixturevalue("ray_folder")
     settings = '{learning_rate = 0.01, batch_size = 8, steps = STEPS, device = "cpu"}'
     setups = "".join(
         f'[setups."{name}/finetune"]\nmodel = "./model"\ntraining = {settings.replace("STEPS", steps)}\n'

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.filterwarnings("ign
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
+def cluster(ray_folder: str) -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     started = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})

@@ -1,4 +1,4 @@
-"""A training by several processes, started by torchrun: python -m tests.training.joined MODEL OUT"""
+"""Trainings by several processes, started by torchrun: python -m tests.training.joined FOLDER MODEL ..."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 from taskweb.models.methods.trainable import trainable
 from taskweb.models.tensor_file import write_tensors
-from taskweb.training import CheckpointSettings, TrainingHistory, TrainingSettings
+from taskweb.training import CheckpointSettings, TrainingSettings
 from taskweb.training.mixture_training import EarlyStop, fit_mixture
-from taskweb.training.workers import full_tensors, joined_workers
+from taskweb.training.workers import SINGLE_PROCESS, Workers, full_tensors, joined_workers
 from tests.training.made_up_mixture import synthetic_mixture, tiny_for
 
 SETTINGS = TrainingSettings(
@@ -25,19 +25,21 @@ SETTINGS = TrainingSettings(
 )
 
 
-def train(name: str, out: Path) -> TrainingHistory:
-    """Train a tiny model on a mixture and write its weights and the losses to a file."""
+def train(name: str, folder: Path, workers: Workers = SINGLE_PROCESS) -> Path:
+    """Train a tiny model on a mixture; returns the file with its weights and losses. The checkpoint lies beside it."""
     mixture = synthetic_mixture(train=18, held_out=6)
     model = tiny_for(mixture, name)
-    with joined_workers() as workers:
-        plan = CheckpointSettings(out.with_suffix(".checkpoint"), 4)
-        stop = EarlyStop(2, out.with_suffix(".best"))
-        history = fit_mixture(model, mixture, SETTINGS, seed=3, early_stop=stop, checkpoint=plan, workers=workers)
-        weights = full_tensors(trainable(model.module))
-        if workers.is_first:
-            write_tensors(out, weights, {"history": history.to_dict()})
-    return history
+    out = folder / f"{name.removeprefix('tiny:')}.safetensors"
+    plan = CheckpointSettings(out.with_suffix(".checkpoint"), 4)
+    stop = EarlyStop(2, out.with_suffix(".best"))
+    history = fit_mixture(model, mixture, SETTINGS, seed=3, early_stop=stop, checkpoint=plan, workers=workers)
+    weights = full_tensors(trainable(model.module))
+    if workers.is_first:
+        write_tensors(out, weights, {"history": history.to_dict()})
+    return out
 
 
 if __name__ == "__main__":
-    train(sys.argv[1], Path(sys.argv[2]))
+    with joined_workers() as joined:
+        for model_name in sys.argv[2:]:
+            train(model_name, Path(sys.argv[1]), joined)

@@ -16,6 +16,7 @@ from taskweb.training.workers import SINGLE_PROCESS, joined_workers
 from tests.training.joined import train
 
 REPOSITORY = Path(__file__).parents[2]
+NAMES = ("tiny:t5", "tiny:gpt2", "tiny:roberta")
 
 
 def started_together(arguments: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
@@ -25,17 +26,23 @@ def started_together(arguments: list[str], **environment: str) -> subprocess.Com
     )
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["tiny:t5", "tiny:gpt2", "tiny:roberta"])
-@pytest.mark.parametrize("sharded", [False, True], ids=["replicated", "sharded"])
-def test_two_processes_give_the_result_of_one(name: str, sharded: bool, tmp_path: Path) -> None:
-    alone, together = tmp_path / "alone.safetensors", tmp_path / "together.safetensors"
-    train(name, alone)
+@pytest.fixture(scope="module", params=[False, True], ids=["replicated", "sharded"])
+def trained_together(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all models as two processes trained them."""
+    folder = tmp_path_factory.mktemp("together")
     done = started_together(
-        ["torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m", "tests.training.joined", name, str(together)],
-        ACCELERATE_USE_FSDP="true" if sharded else "false",
+        ["torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m", "tests.training.joined", str(folder), *NAMES],
+        ACCELERATE_USE_FSDP="true" if request.param else "false",
     )
     assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_two_processes_give_the_result_of_one(name: str, trained_together: Path, tmp_path: Path) -> None:
+    alone = train(name, tmp_path)
+    together = trained_together / alone.name
     (one, record), (two, other) = read_tensors(alone), read_tensors(together)
     assert set(one) == set(two)
     for tensor in one:

@@ -20,6 +20,7 @@ from taskweb.errors import NameNotFoundError, ParameterError
 from taskweb.selectors import RankedSource, Ranking
 from taskweb.selectors.assessment import Assessment
 from taskweb.tasks.synthetic import find_family
+from taskweb.training import TrainingSettings
 from taskweb.web import TransferWeb
 from taskweb.workflows import selection_trials
 from taskweb.workflows.selection_trials import chosen_sources, run_trials
@@ -132,7 +133,13 @@ def test_the_verdict_is_what_the_trials_say(top: list[float], said: str, disting
 @pytest.mark.slow
 def test_the_target_is_hidden_until_the_evaluation(encoder: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = TrialSettings(
-        families=("helpful",), targets=1, seeds=(1,), web_seeds=(1,), source_examples=60, evaluation_examples=40
+        families=("helpful",),
+        targets=1,
+        seeds=(1,),
+        source_examples=20,
+        evaluation_examples=20,
+        training=TrainingSettings(epochs=1, batch_size=32, device="cpu"),
+        target_epochs=1,
     )
     family = find_family("helpful")
     (target,) = settings.targets_of(family)

@@ -79,7 +79,7 @@ def ranked_choice(
 def best_of(ranking: UsedRanking, places: Mapping[str, str], k: Number, skipped: Sequence[str]) -> Choice:
     """The k best sources of a ranking that have examples; with `auto`, as many as are suggested.
 
-    skipped: sources that are the target itself. The choice has a error where there are fewer than k, or none.
+    skipped: sources that are the target itself. The choice has an error where there are fewer than k, or none.
     """
     ranked = _by_source(ranking.scores)
     usable = usable_sources(ranking, places, skipped)

@@ -193,7 +193,7 @@ def _errors_of_rates(choice: Choice, settings: MixtureSettings) -> list[str]:
 
 
 def _record(arguments: MixArguments, choice: Choice, target_examples: int) -> dict[str, Any]:
-    """How the mixture came about, for its manifest."""
+    """How the mixture was made, for its manifest."""
     settings, columns = arguments.settings, arguments.rank_settings.target.columns
     return {
         "seed": settings.seed,

@@ -45,6 +45,7 @@ def test_predicted_gains_follow_the_gains_of_similar_scores() -> None:
     assert best.harm < 0.2 < 0.8 < worst.harm
 
 
+@pytest.mark.slow
 def test_intervals_cover_what_they_promise_on_targets_left_out() -> None:
     covered, harm = [], []
     for seed in range(3):

@@ -67,6 +67,7 @@ def planted(kind: str, seed: int = 0) -> tuple[TransferWeb, ExampleBank]:
     return web_of(t), bank
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["popularity", "similarity"])
 def test_on_small_webs_it_keeps_up_with_the_best_single_member_on_average(kind: str) -> None:
     best = {"popularity": PopularitySelector(), "similarity": RoeSelector()}[kind]

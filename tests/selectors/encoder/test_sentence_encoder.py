@@ -237,6 +237,7 @@ def test_real_weights_tell_meanings_apart(encoder: SentenceEncoder) -> None:
     assert cat @ kitten > 0.6 > 0.3 > cat @ tax
 
 
+@pytest.mark.slow
 def test_real_weights_agree_with_a_plain_forward_pass(encoder: SentenceEncoder) -> None:
     text = "['Yes', 'No']</s>The river rose overnight."
     ids = encoder._token_ids([text])[0]

@@ -109,7 +109,7 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
 def ordinary_user() -> Iterator[Path]:
     """A folder of our own, as a user who is subject to permissions."""
     catalogue()  # read while it is allowed
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(prefix="taskweb-", dir="/tmp") as name:  # not below folders of root alone
         folder = Path(name)
         root = os.geteuid() == 0
         if root:

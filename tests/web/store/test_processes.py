@@ -16,6 +16,8 @@ from taskweb.web.store import RunStore, connection, is_store, run_store
 from tests.conftest import REPOSITORY
 from tests.web.store.made_up import content, made_up_run, made_up_runs
 
+pytestmark = pytest.mark.slow  # most start processes
+
 
 def start_writer(path: Path, first: int, count: int, batch: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.web.store.writer", str(path), *map(str, (first, count, batch))]
@@ -77,16 +79,10 @@ def kill_and_resume(folder: Path, kills: int, seed: int) -> tuple[int, int]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="processes are killed by signal")
-def test_a_killed_writer_loses_nothing_that_it_stored(tmp_path: Path) -> None:
-    acknowledged, found = kill_and_resume(tmp_path, 20, seed=0)
-    assert 0 < acknowledged <= found
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="processes are killed by signal")
-def test_a_writer_killed_200_times_loses_nothing_that_it_stored(tmp_path: Path) -> None:
-    acknowledged, found = kill_and_resume(tmp_path, 200, seed=1)
-    sys.stderr.write(f"200 kills: {acknowledged} runs acknowledged, {found} found, none lost, none twice\n")
+@pytest.mark.parametrize("kills", [15, pytest.param(200, marks=pytest.mark.repeats)])
+def test_a_killed_writer_loses_nothing_that_it_stored(kills: int, tmp_path: Path) -> None:
+    acknowledged, found = kill_and_resume(tmp_path, kills, seed=kills)
+    sys.stderr.write(f"{kills} kills: {acknowledged} runs acknowledged, {found} found, none lost, none twice\n")
     assert 0 < acknowledged <= found
 
 

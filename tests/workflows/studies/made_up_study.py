@@ -9,11 +9,11 @@ from taskweb.workflows.task_texts import TaskTexts
 from tests.conftest import made_up_bank, made_up_web
 
 
-def small_web(monkeypatch: pytest.MonkeyPatch, module: str, *, n_targets: int = 6, n_sources: int = 8) -> TransferWeb:
-    """Let the studies in `module` open a made-up web, whose tasks have texts."""
+def small_web(monkeypatch: pytest.MonkeyPatch, *, n_targets: int = 6, n_sources: int = 8) -> TransferWeb:
+    """Let studies open a made-up web with texts of its tasks."""
     web = made_up_web(n_targets, n_sources)
-    monkeypatch.setattr(f"taskweb.workflows.studies.{module}.open_web", lambda _where: web)
+    monkeypatch.setattr("taskweb.workflows.studies.study_settings.open_web", lambda _where: web)
     monkeypatch.setattr(
-        f"taskweb.workflows.studies.{module}.texts_of_study", lambda *_arguments: TaskTexts(made_up_bank(web.tasks))
+        "taskweb.workflows.studies.study_settings.task_texts", lambda *_a, **_k: TaskTexts(made_up_bank(web.tasks))
     )
     return web

@@ -8,7 +8,7 @@ import pytest
 from taskweb.errors import ParameterError, WebError
 from taskweb.selectors import SelectionProblem, TaskShopSelector
 from taskweb.selectors.benchmark import DrawSettings, benchmark
-from taskweb.workflows.studies import study_pivots
+from taskweb.workflows.studies import StudySettings, study_pivots
 from taskweb.workflows.studies.pivots import RandomPivots
 from tests.conftest import made_up_bank, made_up_web
 from tests.workflows.studies.made_up_study import small_web
@@ -31,8 +31,8 @@ def test_random_pivots_are_those_of_the_seed_and_never_the_target() -> None:
 
 
 def test_points_are_those_of_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
-    web = small_web(monkeypatch, "pivots")
-    study = study_pivots(web="made-up", counts=(1, 3), random_seeds=2, draws=FEW)
+    web = small_web(monkeypatch)
+    study = study_pivots(StudySettings("made-up", draws=FEW), counts=(1, 3), random_seeds=2)
     assert [(point.choice, point.n_pivots) for point in study.points] == [
         ("none", None), ("similar", 1), ("similar", 3), ("random", 1), ("random", 3), ("all", None),
     ]  # fmt: skip
@@ -59,12 +59,12 @@ def test_points_are_those_of_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_counts_that_the_web_has_not_are_left_out_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    small_web(monkeypatch, "pivots")
-    study = study_pivots(web="made-up", counts=(10, 4, 5), random_seeds=1, draws=FEW)
+    small_web(monkeypatch)
+    study = study_pivots(StudySettings("made-up", draws=FEW), counts=(10, 4, 5), random_seeds=1)
     assert [point.n_pivots for point in study.of("similar")] == [4]
     assert study.notes[0].startswith("5, 10 pivots are left out: the web has 5 for each target")
     with pytest.raises(WebError, match="5 pivots for a target: too few"):
-        study_pivots(web="made-up", counts=(7,), draws=FEW)
+        study_pivots(StudySettings("made-up", draws=FEW), counts=(7,))
 
 
 def test_settings_are_checked() -> None:

@@ -9,7 +9,7 @@ import pytest
 from taskweb.errors import InputError, NameNotFoundError
 from taskweb.metrics import rank_correlation
 from taskweb.selectors.benchmark import DrawSettings
-from taskweb.workflows.studies import study_sanity
+from taskweb.workflows.studies import StudySettings, study_sanity
 from taskweb.workflows.studies.sanity import SANITY_SELECTORS
 from tests.workflows.studies.made_up_study import small_web
 
@@ -17,8 +17,8 @@ FEW = DrawSettings(draws=2, target_examples=6, source_examples=8)
 
 
 def test_places_and_figures_of_one_target(monkeypatch: pytest.MonkeyPatch) -> None:
-    web = small_web(monkeypatch, "sanity")
-    study = study_sanity(web="made-up", setup="a/finetune", target="task2", draws=FEW)
+    web = small_web(monkeypatch)
+    study = study_sanity(StudySettings("made-up", "a/finetune", draws=FEW), target="task2")
     assert {row.selector for row in study.rows} == set(SANITY_SELECTORS)
     (sources,) = study.rankings.values()
     t = {name: web.t[0, 2, i] for i, name in enumerate(web.sources) if name != "task2"}
@@ -39,8 +39,8 @@ def test_places_and_figures_of_one_target(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_all_targets_and_setups_give_means_with_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
-    web = small_web(monkeypatch, "sanity")
-    study = study_sanity(web="made-up", draws=FEW)
+    web = small_web(monkeypatch)
+    study = study_sanity(StudySettings("made-up", draws=FEW))
     assert study.targets == web.targets
     for row in study.rows:
         assert list(row.per_target) == list(web.targets)
@@ -59,15 +59,15 @@ def test_a_web_without_texts_and_unknown_names_are_refused(tmp_path: Path) -> No
     table = tmp_path / "web.csv"
     table.write_text("source,target,setup,metric,score\n" + "".join(f"s{i},t,m/a,accuracy,0.{i}\n" for i in range(1, 5)))
     with pytest.raises(InputError, match="compares texts, and there are none of the tasks of the web"):
-        study_sanity(web=table)
+        study_sanity(StudySettings(table))
     with pytest.raises(NameNotFoundError, match="'rte'"):
         study_sanity(target="rtee")
     with pytest.raises(NameNotFoundError, match="setup"):
-        study_sanity(setup="t5l")
+        study_sanity(StudySettings(setup="t5l"))
 
 
 def test_the_published_web_on_rte() -> None:
-    study = study_sanity(setup="t5l/finetune", target="rte", draws=DrawSettings(draws=2))
+    study = study_sanity(StudySettings(setup="t5l/finetune", draws=DrawSettings(draws=2)), target="rte")
     figures = {row.selector: row.ndcg.value for row in study.rows}
     assert figures["taskshop"] > figures["popularity"] > figures["random"]
     assert study.rankings["rte"][0].task == "anli_r3"

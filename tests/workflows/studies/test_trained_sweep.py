@@ -17,10 +17,11 @@ from taskweb.evaluation import load_prompted
 from taskweb.mixture.sampling import MixtureSettings
 from taskweb.training import TrainingSettings
 from taskweb.training.recipe import Recipe
+from taskweb.workflows.rank_settings import RankSettings
 from taskweb.workflows.studies import trained_sets
 from taskweb.workflows.studies.sweep_table import read_sweep
 from taskweb.workflows.studies.trained_sets import SetResult, SetTraining, SourceSet, read_results, train_sets
-from taskweb.workflows.studies.trained_sweep import sweep_sets, train_sweep
+from taskweb.workflows.studies.trained_sweep import SweepSettings, sweep_sets, train_sweep
 from tests.cli.test_commands import run  # noqa: F401 - a fixture
 from tests.workflows.sources import write_rows, write_sources, yes_or_no
 
@@ -114,19 +115,14 @@ def test_numbers_have_no_score_to_compare(training: SetTraining, tmp_path: Path)
 def test_sets_are_the_heads_of_the_ranking(tmp_path: Path) -> None:
     folder = write_sources(tmp_path / "s", {"cb": 4, "qnli": 4, "wic": 4, "snli": 4})
     target = write_rows(folder / "mine.jsonl", yes_or_no("mine", 8))  # among the sources: it is none of its own
-    sets, notes = sweep_sets(target, [str(folder)], (1, 3, 10), *_how())
+    settings = SweepSettings((str(folder),), Recipe("tiny:t5"), (1, 3, 10), ranking=RankSettings(selector="popularity"))
+    sets, notes = sweep_sets(target, settings)
     assert [one.name for one in sets] == ["1", "3", "all"]
     assert set(sets[-1].sources) == {"cb", "qnli", "wic", "snli"}
     assert all(one.sources == sets[-1].sources[: len(one.sources)] for one in sets)
     assert any("no sets of 10" in note for note in notes)
     with pytest.raises(ParameterError, match="must be 1 or more"):
-        sweep_sets(target, [str(folder)], (0,), *_how())
-
-
-def _how():  # type: ignore[no-untyped-def]
-    from taskweb.workflows.rank_settings import RankSettings, TargetSettings
-
-    return RankSettings(selector="popularity"), TargetSettings()
+        sweep_sets(target, replace(settings, counts=(0,)))
 
 
 def test_a_sweep_from_a_target_to_a_table(run, tmp_path: Path, sources: str) -> None:  # noqa: F811
@@ -164,4 +160,4 @@ def test_bad_input_is_a_line(run, tmp_path: Path, sources: str, arguments: tuple
 
 def test_a_target_must_be_a_file(tmp_path: Path, sources: str) -> None:
     with pytest.raises(InputError, match="not a file"):
-        train_sweep("rte", sources=[sources], recipe=Recipe("tiny:t5"), results=tmp_path / "r.csv")
+        train_sweep("rte", SweepSettings((sources,), Recipe("tiny:t5")), tmp_path / "r.csv")

@@ -29,8 +29,7 @@ def demo(
 ) -> None:
     """Rank sources for an example target, then measure, rank, mix, train and evaluate on generated tasks.
 
-    The second part needs the extra `train` and takes some minutes. It shows whether models trained on the chosen sources
-    answer a new task better than models trained on other sources.
+    The second part needs the extra `train` and some minutes. It tests whether the chosen sources are better than others.
 
     Example: taskweb demo --quick
     """

@@ -66,7 +66,7 @@ def run(
     output: shared.TableOrJson = shared.TableFormat.table,
     quiet: shared.Quiet = False,
 ) -> None:
-    """Measure the transfers of a plan. If it is stopped, the same command continues.
+    """Measure the transfers of a plan. If it is stopped, the same command continues it.
 
     Every result is saved at once in the plan's store. Read it with: taskweb web show STORE.
 

@@ -19,11 +19,10 @@ from taskweb.cli.tables.formatting import duration
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from taskweb.mixture.sampling import MixtureSettings
-    from taskweb.training.recipe import Recipe
     from taskweb.workflows.rank_settings import RankSettings
-    from taskweb.workflows.studies import KSweep, PivotStudy, SanityStudy
+    from taskweb.workflows.studies import KSweep, PivotStudy, SanityStudy, StudySettings
     from taskweb.workflows.studies.trained_sets import SetResult
+    from taskweb.workflows.studies.trained_sweep import SweepSettings
 
     Study = TypeVar("Study", SanityStudy, PivotStudy, KSweep)
 
@@ -36,8 +35,24 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Draws = Annotated[int, typer.Option("--draws", metavar="N", min=1, help="Draw examples N times and average.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the draws.")]
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """The web that is studied, and how examples are drawn."""
+
+    web: shared.Web = "published"
+    setup: shared.Setup = "all"
+    examples: shared.Examples = None
+    draws: Annotated[int, typer.Option("--draws", metavar="N", min=1, help="Draw examples N times and average.")] = 10
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the draws.")] = 0
+
+    def settings(self, encoding: shared.EncoderOptions) -> StudySettings:
+        """The settings that the options stand for."""
+        from taskweb.selectors.benchmark import DrawSettings
+        from taskweb.workflows.studies import StudySettings
+
+        draws = DrawSettings(self.draws, seed=self.seed)
+        return StudySettings(self.web, self.setup, self.examples, draws, encoding.settings())
 
 
 @dataclass(frozen=True)
@@ -78,15 +93,11 @@ class ResultOptions:
 @spread
 def sanity(
     *,
-    web: shared.Web = "published",
-    setup: shared.Setup = "all",
+    studied: StudyOptions,
     target: Annotated[
         str,
         typer.Option("--target", metavar="TASK", help="Leave out this task and print the rankings; 'all': each task in turn."),
     ] = "all",
-    examples: shared.Examples = None,
-    draws: Draws = 10,
-    seed: Seed = 0,
     encoding: shared.EncoderOptions,
     result: ResultOptions,
 ) -> None:
@@ -95,17 +106,12 @@ def sanity(
     Example: taskweb study sanity --setup t5l/finetune --target rte
     """
     from taskweb.cli.tables import studies, study_panels
-    from taskweb.selectors.benchmark import DrawSettings
     from taskweb.workflows.studies import study_sanity
 
     result.check()
     study = study_sanity(
-        web=web,
-        setup=setup,
+        studied.settings(encoding),
         target=None if target == "all" else target,
-        examples=examples,
-        draws=DrawSettings(draws, seed=seed),
-        encoder=encoding.settings(),
         progress=progress_for(quiet=result.quiet),
     )
     result.show(study, studies.sanity_tables, study_panels.draw_sanity)
@@ -115,8 +121,7 @@ def sanity(
 @spread
 def pivots(
     *,
-    web: shared.Web = "published",
-    setup: shared.Setup = "all",
+    studied: StudyOptions,
     counts: Annotated[
         str, typer.Option("--counts", metavar="N,N", help="Numbers of pivots to compare, besides all.")
     ] = "1,3,5,10",
@@ -131,9 +136,6 @@ def pivots(
             help="Leave out only these targets. Default: all except those that hyperparameters were chosen on.",
         ),
     ] = None,
-    examples: shared.Examples = None,
-    draws: Draws = 10,
-    seed: Seed = 0,
     encoding: shared.EncoderOptions,
     result: ResultOptions,
 ) -> None:
@@ -142,19 +144,14 @@ def pivots(
     Example: taskweb study pivots --setup t5l/finetune --plot pivots.svg
     """
     from taskweb.cli.tables import studies, study_panels
-    from taskweb.selectors.benchmark import DrawSettings
     from taskweb.workflows.studies import study_pivots
 
     result.check()
     study = study_pivots(
-        web=web,
-        setup=setup,
+        studied.settings(encoding),
         counts=_whole_numbers("--counts", counts),
         random_seeds=random_seeds,
         targets=shared.names(targets),
-        examples=examples,
-        draws=DrawSettings(draws, seed=seed),
-        encoder=encoding.settings(),
         progress=progress_for(quiet=result.quiet),
     )
     result.show(study, studies.pivots_tables, study_panels.draw_pivots)
@@ -208,17 +205,20 @@ class SweepOptions:
         ),
     ] = None
 
-    def built_recipe(self) -> Recipe:
-        """The recipe that the options stand for. Raises a TaskWebError for one that cannot be used."""
-        values = {"model": self.model, "max_input": self.max_input, "seeds": self.seed or None}
-        settings = {"learning_rate": self.learning_rate, "epochs": self.epochs, "batch_size": self.batch_size}
-        return recipe_with(self.recipe, values, settings)
-
-    def mixture(self) -> MixtureSettings:
-        """How the sources of a set are mixed."""
+    def settings(self, ranking: RankSettings) -> SweepSettings:
+        """The settings that the options stand for. Raises a TaskWebError for those that cannot be used."""
         from taskweb.mixture.sampling import MixtureSettings
+        from taskweb.workflows.studies.trained_sweep import SweepSettings
 
-        return MixtureSettings(self.examples_per_task, self.total, held_out=0.0)
+        values = {"model": self.model, "max_input": self.max_input, "seeds": self.seed or None}
+        training = {"learning_rate": self.learning_rate, "epochs": self.epochs, "batch_size": self.batch_size}
+        return SweepSettings(
+            tuple(self.sources or ()),
+            recipe_with(self.recipe, values, training),
+            _whole_numbers("--counts", self.counts),
+            MixtureSettings(self.examples_per_task, self.total, held_out=0.0),
+            ranking,
+        )
 
 
 @app.command()
@@ -249,7 +249,7 @@ def ksweep(
 ) -> None:
     """How many sources should one train on? The target's zero-shot score and the time, by number of sources.
 
-    With a TARGET, models are trained on its best 1, 3, 5, 10 and all sources. If it is stopped, the same command continues.
+    With a TARGET, models are trained on its best 1, 3, 5, 10 and all sources. If it is stopped, the same command continues it.
 
     Example: taskweb study ksweep --plot ksweep.svg
 
@@ -270,9 +270,7 @@ def ksweep(
     result.show(study, studies.ksweep_tables, study_panels.draw_ksweep)
 
 
-def _trained_sweep(
-    target: Path, results: Path | None, sweep: SweepOptions, rank_settings: RankSettings, *, quiet: bool
-) -> KSweep:
+def _trained_sweep(target: Path, results: Path | None, sweep: SweepOptions, ranking: RankSettings, *, quiet: bool) -> KSweep:
     """Train the models of a sweep, and show each."""
     from taskweb.cli.progress.training_progress import TrainingProgress
     from taskweb.errors import ParameterError
@@ -294,12 +292,8 @@ def _trained_sweep(
 
     return train_sweep(
         target,
-        sources=sweep.sources or [],
-        recipe=sweep.built_recipe(),
-        results=results,
-        counts=_whole_numbers("--counts", sweep.counts),
-        mixture=sweep.mixture(),
-        rank_settings=rank_settings,
+        sweep.settings(ranking),
+        results,
         progress=progress_for(quiet=quiet),
         watch=lambda chosen, seed: TrainingProgress(f"Training on {named(chosen.name, seed)}", quiet=quiet),
         on_result=say_result,

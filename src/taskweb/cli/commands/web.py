@@ -101,7 +101,7 @@ def scores(
     source: Annotated[str | None, typer.Option("--source", metavar="TASK", help="Print only transfers from this task.")] = None,
     output: shared.TableJsonOrCsv = shared.RankingFormat.table,
 ) -> None:
-    """Print the transfer scores of a web: PC, PM and T of every measured pair, with errors and tests.
+    """Print the transfer scores of a web: PC, PM and T of every measured pair, with errors and sign tests.
 
     Example: taskweb web scores published --setup t5l/finetune --target rte
     """
@@ -143,7 +143,7 @@ def analyze(
     seed: Annotated[int, typer.Option("--seed", help="Seed of permutations and bootstrap samples.")] = 0,
     output: shared.TableOrJson = shared.TableFormat.table,
 ) -> None:
-    """Analyse the transfers of a web: which help, in both directions, through other tasks, and in all setups.
+    """Analyse the transfers of a web: which help, in both directions, in chains, across setups, and in groups of tasks.
 
     Example: taskweb web analyze published --analysis transitivity
     """
@@ -167,7 +167,7 @@ def merge(
     replace_failed: Annotated[bool, typer.Option("--replace-failed", help="Replace failed runs by finished ones.")] = False,
     quiet: shared.Quiet = False,
 ) -> None:
-    """Add the runs of other stores to one. Where two disagree, the run in STORE stays, with a note.
+    """Add the runs of other stores to one. If runs disagree, those in STORE stay, and a message counts them.
 
     Example: taskweb web merge all.db laptop.db cluster.db
     """
@@ -180,7 +180,7 @@ def merge(
 
 @app.command()
 def check(store: StoreArgument, quiet: shared.Quiet = False) -> None:
-    """Check a store: the file, its keys, and that every record is complete. Exit status 1 if something is wrong.
+    """Check a store: the file, its keys and every record. The exit status is 1 if there is a problem.
 
     Example: taskweb web check my_web.db
     """

@@ -114,7 +114,7 @@ class ComputeOptions:
     ] = "in"
     max_input: Annotated[
         int | None,
-        typer.Option("--max-input", metavar="N", help="Cut inputs at N tokens. Default: the limit that the model has."),
+        typer.Option("--max-input", metavar="N", help="Cut inputs at N tokens. Default: the model's limit."),
     ] = None
     batch_size: Annotated[
         int | None,

@@ -58,14 +58,15 @@ Describe = Annotated[
 ]
 LlmApi = Annotated[
     ApiName,
-    typer.Option("--llm-api", rich_help_panel=PANEL, help="Part of the API to use: chat, or completions for base models."),
+    typer.Option("--llm-api", rich_help_panel=PANEL, help="Part of the API: chat, or completions for base models."),
 ]
 LlmAnswers = Annotated[
     AnswerReading,
     typer.Option(
         "--llm-answers",
+        metavar="NAME",
         rich_help_panel=PANEL,
-        help="How to score answers: by log-probabilities, by repeats, or auto: log-probabilities if the API gives them.",
+        help="Score answers by logprobs, by repeats, or auto: by logprobs if the API gives them.",
     ),
 ]
 LlmRepeats = Annotated[
@@ -83,7 +84,7 @@ LlmAnswerTokens = Annotated[
         "--llm-answer-tokens",
         metavar="N",
         rich_help_panel=PANEL,
-        help="Maximum tokens of an answer. Models that reason first need many.",
+        help="Maximum tokens of an answer. Models that reason before they answer need many.",
     ),
 ]
 LlmWorkers = Annotated[

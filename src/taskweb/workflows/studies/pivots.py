@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -19,12 +18,10 @@ from taskweb.selectors import RoeSelector, SelectionProblem, Selector, TaskShopS
 from taskweb.selectors.benchmark import MEAN, BenchmarkRow, DrawSettings
 from taskweb.web import ALL_SETUPS, TransferWeb
 from taskweb.web.analysis.estimate import UNKNOWN, Estimate, plain
-from taskweb.web.opening import open_web
-from taskweb.web.published import PUBLISHED
 from taskweb.workflows.benchmarking import Comparison, leave_targets_out
 from taskweb.workflows.progress import Progress, silent
-from taskweb.workflows.selector_settings import EncoderSettings
-from taskweb.workflows.studies.estimates import FloatArray, difference_of, figure_of, texts_of_study
+from taskweb.workflows.studies.estimates import FloatArray, difference_of, figure_of
+from taskweb.workflows.studies.study_settings import StudySettings
 from taskweb.workflows.task_texts import TaskTexts
 
 PIVOT_COUNTS = (1, 3, 5, 10)
@@ -47,7 +44,7 @@ class RandomPivots:
         return {**self.taskshop.parameters(), "n_pivots": self.n_pivots, "seed": self.seed}
 
     def score(self, problem: SelectionProblem) -> FloatArray:
-        """TaskShop's scores with the pivots drawn; one seed draws the same pivots, whatever the draw of examples."""
+        """TaskShop's scores with the pivots drawn; one seed draws the same pivots for every draw of examples."""
         usable = sorted(task for task in problem.web.targets if task in problem.roe)
         stream = np.random.default_rng([self.seed, *problem.target.encode()])
         drawn = stream.choice(len(usable), min(self.n_pivots, len(usable)), replace=False)
@@ -97,45 +94,41 @@ class PivotStudy:
 
 
 def study_pivots(
+    settings: StudySettings | None = None,
     *,
-    web: str | Path = PUBLISHED,
-    setup: str = ALL_SETUPS,
     counts: Sequence[int] = PIVOT_COUNTS,
     random_seeds: int = RANDOM_SEEDS,
     targets: Sequence[str] | None = None,
-    examples: Path | None = None,
-    draws: DrawSettings | None = None,
-    encoder: EncoderSettings | None = None,
     progress: Progress = silent,
 ) -> PivotStudy:
     """Evaluate TaskShop with RoE and with all, the most similar, and random pivots.
 
-    counts: how many pivots; a count for which the web has too few pivots is left out, with a note. Raises a TaskWebError.
+    counts: how many pivots; a count for which the web has too few pivots is left out, with a note. targets: None takes all but
+    those that hyperparameters were chosen on. Raises a TaskWebError.
     """
     if not counts or min(counts) < 1:
         raise ParameterError(f"The numbers of pivots must be 1 or more. Got {', '.join(map(str, counts)) or 'none'} instead.")
     if random_seeds < 1:
         raise ParameterError(f"The number of seeds of random pivots must be at least 1. Got {random_seeds} instead.")
-    known = open_web(web)
-    known.check_setup(setup)
-    for target in targets or ():
-        known.target_index(target)
-    texts = texts_of_study(known, examples, encoder, progress)
-    tried, notes = _counts_to_try(counts, known, texts)
+    settings = settings or StudySettings()
+    web = settings.opened(targets or ())
+    texts = settings.texts(web, progress)
+    tried, notes = _counts_to_try(counts, web, texts)
     comparison = Comparison(
-        known,
+        web,
         _selectors(tried, random_seeds),
         texts,
-        setup=setup,
+        setup=settings.setup,
         targets=targets,
-        draws=draws or DrawSettings(),
-        notes=[*known.notes, *texts.notes, *notes],
+        draws=settings.draws,
+        notes=[*web.notes, *texts.notes, *notes],
     )
     result = leave_targets_out(comparison, progress=progress)
-    rows = {row.selector: row for row in result.rows if row.setup == (MEAN if setup == ALL_SETUPS else setup)}
+    shown = MEAN if settings.setup == ALL_SETUPS else settings.setup
+    rows = {row.selector: row for row in result.rows if row.setup == shown}
     return PivotStudy(
-        known.name,
-        setup,
+        web.name,
+        settings.setup,
         len(rows["all"].per_target()),
         result.draws,
         random_seeds,

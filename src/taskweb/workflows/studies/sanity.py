@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,12 +17,11 @@ from taskweb.selectors import DEFAULT_SELECTOR
 from taskweb.selectors.benchmark import MEAN, BenchmarkRow, DrawSettings, ScoredTarget
 from taskweb.web import ALL_SETUPS
 from taskweb.web.analysis.estimate import Estimate, plain
-from taskweb.web.opening import open_web
-from taskweb.web.published import PUBLISHED
 from taskweb.workflows.benchmarking import Comparison, leave_targets_out
 from taskweb.workflows.progress import Progress, silent
-from taskweb.workflows.selector_settings import EncoderSettings, SelectorSettings
-from taskweb.workflows.studies.estimates import FloatArray, figure_of, over_targets, texts_of_study
+from taskweb.workflows.selector_settings import SelectorSettings
+from taskweb.workflows.studies.estimates import FloatArray, figure_of, over_targets
+from taskweb.workflows.studies.study_settings import StudySettings
 
 SANITY_SELECTORS = tuple(dict.fromkeys(("taskshop", DEFAULT_SELECTOR, "roe", "popularity", "random")))
 
@@ -80,40 +78,31 @@ class SanityStudy:
 
 
 def study_sanity(
-    *,
-    web: str | Path = PUBLISHED,
-    setup: str = ALL_SETUPS,
-    target: str | None = None,
-    examples: Path | None = None,
-    draws: DrawSettings | None = None,
-    encoder: EncoderSettings | None = None,
-    progress: Progress = silent,
+    settings: StudySettings | None = None, *, target: str | None = None, progress: Progress = silent
 ) -> SanityStudy:
     """Rank the sources of a target, or of every target in turn, as if nothing about it were measured.
 
-    target: None takes all but those that hyperparameters were chosen on. setup: one, or `all` for the mean over setups, each
-    with its own truth. examples: texts of the web's tasks, where the web does not contain them. Raises a TaskWebError.
+    target: None takes all but those that hyperparameters were chosen on. Raises a TaskWebError.
     """
-    known = open_web(web)
-    known.check_setup(setup)
-    if target is not None:
-        known.target_index(target)
-    texts = texts_of_study(known, examples, encoder, progress)
+    settings = settings or StudySettings()
+    web = settings.opened(() if target is None else (target,))
+    texts = settings.texts(web, progress)
     seen: list[ScoredTarget] = []
     comparison = Comparison(
-        known,
+        web,
         {name: SelectorSettings().build(name) for name in SANITY_SELECTORS},
         texts,
-        setup=setup,
+        setup=settings.setup,
         targets=None if target is None else [target],
-        draws=draws or DrawSettings(),
-        notes=(*known.notes, *texts.notes),
+        draws=settings.draws,
+        notes=(*web.notes, *texts.notes),
     )
     result = leave_targets_out(comparison, on_scores=seen.append, progress=progress)
     correlations = _correlations(seen)
-    shown = MEAN if setup == ALL_SETUPS else setup
+    shown = MEAN if settings.setup == ALL_SETUPS else settings.setup
     rows = tuple(_row(row, correlations[row.selector]) for row in result.rows if row.setup == shown)
-    return SanityStudy(known.name, setup, result.draws, rows, _rankings(seen), (*result.notes, *result.left_out()))
+    notes = (*result.notes, *result.left_out())
+    return SanityStudy(web.name, settings.setup, result.draws, rows, _rankings(seen), notes)
 
 
 def _row(row: BenchmarkRow, correlations: FloatArray) -> SanityRow:

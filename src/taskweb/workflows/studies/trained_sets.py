@@ -76,7 +76,7 @@ class SetResult:
 class SetTraining:
     """How models are trained on sets of sources and evaluated on the target.
 
-    target: its labelled prompts, none of which enters a mixture. sources: places of the sources, as `taskweb.mix` takes them.
+    target: its labelled prompts; no mixture contains them. sources: places of the sources, as `taskweb.mix` takes them.
     Raises ParameterError where the target's answers are numbers: they have no score from 0 to 1.
     """
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from taskweb.errors import InputError, ParameterError
@@ -24,16 +24,26 @@ from taskweb.workflows.target_examples import all_examples, task_of_web
 DEFAULT_COUNTS = (1, 3, 5, 10)
 
 
+@dataclass(frozen=True)
+class SweepSettings:
+    """Which models a sweep trains.
+
+    sources: as `taskweb.mix` takes them. counts: numbers of sources to train on, besides all; those for which there are too
+    few sources are left out.
+    """
+
+    sources: tuple[str, ...]
+    recipe: Recipe
+    counts: tuple[int, ...] = DEFAULT_COUNTS
+    mixture: MixtureSettings = field(default_factory=lambda: MixtureSettings(held_out=0.0))
+    ranking: RankSettings = field(default_factory=RankSettings)
+
+
 def train_sweep(
     target: str | Path,
-    *,
-    sources: Sequence[str],
-    recipe: Recipe,
+    settings: SweepSettings,
     results: Path,
-    counts: Sequence[int] = DEFAULT_COUNTS,
-    mixture: MixtureSettings | None = None,
-    rank_settings: RankSettings | None = None,
-    target_settings: TargetSettings | None = None,
+    *,
     progress: Progress = silent,
     watch: Watch = unwatched,
     on_result: Callable[[SetResult], None] = lambda _: None,
@@ -41,16 +51,13 @@ def train_sweep(
     """Train on the best sources of a target, with each number in `counts` and with all, and return the score by number.
 
     target: a file of labelled examples; sources are ranked by at most 32 of them, without labels, and models are evaluated on
-    all of them. sources: as `taskweb.mix` takes them. Every model is a line of the CSV `results`; the same call continues a
-    stopped one, and results of several targets may share a file. Counts for which there are too few sources are left out.
+    all of them. results: a CSV with a line for every model; the same call continues a stopped one, and results of several
+    targets may share a file.
     Raises InputError for what cannot be used, and what ranking, mixing, training and evaluation raise.
     """
-    settings = rank_settings or RankSettings()
-    if target_settings is not None:
-        settings = replace(settings, target=target_settings)
-    prompted = labelled_target(target, settings.target)
-    training = SetTraining(prompted, tuple(sources), recipe, mixture or MixtureSettings(held_out=0.0))
-    sets, notes = sweep_sets(target, sources, counts, settings, progress)
+    prompted = labelled_target(target, settings.ranking.target)
+    training = SetTraining(prompted, settings.sources, settings.recipe, settings.mixture)
+    sets, notes = sweep_sets(target, settings, progress)
     train_sets(sets, training, results, watch=watch, on_result=on_result)
     sweep = sweep_of_table(results)
     return replace(sweep, notes=(*notes, *sweep.notes))
@@ -66,19 +73,16 @@ def labelled_target(target: str | Path, settings: TargetSettings) -> PromptedTas
 
 
 def sweep_sets(
-    target: str | Path,
-    sources: Sequence[str],
-    counts: Sequence[int],
-    settings: RankSettings,
-    progress: Progress = silent,
+    target: str | Path, settings: SweepSettings, progress: Progress = silent
 ) -> tuple[list[SourceSet], tuple[str, ...]]:
     """The sets to train on, smallest first, and notes. Raises ParameterError for counts below 1."""
+    counts, ranking = settings.counts, settings.ranking
     if not counts or min(counts) < 1:
         raise ParameterError(f"Numbers of sources must be 1 or more. Got {', '.join(map(str, counts)) or 'none'} instead.")
-    places = find_sources(sources)
-    settings = replace(settings, web=settings.opened())
-    examples = all_examples(target, task_of_web(target, settings.opened()), settings.target, places)
-    choice = ranked_choice(target, examples, places, 1, settings, progress)
+    places = find_sources(settings.sources)
+    ranking = replace(ranking, web=ranking.opened())
+    examples = all_examples(target, task_of_web(target, ranking.opened()), ranking.target, places)
+    choice = ranked_choice(target, examples, places, 1, ranking, progress)
     if choice.ranking is None or choice.errors:
         raise InputError(f"No source of {target} has examples. Add files of ranked tasks to --sources.")
     order = usable_sources(choice.ranking, places, places_of_target(target, None, places))
