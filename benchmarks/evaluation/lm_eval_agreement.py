@@ -1,7 +1,8 @@
 """Whether scores are those of lm-evaluation-harness: log-likelihoods and accuracies of both for the same prompts.
 
-lm-evaluation-harness lives in an environment of its own, whose Python is given: pip install lm_eval[hf]. Tiny checkpoints with wide
-random weights and multiple-choice tasks are written to a temporary folder. Both tools read the same files; nothing is fetched.
+lm-evaluation-harness has an environment of its own (pip install lm_eval[hf]), whose Python is given. Tiny checkpoints with wide
+random weights and tasks of multiple choice are written to a temporary folder. Both tools read the same files; nothing is
+fetched.
 Ends with status 1 where a log-likelihood differs by more than 1e-4, or an accuracy at all.
 """
 
@@ -25,12 +26,15 @@ from benchmarks import harness
 from benchmarks.evaluation.made_up_checkpoints import rows_of, write_checkpoint, write_task
 from taskweb.evaluation import EvaluationSettings, evaluate_task, load_prompted
 from taskweb.models import load_model
+from taskweb.models.causal import CausalModel
 from taskweb.tasks.text_settings import TextSettings
 
 LARGEST = 1e-4
 TASKS = ("lengths", "spaces", "scripts")
 # Metric there, normalisation here.
 METRICS = {"acc": "none", "acc_norm": "chars", "acc_bytes": "bytes", "acc_mutual_info": "unconditional"}
+DELIMITERS = {"spaces": "", "spaces_alone": ""}  # of a task; " " where nothing else is said
+WITHOUT = {"spaces": ("acc_mutual_info",)}  # metrics that a task leaves out
 OUT = TextSettings(end_mark=False)
 
 
@@ -74,19 +78,26 @@ COMPARISONS = (
     Comparison("add_bos_token=True", "gpt2", model_args="add_bos_token=True", agrees=False),
     Comparison("add_bos_token=False", "llama", model_args="add_bos_token=False", agrees=False),
     Comparison("delimiter after white space", "gpt2", tasks=("spaces_delimited",), agrees=False),
+    Comparison("no prompt, no delimiter", "gpt2", tasks=("spaces_alone",), agrees=False),
     Comparison("prompts longer than the context", "gpt2", tasks=("long",), agrees=False),
     Comparison("template without the begin token", "llama-chat-without-bos", chat(), options=CHAT, agrees=False),
+    Comparison("template that writes a space before the answer", "llama-instructions", chat(), options=CHAT, agrees=False),
     Comparison("thoughts not switched off", "qwen3", chat(), options=CHAT, agrees=False),
 )
 
 
 @dataclass
 class Scores:
-    """Of one task: log-likelihoods by row, given the prompt and given nothing, and metrics by their name there."""
+    """Of one task: log-likelihoods by row, given the prompt and given nothing, and metrics by their name there.
+
+    cut, merged: rows whose prompt lost tokens, and rows in which a token reaches over the end of the prompt (taskweb only).
+    """
 
     given: list[list[float]] = field(default_factory=list)
     alone: list[list[float]] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
+    cut: int = 0
+    merged: int = 0
 
 
 # The two tools
@@ -110,7 +121,7 @@ def theirs(python: Path, model: Path, tasks: Path, compared: Comparison) -> dict
                 values = [float(response[0][0]) for response in row["resps"]]
                 count = len(row["doc"]["choices"])
                 scores.given.append(values[:count])
-                scores.alone.append(values[count:])
+                scores.alone += [values[count:]] if values[count:] else []
             found[task] = scores
     return found
 
@@ -122,7 +133,11 @@ def ours(model: Path, tasks: Path, compared: Comparison, metrics: Sequence[str])
     for task in compared.tasks:
         prompted = load_prompted(task, tasks / f"{task}.jsonl")
         scores = Scores()
-        for metric in metrics:
+        examples = [prompt.example for own in prompted.prompts.values() for prompt in own]
+        if isinstance(opened, CausalModel):
+            read = opened.reader.scoring(examples, [example.choices or () for example in examples], end_mark=False)
+            scores.cut, scores.merged = sum(own.lost > 0 for own in read), sum(not own.aligned for own in read)
+        for metric in metrics_of(task, metrics):
             result = evaluate_task(opened, prompted, EvaluationSettings("sum", METRICS[metric]))  # type: ignore[arg-type]
             scores.metrics[metric] = result.summary["accuracy"].mean
             values = [list(one.scores) for one in result.templates[0].predictions]
@@ -151,30 +166,38 @@ def run(*command: object) -> str:
 
 def facts_of(python: Path) -> dict[str, Any]:
     """Version and metrics of the installed lm-evaluation-harness."""
-    code = (
-        "import json; from importlib.metadata import version; import lm_eval.api.metrics; "
-        "from lm_eval.api import registry; known = [m for m in " + repr(list(METRICS)) + " if m in registry.METRIC_REGISTRY "
-        "or m in registry.DEFAULT_METRIC_REGISTRY.get('multiple_choice', ()) or m in registry.HIGHER_IS_BETTER_REGISTRY]; "
-        "print(json.dumps({'version': version('lm_eval'), 'torch': version('torch'), 'transformers': version('transformers'), "
-        "'metrics': known}))"
-    )
+    code = f"""if True:
+        import json
+        from importlib.metadata import version
+        import lm_eval.api.metrics
+        from lm_eval.api.registry import HIGHER_IS_BETTER_REGISTRY as registered
+        facts = {{name: version(name) for name in ("lm_eval", "torch", "transformers")}}
+        print(json.dumps(facts | {{"metrics": [name for name in {list(METRICS)} if name in registered]}}))
+    """
     return dict(json.loads(run(python, "-c", code).splitlines()[-1]))
 
 
 # The comparison
 
 
-def compared_scores(here: Scores, there: Scores, metrics: Sequence[str]) -> dict[str, Any]:
+def metrics_of(task: str, known: Sequence[str]) -> list[str]:
+    """The metrics of a task."""
+    return [name for name in known if name not in WITHOUT.get(task, ())]
+
+
+def compared_scores(here: Scores, there: Scores) -> dict[str, Any]:
     """Largest differences, and both values of each metric."""
     answers = [(int(np.argmax(a)), int(np.argmax(b))) for a, b in zip(here.given, there.given, strict=True)]
     return {
         "rows": len(here.given),
         "choices": sum(map(len, here.given)),
+        "prompts_cut": here.cut,
+        "tokens_over_the_boundary": here.merged,
         "largest_difference": largest(here.given, there.given),
         "largest_difference_without_prompt": largest(here.alone, there.alone),
         "largest_log_likelihood": max(abs(value) for row in there.given for value in row),
         "other_answers": sum(a != b for a, b in answers),
-        "metrics": {name: [here.metrics[name], there.metrics[name]] for name in metrics},
+        "metrics": {name: [value, there.metrics[name]] for name, value in here.metrics.items()},
     }
 
 
@@ -211,14 +234,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         tasks = Path(folder) / "tasks"
         tasks.mkdir()
-        for name in (*TASKS, "spaces_delimited", "long"):
-            write_task(tasks, name, rows_of(name, given.rows), metrics, "" if name == "spaces" else " ")
+        for name in dict.fromkeys(name for own in COMPARISONS for name in own.tasks):
+            write_task(tasks, name, rows_of(name, given.rows), metrics_of(name, metrics), DELIMITERS.get(name, " "))
         for name in {own.checkpoint for own in chosen}:
             write_checkpoint(name, Path(folder) / name)
         for own in chosen:
             model = Path(folder) / own.checkpoint
             here, there = ours(model, tasks, own, metrics), theirs(given.lm_eval_python, model, tasks, own)
-            part = {task: compared_scores(here[task], there[task], metrics) for task in own.tasks}
+            part = {task: compared_scores(here[task], there[task]) for task in own.tasks}
             found["agreement" if own.agrees else "differences"][f"{own.name} ({own.checkpoint})"] = part
             wrong += [f"{own.name}, {task}" for task, scores in part.items() if own.agrees and not agrees(scores)]
             for task, scores in part.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
@@ -25,12 +25,15 @@ from transformers import (
     T5Tokenizer,
 )
 
-WORDS = (
+from taskweb.models.loading import quiet
+
+_ENGLISH = (
     "the a cat dog river mill house bread letter winter morning teacher question answer because although water under "
     "yellow quietly seven runs found opened between certain nothing everybody remember Ada London bridge 1815 3.5 it's"
-).split()
-# Of other scripts, with letters of two, three and four bytes.
-FOREIGN = "très naïve Straße čtyři кошка река γνώση שלום سلام 草莓 図書館 사과 नमस्ते 🍓 👩‍🔬 œuvre".split()
+)
+_FOREIGN = "très naïve Straße čtyři кошка река γνώση שלום سلام 草莓 図書館 사과 नमस्ते 🍓 👩‍🔬 œuvre"
+WORDS = tuple(_ENGLISH.split())
+FOREIGN = tuple(_FOREIGN.split())  # of other scripts, with letters of two, three and four bytes
 MARKS = ("?", ".", ":", ":\n", ",", "!\n\n")
 STD = 0.3  # wide, so that likelihoods differ
 POSITIONS = 128
@@ -58,6 +61,10 @@ _TURNS = """{%- for message in messages -%}
 {% endfor -%}
 {%- if add_generation_prompt -%}[assistant]
 {% endif -%}"""
+_INSTRUCTIONS = """{{ bos_token }}{%- for message in messages -%}
+{%- if message.role == 'user' -%}[INST] {{ message.content }} [/INST]
+{%- else %} {{ message.content }}{{ eos_token }}{% endif -%}
+{%- endfor -%}"""
 
 
 # Texts
@@ -101,7 +108,7 @@ def rows_of(name: str, count: int) -> Rows:
 
 
 def write_task(folder: Path, name: str, rows: Rows, metrics: Sequence[str], delimiter: str = " ") -> None:
-    """The rows as JSON lines (for taskweb), and the task's definition (for lm-evaluation-harness), which is JSON, hence YAML."""
+    """The rows as JSON lines, and the task's definition for lm-evaluation-harness in JSON, which is YAML too."""
     data = folder / f"{name}.jsonl"
     data.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     definition = {
@@ -133,7 +140,8 @@ def write_checkpoint(name: str, folder: Path) -> None:
                     parameter.normal_(0, STD)
                 elif key.endswith("bias"):
                     parameter.normal_(0, 0.1)
-    module.save_pretrained(folder)
+    with quiet():
+        module.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
@@ -142,24 +150,23 @@ def gpt2() -> tuple[Any, Any]:
     tokenizer = GPT2Tokenizer().train_new_from_iterator(corpus(), 600, show_progress=False)
     end = tokenizer.eos_token_id
     sizes = {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": POSITIONS}
-    return GPT2LMHeadModel(
-        GPT2Config(vocab_size=len(tokenizer), bos_token_id=end, eos_token_id=end, **sizes)
-    ), tokenizer
+    return GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), bos_token_id=end, eos_token_id=end, **sizes)), tokenizer
 
 
 def llama(template: str | None = None) -> tuple[Any, Any]:
     """A decoder whose tokenizer adds a begin token: pieces of words with bytes for the rest, as Llama 2's."""
     special, pieces = ["<unk>", "<s>", "</s>"], [f"<0x{byte:02X}>" for byte in range(256)]
-    inner = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))  # noqa: S106 - no password
+    inner = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
     inner.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
-    inner.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
+    parts = [pre_tokenizers.Split("▁", "merged_with_next"), pre_tokenizers.Split(Regex(r"\n+"), "merged_with_previous")]
+    inner.pre_tokenizer = pre_tokenizers.Sequence(parts)
     trainer = trainers.BpeTrainer(vocab_size=700, special_tokens=[*special, *pieces], show_progress=False)
     inner.train_from_iterator(corpus(), trainer)
     inner.pre_tokenizer = None
     inner.post_processor = processors.TemplateProcessing(single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", 1)])
-    parts = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
-    inner.decoder = decoders.Sequence(parts)
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>", eos_token="</s>", unk_token="<unk>")  # noqa: S106
+    steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    inner.decoder = decoders.Sequence(steps)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
     tokenizer.chat_template = template
     sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
     sizes |= {"num_key_value_heads": 2, "max_position_embeddings": 1024}
@@ -171,7 +178,7 @@ def qwen3() -> tuple[Any, Any]:
     tokenizer = Qwen2Tokenizer().train_new_from_iterator(
         corpus(), 600, new_special_tokens=["<|im_start|>", "<|im_end|>"], show_progress=False
     )
-    tokenizer.eos_token = "<|im_end|>"  # noqa: S105 - no password
+    tokenizer.eos_token = "<|im_end|>"
     tokenizer.chat_template = _CHATML
     sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 16}
     sizes |= {"num_key_value_heads": 2, "max_position_embeddings": 1024}
@@ -197,5 +204,6 @@ CHECKPOINTS: Mapping[str, Callable[[], tuple[Any, Any]]] = {
     "qwen3": qwen3,
     "llama-chat": lambda: llama("{{ bos_token }}" + _TURNS),
     "llama-chat-without-bos": lambda: llama(_TURNS),
+    "llama-instructions": lambda: llama(_INSTRUCTIONS),
     "t5": t5,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -42,7 +42,7 @@ def scores_in_groups(
 
 def greedy_settings(
     max_new_tokens: int, ends: Sequence[int], padding: int, *, start: int | None = None, forced: int | None = None
-) -> object:
+) -> Any:
     """Settings of greedy generation: nothing that a checkpoint brings along counts, but what is given here."""
     from transformers import GenerationConfig
 

@@ -227,9 +227,8 @@ def _last(module: Any, prompt: Sequence[int], end: int, padding: int) -> torch.T
     mask = torch.ones_like(ids)
     mask[:, :padding] = 0
     settings = greedy_settings(1, [end], end)
-    found = module.generate(
-        input_ids=ids, attention_mask=mask, generation_config=settings, return_dict_in_generate=True, output_logits=True
-    )
+    settings.update(return_dict_in_generate=True, output_logits=True)
+    found = module.generate(input_ids=ids, attention_mask=mask, generation_config=settings)
     return torch.as_tensor(found.logits[0])
 
 
