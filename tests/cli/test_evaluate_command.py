@@ -64,7 +64,7 @@ def test_how_choices_are_scored_stands_in_table_and_json(run, folder: Path) -> N
     record = json.loads(run(*changed, "--format", "json").out)
     assert [record[key] for key in ("score", "normalise", "end_mark")] == ["sum", "bytes", "out"]
     done = run(*changed)
-    assert "1 row of" in done.err
+    assert "1 row has only one choice in" in done.err
     table = " ".join(done.out.split())
     assert "1 row with one choice left out" in table
     assert "sum of the log-probabilities of a choice's tokens, per UTF-8 byte of the choice; end mark out; plain" in table

@@ -11,9 +11,12 @@ from transformers import AutoTokenizer, GenerationConfig
 
 from taskweb.models.architecture import family_of, read_config
 from taskweb.models.base import Origin, TaskModel
+from taskweb.models.bundle import BASE
+from taskweb.models.bundle_record import Record
 from taskweb.models.head import Head
 from taskweb.models.loading import (
     NOT_WEIGHTS,
+    RECORD,
     Checkpoint,
     assembled,
     check_weights,
@@ -25,6 +28,7 @@ from taskweb.models.loading import (
     quiet,
     user_errors,
 )
+from taskweb.models.peft_folder import base_of, is_peft_folder
 from taskweb.models.tiny import tiny_model
 from taskweb.tasks import Example
 from taskweb.tasks.text_settings import TextSettings
@@ -61,6 +65,23 @@ def outline_of(
         if (folder / "generation_config.json").is_file():
             module.generation_config = GenerationConfig.from_pretrained(folder)
     return assembled(Checkpoint(module, tokenizer, Origin(name, revision), chosen), _ANY_HEAD, seed=0, text=text)
+
+
+def outline_as_saved(name: str, *, text: TextSettings | None = None, texts: Sequence[str] = ()) -> TaskModel:
+    """The outline of a model that `open_model` opens: of a trained one, with its base and the settings that it was saved with.
+
+    text: how examples are read; where it leaves that open, as when the model was saved. Errors as of `outline_of`.
+    """
+    folder = None if is_tiny(name) else local_folder(name)
+    if folder is None:
+        return outline_of(name, text=text, texts=texts)
+    record = Record.read(folder / RECORD) if (folder / RECORD).is_file() else None
+    base = base_of(folder) if record is None and is_peft_folder(folder) else None if record is None else record.base
+    family = None if record is None else record.family
+    text = text if record is None else record.text_with(text)
+    if base is None:
+        return outline_of(name, text=text, family=family)
+    return outline_of(str(folder / BASE) if base.inside else base.name, revision=base.revision, text=text, family=family)
 
 
 def check_examples(model: TaskModel, examples: Sequence[Example]) -> None:

@@ -89,9 +89,9 @@ class Reader:
         return [self._read(example, tuple(own), following) for example, own in zip(examples, choices, strict=True)]
 
     def without_prompt(self, choices: Sequence[str], *, end_mark: bool) -> Read:
-        """Choices after nothing but the begin token (or the end token, where the tokenizer has no other)."""
-        own = self.tokenizer.bos_token_id
-        first = self.begin[-1:] or (self.end if own is None else own,)
+        """Choices after nothing but the begin token, or the tokenizer's end token where it has no begin token."""
+        known = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id, self.end)
+        first = self.begin[-1:] or (next(token for token in known if token is not None),)
         texts = [self.prompts.delimiter(_PROBE) + choice for choice in choices]
         answers = tuple((*ids, *((self.end,) if end_mark else ())) for ids in self._tokens(texts))
         return Read(np.array(first, dtype=np.int32), answers, 0, aligned=True, text="")

@@ -125,7 +125,8 @@ class ModelEvaluation:
         """What a person should know about the examples."""
         skipped = (f"{r.skipped} rows of {r.origin} have no label and were left out" for r in self.results if r.skipped)
         single = (
-            f"{r.single_choice} rows of {r.origin} with only one choice left out of the mean"
+            f"{r.single_choice:,} row{' has' if r.single_choice == 1 else 's have'} only one choice in {r.origin} and "
+            f"{'was' if r.single_choice == 1 else 'were'} left out of the mean"
             for r in self.results
             if r.single_choice
         )
