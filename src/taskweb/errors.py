@@ -41,11 +41,9 @@ class ParameterError(TaskWebError, ValueError):
 class MissingDependencyError(TaskWebError, ImportError):
     """An optional dependency that is needed here and not installed."""
 
-    def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(
-            f"{purpose} needs {package}, which is not installed. Install it with: pip install {package} (or all "
-            f"of the extra '{extra}')."
-        )
+    def __init__(self, package: str, extra: str | None, purpose: str) -> None:
+        also = "" if extra is None else f" (or all of the extra '{extra}')"
+        super().__init__(f"{purpose} needs {package}, which is not installed. Install it with: pip install {package}{also}.")
 
 
 def first_line(fault: BaseException) -> str:

@@ -243,4 +243,4 @@ def test_the_model_card_lists_tasks_rates_and_metrics(run, mixture: str, tmp_pat
     assert synthetic_mixture().digest in card.text
     assert "- learning rate: 0.003" in card.text
     assert "- prompt format: plain" in card.text
-    assert record["text"]["prompt_format"] == "plain"
+    assert record["resolved"]["prompt_format"] == "plain"

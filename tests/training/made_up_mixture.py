@@ -6,7 +6,7 @@ from taskweb.mixture import MixedExample, Mixture, MixtureTask
 from taskweb.models import TaskModel, method_of
 from taskweb.models.tiny import tiny_model
 from taskweb.tasks.synthetic import find_family
-from taskweb.training.mixture_training import Answers, shared_head
+from taskweb.training.encoded_mixture import Answers, shared_head
 
 
 def synthetic_mixture(train: int = 24, held_out: int = 8, count: int = 2) -> Mixture:

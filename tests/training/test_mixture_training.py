@@ -13,8 +13,9 @@ from taskweb.mixture import MixedExample, Mixture, MixtureTask
 from taskweb.models.methods.trainable import trainable
 from taskweb.tasks import Example
 from taskweb.training import CheckpointSettings, TrainingSettings
+from taskweb.training.encoded_mixture import encode_mixture, shared_head
 from taskweb.training.loop import Progress
-from taskweb.training.mixture_training import EarlyStop, encode_mixture, final_evaluation, fit_mixture, shared_head
+from taskweb.training.mixture_training import EarlyStop, final_evaluation, fit_mixture
 from tests.training.made_up_mixture import synthetic_mixture, tiny_for
 
 FAMILIES = ("tiny:t5", "tiny:gpt2", "tiny:roberta")
@@ -57,7 +58,7 @@ def test_an_encoder_may_answer_in_the_label_words_of_its_tasks() -> None:
     head = shared_head("encoder", mixture, "labels")
     assert (head.kind, set(head.labels)) == ("classification", words)
     model = tiny_for(mixture, "tiny:roberta", answers="labels")
-    assert {len(item.inputs) for item in encode_mixture(model, mixture)} == {1}  # an input is read once
+    assert {len(item.inputs) for item in encode_mixture(model, mixture).train} == {1}  # an input is read once
     history = fit_mixture(model, mixture, replace(SETTINGS, epochs=6), seed=1)
     assert history.losses[-1].loss < history.losses[0].loss
     assert set(history.evaluations[-1].metrics) >= {f"{task.name}/accuracy" for task in mixture.tasks}
@@ -90,7 +91,7 @@ def test_each_task_is_written_in_its_own_form() -> None:
     train = (MixedExample("spans", Example("a question", None)), MixedExample("scores", Example("a pair 3.14", "3.14159")))
     mixture = Mixture((number, span), train, ())
     model = tiny_for(mixture, "tiny:t5")
-    encoded = encode_mixture(model, mixture)
+    encoded = encode_mixture(model, mixture).train
     written = [model.tokenizer.decode(item.answer, skip_special_tokens=True) for item in encoded]
     assert written[0] == ""
     assert written[1].replace(" ", "") == "3.14"

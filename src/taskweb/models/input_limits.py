@@ -17,15 +17,18 @@ def within_limits(model: TaskModel, examples: Sequence[Example]) -> tuple[list[E
     By the model's settings, long inputs are cut when they are read (`trim`), left out (`drop`), or raise InputError (`error`)
     that names the first one.
     """
-    lost = model.lost_tokens(examples)
+    kept, report = kept_within(model, examples, model.lost_tokens(examples))
+    return [examples[index] for index in kept], report
+
+
+def kept_within(model: TaskModel, examples: Sequence[Example], lost: Sequence[int]) -> tuple[list[int], CutReport]:
+    """The same where it is known how many tokens each input loses: indices of the examples that the model is given."""
     overflow = model.text.overflow
     report = CutReport.of(lost, model.max_input, overflow)
     if overflow == "error" and report:
         first = next(example for example, tokens in zip(examples, lost, strict=True) if tokens)
         raise InputError(
-            f"{where(first)} is longer than the {model.max_input:,} tokens that the model reads, as {report.cut:,} of "
-            f"{report.inputs:,} inputs are. Raise --max-input, or choose --overflow trim or drop."
+            f"{where(first)} does not fit into the {report.limit:,} tokens that the model reads; the same is true of "
+            f"{report.cut:,} of {report.inputs:,} inputs. Raise --max-input, or choose --overflow trim or drop."
         )
-    if overflow == "drop":
-        return [example for example, tokens in zip(examples, lost, strict=True) if not tokens], report
-    return list(examples), report
+    return [index for index, tokens in enumerate(lost) if not tokens or overflow != "drop"], report

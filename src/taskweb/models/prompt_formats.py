@@ -142,3 +142,13 @@ def prompts_of(tokenizer: Any, settings: TextSettings) -> Prompts:
     if not has_template:
         raise InputError("The tokenizer has no chat template. Use --prompt-format plain.")
     return ChatPrompts(tokenizer, settings.system, dict(settings.template_options))
+
+
+def format_in_words(prompts: Prompts, settings: TextSettings) -> str:
+    """The prompt format that `auto` came to, and why. settings: those of the model, which may say how it was saved."""
+    if settings.prompt_format != "auto":
+        reason = "as this model was saved"
+    else:
+        reason = f"since the tokenizer has {'a' if prompts.name == 'chat' else 'no'} chat template"
+    other = "; --prompt-format plain reads them as they are" if prompts.name == "chat" else ""
+    return f"inputs are read as {'messages of a chat' if prompts.name == 'chat' else 'plain text'}, {reason}{other}"

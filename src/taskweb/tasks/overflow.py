@@ -61,10 +61,11 @@ class CutReport:
         return {name: getattr(self, name) for name in ("inputs", "cut", "dropped", "tokens", "most", "limit")}
 
     def line(self, what: str) -> str:
-        """One line for a person, such as `12 of 400 inputs of rte were cut to 128 tokens (1,024 tokens lost, at most 90)`."""
-        count = self.cut or self.dropped
-        done = f"were cut to {self.limit:,} tokens" if self.cut else f"are longer than {self.limit:,} tokens and were left out"
-        return f"{count:,} of {self.inputs:,} inputs of {what} {done} ({self.tokens:,} tokens over, at most {self.most:,})"
+        """For a person: `12 of 400 inputs of rte were cut to fit into 128 tokens (1,024 tokens in all, at most 90 of one)`."""
+        room = f"{self.limit:,} tokens"
+        done = f"were cut to fit into {room}" if self.cut else f"do not fit into {room} and were left out"
+        over = f"{self.tokens:,} tokens in all, at most {self.most:,} of one"
+        return f"{self.cut or self.dropped:,} of {self.inputs:,} inputs of {what} {done} ({over})"
 
 
 def shortened(example: Example, fits: Callable[[str], bool]) -> Example | None:

@@ -57,10 +57,11 @@ class CheckpointSettings:
 
 
 def identity_of(model: TaskModel, encoded: Sequence[Encoded], settings: TrainingSettings, seed: int) -> str:
-    """SHA-256 over what defines a training: method, frozen tensors, token ids, settings and seed."""
+    """SHA-256 over what defines a training: method, frozen tensors, token ids, settings, seed, and a router's loss."""
     sha = hashlib.sha256()
     method = None if model.method is None else [model.method.name, dict(model.method.parameters())]
-    sha.update(json.dumps([method, fingerprint(model), settings.to_dict(), seed], sort_keys=True).encode())
+    router = ["router_loss"] if model.text.router_loss else []
+    sha.update(json.dumps([method, fingerprint(model), settings.to_dict(), seed, *router], sort_keys=True).encode())
     for item in encoded:
         for ids in item.inputs:
             sha.update(ids.tobytes())

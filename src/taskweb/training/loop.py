@@ -41,13 +41,14 @@ class Hooks:
     """Functions that a training calls.
 
     evaluate: returns metrics by name; called between updates, with dropout off and in the precision of training.
-    until: called after every evaluation; True ends training early. on_progress: called after every update; what it raises
-    ends training.
+    until: called after every evaluation; True ends training early. on_start: called before the first update, with the history
+    of a checkpoint that is resumed. on_progress: called after every update. What they raise ends training.
     """
 
     evaluate: Callable[[TaskModel], Mapping[str, float]] | None = None
     until: Callable[[TrainingHistory], bool] | None = None
     on_progress: Callable[[Progress], None] | None = None
+    on_start: Callable[[TrainingHistory], None] | None = None
 
 
 def fit(
@@ -141,6 +142,8 @@ class _TrainingLoop:
         if checkpoint and checkpoint.path.exists():
             self._resume(checkpoint)
         saved = time.monotonic()
+        if hooks.on_start:
+            hooks.on_start(self.history)
         if self._should_stop(hooks.until):
             return self.history
         for batch in self._batches(self.history.step):

@@ -1,30 +1,22 @@
-"""Training one model on the tasks of a mixture together.
-
-Models that answer in text learn each task by its own words. An encoder answers through its head. For one task, that is the
-task's head. For several tasks there are two kinds: `choices` scores each pair of input and choice with one number, so that all
-tasks share the head and an unseen task can use it; `labels` has one output per label word of classifications, reads an input
-once, and answers tasks that use the same words.
-"""
+"""Training one model on the tasks of a mixture together."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Literal, get_args
 
 import torch
 
-from taskweb.errors import InputError, ParameterError
+from taskweb.errors import ParameterError
 from taskweb.mixture import Mixture
 from taskweb.models import Encoded, Head, TaskModel, head_for
-from taskweb.models.base import Family
 from taskweb.models.methods.trainable import trainable
 from taskweb.models.tensor_file import read_tensors, write_tensors
-from taskweb.tasks import Example, Task
 from taskweb.training.checkpoint import CheckpointSettings
+from taskweb.training.encoded_mixture import EncodedMixture, HeldOutTask, encode_mixture
 from taskweb.training.history import EvaluationRecord, TrainingHistory
 from taskweb.training.loop import Hooks, Progress, fit_encoded
 from taskweb.training.settings import TrainingSettings
@@ -33,8 +25,6 @@ from taskweb.training.workers import SINGLE_PROCESS, Workers, full_tensors, shar
 
 SCORE = "score"
 LOSS = "loss"
-Answers = Literal["choices", "labels"]
-ANSWERS: tuple[Answers, ...] = get_args(Answers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,61 +42,16 @@ class EarlyStop:
             raise ParameterError(f"The patience of an early stop must be 1 or more evaluations. Got {self.patience} instead.")
 
 
-def shared_head(family: Family, mixture: Mixture, answers: Answers = "choices") -> Head:
-    """The head that serves all tasks of a mixture. Raises ParameterError where an encoder cannot learn them together.
-
-    answers: how an encoder answers several tasks: it compares an example's choices, or has an output for every label word.
-    """
-    if family != "encoder":
-        return Head()
-    examples = [item.example for item in (*mixture.train, *mixture.heldout)]
-    if len(mixture.tasks) == 1:
-        kind = mixture.tasks[0].kind
-        if kind == "generation":
-            raise ParameterError(f"An encoder cannot generate text, which '{mixture.tasks[0].name}' needs. Use T5 or GPT-2.")
-        return head_for(kind, examples)
-    if answers == "labels":
-        if others := sorted(task.name for task in mixture.tasks if task.kind != "classification"):
-            raise ParameterError(
-                "An encoder that answers by labels learns classifications only, and these tasks are not: "
-                f"{', '.join(others)}. Leave them out, or set answers to choices."
-            )
-        return head_for("classification", examples)
-    without = sorted({item.task for item in (*mixture.train, *mixture.heldout) if not item.example.choices})
-    if without:
-        raise ParameterError(
-            f"An encoder learns several tasks together by comparing choices. These tasks have none: {', '.join(without)}. "
-            "Leave them out, or use T5 or GPT-2."
-        )
-    return Head("multiple_choice")
-
-
-def prepared_task(task: Task, head: Head) -> Task:
-    """The task as the shared head answers it: a head that compares choices treats every task as multiple choice."""
-    return replace(task, kind="multiple_choice") if head.kind == "multiple_choice" else task
-
-
-def encode_mixture(model: TaskModel, mixture: Mixture) -> list[Encoded]:
-    """Token ids of all training examples, in the order of the mixture. The model must have the shared head.
-
-    Raises InputError that names the task of an example that cannot be trained on.
-    """
-    encoded: dict[int, Encoded] = {}
-    for task in mixture.tasks:
-        indices = [index for index, item in enumerate(mixture.train) if item.task == task.name]
-        examples = [mixture.train[index].example for index in indices]
-        encoded |= zip(indices, _encoded_as(model, task.to_task(), examples), strict=True)
-    return [encoded[index] for index in range(len(mixture.train))]
-
-
 def fit_mixture(
     model: TaskModel,
     mixture: Mixture,
     settings: TrainingSettings,
     *,
     seed: int,
+    encoded: EncodedMixture | None = None,
     early_stop: EarlyStop | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    on_start: Callable[[TrainingHistory], None] | None = None,
     checkpoint: CheckpointSettings | None = None,
     workers: Workers = SINGLE_PROCESS,
 ) -> TrainingHistory:
@@ -115,14 +60,15 @@ def fit_mixture(
     If the mixture has held-out examples, every evaluation records `TASK/METRIC` and `TASK/loss` (mean over terms) of each task,
     and their means over tasks, `score` and `loss`. A metric that cannot be computed, such as a correlation of constant answers,
     is NaN and left out of the means. Without any score, `score` is missing.
+    encoded: the mixture as the model reads it, where it is known already (see `encode_mixture`).
     Raises ParameterError for an early stop without held-out examples.
     """
-    if early_stop and not mixture.heldout:
+    encoded = encode_mixture(model, mixture) if encoded is None else encoded
+    if early_stop and not encoded.heldout:
         raise ParameterError(
             "An early stop needs held-out examples, and this mixture has none. Make a mixture with held-out examples."
         )
-    encoded = encode_mixture(model, mixture)
-    held_out = _HeldOut.of(model, mixture) if mixture.heldout else None
+    held_out = _HeldOut(model.head, encoded.heldout) if encoded.heldout else None
 
     def should_stop(history: TrainingHistory) -> bool:
         assert early_stop is not None
@@ -136,10 +82,10 @@ def fit_mixture(
 
     history = fit_encoded(
         model,
-        encoded,
+        encoded.train,
         settings,
         seed=seed,
-        hooks=Hooks(held_out.metrics if held_out else None, should_stop if early_stop else None, on_progress),
+        hooks=Hooks(held_out.metrics if held_out else None, should_stop if early_stop else None, on_progress, on_start),
         checkpoint=checkpoint,
         workers=workers,
     )
@@ -159,28 +105,19 @@ def final_evaluation(history: TrainingHistory, *, best: bool) -> EvaluationRecor
 
 @dataclass(frozen=True, slots=True)
 class _HeldOut:
-    """The held-out examples of each task, as text and as token ids."""
+    """The held-out examples of each task, and the shared head."""
 
     head: Head
-    tasks: tuple[tuple[Task, tuple[Example, ...], tuple[Encoded, ...]], ...]
+    tasks: tuple[HeldOutTask, ...]
     batch_size: int = 32
-
-    @classmethod
-    def of(cls, model: TaskModel, mixture: Mixture) -> _HeldOut:
-        found = []
-        for task in mixture.tasks:
-            examples = tuple(item.example for item in mixture.heldout if item.task == task.name)
-            if examples:
-                prepared = prepared_task(task.to_task(), model.head)
-                found.append((prepared, examples, tuple(_encoded_as(model, task.to_task(), examples))))
-        return cls(model.head, tuple(found))
 
     def metrics(self, model: TaskModel) -> dict[str, float]:
         """See `fit_mixture`."""
         found: dict[str, float] = {}
         scores, losses = [], []
-        for task, examples, encoded in self.tasks:
-            loss = self._loss(model, encoded)
+        for own in self.tasks:
+            task, examples = own.task, own.examples
+            loss = self._loss(model, own.encoded)
             if self.head.kind == "generation":  # a model that answers in text: how its answer is read depends on the task
                 model.set_head(head_for(task.kind, examples), seed=0)
             values = evaluate(model, task, examples, PredictionSettings(batch_size=self.batch_size))
@@ -198,20 +135,6 @@ class _HeldOut:
             for begin in range(0, len(encoded), self.batch_size):
                 total += float(model.loss(encoded[begin : begin + self.batch_size]))
         return total / sum(item.weight for item in encoded)
-
-
-def _encoded_as(model: TaskModel, task: Task, examples: Sequence[Example]) -> list[Encoded]:
-    """Token ids of examples of one task, for the model's shared head."""
-    shared = model.head
-    try:
-        if shared.kind == "generation":
-            model.set_head(head_for(task.kind, examples), seed=0)
-        return model.encode(examples)
-    except InputError as error:
-        raise InputError(f"'{task.name}' cannot be trained on: {error}") from None
-    finally:
-        if shared.kind == "generation":
-            model.set_head(shared, seed=0)
 
 
 def _restore_best(model: TaskModel, path: Path) -> None:

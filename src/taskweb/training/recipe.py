@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -12,26 +12,47 @@ from typing import Any, Literal
 
 from taskweb.errors import InputError, ParameterError, TaskWebError, unknown_name
 from taskweb.models import method_of
+from taskweb.models.architecture import FAMILIES
 from taskweb.models.base import Parameter
+from taskweb.models.weights import Weights
 from taskweb.tasks.paths import kind_of_path, unreadable
-from taskweb.training.mixture_training import ANSWERS, Answers
+from taskweb.tasks.text_settings import TextSettings
+from taskweb.training.encoded_mixture import ANSWERS, Answers
 from taskweb.training.settings import TrainingSettings
+from taskweb.training.trackers import NO_TRACKER, check_tracker
 
 LONGEST: Literal["longest"] = "longest"
 MaxInput = int | Literal["longest"] | None
 SHIPPED = ("paper",)
-_KEYS = ("model", "revision", "method", "method_parameters", "max_input", "answers", "seeds", "patience", "training")
+_TEXT_KEYS = ("prompt_format", "system", "template_options", "overflow", "router_loss")
+_OTHER_KEYS = (
+    "model",
+    "revision",
+    "family",
+    "dtype",
+    "load_in",
+    "method",
+    "method_parameters",
+    "max_input",
+    "answers",
+    "seeds",
+    "patience",
+    "report_to",
+    "training",
+)
+_KEYS = (*_OTHER_KEYS, *_TEXT_KEYS)
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """What to train, and how.
 
-    model: Hub id, folder (also of a model trained before), or `tiny:t5` and the like. max_input: most tokens of an input,
-    `longest` for what the longest input of the mixture needs, None for the model's own limit. answers: how an encoder answers
-    several tasks, see `shared_head`. seeds: one training each.
+    model: Hub id, folder (also of a model trained before), or `tiny:t5` and the like. family: instead of the one that the
+    model's configuration says. dtype, load_in: how frozen weights are stored, see `Weights`. max_input: most tokens of an
+    input, `longest` for what the longest input of the mixture needs, None for the model's own limit. text: how examples are
+    read besides that. answers: how an encoder answers several tasks, see `shared_head`. seeds: one training each.
     patience: evaluations without a better score after which training ends early; None trains to the end and saves the last
-    weights. Raises ParameterError that lists everything out of range.
+    weights. report_to: the tracker that curves are sent to. Raises ParameterError that lists everything out of range.
     """
 
     model: str
@@ -42,14 +63,27 @@ class Recipe:
     seeds: tuple[int, ...] = (0,)
     patience: int | None = None
     answers: Answers = "choices"
+    text: TextSettings = field(default_factory=TextSettings)
+    family: str | None = None
+    dtype: str = "float32"
+    load_in: str | None = None
+    report_to: str = NO_TRACKER
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
     def __post_init__(self) -> None:
         wrong = []
-        try:
-            method_of(self.method, self.method_parameters)
-        except TaskWebError as error:
-            wrong.append(str(error).rstrip("."))
+        checks: tuple[Callable[[], object], ...] = (
+            lambda: method_of(self.method, self.method_parameters),
+            lambda: self.weights,
+            lambda: check_tracker(self.report_to),
+        )
+        for check in checks:
+            try:
+                check()
+            except TaskWebError as error:
+                wrong.append(str(error).rstrip("."))
+        if self.family is not None and self.family not in FAMILIES:
+            wrong.append(f"family must be one of {', '.join(FAMILIES)} (got {self.family})")
         if self.max_input is not None and self.max_input != LONGEST and not _is_count(self.max_input, 8):
             wrong.append(f"max_input must be '{LONGEST}' or a whole number, 8 or more (got {self.max_input})")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or not all(_is_count(seed, 0) for seed in self.seeds):
@@ -61,10 +95,23 @@ class Recipe:
         if wrong:
             raise ParameterError(f"This recipe cannot be used: {'; '.join(wrong)}.")
 
+    @property
+    def weights(self) -> Weights:
+        """How frozen weights are stored. Raises a TaskWebError for what cannot be done here."""
+        return Weights(self.dtype, self.load_in)  # type: ignore[arg-type]  # checked there
+
+    @property
+    def reading(self) -> TextSettings:
+        """How examples are read, with the limit of inputs where it is a number."""
+        return dataclasses.replace(self.text, max_input=self.max_input if isinstance(self.max_input, int) else None)
+
     def to_dict(self) -> dict[str, Any]:
-        """The recipe as plain JSON values."""
+        """The recipe as plain JSON values, by the keys of a recipe file."""
+        own = [key for key in _OTHER_KEYS if key not in ("method_parameters", "seeds", "training")]
         return {
-            **{name: getattr(self, name) for name in ("model", "revision", "method", "max_input", "patience", "answers")},
+            **{key: getattr(self, key) for key in own},
+            **{key: getattr(self.text, key) for key in _TEXT_KEYS},
+            "template_options": dict(self.text.template_options),
             "method_parameters": dict(self.method_parameters),
             "seeds": list(self.seeds),
             "training": self.training.to_dict(),
@@ -104,10 +151,14 @@ def recipe_of(values: Mapping[str, Any]) -> Recipe:
     for key in settings:
         if key not in names:
             raise unknown_name("training setting", key, names)
+    options = values.get("template_options", {})
+    if not isinstance(options, Mapping):
+        raise ParameterError(f"template_options must be a table of names and values. Got {options} instead.")
     try:
         return Recipe(
-            **{key: value for key, value in values.items() if key not in ("training", "seeds")},
+            **{key: value for key, value in values.items() if key not in (*_TEXT_KEYS, "training", "seeds")},
             seeds=tuple(values.get("seeds", (0,))),
+            text=TextSettings(**{key: values[key] for key in _TEXT_KEYS if key in values}),
             training=TrainingSettings(**settings),
         )
     except TypeError as error:

@@ -23,7 +23,8 @@ from taskweb.models.tiny import family_of_tiny, tiny_model
 from taskweb.selectors import Ranking
 from taskweb.tasks.synthetic import SyntheticFamily, find_family
 from taskweb.training import TrainingSettings, evaluate
-from taskweb.training.mixture_training import fit_mixture, shared_head
+from taskweb.training.encoded_mixture import shared_head
+from taskweb.training.mixture_training import fit_mixture
 from taskweb.training.settings import use_threads
 from taskweb.web.opening import open_web
 from taskweb.workflows.rank_settings import TargetSettings

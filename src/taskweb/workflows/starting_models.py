@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from taskweb.errors import ParameterError
 from taskweb.mixture import Mixture
 from taskweb.models import TaskModel, method_of
+from taskweb.models.architecture import limits_of
 from taskweb.models.bundle import open_model
+from taskweb.models.encoder_head import body_of
 from taskweb.models.loading import is_tiny
 from taskweb.models.tiny import family_of_tiny, tiny_model
 from taskweb.tasks import Example
-from taskweb.tasks.text_settings import TextSettings
-from taskweb.training.mixture_training import encode_mixture, shared_head
+from taskweb.training.encoded_mixture import longest_input, shared_head
 from taskweb.training.recipe import LONGEST, Recipe
 
 _SHORTEST_INPUT = 8
@@ -23,38 +24,43 @@ def model_for(mixture: Mixture, recipe: Recipe, seed: int) -> TaskModel:
     """The recipe's model before training: adapted, with a head for all tasks of the mixture and the recipe's input length.
 
     A model that was trained with the recipe's method is trained further; a fine-tuned one may be adapted by another method.
-    Raises ParameterError for one that was adapted by another method.
+    Raises ParameterError for one that was adapted by another method, or that cannot read or store what the recipe says.
     """
-    limit = recipe.max_input if isinstance(recipe.max_input, int) else None
-    if is_tiny(recipe.model):
-        texts = tuple(dict.fromkeys(text for item in mixture.train for text in _texts(item.example)))
-        model = tiny_model(recipe.model, texts, shared_head(family_of_tiny(recipe.model), mixture, recipe.answers), seed=seed)
-        model.max_input = min(model.max_input, limit or model.max_input)
-    else:
-        model = _opened(mixture, recipe, seed, limit)
+    model = _tiny(mixture, recipe, seed) if is_tiny(recipe.model) else _opened(mixture, recipe, seed)
     if model.method is None:
         method_of(recipe.method, recipe.method_parameters).apply(model, seed=seed)
     if recipe.max_input == LONGEST:
-        model.max_input = _longest_input(model, mixture)
+        body = body_of(model.module) if model.family == "encoder" else model.module
+        model.max_input = limits_of(body, model.tokenizer, model.family).positions or sys.maxsize
+        model.max_input = max(_SHORTEST_INPUT, longest_input(model, mixture))
     return model
 
 
-def _longest_input(model: TaskModel, mixture: Mixture) -> int:
-    """Tokens of the longest input of the mixture."""
-    if model.family == "seq2seq":
-        model.max_input = sys.maxsize  # its positions set no limit
-    with_answer = model.family == "causal"  # its answer is part of the input
-    needed = (max(map(len, item.inputs)) + with_answer * item.weight for item in encode_mixture(model, mixture))
-    return max(_SHORTEST_INPUT, *needed)
+def _tiny(mixture: Mixture, recipe: Recipe, seed: int) -> TaskModel:
+    if recipe.family is not None or recipe.dtype not in ("auto", "float32") or recipe.load_in is not None:
+        raise ParameterError(
+            f"{recipe.model} has a family of its own and float32 weights. Leave --family, --dtype and --load-in out."
+        )
+    texts = tuple(dict.fromkeys(text for item in mixture.train for text in _texts(item.example)))
+    head = shared_head(family_of_tiny(recipe.model), mixture, recipe.answers)
+    return tiny_model(recipe.model, texts, head, seed=seed, text=recipe.reading)
 
 
-def _opened(mixture: Mixture, recipe: Recipe, seed: int, limit: int | None) -> TaskModel:
+def _opened(mixture: Mixture, recipe: Recipe, seed: int) -> TaskModel:
     try:
         head = shared_head("encoder", mixture, recipe.answers)
     except ParameterError:
         head = None  # a text model needs none, and an encoder raises below
     try:
-        model = open_model(recipe.model, head, revision=recipe.revision, seed=seed, text=TextSettings(max_input=limit))
+        model = open_model(
+            recipe.model,
+            head,
+            revision=recipe.revision,
+            seed=seed,
+            text=recipe.reading,
+            family=recipe.family,
+            weights=recipe.weights,
+        )
     except ParameterError:
         if head is None:
             shared_head("encoder", mixture, recipe.answers)

@@ -7,9 +7,9 @@ import io
 import json
 import math
 import shutil
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,16 @@ from taskweb.errors import InputError, ParameterError
 from taskweb.mixture import Mixture
 from taskweb.models import TaskModel
 from taskweb.models.bundle import save_bundle
-from taskweb.models.bundle_record import text_of
 from taskweb.models.loading import RECORD
 from taskweb.models.model_card import TrainedTask, TrainingFacts
+from taskweb.models.prompt_formats import format_in_words
+from taskweb.models.resolution import values_of
 from taskweb.training import CheckpointSettings, EvaluationRecord, TrainingHistory
+from taskweb.training.encoded_mixture import EncodedMixture, TaskCut, encode_mixture
 from taskweb.training.loop import Progress
 from taskweb.training.mixture_training import EarlyStop, final_evaluation, fit_mixture
 from taskweb.training.recipe import Recipe
+from taskweb.training.trackers import Reporting, curve_points, started_tracker
 from taskweb.training.workers import SINGLE_PROCESS, Workers, full_tensors
 from taskweb.workflows.starting_models import model_for
 
@@ -38,17 +41,26 @@ _BEST = "best.safetensors"
 class TrainedModel:
     """A trained model in the folder `place`, its seed, and how training went.
 
-    evaluation: of the saved weights: the best after an early stop, else the last; None without any.
+    evaluation: of the saved weights: the best after an early stop, else the last; None without any. cut: by task, how many
+    inputs were too long. resolved: what the recipe came to for this model, such as the prompt format.
     """
 
     place: Path
     seed: int
     history: TrainingHistory
     evaluation: EvaluationRecord | None = None
+    cut: Mapping[str, TaskCut] = field(default_factory=dict)
+    resolved: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values: where it is, and how training went."""
-        return {"model": str(self.place), "seed": self.seed, "history": plain(self.history.to_dict())}
+        """Plain JSON values: where it is, how it reads, what was cut, and how training went."""
+        return {
+            "model": str(self.place),
+            "seed": self.seed,
+            "resolved": dict(self.resolved),
+            "cut": {task: cut.to_dict() for task, cut in self.cut.items()},
+            "history": plain(self.history.to_dict()),
+        }
 
 
 def places_of(recipe: Recipe, place: Path) -> dict[int, Path]:
@@ -68,12 +80,21 @@ def train_seeds(
     replace: bool = False,
     merge: bool = False,
     workers: Workers = SINGLE_PROCESS,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> list[TrainedModel]:
     """Train one model for each seed of the recipe, see `train_mixture`.
 
-    watch: called with a seed, returns a context that yields the function to call with each update.
+    watch: called with a seed, returns a context that yields the function to call with each update. tell: called with each line
+    that a person should know, once.
     """
-    trained = []
+    trained: list[TrainedModel] = []
+    told: set[str] = set()
+
+    def tell_once(line: str) -> None:
+        if line not in told:
+            told.add(line)
+            tell(line)
+
     for seed, folder in places_of(recipe, place).items():
         with watch(seed) as on_progress:
             trained.append(
@@ -87,6 +108,7 @@ def train_seeds(
                     merge=merge,
                     workers=workers,
                     on_progress=on_progress,
+                    tell=tell_once,
                 )
             )
     return trained
@@ -103,12 +125,14 @@ def train_mixture(
     merge: bool = False,
     workers: Workers = SINGLE_PROCESS,
     on_progress: Callable[[Progress], None] | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> TrainedModel:
     """Train one model on a mixture and write it to the folder `place`, with its history and curves.
 
     Checkpoints are in `<place>.training` until the model is written; training continues from one that is there, and ends
     with the same weights to the bit (CPU, same machine and threads). replace: whether to replace a model that is in `place`.
     merge: write a whole model with LoRA's updates in its weights, instead of an adapter.
+    tell: called before training begins with each line that a person should know: the prompt format, and what is cut.
     Of processes that train together, the first one writes. Raises InputError for a folder that is not empty or cannot be
     written, and what training raises.
     """
@@ -116,54 +140,93 @@ def train_mixture(
     check_merge(recipe, merge=merge)
     checkpoints = place.with_name(place.name + ".training")
     model = model_for(mixture, recipe, seed)
+    encoded = encode_mixture(model, mixture)
+    for line in _notes(model, recipe, encoded):
+        tell(line)
     if workers.is_first:
         _make(checkpoints)
     workers.wait()
     try:
-        history = fit_mixture(
-            model,
-            mixture,
-            recipe.training,
-            seed=seed,
-            early_stop=None if recipe.patience is None else EarlyStop(recipe.patience, checkpoints / _BEST),
-            on_progress=on_progress,
-            checkpoint=CheckpointSettings(checkpoints / _CHECKPOINT, checkpoint_every),
-            workers=workers,
-        )
+        with _reporting(recipe, place, workers, tell) as reporting:
+            history = fit_mixture(
+                model,
+                mixture,
+                recipe.training,
+                seed=seed,
+                encoded=encoded,
+                early_stop=None if recipe.patience is None else EarlyStop(recipe.patience, checkpoints / _BEST),
+                on_progress=_both(on_progress, reporting),
+                on_start=reporting.begin,
+                checkpoint=CheckpointSettings(checkpoints / _CHECKPOINT, checkpoint_every),
+                workers=workers,
+            )
     except BaseException:
         if workers.is_first:
             _remove_if_empty(checkpoints)
         raise
     weights = full_tensors(dict(model.module.state_dict(keep_vars=True)))
+    evaluation = final_evaluation(history, best=recipe.patience is not None)
+    trained = TrainedModel(place, seed, history, evaluation, encoded.cut, _resolved(model, recipe))
     if workers.is_first:
-        _write(model, mixture, recipe, seed, history, place, weights, merge=merge)
+        _write(model, mixture, recipe, trained, weights, merge=merge)
         shutil.rmtree(checkpoints, ignore_errors=True)
     workers.wait()
-    return TrainedModel(place, seed, history, final_evaluation(history, best=recipe.patience is not None))
+    return trained
+
+
+def _notes(model: TaskModel, recipe: Recipe, encoded: EncodedMixture) -> Iterator[str]:
+    """What a person should know before a training begins."""
+    if recipe.text.prompt_format == "auto" and model.family == "causal":
+        yield format_in_words(model.prompts, model.text)
+    for task, cut in encoded.cut.items():
+        if cut.total:
+            yield cut.total.line(task)
+
+
+@contextmanager
+def _reporting(recipe: Recipe, place: Path, workers: Workers, tell: Callable[[str], None]) -> Iterator[Reporting]:
+    """The recipe's tracker inside the block; the first of several processes sends."""
+    values = recipe.to_dict()
+    values |= {f"{key}.{name}": value for key in ("training", "method_parameters") for name, value in values[key].items()}
+    tracker = started_tracker(recipe.report_to, place, values) if workers.is_first else None
+    reporting = Reporting(tracker, recipe.training.log_every, tell)
+    try:
+        yield reporting
+    finally:
+        reporting.end()
+
+
+def _both(on_progress: Callable[[Progress], None] | None, reporting: Reporting) -> Callable[[Progress], None]:
+    def update(progress: Progress) -> None:
+        reporting.update(progress.step, progress.total, progress.loss, progress.metrics)
+        if on_progress is not None:
+            on_progress(progress)
+
+    return update
+
+
+def _resolved(model: TaskModel, recipe: Recipe) -> dict[str, Any]:
+    """What the recipe came to for the model at hand."""
+    method = {} if model.method is None else model.method.resolved(model)
+    return {**values_of(model), **method, "dtype": recipe.weights.resolved(), "load_in": recipe.load_in}
 
 
 def _write(
     model: TaskModel,
     mixture: Mixture,
     recipe: Recipe,
-    seed: int,
-    history: TrainingHistory,
-    place: Path,
-    weights: dict[str, Any],
+    trained: TrainedModel,
+    weights: Mapping[str, Any],
     *,
     merge: bool,
 ) -> None:
-    record = {
-        "seed": seed,
-        "recipe": recipe.to_dict(),
-        "text": {**text_of(model), "max_input": model.max_input},
-        "mixture": mixture.digest,
-        "history": plain(history.to_dict()),
-    }
-    notes = {"trained_on": {"mixture": mixture.digest, "tasks": [task.name for task in mixture.tasks], "seed": seed}}
-    files = {HISTORY: json.dumps(record, indent=2, allow_nan=False) + "\n", CURVES: curves_csv(history)}
-    facts = facts_of(mixture, recipe, history, seed)
-    save_bundle(model, place, notes=notes, weights=weights, files=files, merge=merge, facts=facts)
+    record = {"recipe": recipe.to_dict(), "mixture": mixture.digest, **trained.to_dict()}
+    del record["model"]  # the folder that it is in
+    tasks = [task.name for task in mixture.tasks]
+    notes = {"trained_on": {"mixture": mixture.digest, "tasks": tasks, "seed": trained.seed}}
+    files = {HISTORY: json.dumps(record, indent=2, allow_nan=False) + "\n", CURVES: curves_csv(trained.history)}
+    facts = facts_of(mixture, recipe, trained.history, trained.seed)
+    save_bundle(model, trained.place, notes=notes, weights=weights, files=files, merge=merge, facts=facts)
 
 
 def facts_of(mixture: Mixture, recipe: Recipe, history: TrainingHistory, seed: int) -> TrainingFacts:
@@ -209,17 +272,11 @@ def check_place(place: Path, *, replace: bool) -> None:
 
 def curves_csv(history: TrainingHistory) -> str:
     """The learning curves as a tidy table: step, task (`all` for the whole mixture), metric and value."""
-    rows: list[tuple[int, str, str, float]] = [(record.step, "all", "training loss", record.loss) for record in history.losses]
-    for record in history.evaluations:
-        for name, value in record.metrics.items():
-            task, _, metric = name.rpartition("/")
-            rows.append((record.step, task or "all", metric, value))
+    rows = sorted(curve_points(history))
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(("step", "task", "metric", "value"))
-    table.writerows(
-        (step, task, metric, "" if math.isnan(value) else repr(value)) for step, task, metric, value in sorted(rows)
-    )
+    table.writerows((step, task, metric, "" if math.isnan(value) else repr(value)) for step, task, metric, value in rows)
     return text.getvalue()
 
 

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from taskweb.cli.console import print_json, print_tables, say
+from taskweb.cli.console import print_json, print_tables, say, say_notes
 from taskweb.cli.options import shared
 from taskweb.cli.options.option_groups import spread
-from taskweb.cli.options.training_options import ModelOptions, TrainingOptions
+from taskweb.cli.options.reading_options import ReadingOptions, StorageOptions
+from taskweb.cli.options.training_options import LoraOptions, ModelOptions, TrainingOptions
 
 
 @spread
@@ -19,6 +20,9 @@ def train(
     mixture: Annotated[Path, typer.Argument(metavar="MIXTURE", help="Folder written by taskweb mix.")],
     to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Folder to write the trained model to.")],
     modelling: ModelOptions,
+    lora: LoraOptions,
+    reading: ReadingOptions,
+    storage: StorageOptions,
     training: TrainingOptions,
     merge: Annotated[
         bool, typer.Option("--merge", help="Write a whole model with LoRA's updates in its weights, instead of an adapter.")
@@ -39,7 +43,7 @@ def train(
     from taskweb.training.workers import joined_workers
     from taskweb.workflows.training import check_merge, check_places, train_seeds
 
-    recipe, mixed = training.recipe_for(modelling), read_mixture(mixture)
+    recipe, mixed = training.recipe_for(modelling, reading, storage, lora), read_mixture(mixture)
     check_places(recipe, to, replace=overwrite)
     check_merge(recipe, merge=merge)
     with joined_workers() as workers:
@@ -55,6 +59,7 @@ def train(
                 f"Training {recipe.model}{f' with seed {seed}' if len(recipe.seeds) > 1 else ''}",
                 quiet=quiet or not workers.is_first,
             ),
+            tell=lambda line: say_notes([line], quiet=quiet or not workers.is_first),
         )
     if not workers.is_first:
         return

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from taskweb.cli.options.reading_options import ReadingOptions, StorageOptions
+from taskweb.errors import ParameterError
+
 if TYPE_CHECKING:
     from taskweb.training.recipe import Recipe
 
 MODEL = "The model"
+LORA = "LoRA"
 TRAINING = "Training"
 
 
@@ -24,7 +29,7 @@ class ModelOptions:
             "--model",
             metavar="ID|FOLDER",
             rich_help_panel=MODEL,
-            help="Hub id or folder of a T5, GPT-2, BERT or RoBERTa checkpoint.",
+            help="Hub id or folder of a decoder, an encoder-decoder or an encoder, in safetensors.",
         ),
     ] = None
     revision: Annotated[
@@ -54,6 +59,47 @@ class ModelOptions:
             help="An encoder of several tasks scores choices (default), or has an output for each label.",
         ),
     ] = None
+
+
+@dataclass(frozen=True)
+class LoraOptions:
+    """Parameters of LoRA."""
+
+    lora_targets: Annotated[
+        str | None,
+        typer.Option(
+            "--lora-targets",
+            metavar="NAMES",
+            rich_help_panel=LORA,
+            help="Layers to change: ends of their names with commas between them, or all-linear. Default: queries and values "
+            "of t5, gpt2, bert and roberta, all-linear for others.",
+        ),
+    ] = None
+    lora_r: Annotated[int | None, typer.Option("--lora-r", rich_help_panel=LORA, help="Rank. Default: 8.")] = None
+    lora_alpha: Annotated[
+        float | None, typer.Option("--lora-alpha", rich_help_panel=LORA, help="Updates are scaled by alpha / r. Default: 16.")
+    ] = None
+    lora_dropout: Annotated[
+        float | None, typer.Option("--lora-dropout", rich_help_panel=LORA, help="Dropout before the update. Default: 0.")
+    ] = None
+    rslora: Annotated[
+        bool, typer.Option("--rslora", rich_help_panel=LORA, help="Scale updates by alpha / sqrt(r) (rsLoRA).")
+    ] = False
+    dora: Annotated[
+        bool, typer.Option("--dora", rich_help_panel=LORA, help="Learn the length of weights apart from the direction (DoRA).")
+    ] = False
+
+    def given(self) -> dict[str, Any]:
+        """What was given, by the names of LoRA's parameters."""
+        values = {
+            "targets": self.lora_targets,
+            "r": self.lora_r,
+            "alpha": self.lora_alpha,
+            "dropout": self.lora_dropout,
+            "use_rslora": self.rslora or None,
+            "use_dora": self.dora or None,
+        }
+        return {key: value for key, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -98,6 +144,10 @@ class TrainingOptions:
     precision: Annotated[
         str | None, typer.Option("--precision", rich_help_panel=TRAINING, help="Compute in auto, float32 or bfloat16.")
     ] = None
+    router_loss: Annotated[
+        bool,
+        typer.Option("--router-loss", rich_help_panel=TRAINING, help="Also balance the experts of a mixture of experts."),
+    ] = False
     gradient_checkpointing: Annotated[
         bool, typer.Option("--gradient-checkpointing", rich_help_panel=TRAINING, help="Use less memory and more time.")
     ] = False
@@ -129,8 +179,17 @@ class TrainingOptions:
             "--checkpoint-every", metavar="N", min=1, rich_help_panel=TRAINING, help="Save a checkpoint after every N updates."
         ),
     ] = 500
+    report_to: Annotated[
+        str | None,
+        typer.Option(
+            "--report-to",
+            metavar="NAME",
+            rich_help_panel=TRAINING,
+            help="Send curves to tensorboard, wandb, mlflow or trackio while training. Default: none.",
+        ),
+    ] = None
 
-    def recipe_for(self, model: ModelOptions) -> Recipe:
+    def recipe_for(self, model: ModelOptions, reading: ReadingOptions, storage: StorageOptions, lora: LoraOptions) -> Recipe:
         """The recipe that the options stand for. Raises a TaskWebError for one that cannot be used."""
         values = {
             "model": model.model,
@@ -140,18 +199,33 @@ class TrainingOptions:
             "answers": model.answers,
             "patience": self.patience,
             "seeds": self.seed or None,
+            "report_to": self.report_to,
+            **dataclasses.asdict(storage),
+            **reading.given(),
         }
+        if self.router_loss:
+            values["router_loss"] = True
         names = ("learning_rate", "epochs", "steps", "batch_size", "micro_batch_size", "schedule", "warmup_ratio", "precision")
         settings = {name: getattr(self, name) for name in (*names, "device", "evaluate_every")}
-        return recipe_with(self.recipe, values, settings | {"gradient_checkpointing": self.gradient_checkpointing or None})
+        settings["gradient_checkpointing"] = self.gradient_checkpointing or None
+        return recipe_with(self.recipe, values, settings, lora.given())
 
 
-def recipe_with(name: str | None, values: dict[str, Any], settings: dict[str, Any]) -> Recipe:
-    """A recipe with some values and training settings replaced; None keeps the recipe's. Raises a TaskWebError."""
+def recipe_with(
+    name: str | None, values: dict[str, Any], settings: dict[str, Any], lora: dict[str, Any] | None = None
+) -> Recipe:
+    """A recipe with some values and training settings replaced; None keeps the recipe's. Raises a TaskWebError.
+
+    lora: parameters of LoRA that replace the recipe's; ParameterError for another method.
+    """
     from taskweb.training.recipe import LONGEST, recipe_of, recipe_values
 
     merged = recipe_values(name) if name is not None else {}
     merged |= {key: value for key, value in values.items() if value is not None}
+    if lora:
+        if merged.get("method") != "lora":
+            raise ParameterError("The options of LoRA need --method lora. Add it, or leave them out.")
+        merged["method_parameters"] = merged.get("method_parameters", {}) | lora
     if isinstance(limit := merged.get("max_input"), str) and limit != LONGEST and limit.isdecimal():
         merged["max_input"] = int(limit)
     merged["training"] = merged.get("training", {}) | {key: value for key, value in settings.items() if value is not None}

@@ -24,9 +24,11 @@ def training_tables(mixture: Mixture, trained: Sequence[TrainedModel], width: in
         history = model.history
         counts = f"   {history.step:,} updates · {history.tokens:,} tokens · {duration(history.seconds)}"
         yield Text.assemble("\n", (str(model.place), "bold cyan"), (counts, "dim"))
-        grid = Grid("task", ">examples", ">held out", ">loss", ">score", "metrics")
+        any_cut = any(cut.total for cut in model.cut.values())
+        grid = Grid("task", ">examples", ">held out", *([">too long"] if any_cut else []), ">loss", ">score", "metrics")
         for task in mixture.tasks:
-            grid.add_row(task.name, f"{task.train:,}", f"{task.held_out:,}", *_of_task(model, task.name, task.metrics))
+            cut = [_too_long(model, task.name)] if any_cut else []
+            grid.add_row(task.name, f"{task.train:,}", f"{task.held_out:,}", *cut, *_of_task(model, task.name, task.metrics))
         yield grid.fitted(width)
     yield Text()
     first = trained[0].history
@@ -38,7 +40,21 @@ def training_tables(mixture: Mixture, trained: Sequence[TrainedModel], width: in
         yield from explained("memory", f"ran out; at most {first.micro_batch_size} examples were processed at once", width)
     if any(model.history.evaluations for model in trained):
         yield from explained("loss, score", "on held-out examples: at the first evaluation → with the saved weights", width)
+    yield from _how_read(trained[0], width)
     yield from explained("curves", f"{trained[0].place}/curves.csv", width)
+
+
+def _how_read(model: TrainedModel, width: int) -> Iterator[Text]:
+    """The prompt format, and what happened to long inputs."""
+    yield from explained("prompts", str(model.resolved["prompt_format"]), width)
+    for task, cut in model.cut.items():
+        if cut.total:
+            yield from explained("too long", cut.total.line(task), width)
+
+
+def _too_long(model: TrainedModel, task: str) -> str:
+    total = model.cut[task].total
+    return f"{total.cut + total.dropped:,}" if total else ""
 
 
 def _of_task(model: TrainedModel, task: str, metrics: Sequence[str]) -> tuple[str, str, str]:

@@ -34,8 +34,9 @@ class BitFit:
         return {}
 
     def resolved(self, model: TaskModel) -> Mapping[str, Parameter]:
-        """Whether the model's own biases are trained, or added ones."""
-        return {"biases": "own" if _own_biases(model) else "added"}
+        """Whether the model's own biases are trained, or added ones; before or after the method was applied."""
+        own = any(not name.endswith(_SHIFT) for name in _own_biases(model))
+        return {"biases": "own" if own else "added"}
 
     def apply(self, model: TaskModel, *, seed: int) -> None:  # noqa: ARG002 - biases start at zero
         """Mark the biases as trained; T5 gets its own first. Raises ParameterError for a decoder or encoder without any."""

@@ -1,0 +1,167 @@
+"""A mixture as one model reads it: the head that serves all tasks, token ids, and what was cut from inputs.
+
+Models that answer in text learn each task by its own words. An encoder answers through its head. For one task, that is the
+task's head. For several tasks there are two kinds: `choices` scores each pair of input and choice with one number, so that all
+tasks share the head and an unseen task can use it; `labels` has one output per label word of classifications, reads an input
+once, and answers tasks that use the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+from taskweb.errors import InputError, ParameterError
+from taskweb.mixture import Mixture
+from taskweb.models import Encoded, Head, TaskModel, head_for
+from taskweb.models.base import Family
+from taskweb.models.input_limits import kept_within, within_limits
+from taskweb.tasks import Example, Task
+from taskweb.tasks.overflow import CutReport
+
+Answers = Literal["choices", "labels"]
+ANSWERS: tuple[Answers, ...] = get_args(Answers)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCut:
+    """How many inputs of one task were too long for a model: of those that are trained on, and of those held out."""
+
+    train: CutReport
+    heldout: CutReport
+
+    @property
+    def total(self) -> CutReport:
+        """Both together."""
+        return self.train + self.heldout
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {"train": self.train.to_dict(), "heldout": self.heldout.to_dict()}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOutTask:
+    """The held-out examples of one task, as text and as token ids. task: as the shared head answers it."""
+
+    task: Task
+    examples: tuple[Example, ...]
+    encoded: tuple[Encoded, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedMixture:
+    """The examples of a mixture that a model is given. train: in the order of the mixture. cut: by task."""
+
+    train: tuple[Encoded, ...]
+    heldout: tuple[HeldOutTask, ...]
+    cut: Mapping[str, TaskCut]
+
+
+def shared_head(family: Family, mixture: Mixture, answers: Answers = "choices") -> Head:
+    """The head that serves all tasks of a mixture. Raises ParameterError where an encoder cannot learn them together.
+
+    answers: how an encoder answers several tasks: it compares an example's choices, or has an output for every label word.
+    """
+    if family != "encoder":
+        return Head()
+    examples = [item.example for item in (*mixture.train, *mixture.heldout)]
+    if len(mixture.tasks) == 1:
+        kind = mixture.tasks[0].kind
+        if kind == "generation":
+            raise ParameterError(
+                f"An encoder cannot generate text, which '{mixture.tasks[0].name}' needs. Use a model that writes text."
+            )
+        return head_for(kind, examples)
+    if answers == "labels":
+        if others := sorted(task.name for task in mixture.tasks if task.kind != "classification"):
+            raise ParameterError(
+                "An encoder that answers by labels learns classifications only, and these tasks are not: "
+                f"{', '.join(others)}. Leave them out, or set answers to choices."
+            )
+        return head_for("classification", examples)
+    without = sorted({item.task for item in (*mixture.train, *mixture.heldout) if not item.example.choices})
+    if without:
+        raise ParameterError(
+            f"An encoder learns several tasks together by comparing choices. These tasks have none: {', '.join(without)}. "
+            "Leave them out, or use a model that writes text."
+        )
+    return Head("multiple_choice")
+
+
+def encode_mixture(model: TaskModel, mixture: Mixture) -> EncodedMixture:
+    """Token ids of all examples that the model is given, and what was cut; the model must have the shared head.
+
+    Long inputs are cut, left out, or raise InputError, as the model's settings say. Raises InputError that names the task of
+    an example that cannot be trained on, and for a task of which no example is short enough.
+    """
+    encoded: dict[int, Encoded] = {}
+    heldout, cut = [], {}
+    for task in mixture.tasks:
+        indices = [index for index, item in enumerate(mixture.train) if item.task == task.name]
+        kept_out = [item.example for item in mixture.heldout if item.task == task.name]
+        examples = [mixture.train[index].example for index in indices]
+        with _answering(model, task.to_task(), examples):
+            found = model.encode(examples)
+            kept, report = kept_within(model, examples, [item.lost for item in found])
+        if not kept:
+            raise InputError(
+                f"Every input of '{task.name}' is longer than {report.limit:,} tokens, so none is left to train on. Raise "
+                "--max-input, or choose --overflow trim."
+            )
+        encoded |= {indices[place]: found[place] for place in kept}
+        own, held_report = _held_out(model, task.to_task(), kept_out)
+        heldout += [] if own is None else [own]
+        cut[task.name] = TaskCut(report, held_report)
+    return EncodedMixture(tuple(encoded[index] for index in sorted(encoded)), tuple(heldout), cut)
+
+
+def _held_out(model: TaskModel, task: Task, examples: Sequence[Example]) -> tuple[HeldOutTask | None, CutReport]:
+    if not examples:
+        return None, CutReport(limit=model.max_input)
+    with _answering(model, task, examples):
+        short, report = within_limits(model, examples)
+        read = model.encode(short)
+    return HeldOutTask(_as_answered(task, model.head), tuple(short), tuple(read)) if short else None, report
+
+
+def longest_input(model: TaskModel, mixture: Mixture) -> int:
+    """Tokens of the mixture's longest input as the model reads it; the model must have the shared head."""
+    longest = 0
+    for task in mixture.tasks:
+        examples = [item.example for item in (*mixture.train, *mixture.heldout) if item.task == task.name]
+        with _answering(model, task.to_task(), examples):
+            longest = max(longest, *(len(ids) for item in model.encode(examples) for ids in item.inputs))
+    return longest
+
+
+def cut_of(model: TaskModel, mixture: Mixture) -> dict[str, CutReport]:
+    """How many inputs of each task are too long for the model, which needs the shared head but no weights."""
+    found = {}
+    for task in mixture.tasks:
+        examples = [item.example for item in (*mixture.train, *mixture.heldout) if item.task == task.name]
+        with _answering(model, task.to_task(), examples):
+            found[task.name] = CutReport.of(model.lost_tokens(examples), model.max_input, model.text.overflow)
+    return found
+
+
+def _as_answered(task: Task, head: Head) -> Task:
+    """The task as the shared head answers it: a head that compares choices treats every task as multiple choice."""
+    return replace(task, kind="multiple_choice") if head.kind == "multiple_choice" else task
+
+
+@contextmanager
+def _answering(model: TaskModel, task: Task, examples: Sequence[Example]) -> Iterator[None]:
+    """Read examples of one task: a model that answers in text gets the task's head inside the block."""
+    shared = model.head
+    try:
+        if shared.kind == "generation":
+            model.set_head(head_for(task.kind, examples), seed=0)
+        yield
+    except InputError as error:
+        raise InputError(f"'{task.name}' cannot be trained on: {error}") from None
+    finally:
+        if shared.kind == "generation":
+            model.set_head(shared, seed=0)
