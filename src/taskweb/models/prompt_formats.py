@@ -73,7 +73,7 @@ class ChatPrompts:
     options: Mapping[str, Parameter] = field(default_factory=dict)
     name: Literal["plain", "chat"] = "chat"
     adds_begin_token: bool = False
-    lead: str = field(init=False, default="")
+    opening: str = field(init=False, default="")
     space: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
@@ -81,11 +81,11 @@ class ChatPrompts:
         turn, found, _ = self.completion(text, answer).partition(answer)
         if not found:
             raise InputError("The chat template leaves the assistant's answer out. Use --prompt-format plain.")
-        object.__setattr__(self, "lead" if turn.strip() else "space", turn)
+        object.__setattr__(self, "opening" if turn.strip() else "space", turn)
 
     def prompt(self, text: str) -> str:
         """The conversation up to where the assistant's answer begins, the generation prompt included."""
-        return self._rendered([*self._before(text)], add_generation_prompt=True) + self.lead
+        return self._rendered([*self._before(text)], add_generation_prompt=True) + self.opening
 
     def delimiter(self, text: str) -> str:  # noqa: ARG002 - the template alone says
         """The white space that the template writes before an answer; most write none."""

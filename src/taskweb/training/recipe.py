@@ -14,7 +14,7 @@ from taskweb.errors import InputError, ParameterError, TaskWebError, unknown_nam
 from taskweb.models import method_of
 from taskweb.models.architecture import FAMILIES
 from taskweb.models.base import Parameter
-from taskweb.models.weights import Weights
+from taskweb.models.weight_storage import Weights
 from taskweb.tasks.paths import kind_of_path, unreadable
 from taskweb.tasks.text_settings import TextSettings
 from taskweb.training.encoded_mixture import ANSWERS, Answers

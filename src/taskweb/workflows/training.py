@@ -20,7 +20,7 @@ from taskweb.models.bundle import save_bundle
 from taskweb.models.loading import RECORD
 from taskweb.models.model_card import TrainedTask, TrainingFacts
 from taskweb.models.prompt_formats import format_in_words
-from taskweb.models.resolution import values_of
+from taskweb.models.resolved_values import values_of
 from taskweb.training import CheckpointSettings, EvaluationRecord, TrainingHistory
 from taskweb.training.encoded_mixture import EncodedMixture, TaskCut, encode_mixture
 from taskweb.training.loop import Progress
