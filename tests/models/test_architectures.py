@@ -21,6 +21,8 @@ from taskweb.models.outline import outline_of
 from taskweb.tasks import Example
 from tests.models import zoo
 
+ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
+GEMMA_LAYERS = [f"self_attn.{name}" for name in ATTENTION] + [f"mlp.{name}_proj" for name in ("gate", "up", "down")]
 Opened = tuple[zoo.Architecture, TaskModel, Path]
 
 
@@ -55,8 +57,8 @@ def library_inputs(model: TaskModel, example: Example) -> dict[str, torch.Tensor
 
 
 def test_without_weights_the_same_is_read_and_resolved(opened: Opened) -> None:
-    _, model, folder = opened
-    outline = outline_of(str(folder))
+    architecture, model, folder = opened
+    outline = outline_of(str(folder), family=architecture.asked)
     outline.set_head(model.head, seed=0)
     for one, other in zip(model.encode(examples_for(model)), outline.encode(examples_for(model)), strict=True):
         assert [ids.tolist() for ids in one.inputs] == [ids.tolist() for ids in other.inputs]
@@ -69,29 +71,45 @@ def test_without_weights_the_same_is_read_and_resolved(opened: Opened) -> None:
 def test_what_was_found_out(opened: Opened) -> None:
     architecture, model, _ = opened
     assert model.family == architecture.family
-    assert model.verified.right_padding
+    assert model.verified.right_padding != architecture.apart
     assert model.verified.answers_together
-    assert model.family != "causal" or model.continued_together == "any"
+    if model.family == "causal":
+        assert model.continued_together == architecture.continued
     if model.family != "encoder":
         assert model.verified.tree == architecture.tree
-        assert bool(model.verified.reasons) == (
-            not model.verified.tree or model.verified.tree_limit is not None or model.verified.logits != "head"
-        )
+        as_plain = model.verified.tree and model.verified.tree_limit is None and model.verified.logits == "head"
+        assert bool(model.verified.reasons) != as_plain
 
 
 def test_loss_and_gradients_are_those_of_the_library(opened: Opened) -> None:
     _, model, _ = opened
-    module, examples = model.module, examples_for(model)
+    compare_with_library(model, examples_for(model))
+
+
+@pytest.mark.parametrize("opened", ["phi3_long", "llama_dynamic"], indirect=True)
+def test_positions_that_scale_with_length_scale_by_the_own_length(opened: Opened) -> None:
+    _, model, _ = opened
+    texts = ["a " * count + "the" for count in range(4, 26)]
+    examples = [Example(text, ("yes", "no maybe")[i % 2], ("yes", "no maybe")) for i, text in enumerate(texts)]
+    lengths = {len(model.tokenizer(text)["input_ids"]) for text in texts}
+    assert lengths > set(range(12, 21))  # around 16, beyond which positions are scaled
+    compare_with_library(model, examples)
+    together = model.generate(examples, max_new_tokens=4)
+    assert together == [model.generate([example], max_new_tokens=4)[0] for example in examples]
+
+
+def compare_with_library(model: TaskModel, examples: list[Example]) -> None:
+    """The loss of a batch and its gradients against those of the library's class, one example after the other."""
     batch = model.encode(examples)
     loss = model.loss(batch)
     loss.backward()
-    gradients = gradients_of(module)
+    gradients = gradients_of(model.module)
     total = 0.0
     for example, item in zip(examples, batch, strict=True):
-        own = module(**library_inputs(model, example))
+        own = model.module(**library_inputs(model, example))
         (own.loss * item.weight).backward()
         total += own.loss.item() * item.weight
-    wanted = gradients_of(module)
+    wanted = gradients_of(model.module)
     assert loss.item() == pytest.approx(total, rel=1e-5)
     assert set(wanted) == set(gradients)
     assert norm_of({name: gradients[name] - wanted[name] for name in wanted}) <= 1e-5 * norm_of(wanted)
@@ -173,8 +191,7 @@ def test_methods_train_or_refuse_in_one_line(opened: Opened, method: str) -> Non
         for one, other in zip(before, model.score_choices(examples_for(model)[:2]), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-6)
     if method == "pfeiffer":
-        ours = [name for name, _ in model.module.named_modules() if name.endswith("taskweb_adapter")]
-        assert len(ours) == len(adapter_places(model)) == architecture.layers
+        check_adapters(architecture, model)
     if method == "lora":
         assert lora_layers(model.module) == expected_lora_layers(shared)
     batch = model.encode(examples_for(model))
@@ -191,6 +208,30 @@ def test_methods_train_or_refuse_in_one_line(opened: Opened, method: str) -> Non
         assert model.loss(batch).item() < first.item()
 
 
+def check_adapters(architecture: zoo.Architecture, model: TaskModel) -> None:
+    """One in each layer, which makes h + d(h) of h, or LN(d(LN(x)) + x) of the sum x that a norm closes."""
+    ours = [part for part in model.module.modules() if hasattr(part, "taskweb_adapter")]
+    assert len(ours) == len(adapter_places(model)) == architecture.layers
+    assert {isinstance(part, torch.nn.LayerNorm) for part in ours} == {architecture.post_norm}
+    seen: dict[Any, Any] = {}
+    handles = [part.register_forward_hook(lambda *call: seen.update({call[0]: call[1:]}), with_kwargs=True) for part in ours]
+    with torch.no_grad():
+        for adapter in [part.taskweb_adapter for part in ours]:
+            adapter.up.weight.normal_()
+        model.loss(model.encode(examples_for(model)[:1]))
+        for handle in handles:
+            handle.remove()
+        for part, (given, named, output) in seen.items():
+            plain = part.forward(*given, **named)
+            h, found = (value[0] if isinstance(value, tuple) else value for value in (plain, output))
+            d = part.taskweb_adapter(h)
+            wanted = part.forward(d + given[0]) if architecture.post_norm else h + d
+            torch.testing.assert_close(found, wanted)
+            assert float(d.abs().max()) > 1e-3
+            torch.nn.init.normal_(part.taskweb_adapter.up.weight, std=0.02)
+    assert len(seen) == len(ours)
+
+
 def lora_layers(module: torch.nn.Module) -> set[str]:
     return {name.removesuffix(".lora_A") for name, _ in module.named_modules() if name.endswith(".lora_A")}
 
@@ -200,8 +241,14 @@ def expected_lora_layers(model: TaskModel) -> set[str]:
     from peft import LoraConfig
     from peft.tuners.tuners_utils import _maybe_include_all_linear_layers
 
-    published = {"t5": ("q", "v"), "gpt2": ("c_attn",), "bert": ("query", "value"), "roberta": ("query", "value")}
     kind = model.module.config.model_type
+    if kind == "gemma3":
+        return {f"model.language_model.layers.{i}.{name}" for i in range(zoo.LAYERS) for name in GEMMA_LAYERS}
+    if kind in ("deepseek_v3", "qwen2_moe"):  # PEFT takes the names of their feed-forward layers for those of experts
+        return {
+            name for name, part in model.module.named_modules() if isinstance(part, torch.nn.Linear) and ".self_attn." in name
+        }
+    published = {"t5": ("q", "v"), "gpt2": ("c_attn",), "bert": ("query", "value"), "roberta": ("query", "value")}
     if kind in published:
         return {name for name, _ in model.module.named_modules() if name.rpartition(".")[2] in published[kind]}
     everything = _maybe_include_all_linear_layers(LoraConfig(target_modules="all-linear"), model.module).target_modules

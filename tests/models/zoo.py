@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
 
 from taskweb.models import Head, TaskModel, load_model
 from taskweb.models.loading import quiet
@@ -28,17 +28,24 @@ HEAD = Head("classification", labels=("no", "yes"))
 class Architecture:
     """One kind of model: its configuration, its tokenizer, and what is known of it.
 
-    tokenizer: name of one in `tokenizer`. tree: whether choices are read as a tree, for short inputs at least. bitfit: whether
-    it has biases, or gets them. layers: how many places for adapters it has. spread: of its weights.
+    tokenizer: name of one in `tokenizer`. asked: the family that is asked for, where another than the usual one is. opener: the
+    class that the checkpoint is written with. tree: whether choices are read as a tree, for short inputs at least. bitfit:
+    whether it has biases, or gets them. layers: how many places for adapters it has. post_norm: whether a norm closes each
+    layer. continued: which prompts may be continued together. apart: whether padding changes results. spread: of its weights.
     """
 
     family: str
     configuration: str
     options: Mapping[str, Any]
     tokenizer: str
+    asked: str | None = None
+    opener: Any = None
     tree: bool = True
     bitfit: bool = True
     layers: int = LAYERS
+    post_norm: bool = False
+    continued: str = "any"
+    apart: bool = False
     spread: float = 0.3
 
     def config(self) -> Any:
@@ -69,20 +76,22 @@ def tokenizer(name: str) -> Any:
     return made
 
 
-def _decoder(configuration: str, options: Mapping[str, Any] | None = None, **known: Any) -> Architecture:
-    plain = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": LAYERS, "num_attention_heads": 4}
-    plain |= {"num_key_value_heads": 2, "max_position_embeddings": 128}
-    return Architecture("causal", configuration, {**plain, **(options or {})}, known.pop("tokenizer", "bytes"), **known)
+_PLAIN = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": LAYERS, "num_attention_heads": 4}
 
 
-def _own(configuration: str, options: Mapping[str, Any], **known: Any) -> Architecture:
+def _causal(configuration: str, options: Mapping[str, Any], **known: Any) -> Architecture:
     return Architecture("causal", configuration, options, known.pop("tokenizer", "bytes"), **known)
 
 
+def _llama_like(configuration: str, options: Mapping[str, Any] | None = None, **known: Any) -> Architecture:
+    plain = {**_PLAIN, "num_key_value_heads": 2, "max_position_embeddings": 128}
+    return _causal(configuration, {**plain, **(options or {})}, **known)
+
+
 def _encoder(configuration: str, options: Mapping[str, Any] | None = None, **known: Any) -> Architecture:
-    plain = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": LAYERS, "num_attention_heads": 4}
-    plain |= {"max_position_embeddings": 130}
-    return Architecture("encoder", configuration, {**plain, **(options or {})}, known.pop("tokenizer", "bert"), **known)
+    options = {**_PLAIN, "max_position_embeddings": 130, **(options or {})}
+    known = {"tokenizer": "bert", "opener": AutoModelForMaskedLM, "post_norm": True, **known}
+    return Architecture("encoder", configuration, options, known.pop("tokenizer"), **known)
 
 
 def _t5(configuration: str) -> Architecture:
@@ -90,105 +99,103 @@ def _t5(configuration: str) -> Architecture:
     return Architecture("seq2seq", configuration, options, "t5", layers=2 * LAYERS, spread=0.15)
 
 
+def _bart_like(configuration: str, options: Mapping[str, Any]) -> Architecture:
+    plain: dict[str, Any] = {f"{stack}_layers": LAYERS for stack in ("encoder", "decoder")}
+    plain |= {f"{stack}_attention_heads": 4 for stack in ("encoder", "decoder")}
+    plain |= {f"{stack}_ffn_dim": 64 for stack in ("encoder", "decoder")}
+    known = {"tree": False, "layers": 2 * LAYERS, "post_norm": True}
+    return Architecture("seq2seq", configuration, {"d_model": 32, **plain, **options}, "bart", **known)
+
+
 _HEADS = {"head_dim": 8}
 _WINDOW = {**_HEADS, "sliding_window": 8}
-_BART = {"d_model": 32, "encoder_layers": LAYERS, "decoder_layers": LAYERS, "max_position_embeddings": 128}
-_BART |= {"encoder_attention_heads": 4, "decoder_attention_heads": 4, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64}
+_GEMMA = {**_WINDOW, "query_pre_attn_scalar": 8}
+_GPT2 = {"n_embd": 32, "n_layer": LAYERS, "n_head": 4, "n_positions": 128}
 _LONGROPE = {"rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0] * 4, "long_factor": [2.0] * 4}
 _LONGROPE |= {"original_max_position_embeddings": 16}
 _DYNAMIC = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 4.0}
+_OPT = {**_PLAIN, "ffn_dim": 64, "max_position_embeddings": 128, "word_embed_proj_dim": 32}
+_LOCAL = {"hidden_size": 32, "num_layers": LAYERS, "num_heads": 4, "window_size": 8, "max_position_embeddings": 128}
+_DISENTANGLED = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False}
+_LATENT = {"q_lora_rank": 16, "kv_lora_rank": 16, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8, "v_head_dim": 8}
+_EXPERTS = {"n_routed_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "n_group": 1, "topk_group": 1}
+_SEEING = {
+    "text_config": {**_PLAIN, **_GEMMA, "num_key_value_heads": 2, "max_position_embeddings": 128, "vocab_size": 330},
+    "vision_config": {**_PLAIN, "num_hidden_layers": 1, "image_size": 28, "patch_size": 14},
+    "mm_tokens_per_image": 4,
+    "image_token_index": 320,
+    "boi_token_index": 321,
+    "eoi_token_index": 322,
+}
+_XLNET = {"d_model": 32, "n_layer": LAYERS, "n_head": 4, "d_inner": 64}
 
 ARCHITECTURES: Mapping[str, Architecture] = {
-    "llama": _decoder("LlamaConfig", tokenizer="begin", bitfit=False),
-    "llama_dynamic": _decoder(
+    "llama": _llama_like("LlamaConfig", tokenizer="begin", bitfit=False),
+    "llama_dynamic": _llama_like(
         "LlamaConfig", {"rope_parameters": _DYNAMIC, "max_position_embeddings": 16}, tokenizer="begin", bitfit=False
     ),
-    "qwen2": _decoder("Qwen2Config"),
-    "qwen3": _decoder("Qwen3Config", _HEADS, bitfit=False),
-    "mixtral": _decoder("MixtralConfig", {"num_local_experts": 4}, tokenizer="begin", bitfit=False),
-    "qwen3_moe": _decoder(
+    "qwen2": _llama_like("Qwen2Config"),
+    "qwen3": _llama_like("Qwen3Config", _HEADS, bitfit=False),
+    "mixtral": _llama_like("MixtralConfig", {"num_local_experts": 4}, tokenizer="begin", bitfit=False),
+    "qwen3_moe": _llama_like(
         "Qwen3MoeConfig",
         {**_HEADS, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32},
         bitfit=False,
     ),
-    "gemma2": _decoder("Gemma2Config", {**_WINDOW, "query_pre_attn_scalar": 8}, tokenizer="begin", bitfit=False),
-    "gemma3_text": _decoder("Gemma3TextConfig", {**_WINDOW, "query_pre_attn_scalar": 8}, tokenizer="begin", bitfit=False),
-    "mistral": _decoder("MistralConfig", _WINDOW, tokenizer="begin", bitfit=False),
-    "olmo2": _decoder("Olmo2Config", bitfit=False),
-    "phi3": _decoder("Phi3Config", bitfit=False),
-    "phi3_long": _decoder("Phi3Config", {"rope_parameters": _LONGROPE, "original_max_position_embeddings": 16}, bitfit=False),
-    "cohere": _decoder("CohereConfig", {"logit_scale": 0.25}, tokenizer="begin", bitfit=False),
-    "gpt_neox": _decoder("GPTNeoXConfig"),
-    "opt": _own(
-        "OPTConfig",
-        {
-            "hidden_size": 32,
-            "ffn_dim": 64,
-            "num_hidden_layers": LAYERS,
-            "num_attention_heads": 4,
-            "max_position_embeddings": 128,
-            "word_embed_proj_dim": 32,
-        },
+    "gemma2": _llama_like("Gemma2Config", _GEMMA, tokenizer="begin", bitfit=False),
+    "gemma3_text": _llama_like("Gemma3TextConfig", _GEMMA, tokenizer="begin", bitfit=False),
+    "gemma3": _causal("Gemma3Config", _SEEING, tokenizer="begin", bitfit=False),
+    "mistral": _llama_like("MistralConfig", _WINDOW, tokenizer="begin", bitfit=False),
+    "olmo2": _llama_like("Olmo2Config", bitfit=False),
+    "phi3": _llama_like("Phi3Config", bitfit=False),
+    "phi3_long": _llama_like(
+        "Phi3Config", {"rope_parameters": _LONGROPE, "original_max_position_embeddings": 16}, bitfit=False
+    ),
+    "cohere": _llama_like("CohereConfig", {"logit_scale": 0.25}, tokenizer="begin", bitfit=False),
+    "deepseek_v3": _llama_like(
+        "DeepseekV3Config",
+        {**_LATENT, **_EXPERTS, "num_key_value_heads": 4, "first_k_dense_replace": 1},
         tokenizer="begin",
+        bitfit=False,
     ),
-    "bloom": _own("BloomConfig", {"hidden_size": 32, "n_layer": LAYERS, "n_head": 4}, tree=False),
-    "falcon": _own(
-        "FalconConfig",
-        {
-            "hidden_size": 32,
-            "num_hidden_layers": LAYERS,
-            "num_attention_heads": 4,
-            "alibi": True,
-            "new_decoder_architecture": False,
-        },
+    "gpt_oss": _llama_like("GptOssConfig", {**_WINDOW, "num_local_experts": 4, "num_experts_per_tok": 2}),
+    "gpt_neox": _llama_like("GPTNeoXConfig"),
+    "opt": _causal("OPTConfig", _OPT, tokenizer="begin"),
+    "bloom": _causal("BloomConfig", {"hidden_size": 32, "n_layer": LAYERS, "n_head": 4}, tree=False),
+    "falcon": _causal("FalconConfig", {**_PLAIN, "alibi": True, "new_decoder_architecture": False}, tree=False),
+    "mamba": _causal("MambaConfig", {"hidden_size": 32, "state_size": 8, "num_hidden_layers": LAYERS}, tree=False),
+    "recurrent_gemma": _llama_like(
+        "RecurrentGemmaConfig",
+        {"num_hidden_layers": 3, "lru_width": 32, "attention_window_size": 8},
         tree=False,
+        layers=3,
+        continued="equal",
     ),
-    "mamba": _own("MambaConfig", {"hidden_size": 32, "state_size": 8, "num_hidden_layers": LAYERS}, tree=False),
-    "gpt2": _own("GPT2Config", {"n_embd": 32, "n_layer": LAYERS, "n_head": 4, "n_positions": 128}),
-    "gpt_neo": _own(
-        "GPTNeoConfig",
-        {
-            "hidden_size": 32,
-            "num_layers": LAYERS,
-            "num_heads": 4,
-            "attention_types": [[["global", "local"], 1]],
-            "window_size": 8,
-            "max_position_embeddings": 128,
-        },
-        tree=False,
-    ),
-    "gptj": _own("GPTJConfig", {"n_embd": 32, "n_layer": LAYERS, "n_head": 4, "n_positions": 128, "rotary_dim": 4}),
+    "gpt2": _causal("GPT2Config", _GPT2),
+    "gpt_neo": _causal("GPTNeoConfig", {**_LOCAL, "attention_types": [[["global", "local"], 1]]}, tree=False),
+    "gptj": _causal("GPTJConfig", {**_GPT2, "rotary_dim": 4}),
     "t5": _t5("T5Config"),
     "mt5": _t5("MT5Config"),
-    "bart": Architecture("seq2seq", "BartConfig", _BART, "bart", tree=False, layers=2 * LAYERS),
+    "bart": _bart_like("BartConfig", {"max_position_embeddings": 128}),
+    "led": _bart_like("LEDConfig", {"attention_window": 8, "max_encoder_position_embeddings": 128}),
     "bert": _encoder("BertConfig"),
     "roberta": _encoder("RobertaConfig", {"type_vocab_size": 1}, tokenizer="roberta"),
     "xlm-roberta": _encoder("XLMRobertaConfig", {"type_vocab_size": 1}, tokenizer="roberta"),
-    "modernbert": _encoder("ModernBertConfig", {"local_attention": 8, "global_attn_every_n_layers": 2}, bitfit=False),
-    "deberta-v2": _encoder(
-        "DebertaV2Config",
-        {
-            "relative_attention": True,
-            "pos_att_type": ["p2c", "c2p"],
-            "position_biased_input": False,
-            "max_relative_positions": -1,
-        },
+    "modernbert": _encoder(
+        "ModernBertConfig", {"local_attention": 8, "global_attn_every_n_layers": 2}, bitfit=False, post_norm=False
     ),
+    "deberta-v2": _encoder("DebertaV2Config", {**_DISENTANGLED, "max_relative_positions": -1}),
     "electra": _encoder("ElectraConfig", {"embedding_size": 32}),
-    "distilbert": Architecture(
-        "encoder",
-        "DistilBertConfig",
-        {"dim": 32, "n_layers": LAYERS, "n_heads": 4, "hidden_dim": 64, "max_position_embeddings": 130},
-        "bert",
-    ),
+    "distilbert": _encoder("DistilBertConfig", {"dim": 32, "n_layers": LAYERS, "n_heads": 4, "hidden_dim": 64}),
     "albert": _encoder("AlbertConfig", {"embedding_size": 16}, layers=1),
+    "longformer": _encoder("LongformerConfig", {"attention_window": 8}, tokenizer="roberta"),
+    "nystromformer": _encoder("NystromformerConfig", apart=True),
+    "xlnet": Architecture(
+        "encoder", "XLNetConfig", _XLNET, "bert", asked="encoder", opener=AutoModel, apart=True, post_norm=True
+    ),
 }
 
-_OPENERS: Mapping[str, Any] = {
-    "causal": AutoModelForCausalLM,
-    "seq2seq": AutoModelForSeq2SeqLM,
-    "encoder": AutoModelForMaskedLM,
-}
+_OPENERS: Mapping[str, Any] = {"causal": AutoModelForCausalLM, "seq2seq": AutoModelForSeq2SeqLM}
 
 
 def widen(module: torch.nn.Module, spread: float, seed: int = 0) -> None:
@@ -206,7 +213,8 @@ def write(architecture: Architecture, folder: Path) -> Path:
     """A checkpoint as the library saves it: an encoder with its masked-LM head, others with their language-model head."""
     with torch.random.fork_rng(), quiet():
         torch.manual_seed(0)
-        module = _OPENERS[architecture.family].from_config(architecture.config())
+        opener = architecture.opener or _OPENERS[architecture.family]
+        module = opener.from_config(architecture.config())
         widen(module, architecture.spread)
         module.save_pretrained(folder)
     tokenizer(architecture.tokenizer).save_pretrained(folder)
@@ -215,7 +223,8 @@ def write(architecture: Architecture, folder: Path) -> Path:
 
 def opened(architecture: Architecture, folder: Path, head: Head | None = None) -> TaskModel:
     """The model in a folder, with the head of a classification where nothing else is said."""
-    return load_model(str(folder), head or (HEAD if architecture.family == "encoder" else Head()), seed=3)
+    head = head or (HEAD if architecture.family == "encoder" else Head())
+    return load_model(str(folder), head, seed=3, family=architecture.asked)
 
 
 def examples() -> list[Example]:

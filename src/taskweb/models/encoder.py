@@ -100,9 +100,8 @@ class EncoderModel:
         self.head = head
         if not carried:
             self._verified = None
-            place = device_of(body_of(self.module))
             training = self.module.training
-            self.module = with_fresh_head(self.module, head, seed, self._start).to(place)
+            self.module = with_fresh_head(self.module, head, seed, self._start)
             self.module.train(training)
         return carried
 

@@ -77,12 +77,13 @@ def with_fresh_head(module: nn.Module, head: Head, seed: int, start: Mapping[str
 
     start: tensors that are taken instead of drawn ones where name and shape fit.
     """
-    if isinstance(module, EncoderWithHead):
-        return _with_method_of(module, EncoderWithHead(module.body, fresh_head(module.body, head, seed)))
     body = body_of(module)
+    place = body.get_input_embeddings().weight.device
+    if isinstance(module, EncoderWithHead):
+        return _with_method_of(module, EncoderWithHead(body, fresh_head(body, head, seed).to(place)))
     made = library_model(body.config, head)
     if made is None or type(body_of(made)) is not type(body):  # Funnel's class for spans has another body
-        return _with_method_of(module, EncoderWithHead(body, fresh_head(body, head, seed)))
+        return _with_method_of(module, EncoderWithHead(body, fresh_head(body, head, seed).to(place)))
     setattr(made, made.base_model_prefix, body)
     with seeded(seed), torch.no_grad():
         for name, part in made.named_modules():
@@ -95,6 +96,9 @@ def with_fresh_head(module: nn.Module, head: Head, seed: int, start: Mapping[str
             given = start.get(name)
             if given is not None and given.shape == parameter.shape:
                 parameter.copy_(given)
+    for name, part in made.named_children():
+        if name != made.base_model_prefix:
+            part.to(place)
     return _with_method_of(module, made.eval())
 
 

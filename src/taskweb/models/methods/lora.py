@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,7 +124,8 @@ def _linear_layers(model: TaskModel) -> dict[str, nn.Module]:
             and not _refused(model.module, plain)
         ):
             found[plain] = part
-    return found
+    experts = _taken_for_experts(model.module, found)
+    return {name: part for name, part in found.items() if name.rpartition(".")[2] not in experts}
 
 
 def _is_linear(part: nn.Module) -> bool:
@@ -140,7 +141,7 @@ def _is_linear(part: nn.Module) -> bool:
 
 
 def _refused(module: Any, name: str) -> bool:
-    """Whether PEFT refuses a layer by its own rule for this architecture (the fused layers of Mamba)."""
+    """Whether PEFT refuses a layer by its own rule for this architecture: the fused layers of Mamba."""
     from peft import LoraConfig
     from peft.tuners.tuners_utils import BaseTuner
 
@@ -151,6 +152,26 @@ def _refused(module: Any, name: str) -> bool:
     except ValueError:
         return True
     return False
+
+
+def _taken_for_experts(module: Any, names: Iterable[str]) -> set[str]:
+    """Those ends of names that PEFT takes for the experts of a mixture, whatever other layers are called so.
+
+    transformers 5 keeps experts as one tensor, and PEFT turns such names into names of these tensors.
+    """
+    from peft import LoraConfig
+
+    try:
+        from peft.utils.transformers_weight_conversion import convert_peft_config_for_transformers
+    except ImportError:  # older ones turn none
+        return set()
+    ends = {name.rpartition(".")[2] for name in names}
+    settings = LoraConfig(target_modules=sorted(ends))
+    try:
+        convert_peft_config_for_transformers(settings, module, None)
+    except ValueError:  # it finds one of two that belong together
+        return ends & {"gate_proj", "up_proj", "w1", "w3"}
+    return ends - set(settings.target_modules)
 
 
 def _matches(name: str, target: str) -> bool:
