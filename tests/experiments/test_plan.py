@@ -187,6 +187,13 @@ WRONG_VALUES = [
     ('[setups."tiny/finetune"]\nmodel = "tiny:t5"\ntraining = {epochs = "ten"}', "a value is of the wrong type"),
     ('[setups."tiny/finetune"]\nmodel = "tiny:t5"\ntraining = 3', "training must be a table"),
     ('[setups]\n"tiny/finetune" = 3', "must be a table with a model and a method"),
+    ('[setups."t/lora"]\nmodel = "a/b"\ndtype = "auto"', "no dtype named 'auto'. Known: bfloat16, float16, float32"),
+    ('[setups."t/lora"]\nmodel = "a/b"\nload_in = "2bit"', "no load_in named '2bit'"),
+    ('[setups."t/bitfit"]\nmodel = "a/b"\nload_in = "8bit"', r"\[setups.*'bitfit' trains the model's own weights.* in 8bit"),
+    (
+        '[setups."t/lora"]\nmodel = "a/b"\ndtype = "bfloat16"\ntasks.rte = {precision = "float32"}\n[tasks.rte]',
+        r"\[setups.*stored in bfloat16 cannot be computed with in float32",
+    ),
 ]
 
 

@@ -158,6 +158,17 @@ def test_the_first_loss_under_autocast_reaches_what_is_trained(folders: dict[str
     assert all(parameter.grad is not None for parameter in trainable(model.module).values())
 
 
+@pytest.mark.parametrize("method", ["finetune", "bitfit"])
+def test_quantized_weights_are_not_trained(method: str) -> None:
+    model = made("gpt2")
+    packed = torch.nn.Parameter(torch.zeros(4, dtype=torch.uint8), requires_grad=False)
+    model.module.transformer.h[0].register_parameter("packed", packed)
+    with pytest.raises(ParameterError, match=rf"'{method}' trains the model's own weights, and those of random are quantized"):
+        method_of(method).apply(model, seed=0)
+    method_of("lora").apply(model, seed=0)
+    assert not packed.requires_grad
+
+
 # How weights are loaded
 
 

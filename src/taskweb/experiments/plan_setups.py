@@ -14,7 +14,7 @@ from taskweb.experiments.plan import PlannedSetup
 from taskweb.experiments.plan_values import PlanErrors
 from taskweb.tasks.paths import kind_of_path
 from taskweb.tasks.text_settings import TextSettings
-from taskweb.training.settings import TrainingSettings
+from taskweb.training.settings import TrainingSettings, check_storage
 
 _STAMP_BYTES = 1 << 20
 FAMILIES = ("seq2seq", "causal", "encoder")
@@ -82,6 +82,12 @@ def read_setup(name: str, entry: Any, context: PlanContext, errors: PlanErrors, 
     revision, text = errors.text(where, entry, "revision"), _text(where, entry, errors)
     family, dtype, load_in = _storage(where, entry, errors)
     carry_head = errors.flag(where, entry, "carry_head")
+    used = [settings for settings in (base, source, *by_target.values(), *by_source.values()) if settings is not None]
+    for precision in dict.fromkeys(settings.precision for settings in used):
+        try:
+            check_storage(precision, dtype, method=method, load_in=load_in)
+        except TaskWebError as error:
+            errors.add(f"{where.strip()}: {error}")
     if base is None or source is None or model is None or text is None:
         return None
     model_folder = _folder_of(model, context.folder)

@@ -16,12 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
-from typing import Any
 
 import torch
 from torch import nn
 
-from taskweb.errors import ParameterError
 from taskweb.models.base import device_of
 from taskweb.models.padding import without_training
 
@@ -88,13 +86,3 @@ def answering(module: nn.Module, *, own: bool = False) -> Iterator[None]:
                 yield
         else:
             yield
-
-
-def check_arithmetic(precision: str, stored: Any) -> None:
-    """Raise ParameterError for float32 arithmetic with weights stored in half precision. stored: a dtype, or its name."""
-    name = str(stored).removeprefix("torch.")
-    if precision == "float32" and name in ("bfloat16", "float16"):
-        raise ParameterError(
-            f"Weights stored in {name} cannot be computed with in float32. Leave the precision out, or store them in float32 "
-            "(dtype, --dtype)."
-        )

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from taskweb.errors import InputError, ParameterError, TaskWebError
-from taskweb.models.arithmetic import check_arithmetic, dtype_of, has_half_weights
+from taskweb.models.arithmetic import dtype_of, has_half_weights
 from taskweb.models.base import Encoded, TaskModel
 from taskweb.models.memory import half, out_of_memory, release_memory
 from taskweb.models.methods.trainable import trainable
@@ -22,7 +22,7 @@ from taskweb.tasks import Example
 from taskweb.training.batch_order import epoch_batches
 from taskweb.training.checkpoint import CheckpointSettings, identity_of, load_checkpoint, save_checkpoint
 from taskweb.training.history import DivergedError, EvaluationRecord, MemoryRecord, StepRecord, TrainingHistory
-from taskweb.training.settings import TrainingSettings, chosen_device, chosen_precision, computing_in
+from taskweb.training.settings import TrainingSettings, check_storage, chosen_device, chosen_precision, computing_in
 from taskweb.training.workers import SINGLE_PROCESS, Workers, is_sharded
 
 
@@ -95,7 +95,7 @@ def fit_encoded(
         raise ParameterError("This model has no adaptation method, which says what to train. Apply one first.")
     if not encoded:
         raise InputError("There are no examples to train on. Give at least one.")
-    check_arithmetic(settings.precision, dtype_of(model.module))
+    check_storage(settings.precision, dtype_of(model.module))
     model.module.to(chosen_device(settings.device))
     with seeded(seed), _in_training(model.module, settings):
         return _TrainingLoop(model, encoded, settings, seed, checkpoint, workers).run(hooks or Hooks())

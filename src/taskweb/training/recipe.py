@@ -18,7 +18,7 @@ from taskweb.models.weight_storage import Weights
 from taskweb.tasks.paths import kind_of_path, unreadable
 from taskweb.tasks.text_settings import TextSettings
 from taskweb.training.encoded_mixture import ANSWERS, Answers
-from taskweb.training.settings import TrainingSettings
+from taskweb.training.settings import TrainingSettings, check_storage
 from taskweb.training.trackers import NO_TRACKER, check_tracker
 
 LONGEST: Literal["longest"] = "longest"
@@ -74,7 +74,7 @@ class Recipe:
         wrong = []
         checks: tuple[Callable[[], object], ...] = (
             lambda: method_of(self.method, self.method_parameters),
-            lambda: self.weights,
+            self._check_weights,
             lambda: check_tracker(self.report_to),
         )
         for check in checks:
@@ -99,6 +99,9 @@ class Recipe:
     def weights(self) -> Weights:
         """How frozen weights are stored. Raises a TaskWebError for what cannot be done here."""
         return Weights(self.dtype, self.load_in)  # type: ignore[arg-type]  # checked there
+
+    def _check_weights(self) -> None:
+        check_storage(self.training.precision, self.weights.resolved(), method=self.method, load_in=self.load_in)
 
     @property
     def reading(self) -> TextSettings:

@@ -133,6 +133,25 @@ def chosen_precision(precision: Precision, device: torch.device, *, half_weights
     return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
 
 
+def check_storage(precision: str | None, dtype: object, *, method: str | None = None, load_in: str | None = None) -> None:
+    """Raise ParameterError where weights stored so cannot be computed with, or not be trained.
+
+    precision: of arithmetic, None for that of the weights. dtype: of frozen weights, by name or as torch has it. method: None
+    for a model that is only asked. load_in: 8 or 4 bits. The whole table is in docs/plan.md.
+    """
+    stored = str(dtype).removeprefix("torch.")
+    if load_in is not None and method in ("finetune", "bitfit"):
+        raise ParameterError(
+            f"'{method}' trains the model's own weights, which cannot be stored in {load_in}. Use lora or pfeiffer, or leave "
+            "load_in (--load-in) out."
+        )
+    if precision == "float32" and stored in ("bfloat16", "float16") and method != "finetune":
+        raise ParameterError(
+            f"Weights stored in {stored} cannot be computed with in float32. Leave precision (--precision) out, or store them "
+            "in float32 (dtype, --dtype)."
+        )
+
+
 def computing_in(precision: Precision, device: torch.device) -> AbstractContextManager[Any]:
     """Compute in that precision inside the block."""
     import torch

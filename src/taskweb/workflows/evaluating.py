@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ from taskweb.evaluation import (
 )
 from taskweb.evaluation.batching import BatchSize
 from taskweb.models import TaskModel, open_model
+from taskweb.models.arithmetic import dtype_of, has_half_weights
 from taskweb.models.bundle import check_folder
 from taskweb.tasks import Columns, Sampling, example_files
 from taskweb.tasks.rows import FileFormat, name_of
 from taskweb.tasks.text_settings import TextSettings
-from taskweb.training.settings import PRECISIONS, Precision, chosen_device, computing_in
+from taskweb.training.settings import PRECISIONS, Precision, check_storage, chosen_device, chosen_precision, computing_in
 from taskweb.workflows.progress import Progress, silent
 
 END_MARKS = ("in", "out")
@@ -33,20 +35,20 @@ END_MARKS = ("in", "out")
 class ModelSettings:
     """A model, and how it reads and computes.
 
-    max_input: tokens of an input; None takes the model's. device: None takes a GPU if any. end_mark: `in` or `out`, whether the
-    end mark counts in the score of a choice.
+    max_input: tokens of an input; None takes the model's. device: None takes a GPU if any. precision: of arithmetic; None is
+    that of the weights. end_mark: `in` or `out`, whether the end mark counts in the score of a choice.
     """
 
     model: str
     max_input: int | None = None
     device: str | None = None
-    precision: Precision = "float32"
+    precision: Precision | None = None
     end_mark: str = "in"
 
     def __post_init__(self) -> None:
         if self.end_mark not in END_MARKS:
             raise unknown_name("place of the end mark", self.end_mark, END_MARKS)
-        if self.precision not in PRECISIONS:
+        if self.precision is not None and self.precision not in PRECISIONS:
             raise unknown_name("precision", self.precision, PRECISIONS)
 
     @property
@@ -173,11 +175,23 @@ def evaluated(
 ) -> ModelEvaluation:
     """The evaluation of a model that is open. begin: when the work began, for its seconds; None for now."""
     begin = time.monotonic() if begin is None else begin
+    check_storage(settings.precision, dtype_of(model.module))
     model.module.to(device)
-    with computing_in(settings.precision, device):
+    with nullcontext() if settings.precision is None else computing_in(settings.precision, device):
         results = _results(model, prompted, scoring, progress)
+    scored = {**_scored(model, scoring), **_computed(model, settings.precision, device)}
     origin = {"name": model.origin.name, "revision": model.origin.revision}
-    return ModelEvaluation(settings, _scored(model, scoring), origin, model.max_input, results, time.monotonic() - begin)
+    return ModelEvaluation(settings, scored, origin, model.max_input, results, time.monotonic() - begin)
+
+
+def _computed(model: TaskModel, precision: Precision | None, device: Any) -> dict[str, Any]:
+    """What weights were stored in, and which arithmetic was in force."""
+    stored = str(dtype_of(model.module)).removeprefix("torch.")
+    half = has_half_weights(model.module)
+    return {
+        "dtype": stored,
+        "precision": stored if precision is None else chosen_precision(precision, device, half_weights=half),
+    }
 
 
 def _scored(model: TaskModel, scoring: EvaluationSettings) -> dict[str, Any]:

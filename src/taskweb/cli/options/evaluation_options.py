@@ -124,9 +124,14 @@ class ComputeOptions:
         str | None, typer.Option("--device", metavar="NAME", help="Device to compute on. Default: a GPU if there is one.")
     ] = None
     precision: Annotated[
-        str,
-        typer.Option("--precision", metavar="NAME", help="Compute in float32, bfloat16 or auto: bfloat16 if the GPU has it."),
-    ] = "float32"
+        str | None,
+        typer.Option(
+            "--precision",
+            metavar="NAME",
+            help="Compute in float32, bfloat16 or auto: bfloat16 if the GPU has it. Default: what the weights are stored in; "
+            "float32 needs float32 weights.",
+        ),
+    ] = None
 
     def scoring(self) -> EvaluationSettings:
         """How choices are scored. Raises a TaskWebError for unknown names and numbers out of range."""

@@ -142,7 +142,13 @@ class TrainingOptions:
         typer.Option("--warmup-ratio", rich_help_panel=TRAINING, help="Share of updates in which the learning rate rises."),
     ] = None
     precision: Annotated[
-        str | None, typer.Option("--precision", rich_help_panel=TRAINING, help="Compute in auto, float32 or bfloat16.")
+        str | None,
+        typer.Option(
+            "--precision",
+            rich_help_panel=TRAINING,
+            help="Compute in float32, bfloat16 or auto: bfloat16 if the GPU has it, and with weights in half precision, which "
+            "allow no other.",
+        ),
     ] = None
     router_loss: Annotated[
         bool,

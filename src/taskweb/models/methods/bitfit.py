@@ -18,7 +18,7 @@ from taskweb.errors import ParameterError
 from taskweb.models.architecture import text_part_of
 from taskweb.models.base import Parameter, TaskModel, config_of
 from taskweb.models.methods.places import is_norm
-from taskweb.models.methods.trainable import claim, train_only
+from taskweb.models.methods.trainable import claim, refuse_quantized, train_only
 
 _SHIFT = "taskweb_bias"
 
@@ -39,7 +39,10 @@ class BitFit:
         return {"biases": "own" if own else "added"}
 
     def apply(self, model: TaskModel, *, seed: int) -> None:  # noqa: ARG002 - biases start at zero
-        """Mark the biases as trained; T5 gets its own first. Raises ParameterError for a decoder or encoder without any."""
+        """Mark the biases as trained; T5 gets its own first.
+
+        Raises ParameterError for a decoder or encoder without any, and for quantized weights.
+        """
         biases = _own_biases(model)
         stacks = [part for name in ("encoder", "decoder") if (part := getattr(model.module, name, None)) is not None]
         if not biases and len(stacks) < 2:
@@ -47,6 +50,7 @@ class BitFit:
                 f"BitFit trains biases, and {model.origin.name} ({config_of(model).model_type}) has none. Use lora, "
                 "pfeiffer or finetune."
             )
+        refuse_quantized(model, self)  # bitsandbytes stores the biases of its layers in 16 bits
         claim(model, self)
         if not biases:
             for layer in [layer for stack in stacks for layer in list(stack.modules())]:

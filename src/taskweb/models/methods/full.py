@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from taskweb.models.base import Parameter, TaskModel
-from taskweb.models.methods.trainable import claim, train_only
+from taskweb.models.methods.trainable import claim, refuse_quantized, train_only
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,8 @@ class FullFineTuning:
         return {}
 
     def apply(self, model: TaskModel, *, seed: int) -> None:  # noqa: ARG002 - nothing to draw
-        """Mark every tensor as trained."""
+        """Mark every tensor as trained, in float32. Raises ParameterError for quantized weights."""
+        refuse_quantized(model, self)
         claim(model, self)
         train_only(model, lambda _: True)
 

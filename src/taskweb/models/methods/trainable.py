@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from taskweb.errors import ParameterError
+from taskweb.models.arithmetic import is_quantized
 from taskweb.models.base import Method, TaskModel
 
 
@@ -18,6 +19,15 @@ def claim(model: TaskModel, method: Method) -> None:
             f"This model is already adapted by '{model.method.name}'. Load a fresh one to adapt it by '{method.name}'."
         )
     model.method = method
+
+
+def refuse_quantized(model: TaskModel, method: Method) -> None:
+    """Raise ParameterError where a method would train weights that are stored in 8 or 4 bits."""
+    if is_quantized(model.module):
+        raise ParameterError(
+            f"'{method.name}' trains the model's own weights, and those of {model.origin.name} are quantized. Use lora or "
+            "pfeiffer, or leave load_in (--load-in) out."
+        )
 
 
 def train_only(model: TaskModel, wanted: Callable[[str], bool]) -> None:
