@@ -255,7 +255,7 @@ def expected_lora_layers(model: TaskModel) -> set[str]:
     return {
         name
         for name in everything
-        if not model.is_head(f"{name}.weight") and not (kind == "mamba" and name.endswith("out_proj"))
+        if not model.is_head(f"{name}.weight") and "pooler" not in name and not (kind == "mamba" and name.endswith("out_proj"))
     }
 
 

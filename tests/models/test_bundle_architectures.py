@@ -73,7 +73,9 @@ def test_saved_and_opened(name: str, method: str, tmp_path: Path) -> None:
     after_a_step(model)
     wanted = outputs(model.module, family)
     save_bundle(model, tmp_path / "saved")
-    assert torch.equal(outputs(open_model(tmp_path / "saved").module, family), wanted)
+    # Longformer's banded products round by where tensors lie in memory.
+    rounding = 1e-6 if name == "longformer" else 0.0
+    torch.testing.assert_close(outputs(open_model(tmp_path / "saved").module, family), wanted, rtol=rounding, atol=rounding)
     if layout_of(model) == "taskweb":
         with pytest.raises(ValueError, match="model type `taskweb`"):
             kind.from_pretrained(tmp_path / "saved")

@@ -120,6 +120,7 @@ def _linear_layers(model: TaskModel) -> dict[str, nn.Module]:
             and ".lora_" not in name
             and part is not output
             and not model.is_head(plain)
+            and "pooler" not in plain.split(".")  # drawn and trained with the head where a checkpoint lacks it
             and not (isinstance(model, EncoderModel) and model.is_fresh(plain))
             and not _refused(model.module, plain)
         ):
