@@ -21,6 +21,7 @@ from torch import nn
 
 from taskweb.errors import TaskWebError
 from taskweb.models.base import Encoded, TaskModel
+from taskweb.models.methods.places import blocks_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,8 @@ class Workers:
             return
         from torch.distributed.fsdp import fully_shard
 
-        for layer in layers_of(model):
+        _ = getattr(model, "verified", None)  # tried on the whole model
+        for layer in blocks_of(model.module):
             fully_shard(layer, reshard_after_forward=True)
 
     def wait(self) -> None:
@@ -101,14 +103,6 @@ class Workers:
 
 
 SINGLE_PROCESS = Workers()
-
-
-def layers_of(model: TaskModel) -> list[nn.Module]:
-    """The repeated layers of a model, which contain most of its weights."""
-    module: Any = model.module
-    if model.family == "seq2seq":
-        return [*module.encoder.block, *module.decoder.block]
-    return list(module.transformer.h if model.family == "causal" else module.body.encoder.layer)
 
 
 def is_sharded(tensor: torch.Tensor) -> bool:
