@@ -244,3 +244,130 @@ def test_the_model_card_lists_tasks_rates_and_metrics(run, mixture: str, tmp_pat
     assert "- learning rate: 0.003" in card.text
     assert "- prompt format: plain" in card.text
     assert record["resolved"]["prompt_format"] == "plain"
+
+
+CHAT = (
+    "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}{{ eos_token }}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{{ '' if thinking is defined and not thinking else '' }}{% endif %}"
+)
+
+
+@pytest.fixture(scope="module")
+def chat_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A plain folder of a decoder whose tokenizer has a chat template."""
+    from tests.models import tiny
+
+    place = tmp_path_factory.mktemp("chat") / "model"
+    model = tiny.model("gpt2", None, n_positions=512)
+    model.module.save_pretrained(place)
+    model.tokenizer.save_pretrained(place)
+    settings = json.loads((place / "tokenizer_config.json").read_text())
+    (place / "tokenizer_config.json").write_text(json.dumps(settings | {"chat_template": CHAT}))
+    (place / "chat_template.jinja").write_text(CHAT)
+    return str(place)
+
+
+FEW = ("--steps", "2", "--batch-size", "4", "--device", "cpu")
+
+
+def test_a_chat_template_is_taken_and_said(run, mixture: str, chat_model: str, tmp_path: Path) -> None:  # noqa: F811
+    place = tmp_path / "m"
+    done = run("train", mixture, "--model", chat_model, *FEW, "--system", "Be brief.", "--to", str(place), "--format", "json")
+    assert done.status == 0, done.err
+    assert "Note: inputs are read as messages of a chat, since the tokenizer has a chat template" in done.err
+    record = json.loads((place / "training.json").read_text())
+    assert (record["resolved"]["prompt_format"], record["resolved"]["system"]) == ("chat", "Be brief.")
+    assert json.loads(done.out)[0]["resolved"] == record["resolved"]
+    assert record["recipe"]["prompt_format"] == "auto"
+    again = open_model(str(place))
+    assert (again.prompts.name, again.text.system) == ("chat", "Be brief.")
+    plain = run("train", mixture, "--model", chat_model, *FEW, "--prompt-format", "plain", "--to", str(tmp_path / "p"))
+    assert "inputs are read as" not in plain.err
+    assert " prompts  plain" in plain.out
+
+
+def test_only_decoders_chat(run, mixture: str, tmp_path: Path) -> None:  # noqa: F811
+    for model in ("tiny:t5", "tiny:roberta"):
+        for options in (("--prompt-format", "chat"), ("--system", "Be brief."), ("--template-option", "a=1")):
+            done = run("train", mixture, "--model", model, *FEW, *options, "--to", str(tmp_path / "m"))
+            assert (done.status, done.err.count("\n")) == (2, 1)
+            assert "reads plain inputs, no chats" in done.err
+    done = run("train", mixture, "--model", "tiny:gpt2", *FEW, "--prompt-format", "chat", "--to", str(tmp_path / "m"))
+    assert "has no chat template. Use --prompt-format plain" in done.err
+
+
+def test_inputs_that_are_cut_are_said_before_and_after(run, mixture: str, tmp_path: Path) -> None:  # noqa: F811
+    place = tmp_path / "m"
+    done = run("train", mixture, "--model", "tiny:gpt2", *FEW, "--max-input", "8", "--to", str(place))
+    names = [task.name for task in synthetic_mixture().tasks]
+    assert done.err.count("were cut to fit into 8 tokens") == 2
+    cut = json.loads((place / "training.json").read_text())["cut"]
+    assert list(cut) == names
+    for name, own in cut.items():
+        assert (own["train"]["inputs"], own["heldout"]["inputs"], own["train"]["limit"]) == (24, 8, 8)
+        count = own["train"]["cut"] + own["heldout"]["cut"]
+        assert count > 0
+        assert f"{count} of 32 inputs of {name} were cut to fit into 8 tokens" in done.out
+    assert "too long" in done.out
+    error = ("--overflow", "error", "--to", str(tmp_path / "n"))
+    refused = run("train", mixture, "--model", "tiny:gpt2", *FEW, "--max-input", "8", *error)
+    assert (refused.status, refused.err.count("Error: ")) == (2, 1)
+    assert "does not fit into the 8 tokens that the model reads" in refused.err
+
+
+def test_lora_is_set_up_from_options(run, mixture: str, tmp_path: Path) -> None:  # noqa: F811
+    place = tmp_path / "m"
+    lora = ("--method", "lora", "--lora-targets", "q,k", "--lora-r", "2", "--lora-alpha", "4", "--lora-dropout", "0.1")
+    done = run("train", mixture, *QUICK, "--steps", "2", *lora, "--rslora", "--dora", "--to", str(place))
+    assert done.status == 0, done.err
+    record = json.loads((place / "training.json").read_text())
+    expected = {"targets": "q,k", "r": 2, "alpha": 4.0, "dropout": 0.1, "use_rslora": True, "use_dora": True}
+    assert record["recipe"]["method_parameters"] == expected
+    assert record["resolved"]["lora_targets"] == "k,q"
+    other = run("train", mixture, *QUICK, "--lora-r", "2", "--to", str(tmp_path / "n"))
+    assert (other.status, other.err) == (2, "Error: The options of LoRA need --method lora. Add it, or leave them out.\n")
+
+
+def test_a_recipe_says_how_to_read(run, mixture: str, chat_model: str, tmp_path: Path) -> None:  # noqa: F811
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        f'model = "{chat_model}"\nprompt_format = "chat"\nsystem = "Be brief."\noverflow = "drop"\nfamily = "causal"\n'
+        'dtype = "bfloat16"\nmethod = "lora"\nreport_to = "none"\n[template_options]\nthinking = false\n'
+        '[training]\nsteps = 2\nbatch_size = 4\nprecision = "bfloat16"\n'
+    )
+    place = tmp_path / "m"
+    options = ("--device", "cpu", "--system", "Be exact.", "--template-option", "thinking=true")
+    done = run("train", mixture, "--recipe", str(recipe), *options, "--to", str(place))
+    assert done.status == 0, done.err
+    resolved = json.loads((place / "training.json").read_text())["resolved"]
+    assert resolved["template_options"] == '{"thinking": true}'
+    expected = {"system": "Be exact.", "overflow": "drop", "family": "causal", "dtype": "bfloat16", "lora_targets": "c_attn"}
+    assert {key: resolved[key] for key in expected} == expected
+    assert "inputs are read as" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--prompt-format", "chatt"), "Did you mean 'chat'"),
+        (("--overflow", "cut"), "no way to treat long inputs named 'cut'"),
+        (("--template-option", "thinking"), "must be KEY=VALUE"),
+        (("--family", "decoder"), "family must be one of"),
+        (("--dtype", "float8"), "no dtype named 'float8'"),
+        (("--load-in", "2bit"), "no quantization named '2bit'"),
+        (("--report-to", "tensorbord"), "Did you mean 'tensorboard'"),
+        (("--router-loss",), "learns no router loss"),
+        (("--dtype", "bfloat16"), "float32 weights. Leave --family, --dtype and --load-in out"),
+    ],
+)
+def test_unusable_options_are_one_line(
+    options: tuple[str, ...],
+    message: str,
+    run,  # noqa: F811
+    mixture: str,
+    tmp_path: Path,
+) -> None:
+    done = run("train", mixture, *QUICK, *options, "--to", str(tmp_path / "m"))
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert message in done.err
+    assert not list(tmp_path.iterdir())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from taskweb.errors import InputError
 from taskweb.models.head import Head, number_of
 from taskweb.tasks import Example
@@ -58,3 +60,10 @@ def no_input(example: Example) -> InputError:
 def no_choice(example: Example) -> InputError:
     """The error for an example with a choice that has no tokens."""
     return InputError(f"A choice of {where(example, within=True)} has no tokens. Remove it, or give it a text.")
+
+
+def check_choices(examples: Sequence[Example]) -> None:
+    """Raise InputError for the first example with a choice that has no text."""
+    for example in examples:
+        if not all(choice.strip() for choice in example.choices or ()):
+            raise no_choice(example)

@@ -99,8 +99,12 @@ class TaskModel(Protocol):
     def is_head(self, name: str) -> bool:
         """Whether a tensor of the module belongs to a head that is trained with every method."""
 
-    def lost_tokens(self, examples: Sequence[Example]) -> list[int]:
-        """How many tokens each example's input loses, since it is longer than `max_input` or leaves its answer no room."""
+    def lost_tokens(self, examples: Sequence[Example], *, written: int | None = None) -> list[int]:
+        """How many tokens each example's input loses, since it is longer than `max_input` or leaves its answer no room.
+
+        written: most tokens of an answer that is generated, instead of the examples' own answers. Raises InputError that names
+        the row of an input or a choice without tokens.
+        """
 
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
         """Token ids of labelled examples. Raises InputError for one without an answer, or whose answer is impossible."""

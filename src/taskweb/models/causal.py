@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from taskweb.errors import ParameterError
-from taskweb.models.answers import answer_text, choices_of
+from taskweb.models.answers import answer_text, check_choices, choices_of
 from taskweb.models.architecture import limits_of, regime_of, scales_by_length, text_config_of
 from taskweb.models.arithmetic import answering, dtype_of, learning
 from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, SharedWeights, TokenIds, device_of
@@ -104,8 +104,11 @@ class CausalModel:
             for own in read
         ]
 
-    def lost_tokens(self, examples: Sequence[Example]) -> list[int]:
-        """How many tokens each example's input loses so that its longest answer has room."""
+    def lost_tokens(self, examples: Sequence[Example], *, written: int | None = None) -> list[int]:
+        """How many tokens each example's input loses so that its longest answer, or one of `written` tokens, has room."""
+        if written is not None:
+            return [read.lost for read in self.reader.prompt_only(examples, written)]
+        check_choices(examples)
         return self.reader.lost(examples, [self._answers_of(example) for example in examples])
 
     def loss(self, batch: Sequence[Encoded]) -> torch.Tensor:

@@ -128,7 +128,7 @@ class EncoderModel:
             found = [self._with_answer(example, ids) for example, ids in zip(short, self._inputs(short), strict=True)]
         return [replace(item, lost=lost) for item, (_, lost) in zip(found, fitted, strict=True)]
 
-    def lost_tokens(self, examples: Sequence[Example]) -> list[int]:
+    def lost_tokens(self, examples: Sequence[Example], *, written: int | None = None) -> list[int]:  # noqa: ARG002
         """How many tokens each example's input loses, beside its longest choice where choices are compared."""
         return [lost for _, lost in self._fitted(examples)]
 

@@ -76,7 +76,11 @@ class Reader:
         """Prompts with the tokens of each choice, as they follow the prompt."""
         if empty := [e for e, own in zip(examples, choices, strict=True) if not all(choice.strip() for choice in own)]:
             raise no_choice(empty[0])
-        return self._scoring(examples, choices, end_mark=end_mark)
+        found = self._scoring(examples, choices, end_mark=end_mark)
+        for example, read in zip(examples, found, strict=True):
+            if any(len(ids) <= end_mark for ids in read.answers):
+                raise no_choice(example)
+        return found
 
     def _scoring(self, examples: Sequence[Example], choices: Sequence[Sequence[str]], *, end_mark: bool) -> list[Read]:
         texts = [self._scored_text(e.input, choice) for e, own in zip(examples, choices, strict=True) for choice in own]

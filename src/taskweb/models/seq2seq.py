@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from taskweb.errors import InputError
-from taskweb.models.answers import answer_text, choices_of, no_choice, no_input
+from taskweb.models.answers import answer_text, check_choices, choices_of, no_choice, no_input
 from taskweb.models.architecture import limits_of, special_of
 from taskweb.models.arithmetic import answering, dtype_of, learning
 from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, SharedWeights, TokenIds, device_of
@@ -91,8 +91,9 @@ class Seq2SeqModel:
             for (ids, lost), answer in zip(self._inputs(examples), answers, strict=True)
         ]
 
-    def lost_tokens(self, examples: Sequence[Example]) -> list[int]:
-        """How many tokens each example's input loses."""
+    def lost_tokens(self, examples: Sequence[Example], *, written: int | None = None) -> list[int]:  # noqa: ARG002
+        """How many tokens each example's input loses, whatever its answer."""
+        check_choices(examples)
         return [lost for _, lost in self._inputs(examples)]
 
     def loss(self, batch: Sequence[Encoded]) -> torch.Tensor:

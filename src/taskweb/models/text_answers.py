@@ -13,13 +13,13 @@ from taskweb.models.head import read_number
 from taskweb.models.padding import groups
 from taskweb.tasks import Example
 
-_NUMBER_TOKENS = 12
+NUMBER_TOKENS = 12
 _Item = TypeVar("_Item")
 
 
 def written_numbers(model: TaskModel, examples: Sequence[Example], batch_size: int) -> FloatArray:
     """Read the numbers that a model writes; what is no number counts as the head's default, the uninformed answer."""
-    texts = model.generate(examples, max_new_tokens=_NUMBER_TOKENS, batch_size=batch_size)
+    texts = model.generate(examples, max_new_tokens=NUMBER_TOKENS, batch_size=batch_size)
     values = [read_number(text) for text in texts]
     return np.array([model.head.default if value is None else value for value in values], dtype=np.float64)
 
