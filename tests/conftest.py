@@ -83,13 +83,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail where something is left in the temporary folders of this machine."""
+    """Report what is left in the temporary folders of this machine. It is an error where nobody else uses the machine ($CI)."""
     if hasattr(session.config, "workerinput"):
         return
     left = temporary_files() - session.config.stash[_there_before]
     if left:
-        sys.stderr.write("\nThe tests left behind: " + ", ".join(map(str, sorted(left))) + "\n")
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        sys.stderr.write("\nNew temporary files: " + ", ".join(map(str, sorted(left))) + "\n")
+        if os.environ.get("CI"):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session", autouse=True)
