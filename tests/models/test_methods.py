@@ -163,6 +163,65 @@ def test_lora_changes_nothing_before_training_and_follows_its_formula(name: str)
         torch.testing.assert_close(layer(states), layer.base_layer(states) + 3.0 * states @ a.T @ b.T)
 
 
+@pytest.mark.parametrize("name", tiny.NAMES)
+def test_rank_stabilised_updates_are_scaled_by_the_root_of_the_rank(name: str) -> None:
+    model = adapted(name, "lora", r=4, alpha=6, use_rslora=True)
+    layer = next(module for module in model.module.modules() if hasattr(module, "lora_A"))
+    a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+    states = torch.randn(3, D)
+    with torch.no_grad():
+        b.normal_()
+        torch.testing.assert_close(layer(states), layer.base_layer(states) + 6 / 4**0.5 * states @ a.T @ b.T)
+
+
+@pytest.mark.parametrize("name", tiny.NAMES)
+def test_dora_learns_the_length_of_weights_apart_from_their_direction(name: str) -> None:
+    plain, model = tiny.model(name, seed=1), adapted(name, "lora", r=2, alpha=6, use_dora=True)
+    for one, other in zip(outputs(plain), outputs(model), strict=True):
+        torch.testing.assert_close(one, other)
+    layer = next(module for module in model.module.modules() if hasattr(module, "lora_A"))
+    a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+    length = layer.lora_magnitude_vector["default"].weight
+    weight, bias = layer.base_layer.weight, getattr(layer.base_layer, "bias", None)
+    states = torch.randn(3, D)
+    with torch.no_grad():
+        b.normal_()
+        length.mul_(1.5)
+        direction = (weight.T if name == "gpt2" else weight) + 3.0 * b @ a
+        wanted = states @ (length.unsqueeze(1) * direction / direction.norm(dim=1, keepdim=True)).T
+        torch.testing.assert_close(layer(states), wanted if bias is None else wanted + bias, atol=1e-5, rtol=1e-5)
+    assert count_trainable(model.module) == lora_count(name, 2) + length.numel() * len(lora_layers(model)) + HEAD[name]
+
+
+def lora_layers(model: TaskModel) -> list[str]:
+    return [name.removesuffix(".lora_A") for name, _ in model.module.named_modules() if name.endswith(".lora_A")]
+
+
+def test_targets_are_ends_of_names_or_all_linear_layers() -> None:
+    layers = lora_layers(adapted("bert", "lora", targets="attention.output.dense, key"))
+    assert layers == [f"bert.encoder.layer.{i}.attention.{end}" for i in range(LAYERS) for end in ("self.key", "output.dense")]
+    everything = [name for name, part in tiny.model("gpt2").module.named_modules() if type(part).__name__ == "Conv1D"]
+    assert lora_layers(adapted("gpt2", "lora", targets="all-linear")) == everything
+    assert len(lora_layers(adapted("t5", "lora", targets="all-linear"))) == LAYERS * (4 + 3) + LAYERS * (8 + 3)
+
+
+def test_parameters_name_variants_of_lora_where_they_are_used() -> None:
+    plain = {"r": 8, "alpha": 16, "dropout": 0.0, "targets": None}
+    assert method_of("lora").parameters() == plain
+    assert method_of("lora", {"use_dora": True, "use_rslora": False}).parameters() == {**plain, "use_dora": True}
+
+
+@pytest.mark.parametrize("name", tiny.NAMES)
+def test_names_of_trained_tensors_are_those_of_format_1(name: str) -> None:
+    prefix = {"t5": "encoder.block.0.layer.1", "gpt2": "transformer.h.0"}.get(name, f"{name}.encoder.layer.0.output.LayerNorm")
+    names = [key for key in trainable(adapted(name, "pfeiffer").module) if key.startswith(f"{prefix}.taskweb_adapter.")]
+    assert [key.removeprefix(f"{prefix}.taskweb_adapter.") for key in names] == [
+        f"{part}.{tensor}" for part in ("down", "up") for tensor in ("weight", "bias")
+    ]
+    if name == "t5":
+        assert "encoder.block.0.layer.1.DenseReluDense.wo.taskweb_bias" in trainable(adapted(name, "bitfit").module)
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", tiny.NAMES)
 def test_gradients_reach_what_is_trained_and_nothing_else(name: str, method: str) -> None:

@@ -61,7 +61,7 @@ class PlannedSetup:
 
     seeds: one run of each pair per seed; the plan's seeds, or the setup's own.
     carry_head: an encoder uses the source's head for a target of the same kind and size; otherwise a new head.
-    model: Hub id, folder, or `tiny:t5`, `tiny:gpt2`, `tiny:roberta` for a small one with random weights; as written in the
+    model: Hub id, folder, or `tiny:t5`, `tiny:gpt2`, `tiny:llama`, ... for a small one with random weights; as written in the
     plan, so that runs keep their keys when the plan is moved. folder: the folder that it is loaded from, None for others.
     revision: commit on the Hub, or a digest of a folder's files (`folder_stamp`).
     text: how examples are read. family: instead of the one that the configuration says. dtype: of frozen weights.

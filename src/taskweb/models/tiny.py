@@ -10,7 +10,17 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from transformers import GPT2Config, GPT2Tokenizer, RobertaConfig, RobertaTokenizer, T5Config, T5Tokenizer
+from tokenizers.processors import TemplateProcessing
+from transformers import (
+    GPT2Config,
+    GPT2Tokenizer,
+    LlamaConfig,
+    ModernBertConfig,
+    RobertaConfig,
+    RobertaTokenizer,
+    T5Config,
+    T5Tokenizer,
+)
 
 from taskweb.errors import InputError, ParameterError, unknown_name
 from taskweb.models.base import Family, TaskModel
@@ -18,7 +28,13 @@ from taskweb.models.head import Head
 from taskweb.models.loading import random_model
 from taskweb.tasks.text_settings import TextSettings
 
-_FAMILIES: Mapping[str, Family] = {"tiny:t5": "seq2seq", "tiny:gpt2": "causal", "tiny:roberta": "encoder"}
+_FAMILIES: Mapping[str, Family] = {
+    "tiny:t5": "seq2seq",
+    "tiny:gpt2": "causal",
+    "tiny:llama": "causal",
+    "tiny:roberta": "encoder",
+    "tiny:modernbert": "encoder",
+}
 _HIDDEN = 64
 _LAYERS = 1
 _HEADS = 4
@@ -44,7 +60,7 @@ def tiny_model(
 ) -> TaskModel:
     """A tiny model with weights drawn from `seed`; the same texts, in any order, and seed give the same model.
 
-    name: `tiny:t5`, `tiny:gpt2` or `tiny:roberta`. texts: at least one; inputs and answers should be made of their words (the
+    name: one of `TINY_MODELS`. texts: at least one; inputs and answers should be made of their words (the
     2,000 most frequent are kept whole by T5; other words are read letter by letter or in pieces). An encoder needs a head.
     Raises NameNotFoundError for an unknown name, InputError for texts without words.
     """
@@ -118,6 +134,55 @@ def _roberta(words: list[str], dropout: float) -> tuple[Any, Any]:
     return config, tokenizer
 
 
+def _llama(words: list[str], dropout: float) -> tuple[Any, Any]:
+    special = ["<pad>", "<s>", "</s>"]
+    tokenizer = GPT2Tokenizer().train_new_from_iterator(
+        _sentences(words), _pieces(words), new_special_tokens=special, show_progress=False
+    )
+    tokenizer.pad_token, tokenizer.bos_token, tokenizer.eos_token = special
+    # As with Llama, a begin token stands before a text, and nothing after it.
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", tokenizer.bos_token_id)]
+    )
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=_HIDDEN,
+        intermediate_size=2 * _HIDDEN,
+        num_hidden_layers=_LAYERS,
+        num_attention_heads=_HEADS,
+        num_key_value_heads=_HEADS // 2,
+        max_position_embeddings=_POSITIONS,
+        attention_dropout=dropout,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    return config, tokenizer
+
+
+def _modernbert(words: list[str], dropout: float) -> tuple[Any, Any]:
+    tokenizer = RobertaTokenizer().train_new_from_iterator(_sentences(words), _pieces(words), show_progress=False)
+    config = ModernBertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=_HIDDEN,
+        intermediate_size=2 * _HIDDEN,
+        num_hidden_layers=_LAYERS,
+        num_attention_heads=_HEADS,
+        max_position_embeddings=_POSITIONS,
+        attention_dropout=dropout,
+        embedding_dropout=dropout,
+        mlp_dropout=dropout,
+        classifier_dropout=dropout,
+        pad_token_id=tokenizer.pad_token_id,
+        cls_token_id=tokenizer.cls_token_id,
+        sep_token_id=tokenizer.sep_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    return config, tokenizer
+
+
 def _sentences(words: list[str]) -> list[str]:
     """Each word at the beginning of a text and after a space, twice, so that it becomes one piece either way."""
     return [f"{word} {word} {word}" for word in words for _ in range(2)]
@@ -131,5 +196,7 @@ def _pieces(words: list[str]) -> int:
 TINY_MODELS: Mapping[str, Callable[[list[str], float], tuple[Any, Any]]] = {
     "tiny:t5": _t5,
     "tiny:gpt2": _gpt2,
+    "tiny:llama": _llama,
     "tiny:roberta": _roberta,
+    "tiny:modernbert": _modernbert,
 }
