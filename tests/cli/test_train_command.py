@@ -224,6 +224,35 @@ def test_lora_is_an_adapter_and_merged_a_whole_model(run, mixture: str, tmp_path
     assert "Only LoRA can be merged into the weights, not finetune" in wrong.err
 
 
+@pytest.mark.parametrize(
+    ("model", "method", "parameter"),
+    [("tiny:roberta", "lora", "r = 3"), ("tiny:t5", "bitfit", ""), ("tiny:gpt2", "pfeiffer", "")],
+)
+def test_what_a_method_trained_is_trained_further_by_it(
+    model: str,
+    method: str,
+    parameter: str,
+    run,  # noqa: F811
+    mixture: str,
+    tmp_path: Path,
+) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text("[method_parameters]\nr = 3\n" if method == "lora" else "")
+    options = ("--recipe", str(recipe), "--method", method, "--learning-rate", "3e-3", "--device", "cpu", "--steps", "2")
+    for start, name in ((model, "first"), (str(tmp_path / "first"), "second"), (str(tmp_path / "second"), "third")):
+        done = run("train", mixture, *options, "--model", start, "--to", str(tmp_path / name))
+        assert done.status == 0, done.err
+    one, two = (open_model(tmp_path / name) for name in ("first", "third"))
+    assert (two.method, two.head) == (one.method, one.head)
+    examples = [item.example for item in synthetic_mixture().heldout][:3]
+    assert any((a != b).any() for a, b in zip(one.score_choices(examples), two.score_choices(examples), strict=True))
+    if parameter:
+        recipe.write_text("[method_parameters]\nr = 4\n")
+        wrong = run("train", mixture, *options, "--model", str(tmp_path / "first"), "--to", str(tmp_path / "no"))
+        assert wrong.status == 2
+        assert f"was adapted with {parameter}, which cannot be changed" in wrong.err
+
+
 def test_the_model_card_lists_tasks_rates_and_metrics(run, mixture: str, tmp_path: Path) -> None:  # noqa: F811
     from huggingface_hub import ModelCard
 

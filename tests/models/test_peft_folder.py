@@ -21,6 +21,7 @@ from taskweb.models.bundle import SharedBase
 from taskweb.models.methods.trainable import trainable
 from tests.models import tiny
 from tests.models.test_bundle import adapted, assert_same, base_folder, opened, opener_of, outputs
+from tests.models.test_bundle_format_1 import FOLDERS
 
 KINDS = {"t5": TaskType.SEQ_2_SEQ_LM, "gpt2": TaskType.CAUSAL_LM, "bert": TaskType.SEQ_CLS}
 
@@ -162,6 +163,21 @@ def test_an_adapter_of_another_base_and_what_is_none(tmp_path: Path) -> None:
         shared.with_adapter(tmp_path / "whole")
     with pytest.raises(InputError, match="is no adapter"):
         shared.with_adapter(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt2"])
+def test_a_base_that_taskweb_trained_is_itself_alone(name: str, tmp_path: Path) -> None:
+    whole = adapted(base_folder(name, tmp_path / "base"), "finetune")
+    whole.max_input = 30
+    save_bundle(whole, tmp_path / "whole")
+    model = adapted(tmp_path / "whole", "lora")
+    save_bundle(model, tmp_path / "lora")
+    shared = SharedBase(str(tmp_path / "whole"))
+    assert_same(whole, shared.alone())
+    assert shared.alone().max_input == 30
+    assert_same(model, shared.with_adapter(tmp_path / "lora"))
+    old = FOLDERS / f"{name}-finetune"
+    assert_same(open_model(old), SharedBase(str(old)).alone())
 
 
 def test_adapters_on_the_same_random_base_share_it(tmp_path: Path) -> None:

@@ -204,10 +204,12 @@ class SharedBase:
         weights: Weights | None = None,
         whose: Path | None = None,
     ) -> None:
-        self.seed = seed
-        folder = Path(name)
-        self._record = Record.read(folder / RECORD) if (folder / RECORD).is_file() else None
+        self.seed, self.name = seed, name
         try:
+            self.folder, _ = folder_of(name, revision)
+            self._record = Record.read(self.folder / RECORD) if (self.folder / RECORD).is_file() else None
+            if self._record is not None and self._record.layout == "plain":
+                family = self._record.family
             self.checkpoint = read_checkpoint(name, revision, seed, family=family, weights=weights)
         except InputError as fault:
             if whose is None:
@@ -216,10 +218,14 @@ class SharedBase:
 
     def alone(self, head: Head | None = None, *, text: TextSettings | None = None) -> TaskModel:
         """The base itself, unadapted. Raises ParameterError for an encoder without a head."""
-        if self._record is not None:
-            text = self._record.text_with(text)
-            head = self._record.head if head is None and self.checkpoint.family == "encoder" else head
-        return assembled(self._twin(), head, seed=self.seed, text=text)
+        if self._record is None or head is not None:
+            return assembled(self._twin(), head, seed=self.seed, text=text)
+        if self._record.format == 1:  # heads have other names there
+            return open_format_1(self.folder, self.name, self._record, text, self.seed)
+        model = assembled(self._twin(), self._record.head, seed=self.seed, text=self._record.text_with(text))
+        if model.family == "encoder":
+            check_own_head(model, self.checkpoint)
+        return model
 
     def with_adapter(self, folder: str | Path, *, text: TextSettings | None = None) -> TaskModel:
         """The base with an adapter, taskweb's or PEFT's. The base and the models of other adapters stay as they are.

@@ -2,8 +2,8 @@
 
 `format` is 2 (1 is read too). Further there are `layout` (plain, peft or taskweb), `family`, `method` with its parameters as
 resolved (null for an unadapted or merged model), `head`, `text` (prompt format, system message and template options in force,
-end mark, overflow), `max_input`, `dtype` of frozen weights, `base` (of adapters: name, revision, fingerprint, and whether it is
-stored inside the folder), `origin` and `notes`.
+end mark, overflow), `max_input`, `dtype` and `load_in` of frozen weights, `base` (of adapters: name, revision, fingerprint, and
+whether it is stored inside the folder), `origin` and `notes`.
 """
 
 from __future__ import annotations
@@ -116,6 +116,7 @@ def record_of(
         "text": text_of(model),
         "max_input": model.max_input,
         "dtype": frozen_dtype(model),
+        "load_in": load_in_of(model),
         "base": None if base is None else dataclasses.asdict(base),
         "origin": dataclasses.asdict(model.origin),
         "notes": dict(notes or {}),
@@ -151,6 +152,15 @@ def text_of(model: TaskModel) -> dict[str, Any]:
         "end_mark": text.end_mark,
         "overflow": text.overflow,
     }
+
+
+def load_in_of(model: TaskModel) -> str | None:
+    """In how many bits quantized weights are stored, None where they are not."""
+    config = getattr(model.module.config, "quantization_config", None)
+    for name in ("8bit", "4bit"):
+        if getattr(config, f"load_in_{name}", False):
+            return name
+    return None
 
 
 def frozen_dtype(model: TaskModel) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from taskweb.errors import ParameterError
 from taskweb.mixture import Mixture
-from taskweb.models import TaskModel, method_of
+from taskweb.models import Method, TaskModel, method_of
 from taskweb.models.architecture import limits_of
 from taskweb.models.bundle import open_model
 from taskweb.models.encoder_head import body_of
@@ -73,7 +73,27 @@ def _opened(mixture: Mixture, recipe: Recipe, seed: int) -> TaskModel:
             f"{recipe.model} is already adapted by '{model.method.name}' and cannot be trained by '{recipe.method}'. Use the "
             "same method, or the model that it was made from."
         )
+    if model.method is not None:
+        _check_parameters(model, model.method, recipe)
     return model
+
+
+def _check_parameters(model: TaskModel, method: Method, recipe: Recipe) -> None:
+    """Raise ParameterError where the recipe asks for other parameters than those that the model was adapted with."""
+    wanted = method_of(recipe.method, recipe.method_parameters)
+    used = method.parameters()
+    other = {
+        name: used.get(name)
+        for name, value in recipe.method_parameters.items()
+        if name != "targets" and used.get(name) != value
+    }
+    if "targets" in recipe.method_parameters and wanted.resolved(model) != method.resolved(model):
+        other["targets"] = used.get("targets")
+    if other:
+        raise ParameterError(
+            f"{recipe.model} was adapted with {', '.join(f'{name} = {value}' for name, value in other.items())}, which cannot "
+            "be changed. Leave these parameters out."
+        )
 
 
 def _texts(example: Example) -> Iterator[str]:
