@@ -362,7 +362,7 @@ def test_a_recipe_says_how_to_read(run, mixture: str, chat_model: str, tmp_path:
     recipe.write_text(
         f'model = "{chat_model}"\nprompt_format = "chat"\nsystem = "Be brief."\noverflow = "drop"\nfamily = "causal"\n'
         'dtype = "bfloat16"\nmethod = "lora"\nreport_to = "none"\n[template_options]\nthinking = false\n'
-        '[training]\nsteps = 2\nbatch_size = 4\nprecision = "bfloat16"\n'
+        "[training]\nsteps = 2\nbatch_size = 4\n"
     )
     place = tmp_path / "m"
     options = ("--device", "cpu", "--system", "Be exact.", "--template-option", "thinking=true")

@@ -89,7 +89,7 @@ def test_places_are_no_part_of_the_content() -> None:
 def test_reports_add_up() -> None:
     report = CutReport.of([0, 4, 0, 10], 20) + CutReport.of([3], 16)
     assert report.to_dict() == {"inputs": 5, "cut": 3, "dropped": 0, "tokens": 17, "most": 10, "limit": 20}
-    assert report.line("rte") == "3 of 5 inputs of rte were cut to 20 tokens (17 tokens over, at most 10)"
+    assert report.line("rte") == "3 of 5 inputs of rte were cut to fit into 20 tokens (17 tokens in all, at most 10 of one)"
     dropped = CutReport.of([0, 4], 20, "drop")
     assert (dropped.cut, dropped.dropped) == (0, 1)
     assert "were left out" in dropped.line("rte")
