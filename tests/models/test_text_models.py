@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("torch")
@@ -9,9 +11,11 @@ pytest.importorskip("torch")
 import numpy as np
 import torch
 
-from taskweb.models import Head, TaskModel
+from taskweb.errors import ParameterError
+from taskweb.models import Head, TaskModel, load_model, random_model
 from taskweb.tasks import Example
-from tests.models import tiny
+from taskweb.tasks.text_settings import TextSettings
+from tests.models import tiny, zoo
 
 QUESTIONS = [
     *tiny.choice_questions(),
@@ -112,6 +116,16 @@ def test_generation_in_a_batch_equals_generation_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", tiny.TEXT)
+def test_generation_is_greedy_whatever_a_checkpoint_brings_along(name: str) -> None:
+    model = tiny.model(name, Head(), seed=2)
+    plain = model.generate(QUESTIONS, max_new_tokens=6)
+    own = model.module.generation_config
+    own.update(repetition_penalty=9.0, min_new_tokens=5, no_repeat_ngram_size=1, do_sample=True, temperature=9.0, num_beams=3)
+    assert model.generate(QUESTIONS, max_new_tokens=6) == plain
+    assert model.module.generation_config is own
+
+
+@pytest.mark.parametrize("name", tiny.TEXT)
 def test_greedy_generation_takes_the_likeliest_token(name: str) -> None:
     model = tiny.model(name, Head(), seed=2)
     example = QUESTIONS[0]
@@ -148,6 +162,20 @@ def test_a_new_head_changes_no_weight(name: str) -> None:
     before = {key: value.clone() for key, value in model.module.state_dict().items()}
     assert model.set_head(Head("regression"), seed=9)
     assert all(torch.equal(before[key], value) for key, value in model.module.state_dict().items())
+
+
+def test_a_mixture_of_experts_learns_to_balance_them_where_it_is_asked_to(tmp_path: Path) -> None:
+    folder = zoo.write(zoo.ARCHITECTURES["mixtral"], tmp_path)
+    plain, balanced = (load_model(str(folder), text=TextSettings(router_loss=asked)) for asked in (False, True))
+    (item,) = balanced.encode([Example("the cat sat on", "the mat")])
+    ids = torch.tensor([[*item.inputs[0], *item.answer]])
+    labels = torch.where(torch.arange(ids.shape[1]) < len(item.inputs[0]), -100, ids)
+    for model, routers in ((plain, False), (balanced, True)):
+        wanted = model.module(input_ids=ids, labels=labels, output_router_logits=routers).loss * item.weight
+        torch.testing.assert_close(model.loss([item]), wanted)
+    assert balanced.loss([item]).item() > plain.loss([item]).item() + 1e-3
+    with pytest.raises(ParameterError, match="has no router"):
+        random_model(tiny.config("gpt2"), tiny.tokenizer("gpt2"), text=TextSettings(router_loss=True))
 
 
 def test_the_vocabulary_of_the_tokenizer_must_fit_the_model() -> None:

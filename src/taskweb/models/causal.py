@@ -23,7 +23,7 @@ from taskweb.models.padding import groups, pad
 from taskweb.models.prompt_formats import prompts_of
 from taskweb.models.reader import Read, Reader
 from taskweb.models.scoring import check_reduction, split_rows, summed_by_choice, token_losses, tree_scores
-from taskweb.models.text_answers import greedy_settings, written_numbers
+from taskweb.models.text_answers import continued, greedy_settings, written_numbers
 from taskweb.models.verification import Together, Verified, logits_at, verify_causal, verify_continuing
 from taskweb.tasks import Example
 from taskweb.tasks.text_settings import TextSettings
@@ -113,7 +113,7 @@ class CausalModel:
 
     def loss(self, batch: Sequence[Encoded]) -> torch.Tensor:
         """Sum of the cross-entropy over the tokens of the answers, end mark included."""
-        unread = 0 if scales_by_length(self.module.config) else 1
+        unread = 0 if self._reads_last else 1
         parts = self._sharing([len(item.inputs[0]) + len(item.answer) - unread for item in batch])
         with learning(self.module):
             losses = [self._loss([batch[i] for i in part]) for part in parts]
@@ -158,7 +158,7 @@ class CausalModel:
         with answering(self.module):
             for group in self._groups_to_continue(read, batch_size, max_new_tokens):
                 ids, mask = pad([read[i].prompt for i in group], self.reader.end, device_of(self.module), left=True)
-                written = self.module.generate(input_ids=ids, attention_mask=mask, generation_config=settings)
+                written = continued(self.module, settings, input_ids=ids, attention_mask=mask)
                 for i, row in zip(group, written[:, ids.shape[1] :].tolist(), strict=True):
                     texts[i] = self.tokenizer.decode(row, skip_special_tokens=True).strip()
         return texts
@@ -170,7 +170,7 @@ class CausalModel:
     def _loss(self, batch: Sequence[Encoded]) -> torch.Tensor:
         device = device_of(self.module)
         # The last token is only predicted. Logits are computed where an answer is, which spares most of them.
-        last = None if scales_by_length(self.module.config) else -1
+        last = None if self._reads_last else -1
         ids, mask = pad([np.append(item.inputs[0], item.answer[:last]) for item in batch], self.reader.end, device)
         rows = torch.tensor([row for row, item in enumerate(batch) for _ in item.answer], device=device)
         places = [len(item.inputs[0]) - 1 + place for item in batch for place in range(len(item.answer))]
@@ -183,6 +183,14 @@ class CausalModel:
         with router:
             logits = way(self.module, *at, input_ids=ids, attention_mask=mask, output_router_logits=True)
         return token_losses(logits, wanted).sum() + router.value * len(wanted)
+
+    @property
+    def _reads_last(self) -> bool:
+        """Whether the last token of an answer is read while learning, which predicts nothing, as the library does.
+
+        It matters where positions scale with the length, and to the balance of experts.
+        """
+        return self.text.router_loss or scales_by_length(self.module.config)
 
     def _sharing(self, lengths: Sequence[int]) -> list[list[int]]:
         """Indices of sequences that may share a batch: positions are encoded alike, and padding is harmless."""

@@ -73,6 +73,7 @@ class EncoderModel:
         self.text = text or TextSettings()
         self.prompts = only_plain(self.text, "An encoder")
         limits = limits_of(body_of(module), tokenizer, self.family)
+        self._positions = limits.positions
         self.max_input = min(self.text.max_input or limits.default_input, limits.positions or 10**9)
         self.fresh = tuple(fresh)
         self._start = {**(start or {}), **(trained or {})}

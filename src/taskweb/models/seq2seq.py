@@ -25,7 +25,7 @@ from taskweb.models.logits import all_logits, selected_logits, states_at
 from taskweb.models.padding import groups, pad
 from taskweb.models.prompt_formats import only_plain
 from taskweb.models.scoring import check_reduction, split_rows, summed_by_choice, token_losses, tree_scores
-from taskweb.models.text_answers import greedy_settings, scores_in_groups, written_numbers
+from taskweb.models.text_answers import continued, greedy_settings, scores_in_groups, written_numbers
 from taskweb.models.token_cache import TokenCache
 from taskweb.models.verification import Verified, logits_at, verify_seq2seq
 from taskweb.tasks import Example
@@ -54,6 +54,7 @@ class Seq2SeqModel:
         self.text = text or TextSettings()
         self.prompts = only_plain(self.text, "An encoder-decoder")
         limits = limits_of(module, tokenizer, self.family)
+        self.positions = limits.positions
         self.max_input = min(self.text.max_input or limits.default_input, limits.positions or 10**9)
         self._memory = TokenCache()
         stated = special_of(module.config, "eos_token_id")
@@ -176,7 +177,7 @@ class Seq2SeqModel:
                 for group in groups([len(inputs[i]) for i in part], [1] * len(part), batch_size):
                     own = [part[i] for i in group]
                     ids, mask = pad([inputs[i] for i in own], self.padding, device_of(self.module))
-                    written = self.module.generate(input_ids=ids, attention_mask=mask, generation_config=settings)
+                    written = continued(self.module, settings, input_ids=ids, attention_mask=mask)
                     for i, row in zip(own, written.tolist(), strict=True):
                         texts[i] = self.tokenizer.decode(row, skip_special_tokens=True).strip()
         return texts

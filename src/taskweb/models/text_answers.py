@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
+from transformers import GenerationConfig
 
 from taskweb.models.base import FloatArray, TaskModel, TokenIds
 from taskweb.models.choice_tree import ChoiceTree
@@ -43,9 +45,7 @@ def scores_in_groups(
 def greedy_settings(
     max_new_tokens: int, ends: Sequence[int], padding: int, *, start: int | None = None, forced: int | None = None
 ) -> Any:
-    """Settings of greedy generation: nothing that a checkpoint brings along counts, but what is given here."""
-    from transformers import GenerationConfig
-
+    """Settings of greedy generation, for `continued`."""
     return GenerationConfig(
         max_new_tokens=max_new_tokens,
         do_sample=False,
@@ -55,3 +55,16 @@ def greedy_settings(
         decoder_start_token_id=start,
         forced_bos_token_id=forced,
     )
+
+
+def continued(module: Any, settings: Any, **inputs: torch.Tensor) -> Any:
+    """What a model writes with these settings alone: of those that a checkpoint brings along (penalties, lengths) none counts.
+
+    The library would fill in whatever is not set here.
+    """
+    own = module.generation_config
+    module.generation_config = GenerationConfig()
+    try:
+        return module.generate(**inputs, generation_config=settings)
+    finally:
+        module.generation_config = own

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -21,7 +22,7 @@ from taskweb.models.choice_tree import choice_tree, tree_rows
 from taskweb.models.logits import LogitsPath, all_logits, head_logits, selected_logits
 from taskweb.models.memory import out_of_memory
 from taskweb.models.padding import pad
-from taskweb.models.text_answers import greedy_settings
+from taskweb.models.text_answers import continued, greedy_settings
 
 Together = Literal["any", "equal", "one"]
 _PROMPT = 12
@@ -115,7 +116,7 @@ def verify_seq2seq(model: Any) -> Verified:
         tree = _agrees(
             lambda: rows, lambda: torch.from_numpy(model.tree_scores(read, [choice_tree(answers)], "sum")[0]), module
         )
-        right = padding_changes_nothing(module, model.padding, lambda ids, mask: _encoded(module, ids, mask))
+        right = padding_changes_nothing(module, model.padding, partial(_encoded, module), positions=model.positions)
         answers_together = _agrees(
             lambda: torch.from_numpy(np.concatenate([model.row_scores(read, [[own]], "sum")[0] for own in answers])),
             lambda: rows,
@@ -135,15 +136,17 @@ def padding_changes_nothing(
     padding: int,
     run: Callable[[torch.Tensor, torch.Tensor], list[torch.Tensor]],
     around: tuple[Sequence[int], Sequence[int]] = ((), ()),
+    positions: int | None = None,
 ) -> bool:
     """Whether sequences that share a batch with longer ones give the same as alone.
 
     run: from ids and mask to what is compared, one tensor per row without its padding. around: ids that the tokenizer puts
-    before and after a text.
+    before and after a text. positions: most tokens of a sequence.
     """
-    windows = [length for length in windows_of(module.config) if length <= _LONGEST_CHECK]
-    lengths = (3, 5, 8, max([0, *windows]) + _PROMPT)
     before, after = around
+    most = min(_LONGEST_CHECK, positions or _LONGEST_CHECK) - len(before) - len(after)
+    windows = [length for length in windows_of(module.config) if length + _PROMPT <= most]
+    lengths = (3, 5, 8, min(most, max([0, *windows]) + _PROMPT))
     sequences = [np.array([*before, *_tokens(module, length), *after], dtype=np.int32) for length in lengths]
 
     def rows(*own: Any) -> list[torch.Tensor]:
@@ -230,7 +233,9 @@ def _tree_of(
         return False, None
     windows = [length for length in windows_of(module.config) if positions is None or length < positions]
     for window in windows:
-        if window > _LONGEST_CHECK or not _tree_agrees(module, path, _tokens(module, window + _PROMPT), end):
+        longest = window + _PROMPT + sum(map(len, _CHOICES))
+        fits = longest <= min(_LONGEST_CHECK, positions or _LONGEST_CHECK)
+        if not fits or not _tree_agrees(module, path, _tokens(module, window + _PROMPT), end):
             reasons.append(f"inputs longer than the attention window of {window} tokens: choices are read one by one")
             return True, window
     return True, None
@@ -289,7 +294,7 @@ def _continued(module: Any, prompts: Sequence[Sequence[int]], end: int) -> torch
     tokens = _CONTINUED if computes_exactly(module) else 1  # rounding may choose another token, and the next differ for that
     settings = greedy_settings(tokens, [end], end)
     settings.update(return_dict_in_generate=True, output_logits=True, min_new_tokens=tokens)
-    found = module.generate(input_ids=ids, attention_mask=mask, generation_config=settings)
+    found = continued(module, settings, input_ids=ids, attention_mask=mask)
     return torch.stack(found.logits, dim=1)
 
 
