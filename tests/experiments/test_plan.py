@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from taskweb.errors import InputError, ParameterError, TaskWebError
 from taskweb.experiments import check_plan, read_plan, state_of
-from taskweb.experiments.specs import groups_of, pairs_of, runs_of
+from taskweb.experiments.resolution import resolved_plan
+from taskweb.experiments.specs import RECORD_FORMAT, groups_of, pairs_of, runs_of
 from taskweb.experiments.task_data import load_task_data
 from tests.conftest import REPOSITORY
 from tests.experiments.planned import TASKS, write_plan
@@ -57,13 +59,51 @@ def test_a_setup_may_have_seeds_of_its_own(tmp_path: Path) -> None:
         read_plan(write_plan(tmp_path, setups=both + "seeds = []\n"))
 
 
+OLD_KEYS = ("d8e36f7522a64ec9c15fa2afcf62f80a9d6415f3", "29786dd1e6d9ef5499f2e959c41534da4782f98d")  # of version 0.1
+FIRST_KEY = "fb8af9ea2e250996a9d9c3627ab58efdd78e425b"
+LAST_KEY = "f01b4968da265f557ea575ab9314281074fb7cf5"
+
+
 def test_the_keys_of_runs_stay() -> None:
-    """Existing stores must still match their plans."""
-    plan = read_plan(REPOSITORY / "plans" / "synthetic.toml")
+    """Stores that people have must still be known to their plans."""
+    plan, errors = resolved_plan(read_plan(REPOSITORY / "plans" / "synthetic.toml"))
+    assert not errors
     data = load_task_data(plan)
     first, last = runs_of(plan)[0], runs_of(plan)[-1]
-    assert first.record(data, plan.threads).key == "d8e36f7522a64ec9c15fa2afcf62f80a9d6415f3"
-    assert last.record(data, plan.threads).key == "29786dd1e6d9ef5499f2e959c41534da4782f98d"
+    assert first.record(data, plan.threads).key == FIRST_KEY
+    assert last.record(data, plan.threads).key == LAST_KEY
+
+
+def test_runs_of_version_0_1_keep_their_keys_and_are_not_taken_for_later_ones() -> None:
+    plan, _ = resolved_plan(read_plan(REPOSITORY / "plans" / "synthetic.toml"))
+    data = load_task_data(plan)
+    for spec, key in zip((runs_of(plan)[0], runs_of(plan)[-1]), OLD_KEYS, strict=True):
+        record = spec.record(data, plan.threads)
+        parameters = {name: value for name, value in record.setup.hyperparameters.items() if name != RECORD_FORMAT}
+        definition = {name: value for name, value in record.definition.items() if name not in spec.setup.resolved}
+        old = replace(record, setup=replace(record.setup, hyperparameters=parameters), definition=definition)
+        assert old.key == key != record.key
+
+
+def test_what_settings_come_to_for_the_model_stands_in_the_definition(tmp_path: Path) -> None:
+    setups = (
+        '[setups."tiny/lora"]\nmodel = "./model"\noverflow = "drop"\nmax_input = 20\nend_mark = false\n'
+        "training = {epochs = 2, batch_size = 8}\n"
+    )
+    plan, errors = resolved_plan(read_plan(write_plan(tmp_path, setups=setups)))
+    assert errors == []
+    definition = runs_of(plan)[0].record(load_task_data(plan), 1).definition
+    wanted = {
+        "family": "seq2seq",
+        "head": "text",
+        "prompt_format": "plain",
+        "overflow": "drop",
+        "end_mark": "out",
+        "lora_targets": "q,v",
+        "dtype": "float32",
+        "resolved_max_input": 20,
+    }
+    assert {name: definition[name] for name in wanted} == wanted
 
 
 def test_settings_of_single_tasks_in_either_role(tmp_path: Path) -> None:
