@@ -28,6 +28,7 @@ from taskweb.models.weight_storage import Weights
 from taskweb.tasks import Example
 from taskweb.tasks.overflow import CutReport
 from taskweb.training import CheckpointSettings, DivergedError, TrainingHistory, TrainingSettings, evaluate, fit
+from taskweb.training.settings import chosen_device
 from taskweb.version import __version__
 from taskweb.web.records.run import Run, Scalar
 
@@ -178,6 +179,7 @@ class GroupRunner:
                 name, revision = setup.loaded_from
                 weights = Weights(setup.dtype, setup.load_in)  # type: ignore[arg-type]  # checked there
                 model = load_model(name, head, revision=revision, text=setup.text, family=setup.family, weights=weights)
+            model.module.to(chosen_device(setup.training.device))
             known = self._models[base] = SharedBase(model)
         return known.fresh()
 

@@ -42,6 +42,8 @@ class SharedBase:
     def fresh(self) -> TaskModel:
         """The model as it was loaded, without a method. What was handed out before must not be used any more."""
         self._restore()
+        if self._model.family != "encoder":
+            _ = getattr(self._model, "verified", None)  # tried once, on the plain model; an encoder's depends on its head
         model = copy.copy(self._model)
         model.shared = self
         return model
