@@ -34,7 +34,7 @@ def test_every_family_learns_its_tasks_together(name: str, method: str) -> None:
     mixture = synthetic_mixture(train=64, held_out=24)
     model = tiny_for(mixture, name, method)
     settings = replace(SETTINGS, epochs=6, learning_rate=3e-3 if method == "finetune" else 1e-2)
-    history = fit_mixture(model, mixture, settings, seed=1)
+    history = fit_mixture(model, mixture, settings, seed=2)
     assert len(history.evaluations) == 6
     names = {f"{task.name}/{what}" for task in mixture.tasks for what in ("accuracy", "loss")} | {"score", "loss"}
     for record in history.evaluations:

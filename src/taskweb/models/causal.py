@@ -19,7 +19,7 @@ from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Red
 from taskweb.models.choice_tree import choice_tree, tree_rows
 from taskweb.models.head import Head
 from taskweb.models.logits import all_logits, selected_logits, states_at
-from taskweb.models.padding import groups, pad
+from taskweb.models.padding import groups, pad, seeded
 from taskweb.models.prompt_formats import prompts_of
 from taskweb.models.reader import Read, Reader
 from taskweb.models.scoring import check_reduction, split_rows, summed_by_choice, token_losses, tree_scores
@@ -80,7 +80,8 @@ class CausalModel:
     @cached_property
     def verified(self) -> Verified:
         """What may be computed in a shorter way; tried once."""
-        return verify_causal(self.module, self.reader.end, self.positions)
+        with seeded(0):  # the first call may come in the middle of a training
+            return verify_causal(self.module, self.reader.end, self.positions)
 
     @cached_property
     def continued_together(self) -> Together:

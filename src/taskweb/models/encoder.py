@@ -29,7 +29,7 @@ from taskweb.models.arithmetic import answering, learning
 from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, SharedWeights, TokenIds, device_of
 from taskweb.models.encoder_head import EncoderWithHead, body_of, is_head_name, is_inside, with_fresh_head
 from taskweb.models.head import Head, number_of
-from taskweb.models.padding import groups, pad
+from taskweb.models.padding import groups, pad, seeded, without_training
 from taskweb.models.prompt_formats import only_plain
 from taskweb.models.reader import special_around
 from taskweb.models.scoring import IGNORED, check_reduction, split_rows
@@ -200,7 +200,9 @@ class EncoderModel:
     def verified(self) -> Verified:
         """Whether sequences of different length may share a batch; tried once for each head."""
         if self._verified is None:
-            harmless = padding_changes_nothing(body_of(self.module), self._padding, self._rows, special_around(self.tokenizer))
+            with without_training(self.module), seeded(0):  # the first call may come in the middle of a training
+                body, around = body_of(self.module), special_around(self.tokenizer)
+                harmless = padding_changes_nothing(body, self._padding, self._rows, around)
             reason = "padding changes what the encoder makes of an input: only inputs of equal length share a batch"
             self._verified = Verified("all", False, right_padding=harmless, reasons=() if harmless else (reason,))
         return self._verified

@@ -22,7 +22,7 @@ from taskweb.models.causal import end_ids
 from taskweb.models.choice_tree import ChoiceTree, TreeRows, choice_tree, tree_rows
 from taskweb.models.head import Head
 from taskweb.models.logits import all_logits, selected_logits, states_at
-from taskweb.models.padding import groups, pad
+from taskweb.models.padding import groups, pad, seeded
 from taskweb.models.prompt_formats import only_plain
 from taskweb.models.scoring import check_reduction, split_rows, summed_by_choice, token_losses, tree_scores
 from taskweb.models.text_answers import continued, greedy_settings, scores_in_groups, written_numbers
@@ -73,7 +73,8 @@ class Seq2SeqModel:
     @cached_property
     def verified(self) -> Verified:
         """What may be computed in a shorter way; tried once."""
-        return verify_seq2seq(self)
+        with seeded(0):  # the first call may come in the middle of a training
+            return verify_seq2seq(self)
 
     def set_head(self, head: Head, *, seed: int, carry: bool = False) -> bool:  # noqa: ARG002 - nothing to draw
         """Prepare for a task; the answers are text, so all weights are carried."""
