@@ -150,6 +150,21 @@ def test_lora_is_an_adapter_folder_of_peft(name: str, tmp_path: Path) -> None:
     assert_same(model, open_model(tmp_path / "lora"))
 
 
+@pytest.mark.parametrize("name", ["gpt2", "bert", "roberta"])
+def test_not_even_the_body_alone_opens_untrained(name: str, tmp_path: Path) -> None:
+    base = base_folder(name, tmp_path / "base")
+    model = adapted(base, "lora")
+    save_bundle(model, tmp_path / "lora")
+    ids = torch.tensor([[5, 6, 7, 8, 9, 10]])
+    with torch.no_grad():
+        ours, theirs, untrained = (
+            body.eval()(input_ids=ids).last_hidden_state
+            for body in (model.module.base_model, opened(AutoModel, tmp_path / "lora"), opened(AutoModel, base))
+        )
+    torch.testing.assert_close(theirs, ours, atol=1e-5, rtol=0)
+    assert not torch.allclose(theirs, untrained, atol=1e-3)
+
+
 @pytest.mark.parametrize("pooler", [True, False])
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("name", tiny.ENCODERS)
@@ -328,6 +343,9 @@ def test_a_head_that_the_library_has_no_class_for(method: str, tmp_path: Path, m
     assert_same(model, again)
     save_bundle(again, tmp_path / "two")
     assert_same(model, open_model(tmp_path / "two"))
+    if method == "lora":
+        with pytest.raises(ParameterError, match="has no class for this model with its head"):
+            save_bundle(model, tmp_path / "merged", merge=True)
 
 
 def test_a_bundle_is_replaced_and_nothing_else_is(tmp_path: Path) -> None:
@@ -342,6 +360,17 @@ def test_a_bundle_is_replaced_and_nothing_else_is(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="exists already"):
         save_bundle(tiny.model("t5"), tmp_path / "mine")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+def test_an_adapter_does_not_replace_its_own_base(tmp_path: Path) -> None:
+    save_bundle(tiny.model("gpt2"), tmp_path / "base")
+    model = adapted(tmp_path / "base", "lora")
+    with pytest.raises(InputError, match="contains the base that this adapter belongs to"):
+        save_bundle(model, tmp_path / "base")
+    assert open_model(tmp_path / "base").method is None
+    save_bundle(trained("gpt2", "lora"), tmp_path / "inside")
+    save_bundle(open_model(tmp_path / "inside"), tmp_path / "inside")  # this base is written again
+    assert_same(trained("gpt2", "lora"), open_model(tmp_path / "inside"))
 
 
 @pytest.mark.parametrize(
@@ -386,6 +415,9 @@ def test_what_is_not_a_model_is_one_line(tmp_path: Path) -> None:
         open_model(place)
     (place / "taskweb.json").write_text(json.dumps({**record, "layout": "round"}))
     with pytest.raises(InputError, match="'round' is no layout"):
+        open_model(place)
+    (place / "taskweb.json").write_text(json.dumps({**record, "base": None}))
+    with pytest.raises(InputError, match="only an adapter refers to a base"):
         open_model(place)
     (place / "taskweb.json").write_text("{")
     with pytest.raises(InputError, match="cannot be read as the record of a model"):

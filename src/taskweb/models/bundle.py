@@ -50,7 +50,15 @@ from taskweb.models.peft_folder import (
     peft_config_of,
     write_peft,
 )
-from taskweb.models.plain_model import is_added, merged_state, unadapted_state, whole_state, write_body, write_plain
+from taskweb.models.plain_model import (
+    is_added,
+    merged_state,
+    refuse_quantized,
+    unadapted_state,
+    whole_state,
+    write_body,
+    write_plain,
+)
 from taskweb.models.taskweb_folder import base_is_trained, fill_taskweb, write_taskweb
 from taskweb.models.twin import twin_of
 from taskweb.models.weight_storage import Weights
@@ -77,12 +85,10 @@ def save_bundle(
     notes: anything that JSON holds, such as how the model was trained. weights: tensors that stand for the model's own of the
     same names, where its own are split among processes. files: texts of further files, by name. merge: write a whole model with
     LoRA's updates in its weights. facts: what the model card says of the training.
-    Raises InputError where the folder exists and is not a bundle, or cannot be written; ParameterError for a merge of anything
-    but LoRA, and for quantized weights that would have to be written.
+    Raises InputError where the folder exists and is not a bundle, or cannot be written, and as `check_saving` does.
     """
     place = Path(folder)
-    if merge and (model.method is None or model.method.name != "lora"):
-        raise ParameterError("Only LoRA can be merged into the weights. Leave --merge out, or train with --method lora.")
+    check_saving(model, place, merge=merge)
     layout = layout_of(model, merge=merge)
     base = None if layout == "plain" else _base_of(model, place)
     state = whole_state(model, weights or {})
@@ -107,6 +113,26 @@ def save_bundle(
                 (temporary / name).write_text(text, encoding="utf-8")
     except (OSError, SafetensorError) as fault:
         raise InputError(f"{place} cannot be written: {fault}.") from None
+
+
+def check_saving(model: TaskModel, place: Path, *, merge: bool = False) -> None:
+    """Raise where a model cannot be saved so, whatever its weights come to.
+
+    ParameterError for a merge of anything but LoRA on a class of the library, and for quantized weights that would have to be
+    written; InputError where an adapter would replace the base that it refers to.
+    """
+    if merge and (model.method is None or model.method.name != "lora"):
+        raise ParameterError("Only LoRA can be merged into the weights. Leave --merge out, or train with --method lora.")
+    if merge and isinstance(model.module, EncoderWithHead):
+        raise ParameterError("The library has no class for this model with its head, so there is nothing to merge it into.")
+    if layout_of(model, merge=merge) == "plain":
+        refuse_quantized(model)
+        return
+    base = _base_of(model, place)
+    if base.inside:
+        refuse_quantized(model)
+    elif place.resolve() in (folder := Path(base.name).resolve(), *folder.parents) and folder.is_dir():
+        raise InputError(f"{place} contains the base that this adapter belongs to. Choose another folder.")
 
 
 def layout_of(model: TaskModel, *, merge: bool = False) -> Layout:

@@ -77,6 +77,8 @@ class Record:
             if record["layout"] not in LAYOUTS:
                 raise ValueError(f"'{record['layout']}' is no layout")
             base = record["base"]
+            if (base is None) != (record["layout"] == "plain"):
+                raise ValueError("only an adapter refers to a base")
             return cls(
                 **common,
                 layout=record["layout"],

@@ -56,15 +56,13 @@ def merged_state(module: nn.Module, state: Tensors) -> dict[str, torch.Tensor]:
 def write_plain(model: TaskModel, state: Tensors, folder: Path) -> None:
     """Write the library's model with these tensors, in float32: configuration, weights and settings of generation.
 
-    An encoder is written with its head and the names of its labels. Raises ParameterError for quantized weights.
+    An encoder is written with its head and the names of its labels.
     """
-    refuse_quantized(model)
     _save(_filled(model.module, config_of_library(model), state), folder)
 
 
 def write_body(model: TaskModel, state: Tensors, folder: Path) -> None:
     """Write the unadapted model without any head, as a base; of a text model this is the model as it is."""
-    refuse_quantized(model)
     if isinstance(model.module, EncoderWithHead):
         own = {name.removeprefix("body."): tensor for name, tensor in state.items() if name.startswith("body.")}
         made = _filled(model.module.body, copy.deepcopy(model.module.body.config), own)

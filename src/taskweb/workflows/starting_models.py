@@ -82,11 +82,8 @@ def _check_parameters(model: TaskModel, method: Method, recipe: Recipe) -> None:
     """Raise ParameterError where the recipe asks for other parameters than those that the model was adapted with."""
     wanted = method_of(recipe.method, recipe.method_parameters)
     used = method.parameters()
-    other = {
-        name: used.get(name)
-        for name, value in recipe.method_parameters.items()
-        if name != "targets" and used.get(name) != value
-    }
+    given = {name: value for name, value in recipe.method_parameters.items() if name != "targets"}
+    other = {name: used.get(name) for name, value in given.items() if (used.get(name) or None) != (value or None)}
     if "targets" in recipe.method_parameters and wanted.resolved(model) != method.resolved(model):
         other["targets"] = used.get("targets")
     if other:

@@ -16,7 +16,7 @@ from typing import Any
 from taskweb.errors import InputError, ParameterError
 from taskweb.mixture import Mixture
 from taskweb.models import TaskModel
-from taskweb.models.bundle import save_bundle
+from taskweb.models.bundle import check_saving, save_bundle
 from taskweb.models.loading import RECORD
 from taskweb.models.model_card import TrainedTask, TrainingFacts
 from taskweb.models.prompt_formats import format_in_words
@@ -140,6 +140,7 @@ def train_mixture(
     check_merge(recipe, merge=merge)
     checkpoints = place.with_name(place.name + ".training")
     model = model_for(mixture, recipe, seed)
+    check_saving(model, place, merge=merge)
     encoded = encode_mixture(model, mixture)
     for line in _notes(model, recipe, encoded):
         tell(line)
