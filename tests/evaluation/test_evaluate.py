@@ -142,7 +142,9 @@ def test_what_is_saved_can_be_read_again(tmp_path: Path) -> None:
     save_predictions([result], tmp_path / "answers.jsonl")
     lines = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
     assert len(lines) == 72
-    assert {"task", "template", "row", "input", "choices", "scores", "predicted", "expected", "correct"} == set(lines[0])
+    assert {"task", "template", "row", "input", "choices", "scores", "predicted", "expected", "correct"} | {
+        "tokens_cut"
+    } == set(lines[0])
     save_results(result.to_dict(), tmp_path / "results.json")
     saved = json.loads((tmp_path / "results.json").read_text())
     assert saved["metrics"]["accuracy"]["mean"] == result.summary["accuracy"].mean

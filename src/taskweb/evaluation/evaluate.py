@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from taskweb.evaluation.rank_classification import NORMALISATIONS, ChoiceRanker,
 from taskweb.evaluation.results import Prediction, TaskResult, TemplateResult
 from taskweb.models.base import REDUCTIONS, Reduction, TaskModel
 from taskweb.models.head import number_of
+from taskweb.models.input_limits import kept_within
+from taskweb.models.text_answers import NUMBER_TOKENS
+from taskweb.tasks.overflow import CutReport
 from taskweb.tasks.templates import Prompt
 
 _CHOICE_METRICS = ("accuracy", "macro_f1")
@@ -48,7 +51,7 @@ class EvaluationSettings:
 
 
 def check_model(model: TaskModel, tasks: Sequence[PromptedTask], settings: EvaluationSettings | None = None) -> None:
-    """Raise one InputError that lists every task that the model cannot answer, with the reason.
+    """Raise one InputError that lists every task that the model cannot answer, with the reason, such as inputs too long.
 
     Raises ParameterError for a score that the model does not have (see ChoiceRanker).
     """
@@ -59,6 +62,8 @@ def check_model(model: TaskModel, tasks: Sequence[PromptedTask], settings: Evalu
     for prompted in tasks:
         try:
             _check(ranker, prompted)
+            if model.text.overflow == "error":
+                _fitting(ranker, prompted, settings)
         except TaskWebError as error:
             errors.append(f"'{prompted.task.name}': {str(error).rstrip('.')}")
     if errors:
@@ -83,9 +88,11 @@ def evaluate_task(
     size = size or BatchSize(model.module, settings.batch_size)
     ranker = ChoiceRanker(model, size, reduction=settings.reduction, normalisation=settings.normalisation)
     _check(ranker, prompted)
-    index_of = {row: index for index, row in enumerate(sorted({p.row for own in prompted.prompts.values() for p in own}))}
+    fitting = _fitting(ranker, prompted, settings)
+    index_of = {row: index for index, row in enumerate(sorted({p.row for own in fitting.values() for p in own.prompts}))}
     answers, results = [], []
-    for name, prompts in prompted.prompts.items():
+    for name, own in fitting.items():
+        prompts = own.prompts
         rows = np.array([index_of[prompt.row] for prompt in prompts])
         if prompted.has_choices:
             found, predictions = _chosen(ranker, prompted, prompts, rows, on_done)
@@ -97,7 +104,9 @@ def evaluate_task(
         table = found.confusion(np.ones((1, len(rows))))[0] if isinstance(found, Choices) else np.zeros((0, 0))
         confusion = tuple(tuple(map(int, row)) for row in table)
         metrics = {key: value for key, value in metrics_of(found).items() if key in _metrics(prompted)}
-        results.append(TemplateResult(name, metrics, predictions, confusion, found))
+        predictions = tuple(map(_with_cut, predictions, own.lost))
+        on_done(own.cut.dropped)
+        results.append(TemplateResult(name, metrics, predictions, confusion, found, own.cut))
     summary = summarise(answers, len(index_of), _metrics(prompted))
     return TaskResult(
         prompted.task.name,
@@ -108,6 +117,43 @@ def evaluate_task(
         prompted.skipped,
         prompted.single_choice,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitting:
+    """The prompts of a template that the model is given, the tokens that each loses, and the report of all."""
+
+    prompts: tuple[Prompt, ...]
+    lost: tuple[int, ...]
+    cut: CutReport
+
+
+def _fitting(ranker: ChoiceRanker, prompted: PromptedTask, settings: EvaluationSettings) -> dict[str, _Fitting]:
+    """What the model is given under each template: long inputs are cut, left out, or raise InputError, as its settings say."""
+    model, found = ranker.model, {}
+    written = None if prompted.has_choices else _most_written(prompted, settings)
+    for name, prompts in prompted.prompts.items():
+        examples = [prompt.example for prompt in prompts]
+        if prompted.has_choices:
+            examples = [ranker.with_model_labels(example, prompted.labels) for example in examples]
+        lost = model.lost_tokens(examples, written=written)
+        kept, cut = kept_within(model, examples, lost)
+        if not kept:
+            raise InputError(
+                f"No prompt of the template '{name}' fits into the {cut.limit:,} tokens that the model reads. Choose "
+                "--overflow trim, or a larger --max-input."
+            )
+        found[name] = _Fitting(tuple(prompts[i] for i in kept), tuple(lost[i] for i in kept), cut)
+    return found
+
+
+def _most_written(prompted: PromptedTask, settings: EvaluationSettings) -> int:
+    """Most tokens of an answer that is generated."""
+    return NUMBER_TOKENS if prompted.task.kind == "regression" else settings.max_new_tokens
+
+
+def _with_cut(prediction: Prediction, lost: int) -> Prediction:
+    return replace(prediction, tokens_cut=lost) if lost else prediction
 
 
 def _check(ranker: ChoiceRanker, prompted: PromptedTask) -> None:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from taskweb.evaluation.measures import Answers
+from taskweb.tasks.overflow import CutReport
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """The model's answer to one prompt. scores: of the choices, in their order; () for a free answer.
 
-    expected: all right answers; () for a question without an answer.
+    expected: all right answers; () for a question without an answer. tokens_cut: what the model did not read of the input.
     """
 
     row: int
@@ -24,6 +25,7 @@ class Prediction:
     predicted: str
     expected: tuple[str, ...]
     correct: float
+    tokens_cut: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -35,6 +37,7 @@ class Prediction:
             "predicted": self.predicted,
             "expected": list(self.expected),
             "correct": self.correct,
+            "tokens_cut": self.tokens_cut,
         }
 
 
@@ -59,7 +62,7 @@ class Summary:
 class TemplateResult:
     """One template. confusion: counts, expected by predicted, in the order of the task's labels; () for free answers.
 
-    answers: what metrics are computed from, in the order of the predictions.
+    answers: what metrics are computed from, in the order of the predictions. cut: the inputs that were too long.
     """
 
     name: str
@@ -67,6 +70,7 @@ class TemplateResult:
     predictions: tuple[Prediction, ...]
     confusion: tuple[tuple[int, ...], ...] = ()
     answers: Answers | None = field(default=None, repr=False, compare=False)
+    cut: CutReport = field(default_factory=CutReport)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, without the predictions."""
@@ -75,6 +79,7 @@ class TemplateResult:
             "examples": len(self.predictions),
             "metrics": {name: _number(value) for name, value in self.metrics.items()},
             "confusion": [list(row) for row in self.confusion] or None,
+            "cut": self.cut.to_dict(),
         }
 
 
@@ -100,6 +105,11 @@ class TaskResult:
         return tuple(tuple(map(sum, zip(*rows, strict=True))) for rows in zip(*tables, strict=True))
 
     @property
+    def cut(self) -> CutReport:
+        """The inputs that were too long under all templates."""
+        return sum((template.cut for template in self.templates), CutReport())
+
+    @property
     def examples(self) -> int:
         """Number of different rows with an answer."""
         return len({prediction.row for template in self.templates for prediction in template.predictions})
@@ -112,6 +122,7 @@ class TaskResult:
             "examples": self.examples,
             "skipped": self.skipped,
             "single_choice": self.single_choice,
+            "cut": self.cut.to_dict(),
             "metrics": {name: summary.to_dict() for name, summary in self.summary.items()},
             "templates": [template.to_dict() for template in self.templates],
             "labels": list(self.labels),

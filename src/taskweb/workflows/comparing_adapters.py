@@ -66,11 +66,12 @@ class AdaptersEvaluation:
     def notes(self) -> tuple[str, ...]:
         """What a person should know about the examples and the models."""
         own = () if self.base is None else self.base.notes
+        cut = (r.cut.line(f"{r.task} with {one.adapter}") for one in self.adapters for r in one.results if r.cut)
         missing = () if self.base is not None else (f"The base is not evaluated: {self.reason}",)
         formats = {} if self.base is None else {self.model.model: self.base.scored["prompt_format"]}
         formats |= {adapter.adapter: adapter.scored["prompt_format"] for adapter in self.adapters}
         differ = ", ".join(f"{name} {kind}" for name, kind in formats.items())
-        return (*own, *missing, *((f"Prompt formats differ: {differ}",) if len(set(formats.values())) > 1 else ()))
+        return (*own, *missing, *cut, *((f"Prompt formats differ: {differ}",) if len(set(formats.values())) > 1 else ()))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values: the base's evaluation, null where there is none, and those of the adapters."""
@@ -100,7 +101,7 @@ def evaluate_adapters(
         raise ParameterError(f"The adapter {twice[0]} is given twice. Give it once.")
     device = chosen_device(settings.device)
     prompted = tasks.load()
-    shared = SharedBase(settings.model)
+    shared = SharedBase(settings.model, family=settings.family, weights=settings.weights)
     alone, reason = _base_alone(shared, settings, prompted, scoring)
     models = {name: shared.with_adapter(name, text=settings.text) for name in adapters}
     for model in models.values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from taskweb.evaluation.batching import BatchSize
 from taskweb.models import TaskModel, open_model
 from taskweb.models.arithmetic import dtype_of, has_half_weights
 from taskweb.models.bundle import check_folder
+from taskweb.models.prompt_formats import format_in_words
+from taskweb.models.weight_storage import Weights
 from taskweb.tasks import Columns, Sampling, example_files
 from taskweb.tasks.rows import FileFormat, name_of
 from taskweb.tasks.text_settings import TextSettings
@@ -36,7 +38,8 @@ class ModelSettings:
     """A model, and how it reads and computes.
 
     max_input: tokens of an input; None takes the model's. device: None takes a GPU if any. precision: of arithmetic; None is
-    that of the weights. end_mark: `in` or `out`, whether the end mark counts in the score of a choice.
+    that of the weights. end_mark: `in` or `out`, whether the end mark counts in the score of a choice. reading: how examples
+    are read besides that. family: instead of the one that the configuration says. dtype, load_in: see `Weights`.
     """
 
     model: str
@@ -44,6 +47,10 @@ class ModelSettings:
     device: str | None = None
     precision: Precision | None = None
     end_mark: str = "in"
+    reading: TextSettings = field(default_factory=TextSettings)
+    family: str | None = None
+    dtype: str = "float32"
+    load_in: str | None = None
 
     def __post_init__(self) -> None:
         if self.end_mark not in END_MARKS:
@@ -54,7 +61,12 @@ class ModelSettings:
     @property
     def text(self) -> TextSettings:
         """How examples are read; what it leaves open is as the model was saved."""
-        return TextSettings(max_input=self.max_input, end_mark=self.end_mark == "in")
+        return replace(self.reading, max_input=self.max_input, end_mark=self.end_mark == "in")
+
+    @property
+    def weights(self) -> Weights:
+        """How weights are stored. Raises a TaskWebError for what cannot be done here."""
+        return Weights(self.dtype, self.load_in)  # type: ignore[arg-type]  # checked there
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +125,7 @@ class ModelEvaluation:
     """The results of a model on all tasks.
 
     scored: what scores depend on, as in `to_dict`. max_input: tokens of an input. seconds: from reading to the last answer.
+    prompts: a line on a prompt format that was chosen by itself.
     """
 
     model: ModelSettings
@@ -121,6 +134,7 @@ class ModelEvaluation:
     max_input: int
     results: tuple[TaskResult, ...]
     seconds: float
+    prompts: str = ""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -132,7 +146,8 @@ class ModelEvaluation:
             for r in self.results
             if r.single_choice
         )
-        return (*skipped, *single)
+        cut = (r.cut.line(r.task) for r in self.results if r.cut)
+        return (*((self.prompts,) if self.prompts else ()), *skipped, *single, *cut)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -158,7 +173,7 @@ def evaluate_model(
     check_folder(settings.model)
     device = chosen_device(settings.device)
     prompted = tasks.load()
-    model = open_model(settings.model, text=settings.text)
+    model = open_model(settings.model, text=settings.text, family=settings.family, weights=settings.weights)
     check_model(model, prompted, scoring)
     return evaluated(model, settings, prompted, scoring, device, progress, begin=begin)
 
@@ -181,7 +196,9 @@ def evaluated(
         results = _results(model, prompted, scoring, progress)
     scored = {**_scored(model, scoring), **_computed(model, settings.precision, device)}
     origin = {"name": model.origin.name, "revision": model.origin.revision}
-    return ModelEvaluation(settings, scored, origin, model.max_input, results, time.monotonic() - begin)
+    chosen = model.prompts.name == "chat" and model.text.prompt_format == "auto"
+    prompts = format_in_words(model.prompts, model.text) if chosen else ""
+    return ModelEvaluation(settings, scored, origin, model.max_input, results, time.monotonic() - begin, prompts)
 
 
 def _computed(model: TaskModel, precision: Precision | None, device: Any) -> dict[str, Any]:
@@ -204,6 +221,7 @@ def _scored(model: TaskModel, scoring: EvaluationSettings) -> dict[str, Any]:
         "prompt_format": model.prompts.name,
         "system": model.text.system,
         "template_options": dict(model.text.template_options),
+        "overflow": model.text.overflow,
     }
 
 

@@ -10,6 +10,7 @@ from taskweb.cli.console import print_json, print_tables, say_notes
 from taskweb.cli.options import shared
 from taskweb.cli.options.evaluation_options import ComputeOptions, ResultFileOptions, TaskOptions
 from taskweb.cli.options.option_groups import spread
+from taskweb.cli.options.reading_options import ReadingOptions, StorageOptions
 from taskweb.cli.progress.work_progress import progress_for
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def evaluate(
     ] = None,
     tasks: TaskOptions,
     computing: ComputeOptions,
+    reading: ReadingOptions,
+    storage: StorageOptions,
     files: ResultFileOptions,
     output: shared.TableOrJson = shared.TableFormat.table,
     quiet: shared.Quiet = False,
@@ -44,7 +47,7 @@ def evaluate(
 
     scoring = computing.scoring()
     files.check()
-    settings = computing.model_settings(model)
+    settings = computing.model_settings(model, reading, storage)
     if adapter:
         _with_adapters(settings, adapter, tasks.settings(), scoring, files, output, quiet=quiet)
         return

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taskweb.cli.options import shared
+from taskweb.cli.options.reading_options import READING, ReadingOptions, StorageOptions
 
 if TYPE_CHECKING:
     from taskweb.evaluation import EvaluationSettings
@@ -114,7 +115,12 @@ class ComputeOptions:
     ] = "in"
     max_input: Annotated[
         int | None,
-        typer.Option("--max-input", metavar="N", help="Cut inputs at N tokens. Default: the model's limit."),
+        typer.Option(
+            "--max-input",
+            metavar="N",
+            rich_help_panel=READING,
+            help="Tokens that an input may have, the answer not included. Default: the model's limit.",
+        ),
     ] = None
     batch_size: Annotated[
         int | None,
@@ -139,8 +145,8 @@ class ComputeOptions:
 
         return EvaluationSettings(self.score, self.normalise, self.batch_size)  # type: ignore[arg-type]  # checked there
 
-    def model_settings(self, model: str) -> ModelSettings:
-        """The model and how it computes. Raises NameNotFoundError for an unknown precision."""
+    def model_settings(self, model: str, reading: ReadingOptions, storage: StorageOptions) -> ModelSettings:
+        """The model, and how it reads and computes. Raises a TaskWebError for unknown names and what cannot be."""
         from taskweb.workflows.evaluating import ModelSettings
 
         return ModelSettings(
@@ -149,6 +155,10 @@ class ComputeOptions:
             self.device,
             self.precision,  # type: ignore[arg-type]  # checked there
             end_mark=self.end_mark,
+            reading=reading.settings(self.max_input),
+            family=storage.family,
+            dtype=storage.dtype or "float32",
+            load_in=storage.load_in,
         )
 
 

@@ -47,7 +47,8 @@ class ModelOptions:
             "--max-input",
             metavar="N|longest",
             rich_help_panel=MODEL,
-            help="Cut inputs at N tokens; longest: at the longest input. Default: the model's limit.",
+            help="Tokens that an input may have, the answer not included; longest: as many as the longest. Default: the "
+            "model's limit.",
         ),
     ] = None
     answers: Annotated[

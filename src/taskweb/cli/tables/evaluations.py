@@ -41,10 +41,15 @@ def result_tables(result: TaskResult, record: Mapping[str, Any], width: int) -> 
     if result.single_choice:
         counts += f" · {counted(result.single_choice, 'row')} with one choice left out"
     yield Text.assemble("\n", (result.task, "bold cyan"), (counts, "dim"))
-    grid = Grid("template", *(f">{METRIC_TITLES[name]}" for name in names), "?>examples")
+    too_long = ["?>too long"] if result.cut else []
+    grid = Grid("template", *(f">{METRIC_TITLES[name]}" for name in names), "?>examples", *too_long)
     for template in result.templates:
+        count = template.cut.cut + template.cut.dropped
         grid.add_row(
-            template.name, *(_percent(template.metrics[name]) for name in names), Text(str(len(template.predictions)), "dim")
+            template.name,
+            *(_percent(template.metrics[name]) for name in names),
+            Text(str(len(template.predictions)), "dim"),
+            *([f"{count:,}" if count else ""] if too_long else []),
         )
     grid.add_row(Text("mean", "bold"), *(Text(_percent(result.summary[name].mean), "bold") for name in names))
     if len(result.templates) > 1:
@@ -62,6 +67,8 @@ def result_tables(result: TaskResult, record: Mapping[str, Any], width: int) -> 
     yield from explained("interval", "95%, bootstrap over examples, with the same templates", width)
     if "accuracy" in names and (line := _how_scored(record)):
         yield from explained("score", line, width)
+    if result.cut:
+        yield from explained("too long", result.cut.line(f"{result.task} under all templates"), width)
 
 
 def _how_scored(record: Mapping[str, Any]) -> str:
