@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from taskweb.errors import EncoderError
@@ -32,6 +33,10 @@ SHARED = Path(os.environ.get("TASKWEB_SHARED", REPOSITORY.parent / "shared"))
 
 # Tests run side by side: each keeps to one thread, and so does what it starts.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# A busy machine is no fault of a test.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 # A shell that runs the tests in the background lets them, and all that they start, ignore interrupts; some tests send one.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():

@@ -62,7 +62,8 @@ def _own_biases(model: TaskModel) -> set[str]:
     """The biases that the architecture has where text passes through, heads left out."""
     text = {id(parameter) for parameter in text_part_of(model.module).parameters()}
     named = [name for name, parameter in model.module.named_parameters() if id(parameter) in text]
-    return {name for name in named if _is_bias(name) and not model.is_head(name)}
+    found = {name for name in named if _is_bias(name) and not model.is_head(name)}
+    return found if any(name.rpartition(".")[2] == "bias" for name in found) else set()
 
 
 def _is_bias(name: str) -> bool:

@@ -13,6 +13,7 @@ from transformers.pytorch_utils import Conv1D
 
 from taskweb.errors import MissingDependencyError, ParameterError
 from taskweb.models.architecture import text_part_of
+from taskweb.models.arithmetic import learning
 from taskweb.models.base import Parameter, TaskModel, config_of, device_of
 from taskweb.models.encoder import EncoderModel
 from taskweb.models.methods.trainable import claim, train_only
@@ -136,7 +137,7 @@ def _is_linear(part: nn.Module) -> bool:
     if not type(part).__module__.startswith("transformers.models."):  # quantized layers are what they are called
         return True
     states = torch.ones(2, part.in_features, device=part.weight.device, dtype=part.weight.dtype)
-    with torch.no_grad():
+    with torch.no_grad(), learning(part):
         found = part(states)
     return isinstance(found, torch.Tensor) and found.shape == (2, part.out_features)
 
