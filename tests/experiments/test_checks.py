@@ -47,7 +47,7 @@ def test_errors_of_plan_examples_and_models_are_reported_together(tmp_path: Path
     for error in (
         "epochs must be 1 or more (got -1)",
         "there is no model in",
-        "holds no weights in safetensors format",
+        "contains no weights in safetensors format",
         "no tiny model named 'tiny:t6'",
         "no adaptation method named 'pfeifer'. Did you mean 'pfeiffer'",
         "max_input must be a whole number, 8 or more. Got 2",

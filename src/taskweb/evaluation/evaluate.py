@@ -137,13 +137,13 @@ def _fitting(ranker: ChoiceRanker, prompted: PromptedTask, settings: EvaluationS
         if prompted.has_choices:
             examples = [ranker.with_model_labels(example, prompted.labels) for example in examples]
         lost = model.lost_tokens(examples, written=written)
-        kept, cut = kept_within(model, examples, lost)
-        if not kept:
+        fitting, cut = kept_within(model, examples, lost)
+        if not fitting:
             raise InputError(
                 f"No prompt of the template '{name}' fits into the {cut.limit:,} tokens that the model reads. Choose "
                 "--overflow trim, or a larger --max-input."
             )
-        found[name] = _Fitting(tuple(prompts[i] for i in kept), tuple(lost[i] for i in kept), cut)
+        found[name] = _Fitting(tuple(prompts[i] for i in fitting), tuple(lost[i] for i in fitting), cut)
     return found
 
 

@@ -123,7 +123,7 @@ def own_head_of(config: Any) -> Head | None:
 
 
 def options_of(config: Any, family: Family) -> dict[str, Any]:
-    """What a class needs to be told besides the configuration: a BERT that writes text must look backwards only."""
+    """What a class needs besides the configuration: a BERT that writes text must look backwards only."""
     return {"is_decoder": True} if family == "causal" and hasattr(config, "is_decoder") and _is_encoder(config) else {}
 
 

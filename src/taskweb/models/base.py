@@ -1,6 +1,6 @@
 """The contract of models: examples go in as token ids, a loss, scores of choices, numbers or texts come out.
 
-Invariants that every family keeps (tests/models/test_contract.py holds them):
+Invariants that every family keeps (tests/models/test_contract.py tests them):
 - nothing is padded before a batch is made, and padding changes no result beyond rounding;
 - of an input that is too long, the beginning is cut or the end of its longest column; an answer or a choice never is;
 - scoring, reading numbers and generating leave the training mode and the random state as they found them;
@@ -90,7 +90,7 @@ class TaskModel(Protocol):
         """Which family this is."""
 
     def set_head(self, head: Head, *, seed: int, carry: bool = False) -> bool:
-        """Prepare for a task. The body is kept; returns whether the weights of the head, if it has any, were kept too.
+        """Prepare for a task. The body stays; returns whether the weights of the head, if it has any, stay too.
 
         An encoder draws a fresh head from `seed`, unless `carry` is set and the new head is of the same kind with as many
         outputs. Models that answer in text have no head of their own. Raises ParameterError for a kind the family cannot do.
@@ -142,7 +142,7 @@ class SharedWeights(Protocol):
 
 
 class Method(Protocol):
-    """A way to adapt a model: it decides which tensors are trained, and adds those that it needs. Holds parameters only."""
+    """A way to adapt a model: it decides which tensors are trained, and adds those that it needs. It has parameters only."""
 
     @property
     def name(self) -> str:

@@ -82,7 +82,7 @@ def save_bundle(
 ) -> None:
     """Write the model to a folder, whole or not at all; a bundle that is there already is replaced in one step.
 
-    notes: anything that JSON holds, such as how the model was trained. weights: tensors that stand for the model's own of the
+    notes: any JSON values, such as how the model was trained. weights: tensors that stand for the model's own of the
     same names, where its own are split among processes. files: texts of further files, by name. merge: write a whole model with
     LoRA's updates in its weights. facts: what the model card says of the training.
     Raises InputError where the folder exists and is not a bundle, or cannot be written, and as `check_saving` does.

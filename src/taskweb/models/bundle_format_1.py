@@ -37,7 +37,7 @@ def open_format_1(folder: Path, name: str, record: Record, text: TextSettings | 
     model.origin = dataclasses.replace(model.origin, name=name)
     if record.method is not None:
         record.method.apply(model, seed=seed)
-    if checkpoint.added:  # the folder holds no model without them
+    if checkpoint.added:  # without them, the folder contains no model
         model.origin = dataclasses.replace(model.origin, fingerprint=None)
     _fill(model, read_already, folder / _WEIGHTS)
     return model

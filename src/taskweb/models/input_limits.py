@@ -17,8 +17,8 @@ def within_limits(model: TaskModel, examples: Sequence[Example]) -> tuple[list[E
     By the model's settings, long inputs are cut when they are read (`trim`), left out (`drop`), or raise InputError (`error`)
     that names the first one.
     """
-    kept, report = kept_within(model, examples, model.lost_tokens(examples))
-    return [examples[index] for index in kept], report
+    fitting, report = kept_within(model, examples, model.lost_tokens(examples))
+    return [examples[index] for index in fitting], report
 
 
 def kept_within(model: TaskModel, examples: Sequence[Example], lost: Sequence[int]) -> tuple[list[int], CutReport]:

@@ -318,7 +318,7 @@ def folder_of(name: str, revision: str | None) -> tuple[Path, Origin]:
 
 
 def check_weights(folder: Path, name: str) -> None:
-    """Raise InputError for a folder that is no model, or holds no weights that are safe to read."""
+    """Raise InputError for a folder that is no model, or contains no weights that are safe to read."""
     if (folder / ADAPTER_CONFIG).is_file() or ((folder / RECORD).is_file() and not has_weights(folder)):
         raise InputError(
             f"{name} is an adapter, not a whole model. Give the model that it belongs to, or one that was trained with --merge."
@@ -330,14 +330,14 @@ def check_weights(folder: Path, name: str) -> None:
 
 
 def has_weights(folder: Path) -> bool:
-    """Whether a folder holds weights in safetensors format."""
+    """Whether a folder contains weights in safetensors format."""
     return any((folder / weights).exists() for weights in _WEIGHTS)
 
 
 def no_weights(name: str) -> InputError:
     """The error for a model without safe weights."""
     return InputError(
-        f"{name} holds no weights in safetensors format (model.safetensors), and other formats can run code when they are "
+        f"{name} contains no weights in safetensors format (model.safetensors), and other formats can run code when they are "
         "read. Convert it first: load it where you trust it, then save_pretrained(folder)."
     )
 

@@ -68,8 +68,8 @@ class LocalJudge:
     def _logits(self, ids: tuple[int, ...], prefix: tuple[int, ...]) -> torch.Tensor:
         """Logits of each token of a word: (1, tokens, vocabulary)."""
         read = torch.tensor([[*ids, *prefix]], device=device_of(self.module))
-        kept = {"logits_to_keep": len(prefix) + 1} if self._keeps else {}
-        return self.module(input_ids=read, use_cache=False, **kept).logits[:, -len(prefix) - 1 :]
+        keep = {"logits_to_keep": len(prefix) + 1} if self._keeps else {}
+        return self.module(input_ids=read, use_cache=False, **keep).logits[:, -len(prefix) - 1 :]
 
     def _logprob(self, logits: torch.Tensor, word: tuple[int, ...]) -> float:
         labels = answer_labels([word], logits.shape[1], logits.device)

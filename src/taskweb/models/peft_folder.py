@@ -52,7 +52,7 @@ class PeftAdapter:
 
 
 def is_peft_folder(folder: Path) -> bool:
-    """Whether a folder holds an adapter in PEFT's layout."""
+    """Whether a folder contains an adapter in PEFT's layout."""
     return (folder / ADAPTER_CONFIG).is_file()
 
 

@@ -66,7 +66,7 @@ def _log_probabilities(
 ) -> FloatArray:
     """Of each wanted token at the state asked. Logits of a state are computed once, and of few states at once.
 
-    The whole vocabulary for all states would be most of the memory, and slow, as no cache holds it.
+    The whole vocabulary for all states would be most of the memory, and slow, as it fits into no cache.
     """
     found = np.empty(len(asked))
     for begin in range(0, len(states), _STATES_AT_ONCE):

@@ -61,7 +61,7 @@ def tiny_model(
     """A tiny model with weights drawn from `seed`; the same texts, in any order, and seed give the same model.
 
     name: one of `TINY_MODELS`. texts: at least one; inputs and answers should be made of their words (the
-    2,000 most frequent are kept whole by T5; other words are read letter by letter or in pieces). An encoder needs a head.
+    2,000 most frequent stay whole in T5; other words are read letter by letter or in pieces). An encoder needs a head.
     Raises NameNotFoundError for an unknown name, InputError for texts without words.
     """
     if name not in TINY_MODELS:

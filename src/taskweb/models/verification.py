@@ -268,10 +268,10 @@ def _tree_agrees(module: Any, path: LogitsPath, prompt: Sequence[int], end: int)
 
 def _looks_back_only(module: Any, prompt: Sequence[int]) -> bool:
     """Whether other tokens at the end leave the logits before them as they are."""
-    kept = len(prompt) // 2
+    half = len(prompt) // 2
     one = torch.tensor([prompt], device=device_of(module))
-    other = torch.cat((one[:, :kept], one[:, :kept].flip(1), one[:, kept:]), dim=1)[:, : len(prompt)]
-    rows, places = torch.zeros(kept, dtype=torch.long), torch.arange(kept)
+    other = torch.cat((one[:, :half], one[:, :half].flip(1), one[:, half:]), dim=1)[:, : len(prompt)]
+    rows, places = torch.zeros(half, dtype=torch.long), torch.arange(half)
     return _agrees(
         lambda: all_logits(module, rows, places, input_ids=one),
         lambda: all_logits(module, rows, places, input_ids=other),

@@ -137,12 +137,12 @@ def _cut(column: str, longest: int, side: Side) -> str:
     return (part.partition(" ")[2] if " " in part and not before.isspace() else part).lstrip()
 
 
-def _first(count: int, holds: Callable[[int], bool]) -> int | None:
-    """The smallest index for which a condition holds that stays true from there on; None where it never does."""
-    if not count or not holds(count - 1):
+def _first(count: int, is_true: Callable[[int], bool]) -> int | None:
+    """The smallest index for which a condition is true, as it is for all later ones; None where it never is."""
+    if not count or not is_true(count - 1):
         return None
     low, high = 0, count - 1
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+        low, high = (low, middle) if is_true(middle) else (middle + 1, high)
     return low

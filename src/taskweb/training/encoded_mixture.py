@@ -105,13 +105,13 @@ def encode_mixture(model: TaskModel, mixture: Mixture) -> EncodedMixture:
         examples = [mixture.train[index].example for index in indices]
         with _answering(model, task.to_task(), examples):
             found = model.encode(examples)
-            kept, report = kept_within(model, examples, [item.lost for item in found])
-        if not kept:
+            fitting, report = kept_within(model, examples, [item.lost for item in found])
+        if not fitting:
             raise InputError(
                 f"Every input of '{task.name}' is longer than {report.limit:,} tokens, so none is left to train on. Raise "
                 "--max-input, or choose --overflow trim."
             )
-        encoded |= {indices[place]: found[place] for place in kept}
+        encoded |= {indices[place]: found[place] for place in fitting}
         own, held_report = _held_out(model, task.to_task(), kept_out)
         heldout += [] if own is None else [own]
         cut[task.name] = TaskCut(report, held_report)

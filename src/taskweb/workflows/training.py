@@ -88,11 +88,11 @@ def train_seeds(
     that a person should know, once.
     """
     trained: list[TrainedModel] = []
-    told: set[str] = set()
+    said: set[str] = set()
 
     def tell_once(line: str) -> None:
-        if line not in told:
-            told.add(line)
+        if line not in said:
+            said.add(line)
             tell(line)
 
     for seed, folder in places_of(recipe, place).items():
