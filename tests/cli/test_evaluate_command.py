@@ -11,7 +11,7 @@ pytest.importorskip("torch")
 pytest.importorskip("jinja2")
 
 from taskweb.evaluation.paired_tests import mcnemar_p
-from taskweb.models import save_bundle
+from taskweb.models import load_model, method_of, random_model, save_bundle
 from tests.cli.test_commands import run  # noqa: F401 - a fixture
 from tests.evaluation.prompted_tasks import entailment_rows, prompted_rows, write_rows
 from tests.models import tiny
@@ -199,6 +199,31 @@ def test_an_encoder_without_a_head_is_no_base_to_compare_with(run, adapters: Pat
     table = run(*call, "--examples", str(adapters / "mine.jsonl")).out
     assert "bert-pfeiffer" in table
     assert "difference" not in table
+
+
+def test_family_and_storage_of_weights_hold_for_the_base_and_its_adapters(
+    run,  # noqa: F811
+    adapters: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    call = ["evaluate", str(adapters / "gpt2"), "--adapter", str(adapters / "lora"), "--examples", str(adapters / "mine.jsonl")]
+    record = json.loads(run(*call, "--dtype", "bfloat16", "--format", "json").out)
+    assert [one["dtype"] for one in (record["base"], *record["adapters"])] == ["bfloat16"] * 2
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    quantized = run(*call, "--load-in", "8bit")
+    assert (quantized.status, quantized.err.count("\n")) == (2, 1)
+    assert "Loading in 8bit" in quantized.err
+    base = random_model(tiny.config("bert"), tiny.tokenizer("bert"), family="causal", seed=1)
+    base.module.save_pretrained(tmp_path / "writing")
+    base.tokenizer.save_pretrained(tmp_path / "writing")
+    model = load_model(str(tmp_path / "writing"), family="causal")
+    method_of("lora").apply(model, seed=0)
+    save_bundle(model, tmp_path / "its-lora")
+    call = ["evaluate", str(tmp_path / "writing"), "--adapter", str(tmp_path / "its-lora"), *call[-2:]]
+    record = json.loads(run(*call, "--family", "causal", "--format", "json").out)
+    assert record["base"]["tasks"][0]["metrics"] == record["adapters"][0]["tasks"][0]["metrics"]
+    assert run(*call).status == 2  # as an encoder, which the configuration states, it has no such head
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from taskweb.errors import NameNotFoundError, ParameterError
-from taskweb.mixture.kinds import METRICS_OF_KIND, parse_kinds, task_for
+from taskweb.mixture.kinds import parse_kinds, task_for
 from taskweb.tasks import Example, catalogue
-from taskweb.tasks.task import TASK_KINDS
+from taskweb.tasks.task import METRICS_OF_KIND, TASK_KINDS
 
 CHOICES = ("yes", "no")
 

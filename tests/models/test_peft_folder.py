@@ -17,7 +17,7 @@ from peft import IA3Config, LoraConfig, PromptTuningConfig, TaskType, get_peft_m
 
 from taskweb.errors import InputError, ParameterError
 from taskweb.models import Head, load_model, method_of, open_model, save_bundle
-from taskweb.models.bundle import SharedBase
+from taskweb.models.bundle import BaseWithAdapters
 from taskweb.models.methods.trainable import trainable
 from tests.models import tiny
 from tests.models.test_bundle import adapted, assert_same, base_folder, opened, opener_of, outputs
@@ -131,7 +131,7 @@ def test_one_base_serves_many_adapters_and_is_left_as_it_was(name: str, tmp_path
     for method, model in models.items():
         save_bundle(model, tmp_path / method)
     wanted = made_elsewhere(name, base, lora(name, bias="lora_only"), tmp_path / "theirs")
-    shared = SharedBase(str(base))
+    shared = BaseWithAdapters(str(base))
     before = {key: (tensor.data_ptr(), tensor.clone()) for key, tensor in shared.checkpoint.module.named_parameters()}
     opened_ones = {folder: shared.with_adapter(tmp_path / folder) for folder in ("lora", "theirs", "pfeiffer")}
     head = tiny.LABELS if name == "bert" else None
@@ -156,7 +156,7 @@ def test_an_adapter_of_another_base_and_what_is_none(tmp_path: Path) -> None:
     base = base_folder("gpt2", tmp_path / "base")
     save_bundle(adapted(base, "lora"), tmp_path / "lora")
     save_bundle(adapted(base, "finetune"), tmp_path / "whole")
-    shared = SharedBase(str(tmp_path / "whole"))
+    shared = BaseWithAdapters(str(tmp_path / "whole"))
     with pytest.raises(InputError, match=f"was trained on other weights than those of {tmp_path / 'whole'}. Give .*: {base}"):
         shared.with_adapter(tmp_path / "lora")
     with pytest.raises(InputError, match="is a whole model, not an adapter"):
@@ -172,12 +172,12 @@ def test_a_base_that_taskweb_trained_is_itself_alone(name: str, tmp_path: Path) 
     save_bundle(whole, tmp_path / "whole")
     model = adapted(tmp_path / "whole", "lora")
     save_bundle(model, tmp_path / "lora")
-    shared = SharedBase(str(tmp_path / "whole"))
+    shared = BaseWithAdapters(str(tmp_path / "whole"))
     assert_same(whole, shared.alone())
     assert shared.alone().max_input == 30
     assert_same(model, shared.with_adapter(tmp_path / "lora"))
     old = FOLDERS / f"{name}-finetune"
-    assert_same(open_model(old), SharedBase(str(old)).alone())
+    assert_same(open_model(old), BaseWithAdapters(str(old)).alone())
 
 
 def test_adapters_on_the_same_random_base_share_it(tmp_path: Path) -> None:
@@ -185,6 +185,6 @@ def test_adapters_on_the_same_random_base_share_it(tmp_path: Path) -> None:
         model = tiny.model("gpt2", seed=5)
         method_of(method).apply(model, seed=1)
         save_bundle(model, tmp_path / method)
-    shared = SharedBase(str(tmp_path / "lora" / "base"))
+    shared = BaseWithAdapters(str(tmp_path / "lora" / "base"))
     for method in ("lora", "pfeiffer"):
         assert shared.with_adapter(tmp_path / method).method is not None

@@ -15,7 +15,7 @@ from taskweb.tasks import Columns, Task, catalogue, example_files
 from taskweb.tasks.hub import parse_hub_reference
 from taskweb.tasks.paths import kind_of_path
 from taskweb.tasks.synthetic import find_family
-from taskweb.tasks.task import TASK_KINDS, TaskKind
+from taskweb.tasks.task import METRICS_OF_KIND, TASK_KINDS
 from taskweb.tasks.templates import Template, read_templates, templated_tasks, templates_of
 
 TASK_KEYS = (
@@ -35,13 +35,6 @@ TASK_KEYS = (
     "group_column",
     "group_pattern",
 )
-METRICS_OF_KIND: Mapping[TaskKind, tuple[str, ...]] = {
-    "classification": ("accuracy",),
-    "multiple_choice": ("accuracy",),
-    "regression": ("pearson", "spearmanr"),
-    "span_qa": ("exact_match", "token_f1"),
-    "generation": ("exact_match", "token_f1"),
-}
 SYNTHETIC_KEYS = ("preset", "tasks")
 _ONLY_WITH = {"eval_file": "file", "split": "hub", "eval_split": "hub"}
 _EITHER = (

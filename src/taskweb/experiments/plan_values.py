@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from taskweb.errors import TaskWebError, unknown_name
+from taskweb.training.settings import is_count
 
 Choice = TypeVar("Choice", bound=str)
 
@@ -100,7 +101,7 @@ class PlanErrors:
     def count(self, where: str, raw: Mapping[str, Any], key: str, default: int, *, least: int = 1) -> int:
         """A whole number, `least` or more."""
         found = raw.get(key, default)
-        if _is_count(found, least):
+        if is_count(found, least):
             return int(found)
         self.add(f"{where}{key} must be a whole number, {least} or more. Got {found}")
         return default
@@ -123,11 +124,7 @@ class PlanErrors:
     def seeds(self, where: str, raw: Mapping[str, Any], default: tuple[int, ...]) -> tuple[int, ...]:
         """Different whole numbers, 0 or more."""
         found = raw.get("seeds", list(default))
-        if isinstance(found, list) and found and all(_is_count(seed, 0) for seed in found) and len(set(found)) == len(found):
+        if isinstance(found, list) and found and all(is_count(seed, 0) for seed in found) and len(set(found)) == len(found):
             return tuple(found)
         self.add(f"{where}seeds must be a list of different whole numbers, 0 or more. Got {found}")
         return default
-
-
-def _is_count(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from taskweb.errors import ParameterError, unknown_name
 from taskweb.tasks import Example, Task, catalogue
-from taskweb.tasks.task import TASK_KINDS, TaskKind
-
-METRICS_OF_KIND: Mapping[TaskKind, tuple[str, ...]] = {
-    "classification": ("accuracy",),
-    "multiple_choice": ("accuracy",),
-    "regression": ("pearson", "spearmanr"),
-    "span_qa": ("exact_match", "token_f1"),
-    "generation": ("exact_match", "token_f1"),
-}
+from taskweb.tasks.task import METRICS_OF_KIND, TASK_KINDS, TaskKind
 
 
 def task_for(name: str, examples: Sequence[Example], kind: str | None = None) -> Task:

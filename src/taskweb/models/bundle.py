@@ -188,7 +188,7 @@ def open_model(
     else:
         base = base_of(folder) if record is None else record.base
         assert base is not None
-        shared = SharedBase(
+        shared = BaseWithAdapters(
             str(folder / BASE) if base.inside else base.name,
             base.revision,
             seed=seed,
@@ -214,7 +214,7 @@ def _open_plain(
     return model
 
 
-class SharedBase:
+class BaseWithAdapters:
     """A base that is read once, and the models that adapters make of it.
 
     name, revision: Hub id or folder. whose: the adapter folder that names this base, for messages.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -10,6 +11,14 @@ from taskweb.errors import ParameterError
 
 TaskKind = Literal["classification", "multiple_choice", "regression", "span_qa", "generation"]
 TASK_KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
+METRICS_OF_KIND: Mapping[TaskKind, tuple[str, ...]] = {
+    "classification": ("accuracy",),
+    "multiple_choice": ("accuracy",),
+    "regression": ("pearson", "spearmanr"),
+    "span_qa": ("exact_match", "token_f1"),
+    "generation": ("exact_match", "token_f1"),
+}
+"""The metrics of a task whose metrics nobody states."""
 Side = Literal["left", "right"]
 SIDES: tuple[Side, ...] = get_args(Side)
 

@@ -18,7 +18,7 @@ from taskweb.models.weight_storage import Weights
 from taskweb.tasks.paths import kind_of_path, unreadable
 from taskweb.tasks.text_settings import TextSettings
 from taskweb.training.encoded_mixture import ANSWERS, Answers
-from taskweb.training.settings import TrainingSettings, check_storage
+from taskweb.training.settings import TrainingSettings, check_storage, is_count
 from taskweb.training.trackers import NO_TRACKER, check_tracker
 
 LONGEST: Literal["longest"] = "longest"
@@ -84,11 +84,11 @@ class Recipe:
                 wrong.append(str(error).rstrip("."))
         if self.family is not None and self.family not in FAMILIES:
             wrong.append(f"family must be one of {', '.join(FAMILIES)} (got {self.family})")
-        if self.max_input is not None and self.max_input != LONGEST and not _is_count(self.max_input, 8):
+        if self.max_input is not None and self.max_input != LONGEST and not is_count(self.max_input, 8):
             wrong.append(f"max_input must be '{LONGEST}' or a whole number, 8 or more (got {self.max_input})")
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or not all(_is_count(seed, 0) for seed in self.seeds):
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or not all(is_count(seed, 0) for seed in self.seeds):
             wrong.append(f"seeds must be different whole numbers, 0 or more (got {list(self.seeds)})")
-        if self.patience is not None and not _is_count(self.patience, 1):
+        if self.patience is not None and not is_count(self.patience, 1):
             wrong.append(f"patience must be a whole number, 1 or more (got {self.patience})")
         if self.answers not in ANSWERS:
             wrong.append(f"answers must be one of {', '.join(ANSWERS)} (got {self.answers})")
@@ -166,7 +166,3 @@ def recipe_of(values: Mapping[str, Any]) -> Recipe:
         )
     except TypeError as error:
         raise ParameterError(f"A value of the recipe is of the wrong type: {error}.") from None
-
-
-def _is_count(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least

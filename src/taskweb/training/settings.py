@@ -101,6 +101,11 @@ class TrainingSettings:
         return self.learning_rate * max(0.0, (total - step) / max(1, total - warmup))
 
 
+def is_count(value: object, least: int) -> bool:
+    """Whether a value from a file is a whole number, `least` or more; true and false are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
 def use_threads(count: int) -> None:
     """Set the number of threads of torch on the CPU, in this process; rounding depends on it."""
     import torch

@@ -10,7 +10,7 @@ from typing import Any
 from taskweb.errors import InputError, ParameterError, TaskWebError
 from taskweb.evaluation import EvaluationSettings, PairedComparison, PromptedTask, TaskResult, check_model, compare
 from taskweb.models import TaskModel
-from taskweb.models.bundle import SharedBase
+from taskweb.models.bundle import BaseWithAdapters
 from taskweb.models.bundle_record import method_entry
 from taskweb.training.settings import chosen_device
 from taskweb.workflows.evaluating import ModelEvaluation, ModelSettings, TaskSettings, evaluated
@@ -101,7 +101,7 @@ def evaluate_adapters(
         raise ParameterError(f"The adapter {twice[0]} is given twice. Give it once.")
     device = chosen_device(settings.device)
     prompted = tasks.load()
-    shared = SharedBase(settings.model, family=settings.family, weights=settings.weights)
+    shared = BaseWithAdapters(settings.model, family=settings.family, weights=settings.weights)
     alone, reason = _base_alone(shared, settings, prompted, scoring)
     models = {name: shared.with_adapter(name, text=settings.text) for name in adapters}
     for model in models.values():
@@ -116,7 +116,7 @@ def evaluate_adapters(
 
 
 def _base_alone(
-    shared: SharedBase, settings: ModelSettings, prompted: list[PromptedTask], scoring: EvaluationSettings
+    shared: BaseWithAdapters, settings: ModelSettings, prompted: list[PromptedTask], scoring: EvaluationSettings
 ) -> tuple[TaskModel | None, str]:
     """The base without an adapter; for an encoder that has no head for these tasks, None and the reason."""
     try:
