@@ -40,7 +40,7 @@ def pool_of(data: Path, max_tokens: int) -> ExampleBank:
         ]
         sets.append(ExampleSet(task, tuple(own), str(data)))
     embedder = Embedder(SentenceEncoder.find(max_tokens=max_tokens), default_cache_folder())
-    return ExampleBank(embedder.embed(sets), embedder.stamp)
+    return ExampleBank(embedder.embed(sets).vectors, embedder.stamp)
 
 
 def figures(rows: list[BenchmarkRow]) -> dict[str, dict[str, float]]:

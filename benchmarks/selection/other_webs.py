@@ -60,4 +60,4 @@ def family_webs(results: Path) -> Iterator[tuple[str, TransferWeb, ExampleBank]]
         t = np.array([row["t"] for row in rows], dtype=float)
         web = TransferWeb(name, tuple(row["setup"] for row in rows), tasks, tasks, without_self(t, tasks, tasks))
         sets = [dataclasses.replace(family.examples(task, FAMILY_EXAMPLES, seed=7), name=task) for task in tasks]
-        yield name, web, ExampleBank(embedder.embed(sets), embedder.stamp)
+        yield name, web, ExampleBank(embedder.embed(sets).vectors, embedder.stamp)

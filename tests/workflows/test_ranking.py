@@ -8,14 +8,19 @@ import pytest
 
 import taskweb
 from taskweb.errors import EncoderError, InputError, NameNotFoundError
+from taskweb.selectors.benchmark import DrawSettings
 from taskweb.selectors.encoder import SentenceEncoder
-from taskweb.tasks import Columns, Example
+from taskweb.selectors.similarity import example_text
+from taskweb.tasks import Columns, Example, ExampleSet
+from taskweb.tasks.overflow import CutReport
 from taskweb.web.published import published_bank, published_web
+from taskweb.workflows.benchmarking import run_benchmark
 from taskweb.workflows.demo import demo_target
 from taskweb.workflows.embedding import Embedder
 from taskweb.workflows.rank_settings import TargetSettings
 from taskweb.workflows.ranking import rank
 from taskweb.workflows.selector_settings import EncoderSettings, SelectorSettings
+from tests.selectors.encoder.test_sentence_encoder import checkpoint
 
 pytestmark = pytest.mark.usefixtures("encoder")
 EXAMPLES = [
@@ -159,8 +164,6 @@ def test_parameters_that_the_selector_lacks_are_refused() -> None:
 
 
 def test_an_encoder_that_does_not_fit_the_bank_is_refused(tmp_path: Path) -> None:
-    from tests.selectors.encoder.test_sentence_encoder import checkpoint
-
     small = checkpoint(tmp_path / "small")
     with pytest.raises(EncoderError, match="vectors of 16 numbers, but the vectors of the embedding bank have 384"):
         rank(EXAMPLES, encoder=EncoderSettings(str(small)))
@@ -177,21 +180,89 @@ def test_vectors_of_unchanged_examples_come_from_the_cache(
 ) -> None:
     embedder = Embedder(encoder, tmp_path / "cache")
     target = demo_target()
-    first = embedder.embed([target])[target.name]
+    first = embedder.embed([target]).vectors[target.name]
     assert embedder.count_missing([target]) == 0
-    monkeypatch.setattr(SentenceEncoder, "encode", lambda *_a, **_k: pytest.fail("encoded again"))
-    assert np.array_equal(embedder.embed([target])[target.name], first)
+    monkeypatch.setattr(SentenceEncoder, "_tokenised", lambda *_a, **_k: pytest.fail("tokenized again"))
+    assert np.array_equal(embedder.embed([target]).vectors[target.name], first)
+
+
+def test_what_the_encoder_cut_is_cached_with_the_vectors(
+    encoder: SentenceEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder = Embedder(encoder, tmp_path / "cache")
+    texts = ExampleSet("long", (Example("word " * 900), Example("word"), Example("word " * 700)), "here")
+    found = embedder.embed([texts])
+    (file,) = (tmp_path / "cache").iterdir()
+    special = encoder.count_tokens(["None</s>"])  # and two special tokens
+    cut = CutReport(3, 2, 0, 900 + 700 + 2 * special - 2 * 512, 900 + special - 512, 512)
+    assert found.cut == {"long": cut}
+    whole = file.read_bytes()
+    np.save(file, found.vectors["long"])  # as version 0.1 wrote it: nothing was counted
+    assert file.stat().st_size < len(whole)
+    monkeypatch.setattr(SentenceEncoder, "encode_and_count", lambda *_a, **_k: pytest.fail("encoded again"))
+    assert embedder.count_missing([texts]) == 0
+    assert embedder.embed([texts]).cut == {"long": cut}
+    assert file.read_bytes() == whole
+    monkeypatch.setattr(SentenceEncoder, "_tokenised", lambda *_a, **_k: pytest.fail("tokenized again"))
+    assert embedder.embed([texts]).cut == {"long": cut}
+
+
+def test_a_ranking_says_what_the_encoder_cut(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "e")  # reads 40 tokens
+    target = [Example("cat " * 100), Example("cat")]
+    texts = {name: write_examples(tmp_path / "texts" / f"{name}.jsonl", ["the cat " * 40]) for name in published_web().sources}
+    small = EncoderSettings(str(folder), use_cache=False)
+    ranking = rank(target, encoder=small, examples=tmp_path / "texts")
+    assert ranking.cut is not None
+    assert ranking.cut.target is not None
+    assert ranking.cut.sources is not None
+    assert (ranking.cut.target.inputs, ranking.cut.target.cut, ranking.cut.target.limit) == (2, 1, 40)
+    assert ranking.cut.target.tokens == SentenceEncoder(folder).lost_tokens([example_text(target[0])])[0] > 0
+    assert ranking.cut.sources.cut == ranking.cut.sources.inputs == len(texts)
+    notes = [note for note in ranking.notes if "sentence encoder" in note]
+    assert len(notes) == 1
+    assert "reads 40 tokens of a text, and cut 1 of 2 texts of the target" in notes[0]
+    assert f"{len(texts)} of {len(texts)} texts of the sources" in notes[0]
+    assert ranking.to_dict()["cut"] == {"target": ranking.cut.target.to_dict(), "sources": ranking.cut.sources.to_dict()}
+    web_task = rank(next(iter(texts)), unseen=True, encoder=small, examples=tmp_path / "texts").cut
+    assert web_task is not None
+    assert web_task.target is not None
+    assert (web_task.target.inputs, web_task.target.cut) == (1, 1)
+
+
+def test_a_benchmark_says_what_the_encoder_cut(tmp_path: Path) -> None:
+    small = EncoderSettings(str(checkpoint(tmp_path / "e")), use_cache=False)
+    tasks = published_web().tasks
+    for name in tasks:
+        write_examples(tmp_path / "texts" / f"{name}.jsonl", [f"the cat {name}", "the cat " * 40])
+    settings = DrawSettings(draws=1, target_examples=2, source_examples=2)
+    result = run_benchmark(
+        examples=tmp_path / "texts", selectors=("roe",), targets=("rte",), draws=settings, encoder=small, setup="t5l/finetune"
+    )
+    assert result.cut is not None
+    assert (result.cut.inputs, result.cut.cut, result.cut.limit) == (2 * len(tasks), len(tasks), 40)
+    assert result.to_dict()["cut"] == result.cut.to_dict()
+    assert sum(f"cut {len(tasks)} of {2 * len(tasks)} texts of the tasks" in note for note in result.notes) == 1
+    assert "cut" not in run_benchmark(selectors=("popularity",), targets=("rte",), setup="t5l/finetune").to_dict()
+
+
+def test_nothing_cut_says_nothing() -> None:
+    ranking = rank(EXAMPLES)
+    assert ranking.to_dict()["cut"]["target"]["cut"] == 0
+    assert ranking.to_dict()["cut"]["sources"] is None  # the published web has vectors, no texts
+    assert not any("sentence encoder" in note for note in ranking.notes)
+    assert "cut" not in rank("rte").to_dict()
 
 
 def test_a_cache_that_is_broken_or_read_only_is_ignored(encoder: SentenceEncoder, tmp_path: Path) -> None:
     target = demo_target()
     embedder = Embedder(encoder, tmp_path / "cache")
-    first = embedder.embed([target])[target.name]
+    first = embedder.embed([target]).vectors[target.name]
     for file in (tmp_path / "cache").iterdir():
         file.write_bytes(b"broken")
-    assert np.array_equal(embedder.embed([target])[target.name], first)
+    assert np.array_equal(embedder.embed([target]).vectors[target.name], first)
     (tmp_path / "file").write_text("in the way")
-    assert np.array_equal(Embedder(encoder, tmp_path / "file").embed([target])[target.name], first)
+    assert np.array_equal(Embedder(encoder, tmp_path / "file").embed([target]).vectors[target.name], first)
 
 
 def test_the_embedded_bank_was_made_by_this_encoder(encoder: SentenceEncoder) -> None:
@@ -255,8 +326,6 @@ def test_excluding_everything_says_so() -> None:
 
 
 def test_a_changed_configuration_is_another_encoder(tmp_path: Path) -> None:
-    from tests.selectors.encoder.test_sentence_encoder import checkpoint
-
     folder = checkpoint(tmp_path / "e")
     before = SentenceEncoder(folder).identity
     config = json.loads((folder / "config.json").read_text()) | {"num_attention_heads": 2}

@@ -1,6 +1,6 @@
 """Selectors: which sources to use for a target, one algorithm per file, and the benchmark that compares them."""
 
-from taskweb.selectors.base import PivotEvidence, RankedSource, Ranking, SelectionProblem, Selector, rank
+from taskweb.selectors.base import CutTexts, PivotEvidence, RankedSource, Ranking, SelectionProblem, Selector, rank
 from taskweb.selectors.blend import BlendSelector
 from taskweb.selectors.llm import LlmSelector
 from taskweb.selectors.pair_scores import PairScores, read_pair_scores
@@ -17,6 +17,7 @@ __all__ = [
     "DEFAULT_SELECTOR",
     "SELECTOR_NAMES",
     "BlendSelector",
+    "CutTexts",
     "LlmSelector",
     "PairScores",
     "PivotEvidence",

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from taskweb.errors import ParameterError, WebError
 from taskweb.selectors.assessment import Assessment, Explanation
 from taskweb.selectors.similarity import four_similarities, retrieval_on_one_scale
+from taskweb.tasks.overflow import CutReport
 from taskweb.web import ALL_SETUPS, ExampleBank, TransferWeb
 from taskweb.web.arrays import nan_mean
 from taskweb.web.transfer_web import without_self
@@ -176,11 +177,45 @@ class RankedSource:
 
 
 @dataclass(frozen=True, slots=True)
+class CutTexts:
+    """What the sentence encoder cut from texts that were longer than it reads.
+
+    target: of the target's texts; sources: of those of all other tasks. None where texts are known as vectors only, as those of
+    the published web.
+    """
+
+    target: CutReport | None = None
+    sources: CutReport | None = None
+
+    def __bool__(self) -> bool:
+        """Whether any text was cut."""
+        return bool(self.target or self.sources)
+
+    @property
+    def note(self) -> str:
+        """What was cut, for a person; empty where nothing was."""
+        return cut_note({"the target": self.target, "the sources": self.sources})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; null where it is not known."""
+        both = {"target": self.target, "sources": self.sources}
+        return {name: None if cut is None else cut.to_dict() for name, cut in both.items()}
+
+
+def cut_note(reports: Mapping[str, CutReport | None]) -> str:
+    """What the sentence encoder cut, for a person, by whose texts they are; empty where nothing was."""
+    found = {whose: cut for whose, cut in reports.items() if cut}
+    parts = [f"{cut.cut:,} of {cut.inputs:,} texts of {whose} ({cut.amount})" for whose, cut in found.items()]
+    room = max((cut.limit for cut in found.values()), default=0)
+    return f"the sentence encoder reads {room:,} tokens of a text, and cut {' and '.join(parts)}" if parts else ""
+
+
+@dataclass(frozen=True, slots=True)
 class Ranking:
     """Sources for one target, best first, and what the order is based on.
 
     scale: what T is in its web, see `TransferWeb.scale`. assessment: how far it can be trusted, where the selector can say.
-    explanation: why one source has its rank, where requested.
+    explanation: why one source has its rank, where requested. cut: what the sentence encoder cut, None where it read no texts.
     """
 
     target: str
@@ -195,6 +230,7 @@ class Ranking:
     scale: str = "combined"
     assessment: Assessment | None = None
     explanation: Explanation | None = None
+    cut: CutTexts | None = None
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -227,6 +263,7 @@ class Ranking:
                 }
                 for source in self.sources[:top]
             ],
+            **({} if self.cut is None else {"cut": self.cut.to_dict()}),
             **({} if self.assessment is None else {"doubt": self.assessment.to_dict()}),
             **({} if self.explanation is None else {"explanation": self.explanation.to_dict()}),
         }

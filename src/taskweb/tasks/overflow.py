@@ -64,8 +64,12 @@ class CutReport:
         """For a person: `12 of 400 inputs of rte were cut to fit into 128 tokens (1,024 tokens in all, at most 90 of one)`."""
         room = f"{self.limit:,} tokens"
         done = f"were cut to fit into {room}" if self.cut else f"do not fit into {room} and were left out"
-        over = f"{self.tokens:,} tokens in all, at most {self.most:,} of one"
-        return f"{self.cut or self.dropped:,} of {self.inputs:,} inputs of {what} {done} ({over})"
+        return f"{self.cut or self.dropped:,} of {self.inputs:,} inputs of {what} {done} ({self.amount})"
+
+    @property
+    def amount(self) -> str:
+        """How much was too long, for a person: `1,024 tokens in all, at most 90 of one`."""
+        return f"{self.tokens:,} tokens in all, at most {self.most:,} of one"
 
 
 def shortened(example: Example, fits: Callable[[str], bool]) -> Example | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from taskweb.errors import InputError
 from taskweb.selectors import DEFAULT_SELECTOR, PairScores, RandomSelector, Selector, read_pair_scores
 from taskweb.selectors.benchmark import MEAN, REFERENCES, BenchmarkRow, DrawSettings, ScoredTarget, benchmark
+from taskweb.tasks.overflow import CutReport
 from taskweb.web import ALL_SETUPS, TransferWeb
 from taskweb.web.opening import open_web
 from taskweb.web.published import PUBLISHED
@@ -54,12 +55,16 @@ class BenchmarkSettings:
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """All rows of a benchmark, and how they were made."""
+    """All rows of a benchmark, and how they were made.
+
+    cut: what the sentence encoder cut from the tasks' texts, None where it read none.
+    """
 
     web: str
     rows: tuple[BenchmarkRow, ...]
     draws: DrawSettings
     notes: tuple[str, ...]
+    cut: CutReport | None = None
 
     def references_of(self, row: BenchmarkRow) -> dict[str, BenchmarkRow]:
         """The rows that a row is compared with: popularity and TaskShop in the same setup."""
@@ -83,6 +88,7 @@ class BenchmarkResult:
             "web": self.web,
             "draws": dataclasses.asdict(self.draws),
             "notes": [*self.notes, *self.left_out()],
+            **({} if self.cut is None else {"cut": self.cut.to_dict()}),
             "results": [row.to_dict(self.references_of(row)) for row in self.rows],
         }
 
@@ -170,7 +176,7 @@ def benchmark_with(settings: BenchmarkSettings, progress: Progress = silent) -> 
         settings.targets,
         unjudged,
         settings.draws,
-        [*web.notes, *_judge_notes(selecting, unjudged), *texts.notes, *left_out],
+        [*web.notes, *_judge_notes(selecting, unjudged), *texts.notes, *texts.cut_notes, *left_out],
     )
     return leave_targets_out(comparison, progress=progress)
 
@@ -202,7 +208,7 @@ def leave_targets_out(
         notes.append(f"{', '.join(tuned)} is not a target here: hyperparameters were chosen on it (name it to include it)")
     without_rows = [name for name in comparison.selectors if name not in {row.selector for row in rows}]
     notes += [f"{name} is left out: it cannot be evaluated on any target of this web" for name in without_rows]
-    return BenchmarkResult(web.name, tuple(rows), draws, tuple(notes))
+    return BenchmarkResult(web.name, tuple(rows), draws, tuple(notes), comparison.texts.total_cut)
 
 
 def _with_judgements(

@@ -94,7 +94,7 @@ def rank_with(
     evidence = gather_evidence(question, selector, settings, progress)
     if settings.selector_settings.judge is not None:
         return _ranked_by_judge(settings.selector_settings.judge, question, evidence, settings, progress)
-    return _ranked(selector, _problem(question, evidence, settings.setup), question, evidence.notes)
+    return _ranked(selector, _problem(question, evidence, settings.setup), question, evidence)
 
 
 def _check_excluded(exclude: Iterable[str], web: TransferWeb, own: Sequence[ExampleSet], target: str | None) -> None:
@@ -125,9 +125,9 @@ def _problem(question: Question, evidence: Evidence, setup: str) -> SelectionPro
     return SelectionProblem(unseen, web, web.sources, setup, evidence.bank, evidence.target, name)
 
 
-def _ranked(selector: Selector, problem: SelectionProblem, question: Question, notes: Sequence[str]) -> Ranking:
-    ranking = rank_problem(selector, problem, notes=notes, explain=question.explain)
-    return dataclasses.replace(ranking, target=question.name)
+def _ranked(selector: Selector, problem: SelectionProblem, question: Question, evidence: Evidence) -> Ranking:
+    ranking = rank_problem(selector, problem, notes=evidence.notes, explain=question.explain)
+    return dataclasses.replace(ranking, target=question.name, cut=evidence.cut)
 
 
 def _ranked_by_judge(
@@ -147,7 +147,7 @@ def _ranked_by_judge(
     selector = dataclasses.replace(settings.selector_settings, judged=judged).build(settings.selector)
     web = problem.web if len(sources) == len(problem.web.sources) else problem.web.restrict(sources=sources)
     problem = dataclasses.replace(problem, web=web, candidates=sources, table_name=problem.target)
-    ranking = _ranked(selector, problem, question, notes)
+    ranking = _ranked(selector, problem, question, dataclasses.replace(evidence, notes=tuple(notes)))
     return _with_similarity(ranking, judged.scores, problem.target, len(card.examples))
 
 

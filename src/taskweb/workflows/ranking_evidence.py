@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from taskweb.errors import WebError
-from taskweb.selectors import Selector
+from taskweb.selectors import CutTexts, Selector
 from taskweb.selectors.unmeasured import with_unmeasured
 from taskweb.tasks import ExampleSet
+from taskweb.tasks.overflow import CutReport
 from taskweb.web import ExampleBank, TransferWeb
-from taskweb.workflows.embedding import Embedder, Vectors
+from taskweb.workflows.embedding import Embedder, Embeddings, Vectors
 from taskweb.workflows.progress import Progress
 from taskweb.workflows.rank_settings import RankSettings
 from taskweb.workflows.selector_settings import needs_texts, uses_texts
-from taskweb.workflows.task_texts import embed_with_progress, may_have_texts, task_texts
+from taskweb.workflows.task_texts import TaskTexts, embed_with_progress, may_have_texts, task_texts
 
 _TARGET_KEY = "\0target"
 
@@ -44,19 +45,22 @@ class Evidence:
     """What a selector may use.
 
     web: does not know the target, and contains estimated transfers of own candidates. bank: vectors of the candidates'
-    examples; target: of the target's. notes: the question's, and what a person should know about the evidence.
+    examples; target: of the target's. notes: the question's, and what a person should know about the evidence. cut: what the
+    encoder cut, None where it read no texts.
     """
 
     web: TransferWeb
     bank: ExampleBank | None
     target: Vectors | None
     notes: tuple[str, ...]
+    cut: CutTexts | None = None
 
 
 def gather_evidence(question: Question, selector: Selector, settings: RankSettings, progress: Progress) -> Evidence:
     """Embed texts, hide the target from the web, and add own candidates to it. Raises a TaskWebError."""
     embedder = _embedder(question, selector, settings)
-    vectors = _vectors(question, embedder, progress)
+    embedded = _embedded(question, embedder, progress)
+    vectors = dict(embedded.vectors)
     texts = task_texts(question.web, settings.examples_folder, embedder, progress=progress)
     web, bank, target, notes = question.web, texts.bank, vectors.pop(_TARGET_KEY, None), [*question.notes, *texts.notes]
     if question.task is not None:
@@ -73,7 +77,8 @@ def gather_evidence(question: Question, selector: Selector, settings: RankSettin
     if question.own:
         bank = (bank or ExampleBank({})).joined(vectors)
         web = with_unmeasured(web, bank, [item.name for item in question.own])
-    return Evidence(web, bank, target, tuple(notes))
+    cut = _cut(question, embedded, texts)
+    return Evidence(web, bank, target, (*notes, *([cut.note] if cut else [])), cut)
 
 
 def _embedder(question: Question, selector: Selector, settings: RankSettings) -> Embedder | None:
@@ -84,11 +89,19 @@ def _embedder(question: Question, selector: Selector, settings: RankSettings) ->
     return settings.encoder.embedder() if needed else None
 
 
-def _vectors(question: Question, embedder: Embedder | None, progress: Progress) -> dict[str, Vectors]:
-    """Vectors of own candidates by name, and those of the target."""
+def _embedded(question: Question, embedder: Embedder | None, progress: Progress) -> Embeddings:
+    """Own candidates by name, and the target's examples."""
     target = [] if question.examples is None else [dataclasses.replace(question.examples, name=_TARGET_KEY)]
     sets = [*target, *question.own]
-    return embed_with_progress(embedder, sets, "Embedding examples", progress) if embedder is not None and sets else {}
+    return embed_with_progress(embedder, sets, "Embedding examples", progress) if embedder and sets else Embeddings({}, {})
+
+
+def _cut(question: Question, embedded: Embeddings, texts: TaskTexts) -> CutTexts | None:
+    """What the encoder cut: of the target, wherever its texts stand, and of all other tasks together."""
+    of_task = {**texts.cut, **embedded.cut}
+    target = of_task.pop(_TARGET_KEY, None) if question.task is None else of_task.pop(question.task, None)
+    others = sum(of_task.values(), CutReport()) if of_task else None
+    return None if target is None and others is None else CutTexts(target, others)
 
 
 def _with_texts(web: TransferWeb, bank: ExampleBank | None) -> tuple[TransferWeb, list[str]]:

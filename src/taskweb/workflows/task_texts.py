@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from taskweb.errors import InputError
+from taskweb.selectors.base import cut_note
 from taskweb.tasks import ExampleSet, Sampling, example_files, load_examples
+from taskweb.tasks.overflow import CutReport
 from taskweb.web import ExampleBank, TransferWeb
 from taskweb.web.published import PUBLISHED, published_bank
-from taskweb.workflows.embedding import Embedder, Vectors
+from taskweb.workflows.embedding import Embedder, Embeddings
 from taskweb.workflows.progress import Progress, silent
 
 SOURCE_EXAMPLES = 100
@@ -17,10 +20,25 @@ SOURCE_EXAMPLES = 100
 
 @dataclass(frozen=True)
 class TaskTexts:
-    """The texts of a web's tasks as vectors, and what a person should know about them."""
+    """The texts of a web's tasks as vectors, and what a person should know about them.
+
+    cut: by task, what the encoder cut from its texts; empty where a bank came with the web, whose texts are not known.
+    """
 
     bank: ExampleBank | None
     notes: tuple[str, ...] = field(default=())
+    cut: Mapping[str, CutReport] = field(default_factory=dict)
+
+    @property
+    def total_cut(self) -> CutReport | None:
+        """What the encoder cut from the texts of all tasks; None where it read none."""
+        return sum(self.cut.values(), CutReport()) if self.cut else None
+
+    @property
+    def cut_notes(self) -> tuple[str, ...]:
+        """A line about it, where anything was cut."""
+        note = cut_note({"the tasks": self.total_cut})
+        return (note,) if note else ()
 
 
 def may_have_texts(web: TransferWeb, examples: Path | None) -> bool:
@@ -59,13 +77,13 @@ def _bank_of_folder(web: TransferWeb, folder: Path, embedder: Embedder, limit: i
             f"web has {', '.join(web.tasks[:8])}."
         )
     sets = [load_examples(path, sampling=Sampling(limit, seed=0), name=task) for task, path in wanted.items()]
-    vectors = embed_with_progress(embedder, sets, "Embedding the web's tasks", progress)
+    embedded = embed_with_progress(embedder, sets, "Embedding the web's tasks", progress)
     lacking = [task for task in web.tasks if task not in wanted]
     notes = (f"no examples of {', '.join(lacking)} in {folder}: nothing is known about their texts",) if lacking else ()
-    return TaskTexts(ExampleBank(vectors, embedder.stamp), notes)
+    return TaskTexts(ExampleBank(embedded.vectors, embedder.stamp), notes, embedded.cut)
 
 
-def embed_with_progress(embedder: Embedder, sets: list[ExampleSet], title: str, progress: Progress) -> dict[str, Vectors]:
+def embed_with_progress(embedder: Embedder, sets: list[ExampleSet], title: str, progress: Progress) -> Embeddings:
     """Embed example sets, showing progress over the texts that are not cached."""
     with progress(title, embedder.count_missing(sets)) as advance:
         return embedder.embed(sets, on_progress=advance)

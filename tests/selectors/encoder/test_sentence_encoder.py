@@ -146,6 +146,17 @@ def test_truncation_and_padding_of_the_checkpoint_are_overridden(tmp_path: Path)
         SentenceEncoder(folder, max_tokens=2)
 
 
+def test_tokens_that_are_cut_are_counted(tmp_path: Path) -> None:
+    encoder = SentenceEncoder(checkpoint(tmp_path / "e"), max_tokens=8)
+    texts = ["cat " * 6, "cat " * 7, "cat " * 100, ""]  # six words and two special tokens fit
+    assert encoder.lost_tokens(texts).tolist() == [0, 1, 94, 0]
+    found = encoder.encode_and_count(texts)
+    assert found.lost.tolist() == [0, 1, 94, 0]
+    assert np.array_equal(found.vectors, encoder.encode(texts))
+    assert np.allclose(found.vectors[0], found.vectors[2], atol=1e-6)
+    assert SentenceEncoder(encoder.folder).limit == 40  # as many positions as the model has
+
+
 def test_an_onnx_file_serves_as_well(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     from onnx import TensorProto, helper, numpy_helper

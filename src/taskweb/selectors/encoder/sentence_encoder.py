@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 Vectors = npt.NDArray[np.float32]
+Counts = npt.NDArray[np.int32]
 Pooling = Literal["mean", "cls", "max"]
 
 DEFAULT_MAX_TOKENS = 512
@@ -29,6 +30,14 @@ DEFAULT_MAX_TOKENS = 512
 TOKENS_PER_BATCH = 1024
 _MASKED = np.float32(-1e9)
 _ONNX_FILES = ("onnx/model.onnx", "model.onnx")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedTexts:
+    """Texts as vectors, and what was cut. vectors: (texts, dimension). lost: tokens cut from the end of each, (texts,)."""
+
+    vectors: Vectors
+    lost: Counts
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,11 @@ class SentenceEncoder:
 
         on_progress is called with the number of texts done after each batch. Raises EncoderError.
         """
-        encoded = self._token_ids(texts)
+        return self.encode_and_count(texts, on_progress=on_progress).vectors
+
+    def encode_and_count(self, texts: Sequence[str], *, on_progress: Callable[[int], None] | None = None) -> EncodedTexts:
+        """Embed texts as `encode` does, and count the tokens that were cut from each; they are tokenized once."""
+        encoded, lost = self._tokenised(texts)
         order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))
         rows: Vectors | None = None
         for batch in _batches(order, [len(ids) for ids in encoded]):
@@ -90,18 +103,30 @@ class SentenceEncoder:
             rows[batch] = pooled
             if on_progress is not None:
                 on_progress(len(batch))
-        return rows if rows is not None else np.empty((0, 0), np.float32)
+        return EncodedTexts(rows if rows is not None else np.empty((0, 0), np.float32), lost)
 
     def count_tokens(self, texts: Sequence[str]) -> int:
         """Tokens of all texts together, special tokens included, after truncation."""
-        return sum(len(ids) for ids in self._token_ids(texts))
+        return sum(len(ids) for ids in self._tokenised(texts)[0])
 
-    def _token_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        limit = min(self.max_tokens, self._shape.longest_input) if self._shape else self.max_tokens
+    def lost_tokens(self, texts: Sequence[str]) -> Counts:
+        """How many tokens are cut from each text, without embedding it: (texts,)."""
+        return self._tokenised(texts)[1]
+
+    @property
+    def limit(self) -> int:
+        """Most tokens of a text that are read, special tokens included."""
+        return min(self.max_tokens, self._shape.longest_input) if self._shape else self.max_tokens
+
+    def _tokenised(self, texts: Sequence[str]) -> tuple[list[list[int]], Counts]:
+        """Token ids of each text, and how many were cut from it."""
         tokenizer = self._tokenizer
         tokenizer.no_padding()  # checkpoints may contain a fixed padding and a shorter truncation
-        tokenizer.enable_truncation(limit)
-        return [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts))]
+        tokenizer.enable_truncation(self.limit)
+        special = tokenizer.num_special_tokens_to_add(is_pair=False)  # also in each part that is cut off
+        found = tokenizer.encode_batch_fast(list(texts))
+        lost = [sum(len(part) - special for part in encoding.overflowing) for encoding in found]
+        return [encoding.ids for encoding in found], np.array(lost, np.int32)
 
     def _encode_batch(self, batch: list[list[int]]) -> Vectors:
         lengths = np.array([len(ids) for ids in batch])
