@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from taskweb.errors import InputError, MissingDependencyError, NameNotFoundError
-from taskweb.mixture import FORMATS, MixedExample, read_mixture, write_mixture
+from taskweb.mixture import FORMATS, MixedExample, Mixture, read_mixture, write_mixture
 from taskweb.tasks import Example
 from tests.mixture.made_up import made_up_mixture
 
@@ -53,6 +53,78 @@ def test_the_manifest_states_the_hash_of_every_file(tmp_path: Path, file_format:
         assert sha256((folder / file["name"]).read_bytes()).hexdigest() == file["sha256"]
     assert manifest["format"] == 1
     assert manifest["tasks"][0]["realised"] == 0.5
+
+
+PLACED = (
+    Example("short\nlong and longer", "yes", ("yes", "no"), columns=((0, 5), (6, 21)), cut="left", row=3),
+    Example("é\u2028", "no", ("yes", "no"), row=10**6),
+    Example("nowhere", "no", ("yes", "no")),
+)
+
+
+def placed_mixture() -> Mixture:
+    """A mixture whose examples say where they stand, the last one held out."""
+    mixture = made_up_mixture(held_out=3)
+    own = [MixedExample("claims", example) for example in PLACED]
+    return replace(mixture, train=(*mixture.train[:9], *own), heldout=(own[0], *mixture.heldout[1:]))
+
+
+def places(split: tuple[MixedExample, ...]) -> list[tuple[object, ...]]:
+    return [(item.example.columns, item.example.cut, item.example.row) for item in split]
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_rows_and_columns_come_back(tmp_path: Path, file_format: str) -> None:
+    needs(file_format)
+    mixture = placed_mixture()
+    folder = write_mixture(mixture, tmp_path / "mix", file_format=file_format)
+    found = read_mixture(folder)
+    assert found == mixture
+    assert places(found.train) == places(mixture.train)
+    assert places(found.heldout) == places(mixture.heldout)
+    assert found.train[9].example.columns == ((0, 5), (6, 21))
+    again = write_mixture(found, tmp_path / "again", file_format=file_format)
+    assert contents(again) == contents(folder)
+    write_mixture(made_up_mixture(), folder, file_format=file_format)  # replaces it, the places too
+    assert not (folder / "places.jsonl").exists()
+
+
+def test_places_change_no_other_file_and_no_digest(tmp_path: Path) -> None:
+    mixture = placed_mixture()
+    bare = [
+        tuple(MixedExample(item.task, replace(item.example, columns=(), cut=None, row=None)) for item in split)
+        for split in (mixture.train, mixture.heldout)
+    ]
+    without = replace(mixture, train=bare[0], heldout=bare[1])
+    one, other = write_mixture(mixture, tmp_path / "a"), write_mixture(without, tmp_path / "b")
+    assert mixture.digest == without.digest
+    assert contents(one).keys() - contents(other).keys() == {"places.jsonl"}
+    assert contents(one)["train.jsonl"] == contents(other)["train.jsonl"]
+    (one / "places.jsonl").unlink()
+    edit(one, lambda m: m["files"].pop("places"))  # as version 0.1 wrote it
+    assert places(read_mixture(one).train) == places(without.train)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[]",
+        b"nonsense",
+        b'{"columns":[[0,99]]}',
+        b'{"columns":[[3,1]]}',
+        b'{"row":"3"}',
+        b'{"cut":"up"}',
+        b'{"columns":[[1.5,2]]}',
+    ],
+)
+def test_places_that_cannot_be_are_an_error(tmp_path: Path, line: bytes) -> None:
+    folder = write_mixture(placed_mixture(), tmp_path / "mix")
+    lines = [line, *(folder / "places.jsonl").read_bytes().splitlines()[1:]]
+    for content in (b"\n".join(lines) + b"\n", b"{}\n"):
+        (folder / "places.jsonl").write_bytes(content)
+        edit(folder, lambda m, content=content: m["files"]["places"].update(sha256=sha256(content).hexdigest()))
+        with pytest.raises(InputError, match=r"places\.jsonl does not say where its examples stand"):
+            read_mixture(folder)
 
 
 def test_the_digest_is_of_content_not_of_format_or_record() -> None:

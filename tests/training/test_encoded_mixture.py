@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,13 +11,16 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from taskweb.errors import InputError
-from taskweb.mixture import MixedExample, Mixture, MixtureTask
+from taskweb.mixture import MixedExample, Mixture, MixtureTask, read_mixture, write_mixture
 from taskweb.models import TaskModel
-from taskweb.tasks import Example
+from taskweb.tasks import Columns, Example
 from taskweb.training.encoded_mixture import cut_of, encode_mixture, longest_input
 from taskweb.training.mixture_training import fit_mixture
 from taskweb.training.settings import TrainingSettings
+from taskweb.workflows.mixing import mix
+from taskweb.workflows.rank_settings import TargetSettings
 from tests.training.made_up_mixture import tiny_for
+from tests.workflows.sources import write_rows
 
 FAMILIES = ("tiny:t5", "tiny:gpt2", "tiny:roberta")
 LIMIT = 16
@@ -111,3 +115,19 @@ def test_the_longest_input_fits_exactly(name: str) -> None:
     assert not any(cut.total for cut in encode_mixture(model, mixture).cut.values())
     model.max_input -= 1
     assert encode_mixture(model, mixture).cut["long"].total.cut == 1
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_of_a_mixture_read_from_its_folder_the_longest_column_is_cut(name: str, tmp_path: Path) -> None:
+    rows = [{"passage": f"dog {sentence(40)}", "question": f"question {i}", "answer": ("cat", "mat")[i % 2]} for i in range(9)]
+    source = write_rows(tmp_path / "own" / "long.jsonl", rows)
+    reading = TargetSettings(Columns(("passage", "question"), "answer"))
+    mixture = mix(tasks=["long"], sources=source, kinds={"long": "classification"}, target_settings=reading)
+    found = read_mixture(write_mixture(mixture, tmp_path / "mix"))
+    model = model_for(found, name)
+    for item in encode_mixture(model, found).train:
+        read = model.tokenizer.decode(item.inputs[0])
+        assert item.lost > 0
+        assert "dog" in read  # a plain text would lose its beginning
+        assert "question" in read
+    assert all(item.example.row for item in found.train)

@@ -2,10 +2,11 @@
 
 `format` is 1, `content` "taskweb mixture". `tasks` has an entry per task: name, kind, metrics, rate requested and realised,
 counts of available, training, held-out and dropped examples, origin, licence and citation. `files` has an entry for `train` and
-`heldout`: name, rows and SHA-256. `beside`, if any, lists the folders written for other tools. `digest` is that of tasks and
-examples, whatever the format of the files. The other keys record how the mixture was made: `ranking` (null if the tasks were
-named), `rates` (how they were set), `seed`, `arguments` as given and as resolved, `written` (format and exports), `versions` of
-packages, and `notes`. There is no time and no path: the same command gives the same bytes.
+`heldout`: name, rows and SHA-256; and one for `places`, where any is known (see `example_places`). `beside`, if any, lists the
+folders written for other tools. `digest` is that of tasks and examples, whatever the format of the files. The other keys record
+how the mixture was made: `ranking` (null if the tasks were named), `rates` (how they were set), `seed`, `arguments` as given
+and as resolved, `written` (format and exports), `versions` of packages, and `notes`. There is no time and no path: the same
+command gives the same bytes.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ FORMAT = 1
 CONTENT = "taskweb mixture"
 MANIFEST = "manifest.json"
 SPLITS = ("train", "heldout")
+PLACES_FILE = "places"
 _OWN_KEYS = frozenset({"format", "content", "digest", "tasks", "files", "beside"})
 
 
@@ -61,9 +63,7 @@ def manifest_of(mixture: Mixture, files: Mapping[str, MixtureFile]) -> dict[str,
             }
             for task in mixture.tasks
         ],
-        "files": {
-            split: {"name": files[split].name, "rows": files[split].rows, "sha256": files[split].sha256} for split in SPLITS
-        },
+        "files": {key: {"name": file.name, "rows": file.rows, "sha256": file.sha256} for key, file in files.items()},
     }
 
 
@@ -81,15 +81,15 @@ def tasks_of(manifest: Mapping[str, Any], where: object) -> tuple[MixtureTask, .
 
 
 def files_of(manifest: Mapping[str, Any], where: object) -> dict[str, MixtureFile]:
-    """The files in a manifest, by split. Raises InputError for a wrong entry, or a path outside the folder."""
+    """The files in a manifest, by split, and that of places if there is one.
+
+    Raises InputError for a wrong entry, or a path outside the folder.
+    """
     try:
+        stated = manifest["files"]
+        keys = (*SPLITS, *([PLACES_FILE] if PLACES_FILE in stated else []))
         files = {
-            split: MixtureFile(
-                str(manifest["files"][split]["name"]),
-                int(manifest["files"][split]["rows"]),
-                str(manifest["files"][split]["sha256"]),
-            )
-            for split in SPLITS
+            key: MixtureFile(str(stated[key]["name"]), int(stated[key]["rows"]), str(stated[key]["sha256"])) for key in keys
         }
     except (TypeError, ValueError, LookupError) as error:
         raise InputError(

@@ -6,12 +6,13 @@ import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from taskweb.errors import InputError, MissingDependencyError
-from taskweb.mixture.manifest import CONTENT, FORMAT, MANIFEST, MixtureFile, files_of, record_of, tasks_of
+from taskweb.mixture.example_places import placed
+from taskweb.mixture.manifest import CONTENT, FORMAT, MANIFEST, PLACES_FILE, SPLITS, MixtureFile, files_of, record_of, tasks_of
 from taskweb.mixture.mixture import MixedExample, Mixture
 from taskweb.tasks import Example
 from taskweb.tasks.paths import kind_of_path, unreadable
@@ -28,11 +29,12 @@ def read_mixture(path: str | Path) -> Mixture:
     folder = Path(path)
     manifest = read_manifest(folder)
     files = files_of(manifest, folder)
+    train, heldout = (list(_examples_of(folder, files[split])) for split in SPLITS)
+    examples = [*train, *heldout]
+    if PLACES_FILE in files:
+        examples = _with_places(folder, files[PLACES_FILE], examples)
     mixture = Mixture(
-        tasks_of(manifest, folder),
-        tuple(_examples_of(folder, files["train"])),
-        tuple(_examples_of(folder, files["heldout"])),
-        record_of(manifest),
+        tasks_of(manifest, folder), tuple(examples[: len(train)]), tuple(examples[len(train) :]), record_of(manifest)
     )
     _check(mixture, manifest, folder)
     return mixture
@@ -65,7 +67,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _examples_of(folder: Path, file: MixtureFile) -> Iterator[MixedExample]:
+def _content_of(folder: Path, file: MixtureFile) -> bytes:
+    """The bytes of a file. Raises InputError where it is missing, or not the one that was written."""
     path = folder / file.name
     if kind_of_path(path) != "file":
         raise InputError(f"The mixture {folder} is damaged: {file.name} is missing. {_AGAIN}.")
@@ -75,6 +78,21 @@ def _examples_of(folder: Path, file: MixtureFile) -> Iterator[MixedExample]:
         raise unreadable(path, error) from None
     if hashlib.sha256(content).hexdigest() != file.sha256:
         raise InputError(f"The mixture {folder} is damaged: {file.name} is not what the manifest says it is. {_AGAIN}.")
+    return content
+
+
+def _with_places(folder: Path, file: MixtureFile, examples: Sequence[MixedExample]) -> list[MixedExample]:
+    lines = _content_of(folder, file).splitlines()
+    try:
+        return [placed(item, line) for item, line in zip(examples, lines, strict=True)]
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise InputError(
+            f"The mixture {folder} is damaged: {file.name} does not say where its examples stand ({error}). {_AGAIN}."
+        ) from None
+
+
+def _examples_of(folder: Path, file: MixtureFile) -> Iterator[MixedExample]:
+    content, path = _content_of(folder, file), folder / file.name
     rows = _rows_of_parquet(content, path) if path.suffix == ".parquet" else _rows_of_jsonl(content)
     count = 0
     try:

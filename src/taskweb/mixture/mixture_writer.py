@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from taskweb.errors import InputError, MissingDependencyError, ParameterError, unknown_name
-from taskweb.mixture.manifest import MANIFEST, SPLITS, MixtureFile, files_of, manifest_of
+from taskweb.mixture.example_places import PLACES, place_lines
+from taskweb.mixture.manifest import MANIFEST, PLACES_FILE, SPLITS, MixtureFile, files_of, manifest_of
 from taskweb.mixture.mixture import MixedExample, Mixture, rows_as_lines
 from taskweb.mixture.mixture_reader import read_manifest
 from taskweb.tasks.atomic import whole_folder
@@ -32,7 +33,8 @@ def write_mixture(
     """Write a mixture folder, and return its path. Replaces an older mixture there, once the new one is complete.
 
     file_format: jsonl (`train.jsonl`, `heldout.jsonl`), parquet, or datasets (`data/*.parquet` and a card, which
-    `datasets.load_dataset` opens). beside: what else to write, by the name of its folder within the mixture's.
+    `datasets.load_dataset` opens); where the places of examples are known, `places.jsonl` too. beside: what else to write, by
+    the name of its folder within the mixture's.
     Even if the process is killed, the folder is the old one or the new one. Equal mixtures give equal bytes.
     Raises NameNotFoundError for an unknown format, InputError for a path that is something else or cannot be written,
     ParameterError for a text that is not valid Unicode, MissingDependencyError where Parquet needs pyarrow.
@@ -50,6 +52,7 @@ def write_mixture(
         ) from None
     with whole_folder(folder, replace=True) as new:
         files = {split: _write_split(mixture, split, new, file_format) for split in SPLITS}
+        files |= _write_places(mixture, new)
         if file_format == "datasets":
             (new / CARD).write_text(_card(files), encoding="utf-8", newline="\n")
         for name, write in extras.items():
@@ -103,6 +106,15 @@ def _write_split(mixture: Mixture, split: str, folder: Path, file_format: FileFo
             "An example has a text that is not valid Unicode and cannot be written. Fix or remove it."
         ) from None
     return MixtureFile(name, len(examples), hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def _write_places(mixture: Mixture, folder: Path) -> dict[str, MixtureFile]:
+    """The file of places by its key in the manifest; empty where no place is known."""
+    content = "".join(place_lines((*mixture.train, *mixture.heldout))).encode()
+    if not content:
+        return {}
+    (folder / PLACES).write_bytes(content)
+    return {PLACES_FILE: MixtureFile(PLACES, content.count(b"\n"), hashlib.sha256(content).hexdigest())}
 
 
 def _write_parquet(examples: Sequence[MixedExample], path: Path) -> None:
