@@ -14,7 +14,7 @@ from taskweb.errors import InputError
 from taskweb.mixture import MixedExample, Mixture, MixtureTask, read_mixture, write_mixture
 from taskweb.models import TaskModel
 from taskweb.tasks import Columns, Example
-from taskweb.training.encoded_mixture import cut_of, encode_mixture, longest_input
+from taskweb.training.encoded_mixture import as_read, cut_of, encode_mixture, longest_input
 from taskweb.training.mixture_training import fit_mixture
 from taskweb.training.settings import TrainingSettings
 from taskweb.workflows.mixing import mix
@@ -103,7 +103,26 @@ def test_the_same_is_counted_without_encoding(name: str) -> None:
     mixture = mixture_of(5, 40, 60)
     model = model_for(mixture, name)
     found = encode_mixture(model, mixture)
-    assert cut_of(model, mixture) == {task: cut.total for task, cut in found.cut.items()}
+    assert cut_of(model, mixture) == found.cut
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_inputs_as_they_are_read_fit_and_the_others_stay(name: str) -> None:
+    mixture = mixture_of(5, 40, 60)
+    model = model_for(mixture, name)
+    read = as_read(model, mixture)
+    assert [item.task for item in read.train] == [item.task for item in mixture.train]
+    whole = [(item.example.input, one.example.input) for item, one in zip(read.train, mixture.train, strict=True)]
+    assert [short == text for short, text in whole] == [True, True, False, False, True]
+    assert all(len(short) > 20 and text.endswith(short) for short, text in whole if short != text)
+    assert not any(cut.total for cut in cut_of(model, read).values())
+    assert [list(item.inputs[0]) for item in encode_mixture(model, read).train] == [
+        list(item.inputs[0]) for item in encode_mixture(model, mixture).train
+    ]
+    left = as_read(model_for(mixture, name, "drop"), mixture)
+    assert (left.train, left.heldout) == ((*mixture.train[:2], mixture.train[4]), mixture.heldout[:1])
+    with pytest.raises(InputError, match="does not fit into the 16 tokens"):
+        as_read(model_for(mixture, name, "error"), mixture)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -5,8 +5,8 @@ counts of available, training, held-out and dropped examples, origin, licence an
 `heldout`: name, rows and SHA-256; and one for `places`, where any is known (see `example_places`). `beside`, if any, lists the
 folders written for other tools. `digest` is that of tasks and examples, whatever the format of the files. The other keys record
 how the mixture was made: `ranking` (null if the tasks were named), `rates` (how they were set), `seed`, `arguments` as given
-and as resolved, `written` (format and exports), `versions` of packages, and `notes`. There is no time and no path: the same
-command gives the same bytes.
+and as resolved, `written` (format and exports), `versions` of packages, `notes`, and `read_by` where a model was named: how it
+reads, and what it would cut. There is no time and no path: the same command gives the same bytes.
 """
 
 from __future__ import annotations

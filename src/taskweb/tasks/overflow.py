@@ -60,10 +60,13 @@ class CutReport:
         """Plain JSON values."""
         return {name: getattr(self, name) for name in ("inputs", "cut", "dropped", "tokens", "most", "limit")}
 
-    def line(self, what: str) -> str:
-        """For a person: `12 of 400 inputs of rte were cut to fit into 128 tokens (1,024 tokens in all, at most 90 of one)`."""
-        room = f"{self.limit:,} tokens"
-        done = f"were cut to fit into {room}" if self.cut else f"do not fit into {room} and were left out"
+    def line(self, what: str, *, ahead: bool = False) -> str:
+        """For a person: `12 of 400 inputs of rte were cut to fit into 128 tokens (1,024 tokens in all, at most 90 of one)`.
+
+        ahead: they will be.
+        """
+        room, verb = f"{self.limit:,} tokens", "will be" if ahead else "were"
+        done = f"{verb} cut to fit into {room}" if self.cut else f"do not fit into {room} and {verb} left out"
         return f"{self.cut or self.dropped:,} of {self.inputs:,} inputs of {what} {done} ({self.amount})"
 
     @property

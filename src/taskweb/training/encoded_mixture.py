@@ -14,15 +14,17 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from taskweb.errors import InputError, ParameterError
-from taskweb.mixture import Mixture
+from taskweb.mixture import MixedExample, Mixture
 from taskweb.models import Encoded, Head, TaskModel, head_for
 from taskweb.models.base import Family
 from taskweb.models.input_limits import kept_within, within_limits
 from taskweb.tasks import Example, Task
-from taskweb.tasks.overflow import CutReport
+from taskweb.tasks.overflow import CutReport, shortened
 
 Answers = Literal["choices", "labels"]
 ANSWERS: tuple[Answers, ...] = get_args(Answers)
+Split = Literal["train", "heldout"]
+_SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +139,67 @@ def longest_input(model: TaskModel, mixture: Mixture) -> int:
     return longest
 
 
-def cut_of(model: TaskModel, mixture: Mixture) -> dict[str, CutReport]:
-    """How many inputs of each task are too long for the model, which needs the shared head but no weights."""
+def cut_of(model: TaskModel, mixture: Mixture) -> dict[str, TaskCut]:
+    """What `encode_mixture` would cut of each task, by its settings; the model needs the shared head but no weights.
+
+    Raises InputError where a long input is an error.
+    """
     found = {}
     for task in mixture.tasks:
-        examples = [item.example for item in (*mixture.train, *mixture.heldout) if item.task == task.name]
-        with _answering(model, task.to_task(), examples):
-            found[task.name] = CutReport.of(model.lost_tokens(examples), model.max_input, model.text.overflow)
+        own = {split: list(_own(mixture, split, task.name).values()) for split in _SPLITS}
+        found[task.name] = TaskCut(*(_losses(model, task.to_task(), own[split], split)[1] for split in _SPLITS))
     return found
+
+
+def as_read(model: TaskModel, mixture: Mixture) -> Mixture:
+    """The mixture with inputs as the model reads them: long ones are shorter, or left out where its settings say so.
+
+    The counts of its tasks stay those of the whole mixture. Errors as of `cut_of`.
+    """
+    return replace(mixture, train=_as_read(model, mixture, "train"), heldout=_as_read(model, mixture, "heldout"))
+
+
+def _as_read(model: TaskModel, mixture: Mixture, split: Split) -> tuple[MixedExample, ...]:
+    read: dict[int, MixedExample] = {}
+    for task in mixture.tasks:
+        own = _own(mixture, split, task.name)
+        lost, report = _losses(model, task.to_task(), list(own.values()), split)
+        for (index, example), tokens in zip(own.items(), lost, strict=True):
+            if not tokens:
+                read[index] = MixedExample(task.name, example)
+            elif not report.dropped:
+                with _answering(model, task.to_task(), list(own.values())):
+                    read[index] = MixedExample(task.name, _shortened(model, example, split))
+    return tuple(read[index] for index in sorted(read))
+
+
+def _shortened(model: TaskModel, example: Example, split: Split) -> Example:
+    """The example with its input as short as the model reads it."""
+
+    def fits(text: str) -> bool:
+        return not text.strip() or not _lost(model, [replace(example, input=text, columns=())], split)[0]
+
+    return shortened(example, fits) or shortened(replace(example, columns=()), fits) or example
+
+
+def _own(mixture: Mixture, split: Split, task: str) -> dict[int, Example]:
+    """The examples of a task in a split, by their places there."""
+    items = mixture.train if split == "train" else mixture.heldout
+    return {index: item.example for index, item in enumerate(items) if item.task == task}
+
+
+def _losses(model: TaskModel, task: Task, examples: Sequence[Example], split: Split) -> tuple[list[int], CutReport]:
+    """Tokens that the input of each example of a task loses."""
+    if not examples:
+        return [], CutReport(limit=model.max_input)
+    with _answering(model, task, examples):
+        lost = _lost(model, examples, split)
+        return lost, kept_within(model, examples, lost)[1]
+
+
+def _lost(model: TaskModel, examples: Sequence[Example], split: Split) -> list[int]:
+    """Those trained on need room for their answer, held-out ones for their longest choice."""
+    return [item.lost for item in model.encode(examples)] if split == "train" else model.lost_tokens(examples)
 
 
 def _as_answered(task: Task, head: Head) -> Task:

@@ -41,9 +41,13 @@ def _tiny(mixture: Mixture, recipe: Recipe, seed: int) -> TaskModel:
         raise ParameterError(
             f"{recipe.model} has a family of its own and float32 weights. Leave --family, --dtype and --load-in out."
         )
-    texts = tuple(dict.fromkeys(text for item in mixture.train for text in _texts(item.example)))
     head = shared_head(family_of_tiny(recipe.model), mixture, recipe.answers)
-    return tiny_model(recipe.model, texts, head, seed=seed, text=recipe.reading)
+    return tiny_model(recipe.model, texts_of(mixture), head, seed=seed, text=recipe.reading)
+
+
+def texts_of(mixture: Mixture) -> tuple[str, ...]:
+    """The texts that a tiny model takes its words from."""
+    return tuple(dict.fromkeys(text for item in mixture.train for text in _texts(item.example)))
 
 
 def _opened(mixture: Mixture, recipe: Recipe, seed: int) -> TaskModel:

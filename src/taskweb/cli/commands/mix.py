@@ -9,7 +9,7 @@ import typer
 
 from taskweb.cli.console import print_json, print_tables, say_notes
 from taskweb.cli.options import shared
-from taskweb.cli.options.mixture_options import AmountOptions, ChoiceOptions, FileOptions
+from taskweb.cli.options.mixture_options import AmountOptions, ChoiceOptions, FileOptions, ModelReadingOptions
 from taskweb.cli.options.option_groups import spread
 from taskweb.cli.progress.work_progress import progress_for
 
@@ -31,6 +31,7 @@ def mix(
     ranked: shared.RankOptions,
     reading: shared.TargetOptions,
     encoding: shared.EncoderOptions,
+    read: ModelReadingOptions,
     output: shared.TableOrJson = shared.TableFormat.table,
     quiet: shared.Quiet = False,
 ) -> None:
@@ -54,6 +55,7 @@ def mix(
     rank_settings = ranked.settings(encoding.settings(), reading.settings())
     check_place(to)
     check_exports(files.file_format, files.exports, files.export_rates)
+    read.check(files.exports)
     arguments = MixArguments(
         target,
         tuple(choosing.sources or ()),
@@ -65,11 +67,23 @@ def mix(
         rank_settings,
     )
     mixture = mix_with(arguments, progress_for(quiet=quiet))
+    as_read = None
+    if read.model is not None:
+        from taskweb.workflows.mixture_reading import read_by
+
+        as_read = read_by(mixture, read.model, read.text())
+        mixture = as_read.recorded()
     notes = write_with_exports(
-        mixture, to, file_format=files.file_format, exports=files.exports, export_rates=files.export_rates
+        mixture,
+        to,
+        file_format=files.file_format,
+        exports=files.exports,
+        export_rates=files.export_rates,
+        chat=None if as_read is None else as_read.export_chat,
+        system=read.system,
     )
     if output is shared.TableFormat.json:
         print_json({"folder": str(to), **read_manifest(to)})
     else:
         print_tables(lambda width: mixture_tables(mixture, to, width))
-    say_notes([*mixture_notes(mixture), *notes], quiet=quiet)
+    say_notes([*mixture_notes(mixture), *(as_read.notes if as_read else ()), *notes], quiet=quiet)

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from taskweb.cli.options.reading_options import READING, ReadingOptions
 from taskweb.errors import ParameterError
 
 if TYPE_CHECKING:
     from taskweb.mixture.rates import RateScheme
     from taskweb.mixture.sampling import MixtureSettings
+    from taskweb.tasks.text_settings import TextSettings
     from taskweb.workflows.choosing import Number
 
 CHOICE = "Which sources"
@@ -178,6 +180,42 @@ class FileOptions:
     def exports(self) -> tuple[str, ...]:
         """The names of exporters."""
         return tuple(self.export or ())
+
+
+@dataclass(frozen=True)
+class ModelReadingOptions(ReadingOptions):
+    """Which model will read the mixture, and how."""
+
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="ID|FOLDER",
+            rich_help_panel=READING,
+            help="Count the inputs that this model would cut, and write the chat export as it reads them. Reads no weights.",
+        ),
+    ] = None
+    max_input: Annotated[
+        int | None,
+        typer.Option(
+            "--max-input",
+            metavar="N",
+            rich_help_panel=READING,
+            help="Tokens that an input may have, the answer not included. Default: the model's limit.",
+        ),
+    ] = None
+
+    def text(self) -> TextSettings:
+        """How the model reads. Raises a TaskWebError for unknown names and numbers out of range."""
+        return self.settings(self.max_input)
+
+    def check(self, exports: tuple[str, ...]) -> None:
+        """Raise ParameterError for options that need a model, and a system message that would be written nowhere."""
+        self.text()
+        if self.model is None and self != ModelReadingOptions(system=self.system):
+            raise ParameterError("Options of how a model reads need --model. Name the model that the mixture is for.")
+        if self.model is None and self.system is not None and "chat" not in exports:
+            raise ParameterError("--system is written to the chat export. Add --export chat, or --model.")
 
 
 def parse_rates(text: str) -> RateScheme | dict[str, float]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -12,8 +14,10 @@ from rich.text import Text
 from taskweb.cli.tables.formatting import explained
 from taskweb.cli.tables.grid import Grid
 from taskweb.mixture import Mixture
+from taskweb.tasks.overflow import CutReport
 
 _NO_LICENCE = ("unknown", "unstated")
+_FORMATS = {"chat": "messages of a chat", "plain": "plain text"}
 _TOLERANCE = 0.02  # how far a realised rate may lie below the requested one
 
 
@@ -43,9 +47,35 @@ def mixture_tables(mixture: Mixture, folder: Path, width: int) -> Iterator[Rende
         if task.dropped:
             listed = ", ".join(f"{count:,} {reason}" for reason, count in task.dropped.items())
             yield from explained("dropped", f"of {task.name}: {listed}", width)
-    place = shlex.quote(str(folder))
-    command = f"taskweb train {place} --model google/t5-small-lm-adapt --to {shlex.quote(f'{folder}-model')}"
+    yield from _how_read(mixture, width)
+    model = _model_options(mixture.record.get("read_by", {"model": "google/t5-small-lm-adapt", "given": {}}))
+    command = shlex.join(["taskweb", "train", str(folder), *model, "--to", f"{folder}-model"])
     yield Text.assemble(("Next: ", "dim"), (command, "bold"), no_wrap=True, overflow="ignore")
+
+
+def _how_read(mixture: Mixture, width: int) -> Iterator[Text]:
+    """What the named model would cut of the mixture, task by task."""
+    reading = mixture.record.get("read_by")
+    if reading is None:
+        return
+    yield from explained("read by", f"{reading['model']}, as {_FORMATS[reading['prompt_format']]}", width)
+    totals = {task: CutReport(**cut["train"]) + CutReport(**cut["heldout"]) for task, cut in reading["cut"].items()}
+    for task, total in totals.items():
+        if total:
+            yield from explained("too long", total.line(task, ahead=True), width)
+    if not any(totals.values()):
+        yield from explained("too long", f"none: every input fits into {reading['max_input']:,} tokens", width)
+
+
+def _model_options(reading: Mapping[str, Any]) -> Iterator[str]:
+    """The options by which `taskweb train` reads the mixture as it was read here."""
+    yield from ("--model", reading["model"])
+    for name, value in reading["given"].items():
+        if name == "template_options":
+            for key, option in value.items():
+                yield from ("--template-option", f"{key}={json.dumps(option) if not isinstance(option, str) else option}")
+        else:
+            yield from (f"--{name.replace('_', '-')}", str(value))
 
 
 def mixture_notes(mixture: Mixture) -> list[str]:

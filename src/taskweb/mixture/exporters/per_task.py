@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 from taskweb.mixture.mixture import MixedExample, Mixture
 
 ExportRates = Literal["asked", "realised"]
+RowMaker = Callable[[MixedExample], dict[str, Any]]
 EXPORT_RATES: tuple[ExportRates, ...] = get_args(ExportRates)
 
 
@@ -30,9 +31,7 @@ class TaskFiles:
     rate: float
 
 
-def write_task_files(
-    mixture: Mixture, folder: Path, row: Callable[[MixedExample], dict[str, Any]], rates: ExportRates
-) -> list[TaskFiles]:
+def write_task_files(mixture: Mixture, folder: Path, row: RowMaker, rates: ExportRates) -> list[TaskFiles]:
     """Write `train/<name>.jsonl` and `heldout/<name>.jsonl` for every task, in the order of the mixture's examples."""
     wanted = mixture.rates if rates == "asked" else mixture.realised
     files = []
@@ -73,10 +72,11 @@ def safe_names(mixture: Mixture) -> dict[str, str]:
     return names
 
 
-def chat_row(example: MixedExample) -> dict[str, Any]:
-    """An example as a conversation of two messages."""
+def chat_row(example: MixedExample, system: str | None = None) -> dict[str, Any]:
+    """An example as a conversation of two messages, after a system message if there is one."""
     return {
         "messages": [
+            *([] if system is None else [{"role": "system", "content": system}]),
             {"role": "user", "content": example.example.input},
             {"role": "assistant", "content": example.example.output or ""},
         ]
