@@ -164,12 +164,13 @@ def _as_read(model: TaskModel, mixture: Mixture, split: Split) -> tuple[MixedExa
     for task in mixture.tasks:
         own = _own(mixture, split, task.name)
         lost, report = _losses(model, task.to_task(), list(own.values()), split)
+        if report.cut:
+            with _answering(model, task.to_task(), list(own.values())):
+                pairs = zip(own.items(), lost, strict=True)
+                own = {at: _shortened(model, example, split) if tokens else example for (at, example), tokens in pairs}
         for (index, example), tokens in zip(own.items(), lost, strict=True):
-            if not tokens:
+            if not tokens or not report.dropped:
                 read[index] = MixedExample(task.name, example)
-            elif not report.dropped:
-                with _answering(model, task.to_task(), list(own.values())):
-                    read[index] = MixedExample(task.name, _shortened(model, example, split))
     return tuple(read[index] for index in sorted(read))
 
 
