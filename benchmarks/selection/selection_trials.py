@@ -27,6 +27,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The options given."""
     options = harness.parser(__doc__, __file__)
     options.add_argument("--families", nargs="*", default=list(synthetic_families()))
+    options.add_argument("--model", default=TrialSettings().model, help="tiny model that is measured and trained")
     for name, most in (("--targets", 8), ("--seeds", 2), ("--workers", 2)):
         options.add_argument(name, type=harness.at_least_one, default=most)
     return harness.parse(options, argv, quick={"families": ["mixed"], "targets": 1, "seeds": 1})
@@ -34,7 +35,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> None:
     given = arguments(argv)
-    settings = TrialSettings(tuple(given.families), given.targets, seeds=tuple(range(1, given.seeds + 1)))
+    settings = TrialSettings(tuple(given.families), given.targets, seeds=tuple(range(1, given.seeds + 1)), model=given.model)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="taskweb-trials-") as folder, worker_pool(given.workers) as pool:
         found = run_trials(settings, Path(folder), pool, on_progress=lambda done, of: print(f"{done} of {of}", file=sys.stderr))

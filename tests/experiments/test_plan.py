@@ -13,6 +13,7 @@ from taskweb.experiments.specs import RECORD_FORMAT, groups_of, pairs_of, runs_o
 from taskweb.experiments.task_data import load_task_data
 from tests.conftest import REPOSITORY
 from tests.experiments.planned import TASKS, write_plan
+from tests.models import zoo
 
 
 def test_a_plan_is_read_and_resolved(tmp_path: Path) -> None:
@@ -104,6 +105,33 @@ def test_what_settings_come_to_for_the_model_stands_in_the_definition(tmp_path: 
         "resolved_max_input": 20,
     }
     assert {name: definition[name] for name in wanted} == wanted
+
+
+@pytest.mark.parametrize(
+    ("architecture", "targets"),
+    [
+        ("llama", "down_proj,gate_proj,k_proj,o_proj,q_proj,up_proj,v_proj"),
+        ("mixtral", "k_proj,o_proj,q_proj,v_proj"),  # its experts are no linear layers
+        ("t5", "q,v"),
+        ("gpt2", "c_attn"),
+        ("bert", "query,value"),
+        ("roberta", "query,value"),
+    ],
+)
+def test_the_layers_that_lora_adapts_stand_in_the_definition(architecture: str, targets: str, tmp_path: Path) -> None:
+    zoo.write(zoo.ARCHITECTURES[architecture], tmp_path / "model")
+    setups = (
+        '[setups."m/lora"]\nmodel = "./model"\n[setups."m/lora@all"]\nmodel = "./model"\n'
+        'method_parameters = {targets = "all-linear"}\n'
+    )
+    plan, errors = resolved_plan(read_plan(write_plan(tmp_path, setups=setups)))
+    assert errors == []
+    data = load_task_data(plan)
+    found = {run.setup.name: run.record(data, 1).definition["lora_targets"] for run in runs_of(plan)}
+    assert found["m/lora"] == targets
+    everything = set(found["m/lora@all"].split(","))
+    assert everything >= set(targets.split(","))
+    assert (found["m/lora@all"] == targets) is (architecture in ("llama", "mixtral"))
 
 
 def test_settings_of_single_tasks_in_either_role(tmp_path: Path) -> None:

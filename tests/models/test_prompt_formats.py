@@ -149,7 +149,7 @@ def test_a_system_message_stands_where_the_template_puts_it() -> None:
 
 
 def test_a_template_that_writes_no_answer_after_its_prompt_is_refused() -> None:
-    with pytest.raises(InputError, match="does not write an answer directly after its prompt") as caught:
+    with pytest.raises(InputError, match="another text before an answer than the prompt that asks for one") as caught:
         model_of(chat.THINKING_ALWAYS)
     assert "\n" not in str(caught.value)
     assert model_of(chat.THINKING_ALWAYS, prompt_format="plain").prompts == PlainPrompts()

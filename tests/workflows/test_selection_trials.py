@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+import numpy as np
 from rich.console import Console
 
 from taskweb.cli.tables.trial_results import trial_tables
@@ -23,7 +24,7 @@ from taskweb.tasks.synthetic import find_family
 from taskweb.training import TrainingSettings
 from taskweb.web import TransferWeb
 from taskweb.workflows import selection_trials
-from taskweb.workflows.selection_trials import chosen_sources, run_trials
+from taskweb.workflows.selection_trials import chosen_sources, run_trials, zero_shot
 from taskweb.workflows.trial_records import NULL_FAMILY, STRATEGIES, SelectionTrials, Trial, TrialSettings
 
 RANKING = ("a", "b", "c", "d", "e")
@@ -128,6 +129,17 @@ def test_the_verdict_is_what_the_trials_say(top: list[float], said: str, disting
     assert sum(text.count(word) for word in ("better than", "worse than")) == (0 if said.startswith("not") else 3)
     assert ("said that the evidence distinguishes sources, top 2" in text) is distinguishes
     assert ("said that it does not, top 2" in text) is not distinguishes
+
+
+@pytest.mark.slow
+def test_the_model_of_the_demo_answers_an_unseen_task_after_related_ones_and_not_after_others() -> None:
+    family, settings = find_family("helpful"), TrialSettings()
+    target = settings.targets_of(family)[1]
+    order = np.argsort(family.relatedness[family.task_names.index(target)])
+    names = [family.task_names[place] for place in order if family.task_names[place] != target]
+    (near, _), (far, _) = (zero_shot(family, target, tuple(chosen), 1, settings) for chosen in (names[-2:], names[:2]))
+    assert near > 0.9
+    assert far < 0.7
 
 
 @pytest.mark.slow

@@ -98,8 +98,8 @@ class ChatPrompts:
         whole = self._rendered(messages, add_generation_prompt=False)
         if not whole.startswith(prompt):
             raise InputError(
-                "The chat template does not write an answer directly after its prompt, so the answer cannot be told from it. "
-                "Use --prompt-format plain, or other template options."
+                "The chat template writes another text before an answer than the prompt that asks for one, so it is not known "
+                "where the answer begins. Use --prompt-format plain, or other options of the template (--template-option)."
             )
         return whole[len(prompt) :]
 

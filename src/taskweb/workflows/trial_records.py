@@ -39,7 +39,7 @@ class TrialSettings:
     web_seeds: tuple[int, ...] = (1,)
     source_examples: int = 400
     evaluation_examples: int = 250
-    model: str = "tiny:t5"
+    model: str = "tiny:llama"
     selector: str = DEFAULT_SELECTOR
     training: TrainingSettings = _TRAINING
     target_epochs: int = 10

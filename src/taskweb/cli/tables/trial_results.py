@@ -18,7 +18,7 @@ def trial_tables(trials: SelectionTrials, width: int) -> Iterator[RenderableType
     """Accuracy of each way of choosing in each family, differences with intervals, and what they mean."""
     settings = trials.settings
     titles = {name: name if name == "all" else f"{name} {settings.k}" for name in STRATEGIES}
-    facts = f"   zero-shot accuracy, % · {settings.targets} targets x {len(settings.seeds)} seeds"
+    facts = f"   zero-shot accuracy of {settings.model}, % · {settings.targets} targets x {len(settings.seeds)} seeds"
     yield Text.assemble("\n", ("Which sources to train on", "bold cyan"), (facts, "dim"))
     grid = Grid("family", *(f">{titles[name]}" for name in STRATEGIES), ">distinguished")
     groups = trials.groups()
@@ -66,10 +66,11 @@ def _differences(trials: SelectionTrials, titles: dict[str, str], width: int) ->
             yield _verdict(f"{where}, ", titles, {other: trials.difference(other, places) for other in others})
     if groups["null"]:
         gap = trials.difference("random", groups["null"])
-        said = (
-            "there is a difference, which can only be chance" if gap.is_clear else "there is no clear difference, as expected"
+        found, meaning = (
+            ("a difference", "which can only be chance") if gap.is_clear else ("no clear difference", "as expected")
         )
-        yield Text(f"Where transfers say nothing ({NULL_FAMILY}), {said} between {titles['top']} and {titles['random']}.")
+        both = f"{titles['top']} and {titles['random']}"
+        yield Text(f"Where transfers say nothing ({NULL_FAMILY}), there is {found} between {both}, {meaning}.")
 
 
 def _difference(gap: Difference) -> Text:
