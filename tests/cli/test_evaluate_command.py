@@ -70,6 +70,20 @@ def test_how_choices_are_scored_stands_in_table_and_json(run, folder: Path) -> N
     assert "sum of the log-probabilities of a choice's tokens, per UTF-8 byte of the choice; end mark out; plain" in table
 
 
+def test_the_arithmetic_that_is_stated_is_in_force(run, folder: Path, tmp_path: Path) -> None:  # noqa: F811
+    call = ["evaluate", str(folder / "t5"), "--examples", str(folder / "texts" / "mine.jsonl"), "--dtype", "float16"]
+    found = {}
+    for precision in ("auto", "bfloat16", None):
+        answers = tmp_path / f"{precision}.jsonl"
+        options = ["--device", "cpu", "--predictions", str(answers), *(["--precision", precision] if precision else [])]
+        record = json.loads(run(*call, *options, "--format", "json").out)
+        found[precision] = (record["dtype"], record["precision"], answers.read_text())
+    assert found["auto"] == found["bfloat16"]
+    assert found["auto"][:2] == ("float16", "bfloat16")
+    assert found[None][:2] == ("float16", "float16")
+    assert found[None][2] != found["auto"][2]
+
+
 def test_a_file_names_its_task(run, folder: Path) -> None:  # noqa: F811
     done = run("evaluate", str(folder / "bert"), "--examples", str(folder / "texts" / "mine.jsonl"), "--limit", "5")
     assert "5 examples" in done.out

@@ -192,23 +192,16 @@ def evaluated(
     begin = time.monotonic() if begin is None else begin
     check_storage(settings.precision, dtype_of(model.module))
     model.module.to(device)
-    with nullcontext() if settings.precision is None else computing_in(settings.precision, device):
+    half = has_half_weights(model.module)
+    precision = None if settings.precision is None else chosen_precision(settings.precision, device, half_weights=half)
+    with nullcontext() if precision is None else computing_in(precision, device):
         results = _results(model, prompted, scoring, progress)
-    scored = {**_scored(model, scoring), **_computed(model, settings.precision, device)}
+    stored = str(dtype_of(model.module)).removeprefix("torch.")
+    scored = {**_scored(model, scoring), "dtype": stored, "precision": precision or stored}
     origin = {"name": model.origin.name, "revision": model.origin.revision}
     chosen = model.prompts.name == "chat" and model.text.prompt_format == "auto"
     prompts = format_in_words(model.prompts, model.text) if chosen else ""
     return ModelEvaluation(settings, scored, origin, model.max_input, results, time.monotonic() - begin, prompts)
-
-
-def _computed(model: TaskModel, precision: Precision | None, device: Any) -> dict[str, Any]:
-    """What weights were stored in, and which arithmetic was in force."""
-    stored = str(dtype_of(model.module)).removeprefix("torch.")
-    half = has_half_weights(model.module)
-    return {
-        "dtype": stored,
-        "precision": stored if precision is None else chosen_precision(precision, device, half_weights=half),
-    }
 
 
 def _scored(model: TaskModel, scoring: EvaluationSettings) -> dict[str, Any]:
