@@ -104,7 +104,7 @@ def stacked_update(name: str, count: int) -> Callable[[], None]:
     # torch.func cannot look at values, which the library does to skip masks of ones.
     masking_utils._ignore_bidirectional_mask_sdpa = lambda *_, **__: False
     parameters, buffers = stack_module_state([model.module for model, _ in pairs])
-    padding = getattr(pairs[0][0], "_padding", 0)
+    padding = getattr(pairs[0][0], "padding", 0)
     longest = max(len(item.inputs[0]) for _, batch in pairs for item in batch)
     inputs = torch.zeros(count, BATCH, longest, dtype=torch.long) + padding
     masks = torch.zeros(count, BATCH, longest, dtype=torch.long)

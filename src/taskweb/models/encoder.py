@@ -18,6 +18,7 @@ from inspect import signature
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import nn
@@ -80,7 +81,7 @@ class EncoderModel:
         self._memory = TokenCache()
         config = body_of(module).config
         padding = config.pad_token_id if config.pad_token_id is not None else tokenizer.pad_token_id
-        self._padding = int(padding or 0)  # RoBERTa derives positions from it
+        self.padding = int(padding or 0)  # RoBERTa derives positions from it
         names = getattr(tokenizer, "model_input_names", ())
         reads_segments = "token_type_ids" in signature(body_of(module).forward).parameters
         # XLNet has segments, and no number of them in its configuration.
@@ -202,28 +203,27 @@ class EncoderModel:
         if self._verified is None:
             with without_training(self.module), seeded(0):  # the first call may come in the middle of a training
                 body, around = body_of(self.module), special_around(self.tokenizer)
-                harmless = padding_changes_nothing(body, self._padding, self._rows, around)
+                harmless = padding_changes_nothing(body, self.padding, self._rows, around)
             reason = "padding changes what the encoder makes of an input: only inputs of equal length share a batch"
             self._verified = Verified("all", False, right_padding=harmless, reasons=() if harmless else (reason,))
         return self._verified
 
     def _run(self, sequences: Sequence[TokenIds]) -> tuple[torch.Tensor, torch.Tensor]:
         """What the head puts out, in float32, and the mask of the tokens: (rows, outputs), of spans (rows, tokens, 2)."""
-        ids, mask = pad(sequences, self._padding, device_of(self.module))
+        ids, mask = pad(sequences, self.padding, device_of(self.module))
         lengths = [len(own) for own in sequences]
         if len(set(lengths)) == 1 or self.verified.right_padding:
-            return self._forward(ids, mask), mask
+            return self.forward(ids, mask, self._types(ids, mask)), mask
         rows: list[Any] = [None] * len(sequences)
         for length in sorted(set(lengths)):
             own = [i for i, other in enumerate(lengths) if other == length]
-            for i, row in zip(own, self._forward(ids[own, :length], mask[own, :length]), strict=True):
+            part = ids[own, :length], mask[own, :length]
+            for i, row in zip(own, self.forward(*part, self._types(*part)), strict=True):
                 rows[i] = row
         return nn.utils.rnn.pad_sequence(rows, batch_first=True), mask
 
-    def _forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        types = None
-        if self._has_segments:
-            types = torch.from_numpy(np.stack([self._segments(row) for row in ids.cpu().numpy()])).to(ids) * mask
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor | None) -> torch.Tensor:
+        """What the head puts out, in float32: (rows, outputs), of spans (rows, tokens, 2). types: segments, if any."""
         if isinstance(self.module, EncoderWithHead):
             return self.module(ids, mask, types)
         given = {"input_ids": ids, "attention_mask": mask, **({} if types is None else {"token_type_ids": types})}
@@ -231,9 +231,19 @@ class EncoderModel:
         outputs = torch.stack((found.start_logits, found.end_logits), dim=-1) if self.head.kind == "span_qa" else found.logits
         return outputs.float()
 
+    def segments(self, ids: npt.NDArray[Any], mask: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+        """The segment of each token of padded rows, as `types`; nothing where the encoder has no segments."""
+        if not self._has_segments:
+            return {}
+        return {"types": np.stack([self._segments(row) for row in ids]).astype(np.int64) * mask}
+
+    def _types(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor | None:
+        found = self.segments(ids.cpu().numpy(), mask.cpu().numpy())
+        return torch.from_numpy(found["types"]).to(ids) if found else None
+
     def _rows(self, ids: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
         """Outputs of each row, those of padding left out."""
-        found = self._forward(ids, mask)
+        found = self.forward(ids, mask, self._types(ids, mask))
         return [row[: int(length)] for row, length in zip(found, mask.sum(dim=1), strict=True)] if found.ndim == 3 else [*found]
 
     def _outputs(self, inputs: Sequence[tuple[TokenIds, ...]], batch_size: int) -> Any:

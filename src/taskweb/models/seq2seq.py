@@ -68,7 +68,7 @@ class Seq2SeqModel:
         self.padding = int(end if padding is None else padding)
         begin = _target_begin(tokenizer)
         self._begin = tuple(begin)
-        self._start = _start_of(module, list(tokenizer(text_target="a")["input_ids"]))
+        self.start = _start_of(module, list(tokenizer(text_target="a")["input_ids"]))
 
     @cached_property
     def verified(self) -> Verified:
@@ -124,7 +124,7 @@ class Seq2SeqModel:
             *_places([len(answer) for answer in answers], device),
             input_ids=ids,
             attention_mask=mask,
-            decoder_input_ids=pad([(self._start, *answer[:-1]) for answer in answers], self.padding, device)[0],
+            decoder_input_ids=pad([(self.start, *answer[:-1]) for answer in answers], self.padding, device)[0],
         )
         return token_losses(logits, wanted).sum()
 
@@ -171,7 +171,7 @@ class Seq2SeqModel:
         inputs = [ids for ids, _ in self._inputs(examples)]
         ends = sorted({self._end, *end_ids(self.module)})
         forced = self._begin[0] if self._begin else None
-        settings = greedy_settings(max_new_tokens, ends, self.padding, start=self._start, forced=forced)
+        settings = greedy_settings(max_new_tokens, ends, self.padding, start=self.start, forced=forced)
         texts = [""] * len(examples)
         with answering(self.module):
             for part in self._sharing([len(ids) for ids in inputs], [0] * len(inputs)):
@@ -195,7 +195,7 @@ class Seq2SeqModel:
         device = device_of(self.module)
         ids, mask = pad(inputs, self.padding, device)
         laid = tree_rows(trees, [len(self._begin)] * len(trees), device, dtype_of(self.module))
-        rows = pad([(self._start, *self._begin, *tree.tokens) for tree in trees], self.padding, device)[0]
+        rows = pad([(self.start, *self._begin, *tree.tokens) for tree in trees], self.padding, device)[0]
         at = laid.places // rows.shape[1], laid.places % rows.shape[1]
         given = {"input_ids": ids, "attention_mask": mask, "decoder_input_ids": rows}
         with self._attending(laid):
@@ -238,7 +238,7 @@ class Seq2SeqModel:
             places + len(self._begin),
             encoder_outputs=own,
             attention_mask=mask[owner],
-            decoder_input_ids=pad([(self._start, *self._begin, *answer[:-1]) for answer in answers], self.padding, device)[0],
+            decoder_input_ids=pad([(self.start, *self._begin, *answer[:-1]) for answer in answers], self.padding, device)[0],
         )
         return summed_by_choice(logits, [answers], reduction)[0]
 
@@ -247,7 +247,7 @@ class Seq2SeqModel:
         """How logits are computed, which the check of trees needs before it is done."""
         from taskweb.models.verification import seq2seq_logits
 
-        return seq2seq_logits(self.module, self._start)
+        return seq2seq_logits(self.module, self.start)
 
     @contextlib.contextmanager
     def _attending(self, rows: TreeRows) -> Iterator[None]:
