@@ -1,8 +1,7 @@
 """Batches of several runs as arrays of a fixed shape, and the loss of each run on its own rows.
 
-A *member* is one run of a pass: its examples, and the head of its task. Every member has equally many rows, one after the other,
-so that what belongs to a member is a block. Rows, tokens and answers that only fill the shape are masked, and count in no loss.
-One run alone is a pass of one member.
+A *member* is one run of a pass: its examples, and the head of its task. Every member has equally many rows, in one block. Rows,
+tokens and answers that only fill the shape are masked, and count in no loss. One run alone is a pass of one member.
 """
 
 from __future__ import annotations

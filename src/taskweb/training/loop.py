@@ -119,7 +119,6 @@ class _TrainingLoop:
         self.identity = identity_of(model, encoded, settings, seed) if checkpoint else ""
         trained = sum(parameter.numel() for parameter in trainable(model.module).values())
         workers.shard(model)
-        self.lengths = [item.length for item in encoded]
         self.per_epoch = math.ceil(len(encoded) / settings.batch_size)
         self.parameters = list(trainable(model.module).values())
         self.optimizer = torch.optim.AdamW(
@@ -146,7 +145,8 @@ class _TrainingLoop:
             hooks.on_start(self.history)
         if self._should_stop(hooks.until):
             return self.history
-        for batch in self._batches(self.history.step):
+        history = self.history
+        for batch in training_batches(self.encoded, self.settings, self.seed, history.step, history.total_steps):
             loss = self._update(batch)
             metrics = self._evaluate(hooks.evaluate) if hooks.evaluate and self._evaluation_is_due() else None
             stop = self._should_stop(hooks.until)
@@ -174,14 +174,6 @@ class _TrainingLoop:
         """Whether training ends here, by the evaluation after this update."""
         evaluations = self.history.evaluations
         return bool(until and evaluations and evaluations[-1].step == self.history.step and until(self.history))
-
-    def _batches(self, done: int) -> Iterator[list[Encoded]]:
-        total = self.history.total_steps
-        for epoch in range(done // self.per_epoch, math.ceil(total / self.per_epoch)):
-            order = epoch_batches(self.lengths, self.settings.batch_size, self.seed, epoch, bucketing=self.settings.bucketing)
-            begin = epoch * self.per_epoch
-            for batch in order[max(0, done - begin) : total - begin]:
-                yield [self.encoded[index] for index in batch]
 
     def _update(self, batch: list[Encoded]) -> float:
         began = time.perf_counter()
@@ -238,7 +230,7 @@ class _TrainingLoop:
         terms = sum(item.weight for item in batch)
         own, total = self.workers.share(batch), torch.zeros((), device=self.device)
         for begin in range(0, self.workers.largest_share(batch), size):
-            _seed(self.device, _dropout_seed(self.seed, self.history.step, begin * self.workers.world_size + self.workers.rank))
+            _seed(self.device, dropout_seed(self.seed, self.history.step, begin * self.workers.world_size + self.workers.rank))
             part = own[begin : begin + size]
             with computing_in(self.precision, self.device):
                 # A process whose share is used up adds a loss of zero, because all processes must take part in each pass.
@@ -262,6 +254,19 @@ class _TrainingLoop:
         return metrics
 
 
+def training_batches(
+    encoded: Sequence[Encoded], settings: TrainingSettings, seed: int, done: int, total: int
+) -> Iterator[list[Encoded]]:
+    """The batches of a training after its first `done` updates, up to `total` of them."""
+    lengths = [item.length for item in encoded]
+    per_epoch = math.ceil(len(encoded) / settings.batch_size)
+    for epoch in range(done // per_epoch, math.ceil(total / per_epoch)):
+        order = epoch_batches(lengths, settings.batch_size, seed, epoch, bucketing=settings.bucketing)
+        begin = epoch * per_epoch
+        for batch in order[max(0, done - begin) : total - begin]:
+            yield [encoded[index] for index in batch]
+
+
 def _parameter_groups(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[dict[str, object]]:
     """Groups of parameters: matrices, which decay, and vectors; each sharded among processes or not."""
     found: dict[tuple[bool, bool], list[nn.Parameter]] = {}
@@ -270,7 +275,7 @@ def _parameter_groups(parameters: Sequence[nn.Parameter], weight_decay: float) -
     return [{"params": found[key], "weight_decay": 0.0 if key[0] else weight_decay} for key in sorted(found)]
 
 
-def _dropout_seed(seed: int, step: int, begin: int) -> int:
+def dropout_seed(seed: int, step: int, begin: int) -> int:
     """The seed of dropout in one pass: a function of the position, so that resuming needs no saved random state."""
     return int.from_bytes(hashlib.sha256(f"taskweb dropout {seed} {step} {begin}".encode()).digest()[:8], "little", signed=True)
 

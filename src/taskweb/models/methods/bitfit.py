@@ -20,7 +20,7 @@ from taskweb.models.base import Parameter, TaskModel, config_of
 from taskweb.models.methods.places import is_norm
 from taskweb.models.methods.trainable import claim, refuse_quantized, train_only
 
-_SHIFT = "taskweb_bias"
+ADDED_BIAS = "taskweb_bias"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class BitFit:
 
     def resolved(self, model: TaskModel) -> Mapping[str, Parameter]:
         """Whether the model's own biases are trained, or added ones; before or after the method was applied."""
-        own = any(not name.endswith(_SHIFT) for name in _own_biases(model))
+        own = any(not name.endswith(ADDED_BIAS) for name in _own_biases(model))
         return {"biases": "own" if own else "added"}
 
     def apply(self, model: TaskModel, *, seed: int) -> None:  # noqa: ARG002 - biases start at zero
@@ -74,9 +74,9 @@ def _add_bias(layer: nn.Module) -> None:
     if (isinstance(layer, nn.Linear) or is_norm(layer)) and getattr(layer, "bias", None) is None:
         # Added after the layer rather than inside it: another kernel could round differently.
         weight = layer.weight[..., 0] if isinstance(layer, nn.Linear) else layer.weight
-        layer.register_parameter(_SHIFT, nn.Parameter(torch.zeros_like(weight)))
-        layer.register_forward_hook(_shifted)
+        layer.register_parameter(ADDED_BIAS, nn.Parameter(torch.zeros_like(weight)))
+        layer.register_forward_hook(shifted)
 
 
-def _shifted(layer: Any, _: Any, output: torch.Tensor) -> torch.Tensor:
+def shifted(layer: Any, _: Any, output: torch.Tensor) -> torch.Tensor:
     return output + layer.taskweb_bias
