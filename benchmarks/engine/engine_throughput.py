@@ -31,6 +31,7 @@ from transformers import PrinterCallback, RobertaForSequenceClassification, Trai
 from transformers.utils import logging as transformers_logging
 
 import taskweb.experiments.execute as execution
+import taskweb.experiments.setup_models as setup_models
 import taskweb.training.loop as loop
 from benchmarks import harness
 from taskweb.experiments.executors import Job
@@ -255,8 +256,8 @@ def shares_of(bench: Bench, group: RunGroup) -> dict[str, float]:
         ("clipping", nn.utils, "clip_grad_norm_"),
         *(("tokenising", family, name) for family in families for name in ("_inputs", "_answers") if hasattr(family, name)),
         ("evaluation", execution, "evaluate"),
-        ("copying first weights", execution.GroupRunner, "_initial_model"),
-        ("weights after sources", execution, "load_saved"),
+        ("copying first weights", setup_models.SetupModels, "base"),
+        ("weights after sources", setup_models, "load_saved"),
         ("weights after sources", execution, "save_model"),
         ("store", RunStore, "add_many"),
         ("store", RunStore, "open"),

@@ -42,10 +42,14 @@ class CheckpointCache:
         finally:
             source.release()
 
+    def training_path(self, key: str) -> Path:
+        """The file for the checkpoint of a training."""
+        return self.folder / f"{key}{_TRAINING}"
+
     @contextmanager
     def training(self, key: str) -> Iterator[Path]:
         """The file for the checkpoint of a training. Removed when the training ends or fails, not when it is interrupted."""
-        path = self.folder / f"{key}{_TRAINING}"
+        path = self.training_path(key)
         try:
             yield path
         except Exception:

@@ -82,7 +82,7 @@ def _check_model(
     setups: list[PlannedSetup], data: Mapping[str, TaskData], count_cut: bool
 ) -> tuple[list[str], list[CutInputs]]:
     """The errors of one model with the examples, and the inputs that it cuts."""
-    from taskweb.experiments.execute import head_of
+    from taskweb.experiments.setup_models import head_of
     from taskweb.models.input_limits import within_limits
     from taskweb.models.outline import check_examples, outline_of
 

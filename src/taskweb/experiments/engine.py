@@ -9,6 +9,8 @@ from pathlib import Path
 from taskweb.experiments.checkpoint_cache import checkpoint_cache_of
 from taskweb.experiments.checks import check_plan
 from taskweb.experiments.executors import Executor, Job
+from taskweb.experiments.fusing import most_together, work_of
+from taskweb.experiments.plan import Fuse
 from taskweb.experiments.plan_lock import plan_lock
 from taskweb.experiments.run_progress import PlanProgress, reporting_progress
 from taskweb.experiments.specs import groups_of
@@ -20,11 +22,13 @@ def run_plan(
     executor: Executor,
     *,
     retry_failed: bool = False,
+    fuse: Fuse | None = None,
     on_progress: Callable[[PlanProgress], None] | None = None,
 ) -> PlanState:
     """Do the missing runs of a plan, and return its state. May be stopped at any moment, and called again.
 
-    on_progress: called before the first run, now and then from another thread, and at the end.
+    fuse: most trainings at once in shared passes, instead of what the plan says. on_progress: called before the first run, now
+    and then from another thread, and at the end.
     Raises TaskWebError before anything is trained: for a plan that cannot be run, or whose store another process is filling.
     """
     checked = check_plan(plan_path)
@@ -37,8 +41,9 @@ def run_plan(
         cache.remove_others({*sources, *(spec.record(data, plan.threads).key for spec in before.todo)})
         with reporting_progress(before, keys_of(plan, data), on_progress):
             if groups:
-                with closing(executor.run(Job(plan_path, retry_failed), groups)) as work:
-                    for _ in work:
+                work = work_of(groups, most_together(plan.fuse if fuse is None else fuse, executor))
+                with closing(executor.run(Job(plan_path, retry_failed), work)) as done:
+                    for _ in done:
                         pass
         after = plan_state(plan, data)
         if not after.todo:

@@ -1,4 +1,4 @@
-"""Heartbeats: one small locked file per worker, beside the store, by which other processes see what is running."""
+"""Heartbeats: one small locked file per worker, beside the store, by which other processes see which runs it executes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from typing import Self
 
 from taskweb.experiments.file_locks import is_locked, lock_file, release_lock
 from taskweb.experiments.specs import RunSpec
+from taskweb.web.records.run import Run
 
 
 @dataclass(frozen=True, slots=True)
 class RunningRun:
-    """A run that a worker is executing, and for how many seconds."""
+    """A run that a worker is executing, alone or among others, and for how many seconds."""
 
     setup: str
     source: str | None
@@ -35,10 +36,19 @@ class Heartbeat:
     def __init__(self, store: Path, name: str = "") -> None:
         self.file = _folder(store) / f"{os.getpid()}{name}.json"
         self._lock: int | None = None
+        self._running: dict[tuple[str, str | None, str, int | None], float] = {}
 
     def report(self, spec: RunSpec) -> None:
-        """Report the run that starts now. A file that cannot be written does not stop the run."""
-        text = json.dumps([spec.setup.name, spec.source, spec.target, spec.seed, time.time()])
+        """Report a run that starts now. A file that cannot be written does not stop the run."""
+        self._running[spec.setup.name, spec.source, spec.target, spec.seed] = time.time()
+        self._write()
+
+    def end(self, run: Run) -> None:
+        """A run has ended; the file is written with the next one that starts."""
+        self._running.pop((run.setup.name, run.source, run.target, run.seed), None)
+
+    def _write(self) -> None:
+        text = json.dumps([[*run, since] for run, since in self._running.items()])
         with suppress(OSError):
             if self._lock is None:
                 self.file.parent.mkdir(parents=True, exist_ok=True)
@@ -64,15 +74,15 @@ class Heartbeat:
 
 def running_runs(store: Path) -> list[RunningRun]:
     """The runs that live workers on this machine are executing."""
-    return [run for file, run in _heartbeats(store) if is_locked(file)]
+    return [run for file, runs in _heartbeats(store) if is_locked(file) for run in runs]
 
 
 def abandoned_runs(store: Path) -> list[RunningRun]:
     """The runs that dead workers were executing. Removes their heartbeats."""
     found = []
-    for file, run in _heartbeats(store):
+    for file, runs in _heartbeats(store):
         if not is_locked(file):
-            found.append(run)
+            found += runs
             with suppress(OSError):
                 file.unlink(missing_ok=True)
     with suppress(OSError):
@@ -80,13 +90,15 @@ def abandoned_runs(store: Path) -> list[RunningRun]:
     return found
 
 
-def _heartbeats(store: Path) -> list[tuple[Path, RunningRun]]:
+def _heartbeats(store: Path) -> list[tuple[Path, list[RunningRun]]]:
     found = []
     folder = _folder(store)
     for file in sorted(folder.glob("*.json")) if folder.is_dir() else []:
-        with suppress(OSError, ValueError):
-            setup, source, target, seed, since = json.loads(file.read_text(encoding="utf-8"))
-            found.append((file, RunningRun(setup, source, target, seed, time.time() - since)))
+        with suppress(OSError, ValueError, TypeError):
+            entries = json.loads(file.read_text(encoding="utf-8"))
+            now = time.time()
+            runs = [RunningRun(setup, source, target, seed, now - since) for setup, source, target, seed, since in entries]
+            found.append((file, runs))
     return found
 
 

@@ -16,6 +16,8 @@ PairMode = Literal["all", "listed", "sampled", "rows"]
 PAIR_MODES: tuple[PairMode, ...] = get_args(PairMode)
 Role = Literal["both", "source", "target"]
 ROLES: tuple[Role, ...] = get_args(Role)
+Fuse = int | Literal["auto"]
+"""How many trainings may share passes: a number, or as many as memory and speed allow on a GPU, and 1 on a CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,7 @@ class CheckpointLimits:
 class Plan:
     """Everything to be measured. synthetic: preset of the family that tasks without a file come from.
 
+    fuse: trainings at once, for setups whose runs share a frozen base; no part of what a run is, as results differ by rounding.
     most_runs: only the first `most_runs` of all runs. most_hours: no run is started once the runs took that many hours of one
     worker.
     """
@@ -145,6 +148,7 @@ class Plan:
     examples: ExampleCounts = field(default_factory=ExampleCounts)
     pairs: PairPlan = field(default_factory=PairPlan)
     threads: int = 1
+    fuse: Fuse = "auto"
     most_runs: int | None = None
     synthetic: str | None = None
     most_hours: float | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -89,6 +89,11 @@ class RunGroup:
         """The runs of the group, in order."""
         return (RunSpec(self.setup, self.source, target, self.seed) for target in self.targets)
 
+    def keeping(self, wanted: Callable[[RunSpec], bool]) -> RunGroup | None:
+        """The group with those of its runs that are wanted; None where there are none."""
+        targets = tuple(spec.target for spec in self.specs() if wanted(spec))
+        return dataclasses.replace(self, targets=targets) if targets else None
+
     def source_key(self, data: Mapping[str, Digested], threads: int) -> str:
         """The key of the weights after the source, which do not depend on the targets."""
         assert self.source is not None
@@ -96,6 +101,30 @@ class RunGroup:
         settings = self.setup.source_settings_for(self.source)
         defining = {"source_data": data[self.source].source_digest, "training": repr(settings.to_dict())}
         return outcome(own, definition={**own.definition, **defining}).key
+
+
+@dataclass(frozen=True, slots=True)
+class FusedGroups:
+    """Groups of one setup whose trainings share passes: sources and transfers, baselines and seeds together.
+
+    most: trainings at once; None chooses by memory and speed.
+    """
+
+    groups: tuple[RunGroup, ...]
+    most: int | None
+
+    def specs(self) -> Iterator[RunSpec]:
+        """The runs of all groups, in order."""
+        return (spec for group in self.groups for spec in group.specs())
+
+    def keeping(self, wanted: Callable[[RunSpec], bool]) -> FusedGroups | None:
+        """The groups with those of their runs that are wanted; None where there are none."""
+        kept = tuple(found for group in self.groups if (found := group.keeping(wanted)) is not None)
+        return dataclasses.replace(self, groups=kept) if kept else None
+
+
+Work = RunGroup | FusedGroups
+"""What a worker is given at once."""
 
 
 def runs_of(plan: Plan) -> list[RunSpec]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ def save_checkpoint(
             tensors[f"{moment}:{name}"] = value
     tensors = full_tensors(tensors)
     if write:
-        write_tensors(path, tensors, {"format": FORMAT, "identity": identity, "history": history.to_dict()})
+        _write(path, tensors, history, identity)
 
 
 def load_checkpoint(path: Path, model: TaskModel, optimizer: Any, identity: str) -> TrainingHistory:
@@ -88,22 +88,61 @@ def load_checkpoint(path: Path, model: TaskModel, optimizer: Any, identity: str)
 
     Raises InputError for a checkpoint of another training, or a damaged one.
     """
-    tensors, record = read_tensors(path)
-    if record.get("format") != FORMAT or record.get("identity") != identity:
-        raise InputError(
-            f"The checkpoint {path} belongs to another training: model, method, examples, settings or seed differ. "
-            "Remove it, or choose another path."
-        )
     wanted = trainable(model.module)
-    if {f"weight:{name}" for name in wanted} - set(tensors):
-        raise InputError(f"The checkpoint {path} lacks weights of this model. Remove it.")
+    tensors, history = _read(path, identity, wanted)
     with torch.no_grad():
         for name, parameter in wanted.items():
             parameter.copy_(shard_like(tensors[f"weight:{name}"], parameter))
             state = _state_of(tensors, name, parameter)
             if state:
                 optimizer.state[parameter] = state
-    return TrainingHistory.from_dict(record["history"])
+    return history
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingState:
+    """A training after some updates, as tensors by name: weights, first and second moments; and its history."""
+
+    weights: Mapping[str, torch.Tensor]
+    first: Mapping[str, torch.Tensor]
+    second: Mapping[str, torch.Tensor]
+    history: TrainingHistory
+
+
+def save_state(path: Path, state: TrainingState, identity: str) -> None:
+    """Write a checkpoint of a training whose tensors are at hand; `fit` resumes from it as from its own."""
+    steps = torch.tensor(float(state.history.step))
+    tensors = {f"weight:{name}": tensor for name, tensor in state.weights.items()}
+    tensors |= {f"step:{name}": steps.clone() for name in state.first}
+    tensors |= {f"exp_avg:{name}": tensor for name, tensor in state.first.items()}
+    tensors |= {f"exp_avg_sq:{name}": tensor for name, tensor in state.second.items()}
+    _write(path, tensors, state.history, identity)
+
+
+def load_state(path: Path, names: Collection[str], identity: str) -> TrainingState:
+    """A checkpoint as tensors; names of the trained ones. Raises InputError as `load_checkpoint` does."""
+    tensors, history = _read(path, identity, names)
+    weights, first, second = (
+        {name: tensors[f"{kind}:{name}"] for name in names if f"{kind}:{name}" in tensors} for kind in ("weight", *_MOMENTS[1:])
+    )
+    zeros = {name: torch.zeros_like(tensor) for name, tensor in weights.items()}
+    return TrainingState(weights, zeros | first, zeros | second, history)
+
+
+def _write(path: Path, tensors: Mapping[str, torch.Tensor], history: TrainingHistory, identity: str) -> None:
+    write_tensors(path, tensors, {"format": FORMAT, "identity": identity, "history": history.to_dict()})
+
+
+def _read(path: Path, identity: str, names: Collection[str]) -> tuple[dict[str, torch.Tensor], TrainingHistory]:
+    tensors, record = read_tensors(path)
+    if record.get("format") != FORMAT or record.get("identity") != identity:
+        raise InputError(
+            f"The checkpoint {path} belongs to another training: model, method, examples, settings or seed differ. "
+            "Remove it, or choose another path."
+        )
+    if {f"weight:{name}" for name in names} - set(tensors):
+        raise InputError(f"The checkpoint {path} lacks weights of this model. Remove it.")
+    return tensors, TrainingHistory.from_dict(record["history"])
 
 
 def _state_of(tensors: Mapping[str, torch.Tensor], name: str, parameter: nn.Parameter) -> dict[str, torch.Tensor]:

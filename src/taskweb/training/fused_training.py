@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -52,7 +51,7 @@ class FusedRun:
 
 @dataclass(slots=True, eq=False)
 class Place:
-    """A place among the runs that are trained together, and the run in it. error: why it ended early."""
+    """A place among the runs that are trained together, and the run in it. error: why it ended early: mostly DivergedError."""
 
     row: int
     run: FusedRun
@@ -60,7 +59,7 @@ class Place:
     batches: Iterator[list[Encoded]]
     next_step: int
     next_batch: list[Encoded] | None
-    error: DivergedError | None = None
+    error: Exception | None = None
 
     @property
     def ended(self) -> bool:
@@ -126,11 +125,12 @@ class FusedTraining:
         """Empty a place."""
         self.places[place.row] = None
 
-    def round(self) -> list[Place]:
-        """One update of every run. Returns the places whose runs have ended: finished, or diverged (`error`).
+    def clear(self) -> None:
+        """Empty the places of runs that ended early."""
+        self.places = [None if place is None or place.error is not None else place for place in self.places]
 
-        Raises TaskWebError where memory does not suffice for one example of one run.
-        """
+    def round(self) -> list[Place]:
+        """One update of every run. Returns the places whose runs have ended: finished, or early (`error`)."""
         taking_part = [place for place in self.places if place is not None and place.next_batch is not None]
         shapes = [shape_of(self.model.model, _member(place, place.next_batch or [])) for place in taking_part]
         for group in grouped(shapes, _OVERHEAD.get(self.model.device.type, _OVERHEAD["cpu"]), self.most_together):
@@ -177,10 +177,18 @@ class FusedTraining:
         began = time.perf_counter()
         rows = [place.row for place in places]
         part, gradients = self._rows.part(rows), self._gradients[: len(rows)]
-        losses = self._gradient(places, part, gradients)
-        if losses is None:  # too much at once: in smaller groups
-            for begin in range(0, len(places), self.most_together):
-                self._update(places[begin : begin + self.most_together])
+        try:
+            losses = self._gradient(places, part, gradients)
+        except Exception as error:  # noqa: BLE001 - whatever a library raises; the others go on without the one that fails
+            if len(places) == 1:
+                places[0].error, places[0].next_batch = error, None
+                return
+            losses, together = None, 1
+        else:
+            together = self.most_together
+        if losses is None:
+            for begin in range(0, len(places), together):
+                self._update(places[begin : begin + together])
             return
         steps = [Step(place.run.settings, place.next_step, place.history.total_steps) for place in places]
         found = update(part, gradients, losses, steps, self._decaying)
@@ -192,9 +200,9 @@ class FusedTraining:
             place.next_batch = next(place.batches, None)
 
     def _gradient(self, places: list[Place], part: Rows, gradients: torch.Tensor) -> torch.Tensor | None:
-        """The mean loss of each run, with the gradients left in place; None where memory ran out, and less must be done at once.
+        """The mean loss of each run, with the gradients left in place. None where memory ran out: fewer runs must share a pass.
 
-        With one run left, the examples at once are halved instead.
+        Of a single run, the examples at once are halved instead.
         """
         while True:
             gradients.zero_()
@@ -215,8 +223,8 @@ class FusedTraining:
         used = min(place.history.micro_batch_size, len(place.next_batch or ()))
         if used == 1:
             raise TaskWebError(
-                f"One example at a time is too much for the memory of {self.model.device} ({reason}). Lower max_input, or use a "
-                "smaller model."
+                f"One example at a time is too much for the memory of {self.model.device} ({reason}). Lower max_input, or use "
+                "a smaller model."
             )
         memory = (*place.history.memory, MemoryRecord(place.next_step + 1, half(used)))
         place.history = replace(place.history, micro_batch_size=half(used), memory=memory)
@@ -243,10 +251,7 @@ class FusedTraining:
             losses = self.model.losses(parts, packed) / terms
         if not all(counted):
             losses = losses.masked_fill(~torch.tensor(counted, device=losses.device), 0.0)
-        with warnings.catch_warnings():
-            # The gradients of a layer are views of a matrix, on purpose.
-            warnings.filterwarnings("ignore", message="grad and param do not obey the gradient layout contract")
-            losses.sum().backward()
+        self.model.backward(losses)
         self.padding.passes += 1
         self.padding.updates += len(parts)
         self.padding.places += packed.shape.tokens * len(parts)

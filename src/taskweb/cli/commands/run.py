@@ -16,6 +16,7 @@ from taskweb.cli.options.option_groups import spread
 if TYPE_CHECKING:
     from taskweb.experiments import PlanState
     from taskweb.experiments.executors import Executor
+    from taskweb.experiments.plan import Fuse
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,29 @@ class ExecutorOptions:
         typer.Option("--ray-address", metavar="ADDRESS", help="Address of a Ray cluster. Default: start a local one."),
     ] = None
     gpus: Annotated[float, typer.Option("--gpus", metavar="N", min=0, help="GPUs per worker, with --executor ray.")] = 0.0
+    fuse: Annotated[
+        str | None,
+        typer.Option(
+            "--fuse",
+            metavar="N|auto",
+            help="Trainings of one frozen base at once (LoRA, adapters, BitFit), instead of the plan's. Auto: 1 on a CPU.",
+        ),
+    ] = None
 
     def check(self) -> None:
-        """Raise NameNotFoundError for an unknown executor."""
-        from taskweb.errors import unknown_name
+        """Raise NameNotFoundError for an unknown executor, ParameterError for a wrong number of trainings at once."""
+        from taskweb.errors import ParameterError, unknown_name
         from taskweb.experiments import EXECUTORS
 
         if self.executor not in EXECUTORS:
             raise unknown_name("executor", self.executor, EXECUTORS)
+        if self.fuse not in (None, "auto") and not (self.fuse.isascii() and self.fuse.isdigit() and int(self.fuse) > 0):
+            raise ParameterError(f"--fuse must be auto, or a whole number of 1 or more. Got '{self.fuse}' instead.")
+
+    @property
+    def most_together(self) -> Fuse | None:
+        """Most trainings at once; None for what the plan says."""
+        return "auto" if self.fuse == "auto" else None if self.fuse is None else int(self.fuse)
 
     def built(self) -> Executor:
         """The executor."""
@@ -85,7 +101,7 @@ def run(
     if status:
         state = state_of(plan, retry_failed=retry_failed)
     else:
-        state = _measured(plan, executing.built(), retry_failed=retry_failed, quiet=quiet)
+        state = _measured(plan, executing, retry_failed=retry_failed, quiet=quiet)
     if as_json:
         print_json(state.to_dict())
         return
@@ -131,7 +147,7 @@ def _print_plan(path: Path) -> None:
         print_tables(lambda width: plan_tables(plan, data, width))
 
 
-def _measured(plan: Path, executor: Executor, *, retry_failed: bool, quiet: bool) -> PlanState:
+def _measured(plan: Path, executing: ExecutorOptions, *, retry_failed: bool, quiet: bool) -> PlanState:
     """Run the plan and show its progress. Raises StoppedError where it is interrupted."""
     from taskweb.cli.progress.plan_progress import shown_progress
     from taskweb.experiments import run_plan
@@ -146,7 +162,13 @@ def _measured(plan: Path, executor: Executor, *, retry_failed: bool, quiet: bool
                 last[:] = [progress]
                 show(progress)
 
-            state = run_plan(plan, executor, retry_failed=retry_failed, on_progress=on_progress)
+            state = run_plan(
+                plan,
+                executing.built(),
+                retry_failed=retry_failed,
+                fuse=executing.most_together,
+                on_progress=on_progress,
+            )
     except KeyboardInterrupt:
         done = (
             f"{last[0].known + last[0].done:,} of {last[0].total:,} runs are done and saved" if last else "no run was started"

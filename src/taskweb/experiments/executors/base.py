@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from taskweb.experiments.budget import Budget
 from taskweb.experiments.checkpoint_cache import checkpoint_cache_of
 from taskweb.experiments.execute import GroupRunner
+from taskweb.experiments.fused_execute import events_of
 from taskweb.experiments.heartbeats import Heartbeat
 from taskweb.experiments.plan import Plan
 from taskweb.experiments.plan_file import read_plan, refuse
 from taskweb.experiments.resolution import resolved_plan
-from taskweb.experiments.specs import RunGroup, RunSpec
+from taskweb.experiments.specs import RunGroup, RunSpec, Work
 from taskweb.experiments.state import keys_of
 from taskweb.experiments.task_data import load_task_data, texts_of
 from taskweb.web.records.run import Run
@@ -51,31 +52,31 @@ class OpenJob:
     replace_failed: bool
     budget: Budget = field(default_factory=lambda: Budget(None, ()))
 
-    def execute(self, group: RunGroup) -> int:
-        """Execute the missing runs of a group, within the budget, and return their number.
+    def execute(self, work: Work) -> int:
+        """Execute the missing runs of a group, or of groups together, within the budget, and return their number.
 
-        Each outcome is stored before the next run starts.
+        Each outcome is stored as soon as it is known.
         """
-        done = 0
         with RunStore.open(self.plan.store, create=True) as store, Heartbeat(self.plan.store) as heartbeat:
-            missing = self.missing_of(group, store)
+            missing = self.missing_of(work, store)
             if missing is None:
                 return 0
-            with closing(self.runner.events(missing)) as events:
+            done = 0
+            with closing(events_of(self.runner, missing, lambda: not self.budget.is_spent(store))) as events:
                 for event in events:
                     if isinstance(event, Run):
                         self.save(event, store)
+                        heartbeat.end(event)
                         done += 1
-                    elif self.budget.is_spent(store):
+                    elif isinstance(work, RunGroup) and self.budget.is_spent(store):
                         break
                     else:
                         heartbeat.report(event)
-        return done
+            return done
 
-    def missing_of(self, group: RunGroup, store: RunStore) -> RunGroup | None:
-        """The group without the runs that are stored already; None where all are."""
-        targets = tuple(spec.target for spec in group.specs() if not self._is_done(spec, store))
-        return replace(group, targets=targets) if targets else None
+    def missing_of(self, work: Work, store: RunStore) -> Work | None:
+        """The work without the runs that are stored already; None where all are."""
+        return work.keeping(lambda spec: not self._is_done(spec, store))
 
     def save(self, run: Run, store: RunStore) -> None:
         """Store an outcome."""
@@ -88,7 +89,7 @@ class OpenJob:
 
 
 class Executor(Protocol):
-    """Executes groups of runs, in any order and several at once.
+    """Executes work, in any order and several pieces at once.
 
     Every executor stores the same records: an outcome depends on the run alone. `run` yields the number of runs done, now and
     then. Closing the iterator, or an interrupt, stops the work: unfinished runs leave no process and no half-written file
@@ -96,6 +97,6 @@ class Executor(Protocol):
     recorded as failed, and the other runs go on.
     """
 
-    def run(self, job: Job, groups: Sequence[RunGroup]) -> Generator[int, None, None]:
-        """Execute the groups. Raises TaskWebError where no work can be done at all."""
+    def run(self, job: Job, work: Sequence[Work]) -> Generator[int, None, None]:
+        """Execute the work. Raises TaskWebError where no work can be done at all."""
         ...

@@ -6,15 +6,15 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from taskweb.experiments.executors.base import Job
-from taskweb.experiments.specs import RunGroup
+from taskweb.experiments.specs import Work
 
 
 @dataclass(frozen=True, slots=True)
 class InlineExecutor:
     """For tests, debugging, and a single GPU."""
 
-    def run(self, job: Job, groups: Sequence[RunGroup]) -> Generator[int, None, None]:
+    def run(self, job: Job, work: Sequence[Work]) -> Generator[int, None, None]:
         """See Executor."""
         opened = job.open()
-        for group in groups:
-            yield opened.execute(group)
+        for piece in work:
+            yield opened.execute(piece)

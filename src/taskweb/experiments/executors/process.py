@@ -13,14 +13,14 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
 from taskweb.errors import ParameterError, TaskWebError
 from taskweb.experiments.executors.base import Job, OpenJob
 from taskweb.experiments.heartbeats import abandoned_runs
-from taskweb.experiments.specs import RunGroup, RunSpec, outcome
+from taskweb.experiments.specs import FusedGroups, RunSpec, Work, outcome
 from taskweb.web.store import RunStore
 
 _MAX_DEATHS = 3
@@ -40,9 +40,9 @@ class ProcessExecutor:
         if self.workers < 1:
             raise ParameterError(f"The number of workers must be at least 1. Got {self.workers} instead.")
 
-    def run(self, job: Job, groups: Sequence[RunGroup]) -> Generator[int, None, None]:
+    def run(self, job: Job, work: Sequence[Work]) -> Generator[int, None, None]:
         """See Executor. A run that _MAX_DEATHS workers died in is recorded as failed."""
-        left = list(groups)
+        left = list(work)
         deaths: Counter[RunId | None] = Counter()  # None: deaths outside of runs
         opened: OpenJob | None = None
         while left:
@@ -58,10 +58,11 @@ class ProcessExecutor:
                     f"Worker processes died {_MAX_DEATHS} times before a run began; {len(left)} groups of runs are left. Is "
                     f"there enough memory for {self.workers} at once? Use fewer workers; finished runs are stored."
                 )
+            left = _taken_apart(left, lost)
             failing = {run for run in lost if deaths[run] >= _MAX_DEATHS}
             left = _record_failing(left, failing, opened)
 
-    def _run_until_a_worker_dies(self, job: Job, left: list[RunGroup]) -> Generator[int, None, bool]:
+    def _run_until_a_worker_dies(self, job: Job, left: list[Work]) -> Generator[int, None, bool]:
         """Execute groups, and remove each from `left` when it is done. Returns False where a worker died first."""
         pool = ProcessPoolExecutor(
             min(self.workers, len(left)), multiprocessing.get_context("spawn"), _open, (job, os.getpid())
@@ -69,7 +70,7 @@ class ProcessExecutor:
         processes: Sequence[BaseProcess] = ()
         try:
             with _no_interrupts():
-                futures: dict[Future[int], RunGroup] = {pool.submit(_execute, group): group for group in left}
+                futures: dict[Future[int], Work] = {pool.submit(_execute, group): group for group in left}
                 processes = list((pool._processes or {}).values())
             for future in as_completed(futures):
                 done = future.result()
@@ -97,19 +98,28 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         _stop(pool, processes)
 
 
-def _record_failing(groups: list[RunGroup], failing: set[RunId], opened: OpenJob) -> list[RunGroup]:
-    """Record the failing runs as failed, and return the groups without them."""
-    left: list[RunGroup] = []
+def _record_failing(work: list[Work], failing: set[RunId], opened: OpenJob) -> list[Work]:
+    """Record the failing runs as failed, and return the work without them."""
+    left: list[Work] = []
     with RunStore.open(opened.plan.store, create=True) as store:
-        for group in groups:
-            lost = [spec for spec in group.specs() if _run_id(spec) in failing]
-            for spec in lost:
-                record = spec.record(opened.runner.data, opened.runner.threads)
+        for piece in work:
+            for spec in (spec for spec in piece.specs() if _run_id(spec) in failing):
                 reason = f"the process that executed it died {_MAX_DEATHS} times; is there enough memory?"
-                opened.save(outcome(record, status="failed", reason=reason), store)
-            targets = tuple(spec.target for spec in group.specs() if spec not in lost)
-            left += [replace(group, targets=targets)] if targets else []
+                opened.save(outcome(opened.runner.record_of(spec), status="failed", reason=reason), store)
+            if (rest := piece.keeping(lambda spec: _run_id(spec) not in failing)) is not None:
+                left.append(rest)
     return left
+
+
+def _taken_apart(work: list[Work], lost: Sequence[RunId]) -> list[Work]:
+    """The work with fused groups that a worker died in as single groups, so that it shows which run is at fault."""
+    apart: list[Work] = []
+    for piece in work:
+        if isinstance(piece, FusedGroups) and any(_run_id(spec) in lost for spec in piece.specs()):
+            apart += piece.groups
+        else:
+            apart.append(piece)
+    return apart
 
 
 def _run_id(spec: RunSpec) -> RunId:
@@ -189,7 +199,7 @@ def _watch_parent(parent: int) -> None:
     os._exit(1)
 
 
-def _execute(group: RunGroup) -> int:
+def _execute(group: Work) -> int:
     if isinstance(_opened, TaskWebError):
         raise _opened
     assert _opened is not None

@@ -19,8 +19,9 @@ from taskweb.errors import MissingDependencyError, ParameterError, TaskWebError
 from taskweb.experiments.checkpoint_cache import CheckpointCache
 from taskweb.experiments.execute import GroupRunner
 from taskweb.experiments.executors.base import Job, OpenJob
+from taskweb.experiments.fused_execute import events_of
 from taskweb.experiments.heartbeats import Heartbeat
-from taskweb.experiments.specs import RunGroup, RunSpec, outcome
+from taskweb.experiments.specs import FusedGroups, RunGroup, RunSpec, Work, outcome
 from taskweb.web.records.run import Run
 from taskweb.web.store import RunStore
 
@@ -46,7 +47,7 @@ class RayExecutor:
         if self.gpus < 0:
             raise ParameterError(f"The number of GPUs must be 0 or more. Got {self.gpus} instead.")
 
-    def run(self, job: Job, groups: Sequence[RunGroup]) -> Generator[int, None, None]:
+    def run(self, job: Job, work: Sequence[Work]) -> Generator[int, None, None]:
         """See Executor. Outcomes are stored one by one as they arrive."""
         ray = _ray()
         opened = job.open()
@@ -56,8 +57,8 @@ class RayExecutor:
         try:
             with RunStore.open(opened.plan.store, create=True) as store, _probe_file(opened.runner.checkpoints) as name:
                 pool = WorkerPool(ray, opened, store, name, self.gpus)
-                with closing(pool.work(groups)) as work:
-                    yield from work
+                with closing(pool.do(work)) as done:
+                    yield from done
         finally:
             if started:
                 ray.shutdown()
@@ -75,10 +76,10 @@ class WorkerPool:
         self.numbers = count()
         self.losses: Counter[tuple[str, str | None, int, str | None]] = Counter()
 
-    def work(self, groups: Sequence[RunGroup]) -> Generator[int, None, None]:
-        """Execute all groups, and those of lost workers again. Yields 1 for each stored run."""
-        for group in groups:
-            self._submit(group)
+    def do(self, work: Sequence[Work]) -> Generator[int, None, None]:
+        """Do all work, and that of lost workers again. Yields 1 for each stored run."""
+        for piece in work:
+            self._submit(piece)
         try:
             while self.streams:
                 ready, _ = self.ray.wait(list(self.streams), num_returns=1)
@@ -88,8 +89,8 @@ class WorkerPool:
             for generator in list(self.streams):
                 self._close(generator, cancel=True)
 
-    def _submit(self, group: RunGroup) -> None:
-        missing = self.opened.missing_of(group, self.store)
+    def _submit(self, work: Work) -> None:
+        missing = self.opened.missing_of(work, self.store)
         if missing is not None:
             generator = self.task.options(num_returns="streaming").remote(self.name, self.runner, missing)
             self.streams[generator] = _Stream(missing, Heartbeat(self.opened.plan.store, f"-{next(self.numbers)}"))
@@ -107,6 +108,7 @@ class WorkerPool:
             return
         if isinstance(event, Run):
             self.opened.save(event, self.store)
+            stream.heartbeat.end(event)
             yield 1
         elif self.opened.budget.is_spent(self.store):
             self._close(generator, cancel=True)
@@ -119,7 +121,11 @@ class WorkerPool:
         reason = " ".join(str(error).split())[:200]
         if isinstance(error, self.ray.exceptions.RayTaskError):
             raise TaskWebError(f"A worker of the cluster failed: {reason}") from None
-        lost, group = stream.running or stream.group, stream.group
+        if isinstance(stream.work, FusedGroups):  # one by one, so that it shows which run is at fault
+            for group in stream.work.groups:
+                self._submit(group)
+            return
+        lost, group = stream.running or stream.work, stream.work
         self.losses[_id_of(lost)] += 1
         if self.losses[_id_of(lost)] >= _MAX_LOSSES:
             if stream.running is None:
@@ -127,13 +133,13 @@ class WorkerPool:
                     f"The workers for {group.setup.name} after {group.source or 'no source'} with seed {group.seed} were lost "
                     f"{_MAX_LOSSES} times before a run began: {reason} Finished runs are stored; run the plan again."
                 )
-            record = stream.running.record(self.opened.runner.data, self.opened.runner.threads)
+            record = self.opened.runner.record_of(stream.running)
             died = f"the worker that executed it died {_MAX_LOSSES} times; is there enough memory?"
             self.opened.save(outcome(record, status="failed", reason=died), self.store)
-            targets = tuple(target for target in group.targets if target != stream.running.target)
-            if not targets:
+            left = group.keeping(lambda spec: spec != stream.running)
+            if left is None:
                 return
-            group = replace(group, targets=targets)
+            group = left
         self._submit(group)
 
     def _close(self, generator: Any, *, cancel: bool = False) -> None:
@@ -145,9 +151,9 @@ class WorkerPool:
 
 @dataclass(slots=True)
 class _Stream:
-    """A group that a worker executes, the heartbeat of that worker, and the run that it executes now."""
+    """What a worker executes, the heartbeat of that worker, and the run that it began last."""
 
-    group: RunGroup
+    work: Work
     heartbeat: Heartbeat
     running: RunSpec | None = None
 
@@ -172,8 +178,8 @@ def _probe_file(checkpoints: CheckpointCache) -> Iterator[str]:
             probe.parent.rmdir()
 
 
-def _events(name: str, runner: GroupRunner, group: RunGroup) -> Iterator[RunSpec | Run]:
-    """Execute a group on a worker, and yield its events. Models stay loaded between the groups of a worker."""
+def _events(name: str, runner: GroupRunner, work: Work) -> Iterator[RunSpec | Run]:
+    """Do work on a worker, and yield its events. Models stay loaded for the next work of the worker."""
     if name not in _runners:
         _runners.clear()
         checkpoints = runner.checkpoints
@@ -182,7 +188,7 @@ def _events(name: str, runner: GroupRunner, group: RunGroup) -> Iterator[RunSpec
         _runners[name] = GroupRunner(runner.data, checkpoints, runner.threads, runner.texts)
     own = _runners[name]
     try:
-        with closing(own.events(group)) as events:
+        with closing(events_of(own, work)) as events:
             yield from events
     finally:
         with suppress(OSError):

@@ -1,7 +1,7 @@
 """Dropout of each member from its own generator, as if its rows stood alone.
 
-A mask is drawn in the shape that the member's part would have without the others, and padding around it is kept. So the same run
-draws the same masks, fused or not, on a CPU; on a GPU the library's own kernels draw otherwise, and only fused runs agree.
+A mask is drawn in the shape that the member's part would have without the others, and padding around it is kept. So on a CPU a
+run draws the same masks, fused or not. On a GPU the library's own kernels draw otherwise: there only fused runs draw alike.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class MemberDropout(TorchFunctionMode):
         self.layout = layout
         self.calls = 0
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ARG002
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Called by torch for each of its functions."""
         kwargs = kwargs or {}
         if func is F.dropout:
@@ -34,7 +34,7 @@ class MemberDropout(TorchFunctionMode):
             return self._attention(*args, **kwargs)
         return func(*args, **kwargs)
 
-    def _dropout(self, states: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> torch.Tensor:  # noqa: ARG002, FBT001, FBT002
+    def _dropout(self, states: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> torch.Tensor:  # noqa: ARG002
         if not training or p == 0.0:
             return states
         self.calls += 1
@@ -47,9 +47,9 @@ class MemberDropout(TorchFunctionMode):
         value: torch.Tensor,
         attn_mask: torch.Tensor | None = None,
         dropout_p: float = 0.0,
-        is_causal: bool = False,  # noqa: FBT001, FBT002
+        is_causal: bool = False,
         scale: float | None = None,
-        enable_gqa: bool = False,  # noqa: FBT001, FBT002
+        enable_gqa: bool = False,
     ) -> torch.Tensor:
         """Attention as torch defines it, with the weights between queries and keys dropped."""
         if enable_gqa:
@@ -77,7 +77,7 @@ def member_mask(states: torch.Tensor, p: float, layout: PassLayout) -> torch.Ten
 
 
 def _widths(sizes: torch.Size, shape: Shape, own: Shape) -> list[slice]:
-    """The part of the dimensions after the rows that is the member's own: of tokens, where there are as many as in the block."""
+    """The member's own part of the dimensions after the rows: of its tokens, where there are as many as in the block."""
     tokens = {shape.width: own.width, **({shape.answer: own.answer} if shape.answer else {})}
     places = {3: (1,), 4: (2, 3)}.get(len(sizes), ())
     return [slice(0, tokens.get(size, size) if place in places else size) for place, size in enumerate(sizes) if place > 0]

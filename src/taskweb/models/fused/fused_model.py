@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +68,27 @@ class FusedModel:
         if dropout is not None and self.model.module.training:
             self.drops = dropout.calls > 0
         return found
+
+    @staticmethod
+    def backward(losses: torch.Tensor) -> None:
+        """Add the gradients of each member's loss to its row."""
+        with warnings.catch_warnings():
+            # The gradients of a layer are views of the rows, on purpose.
+            warnings.filterwarnings("ignore", message="grad and param do not obey the gradient layout contract")
+            losses.sum().backward()
+
+    @contextmanager
+    def answering_as(self, row: torch.Tensor, head: Head) -> Iterator[TaskModel]:
+        """The model with one member's weights, (1, numbers), and its head; inside, it answers as that run's own model would."""
+        wide, training = self.model.head, self.model.module.training
+        self.tensors.bind(row, None)
+        self.layout.members, self.model.head = 1, head
+        self.model.module.eval()
+        try:
+            yield self.model
+        finally:
+            self.model.head = wide
+            self.model.module.train(training)
 
     def _draws(self, parts: Sequence[Part]) -> list[torch.Generator]:
         while len(self._generators) < len(parts):

@@ -51,9 +51,7 @@ class MemberLinear(nn.Module):
 class MemberScale(nn.Module):
     """A norm, then each member's weight and bias. weight, bias: (members, width) or None."""
 
-    def __init__(
-        self, layout: PassLayout, plain: nn.Module, weight: nn.Parameter | None, bias: nn.Parameter | None
-    ) -> None:
+    def __init__(self, layout: PassLayout, plain: nn.Module, weight: nn.Parameter | None, bias: nn.Parameter | None) -> None:
         super().__init__()
         self.layout = layout
         self.plain = plain

@@ -35,7 +35,7 @@ class PassLayout:
             self.owners = before
 
     def spread(self, values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-        """Values of each member, (members, width), so that they can be added to what a layer puts out: (rows or 1, ..., width)."""
+        """Values of each member, (members, width), to be added to what a layer puts out: (rows, 1, ..., width)."""
         given = values[self.owners] if self.owners is not None else self._per_row(values, like)
         return given.view(given.shape[0], *[1] * (like.ndim - 2), given.shape[1])
 

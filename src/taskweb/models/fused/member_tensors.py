@@ -33,7 +33,7 @@ class MemberTensors:
         self.device = device
         self.numbers = 0
         self._entries: list[_Entry] = []
-        self._bound: tuple[int, int] = (0, 0)
+        self._bound: tuple[int, int, int] = (0, 0, 0)
 
     def stack(self, name: str, shape: torch.Size) -> nn.Parameter:
         """The parameter for every member's tensor of that name and shape."""
@@ -44,11 +44,10 @@ class MemberTensors:
 
     def bind(self, values: torch.Tensor, gradients: torch.Tensor | None) -> None:
         """Compute with these rows, (members, numbers) each, and add gradients to those; None computes without gradients."""
-        place = values.data_ptr(), len(values)
-        if place == self._bound and gradients is not None and self._entries[0].parameter.grad is not None:
-            if self._entries[0].parameter.grad.data_ptr() == gradients[:, self._entries[0].own].data_ptr():
-                return
-        self._bound = place
+        bound = values.data_ptr(), len(values), 0 if gradients is None else gradients.data_ptr()
+        if bound == self._bound:
+            return
+        self._bound = bound
         for entry in self._entries:
             shape = (len(values), *entry.shape)
             entry.parameter.data = values[:, entry.own].view(shape)

@@ -79,4 +79,5 @@ def _add_bias(layer: nn.Module) -> None:
 
 
 def shifted(layer: Any, _: Any, output: torch.Tensor) -> torch.Tensor:
+    """The forward hook that adds a layer's own bias."""
     return output + layer.taskweb_bias

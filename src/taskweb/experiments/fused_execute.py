@@ -1,0 +1,352 @@
+"""Executing groups of runs together: sources and transfers of one setup are trained in shared passes.
+
+Transfers follow their source at once, and a place that becomes free goes to the next training. Each outcome is that of the run
+alone, up to rounding, and is reported as soon as it is known.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from pathlib import Path
+
+import torch
+
+from taskweb.errors import InputError
+from taskweb.experiments.checkpoint_cache import CachedSource
+from taskweb.experiments.execute import GroupRunner, cached_weights
+from taskweb.experiments.plan import PlannedSetup
+from taskweb.experiments.run_outcomes import Given, Source, ended_by, finished, without_source
+from taskweb.experiments.setup_models import head_of
+from taskweb.experiments.specs import FusedGroups, RunGroup, RunSpec, Work
+from taskweb.models import TaskModel, method_of, save_model
+from taskweb.models.base import Encoded
+from taskweb.models.fused.fused_model import FusedModel, trained_tensors, wide_head
+from taskweb.models.fused.fused_verification import Probe, probed, verify
+from taskweb.models.fused.layers import NotFusableError
+from taskweb.models.input_limits import within_limits
+from taskweb.models.methods.trainable import trainable
+from taskweb.models.shared_base import PutAside
+from taskweb.tasks import Example
+from taskweb.tasks.overflow import CutReport
+from taskweb.training import TrainingSettings, evaluate
+from taskweb.training.checkpoint import TrainingState, identity_of, load_state, save_state
+from taskweb.training.fused_training import FusedRun, FusedTraining, Place
+from taskweb.web.records.run import Run, Scalar
+
+Events = Iterator[RunSpec | Run]
+_MOST_OF_AUTO = 16
+
+
+def events_of(
+    runner: GroupRunner, work: Work, may_start: Callable[[], bool] = lambda: True
+) -> Generator[RunSpec | Run, None, None]:
+    """Execute work: yields each run before it begins, and its outcome. See `GroupRunner.events` and `FusedExecution`.
+
+    Groups whose runs cannot share passes are executed one by one, and that is said once. may_start: whether fused runs may
+    begin; of single ones the caller decides when it gets them.
+    """
+    if isinstance(work, RunGroup):
+        yield from runner.events(work)
+        return
+    done: set[str] = set()
+    try:
+        for event in FusedExecution(runner, work, may_start).events():
+            if isinstance(event, Run):
+                done.add(event.key)
+            yield event
+    except NotFusableError as reason:
+        _say_once(f"The runs of {work.groups[0].setup.name} are trained one after another: {reason}.")
+        rest = work.keeping(lambda spec: runner.record_of(spec).key not in done)
+        for group in () if rest is None else rest.groups:
+            yield from runner.events(group)
+
+
+@cache
+def _say_once(line: str) -> None:
+    logging.getLogger("taskweb").warning(line)
+
+
+@dataclass(slots=True, eq=False)
+class _SourceWeights:
+    """The weights after one source: how they are cached, and the group whose transfers need them."""
+
+    group: RunGroup
+    key: str
+    cached: CachedSource
+    left: int
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """One training to do: of a source (spec None), or of a target, after a source where there is one."""
+
+    group: RunGroup
+    key: str
+    spec: RunSpec | None = None
+    source: Source | None = None
+    weights: _SourceWeights | None = None
+
+    @property
+    def task(self) -> str:
+        return str(self.group.source) if self.spec is None else self.spec.target
+
+    @property
+    def settings(self) -> TrainingSettings:
+        setup = self.group.setup
+        return setup.source_settings_for(self.task) if self.spec is None else setup.settings_for(self.task)
+
+
+@dataclass(slots=True, eq=False)
+class _Training:
+    """A job in a place."""
+
+    job: _Job
+    place: Place
+    identity: str
+    trained: list[Example]
+    cut: CutReport
+    checkpoint: Path
+    began: float
+
+
+@dataclass(slots=True, eq=False)
+class _Lane:
+    """Trainings that may share passes: their heads are of one kind, and they compute in the same precision.
+
+    spans: whether the head finds spans.
+    """
+
+    spans: bool
+    jobs: deque[_Job] = field(default_factory=deque)
+    training: FusedTraining | None = None
+    aside: PutAside | None = None
+    running: list[_Training] = field(default_factory=list)
+
+
+class FusedExecution:
+    """The execution of fused groups. may_start: whether a further training may begin."""
+
+    def __init__(self, runner: GroupRunner, work: FusedGroups, may_start: Callable[[], bool]) -> None:
+        self.runner, self.work, self.may_start = runner, work, may_start
+        self.most = work.most or _MOST_OF_AUTO
+        self.setup: PlannedSetup = work.groups[0].setup
+        self.lanes: dict[tuple[bool, str], _Lane] = {}
+        self.saved = time.monotonic()
+        self.stack = ExitStack()
+
+    def events(self) -> Generator[RunSpec | Run, None, None]:
+        """Each run before it begins, and its outcome. Closing the iterator ends all; finished ones are kept.
+
+        Raises NotFusableError, before any run begins, where runs of this setup cannot share passes.
+        """
+        torch.set_num_threads(self.runner.threads)
+        with self.stack:
+            for group in self.work.groups:
+                self._queue(group)
+            while any(lane.jobs or lane.running for lane in self.lanes.values()):
+                if not self.may_start() and not any(lane.running for lane in self.lanes.values()):
+                    return
+                for lane in list(self.lanes.values()):
+                    yield from self._drain(lane)
+
+    def _queue(self, group: RunGroup) -> None:
+        """Put what a group begins with into its lane: its source, or its runs where there is none or it is cached."""
+        if group.source is None:
+            for spec in group.specs():
+                self._put(_Job(group, self.runner.record_of(spec).key, spec))
+            return
+        key = group.source_key(self.runner.data, self.runner.threads)
+        cached = self.stack.enter_context(self.runner.checkpoints.locked_source(key))
+        weights = _SourceWeights(group, key, cached, len(group.targets))
+        if (found := cached_weights(cached)) is not None:
+            self._queue_transfers(weights, found)
+        else:
+            self._put(_Job(group, key, weights=weights))
+
+    def _queue_transfers(self, weights: _SourceWeights, source: Source) -> None:
+        for spec in weights.group.specs():
+            self._put(_Job(weights.group, self.runner.record_of(spec).key, spec, source, weights), first=True)
+            source = replace(source, seconds=0.0)  # counted once, with the first of its runs
+
+    def _put(self, job: _Job, *, first: bool = False) -> None:
+        spans = self.runner.data[job.task].task.kind == "span_qa"
+        lane = self.lanes.setdefault((spans, job.settings.precision), _Lane(spans))
+        if first:
+            lane.jobs.appendleft(job)
+        else:
+            lane.jobs.append(job)
+
+    def _drain(self, lane: _Lane) -> Events:
+        """Do the trainings of a lane until none is left, or none may begin any more."""
+        if lane.jobs and lane.training is None:
+            self._open(lane)
+        training = lane.training
+        if training is None:
+            return
+        while lane.running or (lane.jobs and self.may_start()):
+            yield from self._fill(lane, training)
+            if lane.running:
+                self._take_up(lane)
+                for place in training.round():
+                    yield from self._end(lane, training, place)
+                self._save_checkpoints(lane, training)
+        training.clear()
+
+    def _open(self, lane: _Lane) -> None:
+        """Build the model whose passes the lane shares, and try it with its first trainings."""
+        heads = [head_of(self.runner.data[task]) for task in self._tasks_of(lane)]
+        probes = [self._probe(job) for job in list(lane.jobs)[:2]]
+        base = self.runner.models.base(self.setup, heads[0])
+        model = base.fresh()
+        model.set_head(heads[0] if model.family != "encoder" else wide_head(heads), seed=0)
+        method_of(self.setup.method, self.setup.method_parameters).apply(model, seed=0)
+        fused = FusedModel(model)
+        if known := [probe for probe in probes if probe is not None]:
+            verify(fused, known)
+        fused.model.module.train()
+        lane.training = FusedTraining(fused, self.most)
+        lane.aside = base.put_aside()
+
+    def _tasks_of(self, lane: _Lane) -> list[str]:
+        names = {name for group in self.work.groups for name in (group.source, *group.targets) if name is not None}
+        return sorted(name for name in names if (self.runner.data[name].task.kind == "span_qa") == lane.spans)
+
+    def _probe(self, job: _Job) -> Probe | None:
+        """A few examples of a training, tried alone; None for a training that fails by itself."""
+        with suppress(InputError):
+            model, encoded, _, _ = self._alone(job)
+            return probed(model, encoded, job.group.seed)
+        return None
+
+    def _alone(self, job: _Job) -> tuple[TaskModel, list[Encoded], list[Example], CutReport]:
+        """The training's own model, its examples as tokens, and as they were before."""
+        data = self.runner.data[job.task]
+        path = None if job.spec is None or job.source is None else job.source.path
+        model = self.runner.models.for_task(self.setup, data, job.group.seed, path)
+        trained, cut = within_limits(model, data.source if job.spec is None else data.target)
+        if not trained:
+            raise InputError("There are no examples to train on. Give at least one.")
+        return model, model.encode(trained), trained, cut
+
+    def _fill(self, lane: _Lane, training: FusedTraining) -> Events:
+        """Give free places to the next trainings."""
+        while lane.jobs and training.has_room and self.may_start():
+            job = lane.jobs.popleft()
+            if job.spec is not None:
+                yield job.spec
+            began = time.perf_counter()
+            try:
+                lane.running.append(self._joined(job, training, began))
+            except Exception as error:  # noqa: BLE001 - whatever a library raises, the run failed and the other runs go on
+                yield from self._outcomes_of_failure(job, error, time.perf_counter() - began)
+
+    def _joined(self, job: _Job, training: FusedTraining, began: float) -> _Training:
+        model, encoded, trained, cut = self._alone(job)
+        settings, seed = job.settings, job.group.seed
+        identity = identity_of(model, encoded, settings, seed)
+        run = FusedRun(model.head, encoded, settings, seed, trained_tensors(model))
+        path = self.runner.checkpoints.training_path(job.key)
+        if path.exists():
+            with suppress(InputError):  # of another training, or damaged: from the start
+                state = load_state(path, run.start, identity)
+                history = replace(state.history, resumed_at=state.history.step)
+                run = replace(run, start=state.weights, first=state.first, second=state.second, history=history)
+        place = training.join(run)
+        return _Training(job, place, identity, trained, cut, path, began)
+
+    def _take_up(self, lane: _Lane) -> None:
+        """Put the lane's own layers back into the base, where another model was made with it since."""
+        training = lane.training
+        assert training is not None
+        assert lane.aside is not None
+        fused = training.model.model
+        base = self.runner.models.base(self.setup, fused.head)
+        if base.current is not lane.aside:
+            base.take_up(lane.aside)
+            fused.module.train()
+
+    def _end(self, lane: _Lane, training: FusedTraining, place: Place) -> Events:
+        (own,) = [running for running in lane.running if running.place is place]
+        lane.running.remove(own)
+        own.checkpoint.unlink(missing_ok=True)
+        job = own.job
+        try:
+            if place.error is not None:
+                raise place.error
+            if job.spec is None:
+                self._keep_source(own, training)
+                return
+            yield self._measured(lane, own, training, job.spec)
+            self._done(job)
+        except Exception as error:  # noqa: BLE001 - whatever a library raises, the run failed and the other runs go on
+            yield from self._outcomes_of_failure(job, error, place.history.seconds)
+        finally:
+            if place.error is None:
+                training.leave(place)
+
+    def _keep_source(self, own: _Training, training: FusedTraining) -> None:
+        """Write the weights after a source as if it had been trained alone, and queue its transfers."""
+        weights, history = own.job.weights, own.place.history
+        assert weights is not None
+        tensors = training.weights_of(own.place)
+        model = self.runner.models.for_task(self.setup, self.runner.data[own.job.task], own.job.group.seed)
+        with torch.no_grad():
+            for name, parameter in trainable(model.module).items():
+                parameter.copy_(tensors[name])
+        halved = len(history.memory)
+        weights.cached.write(partial(save_model, model, notes={"halved_batches": halved}))
+        self._queue_transfers(weights, Source(weights.cached.path, history.seconds, halved))
+
+    def _measured(self, lane: _Lane, own: _Training, training: FusedTraining, spec: RunSpec) -> Run:
+        """Evaluate a trained target, in its place."""
+        data, history, fused = self.runner.data[spec.target], own.place.history, training.model
+        began = time.perf_counter()
+        self._take_up(lane)
+        halved: list[int] = []
+        with fused.answering_as(training.rows_of([own.place]), own.place.run.head) as model:
+            asked, cut = within_limits(model, data.evaluation)
+            metrics = evaluate(model, data.task, asked, on_halved=halved.append)
+        seconds = {"training": history.seconds, "evaluation": time.perf_counter() - began}
+        extra: dict[str, Scalar] = {"fused": self.most, **({"halved_in_evaluation": len(halved)} if halved else {})}
+        given = Given(own.trained, own.cut, asked, cut)
+        return finished(self.runner.record_of(spec), metrics, given, history, seconds, own.job.source, extra)
+
+    def _outcomes_of_failure(self, job: _Job, error: Exception, seconds: float) -> Events:
+        """The outcome of a training that an error ended; of a source, those of all its transfers."""
+        if job.spec is not None:
+            yield ended_by(self.runner.record_of(job.spec), error, seconds)
+            self._done(job)
+            return
+        weights = job.weights
+        assert weights is not None
+        failed: Run | None = None
+        for spec in weights.group.specs():
+            yield spec
+            record = self.runner.record_of(spec)
+            failed = ended_by(record, error, seconds) if failed is None else replace(failed, durations={})
+            yield without_source(record, failed)
+        weights.cached.release()
+
+    def _done(self, job: _Job) -> None:
+        """Remove the weights after a source once all its transfers are done."""
+        if job.weights is not None:
+            job.weights.left -= 1
+            if job.weights.left == 0:
+                job.weights.cached.release(remove=True)
+
+    def _save_checkpoints(self, lane: _Lane, training: FusedTraining) -> None:
+        if time.monotonic() - self.saved < self.runner.checkpoints.limits.seconds:
+            return
+        training.read()
+        for own in lane.running:
+            if own.place.error is None and not own.place.ended:
+                first, second = training.moments_of(own.place)
+                state = TrainingState(training.weights_of(own.place), first, second, own.place.history)
+                save_state(own.checkpoint, state, own.identity)
+        self.saved = time.monotonic()

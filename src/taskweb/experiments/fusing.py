@@ -1,0 +1,59 @@
+"""Which groups of runs are trained together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from taskweb.experiments.executors import Executor
+from taskweb.experiments.plan import Fuse, PlannedSetup
+from taskweb.experiments.specs import FusedGroups, RunGroup, Work
+
+FUSABLE_METHODS = ("lora", "pfeiffer", "bitfit")
+_RUNS_PER_PLACE = 8  # so many runs follow each other in a place, before those that are left no longer fill the passes
+_PLACES_OF_AUTO = 16
+
+
+def work_of(groups: Sequence[RunGroup], fuse: int | None) -> list[Work]:
+    """Groups as they are given to workers: those of a setup together where their trainings may share passes.
+
+    fuse: most trainings at once; 1 for none together, None for as many as memory and speed allow.
+    """
+    if fuse == 1:
+        return list(groups)
+    by_setup: dict[str, list[RunGroup]] = {}
+    for group in groups:
+        by_setup.setdefault(group.setup.name, []).append(group)
+    work: list[Work] = []
+    for own in by_setup.values():
+        if is_fusable(own[0].setup):
+            work += [FusedGroups(tuple(part), fuse) for part in _parts(own, (fuse or _PLACES_OF_AUTO) * _RUNS_PER_PLACE)]
+        else:
+            work += own
+    return work
+
+
+def most_together(fuse: Fuse, executor: Executor) -> int | None:
+    """How many trainings share passes, None for as many as memory and speed allow. `auto` is 1 on a CPU: bits count there."""
+    if fuse != "auto":
+        return fuse
+    import torch
+
+    return None if torch.cuda.is_available() or getattr(executor, "gpus", 0) else 1
+
+
+def is_fusable(setup: PlannedSetup) -> bool:
+    """Whether trainings of a setup may share passes, as far as its method says; the model has the last word."""
+    return setup.method in FUSABLE_METHODS and not setup.method_parameters.get("use_dora")
+
+
+def _parts(groups: Sequence[RunGroup], runs: int) -> list[list[RunGroup]]:
+    """Groups in parts of at least that many runs, the last one perhaps smaller."""
+    parts: list[list[RunGroup]] = [[]]
+    count = 0
+    for group in groups:
+        if count >= runs:
+            parts.append([])
+            count = 0
+        parts[-1].append(group)
+        count += len(group.targets)
+    return parts

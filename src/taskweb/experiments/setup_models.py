@@ -1,0 +1,63 @@
+"""Models of a plan's setups, ready to be trained on a task. A base is loaded once, and lent to one run after another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from taskweb.experiments.plan import PlannedSetup
+from taskweb.experiments.task_data import TaskData
+from taskweb.models import Head, TaskModel, head_for, load_model, load_saved, method_of
+from taskweb.models.loading import is_tiny
+from taskweb.models.shared_base import SharedBase
+from taskweb.models.tiny import tiny_model
+from taskweb.models.weight_storage import Weights
+from taskweb.training.settings import chosen_device
+
+
+@dataclass(frozen=True, slots=True)
+class SetupModels:
+    """texts: all texts of the plan; the tokenizers of tiny models are made from them."""
+
+    texts: tuple[str, ...] = field(default=(), repr=False)
+    _bases: dict[tuple[object, ...], SharedBase] = field(default_factory=dict, init=False, repr=False)
+
+    def for_task(self, setup: PlannedSetup, data: TaskData, seed: int, source: Path | None = None) -> TaskModel:
+        """The setup's model, ready for a task: initial weights or those after a source, a head, the method applied.
+
+        The head is drawn from the seed in both cases, unless the setup carries the head of the source.
+        """
+        head = head_of(data)
+        model = self.base(setup, head).fresh()
+        if source is not None:
+            load_saved(source, model)
+            model.set_head(head, seed=seed, carry=setup.carry_head)
+            return model
+        model.set_head(head, seed=seed)
+        method_of(setup.method, setup.method_parameters).apply(model, seed=seed)
+        return model
+
+    def base(self, setup: PlannedSetup, head: Head) -> SharedBase:
+        """The setup's model before any training, for all runs of the process."""
+        key = (setup.model, setup.revision, setup.family, setup.dtype, setup.load_in, repr(setup.text))
+        known = self._bases.get(key)
+        if known is None:
+            self._bases.clear()  # one at a time: large models are large
+            if is_tiny(setup.model):
+                model = tiny_model(setup.model, self.texts, head, text=setup.text)
+            else:
+                name, revision = setup.loaded_from
+                weights = Weights(setup.dtype, setup.load_in)  # type: ignore[arg-type]  # checked there
+                model = load_model(name, head, revision=revision, text=setup.text, family=setup.family, weights=weights)
+            model.module.to(chosen_device(setup.training.device))
+            known = self._bases[key] = SharedBase(model)
+        return known
+
+
+def head_of(data: TaskData) -> Head:
+    """The head for a task, as target and as source: includes labels that only its source examples have."""
+    known = [*data.target, *data.evaluation]
+    head = head_for(data.task.kind, known)
+    if head.labels and any(example.output not in head.labels for example in data.source):
+        return head_for(data.task.kind, [*known, *data.source])
+    return head
