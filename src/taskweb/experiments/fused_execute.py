@@ -20,6 +20,7 @@ import torch
 from taskweb.errors import InputError
 from taskweb.experiments.checkpoint_cache import CachedSource
 from taskweb.experiments.execute import GroupRunner, cached_weights
+from taskweb.experiments.heartbeats import PassFacts
 from taskweb.experiments.plan import PlannedSetup
 from taskweb.experiments.run_outcomes import Given, Source, ended_by, finished, without_source
 from taskweb.experiments.setup_models import head_of
@@ -39,14 +40,13 @@ from taskweb.training.checkpoint import TrainingState, identity_of, load_state, 
 from taskweb.training.fused_training import FusedRun, FusedTraining, Place
 from taskweb.web.records.run import Run, Scalar
 
-Events = Iterator[RunSpec | Run]
-_MOST_OF_AUTO = 16
+Event = RunSpec | Run | PassFacts
+Events = Iterator[Event]
+_SECONDS_BETWEEN_FACTS = 5.0
 
 
-def events_of(
-    runner: GroupRunner, work: Work, may_start: Callable[[], bool] = lambda: True
-) -> Generator[RunSpec | Run, None, None]:
-    """Execute work: yields each run before it begins, and its outcome. See `GroupRunner.events` and `FusedExecution`.
+def events_of(runner: GroupRunner, work: Work, may_start: Callable[[], bool] = lambda: True) -> Generator[Event, None, None]:
+    """Execute work: yields each run before it begins, its outcome, and now and then how runs share passes.
 
     Groups whose runs cannot share passes are executed one by one, and that is said once. may_start: whether fused runs may
     begin; of single ones the caller decides when it gets them.
@@ -134,13 +134,12 @@ class FusedExecution:
 
     def __init__(self, runner: GroupRunner, work: FusedGroups, may_start: Callable[[], bool]) -> None:
         self.runner, self.work, self.may_start = runner, work, may_start
-        self.most = work.most or _MOST_OF_AUTO
         self.setup: PlannedSetup = work.groups[0].setup
         self.lanes: dict[tuple[bool, str], _Lane] = {}
-        self.saved = time.monotonic()
+        self.saved = self.said = time.monotonic()
         self.stack = ExitStack()
 
-    def events(self) -> Generator[RunSpec | Run, None, None]:
+    def events(self) -> Generator[Event, None, None]:
         """Each run before it begins, and its outcome. Closing the iterator ends all; finished ones are kept.
 
         Raises NotFusableError, before any run begins, where runs of this setup cannot share passes.
@@ -196,6 +195,9 @@ class FusedExecution:
                 for place in training.round():
                     yield from self._end(lane, training, place)
                 self._save_checkpoints(lane, training)
+                if time.monotonic() - self.said > _SECONDS_BETWEEN_FACTS:
+                    self.said = time.monotonic()
+                    yield _facts(training)
         training.clear()
 
     def _open(self, lane: _Lane) -> None:
@@ -210,7 +212,7 @@ class FusedExecution:
         if known := [probe for probe in probes if probe is not None]:
             verify(fused, known)
         fused.model.module.train()
-        lane.training = FusedTraining(fused, self.most)
+        lane.training = FusedTraining(fused, self.work.most)
         lane.aside = base.put_aside()
 
     def _tasks_of(self, lane: _Lane) -> list[str]:
@@ -313,7 +315,7 @@ class FusedExecution:
             asked, cut = within_limits(model, data.evaluation)
             metrics = evaluate(model, data.task, asked, on_halved=halved.append)
         seconds = {"training": history.seconds, "evaluation": time.perf_counter() - began}
-        extra: dict[str, Scalar] = {"fused": self.most, **({"halved_in_evaluation": len(halved)} if halved else {})}
+        extra: dict[str, Scalar] = {"fused": training.size.now, **({"halved_in_evaluation": len(halved)} if halved else {})}
         given = Given(own.trained, own.cut, asked, cut)
         return finished(self.runner.record_of(spec), metrics, given, history, seconds, own.job.source, extra)
 
@@ -350,3 +352,14 @@ class FusedExecution:
                 state = TrainingState(training.weights_of(own.place), first, second, own.place.history)
                 save_state(own.checkpoint, state, own.identity)
         self.saved = time.monotonic()
+
+
+def _facts(training: FusedTraining) -> PassFacts:
+    device = training.model.device
+    if device.type != "cuda":
+        return PassFacts(training.size.now, training.padding.share)
+    free, total = torch.cuda.mem_get_info(device)
+    utilisation = None
+    with suppress(Exception):  # whatever NVML's bindings raise where it is not there
+        utilisation = torch.cuda.utilization(device) / 100
+    return PassFacts(training.size.now, training.padding.share, total - free, total, utilisation)

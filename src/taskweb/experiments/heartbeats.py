@@ -6,7 +6,7 @@ import json
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,6 +27,28 @@ class RunningRun:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class PassFacts:
+    """How a worker's runs share passes. together: runs in one pass. padding: share of tokens that only fill, 0 to 1.
+
+    memory, memory_total: bytes of its GPU, taken and in all; None on a CPU. utilisation: of the GPU, 0 to 1, if NVML says it.
+    """
+
+    together: int
+    padding: float
+    memory: int | None = None
+    memory_total: int | None = None
+    utilisation: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunningWorker:
+    """A worker: the runs that it is executing, and how they share passes; None for runs one after another."""
+
+    runs: tuple[RunningRun, ...]
+    passes: PassFacts | None = None
+
+
 class Heartbeat:
     """The heartbeat of one worker. A killed worker leaves its file behind, and readers see that it is no longer locked.
 
@@ -37,6 +59,7 @@ class Heartbeat:
         self.file = _folder(store) / f"{os.getpid()}{name}.json"
         self._lock: int | None = None
         self._running: dict[tuple[str, str | None, str, int | None], float] = {}
+        self._passes: PassFacts | None = None
 
     def report(self, spec: RunSpec) -> None:
         """Report a run that starts now. A file that cannot be written does not stop the run."""
@@ -47,8 +70,14 @@ class Heartbeat:
         """A run has ended; the file is written with the next one that starts."""
         self._running.pop((run.setup.name, run.source, run.target, run.seed), None)
 
+    def note(self, passes: PassFacts) -> None:
+        """Say how the runs share passes now."""
+        self._passes = passes
+        self._write()
+
     def _write(self) -> None:
-        text = json.dumps([[*run, since] for run, since in self._running.items()])
+        runs = [[*run, since] for run, since in self._running.items()]
+        text = json.dumps({"runs": runs, "passes": self._passes and asdict(self._passes)})
         with suppress(OSError):
             if self._lock is None:
                 self.file.parent.mkdir(parents=True, exist_ok=True)
@@ -72,17 +101,22 @@ class Heartbeat:
         self.close()
 
 
+def running_workers(store: Path) -> list[RunningWorker]:
+    """The live workers on this machine."""
+    return [worker for file, worker in _heartbeats(store) if is_locked(file)]
+
+
 def running_runs(store: Path) -> list[RunningRun]:
     """The runs that live workers on this machine are executing."""
-    return [run for file, runs in _heartbeats(store) if is_locked(file) for run in runs]
+    return [run for worker in running_workers(store) for run in worker.runs]
 
 
 def abandoned_runs(store: Path) -> list[RunningRun]:
     """The runs that dead workers were executing. Removes their heartbeats."""
-    found = []
-    for file, runs in _heartbeats(store):
+    found: list[RunningRun] = []
+    for file, worker in _heartbeats(store):
         if not is_locked(file):
-            found += runs
+            found += worker.runs
             with suppress(OSError):
                 file.unlink(missing_ok=True)
     with suppress(OSError):
@@ -90,15 +124,15 @@ def abandoned_runs(store: Path) -> list[RunningRun]:
     return found
 
 
-def _heartbeats(store: Path) -> list[tuple[Path, list[RunningRun]]]:
+def _heartbeats(store: Path) -> list[tuple[Path, RunningWorker]]:
     found = []
-    folder = _folder(store)
+    folder, now = _folder(store), time.time()
     for file in sorted(folder.glob("*.json")) if folder.is_dir() else []:
-        with suppress(OSError, ValueError, TypeError):
-            entries = json.loads(file.read_text(encoding="utf-8"))
-            now = time.time()
-            runs = [RunningRun(setup, source, target, seed, now - since) for setup, source, target, seed, since in entries]
-            found.append((file, runs))
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            read = json.loads(file.read_text(encoding="utf-8"))
+            runs = [RunningRun(setup, source, target, seed, now - since) for setup, source, target, seed, since in read["runs"]]
+            passes = None if read["passes"] is None else PassFacts(**read["passes"])
+            found.append((file, RunningWorker(tuple(runs), passes)))
     return found
 
 

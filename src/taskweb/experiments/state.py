@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from taskweb.experiments.digests import digests_and_errors
-from taskweb.experiments.heartbeats import RunningRun, running_runs
+from taskweb.experiments.heartbeats import RunningRun, RunningWorker, running_workers
 from taskweb.experiments.plan import Plan
 from taskweb.experiments.plan_file import plan_and_errors, refuse
 from taskweb.experiments.resolution import resolved_plan
@@ -46,9 +46,20 @@ class PlanState:
     total: int
     setups: tuple[SetupState, ...]
     todo: tuple[RunSpec, ...]
-    running: tuple[RunningRun, ...]
+    workers: tuple[RunningWorker, ...]
     spent: float
     seconds_left: float | None
+
+    @property
+    def running(self) -> tuple[RunningRun, ...]:
+        """The runs that live workers on this machine are executing."""
+        return tuple(run for worker in self.workers for run in worker.runs)
+
+    @property
+    def runs_per_hour(self) -> float | None:
+        """Runs per hour of the live workers, or of one worker where none is at work, at the mean of the finished runs."""
+        seconds = self.seconds_per_run
+        return 3600 * max(1, len(self.workers)) / seconds if seconds else None
 
     @property
     def finished(self) -> int:
@@ -93,7 +104,9 @@ class PlanState:
             "missing": self.missing,
             "left": len(self.todo),
             "running": [{**asdict(run), "seconds": round(run.seconds, 1)} for run in self.running],
+            "workers": [worker.passes and asdict(worker.passes) for worker in self.workers],
             "seconds_per_run": self.seconds_per_run,
+            "runs_per_hour": self.runs_per_hour,
             "seconds_left": self.seconds_left,
             "seconds_spent": self.spent,
             "budget_hours": self.plan.most_hours,
@@ -119,7 +132,7 @@ def plan_state(plan: Plan, data: Mapping[str, Digested], *, retry_failed: bool =
     """The state of a plan. retry_failed: runs that failed or diverged count as left."""
     specs = keys_of(plan, data)
     found = {key: outcome for key, outcome in stored_outcomes(plan.store).items() if key in specs}
-    running = tuple(running_runs(plan.store))
+    workers = tuple(running_workers(plan.store))
     seconds: dict[str, list[float]] = {setup.name: [] for setup in plan.setups}
     counts = {setup.name: dict.fromkeys(("finished", "failed", "diverged", "missing"), 0) for setup in plan.setups}
     for key, spec in specs.items():
@@ -130,7 +143,7 @@ def plan_state(plan: Plan, data: Mapping[str, Digested], *, retry_failed: bool =
     means = {name: fmean(values) if values else None for name, values in seconds.items()}
     again = ("missing", "failed", "diverged") if retry_failed else ("missing",)
     todo = tuple(spec for key, spec in specs.items() if found.get(key, ("missing", None))[0] in again)
-    in_progress = [run.setup for run in running]
+    in_progress = [run.setup for worker in workers for run in worker.runs]
     return PlanState(
         plan,
         len(specs),
@@ -139,7 +152,7 @@ def plan_state(plan: Plan, data: Mapping[str, Digested], *, retry_failed: bool =
             for name, own in counts.items()
         ),
         todo,
-        running,
+        workers,
         sum(spent for _, spent in found.values() if spent is not None),
         _seconds_left(todo, means, [value for values in seconds.values() for value in values]),
     )

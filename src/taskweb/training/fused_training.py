@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
@@ -24,6 +25,7 @@ from taskweb.models.packing import Member, Shape, shape_of
 from taskweb.training.fused_optimizer import Rows, Step, update
 from taskweb.training.history import DivergedError, MemoryRecord, StepRecord, TrainingHistory
 from taskweb.training.loop import dropout_seed, training_batches
+from taskweb.training.pass_size import PassSize, most_places, room_for_twice
 from taskweb.training.settings import TrainingSettings, chosen_precision, computing_in
 
 _ROUNDS_BETWEEN_READS = 16  # on a GPU, where reading a loss waits for all that was asked of it
@@ -83,11 +85,15 @@ class Padding:
 
 
 class FusedTraining:
-    """Runs that are trained together: at most `most` of them, in passes of `most_together`, lowered where memory runs out."""
+    """Runs that are trained together. most: of them at once; None for what memory and speed allow.
 
-    def __init__(self, model: FusedModel, most: int) -> None:
+    size: how many share a pass; lowered where memory runs out.
+    """
+
+    def __init__(self, model: FusedModel, most: int | None) -> None:
         self.model = model
-        self.most_together = most
+        seeking, most = most is None, most or most_places(model.tensors.numbers, model.device)
+        self.size = PassSize(most, seeking=seeking, has_room=partial(room_for_twice, model.device))
         self.padding = Padding()
         self.places: list[Place | None] = [None] * most
         self._rows = Rows.empty(most, model.tensors.numbers, model.device)
@@ -133,7 +139,7 @@ class FusedTraining:
         """One update of every run. Returns the places whose runs have ended: finished, or early (`error`)."""
         taking_part = [place for place in self.places if place is not None and place.next_batch is not None]
         shapes = [shape_of(self.model.model, _member(place, place.next_batch or [])) for place in taking_part]
-        for group in grouped(shapes, _OVERHEAD.get(self.model.device.type, _OVERHEAD["cpu"]), self.most_together):
+        for group in grouped(shapes, _OVERHEAD.get(self.model.device.type, _OVERHEAD["cpu"]), self.size.now):
             self._update([taking_part[index] for index in group])
         known = {id(place) for place in taking_part if place.error is not None}
         due = not taking_part or any(place.next_batch is None for place in taking_part)
@@ -185,7 +191,7 @@ class FusedTraining:
                 return
             losses, together = None, 1
         else:
-            together = self.most_together
+            together = self.size.now
         if losses is None:
             for begin in range(0, len(places), together):
                 self._update(places[begin : begin + together])
@@ -194,7 +200,11 @@ class FusedTraining:
         found = update(part, gradients, losses, steps, self._decaying)
         self._rows.put(rows, part)
         tokens = [sum(item.length for item in place.next_batch or ()) for place in places]
-        self._unread.append((places, tokens, found, (time.perf_counter() - began) / len(places)))
+        if self.size.seeking and self.model.device.type == "cuda":
+            torch.cuda.synchronize(self.model.device)
+        seconds = time.perf_counter() - began
+        self.size.note(len(places), sum(tokens), seconds)
+        self._unread.append((places, tokens, found, seconds / len(places)))
         for place in places:
             place.next_step += 1
             place.next_batch = next(place.batches, None)
@@ -215,7 +225,7 @@ class FusedTraining:
                 reason = str(error).split(".")[0]
             release_memory(self.model.device)
             if len(places) > 1:
-                self.most_together = half(len(places))
+                self.size.lower(len(places))
                 return None
             self._halve_batch(places[0], reason)
 

@@ -14,6 +14,7 @@ from taskweb.cli.tables.grid import Grid
 if TYPE_CHECKING:
     from taskweb.experiments import PlanState
     from taskweb.experiments.checks import CutInputs
+    from taskweb.experiments.heartbeats import PassFacts
     from taskweb.experiments.state import SetupState
 
 
@@ -36,6 +37,8 @@ def state_tables(state: PlanState, width: int) -> Iterator[RenderableType]:
             table.add_row(run.setup, run.source or "none", run.target, str(run.seed), f"{run.seconds:.0f}")
         yield table.fitted(width)
     yield Text()
+    if lines := [_passes(worker.passes) for worker in state.workers if worker.passes is not None]:
+        yield from explained("passes", "; ".join(lines), width)
     yield from explained("left", _left(state), width)
     if plan.most_hours is not None:
         yield from explained("budget", f"{state.spent / 3600:.2f} of {plan.most_hours:g} hours are spent", width)
@@ -61,6 +64,16 @@ def _seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
+def _passes(facts: PassFacts) -> str:
+    """How one worker's runs share passes."""
+    parts = [f"up to {counted(facts.together, 'run')} in a pass", f"{facts.padding:.0%} padding"]
+    if facts.memory is not None and facts.memory_total is not None:
+        parts.append(f"{facts.memory / 2**30:.1f} of {facts.memory_total / 2**30:.0f} GiB of the GPU")
+    if facts.utilisation is not None:
+        parts.append(f"{facts.utilisation:.0%} utilisation")
+    return ", ".join(parts)
+
+
 def _left(state: PlanState) -> str:
     """How many runs are left, and how long they will take at the current speed."""
     runs = f"{len(state.todo):,} runs"
@@ -68,8 +81,8 @@ def _left(state: PlanState) -> str:
         return "nothing: the plan is done"
     if state.seconds_left is None:
         return f"{runs}; how long they take is known after the first run"
-    workers = max(1, len(state.running))
+    workers = max(1, len(state.workers))
     unmeasured = [setup.setup for setup in state.setups if setup.seconds_per_run is None]
     assumed = f", with the mean for {', '.join(unmeasured)}" if unmeasured else ""
-    left = duration(state.seconds_left / workers)
-    return f"{runs}, about {left} for {counted(workers, 'worker')} at the speed measured so far{assumed}"
+    left, speed = duration(state.seconds_left / workers), state.runs_per_hour or 0.0
+    return f"{runs}, about {left} for {counted(workers, 'worker')} at the speed so far ({speed:,.0f} runs/h){assumed}"

@@ -12,7 +12,7 @@ from taskweb.experiments.budget import Budget
 from taskweb.experiments.checkpoint_cache import checkpoint_cache_of
 from taskweb.experiments.execute import GroupRunner
 from taskweb.experiments.fused_execute import events_of
-from taskweb.experiments.heartbeats import Heartbeat
+from taskweb.experiments.heartbeats import Heartbeat, PassFacts
 from taskweb.experiments.plan import Plan
 from taskweb.experiments.plan_file import read_plan, refuse
 from taskweb.experiments.resolution import resolved_plan
@@ -68,6 +68,8 @@ class OpenJob:
                         self.save(event, store)
                         heartbeat.end(event)
                         done += 1
+                    elif isinstance(event, PassFacts):
+                        heartbeat.note(event)
                     elif isinstance(work, RunGroup) and self.budget.is_spent(store):
                         break
                     else:

@@ -19,8 +19,8 @@ from taskweb.errors import MissingDependencyError, ParameterError, TaskWebError
 from taskweb.experiments.checkpoint_cache import CheckpointCache
 from taskweb.experiments.execute import GroupRunner
 from taskweb.experiments.executors.base import Job, OpenJob
-from taskweb.experiments.fused_execute import events_of
-from taskweb.experiments.heartbeats import Heartbeat
+from taskweb.experiments.fused_execute import Event, events_of
+from taskweb.experiments.heartbeats import Heartbeat, PassFacts
 from taskweb.experiments.specs import FusedGroups, RunGroup, RunSpec, Work, outcome
 from taskweb.web.records.run import Run
 from taskweb.web.store import RunStore
@@ -110,6 +110,8 @@ class WorkerPool:
             self.opened.save(event, self.store)
             stream.heartbeat.end(event)
             yield 1
+        elif isinstance(event, PassFacts):
+            stream.heartbeat.note(event)
         elif self.opened.budget.is_spent(self.store):
             self._close(generator, cancel=True)
         else:
@@ -178,7 +180,7 @@ def _probe_file(checkpoints: CheckpointCache) -> Iterator[str]:
             probe.parent.rmdir()
 
 
-def _events(name: str, runner: GroupRunner, work: Work) -> Iterator[RunSpec | Run]:
+def _events(name: str, runner: GroupRunner, work: Work) -> Iterator[Event]:
     """Do work on a worker, and yield its events. Models stay loaded for the next work of the worker."""
     if name not in _runners:
         _runners.clear()
