@@ -8,8 +8,8 @@ from pathlib import Path
 
 from taskweb.experiments.checkpoint_cache import checkpoint_cache_of
 from taskweb.experiments.checks import check_plan
-from taskweb.experiments.executors import Executor, Job
-from taskweb.experiments.fusing import most_together, work_of
+from taskweb.experiments.executors import Executor, InlineExecutor, Job
+from taskweb.experiments.fusing import longest_first, most_together, work_of
 from taskweb.experiments.plan import Fuse
 from taskweb.experiments.plan_lock import plan_lock
 from taskweb.experiments.run_progress import PlanProgress, reporting_progress
@@ -42,6 +42,8 @@ def run_plan(
         with reporting_progress(before, keys_of(plan, data), on_progress):
             if groups:
                 work = work_of(groups, most_together(plan.fuse if fuse is None else fuse, executor))
+                if not isinstance(executor, InlineExecutor):
+                    work = longest_first(work, data)
                 with closing(executor.run(Job(plan_path, retry_failed), work)) as done:
                     for _ in done:
                         pass

@@ -174,6 +174,8 @@ class FusedExecution:
             source = replace(source, seconds=0.0)  # counted once, with the first of its runs
 
     def _put(self, job: _Job, *, first: bool = False) -> None:
+        if job.settings.gradient_checkpointing:
+            raise NotFusableError("gradient checkpointing computes activations twice, and dropout would differ")
         spans = self.runner.data[job.task].task.kind == "span_qa"
         lane = self.lanes.setdefault((spans, job.settings.precision), _Lane(spans))
         if first:

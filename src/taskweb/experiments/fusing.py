@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from taskweb.experiments.executors import Executor
 from taskweb.experiments.plan import Fuse, PlannedSetup
 from taskweb.experiments.specs import FusedGroups, RunGroup, Work
+from taskweb.experiments.task_data import Digested
+from taskweb.training.settings import TrainingSettings
 
 FUSABLE_METHODS = ("lora", "pfeiffer", "bitfit")
 _RUNS_PER_PLACE = 8  # so many runs follow each other in a place, before those that are left no longer fill the passes
@@ -30,6 +32,26 @@ def work_of(groups: Sequence[RunGroup], fuse: int | None) -> list[Work]:
         else:
             work += own
     return work
+
+
+def longest_first(work: Sequence[Work], data: Mapping[str, Digested]) -> list[Work]:
+    """Work in the order in which several workers should take it, so that none is left alone with much at the end."""
+    return sorted(work, key=lambda piece: -sum(_examples_read(group, data) for group in _groups(piece)))
+
+
+def _groups(work: Work) -> tuple[RunGroup, ...]:
+    return work.groups if isinstance(work, FusedGroups) else (work,)
+
+
+def _examples_read(group: RunGroup, data: Mapping[str, Digested]) -> int:
+    """How many examples the trainings of a group read, all updates together."""
+
+    def read(settings: TrainingSettings, examples: int) -> int:
+        return settings.steps * settings.batch_size if settings.steps else settings.epochs * examples
+
+    setup, source = group.setup, group.source
+    own = 0 if source is None else read(setup.source_settings_for(source), data[source].source_examples)
+    return own + sum(read(setup.settings_for(target), data[target].target_examples) for target in group.targets)
 
 
 def most_together(fuse: Fuse, executor: Executor) -> int | None:

@@ -28,7 +28,7 @@ from taskweb.training.loop import dropout_seed, training_batches
 from taskweb.training.pass_size import PassSize, most_places, room_for_twice
 from taskweb.training.settings import TrainingSettings, chosen_precision, computing_in
 
-_ROUNDS_BETWEEN_READS = 16  # on a GPU, where reading a loss waits for all that was asked of it
+_ROUNDS_BETWEEN_READS = 16  # where losses are not read at once
 _OVERHEAD = {"cuda": 4096, "cpu": 96}
 """What a pass costs beside its tokens, in tokens: on a GPU the launches of its kernels, on a CPU the calls of its functions."""
 
@@ -143,7 +143,7 @@ class FusedTraining:
             self._update([taking_part[index] for index in group])
         known = {id(place) for place in taking_part if place.error is not None}
         due = not taking_part or any(place.next_batch is None for place in taking_part)
-        if due or self.model.device.type != "cuda" or len(self._unread) >= _ROUNDS_BETWEEN_READS:
+        if due or reads_at_once(self.model.device) or len(self._unread) >= _ROUNDS_BETWEEN_READS:
             self._read()
         return [place for place in self.places if place is not None and place.ended and id(place) not in known]
 
@@ -288,6 +288,11 @@ class FusedTraining:
             rate = settings.rate_at(step, history.total_steps)
             losses = (*losses, StepRecord(step + 1, loss, rate, norm, tokens))
         place.history = replace(history, step=step + 1, tokens=tokens, seconds=history.seconds + seconds, losses=losses)
+
+
+def reads_at_once(device: torch.device) -> bool:
+    """Whether losses are read after each update. Not on a GPU, where reading waits for all that was asked of it."""
+    return device.type != "cuda"
 
 
 def grouped(shapes: Sequence[Shape], overhead: float, most: int) -> list[list[int]]:
