@@ -53,7 +53,10 @@ class FusedRun:
 
 @dataclass(slots=True, eq=False)
 class Place:
-    """A place among the runs that are trained together, and the run in it. error: why it ended early: mostly DivergedError."""
+    """A place among the runs that are trained together, and the run in it. error: why it ended early, mostly DivergedError.
+
+    reported: whether its end was returned.
+    """
 
     row: int
     run: FusedRun
@@ -62,6 +65,7 @@ class Place:
     next_step: int
     next_batch: list[Encoded] | None
     error: Exception | None = None
+    reported: bool = False
 
     @property
     def ended(self) -> bool:
@@ -141,11 +145,13 @@ class FusedTraining:
         shapes = [shape_of(self.model.model, _member(place, place.next_batch or [])) for place in taking_part]
         for group in grouped(shapes, _OVERHEAD.get(self.model.device.type, _OVERHEAD["cpu"]), self.size.now):
             self._update([taking_part[index] for index in group])
-        known = {id(place) for place in taking_part if place.error is not None}
         due = not taking_part or any(place.next_batch is None for place in taking_part)
         if due or reads_at_once(self.model.device) or len(self._unread) >= _ROUNDS_BETWEEN_READS:
             self._read()
-        return [place for place in self.places if place is not None and place.ended and id(place) not in known]
+        ended = [place for place in self.places if place is not None and place.ended and not place.reported]
+        for place in ended:
+            place.reported = True
+        return ended
 
     def weights_of(self, place: Place) -> dict[str, torch.Tensor]:
         """The trained tensors of a run by name, on the CPU."""
