@@ -66,8 +66,11 @@ class MemberDropout(TorchFunctionMode):
 def member_mask(states: torch.Tensor, p: float, layout: PassLayout) -> torch.Tensor:
     """What (rows, ...) states are multiplied by: 0 with probability p, else 1 / (1 - p), drawn for each member apart."""
     shape = layout.shape
+    if shape is not None and states.ndim == 2 and states.shape[0] == len(layout.own) * shape.rows * shape.width:
+        apart = states.view(-1, shape.width, states.shape[1])  # some blocks lay all tokens end to end
+        return member_mask(apart, p, layout).view(states.shape)
     if shape is None or states.shape[0] != len(layout.own) * shape.rows:
-        raise NotFusableError("dropout is drawn for all rows at once")
+        raise NotFusableError("some of its dropout is drawn once for all rows")
     mask = torch.ones_like(states, memory_format=torch.contiguous_format)
     for number, (own, draw) in enumerate(zip(layout.own, layout.draws, strict=True)):
         begin = number * shape.rows
