@@ -30,7 +30,7 @@ def test_the_largest_training_of_each_setup_counts(tmp_path: Path) -> None:
     smaller = SETUPS.replace("source_training = {batch_size = 16}", "source_training = {micro_batch_size = 4}")
     other, same = check_plan(write_plan(tmp_path, setups=smaller)).memory
     assert other.activations == pytest.approx(whole.activations / 2, rel=0.05)  # targets have 8 at once
-    assert same == lora
+    assert (same.peak, same.activations) == (lora.peak, lora.activations)
 
 
 def test_workers_need_memory_each_and_other_machines_are_not_known(tmp_path: Path) -> None:

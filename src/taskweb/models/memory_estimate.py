@@ -11,9 +11,9 @@
 For each token a linear layer keeps what it puts out, and what it reads if its weights learn; a norm keeps what it reads in
 float32, and RMSNorm in the arithmetic besides. With checkpointing a layer keeps its input, and one layer all of it.
 
-Base and own are exact. Activations are an estimate: kernels differ, attention is taken to keep nothing of its own, and logits to
-be computed for answers only. Libraries (about 0.4 GiB, on a GPU as much again), loading and evaluation count for nothing. Peaks
-measured on a CPU, with glibc, were 0.7 to 1.3 times the estimate.
+Base and own are exact. Activations are an estimate: kernels differ, attention is taken to keep nothing of its own, and logits
+to be computed for answers only. Libraries (about 0.4 GiB, on a GPU as much again), loading and evaluation count for nothing.
+Peaks measured on a CPU, with glibc, were 0.7 to 1.3 times the estimate.
 """
 
 from __future__ import annotations
