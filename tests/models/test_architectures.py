@@ -186,7 +186,10 @@ def test_methods_train_or_refuse_in_one_line(opened: Opened, method: str) -> Non
     before = model.score_choices(examples_for(model)[:2])
     options: dict[str, Any] = {"reduction_factor": 4} if method == "pfeiffer" else {}
     adaptation = method_of(method, options)
+    estimated = adaptation.trains(model)
     adaptation.apply(model, seed=0)
+    counted = sum(tensor.numel() for name, tensor in trainable(model.module).items() if not model.is_head(name))
+    assert estimated.own + estimated.added == counted
     if method in ("lora", "bitfit"):
         for one, other in zip(before, model.score_choices(examples_for(model)[:2]), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-6)

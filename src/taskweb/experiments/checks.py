@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from taskweb.errors import TaskWebError
 from taskweb.experiments.digests import cache_digests
+from taskweb.experiments.memory_needs import SetupMemory, check_quantized, memory_of
 from taskweb.experiments.plan import Plan, PlannedSetup
 from taskweb.experiments.plan_file import plan_and_errors, refuse
 from taskweb.experiments.resolution import resolved_plan
 from taskweb.experiments.task_data import TaskData, task_data_and_errors, texts_of
+from taskweb.tasks import Example
+
+if TYPE_CHECKING:
+    from taskweb.models.base import Encoded, TaskModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +40,21 @@ class CutInputs:
 
 @dataclass(frozen=True, slots=True)
 class CheckedPlan:
-    """A plan without errors, its examples, and their overflow (if it was counted)."""
+    """A plan without errors, its examples, the memory that its setups need, and overflow (if it was counted)."""
 
     plan: Plan
     data: Mapping[str, TaskData]
     cut: tuple[CutInputs, ...] = ()
+    memory: tuple[SetupMemory, ...] = ()
 
 
-def check_plan(path: Path, *, count_cut: bool = False) -> CheckedPlan:
+def check_plan(path: Path, *, count_cut: bool = False, workers: int = 1) -> CheckedPlan:
     """Read a plan and check everything but training: examples, configurations, tokenizers, and whether examples fit the models.
 
     Loads no weights; of a model on the Hub it fetches configuration and tokenizer only. A wrong part hides only the errors of
-    what depends on it. count_cut: count inputs that are cut. Raises InputError for a file that is not TOML, ParameterError that
-    lists all errors.
+    what depends on it. count_cut: count inputs that are cut. workers: runs at once on this machine, 0 where they are done on
+    others, about whose devices nothing is said. Raises InputError for a file that is not TOML, ParameterError that lists all
+    errors.
     """
     plan, errors = plan_and_errors(path, methods=True)
     if not plan.store.parent.is_dir():
@@ -57,13 +65,13 @@ def check_plan(path: Path, *, count_cut: bool = False) -> CheckedPlan:
     plan, unresolved = resolved_plan(plan)
     errors += [error for error in unresolved if not _mentions(error.partition("]")[0], errors)]
     setups = [setup for setup in plan.setups if not _mentions(f'[setups."{setup.name}"]', errors)]
-    cut: list[CutInputs] = []
-    for same_model in _by_model(setups):
-        model_errors, found = _check_model(same_model, data, count_cut)
-        errors += model_errors
-        cut += found
-    refuse(path, errors)
-    return CheckedPlan(plan, data, tuple(cut))
+    if workers:
+        errors += check_quantized(setups)
+    found = [_check_model(same_model, data, count_cut, workers) for same_model in _by_model(setups)]
+    refuse(path, [*errors, *(error for one in found for error in one.errors)])
+    memory = {name: own for one in found for name, own in one.memory.items()}
+    cut = tuple(own for one in found for own in one.cut)
+    return CheckedPlan(plan, data, cut, tuple(memory[setup.name] for setup in plan.setups if setup.name in memory))
 
 
 def _mentions(where: str, errors: Iterable[str]) -> bool:
@@ -78,36 +86,62 @@ def _by_model(setups: Iterable[PlannedSetup]) -> list[list[PlannedSetup]]:
     return list(gathered.values())
 
 
-def _check_model(
-    setups: list[PlannedSetup], data: Mapping[str, TaskData], count_cut: bool
-) -> tuple[list[str], list[CutInputs]]:
-    """The errors of one model with the examples, and the inputs that it cuts."""
+@dataclass
+class _Found:
+    """What the check of one model found; memory by setup."""
+
+    errors: list[str] = field(default_factory=list)
+    cut: list[CutInputs] = field(default_factory=list)
+    memory: dict[str, SetupMemory] = field(default_factory=dict)
+
+
+def _check_model(setups: list[PlannedSetup], data: Mapping[str, TaskData], count_cut: bool, workers: int) -> _Found:
+    """Try one model with the examples."""
     from taskweb.experiments.setup_models import head_of
     from taskweb.models.input_limits import within_limits
     from taskweb.models.outline import check_examples, outline_of
 
     first, names = setups[0], tuple(setup.name for setup in setups)
-    where = f'[setups."{first.name}"]'
+    where, found = f'[setups."{first.name}"]', _Found()
     try:
         name, revision = first.loaded_from
         model = outline_of(name, revision=revision, text=first.text, family=first.family, texts=texts_of(data))
     except TaskWebError as error:
-        return [f"{where}: {error}"], []
-    errors: list[str] = []
-    cut: list[CutInputs] = []
+        return _Found([f"{where}: {error}"])
     for task, own in data.items():
         try:
             model.set_head(head_of(own), seed=0)
             examples = list(dict.fromkeys((*own.source, *own.target, *own.evaluation)))
-            check_examples(model, examples)
+            encoded = dict(zip(examples, check_examples(model, examples), strict=True))
             if count_cut or first.text.overflow == "error":
                 _, report = within_limits(model, examples)
                 if report:
-                    cut.append(
+                    found.cut.append(
                         CutInputs(
                             names, task, report.cut, report.inputs, report.dropped, report.tokens, report.most, report.limit
                         )
                     )
+            _note_memory(setups, model, task, own, encoded, workers, found)
         except TaskWebError as error:
-            errors.append(f"{where} with [tasks.{task}]: {error}")
-    return errors, cut
+            found.errors.append(f"{where} with [tasks.{task}]: {error}")
+    return found
+
+
+def _note_memory(
+    setups: list[PlannedSetup],
+    model: TaskModel,
+    task: str,
+    data: TaskData,
+    encoded: Mapping[Example, Encoded],
+    workers: int,
+    found: _Found,
+) -> None:
+    """Keep the larger of a setup's memory so far and that of training on a task."""
+    for setup in setups:
+        roles = ((setup.source_settings_for(task), data.source), (setup.settings_for(task), data.target))
+        trainings = [(settings, [encoded[example] for example in own]) for settings, own in roles if own]
+        if not trainings:
+            continue
+        needed, known = memory_of(setup, model, trainings, workers), found.memory.get(setup.name)
+        if known is None or needed.peak > known.peak:
+            found.memory[setup.name] = needed

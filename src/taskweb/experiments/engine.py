@@ -10,6 +10,7 @@ from taskweb.experiments.checkpoint_cache import checkpoint_cache_of
 from taskweb.experiments.checks import check_plan
 from taskweb.experiments.executors import Executor, InlineExecutor, Job
 from taskweb.experiments.fusing import longest_first, most_together, work_of
+from taskweb.experiments.memory_needs import memory_warning
 from taskweb.experiments.plan import Fuse
 from taskweb.experiments.plan_lock import plan_lock
 from taskweb.experiments.run_progress import PlanProgress, reporting_progress
@@ -24,15 +25,19 @@ def run_plan(
     retry_failed: bool = False,
     fuse: Fuse | None = None,
     on_progress: Callable[[PlanProgress], None] | None = None,
+    on_warning: Callable[[str], None] | None = None,
 ) -> PlanState:
     """Do the missing runs of a plan, and return its state. May be stopped at any moment, and called again.
 
     fuse: most trainings at once in shared passes, instead of what the plan says. on_progress: called before the first run, now
-    and then from another thread, and at the end.
+    and then from another thread, and at the end. on_warning: called before the first run where runs will probably not fit into
+    memory.
     Raises TaskWebError before anything is trained: for a plan that cannot be run, or whose store another process is filling.
     """
-    checked = check_plan(plan_path)
+    checked = check_plan(plan_path, workers=executor.workers_here)
     plan, data = checked.plan, checked.data
+    if on_warning and (warning := memory_warning(checked.memory)):
+        on_warning(warning)
     with plan_lock(plan.store):
         before = plan_state(plan, data, retry_failed=retry_failed)
         groups = groups_of(list(before.todo))

@@ -134,6 +134,18 @@ class TaskModel(Protocol):
         """The answer to each example: greedy text, or the best span of the input. Encoders only find spans."""
 
 
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """How many numbers a method trains: own, of the model itself; added, of what it adds.
+
+    layers: whose weights or updates get gradients, for which what these layers read is kept.
+    """
+
+    own: int = 0
+    added: int = 0
+    layers: frozenset[nn.Module] = frozenset()
+
+
 class SharedWeights(Protocol):
     """Whoever lends a model's weights to one run after another."""
 
@@ -153,6 +165,9 @@ class Method(Protocol):
 
     def resolved(self, model: TaskModel) -> Mapping[str, Parameter]:
         """What the parameters come to for this model, such as the layers that LoRA changes; part of what a run is."""
+
+    def trains(self, model: TaskModel) -> Trained:
+        """How many numbers are trained besides the head, of a model that is not adapted yet; needs no weights."""
 
     def apply(self, model: TaskModel, *, seed: int) -> None:
         """Change the model in place; new weights are drawn from `seed`. The head is always trained."""

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoTokenizer, GenerationConfig
 
 from taskweb.models.architecture import family_of, read_config
-from taskweb.models.base import Origin, TaskModel
+from taskweb.models.base import Encoded, Origin, TaskModel
 from taskweb.models.bundle import BASE
 from taskweb.models.bundle_record import Record
 from taskweb.models.head import Head
@@ -84,17 +84,18 @@ def outline_as_saved(name: str, *, text: TextSettings | None = None, texts: Sequ
     return outline_of(str(folder / BASE) if base.inside else base.name, revision=base.revision, text=text, family=family)
 
 
-def check_examples(model: TaskModel, examples: Sequence[Example]) -> None:
+def check_examples(model: TaskModel, examples: Sequence[Example]) -> list[Encoded]:
     """Try whether a model can learn from labelled examples and choose among their choices; inputs are cut where they must be.
 
-    Raises InputError for the first example that does not fit.
+    Returns the examples as token ids. Raises InputError for the first example that does not fit.
     """
     with quiet():
-        model.encode(examples)
+        encoded = model.encode(examples)
         if model.family == "causal":  # others cut an input without regard to its choices, or have tried them all
             model.encode(
                 [dataclasses.replace(example, output=max(example.choices, key=len)) for example in examples if example.choices]
             )
+    return encoded
 
 
 def _fetched(name: str, revision: str | None) -> Path:

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from taskweb.errors import InputError, MissingDependencyError, ParameterError
-from taskweb.models.base import Parameter, TaskModel
+from taskweb.models.base import Parameter, TaskModel, Trained
 from taskweb.models.bundle_record import BaseReference
 from taskweb.models.encoder import EncoderModel
 from taskweb.models.encoder_head import EncoderWithHead, library_model
@@ -45,6 +45,10 @@ class PeftAdapter:
     def resolved(self, model: TaskModel) -> Mapping[str, Parameter]:  # noqa: ARG002 - nothing depends on the model
         """Nothing depends on the model."""
         return {}
+
+    def trains(self, model: TaskModel) -> Trained:  # noqa: ARG002 - nothing is trained
+        """Nothing."""
+        return Trained()
 
     def apply(self, model: TaskModel, *, seed: int) -> None:  # noqa: ARG002 - never done
         """Raises ParameterError: only a folder brings such an adapter."""

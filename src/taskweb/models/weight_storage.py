@@ -35,7 +35,7 @@ class Weights:
         if self.load_in not in LOAD_INS:
             raise unknown_name("quantization", self.load_in, LOAD_INS)
         if not torch.cuda.is_available():
-            raise InputError(f"Loading in {self.load_in} needs a GPU, and none is found. Leave --load-in out.")
+            raise InputError(f"Loading in {self.load_in} needs a GPU, and none is found. Leave load_in (--load-in) out.")
         if find_spec("bitsandbytes") is None:
             raise MissingDependencyError("bitsandbytes", "quant", f"Loading in {self.load_in}")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taskweb.cli.console import StoppedError, print_json, print_tables, say
+from taskweb.cli.console import StoppedError, print_json, print_tables, say, say_notes
 from taskweb.cli.options import shared
 from taskweb.cli.options.option_groups import spread
 
@@ -96,7 +96,7 @@ def run(
     executing.check()
     as_json, retry_failed = output is shared.TableFormat.json, retry is not None
     if dry_run and not status:
-        _dry_run(plan, retry_failed=retry_failed, as_json=as_json)
+        _dry_run(plan, executing.built(), retry_failed=retry_failed, as_json=as_json, quiet=quiet)
         return
     if status:
         state = state_of(plan, retry_failed=retry_failed)
@@ -110,28 +110,34 @@ def run(
     print_tables(lambda width: state_tables(state, width))
 
 
-def _dry_run(path: Path, *, retry_failed: bool, as_json: bool) -> None:
+def _dry_run(path: Path, executor: Executor, *, retry_failed: bool, as_json: bool, quiet: bool) -> None:
     """Check the plan and print what it would run; if examples or models are missing, only what the plan itself says."""
-    from taskweb.cli.tables.plan_states import cut_tables, state_tables
+    from taskweb.cli.tables.plan_states import cut_tables, memory_tables, state_tables
     from taskweb.cli.tables.plans import plan_facts, plan_tables
     from taskweb.errors import ParameterError
     from taskweb.experiments import check_plan
+    from taskweb.experiments.memory_needs import memory_warning
     from taskweb.experiments.state import plan_state
 
     try:
-        checked = check_plan(path, count_cut=True)
+        checked = check_plan(path, count_cut=True, workers=executor.workers_here)
     except ParameterError:
         if not as_json:
             _print_plan(path)
         raise
     state = plan_state(checked.plan, checked.data, retry_failed=retry_failed)
+    say_notes(filter(None, [memory_warning(checked.memory)]), quiet=quiet)
     if as_json:
-        cut = {"cut_inputs": [asdict(own) for own in checked.cut]}
-        print_json(state.to_dict() | cut | plan_facts(checked.plan, checked.data))
+        found = {
+            "cut_inputs": [asdict(own) for own in checked.cut],
+            "memory": [own.to_dict() for own in checked.memory],
+        }
+        print_json(state.to_dict() | found | plan_facts(checked.plan, checked.data))
         return
     print_tables(lambda width: plan_tables(checked.plan, checked.data, width))
     print_tables(lambda width: state_tables(state, width))
     print_tables(lambda width: cut_tables(checked.cut, width))
+    print_tables(lambda width: memory_tables(checked.memory, width))
 
 
 def _print_plan(path: Path) -> None:
@@ -162,12 +168,16 @@ def _measured(plan: Path, executing: ExecutorOptions, *, retry_failed: bool, qui
                 last[:] = [progress]
                 show(progress)
 
+            def on_warning(line: str) -> None:
+                say_notes([line], quiet=quiet)
+
             state = run_plan(
                 plan,
                 executing.built(),
                 retry_failed=retry_failed,
                 fuse=executing.most_together,
                 on_progress=on_progress,
+                on_warning=on_warning,
             )
     except KeyboardInterrupt:
         done = (

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from taskweb.experiments import PlanState
     from taskweb.experiments.checks import CutInputs
     from taskweb.experiments.heartbeats import PassFacts
+    from taskweb.experiments.memory_needs import SetupMemory
     from taskweb.experiments.state import SetupState
 
 
@@ -53,6 +54,22 @@ def cut_tables(cut: Sequence[CutInputs], width: int) -> Iterator[RenderableType]
         for own in cut:
             grid.add_row(", ".join(own.setups), own.task, f"{own.cut:,}", f"{own.examples:,}")
         yield grid.fitted(width)
+
+
+def memory_tables(needs: Sequence[SetupMemory], width: int) -> Iterator[RenderableType]:
+    """The memory that each setup is estimated to need, and that its device has."""
+    if needs:
+        yield Text()
+        grid = Grid("memory, about", "??device", ">base", ">own", ">activations", ">one run", ">?workers", ">available")
+        for own in needs:
+            parts = (own.base, own.own, own.activations, own.peak)
+            available = "" if own.available is None else _size(own.available)
+            grid.add_row(own.setup, own.device, *map(_size, parts), str(own.workers), available)
+        yield grid.fitted(width)
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{count / 2**20:,.0f} MiB"
 
 
 def _cells(setup: SetupState) -> list[str]:

@@ -99,6 +99,10 @@ class Executor(Protocol):
     recorded as failed, and the other runs go on.
     """
 
+    @property
+    def workers_here(self) -> int:
+        """How many runs are done at once on this machine; 0 where they are done on others."""
+
     def run(self, job: Job, work: Sequence[Work]) -> Generator[int, None, None]:
         """Execute the work. Raises TaskWebError where no work can be done at all."""
         ...

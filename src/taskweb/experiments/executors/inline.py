@@ -13,6 +13,11 @@ from taskweb.experiments.specs import Work
 class InlineExecutor:
     """For tests, debugging, and a single GPU."""
 
+    @property
+    def workers_here(self) -> int:
+        """See Executor."""
+        return 1
+
     def run(self, job: Job, work: Sequence[Work]) -> Generator[int, None, None]:
         """See Executor."""
         opened = job.open()

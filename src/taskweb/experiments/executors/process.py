@@ -40,6 +40,11 @@ class ProcessExecutor:
         if self.workers < 1:
             raise ParameterError(f"The number of workers must be at least 1. Got {self.workers} instead.")
 
+    @property
+    def workers_here(self) -> int:
+        """See Executor."""
+        return self.workers
+
     def run(self, job: Job, work: Sequence[Work]) -> Generator[int, None, None]:
         """See Executor. A run that _MAX_DEATHS workers died in is recorded as failed."""
         left = list(work)

@@ -47,6 +47,11 @@ class RayExecutor:
         if self.gpus < 0:
             raise ParameterError(f"The number of GPUs must be 0 or more. Got {self.gpus} instead.")
 
+    @property
+    def workers_here(self) -> int:
+        """See Executor."""
+        return 0
+
     def run(self, job: Job, work: Sequence[Work]) -> Generator[int, None, None]:
         """See Executor. Outcomes are stored one by one as they arrive."""
         ray = _ray()

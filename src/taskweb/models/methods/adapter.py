@@ -19,8 +19,8 @@ from torch import nn
 from transformers.activations import ACT2FN
 
 from taskweb.errors import ParameterError, unknown_name
-from taskweb.models.architecture import text_part_of
-from taskweb.models.base import Parameter, TaskModel, device_of
+from taskweb.models.architecture import text_config_of, text_part_of
+from taskweb.models.base import Parameter, TaskModel, Trained, config_of, device_of
 from taskweb.models.methods.places import adapter_places, blocks_of, is_norm
 from taskweb.models.methods.trainable import claim, train_only
 from taskweb.models.padding import seeded
@@ -69,6 +69,13 @@ class PfeifferAdapter:
         names = {module: name for name, module in model.module.named_modules()}
         places = {re.sub(r"\.\d+(?=\.|$)", ".*", names[block]) for block in blocks_of(text_part_of(model.module))}
         return {"adapter_places": ",".join(sorted(places))}
+
+    def trains(self, model: TaskModel) -> Trained:
+        """The weights and biases of one adapter for each layer."""
+        hidden = int(text_config_of(config_of(model)).hidden_size)
+        width = hidden // self.reduction_factor
+        layers = len(blocks_of(text_part_of(model.module)))
+        return Trained(added=layers * (2 * hidden * width + hidden + width))
 
     def apply(self, model: TaskModel, *, seed: int) -> None:
         """Add the adapters. Raises ParameterError where the reduction leaves no width."""

@@ -16,7 +16,7 @@ from torch import nn
 
 from taskweb.errors import ParameterError
 from taskweb.models.architecture import text_part_of
-from taskweb.models.base import Parameter, TaskModel, config_of
+from taskweb.models.base import Parameter, TaskModel, Trained, config_of
 from taskweb.models.methods.places import is_norm
 from taskweb.models.methods.trainable import claim, refuse_quantized, train_only
 
@@ -38,13 +38,21 @@ class BitFit:
         own = any(not name.endswith(ADDED_BIAS) for name in _own_biases(model))
         return {"biases": "own" if own else "added"}
 
+    def trains(self, model: TaskModel) -> Trained:
+        """The biases that are there, or those that are added."""
+        tensors = dict(model.module.named_parameters())
+        if own := _own_biases(model):
+            return Trained(own=sum(tensors[name].numel() for name in own))
+        lacking = [layer for stack in _stacks(model) for layer in stack.modules() if _lacks_bias(layer)]
+        return Trained(added=sum(layer.weight.shape[0] for layer in lacking))
+
     def apply(self, model: TaskModel, *, seed: int) -> None:  # noqa: ARG002 - biases start at zero
         """Mark the biases as trained; T5 gets its own first.
 
         Raises ParameterError for a decoder or encoder without any, and for quantized weights.
         """
         biases = _own_biases(model)
-        stacks = [part for name in ("encoder", "decoder") if (part := getattr(model.module, name, None)) is not None]
+        stacks = _stacks(model)
         if not biases and len(stacks) < 2:
             raise ParameterError(
                 f"BitFit trains biases, and {model.origin.name} ({config_of(model).model_type}) has none. Use lora, "
@@ -66,16 +74,25 @@ def _own_biases(model: TaskModel) -> set[str]:
     return found if any(name.rpartition(".")[2] == "bias" for name in found) else set()
 
 
+def _stacks(model: TaskModel) -> list[Any]:
+    """Encoder and decoder, where both stand at the top of a model."""
+    return [part for name in ("encoder", "decoder") if (part := getattr(model.module, name, None)) is not None]
+
+
 def _is_bias(name: str) -> bool:
     return name.rpartition(".")[2].endswith("bias")  # also those of experts, which stand together as `down_proj_bias`
 
 
 def _add_bias(layer: nn.Module) -> None:
-    if (isinstance(layer, nn.Linear) or is_norm(layer)) and getattr(layer, "bias", None) is None:
+    if _lacks_bias(layer):
         # Added after the layer rather than inside it: another kernel could round differently.
         weight = layer.weight[..., 0] if isinstance(layer, nn.Linear) else layer.weight
         layer.register_parameter(ADDED_BIAS, nn.Parameter(torch.zeros_like(weight)))
         layer.register_forward_hook(shifted)
+
+
+def _lacks_bias(layer: Any) -> bool:
+    return (isinstance(layer, nn.Linear) or is_norm(layer)) and getattr(layer, "bias", None) is None
 
 
 def shifted(layer: Any, _: Any, output: torch.Tensor) -> torch.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from taskweb.models.base import Parameter, TaskModel
+from taskweb.models.base import Parameter, TaskModel, Trained
 from taskweb.models.methods.trainable import claim, refuse_quantized, train_only
 
 
@@ -24,6 +24,11 @@ class FullFineTuning:
         refuse_quantized(model, self)
         claim(model, self)
         train_only(model, lambda _: True)
+
+    def trains(self, model: TaskModel) -> Trained:
+        """All numbers."""
+        own = (tensor.numel() for name, tensor in model.module.named_parameters() if not model.is_head(name))
+        return Trained(own=sum(own), layers=frozenset(model.module.modules()))
 
     def resolved(self, model: TaskModel) -> Mapping[str, Parameter]:  # noqa: ARG002 - nothing depends on the model
         """Nothing depends on the model."""

@@ -14,7 +14,7 @@ from transformers.pytorch_utils import Conv1D
 from taskweb.errors import MissingDependencyError, ParameterError
 from taskweb.models.architecture import text_part_of
 from taskweb.models.arithmetic import learning
-from taskweb.models.base import Parameter, TaskModel, config_of, device_of
+from taskweb.models.base import Parameter, TaskModel, Trained, config_of, device_of
 from taskweb.models.encoder import EncoderModel
 from taskweb.models.methods.trainable import claim, train_only
 from taskweb.models.padding import seeded
@@ -78,6 +78,18 @@ class LoRA:
         """The names of the layers that get updates."""
         return {"lora_targets": ",".join(sorted(self.targets_of(model)))}
 
+    def trains(self, model: TaskModel) -> Trained:
+        """Two matrices for each layer, and with DoRA a length for each of its outputs."""
+        chosen = self._chosen(model)
+        shapes = [(layer.weight.shape, isinstance(layer, Conv1D)) for layer in chosen]
+        lengths = sum(shape[1 if transposed else 0] for shape, transposed in shapes) if self.use_dora else 0
+        return Trained(added=sum(self.r * sum(shape) for shape, _ in shapes) + lengths, layers=frozenset(chosen))
+
+    def _chosen(self, model: TaskModel) -> list[Any]:
+        """The layers that get updates."""
+        targets = self.targets_of(model)
+        return [layer for name, layer in _linear_layers(model).items() if any(_matches(name, end) for end in targets)]
+
     def apply(self, model: TaskModel, *, seed: int) -> None:
         """Add the updates. Raises MissingDependencyError without PEFT, ParameterError where PEFT cannot adapt these layers."""
         try:
@@ -85,7 +97,7 @@ class LoRA:
         except ImportError:
             raise MissingDependencyError("peft", "train", "LoRA") from None
         targets = self.targets_of(model)
-        chosen = [layer for name, layer in _linear_layers(model).items() if any(_matches(name, end) for end in targets)]
+        chosen = self._chosen(model)
         settings = LoraConfig(
             r=self.r,
             lora_alpha=self.alpha,
