@@ -17,6 +17,7 @@ from taskweb.experiments.specs import RunGroup, RunSpec, outcome
 from taskweb.experiments.task_data import TaskData
 from taskweb.models import TaskModel, save_model
 from taskweb.models.input_limits import within_limits
+from taskweb.models.methods.trainable import trainable
 from taskweb.models.saving import notes_of
 from taskweb.tasks import Example
 from taskweb.training import CheckpointSettings, TrainingHistory, TrainingSettings, evaluate, fit
@@ -55,6 +56,7 @@ class GroupRunner:
         with self.checkpoints.locked_source(key) as cached:
             yield from self._runs(group, self._trained_source(group, key, cached))
             cached.release(remove=True)
+            self.models.forget_source(cached.path)
 
     def record_of(self, spec: RunSpec) -> Run:
         """The run's record without its outcome."""
@@ -86,6 +88,7 @@ class GroupRunner:
             history = self._train(model, within_limits(model, data.source)[0], settings, group.seed, key)
             halved = len(history.memory)
             cached.write(partial(save_model, model, notes={"halved_batches": halved}))
+            self.models.keep_source(cached.path, trainable(model.module))
             seconds = _seconds(history, time.perf_counter() - began)
             return outcome(record, durations={"source_training": seconds}, extra={"halved_batches": halved})
 

@@ -305,6 +305,7 @@ class FusedExecution:
                 parameter.copy_(tensors[name])
         halved = len(history.memory)
         weights.cached.write(partial(save_model, model, notes={"halved_batches": halved}))
+        self.runner.models.keep_source(weights.cached.path, trainable(model.module))
         self._queue_transfers(weights, Source(weights.cached.path, history.seconds, halved))
 
     def _measured(self, lane: _Lane, own: _Training, training: FusedTraining, spec: RunSpec) -> Run:
@@ -343,6 +344,7 @@ class FusedExecution:
             job.weights.left -= 1
             if job.weights.left == 0:
                 job.weights.cached.release(remove=True)
+                self.runner.models.forget_source(job.weights.cached.path)
 
     def _save_checkpoints(self, lane: _Lane, training: FusedTraining) -> None:
         if time.monotonic() - self.saved < self.runner.checkpoints.limits.seconds:

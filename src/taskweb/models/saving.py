@@ -49,13 +49,18 @@ def save_model(model: TaskModel, path: str | Path, *, notes: Mapping[str, Parame
     write_tensors(Path(path), trainable(model.module), record)
 
 
-def load_saved(path: str | Path, base: TaskModel | None = None) -> TaskModel:
+def load_saved(
+    path: str | Path, base: TaskModel | None = None, *, tensors: Mapping[str, torch.Tensor] | None = None
+) -> TaskModel:
     """The model that was saved, ready to answer or to be trained on; its outputs are those of the saved one, to the bit.
 
     base: the untrained model; None loads it from where it came from. A base given is changed in place, and must not be
-    adapted yet. Raises InputError where file and base do not fit together.
+    adapted yet. tensors: those in the file, if they are in memory still. Raises InputError where file and base do not fit.
     """
-    tensors, record = read_tensors(Path(path))
+    if tensors is None:
+        tensors, record = read_tensors(Path(path))
+    else:
+        record = read_record(Path(path))
     if record.get("format") != FORMAT:
         raise InputError(f"{path} has format {record.get('format')}, and this version reads {FORMAT}. Is it a saved model?")
     try:
@@ -106,7 +111,7 @@ def _original(origin: dict[str, Any], head: Head, max_input: int, path: str | Pa
         raise InputError(f"The model that {path} belongs to is not to be had: {fault}") from None
 
 
-def _put(tensors: dict[str, torch.Tensor], model: TaskModel, path: str | Path) -> None:
+def _put(tensors: Mapping[str, torch.Tensor], model: TaskModel, path: str | Path) -> None:
     wanted = trainable(model.module)
     if wrong := sorted((set(tensors) ^ set(wanted)) or {name for name in wanted if tensors[name].shape != wanted[name].shape}):
         raise InputError(
