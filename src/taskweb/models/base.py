@@ -9,7 +9,8 @@ Invariants that every family keeps (tests/models/test_contract.py tests them):
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
 
@@ -66,12 +67,46 @@ class Encoded:
         return sum(len(ids) for ids in self.inputs) + (self.weight if self.weight > 1 else 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is wanted of a model: scores of `choices`, `numbers`, or `texts`.
+
+    reduction, unconditional: as in `TaskModel.score_choices`. max_new_tokens: most tokens of a text.
+    """
+
+    answer: Literal["choices", "numbers", "texts"]
+    reduction: Reduction = "mean"
+    unconditional: bool = False
+    max_new_tokens: int = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """One example as it is read to be answered. What the head of its task says is in it, so tasks may share a forward pass.
+
+    inputs: the sequences that are read: one, or one per choice where an encoder compares choices. choices: of a text model, the
+    tokens of each choice. answer: makes an encoder's outputs for the inputs, or the text that was written, the answer.
+    member: whose weights answer, of a model that several runs share.
+    """
+
+    inputs: tuple[TokenIds, ...]
+    choices: tuple[tuple[int, ...], ...] = ()
+    answer: Callable[[Any], Any] = str
+    member: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that are read."""
+        return sum(map(len, self.inputs)) + sum(map(len, self.choices))
+
+
 class TaskModel(Protocol):
     """A model of one family, with the head of the task at hand.
 
     module: what is trained; float32 weights. max_input: most tokens that an input may have.
     method: how it is adapted, None until a method was applied. text: how examples are read (`TextSettings`); prompts: the
-    prompt format in force. shared: who lends the weights, None for a model of its own.
+    prompt format in force. shared: who lends the weights, None for a model of its own. routing: which rows of a forward pass
+    are whose, None for a model of one run.
     An instance is not to be shared between threads.
     """
 
@@ -84,6 +119,7 @@ class TaskModel(Protocol):
     text: Any
     prompts: Any
     shared: SharedWeights | None
+    routing: Routing | None
 
     @property
     def family(self) -> Family:
@@ -133,6 +169,12 @@ class TaskModel(Protocol):
     def generate(self, examples: Sequence[Example], *, max_new_tokens: int = 64, batch_size: int = 32) -> list[str]:
         """The answer to each example: greedy text, or the best span of the input. Encoders only find spans."""
 
+    def questions(self, examples: Sequence[Example], wanted: Wanted) -> list[Question]:
+        """The examples as the present head reads them. Raises InputError and ParameterError as the three methods above."""
+
+    def answers(self, questions: Sequence[Question], wanted: Wanted, *, batch_size: int = 32) -> list[Any]:
+        """What the three methods above return, of questions made with any heads: scores, a number or a text for each."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trained:
@@ -151,6 +193,13 @@ class SharedWeights(Protocol):
 
     def protect(self) -> None:
         """Called before any of the weights is trained, when it is known which ones will be."""
+
+
+class Routing(Protocol):
+    """Tells the layers of a model that several runs share which rows are whose."""
+
+    def routed(self, members: Sequence[int]) -> AbstractContextManager[None]:
+        """Inside, a forward pass has these rows: the member of each."""
 
 
 class Method(Protocol):
@@ -181,3 +230,8 @@ def config_of(model: TaskModel) -> Any:
 def device_of(module: nn.Module) -> torch.device:
     """The device that the module's weights lie on."""
     return next(module.parameters()).device
+
+
+def routed(model: TaskModel, members: Sequence[int]) -> AbstractContextManager[None]:
+    """Inside, a forward pass has these rows: the member of each. Nothing happens with a model of one run."""
+    return nullcontext() if model.routing is None else model.routing.routed(members)

@@ -15,15 +15,29 @@ from taskweb.errors import ParameterError
 from taskweb.models.answers import answer_text, check_choices, choices_of
 from taskweb.models.architecture import limits_of, regime_of, scales_by_length, text_config_of
 from taskweb.models.arithmetic import answering, dtype_of, learning
-from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, SharedWeights, TokenIds, device_of
+from taskweb.models.base import (
+    Encoded,
+    Family,
+    FloatArray,
+    Method,
+    Origin,
+    Question,
+    Reduction,
+    Routing,
+    SharedWeights,
+    TokenIds,
+    Wanted,
+    device_of,
+    routed,
+)
 from taskweb.models.choice_tree import choice_tree, tree_rows
 from taskweb.models.head import Head
 from taskweb.models.logits import all_logits, selected_logits, states_at
 from taskweb.models.padding import groups, pad, seeded
 from taskweb.models.prompt_formats import prompts_of
-from taskweb.models.reader import Read, Reader
+from taskweb.models.reader import Reader
 from taskweb.models.scoring import check_reduction, split_rows, summed_by_choice, token_losses, tree_scores
-from taskweb.models.text_answers import continued, greedy_settings, written_numbers
+from taskweb.models.text_answers import continued, greedy_settings, reading_of, room_for, written_numbers
 from taskweb.models.verification import Together, Verified, logits_at, verify_causal, verify_continuing
 from taskweb.tasks import Example
 from taskweb.tasks.text_settings import TextSettings
@@ -54,6 +68,7 @@ class CausalModel:
         self.head = head or Head()
         self.method: Method | None = None
         self.shared: SharedWeights | None = None
+        self.routing: Routing | None = None
         self.text = text or TextSettings()
         if self.text.router_loss:
             RouterLoss(module)
@@ -132,20 +147,8 @@ class CausalModel:
 
         unconditional: the choices after nothing but the begin token, whatever the input.
         """
-        check_reduction(reduction)
-        choices = [choices_of(example, self.head) for example in examples]
-        read = (
-            [self.reader.without_prompt(own, end_mark=self.text.end_mark) for own in choices]
-            if unconditional
-            else self.reader.scoring(examples, choices, end_mark=self.text.end_mark)
-        )
-        scores: list[FloatArray] = [np.zeros(0)] * len(read)
-        with answering(self.module):
-            for as_tree, group in self._groups_to_score(read, batch_size):
-                score = self._score_trees if as_tree else self._score_rows
-                for i, values in zip(group, score([read[i] for i in group], reduction), strict=True):
-                    scores[i] = values
-        return scores
+        wanted = Wanted("choices", reduction, unconditional)
+        return self.answers(self.questions(examples, wanted), wanted, batch_size=batch_size)
 
     def numbers(self, examples: Sequence[Example], *, batch_size: int = 32) -> FloatArray:
         """The numbers that the model writes."""
@@ -153,16 +156,49 @@ class CausalModel:
 
     def generate(self, examples: Sequence[Example], *, max_new_tokens: int = 64, batch_size: int = 32) -> list[str]:
         """Greedy continuations, up to the first end token."""
-        read = self.reader.prompt_only(examples, max_new_tokens)
-        settings = greedy_settings(max_new_tokens, sorted(self.reader.ends), self.reader.end)
-        texts = [""] * len(examples)
+        wanted = Wanted("texts", max_new_tokens=max_new_tokens)
+        return self.answers(self.questions(examples, wanted), wanted, batch_size=batch_size)
+
+    def questions(self, examples: Sequence[Example], wanted: Wanted) -> list[Question]:
+        """The prompts, and the tokens of choices where these are scored."""
+        if wanted.answer != "choices":
+            prompts, answer = self.reader.prompt_only(examples, room_for(wanted)), reading_of(wanted, self.head)
+            return [Question((own.prompt,), answer=answer) for own in prompts]
+        check_reduction(wanted.reduction)
+        choices = [choices_of(example, self.head) for example in examples]
+        read = (
+            [self.reader.without_prompt(own, end_mark=self.text.end_mark) for own in choices]
+            if wanted.unconditional
+            else self.reader.scoring(examples, choices, end_mark=self.text.end_mark)
+        )
+        return [Question((own.prompt,), own.answers) for own in read]
+
+    def answers(self, questions: Sequence[Question], wanted: Wanted, *, batch_size: int = 32) -> list[Any]:
+        """Scores of choices, or greedy continuations and what they say."""
         with answering(self.module):
-            for group in self._groups_to_continue(read, batch_size, max_new_tokens):
-                ids, mask = pad([read[i].prompt for i in group], self.reader.end, device_of(self.module), left=True)
+            if wanted.answer == "choices":
+                return self._scored(questions, wanted.reduction, batch_size)
+            return self._continued(questions, room_for(wanted), batch_size)
+
+    def _scored(self, questions: Sequence[Question], reduction: Reduction, batch_size: int) -> list[FloatArray]:
+        scores: list[FloatArray] = [np.zeros(0)] * len(questions)
+        for as_tree, group in self._groups_to_score(questions, batch_size):
+            score = self._score_trees if as_tree else self._score_rows
+            for i, values in zip(group, score([questions[i] for i in group], reduction), strict=True):
+                scores[i] = values
+        return scores
+
+    def _continued(self, questions: Sequence[Question], room: int, batch_size: int) -> list[Any]:
+        settings = greedy_settings(room, sorted(self.reader.ends), self.reader.end)
+        answers: list[Any] = [""] * len(questions)
+        for group in self._groups_to_continue(questions, batch_size, room):
+            own = [questions[i] for i in group]
+            ids, mask = pad([one.inputs[0] for one in own], self.reader.end, device_of(self.module), left=True)
+            with routed(self, [one.member for one in own]):
                 written = continued(self.module, settings, input_ids=ids, attention_mask=mask)
-                for i, row in zip(group, written[:, ids.shape[1] :].tolist(), strict=True):
-                    texts[i] = self.tokenizer.decode(row, skip_special_tokens=True).strip()
-        return texts
+            for i, row in zip(group, written[:, ids.shape[1] :].tolist(), strict=True):
+                answers[i] = questions[i].answer(self.tokenizer.decode(row, skip_special_tokens=True).strip())
+        return answers
 
     def _answers_of(self, example: Example) -> tuple[str, ...]:
         answers = (*(example.choices or ()), *(() if example.output is None else (answer_text(example, self.head),)))
@@ -203,51 +239,59 @@ class CausalModel:
     def _regime(self, length: int) -> int:
         return regime_of(self.module.config, length)
 
-    def _groups_to_score(self, read: Sequence[Read], batch_size: int) -> Iterator[tuple[bool, list[int]]]:
+    def _groups_to_score(self, questions: Sequence[Question], batch_size: int) -> Iterator[tuple[bool, list[int]]]:
         """Examples of similar length, and whether their choices are read as a tree."""
-        rows = [len(own.prompt) + sum(map(len, own.answers)) for own in read]
+        rows = [own.tokens for own in questions]
         parts: dict[int | None, list[int]] = defaultdict(list)
-        for i, own in enumerate(read):
-            regimes = {self._regime(len(own.prompt) + len(answer) - 1) for answer in own.answers}
+        for i, own in enumerate(questions):
+            regimes = {self._regime(len(own.inputs[0]) + len(choice) - 1) for choice in own.choices}
             # Choices whose positions would be encoded differently do not share a row.
             parts[regimes.pop() if len(regimes) == 1 and self.verified.tree_fits(rows[i]) else None].append(i)
         for regime, part in parts.items():
-            for group in groups([rows[i] for i in part], [len(read[i].answers) for i in part], batch_size):
+            for group in groups([rows[i] for i in part], [len(questions[i].choices) for i in part], batch_size):
                 yield regime is not None, [part[i] for i in group]
 
-    def _groups_to_continue(self, read: Sequence[Read], batch_size: int, room: int) -> Iterator[list[int]]:
+    def _groups_to_continue(self, questions: Sequence[Question], batch_size: int, room: int) -> Iterator[list[int]]:
         parts: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for i, own in enumerate(read):
-            length = len(own.prompt)
+        for i, own in enumerate(questions):
+            length = len(own.inputs[0])
             regime = self._regime(length)
             apart = self.continued_together != "any" or regime != self._regime(length + room)
             parts[regime, length if apart else 0].append(i)
         batch_size = 1 if self.continued_together == "one" else batch_size
         for _, part in sorted(parts.items()):
-            for group in groups([len(read[i].prompt) for i in part], [1] * len(part), batch_size):
+            for group in groups([len(questions[i].inputs[0]) for i in part], [1] * len(part), batch_size):
                 yield [part[i] for i in group]
 
-    def _score_trees(self, read: Sequence[Read], reduction: Reduction) -> list[FloatArray]:
+    def _score_trees(self, questions: Sequence[Question], reduction: Reduction) -> list[FloatArray]:
         """The choices of an example in one row behind its prompt."""
         device = device_of(self.module)
-        trees = [choice_tree(own.answers) for own in read]
+        prompts, trees = [own.inputs[0] for own in questions], [choice_tree(own.choices) for own in questions]
         ids, _ = pad(
-            [np.append(own.prompt, tree.tokens) for own, tree in zip(read, trees, strict=True)], self.reader.end, device
+            [np.append(prompt, tree.tokens) for prompt, tree in zip(prompts, trees, strict=True)], self.reader.end, device
         )
-        laid = tree_rows(trees, [len(own.prompt) - 1 for own in read], device, dtype_of(self.module))
+        laid = tree_rows(trees, [len(prompt) - 1 for prompt in prompts], device, dtype_of(self.module))
         at = laid.places // ids.shape[1], laid.places % ids.shape[1]
         inputs = {"input_ids": ids, "attention_mask": laid.mask, "position_ids": laid.positions}
-        if self.verified.logits == "head":
-            return tree_scores(states_at(self.module, *at, **inputs), trees, self.module.get_output_embeddings(), reduction)
-        return tree_scores(logits_at(self.module, self.verified.logits, *at, **inputs), trees, lambda rows: rows, reduction)
+        only_states = self.verified.logits == "head"
+        with routed(self, [own.member for own in questions]):
+            found = (
+                states_at(self.module, *at, **inputs)
+                if only_states
+                else logits_at(self.module, self.verified.logits, *at, **inputs)
+            )
+        head = self.module.get_output_embeddings() if only_states else lambda logits: logits
+        return tree_scores(found, trees, head, reduction)
 
-    def _score_rows(self, read: Sequence[Read], reduction: Reduction) -> list[FloatArray]:
+    def _score_rows(self, questions: Sequence[Question], reduction: Reduction) -> list[FloatArray]:
         """Every choice in a row of its own."""
-        pairs = [(own.prompt, answer) for own in read for answer in own.answers]
+        pairs = [(own.inputs[0], choice) for own in questions for choice in own.choices]
+        members = [own.member for own in questions for _ in own.choices]
         values = np.zeros(len(pairs))
-        for part in self._sharing([len(prompt) + len(answer) - 1 for prompt, answer in pairs]):
-            values[part] = self._row_scores([pairs[i] for i in part], reduction)
-        return split_rows(values, [len(own.answers) for own in read])
+        for part in self._sharing([len(prompt) + len(choice) - 1 for prompt, choice in pairs]):
+            with routed(self, [members[i] for i in part]):
+                values[part] = self._row_scores([pairs[i] for i in part], reduction)
+        return split_rows(values, [len(own.choices) for own in questions])
 
     def _row_scores(self, pairs: Sequence[tuple[TokenIds, tuple[int, ...]]], reduction: Reduction) -> FloatArray:
         device = device_of(self.module)

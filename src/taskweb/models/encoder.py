@@ -12,8 +12,9 @@ A task's head is drawn anew, and the body carried (`set_head`), as in the publis
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -27,13 +28,27 @@ from taskweb.errors import InputError, ParameterError, unknown_name
 from taskweb.models.answers import choices_of, no_choice, no_input, shown, where
 from taskweb.models.architecture import limits_of
 from taskweb.models.arithmetic import answering, learning
-from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, SharedWeights, TokenIds, device_of
+from taskweb.models.base import (
+    Encoded,
+    Family,
+    FloatArray,
+    Method,
+    Origin,
+    Question,
+    Reduction,
+    Routing,
+    SharedWeights,
+    TokenIds,
+    Wanted,
+    device_of,
+    routed,
+)
 from taskweb.models.encoder_head import EncoderWithHead, body_of, is_head_name, is_inside, with_fresh_head
 from taskweb.models.head import Head, number_of
 from taskweb.models.padding import groups, pad, seeded, without_training
 from taskweb.models.prompt_formats import only_plain
 from taskweb.models.reader import special_around
-from taskweb.models.scoring import IGNORED, check_reduction, split_rows
+from taskweb.models.scoring import IGNORED, check_reduction
 from taskweb.models.token_cache import TokenCache
 from taskweb.models.verification import Verified, padding_changes_nothing
 from taskweb.tasks import Example
@@ -71,6 +86,7 @@ class EncoderModel:
         self.origin = origin
         self.method: Method | None = None
         self.shared: SharedWeights | None = None
+        self.routing: Routing | None = None
         self.text = text or TextSettings()
         self.prompts = only_plain(self.text, "An encoder")
         limits = limits_of(body_of(module), tokenizer, self.family)
@@ -158,44 +174,62 @@ class EncoderModel:
         unconditional: bool = False,
     ) -> list[FloatArray]:
         """Log-probability of each choice under the head; `reduction` changes nothing, as a choice is one outcome."""
-        check_reduction(reduction)
-        if self.head.kind not in ("classification", "multiple_choice"):
-            raise ParameterError(f"A head for {self.head.kind} scores no choices. Set the head of a classification first.")
-        choices = [choices_of(example, self.head) for example in examples]
-        inputs = self._inputs(examples if unconditional else [example for example, _ in self._fitted(examples)])
-        scores: list[FloatArray] = [np.zeros(0)] * len(examples)
-        for group, outputs in self._outputs(inputs, batch_size):
-            if self.head.kind == "multiple_choice":
-                parts = split_rows(outputs[:, 0], [len(inputs[i]) for i in group])
-            else:
-                parts = [outputs[row][self._label_places(choices[i])] for row, i in enumerate(group)]
-            for i, part in zip(group, parts, strict=True):
-                scores[i] = part - np.logaddexp.reduce(part)
-        return scores
+        wanted = Wanted("choices", reduction, unconditional)
+        return self.answers(self.questions(examples, wanted), wanted, batch_size=batch_size)
 
     def numbers(self, examples: Sequence[Example], *, batch_size: int = 32) -> FloatArray:
         """The regression head's output for each example."""
-        if self.head.kind != "regression":
-            raise ParameterError(f"A head for {self.head.kind} gives no numbers. Set the head of a regression first.")
-        values = np.zeros(len(examples))
-        for group, outputs in self._outputs(self._inputs([example for example, _ in self._fitted(examples)]), batch_size):
-            values[group] = outputs[:, 0]
-        return values
+        wanted = Wanted("numbers")
+        return np.array(self.answers(self.questions(examples, wanted), wanted, batch_size=batch_size), dtype=np.float64)
 
-    def generate(self, examples: Sequence[Example], *, max_new_tokens: int = 64, batch_size: int = 32) -> list[str]:  # noqa: ARG002
+    def generate(self, examples: Sequence[Example], *, max_new_tokens: int = 64, batch_size: int = 32) -> list[str]:
         """The best span of each input, empty for no answer. Raises ParameterError for any other kind of head."""
-        if self.head.kind != "span_qa":
+        wanted = Wanted("texts", max_new_tokens=max_new_tokens)
+        return self.answers(self.questions(examples, wanted), wanted, batch_size=batch_size)
+
+    def questions(self, examples: Sequence[Example], wanted: Wanted) -> list[Question]:
+        """The inputs, and what the head's outputs for them mean."""
+        check_reduction(wanted.reduction)
+        self._check_gives(wanted)
+        choices = [choices_of(example, self.head) for example in examples] if wanted.answer == "choices" else []
+        short = examples if wanted.unconditional else [example for example, _ in self._fitted(examples)]
+        meanings: Sequence[Callable[[Any], Any]]
+        if wanted.answer == "texts":
+            read = self._tokenised(short)
+            meanings = [partial(_best, places, own.input) for (_, places), own in zip(read, short, strict=True)]
+            return [Question((ids,), answer=best) for (ids, _), best in zip(read, meanings, strict=True)]
+        if wanted.answer == "numbers":
+            meanings = [_only_output] * len(examples)
+        elif self.head.kind == "multiple_choice":
+            meanings = [_among_rows] * len(examples)
+        else:
+            meanings = [partial(_among_outputs, self._label_places(own)) for own in choices]
+        return [Question(rows, answer=meaning) for rows, meaning in zip(self._inputs(short), meanings, strict=True)]
+
+    def answers(self, questions: Sequence[Question], wanted: Wanted, *, batch_size: int = 32) -> list[Any]:  # noqa: ARG002
+        """What the head's outputs mean to each question."""
+        found: list[Any] = [None] * len(questions)
+        counts = [len(own.inputs) for own in questions]
+        with answering(self.module):
+            for group in groups([max(map(len, own.inputs)) for own in questions], counts, batch_size):
+                with routed(self, [questions[i].member for i in group for _ in questions[i].inputs]):
+                    outputs, _ = self._run([ids for i in group for ids in questions[i].inputs])
+                parts = np.split(outputs.double().cpu().numpy(), np.cumsum([counts[i] for i in group])[:-1])
+                for i, part in zip(group, parts, strict=True):
+                    found[i] = questions[i].answer(part)
+        return found
+
+    def _check_gives(self, wanted: Wanted) -> None:
+        """Raise ParameterError where the head gives no such answers."""
+        kind = self.head.kind
+        if wanted.answer == "choices" and kind not in ("classification", "multiple_choice"):
+            raise ParameterError(f"A head for {kind} scores no choices. Set the head of a classification first.")
+        if wanted.answer == "numbers" and kind != "regression":
+            raise ParameterError(f"A head for {kind} gives no numbers. Set the head of a regression first.")
+        if wanted.answer == "texts" and kind != "span_qa":
             raise ParameterError(
-                f"An encoder cannot write text, it only finds spans of its input. For {self.head.kind}, take a model that "
-                "writes text."
+                f"An encoder cannot write text, it only finds spans of its input. For {kind}, take a model that writes text."
             )
-        examples = [example for example, _ in self._fitted(examples)]
-        read = self._tokenised(examples)
-        texts = [""] * len(examples)
-        for group, outputs in self._outputs([(ids,) for ids, _ in read], batch_size):
-            for i, scores in zip(group, outputs, strict=True):
-                texts[i] = best_span(scores, read[i][1], examples[i].input)
-        return texts
 
     @property
     def verified(self) -> Verified:
@@ -245,13 +279,6 @@ class EncoderModel:
         """Outputs of each row, those of padding left out."""
         found = self.forward(ids, mask, self._types(ids, mask))
         return [row[: int(length)] for row, length in zip(found, mask.sum(dim=1), strict=True)] if found.ndim == 3 else [*found]
-
-    def _outputs(self, inputs: Sequence[tuple[TokenIds, ...]], batch_size: int) -> Any:
-        lengths = [max(map(len, own)) for own in inputs]
-        with answering(self.module):
-            for group in groups(lengths, [len(own) for own in inputs], batch_size):
-                outputs, _ = self._run([ids for i in group for ids in inputs[i]])
-                yield group, outputs.double().cpu().numpy()
 
     def _fitted(self, examples: Sequence[Example]) -> list[tuple[Example, int]]:
         """Each example with an input that fits beside its longest choice, and how many tokens it lost for that."""
@@ -365,6 +392,28 @@ def _class_segment(tokenizer: Any) -> int:
     read = tokenizer("a")
     places = [place for place, token in enumerate(read["input_ids"]) if token == tokenizer.cls_token_id]
     return int(read["token_type_ids"][places[0]]) if places else 0
+
+
+def _only_output(outputs: FloatArray) -> float:
+    """From (1, outputs) to the number that a regression's head puts out."""
+    return float(outputs[0, 0])
+
+
+def _among_rows(outputs: FloatArray) -> FloatArray:
+    """From (choices, outputs) to the log-probability of each choice."""
+    values = np.ascontiguousarray(outputs[:, 0])
+    return values - np.logaddexp.reduce(values)
+
+
+def _among_outputs(places: list[int], outputs: FloatArray) -> FloatArray:
+    """From (1, outputs) to the log-probability of the labels at these places."""
+    values = outputs[0][places]
+    return values - np.logaddexp.reduce(values)
+
+
+def _best(offsets: Sequence[tuple[int, int]], text: str, outputs: FloatArray) -> str:
+    """From (1, tokens, 2) to the best span."""
+    return best_span(outputs[0], offsets, text)
 
 
 def best_span(scores: FloatArray, offsets: Sequence[tuple[int, int]], text: str) -> str:

@@ -17,7 +17,21 @@ from taskweb.errors import InputError
 from taskweb.models.answers import answer_text, check_choices, choices_of, no_choice, no_input
 from taskweb.models.architecture import limits_of, special_of
 from taskweb.models.arithmetic import answering, dtype_of, learning
-from taskweb.models.base import Encoded, Family, FloatArray, Method, Origin, Reduction, SharedWeights, TokenIds, device_of
+from taskweb.models.base import (
+    Encoded,
+    Family,
+    FloatArray,
+    Method,
+    Origin,
+    Question,
+    Reduction,
+    Routing,
+    SharedWeights,
+    TokenIds,
+    Wanted,
+    device_of,
+    routed,
+)
 from taskweb.models.causal import end_ids
 from taskweb.models.choice_tree import ChoiceTree, TreeRows, choice_tree, tree_rows
 from taskweb.models.head import Head
@@ -25,7 +39,7 @@ from taskweb.models.logits import all_logits, selected_logits, states_at
 from taskweb.models.padding import groups, pad, seeded
 from taskweb.models.prompt_formats import only_plain
 from taskweb.models.scoring import check_reduction, split_rows, summed_by_choice, token_losses, tree_scores
-from taskweb.models.text_answers import continued, greedy_settings, scores_in_groups, written_numbers
+from taskweb.models.text_answers import continued, greedy_settings, reading_of, room_for, scores_in_groups, written_numbers
 from taskweb.models.token_cache import TokenCache
 from taskweb.models.verification import Verified, logits_at, verify_seq2seq
 from taskweb.tasks import Example
@@ -51,6 +65,7 @@ class Seq2SeqModel:
         self.head = head or Head()
         self.method: Method | None = None
         self.shared: SharedWeights | None = None
+        self.routing: Routing | None = None
         self.text = text or TextSettings()
         self.prompts = only_plain(self.text, "An encoder-decoder")
         limits = limits_of(module, tokenizer, self.family)
@@ -137,30 +152,8 @@ class Seq2SeqModel:
         unconditional: bool = False,
     ) -> list[FloatArray]:
         """Mean (or sum) log-probability of each choice; an input is encoded once. unconditional: the input is empty."""
-        check_reduction(reduction)
-        own = [choices_of(example, self.head) for example in examples]
-        texts = list(dict.fromkeys(text for choices in own for text in choices))
-        whole = dict(zip(texts, self._answers(texts), strict=True))
-        if empty := [e for e, choices in zip(examples, own, strict=True) if any(len(whole[text]) == 1 for text in choices)]:
-            raise no_choice(empty[0])
-        ids = whole if self.text.end_mark else {text: answer[:-1] for text, answer in whole.items()}
-        trees = [choice_tree([ids[choice] for choice in choices]) for choices in own]
-        inputs = [self._tokenise([""])[0]] * len(own) if unconditional else [read for read, _ in self._inputs(examples)]
-        answers = [tuple(ids[choice] for choice in choices) for choices in own]
-        pairs = list(zip(trees, answers, strict=True))
-        scores: list[FloatArray] = [np.zeros(0)] * len(own)
-        with answering(self.module):
-            for part in self._sharing([len(ids) for ids in inputs], [0] * len(inputs)):
-                found = scores_in_groups(
-                    [inputs[i] for i in part],
-                    [trees[i] for i in part],
-                    [pairs[i] for i in part],
-                    batch_size,
-                    lambda read, items: self._score(read, items, reduction),
-                )
-                for i, values in zip(part, found, strict=True):
-                    scores[i] = values
-        return scores
+        wanted = Wanted("choices", reduction, unconditional)
+        return self.answers(self.questions(examples, wanted), wanted, batch_size=batch_size)
 
     def numbers(self, examples: Sequence[Example], *, batch_size: int = 32) -> FloatArray:
         """The numbers that the model writes."""
@@ -168,27 +161,64 @@ class Seq2SeqModel:
 
     def generate(self, examples: Sequence[Example], *, max_new_tokens: int = 64, batch_size: int = 32) -> list[str]:
         """Greedy answers, up to the first end token."""
-        inputs = [ids for ids, _ in self._inputs(examples)]
+        wanted = Wanted("texts", max_new_tokens=max_new_tokens)
+        return self.answers(self.questions(examples, wanted), wanted, batch_size=batch_size)
+
+    def questions(self, examples: Sequence[Example], wanted: Wanted) -> list[Question]:
+        """The inputs, and the tokens of choices where these are scored."""
+        if wanted.answer != "choices":
+            answer = reading_of(wanted, self.head)
+            return [Question((ids,), answer=answer) for ids, _ in self._inputs(examples)]
+        check_reduction(wanted.reduction)
+        own = [choices_of(example, self.head) for example in examples]
+        texts = list(dict.fromkeys(text for choices in own for text in choices))
+        whole = dict(zip(texts, self._answers(texts), strict=True))
+        if empty := [e for e, choices in zip(examples, own, strict=True) if any(len(whole[text]) == 1 for text in choices)]:
+            raise no_choice(empty[0])
+        ids = whole if self.text.end_mark else {text: answer[:-1] for text, answer in whole.items()}
+        inputs = [self._tokenise([""])[0]] * len(own) if wanted.unconditional else [read for read, _ in self._inputs(examples)]
+        return [Question((read,), tuple(ids[text] for text in choices)) for read, choices in zip(inputs, own, strict=True)]
+
+    def answers(self, questions: Sequence[Question], wanted: Wanted, *, batch_size: int = 32) -> list[Any]:
+        """Scores of choices, or greedy answers and what they say."""
+        found: list[Any] = [None] * len(questions)
+        with answering(self.module):
+            for part in self._sharing([len(own.inputs[0]) for own in questions], [0] * len(questions)):
+                own = [questions[i] for i in part]
+                answers = (
+                    self._scored(own, wanted.reduction, batch_size)
+                    if wanted.answer == "choices"
+                    else self._continued(own, room_for(wanted), batch_size)
+                )
+                for i, answer in zip(part, answers, strict=True):
+                    found[i] = answer
+        return found
+
+    def _scored(self, questions: Sequence[Question], reduction: Reduction, batch_size: int) -> list[FloatArray]:
+        trees = [choice_tree(own.choices) for own in questions]
+
+        def score(inputs: list[TokenIds], items: list[tuple[Question, ChoiceTree]]) -> list[FloatArray]:
+            members = [own.member for own, _ in items]
+            if not self.verified.tree:
+                return self.row_scores(inputs, [own.choices for own, _ in items], reduction, members)
+            with routed(self, members):
+                return self.tree_scores(inputs, [tree for _, tree in items], reduction)
+
+        items = list(zip(questions, trees, strict=True))
+        return scores_in_groups([own.inputs[0] for own in questions], trees, items, batch_size, score)
+
+    def _continued(self, questions: Sequence[Question], room: int, batch_size: int) -> list[Any]:
         ends = sorted({self._end, *end_ids(self.module)})
         forced = self._begin[0] if self._begin else None
-        settings = greedy_settings(max_new_tokens, ends, self.padding, start=self.start, forced=forced)
-        texts = [""] * len(examples)
-        with answering(self.module):
-            for part in self._sharing([len(ids) for ids in inputs], [0] * len(inputs)):
-                for group in groups([len(inputs[i]) for i in part], [1] * len(part), batch_size):
-                    own = [part[i] for i in group]
-                    ids, mask = pad([inputs[i] for i in own], self.padding, device_of(self.module))
-                    written = continued(self.module, settings, input_ids=ids, attention_mask=mask)
-                    for i, row in zip(own, written.tolist(), strict=True):
-                        texts[i] = self.tokenizer.decode(row, skip_special_tokens=True).strip()
-        return texts
-
-    def _score(
-        self, inputs: list[TokenIds], pairs: list[tuple[ChoiceTree, tuple[tuple[int, ...], ...]]], reduction: Reduction
-    ) -> list[FloatArray]:
-        if self.verified.tree:
-            return self.tree_scores(inputs, [tree for tree, _ in pairs], reduction)
-        return self.row_scores(inputs, [answers for _, answers in pairs], reduction)
+        settings = greedy_settings(room, ends, self.padding, start=self.start, forced=forced)
+        answers: list[Any] = [""] * len(questions)
+        for group in groups([len(own.inputs[0]) for own in questions], [1] * len(questions), batch_size):
+            ids, mask = pad([questions[i].inputs[0] for i in group], self.padding, device_of(self.module))
+            with routed(self, [questions[i].member for i in group]):
+                written = continued(self.module, settings, input_ids=ids, attention_mask=mask)
+            for i, row in zip(group, written.tolist(), strict=True):
+                answers[i] = questions[i].answer(self.tokenizer.decode(row, skip_special_tokens=True).strip())
+        return answers
 
     def tree_scores(self, inputs: Sequence[TokenIds], trees: Sequence[ChoiceTree], reduction: Reduction) -> list[FloatArray]:
         """The choices of an example in one row of the decoder (models whose decoder has relative positions as T5's)."""
@@ -204,12 +234,17 @@ class Seq2SeqModel:
             return tree_scores(logits_at(self.module, self.verified_logits, *at, **given), trees, lambda rows: rows, reduction)
 
     def row_scores(
-        self, inputs: Sequence[TokenIds], answers: Sequence[Sequence[tuple[int, ...]]], reduction: Reduction
+        self,
+        inputs: Sequence[TokenIds],
+        answers: Sequence[Sequence[tuple[int, ...]]],
+        reduction: Reduction,
+        members: Sequence[int] = (0,),
     ) -> list[FloatArray]:
-        """Every choice in a row of its own; the encoder reads each input once."""
+        """Every choice in a row of its own; the encoder reads each input once. members: whose each input is; one for all."""
         device = device_of(self.module)
         ids, mask = pad(inputs, self.padding, device)
-        read = self.module.get_encoder()(input_ids=ids, attention_mask=mask)
+        with routed(self, members):
+            read = self.module.get_encoder()(input_ids=ids, attention_mask=mask)
         pairs = [(place, answer) for place, own in enumerate(answers) for answer in own]
         # The check that sets `answers_together` comes here itself, with one answer and with all.
         apart = "verified" in self.__dict__ and not self.verified.answers_together
@@ -217,8 +252,10 @@ class Seq2SeqModel:
         for i, (_, answer) in enumerate(pairs):
             parts[len(answer) if apart else 0].append(i)
         values = np.zeros(len(pairs))
+        whose = np.broadcast_to(members, len(inputs))
         for part in parts.values():
-            values[part] = self._row_scores(read, mask, [pairs[i] for i in part], reduction)
+            with routed(self, [int(whose[pairs[i][0]]) for i in part]):
+                values[part] = self._row_scores(read, mask, [pairs[i] for i in part], reduction)
         return split_rows(values, [len(own) for own in answers])
 
     def _row_scores(

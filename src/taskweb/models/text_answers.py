@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from transformers import GenerationConfig
 
-from taskweb.models.base import FloatArray, TaskModel, TokenIds
+from taskweb.models.base import FloatArray, TaskModel, TokenIds, Wanted
 from taskweb.models.choice_tree import ChoiceTree
-from taskweb.models.head import read_number
+from taskweb.models.head import Head, read_number
 from taskweb.models.padding import groups
 from taskweb.tasks import Example
 
@@ -20,10 +21,24 @@ _Item = TypeVar("_Item")
 
 
 def written_numbers(model: TaskModel, examples: Sequence[Example], batch_size: int) -> FloatArray:
-    """Read the numbers that a model writes; what is no number counts as the head's default, the uninformed answer."""
+    """Read the numbers that a model writes."""
     texts = model.generate(examples, max_new_tokens=NUMBER_TOKENS, batch_size=batch_size)
-    values = [read_number(text) for text in texts]
-    return np.array([model.head.default if value is None else value for value in values], dtype=np.float64)
+    return np.array([_number(model.head.default, text) for text in texts], dtype=np.float64)
+
+
+def room_for(wanted: Wanted) -> int:
+    """Most tokens that are written for an answer."""
+    return NUMBER_TOKENS if wanted.answer == "numbers" else wanted.max_new_tokens
+
+
+def reading_of(wanted: Wanted, head: Head) -> Callable[[str], Any]:
+    """How a text becomes the answer: it is one, or a number; what is no number counts as the default, the uninformed answer."""
+    return partial(_number, head.default) if wanted.answer == "numbers" else str
+
+
+def _number(default: float, text: str) -> float:
+    value = read_number(text)
+    return default if value is None else value
 
 
 def scores_in_groups(

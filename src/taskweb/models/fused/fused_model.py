@@ -41,8 +41,9 @@ class FusedModel:
         if (reason := reason_to_run_alone(model)) is not None:
             raise NotFusableError(reason)
         self.model = model
-        self.layout = PassLayout()
         self.device = device_of(model.module)
+        self.layout = PassLayout(self.device)
+        model.routing = self.layout
         self.tensors = MemberTensors(self.device)
         replace_trained_layers(model.module, self.layout, self.tensors.stack)
         self.drops = True  # until a pass shows that nothing is dropped
@@ -78,17 +79,20 @@ class FusedModel:
             losses.sum().backward()
 
     @contextmanager
-    def answering_as(self, row: torch.Tensor, head: Head) -> Iterator[TaskModel]:
-        """The model with one member's weights, (1, numbers), and its head; inside, it answers as that run's own model would."""
-        wide, training = self.model.head, self.model.module.training
-        self.tensors.bind(row, None)
-        self.layout.members, self.model.head = 1, head
-        self.model.module.eval()
+    def answering(self, rows: torch.Tensor) -> Iterator[TaskModel]:
+        """The model with these weights, (members, numbers): a question is answered as the own model of its member would."""
+        self.tensors.bind(rows, None)
+        with self.layout.routed([0]):  # what is tried before the first answer is tried on any member
+            yield self.model
+
+    @contextmanager
+    def with_head(self, head: Head) -> Iterator[TaskModel]:
+        """The model with a member's head, which reads examples as that run's own model would; it does not answer them."""
+        wide, self.model.head = self.model.head, head
         try:
             yield self.model
         finally:
             self.model.head = wide
-            self.model.module.train(training)
 
     def _draws(self, parts: Sequence[Part]) -> list[torch.Generator]:
         while len(self._generators) < len(parts):

@@ -38,14 +38,7 @@ class MemberLinear(nn.Module):
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """(rows, ..., inputs) to (rows, ..., outputs)."""
-        layout = self.layout
-        weight = layout.weights(self.weight).transpose(1, 2)
-        blocks = layout.blocks(states)
-        if self.bias is None:
-            found = torch.bmm(blocks, weight)
-        else:
-            found = torch.baddbmm(layout.weights(self.bias).unsqueeze(1), blocks, weight)
-        return found.reshape(*states.shape[:-1], found.shape[-1])
+        return self.layout.linear(states, self.weight, self.bias)
 
 
 class MemberScale(nn.Module):
