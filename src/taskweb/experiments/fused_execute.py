@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -35,8 +35,9 @@ from taskweb.models.methods.trainable import trainable
 from taskweb.models.shared_base import PutAside
 from taskweb.tasks import Example
 from taskweb.tasks.overflow import CutReport
-from taskweb.training import TrainingSettings, evaluate
+from taskweb.training import TrainingSettings
 from taskweb.training.checkpoint import TrainingState, identity_of, load_state, save_state
+from taskweb.training.fused_scores import Evaluated, Evaluation, evaluate_together
 from taskweb.training.fused_training import FusedRun, FusedTraining, Place
 from taskweb.web.records.run import Run, Scalar
 
@@ -194,8 +195,7 @@ class FusedExecution:
             yield from self._fill(lane, training)
             if lane.running:
                 self._take_up(lane)
-                for place in training.round():
-                    yield from self._end(lane, training, place)
+                yield from self._end(lane, training, training.round())
                 self._save_checkpoints(lane, training)
                 if time.monotonic() - self.said > _SECONDS_BETWEEN_FACTS:
                     self.said = time.monotonic()
@@ -275,24 +275,27 @@ class FusedExecution:
             base.take_up(lane.aside)
             fused.module.train()
 
-    def _end(self, lane: _Lane, training: FusedTraining, place: Place) -> Events:
-        (own,) = [running for running in lane.running if running.place is place]
-        lane.running.remove(own)
-        own.checkpoint.unlink(missing_ok=True)
-        job = own.job
+    def _end(self, lane: _Lane, training: FusedTraining, places: Sequence[Place]) -> Events:
+        """Take away trainings that have ended: failures first, then sources, then targets, which are evaluated together."""
+        ended = [running for running in lane.running if any(running.place is place for place in places)]
+        for own in ended:
+            lane.running.remove(own)
+            own.checkpoint.unlink(missing_ok=True)
+            if own.place.error is not None:
+                yield from self._outcomes_of_failure(own.job, own.place.error, own.place.history.seconds)
+        learnt = [own for own in ended if own.place.error is None]
+        for own in learnt:
+            if own.job.spec is None:
+                yield from self._end_source(own, training)
+        yield from self._end_targets(lane, [own for own in learnt if own.job.spec is not None], training)
+
+    def _end_source(self, own: _Training, training: FusedTraining) -> Events:
         try:
-            if place.error is not None:
-                raise place.error
-            if job.spec is None:
-                self._keep_source(own, training)
-                return
-            yield self._measured(lane, own, training, job.spec)
-            self._done(job)
-        except Exception as error:  # noqa: BLE001 - whatever a library raises, the run failed and the other runs go on
-            yield from self._outcomes_of_failure(job, error, place.history.seconds)
+            self._keep_source(own, training)
+        except Exception as error:  # noqa: BLE001 - whatever a library raises, its runs failed and the other runs go on
+            yield from self._outcomes_of_failure(own.job, error, own.place.history.seconds)
         finally:
-            if place.error is None:
-                training.leave(place)
+            training.leave(own.place)
 
     def _keep_source(self, own: _Training, training: FusedTraining) -> None:
         """Write the weights after a source as if it had been trained alone, and queue its transfers."""
@@ -308,19 +311,34 @@ class FusedExecution:
         self.runner.models.keep_source(weights.cached.path, trainable(model.module))
         self._queue_transfers(weights, Source(weights.cached.path, history.seconds, halved))
 
-    def _measured(self, lane: _Lane, own: _Training, training: FusedTraining, spec: RunSpec) -> Run:
-        """Evaluate a trained target, in its place."""
-        data, history, fused = self.runner.data[spec.target], own.place.history, training.model
-        began = time.perf_counter()
+    def _end_targets(self, lane: _Lane, ended: Sequence[_Training], training: FusedTraining) -> Events:
+        """Evaluate trained targets, in shared passes, and free their places."""
+        if not ended:
+            return
         self._take_up(lane)
-        halved: list[int] = []
-        with fused.answering_as(training.rows_of([own.place]), own.place.run.head) as model:
-            asked, cut = within_limits(model, data.evaluation)
-            metrics = evaluate(model, data.task, asked, on_halved=halved.append)
-        seconds = {"training": history.seconds, "evaluation": time.perf_counter() - began}
-        extra: dict[str, Scalar] = {"fused": training.size.now, **({"halved_in_evaluation": len(halved)} if halved else {})}
-        given = Given(own.trained, own.cut, asked, cut)
-        return finished(self.runner.record_of(spec), metrics, given, history, seconds, own.job.source, extra)
+        data = [self.runner.data[own.job.task] for own in ended]
+        asked = [Evaluation(own.place.run.head, of.task, of.evaluation) for own, of in zip(ended, data, strict=True)]
+        weights = training.rows_of([own.place for own in ended])
+        for own in ended:
+            training.leave(own.place)
+        for index, evaluated in evaluate_together(training.model, weights, asked):
+            yield self._outcome(ended[index], evaluated, training.size.now)
+            self._done(ended[index].job)
+
+    def _outcome(self, own: _Training, evaluated: Evaluated, fused: int) -> Run:
+        """The outcome of a target that was trained and evaluated. fused: how many runs were trained together."""
+        history, spec = own.place.history, own.job.spec
+        assert spec is not None
+        record = self.runner.record_of(spec)
+        seconds = {"training": history.seconds, "evaluation": evaluated.seconds}
+        if evaluated.error is not None:
+            return ended_by(record, evaluated.error, sum(seconds.values()))
+        assert evaluated.metrics is not None
+        assert evaluated.cut is not None
+        halved: dict[str, Scalar] = {"halved_in_evaluation": evaluated.halved} if evaluated.halved else {}
+        extra: dict[str, Scalar] = {"fused": fused, **halved}
+        given = Given(own.trained, own.cut, evaluated.read, evaluated.cut)
+        return finished(record, evaluated.metrics, given, history, seconds, own.job.source, extra)
 
     def _outcomes_of_failure(self, job: _Job, error: Exception, seconds: float) -> Events:
         """The outcome of a training that an error ended; of a source, those of all its transfers."""

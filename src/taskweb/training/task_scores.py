@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,8 @@ import numpy as np
 from taskweb.errors import InputError, ParameterError, unknown_name
 from taskweb.metrics import METRICS
 from taskweb.models.answers import choices_of, shown
-from taskweb.models.base import Reduction, TaskModel, device_of
-from taskweb.models.head import number_of
+from taskweb.models.base import FloatArray, Reduction, TaskModel, Wanted, device_of
+from taskweb.models.head import Head, number_of
 from taskweb.models.memory import with_what_fits
 from taskweb.tasks import Example, Task
 from taskweb.training.settings import Precision, computing_in
@@ -62,12 +62,10 @@ def evaluate(
     Raises InputError for an example without a valid output, ParameterError for a head of another kind or a metric that cannot
     be computed, only imported.
     """
-    uncomputed = [name for name in task.metrics if name not in METRICS or METRICS[name].function is None]
-    if uncomputed:
-        raise unknown_name("metric to compute", uncomputed[0], [name for name, metric in METRICS.items() if metric.function])
+    check_metrics(task)
     with nullcontext() if precision is None else computing_in(precision, device_of(model.module)):
         found = predict(model, task, examples, settings, on_halved=on_halved)
-    return {name: _metric(name, found) for name in task.metrics}
+    return metrics_of(task, found)
 
 
 def predict(
@@ -80,45 +78,72 @@ def predict(
 ) -> Predictions:
     """The model's answers to labelled examples, and the right ones; parameters as in `evaluate`."""
     settings = settings or PredictionSettings()
-    if model.head.kind != task.kind:
+    wanted = wanted_of(task, settings)
+    check_examples(model.head, task, examples)
+
+    def work(size: int) -> Sequence[Any]:
+        if wanted.answer == "choices":
+            return model.score_choices(examples, reduction=settings.reduction, batch_size=size)
+        if wanted.answer == "numbers":
+            return list(model.numbers(examples, batch_size=size).tolist())
+        return model.generate(examples, max_new_tokens=settings.max_new_tokens, batch_size=size)
+
+    return predictions_of(model.head, task, examples, with_what_fits(model.module, settings.batch_size, work, on_halved))
+
+
+def wanted_of(task: Task, settings: PredictionSettings) -> Wanted:
+    """What a model is asked for, by the task's kind."""
+    if task.kind in ("classification", "multiple_choice"):
+        return Wanted("choices", settings.reduction)
+    return Wanted("numbers" if task.kind == "regression" else "texts", max_new_tokens=settings.max_new_tokens)
+
+
+def check_metrics(task: Task) -> None:
+    """Raise ParameterError for a metric that cannot be computed, only imported."""
+    uncomputed = [name for name in task.metrics if name not in METRICS or METRICS[name].function is None]
+    if uncomputed:
+        raise unknown_name("metric to compute", uncomputed[0], [name for name, metric in METRICS.items() if metric.function])
+
+
+def check_examples(head: Head, task: Task, examples: Sequence[Example]) -> None:
+    """Raise ParameterError for a head of another kind, InputError for no examples, or one without a valid output."""
+    if head.kind != task.kind:
         raise ParameterError(
-            f"The model's head is for {model.head.kind}, but '{task.name}' is {task.kind}. Set it with "
+            f"The model's head is for {head.kind}, but '{task.name}' is {task.kind}. Set it with "
             "model.set_head(head_for(task.kind, examples), seed=...)."
         )
     if not examples:
         raise InputError(f"There are no examples of '{task.name}' to evaluate on. Give at least one.")
-
-    def work(batch_size: int) -> Predictions:
-        return _predicted(model, task, examples, replace(settings, batch_size=batch_size))
-
-    return with_what_fits(model.module, settings.batch_size, work, on_halved)
-
-
-def _predicted(model: TaskModel, task: Task, examples: Sequence[Example], settings: PredictionSettings) -> Predictions:
-    if task.kind in ("classification", "multiple_choice"):
-        return _chosen(model, examples, settings)
-    if task.kind == "regression":
-        expected = tuple(number_of(example.output) for example in examples)
-        return Predictions(tuple(model.numbers(examples, batch_size=settings.batch_size).tolist()), expected)
-    if task.kind == "generation" and (unlabelled := [example for example in examples if example.output is None]):
-        raise _no_output(unlabelled[0])
-    texts = model.generate(examples, max_new_tokens=settings.max_new_tokens, batch_size=settings.batch_size)
-    return Predictions(tuple(texts), tuple((example.output or "").strip() for example in examples))
-
-
-def _chosen(model: TaskModel, examples: Sequence[Example], settings: PredictionSettings) -> Predictions:
-    choices = [choices_of(example, model.head) for example in examples]
-    for example, own in zip(examples, choices, strict=True):
-        if example.output is None:
+    for example in examples:
+        if task.kind == "regression":
+            number_of(example.output)
+        elif task.kind != "span_qa" and example.output is None:
             raise _no_output(example)
-        if example.output not in own:
+        elif task.kind in ("classification", "multiple_choice") and example.output not in (own := choices_of(example, head)):
             raise InputError(
                 f"The answer '{example.output}' to '{shown(example)}' is not one of its choices: {', '.join(own)}. "
                 "Fix the example."
             )
-    scores = model.score_choices(examples, reduction=settings.reduction, batch_size=settings.batch_size)
+
+
+def predictions_of(head: Head, task: Task, examples: Sequence[Example], answers: Sequence[Any]) -> Predictions:
+    """What was answered beside what is right. answers: scores of choices, numbers or texts, one for each example."""
+    if task.kind in ("classification", "multiple_choice"):
+        return _chosen(head, examples, answers)
+    if task.kind == "regression":
+        return Predictions(tuple(answers), tuple(number_of(example.output) for example in examples))
+    return Predictions(tuple(answers), tuple((example.output or "").strip() for example in examples))
+
+
+def metrics_of(task: Task, found: Predictions) -> dict[str, float]:
+    """The task's metrics by name."""
+    return {name: _metric(name, found) for name in task.metrics}
+
+
+def _chosen(head: Head, examples: Sequence[Example], scores: Sequence[FloatArray]) -> Predictions:
+    choices = [choices_of(example, head) for example in examples]
     answers = [own[int(np.argmax(values))] for own, values in zip(choices, scores, strict=True)]
-    labels = [model.head.labels or own for own in choices]
+    labels = [head.labels or own for own in choices]
     return Predictions(
         tuple(_index_of(answer, own) for answer, own in zip(answers, labels, strict=True)),
         tuple(_index_of(example.output, own) for example, own in zip(examples, labels, strict=True)),
