@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -21,6 +22,8 @@ from taskweb.experiments.fusing import longest_first, work_of
 from taskweb.experiments.heartbeats import Heartbeat, PassFacts, running_workers
 from taskweb.experiments.specs import FusedGroups, RunGroup, groups_of, runs_of
 from taskweb.experiments.task_data import load_task_data
+from taskweb.models.base import Question, Wanted
+from taskweb.models.causal import CausalModel
 from taskweb.models.fused.layers import NotFusableError
 from taskweb.training.fused_training import FusedTraining
 from taskweb.web.records.run import Run
@@ -119,6 +122,27 @@ def test_a_target_and_a_source_that_diverge_are_recorded_and_other_runs_go_on(tm
     assert sum("the source was not trained: Training diverged" in (run.reason or "") for run in found) == 2
     assert not checkpoint_cache_of(state.plan).folder.exists()
     assert len(state_of(tmp_path / "plan.toml", retry_failed=True).todo) == 4
+
+
+def test_finished_runs_are_evaluated_together_and_fail_one_by_one(alone: tuple[Path, dict[str, Run]], tmp_path: Path) -> None:
+    plain, together = CausalModel.answers, []
+
+    def answers(self: CausalModel, questions: Sequence[Question], wanted: Wanted, *, batch_size: int = 32) -> list[Any]:
+        together.append(len({question.member for question in questions}))
+        if any(question.member == 1 for question in questions):
+            raise RuntimeError("an odd input")
+        return plain(self, questions, wanted, batch_size=batch_size)
+
+    with mock.patch.object(CausalModel, "answers", answers):
+        state = run_plan(copied(alone[0], tmp_path), InlineExecutor(), fuse=4)
+
+    assert max(together) == 4
+    failed = [run for run in runs_in(tmp_path / "web.db").values() if run.status == "failed"]
+    assert 0 < len(failed) == state.failed < 18
+    assert {run.reason for run in failed} == {"RuntimeError: an odd input"}
+    wanted = {_place(run): run.metrics for run in alone[1].values()}
+    for run in runs_in(tmp_path / "web.db").values():
+        assert run.status == "failed" or run.metrics == wanted[_place(run)]
 
 
 def test_runs_that_cannot_share_passes_are_trained_one_after_another(
