@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import LlamaConfig
 
 from taskweb.models import Head, TaskModel, method_of, random_model
 from taskweb.models.base import Wanted
@@ -23,23 +22,10 @@ NOISE = 0.1
 
 def base(name: str, head: Head) -> TaskModel:
     """A tiny model with the same body for every head."""
-    if name == "llama":
-        vocabulary = tiny.tokenizer("gpt2")
-        config = LlamaConfig(
-            vocab_size=len(vocabulary),
-            hidden_size=tiny.HIDDEN,
-            intermediate_size=48,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            initializer_range=0.1,
-            eos_token_id=vocabulary.eos_token_id,
-            bos_token_id=vocabulary.eos_token_id,
-        )
-        return random_model(config, vocabulary, head, seed=0)
-    if name == "bart":
-        return random_model(zoo.ARCHITECTURES["bart"].config(), zoo.tokenizer("bart"), head, seed=0)
-    return tiny.model(name, head)
+    if name in tiny.NAMES:
+        return tiny.model(name, head)
+    architecture = zoo.ARCHITECTURES[name]
+    return random_model(architecture.config(), zoo.tokenizer(architecture.tokenizer), head, seed=0)
 
 
 def adapted(name: str, head: Head, method: str, seed: int) -> TaskModel:

@@ -23,6 +23,7 @@ METHODS = ("lora", "pfeiffer", "bitfit")
 TEXT = [
     (name, method) for name in ("gpt2", "t5", "llama", "bart") for method in METHODS if (name, method) != ("llama", "bitfit")
 ]
+OTHERS = ("qwen2", "qwen3_moe", "gemma3_text", "mistral", "opt", "bloom", "mamba", "modernbert", "albert")
 ENCODERS = [(name, method) for name in tiny.ENCODERS for method in METHODS]
 PLACES = [Example(f"the {animal} sat {'very ' * n}on the mat", animal) for n, animal in enumerate(("cat", "dog", "cat"))]
 
@@ -55,6 +56,17 @@ def test_scores_are_those_of_each_model_alone(name: str, method: str, batch_size
 def test_large_layers_go_through_their_members_one_by_one(name: str, method: str) -> None:
     with mock.patch.object(layout, "_MOST_GATHERED", 0):
         check_scores(Members(name, method, [tiny.LABELS, THREE, CHOICES]), 64)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_architectures(name: str) -> None:
+    members = Members(name, "bitfit" if name in ("opt", "bloom", "albert") else "lora", [tiny.LABELS, THREE, CHOICES])
+    check_scores(members, 64)
+    if name in ("modernbert", "albert"):
+        return
+    texts = members.together(asked(), Wanted("texts", max_new_tokens=4))
+    for model, examples, own in zip(members.alone, asked(), texts, strict=True):
+        assert own == model.generate(examples, max_new_tokens=4)
 
 
 def test_choices_in_rows_of_their_own() -> None:

@@ -143,7 +143,7 @@ def test_one_member_answers_as_its_own_model() -> None:
     shared = base.fresh()
     method_of("pfeiffer").apply(shared, seed=0)
     fused = FusedModel(shared)
-    with fused.answering_as(fused.tensors.row(weights)[None], tiny.LABELS) as answering:
+    with fused.answering(fused.tensors.row(weights)[None]) as answering:
         for one, other in zip(scores, answering.score_choices(asked), strict=True):
             assert one == pytest.approx(other, abs=1e-5)
         assert answering.generate(asked, max_new_tokens=4) == texts

@@ -78,7 +78,7 @@ class PassLayout:
 
     def linear(self, states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         """Each member's layer, (members, outputs, inputs) and (members, outputs), on its rows: (rows, ..., inputs)."""
-        blocks = states.reshape(self.count, -1, states.shape[-1])
+        blocks = self.blocks(states)
         if self.owners is not None and self.count * weight[0].numel() > _MOST_GATHERED:
             found = self.owners.one_by_one(blocks, weight, bias)
         elif bias is None:
@@ -86,6 +86,10 @@ class PassLayout:
         else:
             found = torch.baddbmm(self.weights(bias).unsqueeze(1), blocks, self.weights(weight).transpose(1, 2))
         return found.reshape(*states.shape[:-1], found.shape[-1])
+
+    def blocks(self, states: torch.Tensor) -> torch.Tensor:
+        """(rows, ..., width) as (members or rows, places, width)."""
+        return states.reshape(self.count, -1, states.shape[-1])
 
     def weights(self, values: torch.Tensor) -> torch.Tensor:
         """(members, ...) as they belong to blocks: a copy for each row where rows are routed."""
