@@ -122,7 +122,7 @@ def stacked_update(name: str, count: int) -> Callable[[], None]:
             logits = functional_call(module, (own, fixed), (), {"input_ids": whole, "use_cache": False}).logits
             wanted = logits[:, -answer.shape[1] :]
             return torch.nn.functional.cross_entropy(wanted.reshape(-1, wanted.shape[-1]), answer.reshape(-1))
-        outputs = functional_call(module, (own, fixed), (ids, mask, None))
+        outputs = functional_call(module, (own, fixed), (ids, mask, None)).logits
         return torch.nn.functional.cross_entropy(outputs, answer[:, 0])
 
     gradient = vmap(grad_and_value(loss))

@@ -22,6 +22,7 @@ from taskweb.mixture import write_mixture
 from taskweb.models import open_model
 from tests.cli.test_commands import run  # noqa: F401 - a fixture
 from tests.training.made_up_mixture import synthetic_mixture
+from tests.training.recorders import CallRecorder
 
 QUICK = ("--model", "tiny:t5", "--learning-rate", "3e-3", "--batch-size", "8", "--device", "cpu")
 
@@ -46,6 +47,21 @@ def test_from_a_mixture_to_a_model_with_its_curves(run, mixture: str, tmp_path: 
     assert {row["task"] for row in rows} == {"all", *tasks}
     assert {row["metric"] for row in rows} == {"training loss", "loss", "score", "accuracy"}
     assert not (tmp_path / "model.training").exists()
+
+
+def test_the_graphs_of_a_gpu_are_said_and_recorded(
+    run,  # noqa: F811
+    mixture: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("taskweb.training.loop.recorder_for", lambda _: CallRecorder())
+    short = run("train", mixture, *QUICK, "--epochs", "1", "--to", str(tmp_path / "short"))
+    assert "no CUDA graphs: recording takes longer than 6 updates" in " ".join(short.out.split())
+    long = run("train", mixture, *QUICK, "--epochs", "4", "--to", str(tmp_path / "long"))
+    assert "24 updates by" in long.out
+    record = json.loads((tmp_path / "long" / "training.json").read_text())["history"]["graphs"]
+    assert (record["updates"], record["reason"]) == (24, None)
 
 
 def test_several_seeds_give_several_models(run, mixture: str, tmp_path: Path) -> None:  # noqa: F811

@@ -16,6 +16,7 @@ from taskweb.training import DivergedError, TrainingHistory, evaluate, fit
 from taskweb.web.records.run import Run
 from taskweb.web.store import RunStore
 from tests.experiments.planned import write_plan
+from tests.training.recorders import CallRecorder
 
 
 def stored_runs(folder: Path) -> list[Run]:
@@ -82,6 +83,21 @@ def test_runs_that_ran_out_of_memory_record_where(tmp_path: Path, monkeypatch: p
         assert run.extra["halved_batches"] == 1  # 8 to 4
         assert run.extra["halved_in_evaluation"] == 2  # 32 to 16 to 8
         assert run.extra.get("halved_in_source") == (None if run.source is None else 1)
+
+
+def test_runs_record_graphs_on_a_gpu_and_nothing_of_them_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = tmp_path / "cpu", tmp_path / "gpu"
+    for place in places:
+        place.mkdir()
+        run_plan(write_plan(place, seeds="[1]"), InlineExecutor())
+        monkeypatch.setattr("taskweb.training.loop.recorder_for", lambda _: CallRecorder())
+        monkeypatch.setattr("taskweb.training.updates.FEWEST_UPDATES", 1)
+    without, graphed = ({(run.source, run.target): run for run in stored_runs(place)} for place in places)
+    for pair, run in graphed.items():
+        assert int(run.extra["graphs"] or 0) >= 1
+        assert 0 <= float(run.extra["padding"] or 0) < 1
+        assert dict(run.metrics) == pytest.approx(dict(without[pair].metrics))
+        assert not {"graphs", "no_graphs", "padding"} & set(without[pair].extra)
 
 
 def test_too_little_memory_for_one_example_fails_the_run_with_its_reason(

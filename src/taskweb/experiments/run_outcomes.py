@@ -72,6 +72,7 @@ def finished(
         "precision": history.precision,
         "device": history.device.partition(":")[0],
         "halved_batches": len(history.memory),
+        **_graph_facts(history),
         **extra,
     }
     if source is not None and source.halved:
@@ -85,6 +86,14 @@ def finished(
         extra=facts,
         **_provenance(),
     )
+
+
+def _graph_facts(history: TrainingHistory) -> dict[str, Scalar]:
+    """On a GPU the number of CUDA graphs and the share of padding in them, or why there were none; nothing elsewhere."""
+    graphs = history.graphs
+    if graphs is None:
+        return {}
+    return {"graphs": graphs.graphs, "padding": graphs.padding} if graphs.reason is None else {"no_graphs": graphs.reason}
 
 
 def without_source(record: Run, source: Run) -> Run:

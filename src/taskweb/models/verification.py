@@ -35,6 +35,7 @@ _CHOICES = (
     (6,),
 )  # branches at the root and after it, so that places differ from distances
 _LONGEST_CHECK = 1024
+_CHUNKS, _LONGEST_CHUNK = 4, 128
 _MOST_OF_REASON = 200
 _TOLERANCES = {torch.float32: 1e-4, torch.float64: 1e-6}
 _HALF_TOLERANCE = 0.15  # of one place; rounding comes to 0.06 in 24 layers of bfloat16, another structure to about 1
@@ -66,19 +67,23 @@ class Verified:
 def verify_causal(module: Any, end: int, positions: int | None) -> Verified:
     """Try the shorter ways with a decoder. end: id of padding; positions: most tokens of a sequence.
 
-    Raises InputError for a model whose tokens see those after them.
+    Raises InputError for a model whose tokens see those after them, or whose results differ from call to call.
     """
     reasons: list[str] = []
     with _one_line(module), answering(module, own=True):
         longest = max(map(len, _CHOICES))
         room = min([_PROMPT + longest, *(() if positions is None else (positions,)), *windows_of(module.config)])
         prompt = _tokens(module, max(2, room - longest))
+        _check_repeatable(module, "all", prompt)
         if not _looks_back_only(module, prompt):
             raise InputError(
                 f"The tokens of this model ({module.config.model_type}) see those that come after them, so it cannot write "
                 "text. Use --family encoder, or choose another model."
             )
         path = _logits_path(module, prompt, reasons)
+        for chunk in [length for length in windows_of(module.config) if length <= _LONGEST_CHUNK]:
+            tokens = min(_CHUNKS * chunk, positions or _LONGEST_CHECK)  # few chunks see one another whole
+            _check_repeatable(module, path, _tokens(module, tokens))
         right = _agrees(lambda: _every(module, prompt, end, 0), lambda: _every(module, prompt, end, 3), module)
         if not right:
             reasons.append("padding changes what stands before it: only inputs of equal length share a batch")
@@ -160,6 +165,21 @@ def padding_changes_nothing(
         except Exception:  # noqa: BLE001 - some architectures take no short sequences, so nothing is known of padding
             return False
         return _agrees(lambda: alone, lambda: torch.cat(rows(*sequences)), module)
+
+
+def _check_repeatable(module: Any, path: LogitsPath, prompt: Sequence[int]) -> None:
+    """Raise InputError where the same prompt gives other logits the next time, as with attention that hashes at random."""
+    rows, places = torch.zeros(2, dtype=torch.long), torch.tensor([len(prompt) // 2, len(prompt) - 1])
+    ids = torch.tensor([prompt], device=device_of(module))
+
+    def run() -> torch.Tensor:
+        return logits_at(module, path, rows, places, input_ids=ids)
+
+    if not _agrees(run, run, module):
+        raise InputError(
+            f"This model ({module.config.model_type}) gives other results each time it reads the same text, or no numbers, so "
+            "its scores mean nothing. Choose another model."
+        )
 
 
 @contextmanager

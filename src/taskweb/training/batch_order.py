@@ -1,9 +1,13 @@
-"""The batches of an epoch: a function of lengths, seed and epoch alone."""
+"""The batches of an epoch, and of a training: a function of lengths, seed and epoch alone."""
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+from taskweb.models.base import Encoded
+from taskweb.training.settings import TrainingSettings
 
 _WINDOW = 50
 
@@ -28,3 +32,16 @@ def epoch_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int
     if bucketing:
         draw.shuffle(batches)
     return batches
+
+
+def training_batches(
+    encoded: Sequence[Encoded], settings: TrainingSettings, seed: int, done: int, total: int
+) -> Iterator[list[Encoded]]:
+    """The batches of a training after its first `done` updates, up to `total` of them."""
+    lengths = [item.length for item in encoded]
+    per_epoch = math.ceil(len(encoded) / settings.batch_size)
+    for epoch in range(done // per_epoch, math.ceil(total / per_epoch)):
+        order = epoch_batches(lengths, settings.batch_size, seed, epoch, bucketing=settings.bucketing)
+        begin = epoch * per_epoch
+        for batch in order[max(0, done - begin) : total - begin]:
+            yield [encoded[index] for index in batch]

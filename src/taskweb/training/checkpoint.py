@@ -22,6 +22,7 @@ from taskweb.models.fingerprints import fingerprint
 from taskweb.models.methods.trainable import trainable
 from taskweb.models.tensor_file import read_tensors, write_tensors
 from taskweb.training.history import TrainingHistory
+from taskweb.training.optimizer import counts_on_device
 from taskweb.training.settings import TrainingSettings
 from taskweb.training.workers import full_tensors, shard_like
 
@@ -93,7 +94,7 @@ def load_checkpoint(path: Path, model: TaskModel, optimizer: Any, identity: str)
     with torch.no_grad():
         for name, parameter in wanted.items():
             parameter.copy_(shard_like(tensors[f"weight:{name}"], parameter))
-            state = _state_of(tensors, name, parameter)
+            state = _state_of(tensors, name, parameter, counts_on_device=counts_on_device(optimizer))
             if state:
                 optimizer.state[parameter] = state
     return history
@@ -145,7 +146,13 @@ def _read(path: Path, identity: str, names: Collection[str]) -> tuple[dict[str, 
     return tensors, TrainingHistory.from_dict(record["history"])
 
 
-def _state_of(tensors: Mapping[str, torch.Tensor], name: str, parameter: nn.Parameter) -> dict[str, torch.Tensor]:
+def _state_of(
+    tensors: Mapping[str, torch.Tensor], name: str, parameter: nn.Parameter, *, counts_on_device: bool
+) -> dict[str, torch.Tensor]:
     found = {moment: tensors[f"{moment}:{name}"] for moment in _MOMENTS if f"{moment}:{name}" in tensors}
-    # The count of steps stays on the CPU, where the optimizer keeps it.
-    return {moment: value if moment == "step" else shard_like(value, parameter) for moment, value in found.items()}
+    for moment in found:
+        if moment != "step":
+            found[moment] = shard_like(found[moment], parameter)
+        elif counts_on_device:
+            found[moment] = found[moment].to(parameter.device)
+    return found

@@ -22,9 +22,10 @@ from taskweb.models.fused.fused_model import FusedModel, Part
 from taskweb.models.head import Head
 from taskweb.models.memory import half, out_of_memory, release_memory
 from taskweb.models.packing import Member, Shape, shape_of
+from taskweb.training.batch_order import training_batches
 from taskweb.training.fused_optimizer import Rows, Step, update
+from taskweb.training.gradient import dropout_seed
 from taskweb.training.history import DivergedError, MemoryRecord, StepRecord, TrainingHistory
-from taskweb.training.loop import dropout_seed, training_batches
 from taskweb.training.pass_size import PassSize, most_places, room_for_twice
 from taskweb.training.settings import TrainingSettings, chosen_precision, computing_in
 

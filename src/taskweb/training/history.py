@@ -39,13 +39,41 @@ class MemoryRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class GraphRecord:
+    """How updates were made on a GPU: as CUDA graphs, or, for a reason, pass by pass.
+
+    graphs: recorded ones, one per padded shape. warm_ups: passes before they were recorded, which changed nothing.
+    updates: made by graphs. places: for tokens in these updates; tokens: that were in them. reason: why there are no graphs.
+    """
+
+    graphs: int = 0
+    warm_ups: int = 0
+    updates: int = 0
+    places: int = 0
+    tokens: int = 0
+    reason: str | None = None
+
+    @property
+    def padding(self) -> float:
+        """The share of places without a token, 0 to 1."""
+        return 1 - self.tokens / self.places if self.places else 0.0
+
+    @property
+    def line(self) -> str:
+        """The record in one line, for a person."""
+        if self.reason is not None:
+            return f"no CUDA graphs: {self.reason}"
+        return f"{self.updates:,} updates by {self.graphs} CUDA graphs; padding is {self.padding:.0%} of their tokens"
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingHistory:
     """The course of one training.
 
     losses: sampled updates. tokens: read and written in all updates, without padding. seconds: of training, without
     evaluations, but with the time before an interruption. step, total_steps: updates done and planned.
     micro_batch_size: most examples in memory at once, at the end. threads: of torch on the CPU; rounding depends on it.
-    resumed_at: the update of the checkpoint that training resumed from; None without resuming.
+    resumed_at: the update of the checkpoint that training resumed from; None without resuming. graphs: None but on a GPU.
     """
 
     losses: tuple[StepRecord, ...] = ()
@@ -61,10 +89,12 @@ class TrainingHistory:
     precision: str = ""
     threads: int = 0
     resumed_at: int | None = None
+    graphs: GraphRecord | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The history as plain JSON values."""
-        return dataclasses.asdict(self)
+        """The history as plain JSON values; `graphs` only where it is known."""
+        values = dataclasses.asdict(self)
+        return values if self.graphs else {name: value for name, value in values.items() if name != "graphs"}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingHistory:
@@ -74,7 +104,8 @@ class TrainingHistory:
             "evaluations": tuple(EvaluationRecord(**record) for record in values["evaluations"]),
             "memory": tuple(MemoryRecord(**record) for record in values["memory"]),
         }
-        return cls(**{**values, **records})
+        graphs = GraphRecord(**values["graphs"]) if values.get("graphs") else None
+        return cls(**{**values, **records, "graphs": graphs})
 
 
 class DivergedError(TaskWebError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,18 +11,21 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from taskweb.errors import InputError, ParameterError, TaskWebError
+from taskweb.errors import InputError, ParameterError
 from taskweb.models.arithmetic import dtype_of, has_half_weights
 from taskweb.models.base import Encoded, TaskModel
-from taskweb.models.memory import half, out_of_memory, release_memory
 from taskweb.models.methods.trainable import trainable
 from taskweb.models.padding import seeded
 from taskweb.tasks import Example
-from taskweb.training.batch_order import epoch_batches
+from taskweb.training.batch_order import training_batches
 from taskweb.training.checkpoint import CheckpointSettings, identity_of, load_checkpoint, save_checkpoint
+from taskweb.training.gradient import BatchGradient
+from taskweb.training.graphs import Recorder, recorder_for
 from taskweb.training.history import DivergedError, EvaluationRecord, MemoryRecord, StepRecord, TrainingHistory
+from taskweb.training.optimizer import adamw, adamw_on_device
 from taskweb.training.settings import TrainingSettings, check_storage, chosen_device, chosen_precision, computing_in
-from taskweb.training.workers import SINGLE_PROCESS, Workers, is_sharded
+from taskweb.training.updates import ImmediateUpdates, Updates, deferred_updates
+from taskweb.training.workers import SINGLE_PROCESS, Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ def fit_encoded(
     hooks: Hooks | None = None,
     checkpoint: CheckpointSettings | None = None,
     workers: Workers = SINGLE_PROCESS,
+    recorder: Recorder | None = None,
 ) -> TrainingHistory:
     """Train the model in place on examples as token ids, and return the history.
 
@@ -86,7 +89,9 @@ def fit_encoded(
     examples and takes its share of every batch.
 
     The loss of an update is the mean over all its terms (tokens of answers, or examples), however many passes it takes. Where
-    memory runs out, the examples per pass are halved and the update is repeated.
+    memory runs out, the examples per pass are halved and the update is repeated. On a GPU a single process reads losses a few
+    updates at a time, and `on_progress` is called for these one after the other. recorder: of updates as CUDA graphs; None for
+    that of the device, if it has one.
     Raises DivergedError when loss or gradient are no longer finite, TaskWebError when memory does not suffice for one example,
     InputError for examples that cannot be trained on, ParameterError for a model without a method, or for float32 arithmetic
     with frozen weights that are stored in half precision.
@@ -98,7 +103,15 @@ def fit_encoded(
     check_storage(settings.precision, dtype_of(model.module))
     model.module.to(chosen_device(settings.device))
     with seeded(seed), _in_training(model.module, settings):
-        return _TrainingLoop(model, encoded, settings, seed, checkpoint, workers).run(hooks or Hooks())
+        return _TrainingLoop(model, encoded, settings, seed, checkpoint, workers, recorder).run(hooks or Hooks())
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """An update whose outcome is not read yet: its rate, and tokens of its batch."""
+
+    rate: float
+    tokens: int
 
 
 class _TrainingLoop:
@@ -112,6 +125,7 @@ class _TrainingLoop:
         seed: int,
         checkpoint: CheckpointSettings | None,
         workers: Workers,
+        recorder: Recorder | None,
     ) -> None:
         self.model, self.encoded, self.settings, self.seed = model, encoded, settings, seed
         self.device, self.checkpoint, self.workers = chosen_device(settings.device), checkpoint, workers
@@ -121,12 +135,10 @@ class _TrainingLoop:
         workers.shard(model)
         self.per_epoch = math.ceil(len(encoded) / settings.batch_size)
         self.parameters = list(trainable(model.module).values())
-        self.optimizer = torch.optim.AdamW(
-            _parameter_groups(self.parameters, settings.weight_decay),
-            lr=settings.learning_rate,
-            betas=(settings.beta1, settings.beta2),
-            eps=settings.epsilon,
-        )
+        alone = workers == SINGLE_PROCESS
+        self.recorder = recorder or (recorder_for(self.device) if alone else None)
+        self.is_deferred = self.recorder is not None or (alone and self.device.type == "cuda")
+        self.optimizer = (adamw_on_device if self.is_deferred else adamw)(self.parameters, settings)
         self.history = TrainingHistory(
             total_steps=settings.steps or settings.epochs * self.per_epoch,
             micro_batch_size=min(settings.micro_batch_size or settings.batch_size, settings.batch_size),
@@ -135,29 +147,22 @@ class _TrainingLoop:
             precision=self.precision,
             threads=torch.get_num_threads(),
         )
+        self.begun: list[_Begun] = []
+        self.seconds = 0.0  # of updates that are not in the history yet
+        self.saved = time.monotonic()
 
     def run(self, hooks: Hooks) -> TrainingHistory:
-        checkpoint = self.checkpoint
-        if checkpoint and checkpoint.path.exists():
-            self._resume(checkpoint)
-        saved = time.monotonic()
+        if self.checkpoint and self.checkpoint.path.exists():
+            self._resume(self.checkpoint)
+        self.saved = time.monotonic()
         if hooks.on_start:
             hooks.on_start(self.history)
         if self._should_stop(hooks.until):
             return self.history
-        history = self.history
-        for batch in training_batches(self.encoded, self.settings, self.seed, history.step, history.total_steps):
-            loss = self._update(batch)
-            metrics = self._evaluate(hooks.evaluate) if hooks.evaluate and self._evaluation_is_due() else None
-            stop = self._should_stop(hooks.until)
-            if checkpoint and checkpoint.is_due(self.history, time.monotonic() - saved):
-                save_checkpoint(
-                    checkpoint.path, self.model, self.optimizer, self.history, self.identity, write=self.workers.is_first
-                )
-                saved = time.monotonic()
-            if hooks.on_progress:
-                hooks.on_progress(Progress(self.history.step, self.history.total_steps, loss, metrics))
-            if stop:
+        updates = self._updates()
+        for batch in self._batches(self.history.step):
+            self._begin(updates, batch)
+            if self._is_reading_due(updates, hooks) and self._read(updates, hooks):
                 break
         return self.history
 
@@ -170,77 +175,95 @@ class _TrainingLoop:
             return
         self.history = replace(found, resumed_at=found.step)
 
+    def _batches(self, done: int) -> Iterator[list[Encoded]]:
+        return training_batches(self.encoded, self.settings, self.seed, done, self.history.total_steps)
+
+    def _updates(self) -> Updates:
+        began = time.perf_counter()
+        gradient = BatchGradient(
+            self.model,
+            self.parameters,
+            self.settings,
+            self.seed,
+            self.device,
+            self.precision,
+            self.workers,
+            size=self.history.micro_batch_size,
+            on_halved=self._note_halving,
+        )
+        if not self.is_deferred:
+            return ImmediateUpdates(gradient, self.optimizer)
+        updates = deferred_updates(gradient, self.optimizer, self.history, self.recorder, lambda: [*self._batches(0)])
+        self.seconds += time.perf_counter() - began
+        return updates
+
+    def _begin(self, updates: Updates, batch: list[Encoded]) -> None:
+        began = time.perf_counter()
+        step = self.history.step + len(self.begun)
+        rate = self.settings.rate_at(step, self.history.total_steps)
+        updates.make(batch, step, rate)
+        self.begun.append(_Begun(rate, sum(item.length for item in batch)))
+        self.seconds += time.perf_counter() - began
+
+    def _is_reading_due(self, updates: Updates, hooks: Hooks) -> bool:
+        """Whether the outcomes must be known now: enough updates wait, or something is due after the last one."""
+        if len(self.begun) >= updates.between_reads:
+            return True
+        step = self.history.step + len(self.begun)
+        evaluates = hooks.evaluate is not None and self._is_evaluation_due(step)
+        saves = self.checkpoint is not None and self.checkpoint.every is not None and step % self.checkpoint.every == 0
+        return evaluates or saves or step == self.history.total_steps
+
+    def _read(self, updates: Updates, hooks: Hooks) -> bool:
+        """Take over the outcomes of all updates begun, with what follows each. Returns whether training ends here."""
+        began = time.perf_counter()
+        outcomes = updates.read()
+        self.seconds += time.perf_counter() - began
+        *earlier, (last, (loss, norm)) = zip(self.begun, outcomes, strict=True)
+        self.begun = []
+        for update, outcome in earlier:
+            self._note(update, *outcome)
+            self._report(hooks, outcome[0])
+        self._note(last, loss, norm)
+        self.history = replace(self.history, graphs=updates.record)
+        metrics = self._evaluate(hooks.evaluate) if hooks.evaluate and self._is_evaluation_due(self.history.step) else None
+        stop = self._should_stop(hooks.until)
+        self._save_if_due()
+        self._report(hooks, loss, metrics)
+        return stop
+
+    def _report(self, hooks: Hooks, loss: float, metrics: Mapping[str, float] | None = None) -> None:
+        if hooks.on_progress:
+            hooks.on_progress(Progress(self.history.step, self.history.total_steps, loss, metrics))
+
+    def _note(self, update: _Begun, loss: float, norm: float) -> None:
+        """Add an update to the history. Raises DivergedError."""
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise DivergedError(self.history, loss, norm)
+        step, tokens, losses = self.history.step, self.history.tokens + update.tokens, self.history.losses
+        if step % self.settings.log_every == 0 or step + 1 == self.history.total_steps:
+            losses = (*losses, StepRecord(step + 1, loss, update.rate, norm, tokens))
+        seconds, self.seconds = self.history.seconds + self.seconds, 0.0
+        self.history = replace(self.history, step=step + 1, tokens=tokens, seconds=seconds, losses=losses)
+
+    def _note_halving(self, record: MemoryRecord) -> None:
+        memory = (*self.history.memory, record)
+        self.history = replace(self.history, micro_batch_size=record.micro_batch_size, memory=memory)
+
     def _should_stop(self, until: Callable[[TrainingHistory], bool] | None) -> bool:
         """Whether training ends here, by the evaluation after this update."""
         evaluations = self.history.evaluations
         return bool(until and evaluations and evaluations[-1].step == self.history.step and until(self.history))
 
-    def _update(self, batch: list[Encoded]) -> float:
-        began = time.perf_counter()
-        step = self.history.step
-        rate = self.settings.rate_at(step, self.history.total_steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        loss, norm = torch.stack(self._gradient(batch)).tolist()
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            self.optimizer.zero_grad(set_to_none=True)
-            raise DivergedError(self.history, loss, norm)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        tokens = self.history.tokens + sum(item.length for item in batch)
-        losses = self.history.losses
-        if step % self.settings.log_every == 0 or step + 1 == self.history.total_steps:
-            losses = (*losses, StepRecord(step + 1, loss, rate, norm, tokens))
-        seconds = self.history.seconds + time.perf_counter() - began
-        self.history = replace(self.history, step=step + 1, tokens=tokens, seconds=seconds, losses=losses)
-        return loss
+    def _save_if_due(self) -> None:
+        checkpoint = self.checkpoint
+        if checkpoint and checkpoint.is_due(self.history, time.monotonic() - self.saved):
+            save_checkpoint(
+                checkpoint.path, self.model, self.optimizer, self.history, self.identity, write=self.workers.is_first
+            )
+            self.saved = time.monotonic()
 
-    def _gradient(self, batch: list[Encoded]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean loss and gradient norm. Leaves the clipped gradient in the parameters. Halves passes if memory runs out."""
-        while True:
-            size = self.history.micro_batch_size
-            try:
-                loss = self.workers.sum(self._passes(batch, size))
-                self.workers.sum_gradients(self.parameters)
-                limit = math.inf if self.settings.clip_norm is None else self.settings.clip_norm
-                return loss, self.workers.clip(self.parameters, limit).to(loss.device)
-            except (RuntimeError, MemoryError) as error:
-                if not out_of_memory(error):
-                    raise
-                if self.workers.world_size > 1:  # the others wait within a pass, which cannot be undone
-                    raise TaskWebError(
-                        f"The memory of {self.device} ran out with {size} examples at once in each process. Lower "
-                        "micro_batch_size, and resume from the last checkpoint."
-                    ) from None
-                # The memory of the failed pass is freed only after this block, once the traceback is gone.
-                reason = str(error).split(".")[0]
-            self.optimizer.zero_grad(set_to_none=True)
-            release_memory(self.device)
-            used = min(size, len(batch))
-            if used == 1:
-                raise TaskWebError(
-                    f"One example at a time is too much for the memory of {self.device} ({reason}). Lower max_input, "
-                    "turn on gradient checkpointing, or use a smaller model or a parameter-efficient method."
-                )
-            halved = half(used)
-            memory = (*self.history.memory, MemoryRecord(self.history.step + 1, halved))
-            self.history = replace(self.history, micro_batch_size=halved, memory=memory)
-
-    def _passes(self, batch: list[Encoded], size: int) -> torch.Tensor:
-        terms = sum(item.weight for item in batch)
-        own, total = self.workers.share(batch), torch.zeros((), device=self.device)
-        for begin in range(0, self.workers.largest_share(batch), size):
-            _seed(self.device, dropout_seed(self.seed, self.history.step, begin * self.workers.world_size + self.workers.rank))
-            part = own[begin : begin + size]
-            with computing_in(self.precision, self.device):
-                # A process whose share is used up adds a loss of zero, because all processes must take part in each pass.
-                loss = self.model.loss(part) / terms if part else self.model.loss(batch[:1]) * 0.0
-            loss.backward()
-            total += loss.detach()
-        return total
-
-    def _evaluation_is_due(self) -> bool:
-        step = self.history.step
+    def _is_evaluation_due(self, step: int) -> bool:
         return step % (self.settings.evaluate_every or self.per_epoch) == 0 or step == self.history.total_steps
 
     def _evaluate(self, evaluate: Callable[[TaskModel], Mapping[str, float]]) -> Mapping[str, float]:
@@ -252,40 +275,6 @@ class _TrainingLoop:
         record = EvaluationRecord(self.history.step, metrics, time.perf_counter() - began)
         self.history = replace(self.history, evaluations=(*self.history.evaluations, record))
         return metrics
-
-
-def training_batches(
-    encoded: Sequence[Encoded], settings: TrainingSettings, seed: int, done: int, total: int
-) -> Iterator[list[Encoded]]:
-    """The batches of a training after its first `done` updates, up to `total` of them."""
-    lengths = [item.length for item in encoded]
-    per_epoch = math.ceil(len(encoded) / settings.batch_size)
-    for epoch in range(done // per_epoch, math.ceil(total / per_epoch)):
-        order = epoch_batches(lengths, settings.batch_size, seed, epoch, bucketing=settings.bucketing)
-        begin = epoch * per_epoch
-        for batch in order[max(0, done - begin) : total - begin]:
-            yield [encoded[index] for index in batch]
-
-
-def _parameter_groups(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[dict[str, object]]:
-    """Groups of parameters: matrices, which decay, and vectors; each sharded among processes or not."""
-    found: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for parameter in parameters:
-        found.setdefault((parameter.ndim <= 1, is_sharded(parameter)), []).append(parameter)
-    return [{"params": found[key], "weight_decay": 0.0 if key[0] else weight_decay} for key in sorted(found)]
-
-
-def dropout_seed(seed: int, step: int, begin: int) -> int:
-    """The seed of dropout in one pass: a function of the position, so that resuming needs no saved random state."""
-    return int.from_bytes(hashlib.sha256(f"taskweb dropout {seed} {step} {begin}".encode()).digest()[:8], "little", signed=True)
-
-
-def _seed(device: torch.device, seed: int) -> None:
-    """Seed the device's generator. On the CPU no other generator: calls for absent devices would take most of the time."""
-    if device.type == "cpu":
-        torch.default_generator.manual_seed(seed)
-    else:
-        torch.manual_seed(seed)
 
 
 @contextmanager

@@ -38,6 +38,8 @@ def training_tables(mixture: Mixture, trained: Sequence[TrainedModel], width: in
         yield from explained("stopped", f"after {first.step} of {first.total_steps} updates", width)
     if first.memory:
         yield from explained("memory", f"ran out; at most {first.micro_batch_size} examples were processed at once", width)
+    if first.graphs:
+        yield from explained("graphs", first.graphs.line, width)
     if any(model.history.evaluations for model in trained):
         yield from explained("loss, score", "on held-out examples: at the first evaluation → with the saved weights", width)
     yield from _how_read(trained[0], width)
