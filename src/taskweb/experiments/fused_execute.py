@@ -280,7 +280,6 @@ class FusedExecution:
         ended = [running for running in lane.running if any(running.place is place for place in places)]
         for own in ended:
             lane.running.remove(own)
-            own.checkpoint.unlink(missing_ok=True)
             if own.place.error is not None:
                 yield from self._outcomes_of_failure(own.job, own.place.error, own.place.history.seconds)
         learnt = [own for own in ended if own.place.error is None]
@@ -288,6 +287,8 @@ class FusedExecution:
             if own.job.spec is None:
                 yield from self._end_source(own, training)
         yield from self._end_targets(lane, [own for own in learnt if own.job.spec is not None], training)
+        for own in ended:  # not before their outcomes are known: who kills this in between loses no training
+            own.checkpoint.unlink(missing_ok=True)
 
     def _end_source(self, own: _Training, training: FusedTraining) -> Events:
         try:
