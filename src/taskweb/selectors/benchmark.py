@@ -167,7 +167,7 @@ def benchmark(
         _leave_out_unusable(results, truths, pool)
         _compare_tables(results, truths, tables)
         for draw in range(0 if results.are_left_out(selectors, truths) else settings.draws):
-            problem = _drawn_problem(target, known, pool, draw, settings)
+            problem = drawn_problem(target, known, pool, draw, settings)
             for scored in _scored(results, truths, selectors, problem, draw):
                 if on_scores is not None:
                     on_scores(scored)
@@ -318,7 +318,7 @@ def _scores(selector: Selector, problem: SelectionProblem) -> FloatArray:
     return np.zeros(len(problem.candidates)) if isinstance(selector, RandomSelector) else selector.score(problem)
 
 
-def _drawn_problem(
+def drawn_problem(
     target: str, known: TransferWeb, pool: ExampleBank | None, draw: int, settings: DrawSettings
 ) -> SelectionProblem:
     """What selectors may know: the web without the target, and examples drawn from the pool."""

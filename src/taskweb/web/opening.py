@@ -13,6 +13,7 @@ from taskweb.tasks.paths import kind_of_path
 from taskweb.web.formats.tidy_table import TIDY_SUFFIXES, read_tidy
 from taskweb.web.published import PUBLISHED, published_web
 from taskweb.web.scores import score_runs
+from taskweb.web.seed_gains import SeedGains, seed_gains
 from taskweb.web.store import RunStore, is_store
 from taskweb.web.transfer_web import TransferWeb
 
@@ -39,6 +40,23 @@ def open_web(where: str | Path = PUBLISHED) -> TransferWeb:
     if kind_of_path(path) == "missing":
         raise InputError(f"There is no web {path}. Give 'published', a store, or a tidy CSV or Parquet file.")
     return _web_of_runs(path, str(where))
+
+
+def open_seed_gains(where: str | Path) -> SeedGains:
+    """The gains of the single runs of a store, or of a tidy file with a row per run.
+
+    Raises InputError for a web that is only a summary, WebError where no run has a baseline of its seed.
+    """
+    path = Path(where)
+    if str(where) not in (PUBLISHED, NO_WEB) and is_store(path):
+        with RunStore.open(path, read_only=True) as store:
+            return seed_gains(store.run_table(), str(where))
+    if str(where) not in (PUBLISHED, NO_WEB) and kind_of_path(path) == "file" and path.suffix.lower() in TIDY_SUFFIXES:
+        return seed_gains(read_tidy(path), str(where))
+    raise InputError(
+        f"The single runs of the web '{where}' are not known, so nothing can be replayed. Give a store of runs (taskweb web "
+        "import RUNS --to STORE), or a tidy CSV or Parquet file."
+    )
 
 
 def _is_full_record(path: Path) -> bool:

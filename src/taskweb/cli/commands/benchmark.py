@@ -17,6 +17,10 @@ from taskweb.cli.progress.work_progress import progress_for
 
 if TYPE_CHECKING:
     from taskweb.selectors.benchmark import DrawSettings
+    from taskweb.workflows.benchmarking import BenchmarkSettings
+    from taskweb.workflows.replaying import ReplaySettings
+
+_MEASURING = "Measuring"
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,55 @@ class DrawOptions:
         from taskweb.selectors.benchmark import DrawSettings
 
         return DrawSettings(self.draws, self.target_examples, self.source_examples, self.seed)
+
+
+@dataclass(frozen=True)
+class ReplayOptions:
+    """Replays of measuring runs of the target one by one."""
+
+    measure: Annotated[
+        str | None,
+        typer.Option(
+            "--measure",
+            metavar="N,N",
+            rich_help_panel=_MEASURING,
+            help="Replay measuring: judge the order after N runs of the target, bought one by one. Needs a web with runs.",
+        ),
+    ] = None
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--policy",
+            metavar="NAME",
+            rich_help_panel=_MEASURING,
+            help="How runs are chosen: kg, ucb, uniform or random. Repeatable. Default: kg.",
+        ),
+    ] = None
+    repeats: Annotated[
+        int,
+        typer.Option(
+            "--repeats", metavar="N", min=1, rich_help_panel=_MEASURING, help="Replay N times, with other seeds and examples."
+        ),
+    ] = 20
+    k: Annotated[
+        int, typer.Option("--k", metavar="K", min=1, rich_help_panel=_MEASURING, help="Number of sources to decide on.")
+    ] = 5
+
+    def settings(self) -> ReplaySettings | None:
+        """The settings, None without --measure. Raises ParameterError for numbers that are none."""
+        from taskweb.active.acquisition import DEFAULT_POLICY
+        from taskweb.errors import ParameterError
+        from taskweb.workflows.replaying import ReplaySettings
+
+        if self.measure is None:
+            if self.policy:
+                raise ParameterError("--policy chooses runs to measure. Say how many with --measure, such as --measure 0,8,15.")
+            return None
+        try:
+            marks = tuple(int(part) for part in self.measure.split(","))
+        except ValueError:
+            raise ParameterError(f"--measure takes whole numbers, such as 0,8,15. Got '{self.measure}' instead.") from None
+        return ReplaySettings(marks, tuple(dict.fromkeys(self.policy or (DEFAULT_POLICY,))), self.repeats, self.k)
 
 
 @spread
@@ -63,6 +116,7 @@ def benchmark(
         ),
     ] = None,
     drawing: DrawOptions,
+    measuring: ReplayOptions,
     predictions: Annotated[
         Path | None,
         typer.Option("--predictions", metavar="FILE", help="Evaluate predictions from a CSV of selector,target,source,score."),
@@ -81,6 +135,8 @@ def benchmark(
 
     Prints NDCG and Regret@5 in percent, 95% intervals over targets, and paired differences to popularity and TaskShop.
 
+    With --measure, replays what a few runs of the target would have changed, on a web whose single runs are known.
+
     Example: taskweb benchmark --setup t5l/finetune --selector roe
     """
     start = time.monotonic()
@@ -97,6 +153,9 @@ def benchmark(
         selection.settings(judging.settings(use_cache=not encoding.no_cache, quiet=quiet)),
         encoding.settings(),
     )
+    if (replaying := measuring.settings()) is not None:
+        _replay(settings, replaying, as_json=output is shared.TableFormat.json, quiet=quiet)
+        return
     result = benchmark_with(settings, progress_for(quiet=quiet))
     if output is shared.TableFormat.json:
         print_json(result.to_dict())
@@ -107,3 +166,17 @@ def benchmark(
     say_notes((*result.notes, *result.left_out()), quiet=quiet)
     if verbose:
         say(f"Evaluated {len(result.rows)} rows in {time.monotonic() - start:.1f} s.")
+
+
+def _replay(settings: BenchmarkSettings, replaying: ReplaySettings, *, as_json: bool, quiet: bool) -> None:
+    """Replay measuring, and print the figures by policy and number of runs."""
+    from taskweb.workflows.replaying import replay_with
+
+    result = replay_with(settings, replaying, progress_for(quiet=quiet))
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        from taskweb.cli.tables.replays import replay_tables
+
+        print_tables(lambda width: replay_tables(result, width))
+    say_notes(result.notes, quiet=quiet)

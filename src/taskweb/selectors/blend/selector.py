@@ -20,6 +20,7 @@ from taskweb.selectors.blend.members import FAMILIES
 from taskweb.selectors.blend.prediction_intervals import predicted_gains, probabilities_of_best
 from taskweb.selectors.blend.text_similarity import TextSimilarity, similarity_of_problem
 from taskweb.selectors.blend.validation import QUERY_EXAMPLES, Validation, blended, members_for, thinned, validate
+from taskweb.selectors.gain_prior import LeftOutScores
 from taskweb.web import ExampleBank, TransferWeb
 
 MOST_PIVOTS = 128
@@ -76,6 +77,13 @@ class BlendSelector:
         for_gain = members_for(problem.web, texts=similarity is not None).gain
         scores = blended(evidence_of_target(problem, similarity), for_gain, self.validation(problem).gain)[0, 0]
         return np.asarray(scores[problem.source_places])
+
+    def left_out(self, problem: SelectionProblem) -> LeftOutScores | None:
+        """The blend's scores for each target of the web, left out in turn; None where nothing was learned."""
+        validation = self.validation(problem)
+        if not validation.targets:
+            return None
+        return LeftOutScores(validation.targets, validation.setups, validation.sources, validation.scores)
 
     def assess(self, problem: SelectionProblem, scores: FloatArray) -> Assessment:
         """How far the scores of the problem's candidates can be trusted, and the predicted gain of each."""

@@ -1,0 +1,67 @@
+"""Replays: the runs of a target left out are hidden and handed out one by one, as a policy asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from taskweb.active.acquisition import DEFAULT_K, Choosing, Policy
+from taskweb.selectors.base import FloatArray
+from taskweb.selectors.gain_prior import GainPrior
+from taskweb.selectors.posterior import MeasuredGain, Posterior
+
+COST_OF_SOURCE = 3.0  # trainings of a target that one of a source takes, where durations are not known
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenRuns:
+    """The runs of one target. gains: (sources, seeds) as fractions, NaN where there is none, in the order of the prior.
+
+    hours: of one run of the target.
+    """
+
+    gains: FloatArray = field(repr=False)
+    hours: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Replayed:
+    """The state after some runs. cost_hours: of the target's runs, their sources' trainings, and baselines.
+
+    cost_runs: how many runs of the target, baselines included.
+    """
+
+    measured: int
+    posterior: Posterior
+    cost_hours: float
+    cost_runs: int
+
+
+def replay(
+    prior: GainPrior, hidden: HiddenRuns, policy: Policy, marks: Sequence[int], *, seed: object, k: int = DEFAULT_K
+) -> Iterator[Replayed]:
+    """The state after each number of runs in `marks`, in order; the last known one where no run is left.
+
+    seed: of the order in which seeds are used, the same for all sources, and of the policy's draws.
+    """
+    draw = np.random.default_rng(seed)  # type: ignore[arg-type]  # whatever numpy takes
+    order = draw.permutation(hidden.gains.shape[1]).tolist()
+    left = [[run for run in order if np.isfinite(row[run])] for row in hidden.gains]
+    state = Replayed(0, Posterior(prior), 0.0, 0)
+    counts = np.zeros(len(left), dtype=np.int64)
+    for wanted in sorted(marks):
+        while state.measured < wanted and any(left):
+            may_run = np.array([bool(runs) for runs in left])
+            source = policy(Choosing(state.posterior, may_run, counts, k, draw))
+            run = left[source].pop(0)
+            counts[source] += 1
+            state = _after(state, MeasuredGain(prior.sources[source], run, float(hidden.gains[source, run])), hidden.hours)
+        yield Replayed(wanted, state.posterior, state.cost_hours, state.cost_runs)
+
+
+def _after(state: Replayed, run: MeasuredGain, hours: float) -> Replayed:
+    new_seed = all(known.seed != run.seed for known in state.posterior.runs)
+    cost = hours * (1 + COST_OF_SOURCE + new_seed)
+    return Replayed(state.measured + 1, state.posterior.after(run), state.cost_hours + cost, state.cost_runs + 1 + new_seed)
