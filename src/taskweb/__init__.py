@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from taskweb.workflows.rank_settings import RankSettings, TargetSettings
     from taskweb.workflows.ranking import rank
     from taskweb.workflows.selector_settings import EncoderSettings, SelectorSettings
+    from taskweb.workflows.suggesting import Suggester, suggester
 
 __all__ = [
     "EncoderSettings",
@@ -34,6 +35,7 @@ __all__ = [
     "RankSettings",
     "Ranking",
     "SelectorSettings",
+    "Suggester",
     "TargetSettings",
     "Task",
     "TaskWebError",
@@ -46,6 +48,7 @@ __all__ = [
     "rank",
     "read_mixture",
     "run_benchmark",
+    "suggester",
     "write_mixture",
 ]
 
@@ -69,6 +72,8 @@ _HOMES = {
     "rank": "taskweb.workflows.ranking",
     "read_mixture": "taskweb.mixture",
     "run_benchmark": "taskweb.workflows.benchmarking",
+    "Suggester": "taskweb.workflows.suggesting",
+    "suggester": "taskweb.workflows.suggesting",
     "write_mixture": "taskweb.mixture",
 }
 

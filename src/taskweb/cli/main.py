@@ -16,6 +16,7 @@ from taskweb.cli.commands.mix import mix
 from taskweb.cli.commands.rank import rank
 from taskweb.cli.commands.run import run
 from taskweb.cli.commands.study import app as study
+from taskweb.cli.commands.suggest import suggest
 from taskweb.cli.commands.templates import templates
 from taskweb.cli.commands.train import train
 from taskweb.cli.commands.web import app as web
@@ -53,6 +54,7 @@ def _options(
 
 
 app.command(name="rank")(rank)
+app.command(name="suggest")(suggest)
 app.command(name="benchmark")(benchmark)
 app.command(name="run")(run)
 app.command(name="mix")(mix)

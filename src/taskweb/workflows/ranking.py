@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from taskweb.errors import InputError, unknown_name
@@ -72,6 +73,41 @@ def rank_with(
     progress: Progress = silent,
 ) -> Ranking:
     """Rank source tasks for a target, as `rank` does, with all settings in one object. Raises a TaskWebError."""
+    found = _asked(settings, target, sources, explain)
+    if isinstance(found, Ranking):
+        return found
+    selector, question = found
+    evidence = gather_evidence(question, selector, settings, progress)
+    if settings.selector_settings.judge is not None:
+        return _ranked_by_judge(settings.selector_settings.judge, question, evidence, settings, progress)
+    return _ranked(selector, _problem(question, evidence, settings.setup), question, evidence)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SelectionTask:
+    """A target and its candidates as a selector gets them. name: of the target, for people. notes: about what was read."""
+
+    name: str
+    problem: SelectionProblem
+    selector: Selector
+    notes: tuple[str, ...]
+
+
+def selection_task(
+    settings: RankSettings, target: Target, *, sources: Candidates | None = None, progress: Progress = silent
+) -> SelectionTask:
+    """What `rank_with` would ask a selector about a target, as if it were unknown. Raises a TaskWebError as it does."""
+    found = _asked(dataclasses.replace(settings, unseen=True), target, sources, None)
+    assert not isinstance(found, Ranking)
+    selector, question = found
+    evidence = gather_evidence(question, selector, settings, progress)
+    return SelectionTask(question.name, _problem(question, evidence, settings.setup), selector, evidence.notes)
+
+
+def _asked(
+    settings: RankSettings, target: Target, sources: Candidates | None, explain: str | None
+) -> Ranking | tuple[Selector, Question]:
+    """The selector and what it is asked about the target; for a task of the web that is not unseen, its measured ranking."""
     web = settings.opened()
     web.check_setup(settings.setup)
     selector = settings.built_selector()
@@ -90,11 +126,7 @@ def rank_with(
     name = task or printable(settings.target.name or (examples.name if examples is not None else "target"))
     own, renamed = with_distinct_names(own, (*web.tasks, *([task] if task else [])))
     notes += [*renamed, *target_notes(examples), *own_notes(own, examples)]
-    question = Question(web, name, task, examples, own, sources is not None, explain, tuple(notes))
-    evidence = gather_evidence(question, selector, settings, progress)
-    if settings.selector_settings.judge is not None:
-        return _ranked_by_judge(settings.selector_settings.judge, question, evidence, settings, progress)
-    return _ranked(selector, _problem(question, evidence, settings.setup), question, evidence)
+    return selector, Question(web, name, task, examples, own, sources is not None, explain, tuple(notes))
 
 
 def _check_excluded(exclude: Iterable[str], web: TransferWeb, own: Sequence[ExampleSet], target: str | None) -> None:

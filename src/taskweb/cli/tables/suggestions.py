@@ -1,0 +1,50 @@
+"""How a suggestion of runs looks on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from taskweb.cli.tables.formatting import counted, duration, explained, signed
+from taskweb.cli.tables.grid import Grid
+from taskweb.workflows.suggesting import Suggester
+
+
+def suggestion_tables(found: Suggester, width: int) -> Iterator[RenderableType]:
+    """What to run next, and what is believed of each source, best first."""
+    result = found.to_dict()
+    made = counted(len(found.runs), "run") + " so far"
+    yield Text.assemble("\n", (f"Sources for {found.target}", "bold cyan"), (f"   {made}", "dim"))
+    grid = Grid(">", "source", ">predicted", ">measured", ">runs", ">gain", "??>80% interval", ">harm", f">best {found.k}")
+    for source in result["sources"]:
+        measured = source["measured"]
+        grid.add_row(
+            str(source["rank"]),
+            source["task"],
+            signed(source["predicted"], percent=True),
+            Text("") if measured is None else signed(measured, percent=True),
+            str(source["runs"] or ""),
+            signed(source["mean"], percent=True),
+            f"{100 * source['low']:+.1f} to {100 * source['high']:+.1f}",
+            f"{100 * source['p_harm']:.0f}%",
+            f"{100 * source['p_top']:.0f}%",
+        )
+    yield grid.fitted(width)
+    yield Text()
+    yield from explained("next", _next(found), width)
+    yield from explained("gain", "expected after these runs; predicted: before them; measured: mean of the runs", width)
+    yield from explained(f"best {found.k}", f"probability to be among the {found.k} best sources", width)
+
+
+def _next(found: Suggester) -> str:
+    if (reason := found.stopped) is not None:
+        return f"nothing: {reason}"
+    parts = []
+    for run in found.suggest():
+        name = "the baseline" if run.source is None else run.source
+        cost = "" if run.cost_seconds is None else f", {duration(run.cost_seconds)}"
+        unit = "%" if run.cost_seconds is None else "% an hour"
+        parts.append(f"{name} with seed {run.seed} (worth {run.value:.2g}{unit}{cost})")
+    return "; ".join(parts)
