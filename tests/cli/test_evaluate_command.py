@@ -10,6 +10,9 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("jinja2")
 
+from transformers import AutoTokenizer
+
+from benchmarks.evaluation import made_up_checkpoints
 from taskweb.evaluation.paired_tests import mcnemar_p
 from taskweb.models import load_model, method_of, random_model, save_bundle
 from tests.cli.test_commands import run  # noqa: F401 - a fixture
@@ -262,3 +265,26 @@ def test_adapters_that_do_not_fit_are_one_line_and_status_2(
     done = run("evaluate", *(part.format(folder=adapters) for part in arguments), "--examples", str(adapters / "mine.jsonl"))
     assert (done.status, done.err.count("\n")) == (2, 1), done.err
     assert message in done.err
+
+
+def test_inputs_whose_last_token_reaches_into_a_choice_are_counted(run, tmp_path: Path) -> None:  # noqa: F811
+    """As lm-evaluation-harness divides them: the whole is cut at the context's length, whatever the context's own tokens."""
+    made_up_checkpoints.write_checkpoint("llama", tmp_path / "llama")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "llama")
+    made = made_up_checkpoints.rows_of("spaces", 12)
+    data = write_rows(tmp_path / "spaces.jsonl", [{key: row[key] for key in ("input", "output", "choices")} for row in made])
+
+    def reaches(text: str, choice: str) -> bool:
+        context, whole = (tokenizer(part)["input_ids"] for part in (text.rstrip(), text + choice))
+        return bool(whole[: len(context)] != context)
+
+    expected = [any(reaches(row["input"], choice) for choice in row["choices"]) for row in made]
+    assert set(expected) == {True, False}
+    call = ("evaluate", str(tmp_path / "llama"), "--examples", str(data), "--predictions", str(tmp_path / "answers.jsonl"))
+    done = run(*call, "--format", "json")
+    (task,) = json.loads(done.out)["tasks"]
+    assert [task["unaligned"], task["templates"][0]["unaligned"]] == [sum(expected)] * 2
+    answers = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
+    assert [not answer["aligned"] for answer in answers] == expected
+    note = f"Note: In {sum(expected)} of 12 inputs of spaces, a token reaches from the prompt into an answer"
+    assert done.err.count(note) == 1

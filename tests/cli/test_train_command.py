@@ -18,9 +18,12 @@ pytest.importorskip("transformers")
 
 from safetensors.numpy import load_file
 
-from taskweb.mixture import write_mixture
+from benchmarks.evaluation import made_up_checkpoints
+from taskweb.mixture import read_mixture, write_mixture
 from taskweb.models import open_model
+from taskweb.tasks import Example
 from tests.cli.test_commands import run  # noqa: F401 - a fixture
+from tests.evaluation.prompted_tasks import write_rows
 from tests.training.made_up_mixture import synthetic_mixture
 from tests.training.recorders import CallRecorder
 
@@ -416,3 +419,23 @@ def test_unusable_options_are_one_line(
     assert (done.status, done.err.count("\n")) == (2, 1)
     assert message in done.err
     assert not list(tmp_path.iterdir())
+
+
+def test_inputs_whose_last_token_reaches_into_the_answer_are_counted(run, tmp_path: Path) -> None:  # noqa: F811
+    made_up_checkpoints.write_checkpoint("llama", tmp_path / "llama")
+    rows = [{key: row[key] for key in ("input", "output", "choices")} for row in made_up_checkpoints.rows_of("spaces", 30)]
+    data = write_rows(tmp_path / "spaces.jsonl", rows)
+    model = ("--model", str(tmp_path / "llama"))
+    tasks = ("--tasks", "spaces", "--sources", str(data), "--held-out", "0")
+    made = run("mix", *tasks, *model, "--to", str(tmp_path / "mix"))
+    assert made.status == 0, made.err
+    done = run("train", str(tmp_path / "mix"), *model, *FEW, "--to", str(tmp_path / "m"), "--format", "json")
+    assert done.status == 0, done.err
+    own = open_model(str(tmp_path / "llama"))
+    expected = sum(not item.aligned for item in own.encode([Example(row["input"], row["output"]) for row in rows]))
+    assert expected > 0
+    record = json.loads((tmp_path / "m" / "training.json").read_text())
+    assert record["unaligned"] == json.loads(done.out)[0]["unaligned"] == {"spaces": expected}
+    assert read_mixture(tmp_path / "mix").record["read_by"]["unaligned"] == {"spaces": expected}
+    note = f"In {expected} of {len(rows)} inputs of spaces, a token reaches from the prompt into an answer"
+    assert (made.err.count(note), done.err.count(note)) == (1, 1)

@@ -143,7 +143,8 @@ def test_what_is_saved_can_be_read_again(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
     assert len(lines) == 72
     assert {"task", "template", "row", "input", "choices", "scores", "predicted", "expected", "correct"} | {
-        "tokens_cut"
+        "tokens_cut",
+        "aligned",
     } == set(lines[0])
     save_results(result.to_dict(), tmp_path / "results.json")
     saved = json.loads((tmp_path / "results.json").read_text())

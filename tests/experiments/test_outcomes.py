@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -10,12 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.evaluation import made_up_checkpoints
 from taskweb.experiments import InlineExecutor, ProcessExecutor, run_plan, state_of
 from taskweb.experiments.run_progress import PlanProgress
 from taskweb.training import DivergedError, TrainingHistory, evaluate, fit
 from taskweb.web.records.run import Run
 from taskweb.web.store import RunStore
-from tests.experiments.planned import write_plan
+from tests.experiments.planned import SETTINGS, write_plan, write_tasks
 from tests.training.recorders import CallRecorder
 
 
@@ -176,3 +178,20 @@ def test_training_is_what_runs_use() -> None:
 
     assert execute.fit is fit
     assert execute.evaluate is evaluate
+
+
+def test_records_count_inputs_whose_last_token_reaches_into_an_answer(tmp_path: Path) -> None:
+    write_tasks(tmp_path)
+    made_up_checkpoints.write_checkpoint("llama", tmp_path / "model")
+    rows = [{key: row[key] for key in ("input", "output", "choices")} for row in made_up_checkpoints.rows_of("spaces", 40)]
+    (tmp_path / "birds.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for fuse in (1, 2):
+        setup = f'[setups."tiny/lora"]\nmodel = "./model"\nmethod = "lora"\ntraining = {SETTINGS}\n'
+        plan = write_plan(tmp_path, seeds="[1]", setups=setup, more=f"fuse = {fuse}", store=f"web{fuse}.db")
+        assert run_plan(plan, InlineExecutor()).finished == 9
+        with RunStore.open(tmp_path / f"web{fuse}.db") as store:
+            found = {(run.source, run.target): dict(run.sizes) for run in store.runs()}
+        for (_, target), sizes in found.items():
+            keys = {key for key in sizes if key.endswith("_unaligned")}
+            assert keys == ({"train_inputs_unaligned", "evaluation_inputs_unaligned"} if target == "birds" else set())
+            assert all(0 < sizes[key] < 12 for key in keys)

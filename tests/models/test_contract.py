@@ -82,7 +82,7 @@ def test_the_beginning_of_a_long_input_is_cut_and_the_answer_kept(name: str, hea
     item = model.encode([LONG])[0]
     assert [ids.tolist() for ids in item.inputs] == [ids.tolist() for ids in longest.inputs]
     assert item.answer == longest.answer
-    assert (longest.lost, item.lost) == (0, model.lost_tokens([LONG])[0])
+    assert (longest.lost, item.lost) == (0, model.fits([LONG])[0].lost)
     texts = [text.strip() if model.family == "causal" else text for text in (LONG.input, fitting[-1].input)]
     assert item.lost == len(model.tokenizer(texts[0])["input_ids"]) - len(model.tokenizer(texts[1])["input_ids"])
     if head == CHOICE:

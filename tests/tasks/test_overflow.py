@@ -94,3 +94,14 @@ def test_reports_add_up() -> None:
     assert (dropped.cut, dropped.dropped) == (0, 1)
     assert "were left out" in dropped.line("rte")
     assert not CutReport.of([0, 0], 20)
+
+
+def test_inputs_that_are_unaligned_are_counted_beside_those_that_are_cut() -> None:
+    own = CutReport(4, unaligned=3) + CutReport(2, cut=1, tokens=5, most=5, limit=8, unaligned=1)
+    assert own.unaligned == 4
+    assert "unaligned" not in own.to_dict()
+    assert not CutReport(4, unaligned=3)
+    cut, boundary = own.lines("rte")
+    assert cut == own.line("rte")
+    assert boundary.startswith("In 4 of 6 inputs of rte, a token reaches from the prompt into an answer")
+    assert list(CutReport(4).lines("rte")) == []

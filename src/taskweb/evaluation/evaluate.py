@@ -14,7 +14,7 @@ from taskweb.evaluation.measures import Answers, Choices, IntArray, Numbers, Tex
 from taskweb.evaluation.prompted_rows import PromptedTask
 from taskweb.evaluation.rank_classification import NORMALISATIONS, ChoiceRanker, Normalisation, reduction_of
 from taskweb.evaluation.results import Prediction, TaskResult, TemplateResult
-from taskweb.models.base import REDUCTIONS, Reduction, TaskModel
+from taskweb.models.base import REDUCTIONS, Fit, Reduction, TaskModel
 from taskweb.models.head import number_of
 from taskweb.models.input_limits import kept_within
 from taskweb.models.text_answers import NUMBER_TOKENS
@@ -104,7 +104,7 @@ def evaluate_task(
         table = found.confusion(np.ones((1, len(rows))))[0] if isinstance(found, Choices) else np.zeros((0, 0))
         confusion = tuple(tuple(map(int, row)) for row in table)
         metrics = {key: value for key, value in metrics_of(found).items() if key in _metrics(prompted)}
-        predictions = tuple(map(_with_cut, predictions, own.lost))
+        predictions = tuple(map(_with_fit, predictions, own.fits))
         on_done(own.cut.dropped)
         results.append(TemplateResult(name, metrics, predictions, confusion, found, own.cut))
     summary = summarise(answers, len(index_of), _metrics(prompted))
@@ -121,10 +121,10 @@ def evaluate_task(
 
 @dataclass(frozen=True, slots=True)
 class _Fitting:
-    """The prompts of a template that the model is given, the tokens that each loses, and the report of all."""
+    """The prompts of a template that the model is given, how each fits, and the report of all."""
 
     prompts: tuple[Prompt, ...]
-    lost: tuple[int, ...]
+    fits: tuple[Fit, ...]
     cut: CutReport
 
 
@@ -136,14 +136,14 @@ def _fitting(ranker: ChoiceRanker, prompted: PromptedTask, settings: EvaluationS
         examples = [prompt.example for prompt in prompts]
         if prompted.has_choices:
             examples = [ranker.with_model_labels(example, prompted.labels) for example in examples]
-        lost = model.lost_tokens(examples, written=written)
-        fitting, cut = kept_within(model, examples, lost)
+        fits = model.fits(examples, written=written)
+        fitting, cut = kept_within(model, examples, fits)
         if not fitting:
             raise InputError(
                 f"No prompt of the template '{name}' fits into the {cut.limit:,} tokens that the model reads. Choose "
                 "--overflow trim, or a larger --max-input."
             )
-        found[name] = _Fitting(tuple(prompts[i] for i in fitting), tuple(lost[i] for i in fitting), cut)
+        found[name] = _Fitting(tuple(prompts[i] for i in fitting), tuple(fits[i] for i in fitting), cut)
     return found
 
 
@@ -152,8 +152,8 @@ def _most_written(prompted: PromptedTask, settings: EvaluationSettings) -> int:
     return NUMBER_TOKENS if prompted.task.kind == "regression" else settings.max_new_tokens
 
 
-def _with_cut(prediction: Prediction, lost: int) -> Prediction:
-    return replace(prediction, tokens_cut=lost) if lost else prediction
+def _with_fit(prediction: Prediction, fit: Fit) -> Prediction:
+    return replace(prediction, tokens_cut=fit.lost, aligned=fit.aligned) if fit != Fit() else prediction
 
 
 def _check(ranker: ChoiceRanker, prompted: PromptedTask) -> None:

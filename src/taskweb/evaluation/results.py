@@ -16,6 +16,7 @@ class Prediction:
     """The model's answer to one prompt. scores: of the choices, in their order; () for a free answer.
 
     expected: all right answers; () for a question without an answer. tokens_cut: what the model did not read of the input.
+    aligned: False where a token reaches from the prompt into a choice.
     """
 
     row: int
@@ -26,6 +27,7 @@ class Prediction:
     expected: tuple[str, ...]
     correct: float
     tokens_cut: int = 0
+    aligned: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -38,6 +40,7 @@ class Prediction:
             "expected": list(self.expected),
             "correct": self.correct,
             "tokens_cut": self.tokens_cut,
+            "aligned": self.aligned,
         }
 
 
@@ -62,7 +65,7 @@ class Summary:
 class TemplateResult:
     """One template. confusion: counts, expected by predicted, in the order of the task's labels; () for free answers.
 
-    answers: what metrics are computed from, in the order of the predictions. cut: the inputs that were too long.
+    answers: what metrics are computed from, in the order of the predictions. cut: how inputs fitted.
     """
 
     name: str
@@ -80,6 +83,7 @@ class TemplateResult:
             "metrics": {name: _number(value) for name, value in self.metrics.items()},
             "confusion": [list(row) for row in self.confusion] or None,
             "cut": self.cut.to_dict(),
+            "unaligned": self.cut.unaligned,
         }
 
 
@@ -106,7 +110,7 @@ class TaskResult:
 
     @property
     def cut(self) -> CutReport:
-        """The inputs that were too long under all templates."""
+        """How inputs fitted under all templates."""
         return sum((template.cut for template in self.templates), CutReport())
 
     @property
@@ -123,6 +127,7 @@ class TaskResult:
             "skipped": self.skipped,
             "single_choice": self.single_choice,
             "cut": self.cut.to_dict(),
+            "unaligned": self.cut.unaligned,
             "metrics": {name: summary.to_dict() for name, summary in self.summary.items()},
             "templates": [template.to_dict() for template in self.templates],
             "labels": list(self.labels),

@@ -85,7 +85,7 @@ class GroupRunner:
         def train() -> Run:
             began = time.perf_counter()
             model = self.models.for_task(group.setup, data, group.seed)
-            history = self._train(model, within_limits(model, data.source)[0], settings, group.seed, key)
+            history = self._train(model, within_limits(model, data.source, learnt=True)[0], settings, group.seed, key)
             halved = len(history.memory)
             cached.write(partial(save_model, model, notes={"halved_batches": halved}))
             self.models.keep_source(cached.path, trainable(model.module))
@@ -102,7 +102,7 @@ class GroupRunner:
         data, settings = self.data[spec.target], spec.setup.settings_for(spec.target)
         began = time.perf_counter()
         model = self.models.for_task(spec.setup, data, spec.seed, None if source is None else source.path)
-        trained_on, cut_in_training = within_limits(model, data.target)
+        trained_on, cut_in_training = within_limits(model, data.target, learnt=True)
         history = self._train(model, trained_on, settings, spec.seed, record.key)
         trained = time.perf_counter()
         halved: list[int] = []

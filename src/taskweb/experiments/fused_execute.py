@@ -233,7 +233,7 @@ class FusedExecution:
         data = self.runner.data[job.task]
         path = None if job.spec is None or job.source is None else job.source.path
         model = self.runner.models.for_task(self.setup, data, job.group.seed, path)
-        trained, cut = within_limits(model, data.source if job.spec is None else data.target)
+        trained, cut = within_limits(model, data.source if job.spec is None else data.target, learnt=True)
         if not trained:
             raise InputError("There are no examples to train on. Give at least one.")
         return model, model.encode(trained), trained, cut

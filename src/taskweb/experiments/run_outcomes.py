@@ -35,7 +35,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """The examples that a run was trained and evaluated on, and how many of them were too long."""
+    """The examples that a run was trained and evaluated on, and how they fitted the model."""
 
     trained: Sequence[Example]
     cut_in_training: CutReport
@@ -50,8 +50,8 @@ class Given:
             "trained_parameters": history.trained_parameters,
             "steps": history.step,
             "tokens": history.tokens,
-            **_cut_sizes("train", self.cut_in_training),
-            **_cut_sizes("evaluation", self.cut_in_evaluation),
+            **_fit_sizes("train", self.cut_in_training),
+            **_fit_sizes("evaluation", self.cut_in_evaluation),
         }
 
 
@@ -113,11 +113,17 @@ def ended_by(record: Run, error: Exception, seconds: float) -> Run:
     return outcome(record, durations={"until_failure": seconds}, **ended, **_provenance())
 
 
-def _cut_sizes(stage: str, cut: CutReport) -> dict[str, int]:
-    """How many inputs were too long, and by how many tokens; nothing where all fit."""
+def _fit_sizes(stage: str, cut: CutReport) -> dict[str, int]:
+    """How many inputs were too long, by how many tokens, and how many are unaligned; nothing where there are none."""
+    unaligned = {f"{stage}_inputs_unaligned": cut.unaligned} if cut.unaligned else {}
     if not cut:
-        return {}
-    return {f"{stage}_inputs_cut": cut.cut, f"{stage}_inputs_dropped": cut.dropped, f"{stage}_tokens_cut": cut.tokens}
+        return unaligned
+    return {
+        f"{stage}_inputs_cut": cut.cut,
+        f"{stage}_inputs_dropped": cut.dropped,
+        f"{stage}_tokens_cut": cut.tokens,
+        **unaligned,
+    }
 
 
 def _sampled(history: TrainingHistory) -> tuple[dict[str, Scalar], ...]:

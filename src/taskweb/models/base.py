@@ -44,6 +44,14 @@ class Origin:
     fingerprint: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How an input fits a model. lost: tokens that are cut from it. aligned: as of `Encoded`, with each of its answers."""
+
+    lost: int = 0
+    aligned: bool = True
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
     """One example as token ids, without padding.
@@ -135,8 +143,8 @@ class TaskModel(Protocol):
     def is_head(self, name: str) -> bool:
         """Whether a tensor of the module belongs to a head that is trained with every method."""
 
-    def lost_tokens(self, examples: Sequence[Example], *, written: int | None = None) -> list[int]:
-        """How many tokens each example's input loses, since it is longer than `max_input` or leaves its answer no room.
+    def fits(self, examples: Sequence[Example], *, written: int | None = None) -> list[Fit]:
+        """How each example's input fits: what it loses since it is longer than `max_input` or leaves its answers no room.
 
         written: most tokens of an answer that is generated, instead of the examples' own answers. Raises InputError that names
         the row of an input or a choice without tokens.

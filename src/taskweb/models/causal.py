@@ -18,6 +18,7 @@ from taskweb.models.arithmetic import answering, dtype_of, learning
 from taskweb.models.base import (
     Encoded,
     Family,
+    Fit,
     FloatArray,
     Method,
     Origin,
@@ -120,12 +121,12 @@ class CausalModel:
             for own in read
         ]
 
-    def lost_tokens(self, examples: Sequence[Example], *, written: int | None = None) -> list[int]:
-        """How many tokens each example's input loses so that its longest answer, or one of `written` tokens, has room."""
+    def fits(self, examples: Sequence[Example], *, written: int | None = None) -> list[Fit]:
+        """How each example's input fits so that its longest answer, or one of `written` tokens, has room."""
         if written is not None:
-            return [read.lost for read in self.reader.prompt_only(examples, written)]
+            return [Fit(read.lost) for read in self.reader.prompt_only(examples, written)]
         check_choices(examples)
-        return self.reader.lost(examples, [self._answers_of(example) for example in examples])
+        return self.reader.fits(examples, [self._answers_of(example) for example in examples])
 
     def loss(self, batch: Sequence[Encoded]) -> torch.Tensor:
         """Sum of the cross-entropy over the tokens of the answers, end mark included."""

@@ -31,6 +31,7 @@ from taskweb.models.arithmetic import answering, learning
 from taskweb.models.base import (
     Encoded,
     Family,
+    Fit,
     FloatArray,
     Method,
     Origin,
@@ -146,9 +147,9 @@ class EncoderModel:
             found = [self._with_answer(example, ids) for example, ids in zip(short, self._inputs(short), strict=True)]
         return [replace(item, lost=lost) for item, (_, lost) in zip(found, fitted, strict=True)]
 
-    def lost_tokens(self, examples: Sequence[Example], *, written: int | None = None) -> list[int]:  # noqa: ARG002
-        """How many tokens each example's input loses, beside its longest choice where choices are compared."""
-        return [lost for _, lost in self._fitted(examples)]
+    def fits(self, examples: Sequence[Example], *, written: int | None = None) -> list[Fit]:  # noqa: ARG002
+        """How each example's input fits, beside its longest choice where choices are compared."""
+        return [Fit(lost) for _, lost in self._fitted(examples)]
 
     def loss(self, batch: Sequence[Encoded]) -> torch.Tensor:
         """Sum over examples of the loss of the head's kind."""

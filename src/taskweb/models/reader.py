@@ -15,7 +15,7 @@ import numpy as np
 
 from taskweb.errors import InputError
 from taskweb.models.answers import no_choice, no_input, where
-from taskweb.models.base import TokenIds
+from taskweb.models.base import Fit, TokenIds
 from taskweb.models.prompt_formats import Prompts
 from taskweb.models.token_cache import TokenCache
 from taskweb.tasks import Example
@@ -107,9 +107,9 @@ class Reader:
             self._read(example, ("",), lambda _text, _answer: ((0,) * room, True), whole=self._is_chat) for example in examples
         ]
 
-    def lost(self, examples: Sequence[Example], answers: Sequence[Sequence[str]]) -> list[int]:
-        """Tokens that each input loses where the longest of its answers must have room."""
-        return [read.lost for read in self._scoring(examples, answers, end_mark=True)]
+    def fits(self, examples: Sequence[Example], answers: Sequence[Sequence[str]]) -> list[Fit]:
+        """How each input fits where the longest of its answers must have room."""
+        return [Fit(read.lost, read.aligned) for read in self._scoring(examples, answers, end_mark=True)]
 
     def _read(self, example: Example, answers: tuple[str, ...], following: Any, *, whole: bool = False) -> Read:
         if not example.input.strip() or not self._tokens([self._split_prompt(example.input, whole=whole)[0]])[0]:

@@ -20,6 +20,7 @@ from taskweb.models.arithmetic import answering, dtype_of, learning
 from taskweb.models.base import (
     Encoded,
     Family,
+    Fit,
     FloatArray,
     Method,
     Origin,
@@ -108,10 +109,10 @@ class Seq2SeqModel:
             for (ids, lost), answer in zip(self._inputs(examples), answers, strict=True)
         ]
 
-    def lost_tokens(self, examples: Sequence[Example], *, written: int | None = None) -> list[int]:  # noqa: ARG002
-        """How many tokens each example's input loses, whatever its answer."""
+    def fits(self, examples: Sequence[Example], *, written: int | None = None) -> list[Fit]:  # noqa: ARG002
+        """How each example's input fits, whatever its answer, which is tokenized apart."""
         check_choices(examples)
-        return [lost for _, lost in self._inputs(examples)]
+        return [Fit(lost) for _, lost in self._inputs(examples)]
 
     def loss(self, batch: Sequence[Encoded]) -> torch.Tensor:
         """Sum of the cross-entropy over the tokens of the answers, end mark included."""

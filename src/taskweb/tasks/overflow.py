@@ -7,7 +7,7 @@ says so; any other text loses its beginning, whole shots first where it is few-s
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -22,10 +22,11 @@ _WORD = re.compile(r"\S+\s*")
 
 @dataclass(frozen=True, slots=True)
 class CutReport:
-    """How many inputs were longer than the model reads, and by how much.
+    """How inputs fitted a model: how many were longer than it reads, and by how much.
 
     inputs: all that were looked at. cut, dropped: of those, how many lost text, and how many were left out whole. tokens: what
-    all cut ones lost together; most: what one lost at most. limit: tokens that an input may have.
+    all cut ones lost together; most: what one lost at most. limit: tokens that an input may have. unaligned: in how many of
+    those that were read a token reaches from the prompt into an answer.
     """
 
     inputs: int = 0
@@ -34,6 +35,7 @@ class CutReport:
     tokens: int = 0
     most: int = 0
     limit: int = 0
+    unaligned: int = 0
 
     @classmethod
     def of(cls, lost: Sequence[int], limit: int, overflow: Overflow = "trim") -> CutReport:
@@ -50,6 +52,7 @@ class CutReport:
             self.tokens + other.tokens,
             max(self.most, other.most),
             max(self.limit, other.limit),
+            self.unaligned + other.unaligned,
         )
 
     def __bool__(self) -> bool:
@@ -57,8 +60,22 @@ class CutReport:
         return bool(self.cut or self.dropped)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """What was too long, as plain JSON values."""
         return {name: getattr(self, name) for name in ("inputs", "cut", "dropped", "tokens", "most", "limit")}
+
+    def lines(self, what: str) -> Iterator[str]:
+        """For a person: what was too long, and how often a token reaches over the boundary; a line for each that happened."""
+        if self:
+            yield self.line(what)
+        yield from self.boundary_lines(what)
+
+    def boundary_lines(self, what: str) -> Iterator[str]:
+        """For a person: how often a token reaches over the boundary; none where it never does."""
+        if self.unaligned:
+            yield (
+                f"In {self.unaligned:,} of {self.inputs:,} inputs of {what}, a token reaches from the prompt into an answer, "
+                "so the prompt is read with other tokens"
+            )
 
     def line(self, what: str, *, ahead: bool = False) -> str:
         """For a person: `12 of 400 inputs of rte were cut to fit into 128 tokens (1,024 tokens in all, at most 90 of one)`.

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 from taskweb.errors import InputError, ParameterError
 from taskweb.mixture import MixedExample, Mixture
 from taskweb.models import Encoded, Head, TaskModel, head_for
-from taskweb.models.base import Family
+from taskweb.models.base import Family, Fit
 from taskweb.models.input_limits import kept_within, within_limits
 from taskweb.tasks import Example, Task
 from taskweb.tasks.overflow import CutReport, shortened
@@ -29,7 +29,7 @@ _SPLITS: tuple[Split, ...] = get_args(Split)
 
 @dataclass(frozen=True, slots=True)
 class TaskCut:
-    """How many inputs of one task were too long for a model: of those that are trained on, and of those held out."""
+    """How the inputs of one task fitted a model: those that are trained on, and those held out."""
 
     train: CutReport
     heldout: CutReport
@@ -40,7 +40,7 @@ class TaskCut:
         return self.train + self.heldout
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """What was too long, as plain JSON values."""
         return {"train": self.train.to_dict(), "heldout": self.heldout.to_dict()}
 
 
@@ -107,7 +107,7 @@ def encode_mixture(model: TaskModel, mixture: Mixture) -> EncodedMixture:
         examples = [mixture.train[index].example for index in indices]
         with _answering(model, task.to_task(), examples):
             found = model.encode(examples)
-            fitting, report = kept_within(model, examples, [item.lost for item in found])
+            fitting, report = kept_within(model, examples, found)
         if not fitting:
             raise InputError(
                 f"Every input of '{task.name}' is longer than {report.limit:,} tokens, so none is left to train on. Raise "
@@ -178,7 +178,7 @@ def _shortened(model: TaskModel, example: Example, split: Split) -> Example:
     """The example with its input as short as the model reads it."""
 
     def fits(text: str) -> bool:
-        return not text.strip() or not _lost(model, [replace(example, input=text, columns=())], split)[0]
+        return not text.strip() or not _fits(model, [replace(example, input=text, columns=())], split)[0].lost
 
     return shortened(example, fits) or shortened(replace(example, columns=()), fits) or example
 
@@ -194,13 +194,13 @@ def _losses(model: TaskModel, task: Task, examples: Sequence[Example], split: Sp
     if not examples:
         return [], CutReport(limit=model.max_input)
     with _answering(model, task, examples):
-        lost = _lost(model, examples, split)
-        return lost, kept_within(model, examples, lost)[1]
+        fits = _fits(model, examples, split)
+        return [fit.lost for fit in fits], kept_within(model, examples, fits)[1]
 
 
-def _lost(model: TaskModel, examples: Sequence[Example], split: Split) -> list[int]:
+def _fits(model: TaskModel, examples: Sequence[Example], split: Split) -> Sequence[Fit | Encoded]:
     """Those trained on need room for their answer, held-out ones for their longest choice."""
-    return [item.lost for item in model.encode(examples)] if split == "train" else model.lost_tokens(examples)
+    return model.encode(examples) if split == "train" else model.fits(examples)
 
 
 def _as_answered(task: Task, head: Head) -> Task:

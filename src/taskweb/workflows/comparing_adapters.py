@@ -66,12 +66,13 @@ class AdaptersEvaluation:
     def notes(self) -> tuple[str, ...]:
         """What a person should know about the examples and the models."""
         own = () if self.base is None else self.base.notes
-        cut = (r.cut.line(f"{r.task} with {one.adapter}") for one in self.adapters for r in one.results if r.cut)
+        named = ((r, f"{r.task} with {one.adapter}") for one in self.adapters for r in one.results)
+        fits = (line for r, what in named for line in r.cut.lines(what))
         missing = () if self.base is not None else (f"The base is not evaluated: {self.reason}",)
         formats = {} if self.base is None else {self.model.model: self.base.scored["prompt_format"]}
         formats |= {adapter.adapter: adapter.scored["prompt_format"] for adapter in self.adapters}
         differ = ", ".join(f"{name} {kind}" for name, kind in formats.items())
-        return (*own, *missing, *cut, *((f"Prompt formats differ: {differ}",) if len(set(formats.values())) > 1 else ()))
+        return (*own, *missing, *fits, *((f"Prompt formats differ: {differ}",) if len(set(formats.values())) > 1 else ()))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values: the base's evaluation, null where there is none, and those of the adapters."""

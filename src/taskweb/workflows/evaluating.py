@@ -146,8 +146,8 @@ class ModelEvaluation:
             for r in self.results
             if r.single_choice
         )
-        cut = (r.cut.line(r.task) for r in self.results if r.cut)
-        return (*((self.prompts,) if self.prompts else ()), *skipped, *single, *cut)
+        fits = (line for r in self.results for line in r.cut.lines(r.task))
+        return (*((self.prompts,) if self.prompts else ()), *skipped, *single, *fits)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -29,7 +29,7 @@ from taskweb.workflows.starting_models import texts_of
 class MixtureReading:
     """How a model reads a mixture.
 
-    name: of the model. given: what was asked of it, by the names of `TextSettings`. cut: by task, how many inputs are too long.
+    name: of the model. given: what was asked of it, by the names of `TextSettings`. cut: by task, how inputs fit.
     """
 
     name: str
@@ -51,6 +51,7 @@ class MixtureReading:
             "max_input": self.model.max_input,
             "overflow": text.overflow,
             "cut": {task: cut.to_dict() for task, cut in self.cut.items()},
+            "unaligned": {task: cut.total.unaligned for task, cut in self.cut.items()},
         }
 
     def recorded(self) -> Mixture:
@@ -59,10 +60,11 @@ class MixtureReading:
 
     @property
     def notes(self) -> list[str]:
-        """The prompt format, where the model decided."""
+        """The prompt format, where the model decided, and how often a token reaches from a prompt into an answer."""
         model, text = self.model, self.model.text
         decided = model.family == "causal" and text.prompt_format == "auto"
-        return [format_in_words(model.prompts, text)] if decided else []
+        unaligned = [line for task, cut in self.cut.items() for line in cut.total.boundary_lines(task)]
+        return [*([format_in_words(model.prompts, text)] if decided else []), *unaligned]
 
     def export_chat(self, mixture: Mixture, folder: Path, rates: ExportRates = "asked") -> tuple[str, ...]:
         """Write the chat export with rows as the model reads them; long inputs are cut or left out, by its settings."""

@@ -41,8 +41,8 @@ _BEST = "best.safetensors"
 class TrainedModel:
     """A trained model in the folder `place`, its seed, and how training went.
 
-    evaluation: of the saved weights: the best after an early stop, else the last; None without any. cut: by task, how many
-    inputs were too long. resolved: what the recipe came to for this model, such as the prompt format.
+    evaluation: of the saved weights: the best after an early stop, else the last; None without any. cut: by task, how
+    inputs fitted. resolved: what the recipe came to for this model, such as the prompt format.
     """
 
     place: Path
@@ -59,6 +59,7 @@ class TrainedModel:
             "seed": self.seed,
             "resolved": dict(self.resolved),
             "cut": {task: cut.to_dict() for task, cut in self.cut.items()},
+            "unaligned": {task: cut.total.unaligned for task, cut in self.cut.items()},
             "history": plain(self.history.to_dict()),
         }
 
@@ -180,8 +181,7 @@ def _notes(model: TaskModel, recipe: Recipe, encoded: EncodedMixture) -> Iterato
     if recipe.text.prompt_format == "auto" and model.family == "causal":
         yield format_in_words(model.prompts, model.text)
     for task, cut in encoded.cut.items():
-        if cut.total:
-            yield cut.total.line(task)
+        yield from cut.total.lines(task)
 
 
 @contextmanager
