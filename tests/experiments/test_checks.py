@@ -166,3 +166,9 @@ def test_examples_are_read_again_only_where_they_changed(tmp_path: Path, monkeyp
     assert read == [["apples", "birds", "clouds"], [], ["birds"], ["apples", "birds", "clouds"]]
     checked = check_plan(plan)
     assert list(keys_of(state.plan, checked.data)) == list(keys_of(state.plan, digests_and_errors(state.plan)[0]))
+
+
+def test_bitfit_on_a_decoder_without_biases_is_refused_before_any_run(tmp_path: Path) -> None:
+    plan = write_plan(tmp_path, setups='[setups."llama/bitfit"]\nmodel = "tiny:llama"\n')
+    with pytest.raises(ParameterError, match="BitFit trains biases"):
+        check_plan(plan)

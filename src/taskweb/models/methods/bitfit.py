@@ -34,7 +34,11 @@ class BitFit:
         return {}
 
     def resolved(self, model: TaskModel) -> Mapping[str, Parameter]:
-        """Whether the model's own biases are trained, or added ones; before or after the method was applied."""
+        """Whether the model's own biases are trained, or added ones; before or after the method was applied.
+
+        Raises ParameterError for a decoder or encoder without any.
+        """
+        _check_biases(model)
         own = any(not name.endswith(ADDED_BIAS) for name in _own_biases(model))
         return {"biases": "own" if own else "added"}
 
@@ -51,19 +55,22 @@ class BitFit:
 
         Raises ParameterError for a decoder or encoder without any, and for quantized weights.
         """
+        _check_biases(model)
         biases = _own_biases(model)
-        stacks = _stacks(model)
-        if not biases and len(stacks) < 2:
-            raise ParameterError(
-                f"BitFit trains biases, and {model.origin.name} ({config_of(model).model_type}) has none. Use lora, "
-                "pfeiffer or finetune."
-            )
         refuse_quantized(model, self)  # bitsandbytes stores the biases of its layers in 16 bits
         claim(model, self)
         if not biases:
-            for layer in [layer for stack in stacks for layer in list(stack.modules())]:
+            for layer in [layer for stack in _stacks(model) for layer in list(stack.modules())]:
                 _add_bias(layer)
         train_only(model, lambda name: name in biases if biases else _is_bias(name))
+
+
+def _check_biases(model: TaskModel) -> None:
+    if not _own_biases(model) and len(_stacks(model)) < 2:
+        raise ParameterError(
+            f"BitFit trains biases, and {model.origin.name} ({config_of(model).model_type}) has none. Use lora, pfeiffer or "
+            "finetune."
+        )
 
 
 def _own_biases(model: TaskModel) -> set[str]:
