@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from taskweb.models import Head, TaskModel, method_of
+from taskweb.models.arithmetic import keep_vectors_exact
 from taskweb.models.base import Encoded
 from taskweb.models.fused.fused_model import FusedModel, trained_tensors, wide_head
 from taskweb.tasks import Example
@@ -38,10 +39,19 @@ def made_up(head: Head, count: int, seed: int) -> list[Example]:
 
 
 def adapted(
-    name: str, head: Head, seed: int, method: str, parameters: dict[str, Any] | None = None, *, dropout: float = 0.0
+    name: str,
+    head: Head,
+    seed: int,
+    method: str,
+    parameters: dict[str, Any] | None = None,
+    *,
+    dropout: float = 0.0,
+    half: bool = False,
 ) -> TaskModel:
-    """A model with the same base for every seed, and a head and a method from the seed."""
+    """A model with the same base for every seed, and a head and a method from the seed. half: stored in bfloat16."""
     model = tiny.model(name, head, dropout=dropout)
+    if half:
+        keep_vectors_exact(model.module.to(torch.bfloat16))
     if name in tiny.ENCODERS:
         model.set_head(head, seed=seed)
     method_of(method, parameters).apply(model, seed=seed)
@@ -59,13 +69,16 @@ class Comparison:
     parameters: dict[str, Any] = field(default_factory=dict)
     dropout: float = 0.0
     examples: int = 40
+    half: bool = False
 
     def __post_init__(self) -> None:
         self.heads = self.heads or [tiny.LABELS] * len(self.settings)
         self.runs = [self.run(number) for number in range(len(self.settings))]
 
     def model(self, number: int) -> TaskModel:
-        return adapted(self.name, self.heads[number], number, self.method, self.parameters, dropout=self.dropout)
+        return adapted(
+            self.name, self.heads[number], number, self.method, self.parameters, dropout=self.dropout, half=self.half
+        )
 
     def encoded(self, number: int) -> list[Encoded]:
         return self.model(number).encode(made_up(self.heads[number], self.examples, number))
@@ -84,7 +97,7 @@ class Comparison:
 
     def training(self, most: int | None = None) -> FusedTraining:
         head = tiny.LABELS if self.name in tiny.TEXT else wide_head(self.heads)
-        model = adapted(self.name, head, 99, self.method, self.parameters, dropout=self.dropout)
+        model = adapted(self.name, head, 99, self.method, self.parameters, dropout=self.dropout, half=self.half)
         fused = FusedModel(model)
         model.module.train()
         return FusedTraining(fused, most or len(self.runs))

@@ -56,6 +56,16 @@ def test_dropout_draws_the_masks_of_a_run_alone(name: str, method: str) -> None:
     check_equal(Comparison(name, method, DIFFERENT, parameters=parameters, dropout=0.2))
 
 
+@pytest.mark.parametrize(("name", "method"), [("gpt2", "lora"), ("roberta", "bitfit")])
+def test_weights_stored_in_half_precision_are_fused_in_bfloat16(name: str, method: str) -> None:
+    comparison = Comparison(name, method, [SETTINGS] * 2, half=True)
+    fused = comparison.fused()
+    for number in (0, 1):
+        history, _ = comparison.alone(number)
+        assert history.precision == fused[number][0].precision == "bfloat16"
+        assert [r.loss for r in fused[number][0].losses] == pytest.approx([r.loss for r in history.losses], rel=2e-2)
+
+
 def test_heads_of_different_size_share_a_pass() -> None:
     three = Head("classification", labels=("no", "yes", "maybe"))
     check_equal(Comparison("roberta", "lora", [SETTINGS] * 3, [three, tiny.LABELS, NUMBER]))

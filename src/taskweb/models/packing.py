@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 
 from taskweb.models.architecture import scales_by_length
+from taskweb.models.arithmetic import learning
 from taskweb.models.base import Encoded, TaskModel, TokenIds
 from taskweb.models.head import Head
 from taskweb.models.logits import all_logits, selected_logits
@@ -129,7 +130,8 @@ def pack(model: TaskModel, members: Sequence[Member], shape: Shape | None = None
 
 def losses(model: TaskModel, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """The sum of the loss over each member's terms: float32 of shape (members,)."""
-    return (_losses_of_head if model.family == "encoder" else _losses_of_text)(model, tensors)
+    with learning(model.module):
+        return (_losses_of_head if model.family == "encoder" else _losses_of_text)(model, tensors)
 
 
 def _packed_causal(model: Any, members: Sequence[Member], shape: Shape) -> Arrays:
