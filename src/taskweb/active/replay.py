@@ -19,7 +19,7 @@ COST_OF_SOURCE = 3.0  # trainings of a target that one of a source takes, where 
 class HiddenRuns:
     """The runs of one target. gains: (sources, seeds) as fractions, NaN where there is none, in the order of the prior.
 
-    hours: of one run of the target.
+    hours: of one run of the target, NaN where unknown.
     """
 
     gains: FloatArray = field(repr=False)

@@ -147,8 +147,7 @@ class Replays:
         if truth.fault:
             return
         prior = gain_prior(problem, self.selector, self.selector.score(problem))
-        hours = float(runs.hours[at])
-        hidden = HiddenRuns(runs.gains[at][places], hours if np.isfinite(hours) else 0.0)
+        hidden = HiddenRuns(runs.gains[at][places], float(runs.hours[at]))
         for p, policy in enumerate(self.settings.policies):
             states = replay(prior, hidden, POLICIES[policy], marks, seed=[repeat, *at], k=self.settings.k)
             for m, state in enumerate(states):
