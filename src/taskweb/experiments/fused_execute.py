@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache, partial
-from pathlib import Path
 
 import torch
 
 from taskweb.errors import InputError
-from taskweb.experiments.checkpoint_cache import CachedSource
 from taskweb.experiments.execute import GroupRunner, cached_weights
+from taskweb.experiments.fused_jobs import Lane, RunningTraining, SourceWeights, TrainingJob
 from taskweb.experiments.heartbeats import PassFacts
 from taskweb.experiments.plan import PlannedSetup
 from taskweb.experiments.run_outcomes import Given, Source, ended_by, finished, without_source
@@ -32,10 +30,8 @@ from taskweb.models.fused.fused_verification import Probe, probed, verify
 from taskweb.models.fused.layers import NotFusableError
 from taskweb.models.input_limits import within_limits
 from taskweb.models.methods.trainable import trainable
-from taskweb.models.shared_base import PutAside
 from taskweb.tasks import Example
 from taskweb.tasks.overflow import CutReport
-from taskweb.training import TrainingSettings
 from taskweb.training.checkpoint import TrainingState, identity_of, load_state, save_state
 from taskweb.training.fused_scores import Evaluated, Evaluation, evaluate_together
 from taskweb.training.fused_training import FusedRun, FusedTraining, Place
@@ -73,70 +69,13 @@ def _say_once(line: str) -> None:
     logging.getLogger("taskweb").warning(line)
 
 
-@dataclass(slots=True, eq=False)
-class _SourceWeights:
-    """The weights after one source: how they are cached, and the group whose transfers need them."""
-
-    group: RunGroup
-    key: str
-    cached: CachedSource
-    left: int
-
-
-@dataclass(slots=True, eq=False)
-class _Job:
-    """One training to do: of a source (spec None), or of a target, after a source where there is one."""
-
-    group: RunGroup
-    key: str
-    spec: RunSpec | None = None
-    source: Source | None = None
-    weights: _SourceWeights | None = None
-
-    @property
-    def task(self) -> str:
-        return str(self.group.source) if self.spec is None else self.spec.target
-
-    @property
-    def settings(self) -> TrainingSettings:
-        setup = self.group.setup
-        return setup.source_settings_for(self.task) if self.spec is None else setup.settings_for(self.task)
-
-
-@dataclass(slots=True, eq=False)
-class _Training:
-    """A job in a place."""
-
-    job: _Job
-    place: Place
-    identity: str
-    trained: list[Example]
-    cut: CutReport
-    checkpoint: Path
-    began: float
-
-
-@dataclass(slots=True, eq=False)
-class _Lane:
-    """Trainings that may share passes: their heads are of one kind, and they compute in the same precision.
-
-    spans: whether the head finds spans.
-    """
-
-    spans: bool
-    jobs: deque[_Job] = field(default_factory=deque)
-    training: FusedTraining | None = None
-    aside: PutAside | None = None
-    running: list[_Training] = field(default_factory=list)
-
-
 class FusedExecution:
     """The execution of fused groups. may_start: whether a further training may begin."""
 
     def __init__(self, runner: GroupRunner, work: FusedGroups, may_start: Callable[[], bool]) -> None:
         self.runner, self.work, self.may_start = runner, work, may_start
         self.setup: PlannedSetup = work.groups[0].setup
-        self.lanes: dict[tuple[bool, str], _Lane] = {}
+        self.lanes: dict[tuple[bool, str], Lane] = {}
         self.saved = self.said = time.monotonic()
         self.stack = ExitStack()
 
@@ -159,32 +98,32 @@ class FusedExecution:
         """Put what a group begins with into its lane: its source, or its runs where there is none or it is cached."""
         if group.source is None:
             for spec in group.specs():
-                self._put(_Job(group, self.runner.record_of(spec).key, spec))
+                self._put(TrainingJob(group, self.runner.record_of(spec).key, spec))
             return
         key = group.source_key(self.runner.data, self.runner.threads)
         cached = self.stack.enter_context(self.runner.checkpoints.locked_source(key))
-        weights = _SourceWeights(group, key, cached, len(group.targets))
+        weights = SourceWeights(group, key, cached, len(group.targets))
         if (found := cached_weights(cached)) is not None:
             self._queue_transfers(weights, found)
         else:
-            self._put(_Job(group, key, weights=weights))
+            self._put(TrainingJob(group, key, weights=weights))
 
-    def _queue_transfers(self, weights: _SourceWeights, source: Source) -> None:
+    def _queue_transfers(self, weights: SourceWeights, source: Source) -> None:
         for spec in weights.group.specs():
-            self._put(_Job(weights.group, self.runner.record_of(spec).key, spec, source, weights), first=True)
+            self._put(TrainingJob(weights.group, self.runner.record_of(spec).key, spec, source, weights), first=True)
             source = replace(source, seconds=0.0)  # counted once, with the first of its runs
 
-    def _put(self, job: _Job, *, first: bool = False) -> None:
+    def _put(self, job: TrainingJob, *, first: bool = False) -> None:
         if job.settings.gradient_checkpointing:
             raise NotFusableError("gradient checkpointing computes activations twice, and dropout would differ")
         spans = self.runner.data[job.task].task.kind == "span_qa"
-        lane = self.lanes.setdefault((spans, job.settings.precision), _Lane(spans))
+        lane = self.lanes.setdefault((spans, job.settings.precision), Lane(spans))
         if first:
             lane.jobs.appendleft(job)
         else:
             lane.jobs.append(job)
 
-    def _drain(self, lane: _Lane) -> Events:
+    def _drain(self, lane: Lane) -> Events:
         """Do the trainings of a lane until none is left, or none may begin any more."""
         if lane.jobs and lane.training is None:
             self._open(lane)
@@ -202,7 +141,7 @@ class FusedExecution:
                     yield _facts(training)
         training.clear()
 
-    def _open(self, lane: _Lane) -> None:
+    def _open(self, lane: Lane) -> None:
         """Build the model whose passes the lane shares, and try it with its first trainings."""
         heads = [head_of(self.runner.data[task]) for task in self._tasks_of(lane)]
         probes = [self._probe(job) for job in list(lane.jobs)[:2]]
@@ -217,18 +156,18 @@ class FusedExecution:
         lane.training = FusedTraining(fused, self.work.most)
         lane.aside = base.put_aside()
 
-    def _tasks_of(self, lane: _Lane) -> list[str]:
+    def _tasks_of(self, lane: Lane) -> list[str]:
         names = {name for group in self.work.groups for name in (group.source, *group.targets) if name is not None}
         return sorted(name for name in names if (self.runner.data[name].task.kind == "span_qa") == lane.spans)
 
-    def _probe(self, job: _Job) -> Probe | None:
+    def _probe(self, job: TrainingJob) -> Probe | None:
         """A few examples of a training, tried alone; None for a training that fails by itself."""
         with suppress(InputError):
             model, encoded, _, _ = self._alone(job)
             return probed(model, encoded, job.group.seed)
         return None
 
-    def _alone(self, job: _Job) -> tuple[TaskModel, list[Encoded], list[Example], CutReport]:
+    def _alone(self, job: TrainingJob) -> tuple[TaskModel, list[Encoded], list[Example], CutReport]:
         """The training's own model, its examples as tokens, and as they were before."""
         data = self.runner.data[job.task]
         path = None if job.spec is None or job.source is None else job.source.path
@@ -238,7 +177,7 @@ class FusedExecution:
             raise InputError("There are no examples to train on. Give at least one.")
         return model, model.encode(trained), trained, cut
 
-    def _fill(self, lane: _Lane, training: FusedTraining) -> Events:
+    def _fill(self, lane: Lane, training: FusedTraining) -> Events:
         """Give free places to the next trainings."""
         while lane.jobs and training.has_room and self.may_start():
             job = lane.jobs.popleft()
@@ -246,11 +185,11 @@ class FusedExecution:
                 yield job.spec
             began = time.perf_counter()
             try:
-                lane.running.append(self._joined(job, training, began))
+                lane.running.append(self._joined(job, training))
             except Exception as error:  # noqa: BLE001 - whatever a library raises, the run failed and the other runs go on
                 yield from self._outcomes_of_failure(job, error, time.perf_counter() - began)
 
-    def _joined(self, job: _Job, training: FusedTraining, began: float) -> _Training:
+    def _joined(self, job: TrainingJob, training: FusedTraining) -> RunningTraining:
         model, encoded, trained, cut = self._alone(job)
         settings, seed = job.settings, job.group.seed
         identity = identity_of(model, encoded, settings, seed)
@@ -262,9 +201,9 @@ class FusedExecution:
                 history = replace(state.history, resumed_at=state.history.step)
                 run = replace(run, start=state.weights, first=state.first, second=state.second, history=history)
         place = training.join(run)
-        return _Training(job, place, identity, trained, cut, path, began)
+        return RunningTraining(job, place, identity, trained, cut, path)
 
-    def _take_up(self, lane: _Lane) -> None:
+    def _take_up(self, lane: Lane) -> None:
         """Put the lane's own layers back into the base, where another model was made with it since."""
         training = lane.training
         assert training is not None
@@ -275,7 +214,7 @@ class FusedExecution:
             base.take_up(lane.aside)
             fused.module.train()
 
-    def _end(self, lane: _Lane, training: FusedTraining, places: Sequence[Place]) -> Events:
+    def _end(self, lane: Lane, training: FusedTraining, places: Sequence[Place]) -> Events:
         """Take away trainings that have ended: failures first, then sources, then targets, which are evaluated together."""
         ended = [running for running in lane.running if any(running.place is place for place in places)]
         for own in ended:
@@ -290,7 +229,7 @@ class FusedExecution:
         for own in ended:  # not before their outcomes are known: who kills this in between loses no training
             own.checkpoint.unlink(missing_ok=True)
 
-    def _end_source(self, own: _Training, training: FusedTraining) -> Events:
+    def _end_source(self, own: RunningTraining, training: FusedTraining) -> Events:
         try:
             self._keep_source(own, training)
         except Exception as error:  # noqa: BLE001 - whatever a library raises, its runs failed and the other runs go on
@@ -298,7 +237,7 @@ class FusedExecution:
         finally:
             training.leave(own.place)
 
-    def _keep_source(self, own: _Training, training: FusedTraining) -> None:
+    def _keep_source(self, own: RunningTraining, training: FusedTraining) -> None:
         """Write the weights after a source as if it had been trained alone, and queue its transfers."""
         weights, history = own.job.weights, own.place.history
         assert weights is not None
@@ -312,7 +251,7 @@ class FusedExecution:
         self.runner.models.keep_source(weights.cached.path, trainable(model.module))
         self._queue_transfers(weights, Source(weights.cached.path, history.seconds, halved))
 
-    def _end_targets(self, lane: _Lane, ended: Sequence[_Training], training: FusedTraining) -> Events:
+    def _end_targets(self, lane: Lane, ended: Sequence[RunningTraining], training: FusedTraining) -> Events:
         """Evaluate trained targets, in shared passes, and free their places."""
         if not ended:
             return
@@ -326,7 +265,7 @@ class FusedExecution:
             yield self._outcome(ended[index], evaluated, training.size.now)
             self._done(ended[index].job)
 
-    def _outcome(self, own: _Training, evaluated: Evaluated, fused: int) -> Run:
+    def _outcome(self, own: RunningTraining, evaluated: Evaluated, fused: int) -> Run:
         """The outcome of a target that was trained and evaluated. fused: how many runs were trained together."""
         history, spec = own.place.history, own.job.spec
         assert spec is not None
@@ -341,7 +280,7 @@ class FusedExecution:
         given = Given(own.trained, own.cut, evaluated.read, evaluated.cut)
         return finished(record, evaluated.metrics, given, history, seconds, own.job.source, extra)
 
-    def _outcomes_of_failure(self, job: _Job, error: Exception, seconds: float) -> Events:
+    def _outcomes_of_failure(self, job: TrainingJob, error: Exception, seconds: float) -> Events:
         """The outcome of a training that an error ended; of a source, those of all its transfers."""
         if job.spec is not None:
             yield ended_by(self.runner.record_of(job.spec), error, seconds)
@@ -357,7 +296,7 @@ class FusedExecution:
             yield without_source(record, failed)
         weights.cached.release()
 
-    def _done(self, job: _Job) -> None:
+    def _done(self, job: TrainingJob) -> None:
         """Remove the weights after a source once all its transfers are done."""
         if job.weights is not None:
             job.weights.left -= 1
@@ -365,7 +304,7 @@ class FusedExecution:
                 job.weights.cached.release(remove=True)
                 self.runner.models.forget_source(job.weights.cached.path)
 
-    def _save_checkpoints(self, lane: _Lane, training: FusedTraining) -> None:
+    def _save_checkpoints(self, lane: Lane, training: FusedTraining) -> None:
         if time.monotonic() - self.saved < self.runner.checkpoints.limits.seconds:
             return
         training.read()
