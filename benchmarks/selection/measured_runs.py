@@ -30,6 +30,8 @@ from taskweb.web.seed_gains import SeedGains
 from taskweb.web.store import RunStore
 from taskweb.workflows.replaying import ReplayRow, Replays, ReplaySettings
 
+_ERRORS_IN_INTERVAL = 3.92  # standard errors in a 95% interval
+
 
 def runs_of(folder: Path, web: TransferWeb) -> SeedGains:
     """The published runs on the axes of the published web; variants of setups are left out."""
@@ -52,26 +54,41 @@ def runs_of(folder: Path, web: TransferWeb) -> SeedGains:
     )
 
 
-def compared(row: ReplayRow, none: ReplayRow) -> dict[str, Any]:
-    """The row's figures, and how they differ from those without any run: mean, and 95% interval over targets."""
+def compared(row: ReplayRow, others: dict[str, ReplayRow]) -> dict[str, Any]:
+    """The row's figures, and how they differ from those of others: mean, and 95% interval over targets."""
     return row.to_dict() | {
-        f"{name}_against_none": [round(value, 3) for value in row.difference(none, name)] for name in ("ndcg", "regret_at_5")
+        f"{name}_against_{other}": [round(value, 3) for value in row.difference(reference, name)]
+        for other, reference in others.items()
+        for name in ("ndcg", "regret_at_5")
     }
 
 
+def is_worse(row: ReplayRow, other: ReplayRow) -> bool:
+    """Whether the row's Regret@5 is higher by more than the standard error of the difference."""
+    mean, low, high = row.difference(other, "regret_at_5")
+    return mean > (high - low) / _ERRORS_IN_INTERVAL
+
+
 def measured(folder: Path, repeats: int, marks: tuple[int, ...]) -> dict[str, Any]:
-    """All rows, and for each setup whether measuring made Regret@5 worse than none by more than its standard error."""
+    """All rows, and in which setups a policy was worse than measuring nothing, or than measuring uniformly at equal cost."""
     web = open_web()
     settings = ReplaySettings(marks, tuple(POLICIES), repeats)
     replays = Replays(web, runs_of(folder, web), BlendSelector(), published_bank(), settings)
     rows = replays.rows([target for target in web.targets if target not in web.tuning_targets])
-    none = {(row.setup, row.policy): row for row in rows if row.measured == 0}
-    worse = []
-    for row in rows:
-        mean, low, high = row.difference(none[row.setup, row.policy], "regret_at_5")
-        if row.setup != MEAN and mean > (high - low) / 3.92:
-            worse.append([row.setup, row.policy, row.measured, round(mean, 3)])
-    return {"rows": [compared(row, none[row.setup, row.policy]) for row in rows], "worse_than_none": worse}
+    known = {(row.setup, row.policy, row.measured): row for row in rows}
+
+    def references(row: ReplayRow) -> dict[str, ReplayRow]:
+        return {"none": known[row.setup, row.policy, 0], "uniform": known[row.setup, "uniform", row.measured]}
+
+    worse = {
+        name: [
+            [row.setup, row.policy, row.measured]
+            for row in rows
+            if row.setup != MEAN and row.policy != name and is_worse(row, references(row)[name])
+        ]
+        for name in ("none", "uniform")
+    }
+    return {"rows": [compared(row, references(row)) for row in rows], "worse_than": worse}
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -93,7 +110,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 f"{row['policy']:8} {row['measured']:3} runs  NDCG {row['ndcg']:.1f}  Regret@5 {row['regret_at_5']:.2f}  "
                 f"Regret@1 {row['regret_at_1']:.2f}  in 80% {row['coverage']:.0f}"
             )
-    print("worse than none by more than a standard error:", found["worse_than_none"] or "never")
+    for name, setups in found["worse_than"].items():
+        print(f"worse than {name} by more than a standard error:", setups or "never")
     harness.write_result(__file__, given, found)
 
 

@@ -24,6 +24,7 @@ from taskweb.experiments.specs import FusedGroups, RunGroup, groups_of, runs_of
 from taskweb.experiments.task_data import load_task_data
 from taskweb.models.base import Question, Wanted
 from taskweb.models.causal import CausalModel
+from taskweb.models.fused.fused_model import FusedModel
 from taskweb.models.fused.layers import NotFusableError
 from taskweb.training.fused_training import FusedTraining
 from taskweb.web.records.run import Run
@@ -316,3 +317,21 @@ def test_a_wrong_number_of_trainings_at_once_is_an_error(tmp_path: Path) -> None
         plan.write_text(f"fuse = {wrong}\n{text}")
         with pytest.raises(TaskWebError, match="fuse must be"):
             state_of(plan)
+
+
+def test_runs_that_failed_while_fused_are_repeated_on_request(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, seeds="[1]")
+    real, updates = FusedModel.losses, iter(range(10**6))
+
+    def failing(model: FusedModel, *parts: object) -> object:
+        if next(updates) > 1:  # after the check of the model
+            raise RuntimeError("no luck today")
+        return real(model, *parts)  # type: ignore[arg-type]
+
+    with mock.patch.object(FusedModel, "losses", failing):
+        state = run_plan(plan, InlineExecutor(), fuse=3)
+    assert (state.finished, state.failed) == (0, 9)
+    assert all("no luck today" in (run.reason or "") for run in runs_in(tmp_path / "web.db").values())
+    assert run_plan(plan, InlineExecutor(), fuse=3).finished == 0
+    state = run_plan(plan, InlineExecutor(), retry_failed=True, fuse=3)
+    assert (state.finished, state.failed, state.todo) == (9, 0, ())

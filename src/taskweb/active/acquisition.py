@@ -21,7 +21,7 @@ from taskweb.selectors.posterior import Posterior
 DEFAULT_K = 5
 _POINTS, _WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
-_OPTIMISM = 1.0  # standard deviations above the mean, of the policy `ucb`
+_OPTIMISM = 2.0  # standard deviations above the mean, of the policy `ucb`
 BoolArray = npt.NDArray[np.bool_]
 
 
@@ -75,7 +75,7 @@ def knowledge_gradient(known: Choosing) -> int:
 
 
 def upper_bound(known: Choosing) -> int:
-    """The source with the highest mean plus one standard deviation."""
+    """The source with the highest mean plus two standard deviations."""
     return _best(known.posterior.mean + _OPTIMISM * known.posterior.deviation, known)
 
 
