@@ -273,7 +273,8 @@ def test_work_is_fused_by_setup_in_parts(tmp_path: Path) -> None:
     (together,) = work_of(groups, 8)
     assert isinstance(together, FusedGroups)
     assert (together.most, together.groups) == (8, tuple(groups))
-    parts = work_of(groups, 2)
+    assert len(work_of(groups, 2)) == 1  # a single worker
+    parts = work_of(groups, 2, workers=4)
     assert len(parts) > 1
     assert [group for part in parts if isinstance(part, FusedGroups) for group in part.groups] == groups
 

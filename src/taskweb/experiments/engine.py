@@ -46,7 +46,8 @@ def run_plan(
         cache.remove_others({*sources, *(spec.record(data, plan.threads).key for spec in before.todo)})
         with reporting_progress(before, keys_of(plan, data), on_progress):
             if groups:
-                work = work_of(groups, most_together(plan.fuse if fuse is None else fuse, executor))
+                most = most_together(plan.fuse if fuse is None else fuse, executor)
+                work = work_of(groups, most, executor.workers_here)
                 if not isinstance(executor, InlineExecutor):
                     work = longest_first(work, data)
                 with closing(executor.run(Job(plan_path, retry_failed), work)) as done:

@@ -15,10 +15,11 @@ _RUNS_PER_PLACE = 8  # so many runs follow each other in a place, before those t
 _PLACES_OF_AUTO = 16
 
 
-def work_of(groups: Sequence[RunGroup], fuse: int | None) -> list[Work]:
+def work_of(groups: Sequence[RunGroup], fuse: int | None, workers: int = 1) -> list[Work]:
     """Groups as they are given to workers: those of a setup together where their trainings may share passes.
 
-    fuse: most trainings at once; 1 for none together, None for as many as memory and speed allow.
+    fuse: most trainings at once; 1 for none together, None for as many as memory and speed allow. workers: that share the work,
+    0 for an unknown number. A single one gets all groups of a setup at once.
     """
     if fuse == 1:
         return list(groups)
@@ -28,7 +29,9 @@ def work_of(groups: Sequence[RunGroup], fuse: int | None) -> list[Work]:
     work: list[Work] = []
     for own in by_setup.values():
         if is_fusable(own[0].setup):
-            work += [FusedGroups(tuple(part), fuse) for part in _parts(own, (fuse or _PLACES_OF_AUTO) * _RUNS_PER_PLACE)]
+            least = len(own) if workers == 1 else 0
+            parts = _parts(own, (fuse or _PLACES_OF_AUTO) * _RUNS_PER_PLACE, least)
+            work += [FusedGroups(tuple(part), fuse) for part in parts]
         else:
             work += own
     return work
@@ -68,12 +71,12 @@ def is_fusable(setup: PlannedSetup) -> bool:
     return setup.method in FUSABLE_METHODS and not setup.method_parameters.get("use_dora")
 
 
-def _parts(groups: Sequence[RunGroup], runs: int) -> list[list[RunGroup]]:
-    """Groups in parts of at least that many runs, the last one perhaps smaller."""
+def _parts(groups: Sequence[RunGroup], runs: int, least: int) -> list[list[RunGroup]]:
+    """Groups in parts of at least that many runs, and of at least that many groups; the last one perhaps smaller."""
     parts: list[list[RunGroup]] = [[]]
     count = 0
     for group in groups:
-        if count >= runs:
+        if count >= runs and len(parts[-1]) >= least:
             parts.append([])
             count = 0
         parts[-1].append(group)

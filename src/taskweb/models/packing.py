@@ -73,11 +73,15 @@ def _fields(shape: Shape) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Packed:
-    """A pass over members, as arrays. own: the shape of each member's part without what fills the block."""
+    """A pass over members, as arrays. own: the shape of each member's part without what fills the block.
+
+    tokens: how many of all places hold one of a member's tokens.
+    """
 
     arrays: Arrays
     shape: Shape
     own: tuple[Shape, ...]
+    tokens: int
 
     def tensors(self, device: torch.device) -> dict[str, torch.Tensor]:
         """The arrays on a device. Copies to a GPU come from pinned memory, and nothing waits for them."""
@@ -125,7 +129,14 @@ def pack(model: TaskModel, members: Sequence[Member], shape: Shape | None = None
         "seq2seq": _packed_seq2seq,
         "encoder": _packed_encoder,
     }[model.family](model, members, shape)
-    return Packed(arrays, shape, own)
+    return Packed(arrays, shape, own, sum(_tokens_of(model, member) for member in members))
+
+
+def _tokens_of(model: TaskModel, member: Member) -> int:
+    """Tokens that are read: of inputs and, but for the last one, of answers; a decoder beside an encoder reads a start mark."""
+    read = sum(map(len, member.rows))
+    answers = sum(len(item.answer) for item in member.items)
+    return read + {"encoder": 0, "seq2seq": answers, "causal": answers - len(member.items)}[model.family]
 
 
 def losses(model: TaskModel, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:

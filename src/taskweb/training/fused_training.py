@@ -272,7 +272,7 @@ class FusedTraining:
         self.padding.passes += 1
         self.padding.updates += len(parts)
         self.padding.places += packed.shape.tokens * len(parts)
-        self.padding.tokens += sum(item.length for part in parts for item in part.member.items)
+        self.padding.tokens += packed.tokens
         return losses.detach()
 
     def _read(self) -> None:
