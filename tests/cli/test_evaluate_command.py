@@ -209,7 +209,7 @@ def test_an_encoder_without_a_head_is_no_base_to_compare_with(run, adapters: Pat
     names = [str(adapters / f"bert-{method}") for method in ("lora", "pfeiffer")]
     call = ["evaluate", str(adapters / "bert"), "--adapter", names[0], "--adapter", names[1]]
     done = run(*call, "--examples", str(adapters / "mine.jsonl"), "--format", "json")
-    assert "The base is not evaluated: An encoder needs the head of a task" in done.err
+    assert f"The base is not evaluated: The encoder {adapters / 'bert'} needs the head of a task, and has none" in done.err
     record = json.loads(done.out)
     assert record["base"] is None
     assert [one["compared_with_base"] for one in record["adapters"]] == [[], []]
