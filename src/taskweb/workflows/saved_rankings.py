@@ -111,13 +111,13 @@ def _ranked_source(saved: Mapping[str, Any]) -> RankedSource:
 
 
 def _assessment(saved: Mapping[str, Any], sources: Sequence[RankedSource]) -> Assessment | None:
-    doubt = saved.get("doubt")
-    if doubt is None:
+    found = saved.get("doubt")
+    if found is None:
         return None
     gains = {source.task: gain for source in sources if (gain := _predicted_gain(source.details)) is not None}
     p_best = {source.task: float(source.details["p_best"] or 0.0) for source in sources}
-    weights = {str(name): float(weight) for name, weight in doubt.get("weights", {}).items()}
-    return Assessment(float(doubt["evidence"]), p_best, gains, weights)
+    weights = {str(name): float(weight) for name, weight in found.get("weights", {}).items()}
+    return Assessment(float(found["evidence"]), p_best, gains, weights)
 
 
 def _used(ranking: Mapping[str, Any], origin: Mapping[str, str]) -> UsedRanking:

@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
-
 from taskweb.errors import ParameterError, TaskWebError
 from taskweb.selectors.gain_prior import ignorant_prior
 from taskweb.tasks import Task
 from taskweb.web.records.run import Run, SetupRecord
 from taskweb.workflows.refining.measuring import Measuring
-from taskweb.workflows.refining.report import best_source, interval_of_score
 from taskweb.workflows.refining.refine_settings import MeasuringBudget, RefineSettings, parse_budget
+from taskweb.workflows.refining.report import best_source, interval_of_score
 from taskweb.workflows.suggesting import Suggester
 
 SOURCES = ("a", "b", "c", "d")

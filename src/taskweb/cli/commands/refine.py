@@ -19,8 +19,8 @@ from taskweb.cli.progress.work_progress import progress_for
 
 if TYPE_CHECKING:
     from taskweb.workflows.refining.measuring import Measuring
-    from taskweb.workflows.refining.refining import Refinement, RefineQuestion
     from taskweb.workflows.refining.refine_settings import RefineSettings
+    from taskweb.workflows.refining.refining import Refinement, RefineQuestion
 
 MEASURING = "What is measured"
 

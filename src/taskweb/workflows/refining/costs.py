@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from taskweb.experiments.single_runs import SingleRuns
 from taskweb.web.records.run import Run
+
+if TYPE_CHECKING:
+    from taskweb.experiments.single_runs import SingleRuns
 
 
 @dataclass(slots=True, eq=False)

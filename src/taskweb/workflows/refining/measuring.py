@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from taskweb.active.acquisition import Choosing, improvements, knowledge_gradient
 from taskweb.errors import TaskWebError
-from taskweb.experiments.single_runs import SingleRuns
 from taskweb.selectors.base import FloatArray
 from taskweb.web.records.run import Run
 from taskweb.workflows.refining.costs import Costs
 from taskweb.workflows.refining.refine_settings import RefineSettings
 from taskweb.workflows.suggesting import NextRun, Suggester
+
+if TYPE_CHECKING:
+    from taskweb.experiments.single_runs import SingleRuns
 
 _SECONDS_PER_HOUR = 3600
 _SHOWN = 5

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from taskweb.errors import InputError
-from taskweb.experiments.single_runs import checked_runs, filling_alone
 from taskweb.mixture.kinds import task_for
 from taskweb.selectors import Ranking
 from taskweb.selectors import rank as rank_problem
@@ -30,9 +29,9 @@ from taskweb.workflows.rank_settings import RankSettings
 from taskweb.workflows.ranking import selection_task
 from taskweb.workflows.refining.measuring import Measuring
 from taskweb.workflows.refining.plan_folder import RefineFolder, UsableSources, usable_sources, write_folder
+from taskweb.workflows.refining.refine_settings import RefineSettings, parse_budget
 from taskweb.workflows.refining.refined_ranking import refined_ranking
 from taskweb.workflows.refining.report import Report, reported
-from taskweb.workflows.refining.refine_settings import RefineSettings, parse_budget
 from taskweb.workflows.refining.target_parts import TargetParts, divided
 from taskweb.workflows.suggesting import Suggester
 from taskweb.workflows.target_examples import Target, all_examples, printable, task_of_web
@@ -138,6 +137,8 @@ def refined(question: RefineQuestion, to: Path, *, on_run: OnRun = lambda _: Non
     """Measure until it stops, report, and save the ranking. Raises a TaskWebError before anything is trained, or later where
     nothing can be measured; runs that are finished stay.
     """
+    from taskweb.experiments import checked_runs, filling_alone
+
     folder = RefineFolder.at(to)
     write_folder(folder, question.target, question.parts, question.sources, question.settings)
     warnings: list[str] = []
@@ -159,6 +160,8 @@ def refined(question: RefineQuestion, to: Path, *, on_run: OnRun = lambda _: Non
 @contextmanager
 def only_checked(question: RefineQuestion, to: Path) -> Iterator[Measuring]:
     """The state before a further run, of which nothing is written: all is checked, and earlier runs are read."""
+    from taskweb.experiments import checked_runs
+
     with tempfile.TemporaryDirectory(prefix="taskweb-run-") as temporary:
         folder = RefineFolder.at(Path(temporary))
         if to.is_dir():

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from statistics import NormalDist
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from taskweb.experiments.single_runs import SingleRuns
 from taskweb.selectors.posterior import order_of
 from taskweb.tasks import Task
 from taskweb.web.records.run import Run
 from taskweb.workflows.refining.measuring import Measuring
 from taskweb.workflows.refining.plan_folder import RefineFolder
+
+if TYPE_CHECKING:
+    from taskweb.experiments.single_runs import SingleRuns
 
 LEVEL = 0.95
 _CORRELATIONS = ("pearson", "spearmanr")

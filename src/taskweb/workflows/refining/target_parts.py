@@ -43,14 +43,14 @@ class TargetParts:
         return (*self.train, *self.choose, *self.report)
 
     def notes(self) -> list[str]:
-        """How the rows are divided, and which differences so few rows can tell."""
+        """How the rows are divided, and which differences so few rows can show."""
         counts = f"{len(self.train)} to train on, {len(self.choose)} to choose by, {len(self.report)} to report on"
         found = [f"the target's {len(self.labelled)} labelled rows are divided by their content: {counts}"]
         for use, rows in (("choose by", len(self.choose)), ("report on", len(self.report))):
             if (least := least_difference(rows)) > _ENOUGH:
                 found.append(
-                    f"{rows} rows to {use} are few: two single runs must differ by {100 * least:.0f} points of accuracy to be "
-                    f"told apart with {100 * _POWER:.0f}% power; {rows_needed(_ENOUGH):,} rows tell {100 * _ENOUGH:.0f} points"
+                    f"{rows} rows to {use} are few: to be distinguished with {100 * _POWER:.0f}% power, two single runs must differ "
+                    f"by {100 * least:.0f} points of accuracy; {rows_needed(_ENOUGH):,} rows distinguish {100 * _ENOUGH:.0f} points"
                 )
         return found
 
@@ -90,7 +90,7 @@ def least_difference(rows: int, score: float = _WORST) -> float:
 
 
 def rows_needed(difference: float, score: float = _WORST) -> int:
-    """How many rows tell such a difference of accuracies, as in `least_difference`."""
+    """How many rows show such a difference of accuracies, as in `least_difference`."""
     return math.ceil(2 * score * (1 - score) * (_deviations() / difference) ** 2)
 
 
