@@ -49,8 +49,8 @@ class TargetParts:
         for use, rows in (("choose by", len(self.choose)), ("report on", len(self.report))):
             if (least := least_difference(rows)) > _ENOUGH:
                 found.append(
-                    f"{rows} rows to {use} are few: to be distinguished with {100 * _POWER:.0f}% power, two single runs must differ "
-                    f"by {100 * least:.0f} points of accuracy; {rows_needed(_ENOUGH):,} rows distinguish {100 * _ENOUGH:.0f} points"
+                    f"{rows} rows to {use} are few: to be distinguished with {100 * _POWER:.0f}% power, two single runs must "
+                    f"differ by {100 * least:.0f} points of accuracy; {100 * _ENOUGH:.0f} points need {rows_needed(_ENOUGH):,} rows"
                 )
         return found
 
