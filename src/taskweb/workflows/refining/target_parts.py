@@ -50,7 +50,7 @@ class TargetParts:
             if (least := least_difference(rows)) > _ENOUGH:
                 found.append(
                     f"{rows} rows to {use} are few: to be distinguished with {100 * _POWER:.0f}% power, two single runs must "
-                    f"differ by {100 * least:.0f} points of accuracy; {100 * _ENOUGH:.0f} points need {rows_needed(_ENOUGH):,} rows"
+                    f"differ by {100 * least:.0f} points of accuracy; {100 * _ENOUGH:.0f} need {rows_needed(_ENOUGH):,} rows"
                 )
         return found
 
