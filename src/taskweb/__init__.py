@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from taskweb.workflows.mixing import mix
     from taskweb.workflows.rank_settings import RankSettings, TargetSettings
     from taskweb.workflows.ranking import rank
+    from taskweb.workflows.refining.refining import Refinement, refine
     from taskweb.workflows.selector_settings import EncoderSettings, SelectorSettings
     from taskweb.workflows.suggesting import Suggester, suggester
 
@@ -34,6 +35,7 @@ __all__ = [
     "MixtureSettings",
     "RankSettings",
     "Ranking",
+    "Refinement",
     "SelectorSettings",
     "Suggester",
     "TargetSettings",
@@ -47,6 +49,7 @@ __all__ = [
     "open_web",
     "rank",
     "read_mixture",
+    "refine",
     "run_benchmark",
     "suggester",
     "write_mixture",
@@ -70,6 +73,8 @@ _HOMES = {
     "TargetSettings": "taskweb.workflows.rank_settings",
     "mix": "taskweb.workflows.mixing",
     "rank": "taskweb.workflows.ranking",
+    "Refinement": "taskweb.workflows.refining.refining",
+    "refine": "taskweb.workflows.refining.refining",
     "read_mixture": "taskweb.mixture",
     "run_benchmark": "taskweb.workflows.benchmarking",
     "Suggester": "taskweb.workflows.suggesting",

@@ -17,7 +17,7 @@ from taskweb.evaluation.paired_tests import mcnemar_p
 from taskweb.models import load_model, method_of, random_model, save_bundle
 from tests.cli.test_commands import run  # noqa: F401 - a fixture
 from tests.evaluation.prompted_tasks import entailment_rows, prompted_rows, write_rows
-from tests.models import tiny
+from tests.models import tiny, zoo
 from tests.models.test_bundle import adapted, base_folder
 from tests.models.test_peft_folder import lora, made_elsewhere
 
@@ -209,7 +209,7 @@ def test_an_encoder_without_a_head_is_no_base_to_compare_with(run, adapters: Pat
     names = [str(adapters / f"bert-{method}") for method in ("lora", "pfeiffer")]
     call = ["evaluate", str(adapters / "bert"), "--adapter", names[0], "--adapter", names[1]]
     done = run(*call, "--examples", str(adapters / "mine.jsonl"), "--format", "json")
-    assert "The base is not evaluated: An encoder needs the head of a task" in done.err
+    assert f"The base is not evaluated: The encoder {adapters / 'bert'} needs the head of a task, and has none" in done.err
     record = json.loads(done.out)
     assert record["base"] is None
     assert [one["compared_with_base"] for one in record["adapters"]] == [[], []]
@@ -288,3 +288,23 @@ def test_inputs_whose_last_token_reaches_into_a_choice_are_counted(run, tmp_path
     assert [not answer["aligned"] for answer in answers] == expected
     note = f"Note: In {sum(expected)} of 12 inputs of spaces, a token reaches from the prompt into an answer"
     assert done.err.count(note) == 1
+
+
+def test_what_cannot_be_computed_in_a_shorter_way_is_said_on_request(run, folder: Path, tmp_path: Path) -> None:  # noqa: F811
+    bloom = zoo.write(zoo.ARCHITECTURES["bloom"], tmp_path / "bloom")
+    call = ("evaluate", str(bloom), "--examples", str(folder / "texts" / "mine.jsonl"), "--format", "json")
+    done = run(*call, "--verbose")
+    line = "choices read together score otherwise than one by one: they are read one by one"
+    assert f"Computed: {line}.\nEvaluated in " in done.err
+    assert json.loads(done.out)["fallbacks"] == [line]
+    assert run(*call).err == ""
+    plain = run("evaluate", str(folder / "t5"), "--examples", str(folder / "texts" / "mine.jsonl"), "-v", "--format", "json")
+    assert "Computed: every shorter way of computing gives the same results" in plain.err
+    assert json.loads(plain.out)["fallbacks"] == []
+
+
+def test_an_encoder_without_a_head_says_what_to_do(run, folder: Path, tmp_path: Path) -> None:  # noqa: F811
+    bert = zoo.write(zoo.ARCHITECTURES["bert"], tmp_path / "bert")
+    done = run("evaluate", str(bert), "--examples", str(folder / "texts" / "mine.jsonl"))
+    assert (done.status, done.err.count("\n")) == (2, 1)
+    assert f"The encoder {bert} needs the head of a task, and has none of its own. Train it first (taskweb train)" in done.err

@@ -89,6 +89,12 @@ def test_rows_that_cannot_be_used_are_named(row: dict, message: str, tmp_path: P
     assert message in str(error.value)
 
 
+def test_an_empty_input_names_its_row(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "mine.jsonl", [*prompted_rows(), {"input": " ", "output": "yes", "choices": ["yes", "no"]}])
+    with pytest.raises(InputError, match=rf"mine.jsonl, row {len(prompted_rows()) + 1}: the input is empty"):
+        load_prompted("mine", path)
+
+
 def test_missing_files(tmp_path: Path) -> None:
     write_rows(tmp_path / "rte.jsonl", entailment_rows())
     with pytest.raises(NameNotFoundError, match=r"no file of examples in .* named 'copa'"):

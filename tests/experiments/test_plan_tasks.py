@@ -306,6 +306,12 @@ def test_unknown_groups_are_errors(tmp_path: Path) -> None:
     assert "row 2: group_pattern does not match the input 'other text" in errors["b"]
 
 
+def test_an_empty_input_in_a_file_names_its_row(tmp_path: Path) -> None:
+    write_rows(tmp_path / "mine.jsonl", labelled(["some text", " ", "other text"]))
+    _, errors = task_data_and_errors(plan_of(tmp_path, '[tasks.a]\nfile = "mine.jsonl"\n[tasks.b]\nfile = "mine.jsonl"'))
+    assert "mine.jsonl, row 2: the input is empty" in errors["a"]
+
+
 def test_sources_only_need_no_evaluation_and_targets_only_no_source(tmp_path: Path) -> None:
     write_rows(tmp_path / "mine.jsonl", labelled([f"text {i}" for i in range(40)]))
     table = '[tasks.s]\nfile = "mine.jsonl"\nrole = "source"\n[tasks.t]\nfile = "mine.jsonl"\nrole = "target"'

@@ -177,6 +177,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "t5": _t5("T5Config"),
     "mt5": _t5("MT5Config"),
     "bart": _bart_like("BartConfig", {"max_position_embeddings": 128}),
+    "marian": _bart_like("MarianConfig", {"max_position_embeddings": 128, "decoder_start_token_id": 0}),
     "led": _bart_like("LEDConfig", {"attention_window": 8, "max_encoder_position_embeddings": 128}),
     "bert": _encoder("BertConfig"),
     "roberta": _encoder("RobertaConfig", {"type_vocab_size": 1}, tokenizer="roberta"),

@@ -14,6 +14,7 @@ from taskweb.cli.commands.demo import demo
 from taskweb.cli.commands.evaluate import evaluate
 from taskweb.cli.commands.mix import mix
 from taskweb.cli.commands.rank import rank
+from taskweb.cli.commands.refine import refine
 from taskweb.cli.commands.run import run
 from taskweb.cli.commands.study import app as study
 from taskweb.cli.commands.suggest import suggest
@@ -54,6 +55,7 @@ def _options(
 
 
 app.command(name="rank")(rank)
+app.command(name="refine")(refine)
 app.command(name="suggest")(suggest)
 app.command(name="benchmark")(benchmark)
 app.command(name="run")(run)

@@ -9,7 +9,7 @@ from typing import Any
 
 from taskweb.errors import InputError, NameNotFoundError, unknown_name
 from taskweb.tasks import Columns, Example, Sampling, Task, catalogue, example_files, find_task
-from taskweb.tasks.example_sets import example_of, taken
+from taskweb.tasks.example_sets import empty_row, example_of, taken
 from taskweb.tasks.paths import kind_of_path
 from taskweb.tasks.rows import FileFormat, origin_of, rows_of
 from taskweb.tasks.task import TaskKind
@@ -158,9 +158,12 @@ def _templates_of_prompts(chosen: TemplateChoice) -> TemplateSet:
 
 def _prompts_in(rows: Rows, origin: str, columns: Columns) -> dict[int, Example]:
     """Rows that are prompts already, by their number."""
-    found = {line: example for line, row in rows if (example := example_of(row, line, origin, columns)) is not None}
-    if not found:
-        raise InputError(f"{origin} contains no usable examples: the input of every row is empty.")
+    found = {}
+    for line, row in rows:
+        example = example_of(row, line, origin, columns)
+        if example is None:
+            raise empty_row(line, origin)
+        found[line] = example
     return found
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from taskweb.experiments.executors import InlineExecutor, ProcessExecutor, RayExecutor
     from taskweb.experiments.plan import Plan
     from taskweb.experiments.plan_file import read_plan
+    from taskweb.experiments.single_runs import SingleRuns, checked_runs, filling_alone
     from taskweb.experiments.state import PlanState, state_of
 
 EXECUTORS = ("inline", "process", "ray")
@@ -26,7 +27,10 @@ __all__ = [
     "PlanState",
     "ProcessExecutor",
     "RayExecutor",
+    "SingleRuns",
     "check_plan",
+    "checked_runs",
+    "filling_alone",
     "read_plan",
     "run_plan",
     "state_of",
@@ -39,7 +43,10 @@ _HOMES = {
     "PlanState": "state",
     "ProcessExecutor": "executors",
     "RayExecutor": "executors",
+    "SingleRuns": "single_runs",
     "check_plan": "checks",
+    "checked_runs": "single_runs",
+    "filling_alone": "single_runs",
     "read_plan": "plan_file",
     "run_plan": "engine",
     "state_of": "state",

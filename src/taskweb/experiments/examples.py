@@ -14,7 +14,7 @@ from typing import Any
 from taskweb.errors import InputError
 from taskweb.experiments.plan import PlannedTask
 from taskweb.tasks import Example
-from taskweb.tasks.example_sets import example_of
+from taskweb.tasks.example_sets import empty_row, example_of
 from taskweb.tasks.hub import shuffled_rows_of_hub
 from taskweb.tasks.rows import rows_of
 from taskweb.tasks.templates import render
@@ -33,10 +33,16 @@ class GroupedExample:
 def examples_of_file(planned: PlannedTask, file: Path) -> list[GroupedExample]:
     """All examples of a file, one per input text, in an order that depends on the number of texts alone.
 
-    Of examples with the same input only the first is used: the same text with another label could be in both splits.
+    Of examples with the same input only the first is used: the same text with another label could be in both splits. Raises
+    InputError for a row that cannot be read or has an empty input.
     """
-    rows = rows_of(file)
-    found = [item for line, row in rows if (item := _of_row(planned, row, line, str(file))) is not None]
+    found = []
+    for line, row in rows_of(file):
+        item = _of_row(planned, row, line, str(file))
+        if item is not None:
+            found.append(item)
+        elif not planned.templates:
+            raise empty_row(line, str(file))
     unique = list({item.example.input: item for item in reversed(found)}.values())[::-1]
     random.Random(_ORDER_SEED).shuffle(unique)  # noqa: S311 - a fixed order, not security
     return unique

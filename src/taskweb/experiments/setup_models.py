@@ -59,6 +59,11 @@ class SetupModels:
         """Free the memory of weights after a source that no transfer needs any more."""
         self._sources.pop(path, None)
 
+    def forget_all(self) -> None:
+        """Free the memory of the base and of all weights after sources."""
+        self._bases.clear()
+        self._sources.clear()
+
     @property
     def _kept_bytes(self) -> int:
         return sum(map(_bytes_of, self._sources.values()))

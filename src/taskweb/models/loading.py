@@ -259,7 +259,10 @@ def assembled(
         return CausalModel(module, tokenizer, origin, head, text, positions=positions)
     wanted = head or checkpoint.head
     if wanted is None:
-        raise ParameterError("An encoder needs the head of a task. Build it with head_for(kind, examples).")
+        raise ParameterError(
+            f"The encoder {origin.name} needs the head of a task, and has none of its own. Train it first (taskweb train), or "
+            "build a head with head_for(kind, examples)."
+        )
     model = EncoderModel(
         module,
         tokenizer,

@@ -188,6 +188,11 @@ def example_of(row: Mapping[str, Any], line: int, origin: str, columns: Columns)
     return Example(text, output, choices, columns=_spans_of(parts), row=line)
 
 
+def empty_row(line: int, origin: str) -> InputError:
+    """The error of a row without an input where none may be left out."""
+    return InputError(f"{origin}, row {line}: the input is empty. Remove the row, or give it a text.")
+
+
 def _spans_of(parts: Sequence[str]) -> tuple[tuple[int, int], ...]:
     """Where each of several texts that are joined by a newline stands; () for a single one."""
     ends = list(accumulate(len(part) + 1 for part in parts))

@@ -21,7 +21,7 @@ from taskweb.workflows.progress import Progress, silent
 class AdapterEvaluation:
     """An adapter's results, and how they compare with the base's; no comparisons where the base was not evaluated.
 
-    adapter: its folder or id. method: how it was trained. scored, max_input: as of the model's evaluation.
+    adapter: its folder or id. method: how it was trained. scored, max_input, fallbacks: as of the model's evaluation.
     """
 
     adapter: str
@@ -30,6 +30,7 @@ class AdapterEvaluation:
     max_input: int
     results: tuple[TaskResult, ...]
     comparisons: tuple[PairedComparison, ...]
+    fallbacks: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -38,6 +39,7 @@ class AdapterEvaluation:
             "method": self.method,
             **self.scored,
             "max_input": self.max_input,
+            "fallbacks": list(self.fallbacks),
             "tasks": [result.to_dict() for result in self.results],
             "compared_with_base": [comparison.to_dict() for comparison in self.comparisons],
         }
@@ -61,6 +63,12 @@ class AdaptersEvaluation:
         """Every result with the model or the adapter whose it is."""
         own = [] if self.base is None else [(self.model.model, result) for result in self.base.results]
         return [*own, *((one.adapter, result) for one in self.adapters for result in one.results)]
+
+    @property
+    def fallbacks(self) -> tuple[str, ...]:
+        """What could not be computed in the shorter way, of any of the models; a sentence each."""
+        models = ((self.base,) if self.base is not None else ()) + self.adapters
+        return tuple(dict.fromkeys(line for model in models for line in model.fallbacks))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -112,7 +120,7 @@ def evaluate_adapters(
     for name, model in models.items():
         own = evaluated(model, settings, prompted, scoring, device, progress)
         pairs = () if base is None else tuple(map(compare, base.results, own.results))
-        found.append(AdapterEvaluation(name, method_entry(model), own.scored, own.max_input, own.results, pairs))
+        found.append(AdapterEvaluation(name, method_entry(model), own.scored, own.max_input, own.results, pairs, own.fallbacks))
     return AdaptersEvaluation(settings, base, reason, tuple(found), time.monotonic() - begin)
 
 

@@ -125,7 +125,7 @@ class ModelEvaluation:
     """The results of a model on all tasks.
 
     scored: what scores depend on, as in `to_dict`. max_input: tokens of an input. seconds: from reading to the last answer.
-    prompts: a line on a prompt format that was chosen by itself.
+    prompts: a line on a prompt format that was chosen by itself. fallbacks: what could not be computed in the shorter way.
     """
 
     model: ModelSettings
@@ -135,6 +135,7 @@ class ModelEvaluation:
     results: tuple[TaskResult, ...]
     seconds: float
     prompts: str = ""
+    fallbacks: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -156,6 +157,7 @@ class ModelEvaluation:
             "origin": self.origin,
             **self.scored,
             "max_input": self.max_input,
+            "fallbacks": list(self.fallbacks),
             "tasks": [result.to_dict() for result in self.results],
             "seconds": round(self.seconds, 3),
         }
@@ -201,7 +203,8 @@ def evaluated(
     origin = {"name": model.origin.name, "revision": model.origin.revision}
     chosen = model.prompts.name == "chat" and model.text.prompt_format == "auto"
     prompts = format_in_words(model.prompts, model.text) if chosen else ""
-    return ModelEvaluation(settings, scored, origin, model.max_input, results, time.monotonic() - begin, prompts)
+    fallbacks = getattr(model, "verified").reasons  # noqa: B009 - tried on every model, whatever its family
+    return ModelEvaluation(settings, scored, origin, model.max_input, results, time.monotonic() - begin, prompts, fallbacks)
 
 
 def _scored(model: TaskModel, scoring: EvaluationSettings) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Rankings that `taskweb rank --format json` printed, read again."""
+"""Rankings that `taskweb rank --format json` printed or `taskweb refine` saved, read again."""
 
 from __future__ import annotations
 
@@ -7,16 +7,23 @@ import hashlib
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from taskweb.errors import InputError
 from taskweb.selectors import Ranking
-from taskweb.selectors.assessment import PredictedGain
-from taskweb.tasks.paths import unreadable
+from taskweb.selectors.assessment import Assessment, PredictedGain
+from taskweb.selectors.base import PivotEvidence, RankedSource
+from taskweb.tasks.paths import kind_of_path, unreadable
 
+RANKING_FILE = "ranking.json"
+"""What `taskweb refine` calls the ranking in its folder."""
+REFINED = "refine"
+"""The selector of a ranking after runs on the target."""
+Parsed = TypeVar("Parsed")
+_OF_SOURCE = ("rank", "task", "score", "measured", "similarity", "popularity", "pivots")
 _FACTS = ("target", "selector", "setup", "web", "n_examples", "parameters")
 
 
@@ -47,18 +54,70 @@ def used_ranking(ranking: Ranking) -> UsedRanking:
 
 
 def read_ranking(where: str | Path) -> UsedRanking:
-    """A saved ranking, from a file or `-` (standard input). Raises InputError for anything else."""
+    """A saved ranking, from a file, `-` (standard input), or a folder of `refine`. Raises InputError for anything else."""
+    return _parsed(where, lambda saved, sha256: _used(saved, {"file": str(_file_of(where)), "sha256": sha256}))
+
+
+def read_full_ranking(where: str | Path) -> Ranking:
+    """A saved ranking with its evidence, as it was made; places as in `read_ranking`. Raises InputError for anything else."""
+    return _parsed(where, lambda saved, _: _ranking(saved))
+
+
+def _parsed(where: str | Path, parse: Callable[[Mapping[str, Any], str], Parsed]) -> Parsed:
     try:
-        content = sys.stdin.buffer.read() if str(where) == "-" else Path(where).read_bytes()
+        content = sys.stdin.buffer.read() if str(where) == "-" else _file_of(where).read_bytes()
     except (OSError, ValueError) as error:
-        raise unreadable(Path(where), error) from None
+        raise unreadable(_file_of(where), error) from None
     shown = "standard input" if str(where) == "-" else str(where)
     try:
-        return _used(json.loads(content), {"file": str(where), "sha256": hashlib.sha256(content).hexdigest()})
+        return parse(json.loads(content), hashlib.sha256(content).hexdigest())
     except (TypeError, ValueError, LookupError, AttributeError, RecursionError):
         raise InputError(
             f"{shown} is not a saved ranking. Make one with: taskweb rank TARGET --format json > ranking.json"
         ) from None
+
+
+def _file_of(where: str | Path) -> Path:
+    """The file of a ranking; of a folder, the one in it."""
+    return Path(where) / RANKING_FILE if str(where) != "-" and kind_of_path(Path(where)) == "folder" else Path(where)
+
+
+def _ranking(saved: Mapping[str, Any]) -> Ranking:
+    _used(saved, {})  # raises for what is no ranking
+    sources = tuple(_ranked_source(own) for own in sorted(saved["sources"], key=lambda own: int(own["rank"])))
+    target, selector, setup, meaning, web = (
+        str(saved.get(name, "")) for name in ("target", "selector", "setup", "meaning", "web")
+    )
+    return Ranking(
+        target,
+        selector,
+        setup,
+        sources,
+        meaning,
+        web=web,
+        parameters=dict(saved.get("parameters", {})),
+        n_examples=int(saved.get("n_examples", 0)),
+        notes=tuple(map(str, saved.get("notes", ()))),
+        assessment=_assessment(saved, sources),
+    )
+
+
+def _ranked_source(saved: Mapping[str, Any]) -> RankedSource:
+    details = {name: None if value is None else float(value) for name, value in saved.items() if name not in _OF_SOURCE}
+    pivots = tuple(PivotEvidence(str(p["task"]), float(p["similarity"]), float(p["transfer"])) for p in saved.get("pivots", ()))
+    similarity, popularity = (None if saved.get(name) is None else float(saved[name]) for name in ("similarity", "popularity"))
+    measured, score = bool(saved.get("measured", True)), math.nan if saved["score"] is None else float(saved["score"])
+    return RankedSource(int(saved["rank"]), str(saved["task"]), score, measured, popularity, similarity, pivots, details)
+
+
+def _assessment(saved: Mapping[str, Any], sources: Sequence[RankedSource]) -> Assessment | None:
+    found = saved.get("doubt")
+    if found is None:
+        return None
+    gains = {source.task: gain for source in sources if (gain := _predicted_gain(source.details)) is not None}
+    p_best = {source.task: float(source.details["p_best"] or 0.0) for source in sources}
+    weights = {str(name): float(weight) for name, weight in found.get("weights", {}).items()}
+    return Assessment(float(found["evidence"]), p_best, gains, weights)
 
 
 def _used(ranking: Mapping[str, Any], origin: Mapping[str, str]) -> UsedRanking:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taskweb.cli.console import print_json, print_tables, say_notes
+from taskweb.cli.console import print_json, print_tables, say, say_notes
 from taskweb.cli.options import shared
 from taskweb.cli.options.evaluation_options import ComputeOptions, ResultFileOptions, TaskOptions
 from taskweb.cli.options.option_groups import spread
@@ -15,7 +15,8 @@ from taskweb.cli.progress.work_progress import progress_for
 
 if TYPE_CHECKING:
     from taskweb.evaluation import EvaluationSettings
-    from taskweb.workflows.evaluating import ModelSettings, TaskSettings
+    from taskweb.workflows.comparing_adapters import AdaptersEvaluation
+    from taskweb.workflows.evaluating import ModelEvaluation, ModelSettings, TaskSettings
 
 
 @spread
@@ -37,6 +38,7 @@ def evaluate(
     files: ResultFileOptions,
     output: shared.TableOrJson = shared.TableFormat.table,
     quiet: shared.Quiet = False,
+    verbose: shared.Verbose = False,
 ) -> None:
     """Evaluate a model zero-shot: every template of every task, by the probability of each choice.
 
@@ -49,7 +51,7 @@ def evaluate(
     files.check()
     settings = computing.model_settings(model, reading, storage)
     if adapter:
-        _with_adapters(settings, adapter, tasks.settings(), scoring, files, output, quiet=quiet)
+        _with_adapters(settings, adapter, tasks.settings(), scoring, files, output, quiet=quiet, verbose=verbose)
         return
     found = evaluate_model(settings, tasks.settings(), scoring, progress=progress_for(quiet=quiet))
     if files.predictions_file is not None:
@@ -57,6 +59,8 @@ def evaluate(
     if files.results_file is not None:
         save_results(found.to_dict(), files.results_file)
     say_notes(found.notes, quiet=quiet)
+    if verbose:
+        _say_how(found)
     if output is shared.TableFormat.json:
         print_json(found.to_dict())
         return
@@ -74,6 +78,7 @@ def _with_adapters(
     output: shared.TableFormat,
     *,
     quiet: bool,
+    verbose: bool,
 ) -> None:
     """Evaluate adapters beside their base."""
     from taskweb.cli.tables.adapters import adapter_tables
@@ -87,7 +92,16 @@ def _with_adapters(
     if files.results_file is not None:
         save_results(found.to_dict(), files.results_file)
     say_notes(found.notes, quiet=quiet)
+    if verbose:
+        _say_how(found)
     if output is shared.TableFormat.json:
         print_json(found.to_dict())
     else:
         print_tables(lambda width: adapter_tables(found, width))
+
+
+def _say_how(found: ModelEvaluation | AdaptersEvaluation) -> None:
+    """Which shorter ways of computing gave other results for this model, and how long the evaluation took."""
+    for line in found.fallbacks or ("every shorter way of computing gives the same results for this model",):
+        say(f"Computed: {line.rstrip('.')}.")
+    say(f"Evaluated in {found.seconds:.2f} s.")

@@ -17,6 +17,7 @@ from taskweb.cli.options.option_groups import spread
 from taskweb.cli.progress.work_progress import progress_for
 
 if TYPE_CHECKING:
+    from taskweb.selectors import Ranking
     from taskweb.tasks import Sampling
 
 
@@ -48,9 +49,20 @@ class SamplingOptions:
 def rank(
     *,
     target: Annotated[
-        str,
-        typer.Argument(metavar="TARGET", help="A file of examples (JSONL, CSV, Parquet), '-', hf:<id>, or a task of the web."),
-    ],
+        str | None,
+        typer.Argument(
+            metavar="[TARGET]", help="A file of examples (JSONL, CSV, Parquet), '-', hf:<id>, or a task of the web."
+        ),
+    ] = None,
+    saved: Annotated[
+        Path | None,
+        typer.Option(
+            "--ranking",
+            metavar="DIR|FILE",
+            rich_help_panel=shared.OUTPUT,
+            help="Print a saved ranking again: the folder of taskweb refine, or a file of --format json.",
+        ),
+    ] = None,
     ranked: shared.RankOptions,
     sources: Annotated[
         Path | None,
@@ -86,12 +98,30 @@ def rank(
     Example: taskweb rank my_task.jsonl --top 5
     """
     start = time.monotonic()
+    from taskweb.errors import ParameterError
     from taskweb.workflows.ranking import rank_with
 
+    if (target is None) == (saved is None):
+        raise ParameterError("Give either a TARGET to rank sources for, or --ranking DIR with a saved ranking.")
+    if target is None:
+        from taskweb.workflows.saved_rankings import read_full_ranking
+
+        assert saved is not None
+        _print(read_full_ranking(saved), output, top, quiet=quiet)
+        return
     judge = judging.settings(use_cache=not encoding.no_cache, quiet=quiet, describe=describe)
     reads, selects = reading.settings(sampling.settings()), selection.settings(judge, seed)
     settings = ranked.settings(encoding.settings(), reads, selects)
     ranking = rank_with(settings, target, sources=sources, explain=explain, progress=progress_for(quiet=quiet))
+    _print(ranking, output, top, quiet=quiet)
+    if verbose:
+        say(
+            f"Ranked {len(ranking)} sources from {ranking.n_examples} examples with {ranking.selector} "
+            f"{dict(ranking.parameters)} in {time.monotonic() - start:.2f} s."
+        )
+
+
+def _print(ranking: Ranking, output: shared.RankingFormat, top: int | None, *, quiet: bool) -> None:
     if output is shared.RankingFormat.json:
         print_json(ranking.to_dict(top))
     else:
@@ -102,8 +132,3 @@ def rank(
         else:
             print_tables(lambda width: ranking_tables(ranking, width, top))
     say_notes(ranking.notes, quiet=quiet)
-    if verbose:
-        say(
-            f"Ranked {len(ranking)} sources from {ranking.n_examples} examples with {ranking.selector} "
-            f"{dict(ranking.parameters)} in {time.monotonic() - start:.2f} s."
-        )

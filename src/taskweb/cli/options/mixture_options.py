@@ -39,9 +39,10 @@ class ChoiceOptions:
         str | None,
         typer.Option(
             "--ranking",
-            metavar="FILE",
+            metavar="FILE|DIR",
             rich_help_panel=CHOICE,
-            help="Take the best sources of a saved ranking (taskweb rank --format json); '-' reads it from a pipe.",
+            help="Take the best sources of a saved ranking (taskweb rank --format json; '-' reads a pipe), or of a folder of "
+            "taskweb refine.",
         ),
     ] = None
     tasks: Annotated[

@@ -16,6 +16,7 @@ from taskweb.selectors.assessment import PredictedGain
 from taskweb.selectors.base import PivotEvidence
 from taskweb.tasks import catalogue
 from taskweb.web import ALL_SETUPS
+from taskweb.workflows.saved_rankings import REFINED
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _BAR_WIDTH = 10
@@ -27,6 +28,7 @@ _EVIDENCE_COLUMNS = ("?>similarity", "?>popularity", "???similar tasks it helped
 _PREDICTION = (
     "from sources with similar scores, on targets left out: median gain (PC), its 80% interval, and how often they harmed"
 )
+_AFTER_RUNS = "expected after the runs on the target (PC), its 80% interval, and the probability to harm"
 _POPULARITY = "mean transfer T to the web's tasks: above 0 helps, below 0 harms"
 _POPULARITY_OF_Z_SCORES = "mean standardised score over the web's tasks; without baselines it says nothing about gains"
 _UNMEASURED = (
@@ -142,7 +144,7 @@ def _meanings(ranking: Ranking, shown: Sequence[RankedSource], columns: set[str]
     combined = ranking.scale == "combined"
     yield "score", ranking.meaning
     if "harm" in columns:
-        yield "gain, harm", _PREDICTION
+        yield "gain, harm", _AFTER_RUNS if ranking.selector == REFINED else _PREDICTION
     if "popularity" in columns:
         yield "popularity", _POPULARITY if combined else _POPULARITY_OF_Z_SCORES
     if _EVIDENCE_COLUMNS[-1].lstrip("?") in columns:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
 from taskweb.cli.tables.formatting import counted, duration, explained, signed
 from taskweb.cli.tables.grid import Grid
-from taskweb.workflows.suggesting import Suggester
+from taskweb.workflows.suggesting import NextRun, Suggester
 
 
 def suggestion_tables(found: Suggester, width: int) -> Iterator[RenderableType]:
@@ -17,8 +18,16 @@ def suggestion_tables(found: Suggester, width: int) -> Iterator[RenderableType]:
     result = found.to_dict()
     made = counted(len(found.runs), "run") + " so far"
     yield Text.assemble("\n", (f"Sources for {found.target}", "bold cyan"), (f"   {made}", "dim"))
-    grid = Grid(">", "source", ">predicted", ">measured", ">runs", ">gain", "??>80% interval", ">harm", f">best {found.k}")
-    for source in result["sources"]:
+    yield beliefs(result["sources"], found.k).fitted(width)
+    yield Text()
+    yield from explained("next", _next(found), width)
+    yield from meanings(found.k, width)
+
+
+def beliefs(sources: Sequence[Mapping[str, Any]], k: int) -> Grid:
+    """What is believed of sources: those of `Suggester.to_dict`, best first."""
+    grid = Grid(">", "source", ">predicted", ">measured", ">runs", ">gain", "??>80% interval", ">harm", f">best {k}")
+    for source in sources:
         measured = source["measured"]
         grid.add_row(
             str(source["rank"]),
@@ -31,20 +40,24 @@ def suggestion_tables(found: Suggester, width: int) -> Iterator[RenderableType]:
             f"{100 * source['p_harm']:.0f}%",
             f"{100 * source['p_top']:.0f}%",
         )
-    yield grid.fitted(width)
-    yield Text()
-    yield from explained("next", _next(found), width)
+    return grid
+
+
+def meanings(k: int, width: int) -> Iterator[Text]:
+    """What the columns mean."""
     yield from explained("gain", "expected after these runs; predicted: before them; measured: mean of the runs", width)
-    yield from explained(f"best {found.k}", f"probability to be among the {found.k} best sources", width)
+    yield from explained(f"best {k}", f"probability to be among the {k} best sources", width)
 
 
 def _next(found: Suggester) -> str:
     if (reason := found.stopped) is not None:
         return f"nothing: {reason}"
-    parts = []
-    for run in found.suggest():
-        name = "the baseline" if run.source is None else run.source
-        cost = "" if run.cost_seconds is None else f", {duration(run.cost_seconds)}"
-        unit = "%" if run.cost_seconds is None else "% an hour"
-        parts.append(f"{name} with seed {run.seed} (worth {run.value:.2g}{unit}{cost})")
-    return "; ".join(parts)
+    return "; ".join(map(shown_run, found.suggest()))
+
+
+def shown_run(run: NextRun) -> str:
+    """A run that is next, and what it is worth."""
+    name = "the baseline" if run.source is None else run.source
+    cost = "" if run.cost_seconds is None else f", {duration(run.cost_seconds)}"
+    unit = "%" if run.cost_seconds is None else "% an hour"
+    return f"{name} with seed {run.seed} (worth {run.value:.2g}{unit}{cost})"

@@ -1,0 +1,257 @@
+"""`taskweb refine`: spend a few runs on the target, and know which sources help it."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from taskweb.cli.commands.rank import SamplingOptions
+from taskweb.cli.console import StoppedError, print_json, print_tables, say, say_notes
+from taskweb.cli.options import shared
+from taskweb.cli.options.option_groups import spread
+from taskweb.cli.options.reading_options import ReadingOptions, StorageOptions
+from taskweb.cli.options.training_options import MODEL, TRAINING, LoraOptions
+from taskweb.cli.progress.work_progress import progress_for
+
+if TYPE_CHECKING:
+    from taskweb.workflows.refining.measuring import Measuring
+    from taskweb.workflows.refining.refine_settings import RefineSettings
+    from taskweb.workflows.refining.refining import Refinement, RefineQuestion
+
+MEASURING = "What is measured"
+
+
+@dataclass(frozen=True)
+class MeasuringOptions:
+    """What is measured, and when it stops."""
+
+    budget: Annotated[
+        str,
+        typer.Option(
+            "--budget", metavar="N|2h|30m", rich_help_panel=MEASURING, help="Runs, baselines included, or time to spend."
+        ),
+    ] = "15"
+    k: Annotated[
+        int, typer.Option("--k", metavar="K", min=1, rich_help_panel=MEASURING, help="Number of sources to decide on.")
+    ] = 5
+    until: Annotated[
+        float | None,
+        typer.Option(
+            "--until",
+            metavar="PERCENT",
+            rich_help_panel=MEASURING,
+            help="Stop once less than this is left to gain, in percent of the score.",
+        ),
+    ] = None
+    seed: Annotated[int, typer.Option("--seed", metavar="N", rich_help_panel=MEASURING, help="The first seed.")] = 1
+    source_examples: Annotated[
+        int,
+        typer.Option(
+            "--source-examples", metavar="N", min=1, rich_help_panel=MEASURING, help="Train on at most N examples of a source."
+        ),
+    ] = 1000
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--kind",
+            metavar="TASK=KIND",
+            rich_help_panel=MEASURING,
+            help="Kind of a task, if its examples do not show it: classification, multiple_choice, regression, span_qa or "
+            "generation. Repeatable.",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class RefineTrainingOptions:
+    """How runs are trained."""
+
+    max_input: Annotated[
+        int | None,
+        typer.Option(
+            "--max-input", metavar="N", rich_help_panel=MODEL, help="Tokens that an input may have. Default: the model's limit."
+        ),
+    ] = None
+    revision: Annotated[
+        str | None, typer.Option("--revision", rich_help_panel=MODEL, help="Commit, branch or tag of the model on the Hub.")
+    ] = None
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", rich_help_panel=TRAINING, help="Highest learning rate.")
+    ] = None
+    epochs: Annotated[int | None, typer.Option("--epochs", rich_help_panel=TRAINING, help="Passes over the examples.")] = None
+    steps: Annotated[
+        int | None, typer.Option("--steps", rich_help_panel=TRAINING, help="Number of updates, instead of epochs.")
+    ] = None
+    batch_size: Annotated[int | None, typer.Option("--batch-size", rich_help_panel=TRAINING, help="Examples per update.")] = (
+        None
+    )
+    micro_batch_size: Annotated[
+        int | None, typer.Option("--micro-batch-size", rich_help_panel=TRAINING, help="Examples processed at once.")
+    ] = None
+    warmup_ratio: Annotated[
+        float | None,
+        typer.Option("--warmup-ratio", rich_help_panel=TRAINING, help="Share of updates in which the learning rate rises."),
+    ] = None
+    precision: Annotated[
+        str | None,
+        typer.Option("--precision", rich_help_panel=TRAINING, help="Compute in float32, bfloat16 or auto."),
+    ] = None
+    device: Annotated[
+        str | None, typer.Option("--device", rich_help_panel=TRAINING, help="Device to train on, such as cpu or cuda:1.")
+    ] = None
+
+    def entries(self) -> dict[str, Any]:
+        """What was given, by the keys of a plan's setup table."""
+        given = {key: value for key, value in asdict(self).items() if value is not None}
+        entries: dict[str, Any] = {key: given.pop(key) for key in ("max_input", "revision") if key in given}
+        return {**entries, **({"training": given} if given else {})}
+
+
+@spread
+def refine(
+    *,
+    target: Annotated[
+        str, typer.Argument(metavar="TARGET", help="A file of labelled examples (JSONL, CSV, Parquet), or hf:<id>.")
+    ],
+    sources: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sources",
+            metavar="DIR|FILE|hf:ID",
+            help="Sources to train on: a folder with <task>.jsonl files, a file, or a Hub data set. Repeatable.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="ID|FOLDER", rich_help_panel=MODEL, help="Model that runs start from.")
+    ] = None,
+    method: Annotated[
+        str,
+        typer.Option("--method", metavar="NAME", rich_help_panel=MODEL, help="Train by lora, pfeiffer, bitfit or finetune."),
+    ] = "lora",
+    to: Annotated[Path | None, typer.Option("--to", metavar="DIR", help="Folder for runs (web.db), plan and ranking.")] = None,
+    measuring: MeasuringOptions,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, and print ranking, trainings and time. Writes nothing.")
+    ] = False,
+    training: RefineTrainingOptions,
+    lora: LoraOptions,
+    reads: ReadingOptions,
+    storage: StorageOptions,
+    ranked: shared.RankOptions,
+    sampling: SamplingOptions,
+    reading: shared.TargetOptions,
+    selection: shared.SelectorOptions,
+    encoding: shared.EncoderOptions,
+    output: shared.TableOrJson = shared.TableFormat.table,
+    quiet: shared.Quiet = False,
+) -> None:
+    """Spend a few runs on the target where they matter most, and rank its sources by what they show.
+
+    If it is stopped, the same command continues it. The runs are a web: give --web DIR/web.db for the next target.
+
+    Example: taskweb refine my_task.jsonl --sources my_sources/ --model ./my_model --budget 15 --to measured
+    """
+    from taskweb.errors import ParameterError
+    from taskweb.workflows.refining.refining import refine_question
+
+    options = (("--sources", sources), ("--model", model), ("--to", to))
+    if missing := [option for option, value in options if not value]:
+        raise ParameterError(
+            f"{' and '.join(missing)} must be given: taskweb refine TARGET --sources DIR --model MODEL --to DIR"
+        )
+    assert model is not None
+    assert to is not None
+    entries = training.entries() | _more_entries(lora, reads, storage)
+    rank_settings = ranked.settings(encoding.settings(), reading.settings(sampling.settings()), selection.settings(None))
+    how = _settings(model, method, entries, measuring)
+    question = refine_question(target, tuple(sources or ()), how, rank_settings, progress_for(quiet=quiet))
+    if dry_run:
+        _dry_run(question, to, output, quiet=quiet)
+        return
+    say_notes(question.notes, quiet=quiet)
+    found = _measured(question, to, quiet=quiet)
+    if output is shared.TableFormat.json:
+        print_json(found.to_dict())
+        return
+    from taskweb.cli.tables.refinements import refinement_tables
+
+    print_tables(lambda width: refinement_tables(found, width))
+    say_notes([note for note in found.notes if note not in question.notes], quiet=quiet)
+
+
+def _more_entries(lora: LoraOptions, reads: ReadingOptions, storage: StorageOptions) -> dict[str, Any]:
+    stored = {key: value for key, value in asdict(storage).items() if value is not None}
+    return {**({"method_parameters": given} if (given := lora.given()) else {}), **reads.given(), **stored}
+
+
+def _settings(model: str, method: str, entries: dict[str, Any], options: MeasuringOptions) -> RefineSettings:
+    from taskweb.errors import ParameterError
+    from taskweb.mixture.kinds import parse_kinds
+    from taskweb.workflows.refining.refine_settings import RefineSettings, parse_budget
+
+    if method != "lora" and "method_parameters" in entries:
+        raise ParameterError("The options of LoRA need --method lora. Add it, or leave them out.")
+    return RefineSettings(
+        model,
+        method,
+        entries,
+        parse_budget(options.budget),
+        options.k,
+        options.until,
+        options.seed,
+        options.source_examples,
+        parse_kinds(options.kind or ()),
+    )
+
+
+def _dry_run(question: RefineQuestion, to: Path, output: shared.TableFormat, *, quiet: bool) -> None:
+    from taskweb.workflows.refining.refining import most_trainings, only_checked
+
+    with only_checked(question, to) as found:
+        trainings = most_trainings(found)
+        if output is shared.TableFormat.json:
+            left = found.seconds_left
+            print_json({**found.to_dict(), "trainings": trainings, "hours": None if left is None else left / 3600})
+        else:
+            from taskweb.cli.tables.refinements import dry_run_tables
+
+            print_tables(lambda width: dry_run_tables(found, trainings, width))
+    say_notes(question.notes, quiet=quiet)
+
+
+def _measured(question: RefineQuestion, to: Path, *, quiet: bool) -> Refinement:
+    """Make the runs, and show each. Raises StoppedError where it is interrupted."""
+    from taskweb.workflows.refining.refining import refined
+
+    made: list[int] = []
+
+    def on_run(found: Measuring) -> None:
+        if not made and found.read_back:
+            say(f"{found.read_back} runs of an earlier command are read back from {found.runs.plan.store}.", quiet=quiet)
+        made.append(len(found.made))
+        if not quiet:
+            _show(found)
+
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster that ends a job interrupts it
+    try:
+        return refined(question, to, on_run=on_run)
+    except KeyboardInterrupt:
+        done = f"{made[-1]} runs are done and saved" if made else "no run was started"
+        raise StoppedError(f"Stopped: {done}. The same command continues from here.") from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _show(found: Measuring) -> None:
+    """The state after a run, on stderr."""
+    from rich.console import Console
+
+    from taskweb.cli.tables.refinements import run_tables
+
+    console = Console(stderr=True, highlight=False, width=None if Console(stderr=True).is_terminal else 132)
+    for part in run_tables(found, console.width):
+        console.print(part)

@@ -1,0 +1,116 @@
+"""How measuring on a target looks: before it starts, after every run, and at the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from taskweb.cli.tables.formatting import counted, duration, explained
+from taskweb.cli.tables.suggestions import beliefs, meanings, shown_run
+from taskweb.workflows.refining.measuring import Measuring
+from taskweb.workflows.refining.refining import Refinement
+from taskweb.workflows.refining.report import LEVEL, Report, ReportedScore
+
+_MOST_SHOWN = 8
+
+
+def dry_run_tables(found: Measuring, trainings: Mapping[str, int | None], width: int) -> Iterator[RenderableType]:
+    """The ranking before a further run, and what the runs would come to."""
+    yield from _beliefs(found, width, most=None)
+    yield from explained("trainings", _trainings(found, trainings), width)
+    yield from explained("time", _time(found), width)
+    yield from explained("first", _next(found), width)
+    yield from meanings(found.settings.k, width)
+
+
+def run_tables(found: Measuring, width: int) -> Iterator[RenderableType]:
+    """The run that was just made, what is believed now, and what is next."""
+    if found.last is not None:
+        yield Text(f"\n{run_line(found)}", style="bold")
+    yield from _beliefs(found, width, most=_MOST_SHOWN)
+    yield from explained("next", _next(found), width)
+    if (left := found.seconds_left) and found.stopped is None:
+        yield from explained("time left", f"about {duration(left)}", width)
+
+
+def run_line(found: Measuring) -> str:
+    """The run that was made last, in one line."""
+    run, of = found.last, found.settings.budget
+    if run is None:
+        return "no run so far"
+    name = "the target alone" if run.source is None else run.source
+    number = f"run {len(found.made)}" + ("" if of.runs is None else f" of {of.runs}")
+    seconds = duration(sum(run.durations.values()))
+    if not math.isfinite(score := found.score(run)):
+        return f"{number}: {name} with seed {run.seed} {run.status}: {run.reason or 'no score'} ({seconds})"
+    gain = found.gain(run)
+    change = "" if gain is None else f", gain {100 * gain:+.1f}%"
+    return f"{number}: {name} with seed {run.seed} scored {100 * score:.1f}{change} ({seconds})"
+
+
+def refinement_tables(found: Refinement, width: int) -> Iterator[RenderableType]:
+    """What was measured, why it stopped, and the scores on the report rows."""
+    measuring = found.measuring
+    yield from _beliefs(measuring, width, most=None)
+    yield from explained("stopped", measuring.stopped or "", width)
+    for line in _report(found.report):
+        yield from explained("report", line, width)
+    yield from explained("saved", f"{found.folder}: the ranking (taskweb rank --ranking, mix --ranking) and the runs", width)
+    yield from meanings(measuring.settings.k, width)
+
+
+def _beliefs(found: Measuring, width: int, most: int | None) -> Iterator[RenderableType]:
+    sources = found.suggester.to_dict()["sources"]
+    shown = [source for source in sources if most is None or source["rank"] <= most or source["runs"]]
+    if len(found.made) == 0 or most is None:
+        facts = f"   {counted(len(found.made), 'run')} so far" if most is None else "   before any run"
+        yield Text.assemble("\n", (f"Sources for {found.suggester.target}", "bold cyan"), (facts, "dim"))
+    yield beliefs(shown, found.settings.k).fitted(width)
+    if hidden := len(sources) - len(shown):
+        yield Text(f"   and {hidden} more", style="dim")
+    yield Text()
+
+
+def _next(found: Measuring) -> str:
+    return f"nothing: {found.stopped}" if found.stopped is not None else shown_run(found.next()[0])
+
+
+def _trainings(found: Measuring, trainings: Mapping[str, int | None]) -> str:
+    if trainings["target"] is None:
+        return f"as many as fit into {found.settings.budget}, then at most {trainings['report']} for the report"
+    return (
+        f"{trainings['target']} on the target and at most {trainings['sources']} on sources are left of "
+        f"{found.settings.budget}, then at most {trainings['report']} for the report"
+    )
+
+
+def _time(found: Measuring) -> str:
+    left, each = found.seconds_left, found.costs.mean_of_run()
+    if found.settings.budget.runs is None:
+        return f"at most {duration(left or 0.0)}, the last run and the report on top"
+    if left is None or each is None:
+        return "not known before the first run: it depends on model, examples and machine. It is shown after every run"
+    return f"about {left / 3600:.2g} h ({duration(each)} a run so far), the report on top"
+
+
+def _report(report: Report | None) -> Iterator[str]:
+    if report is None:
+        yield "none: nothing was measured"
+        return
+    names = " and ".join(report.metrics)
+    if report.chosen.source is None:
+        yield f"no source is expected to help. The target alone: {_scored(report.alone)}, {names} on {report.rows:,} rows"
+        return
+    yield f"trained on {report.chosen.source}, then the target: {_scored(report.chosen)}, {names} on {report.rows:,} rows"
+    yield f"the target alone: {_scored(report.alone)}. Nothing was decided by these rows"
+
+
+def _scored(score: ReportedScore) -> str:
+    if not math.isfinite(score.score):
+        return f"no score ({score.reason})"
+    if not math.isfinite(score.low):
+        return f"{100 * score.score:.1f}"
+    return f"{100 * score.score:.1f} ({100 * LEVEL:.0f}% interval {100 * score.low:.1f} to {100 * score.high:.1f})"

@@ -1,0 +1,113 @@
+"""Runs of a plan carried out one at a time, in an order that is decided while they are made."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from taskweb.experiments.checkpoint_cache import checkpoint_cache_of
+from taskweb.experiments.checks import check_plan
+from taskweb.experiments.execute import GroupRunner
+from taskweb.experiments.executors.base import OpenJob
+from taskweb.experiments.memory_needs import memory_warning
+from taskweb.experiments.plan import Plan, PlannedSetup
+from taskweb.experiments.plan_lock import plan_lock
+from taskweb.experiments.specs import RunGroup, RunSpec
+from taskweb.experiments.task_data import load_task_data, texts_of
+from taskweb.tasks import Task
+from taskweb.web.records.run import Run
+from taskweb.web.store import RunStore, is_store
+
+
+@dataclass(frozen=True)
+class SingleRuns:
+    """Runs of a plan's first setup on its first target. Each outcome is stored as soon as it is known."""
+
+    job: OpenJob
+
+    @property
+    def plan(self) -> Plan:
+        """The plan."""
+        return self.job.plan
+
+    @property
+    def setup(self) -> PlannedSetup:
+        """The setup of all runs."""
+        return self.plan.setups[0]
+
+    @property
+    def task(self) -> Task:
+        """The target."""
+        return self.plan.tasks[self.plan.targets[0]].task
+
+    def stored(self) -> list[Run]:
+        """The outcomes that are in the store, in the order in which they came there. Runs of other settings are left out."""
+        if not is_store(self.plan.store):
+            return []
+        with RunStore.open(self.plan.store, read_only=True) as store:
+            found = store.runs(setup=self.setup.name, target=self.task.name)
+            return [run for run in found if self._is_own(run)]
+
+    def run(self, source: str | None, seed: int) -> Run:
+        """The outcome of a run, from the store or made now. source None: the baseline. It may have failed, with its reason."""
+        self.job.execute(RunGroup(self.setup, source, seed, (self.task.name,)))
+        with RunStore.open(self.plan.store, read_only=True) as store:
+            found = store.get(self._spec(source, seed).record(self.job.runner.data, self.plan.threads).key)
+        assert found is not None
+        return found
+
+    def examples_read(self, task: str) -> int:
+        """How many examples a training on that task reads, all updates together: the target, or a source."""
+        data = self.job.runner.data[task]
+        is_target = task == self.task.name
+        settings = self.setup.settings_for(task) if is_target else self.setup.source_settings_for(task)
+        examples = data.target_examples if is_target else data.source_examples
+        return settings.steps * settings.batch_size if settings.steps else settings.epochs * examples
+
+    def is_cached(self, source: str, seed: int) -> bool:
+        """Whether the weights after a source are there from a run that was stopped."""
+        group, runner = RunGroup(self.setup, source, seed, ()), self.job.runner
+        return runner.checkpoints.source_path(group.source_key(runner.data, self.plan.threads)).exists()
+
+    def evaluated_on(self, rows: Path, store: Path) -> SingleRuns:
+        """The same trainings, evaluated on the rows of another file; their outcomes go into a store of their own."""
+        runner, name = self.job.runner, self.task.name
+        task = dataclasses.replace(self.plan.tasks[name], eval_file=rows)
+        plan = dataclasses.replace(self.plan, store=store, tasks={**self.plan.tasks, name: task})
+        data = {**runner.data, **load_task_data(dataclasses.replace(plan, tasks={name: task}))}
+        runner.models.forget_all()
+        return SingleRuns(OpenJob(plan, GroupRunner(data, checkpoint_cache_of(plan), plan.threads, runner.texts), False))
+
+    def clean_up(self) -> None:
+        """Remove weights and checkpoints that no run needs any more."""
+        self.job.runner.checkpoints.remove_others(())
+
+    def _spec(self, source: str | None, seed: int) -> RunSpec:
+        return RunSpec(self.setup, source, self.task.name, seed)
+
+    def _is_own(self, run: Run) -> bool:
+        if run.seed is None or (run.source is not None and run.source not in self.plan.sources):
+            return False
+        return self._spec(run.source, run.seed).record(self.job.runner.data, self.plan.threads).key == run.key
+
+
+def checked_runs(plan_path: Path, on_warning: Callable[[str], None] | None = None) -> SingleRuns:
+    """The runs of a plan file, all of which is checked; nothing is trained or written.
+
+    on_warning: called where a run will probably not fit into memory. Raises a TaskWebError for a plan that cannot be run.
+    """
+    checked = check_plan(plan_path)
+    plan, data = checked.plan, checked.data
+    if on_warning is not None and (warning := memory_warning(checked.memory)):
+        on_warning(warning)
+    return SingleRuns(OpenJob(plan, GroupRunner(data, checkpoint_cache_of(plan), plan.threads, texts_of(data)), False))
+
+
+@contextmanager
+def filling_alone(runs: SingleRuns) -> Iterator[None]:
+    """Be the only process that fills the store of these runs. Raises TaskWebError where another one does."""
+    with plan_lock(runs.plan.store):
+        yield

@@ -1,0 +1,181 @@
+"""The runs on a target, one by one: which is next, what it taught, and when to stop."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from taskweb.active.acquisition import Choosing, improvements, knowledge_gradient
+from taskweb.errors import TaskWebError
+from taskweb.selectors.base import FloatArray
+from taskweb.web.records.run import Run
+from taskweb.workflows.refining.costs import Costs
+from taskweb.workflows.refining.refine_settings import RefineSettings
+from taskweb.workflows.suggesting import NextRun, Suggester
+
+if TYPE_CHECKING:
+    from taskweb.experiments.single_runs import SingleRuns
+
+_SECONDS_PER_HOUR = 3600
+_SHOWN = 5
+_MOST_FAILED_BASELINES = 2
+
+
+@dataclass(slots=True, eq=False)
+class Measuring:
+    """The runs made on a target, and what is believed after them.
+
+    suggester: prior and posterior of the gains. settings: budget and seeds. made: all runs, in order, failed ones included.
+    read_back: how many of them an earlier command made.
+    """
+
+    suggester: Suggester
+    runs: SingleRuns
+    settings: RefineSettings
+    made: list[Run] = field(default_factory=list)
+    read_back: int = 0
+
+    def __post_init__(self) -> None:
+        for run in self.runs.stored():
+            self._learn(run)
+        self.read_back = len(self.made)
+
+    @property
+    def last(self) -> Run | None:
+        """The run that was made last."""
+        return self.made[-1] if self.made else None
+
+    @property
+    def costs(self) -> Costs:
+        """What runs cost, by those made so far."""
+        return Costs(self.runs, self.made)
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds that have a baseline to compare with."""
+        return [run.seed for run in self.made if run.source is None and run.seed is not None and self._is_baseline(run)]
+
+    @property
+    def stopped(self) -> str | None:
+        """Why no further run is made; None where one is."""
+        if self.settings.budget.is_spent(len(self.made), self.costs.spent):
+            return f"the budget of {self.settings.budget} is spent"
+        if (reason := self.suggester.stopped) is not None:
+            return reason
+        return None if self._may_run().any() else "nothing is left that can be run"
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the budget is spent; None where that is not known yet."""
+        budget, each = self.settings.budget, self.costs.mean_of_run()
+        if self.stopped is not None:
+            return 0.0
+        if budget.runs is None:
+            return max(0.0, (budget.seconds or 0.0) - self.costs.spent)
+        return None if each is None else each * (budget.runs - len(self.made))
+
+    def step(self) -> Run:
+        """Make the next run, and learn from it. Raises TaskWebError where no baseline can be measured."""
+        chosen = self.next()[0]
+        run = self.runs.run(chosen.source, chosen.seed)
+        self._learn(run)
+        self._check_baselines()
+        return run
+
+    def next(self, count: int = _SHOWN) -> list[NextRun]:
+        """The runs worth making now, best first; empty once it has stopped. A seed without a baseline gets that first."""
+        if self.stopped is not None:
+            return []
+        posterior, costs, seconds, may_run = self.suggester.posterior, self.costs, self._seconds(), self._may_run()
+        known = Choosing(posterior, may_run, self._counts(), self.settings.k, np.random.default_rng(0), seconds)
+        first, worth = knowledge_gradient(known), improvements(posterior, self.settings.k)
+        others = [place for place in np.argsort(-worth / seconds, kind="stable").tolist() if place != first and may_run[place]]
+        found = []
+        for place in [first, *others][:count]:
+            name, cost = self.suggester.prior.sources[place], float(seconds[place])
+            found.append(self._next_run(name, self._seed_of(name), 100 * float(worth[place]), cost if costs.known else None))
+        if (best := found[0]).seed not in self.seeds:
+            found.insert(0, NextRun(None, best.seed, best.value, costs.target if costs.known else None))
+        return found
+
+    def gain(self, run: Run) -> float | None:
+        """The gain of a run over the baseline of its seed, as a fraction; None for baselines and runs without a score."""
+        base = next((own for own in self.made if own.source is None and own.seed == run.seed and self._is_baseline(own)), None)
+        if run.source is None or base is None or not math.isfinite(score := self.score(run)):
+            return None
+        return (score - self.score(base)) / abs(self.score(base))
+
+    def score(self, run: Run) -> float:
+        """The score that gains are computed from; NaN for a run that did not finish."""
+        return run.score(self.runs.task.transfer_metrics)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, with the keys of `suggest` and what was spent."""
+        return {
+            **self.suggester.to_dict(),
+            "next": [
+                {"source": run.source, "seed": run.seed, "value": run.value, "cost_seconds": run.cost_seconds}
+                for run in self.next()
+            ],
+            "stopped": self.stopped,
+            "runs": len(self.made),
+            "seconds": self.costs.spent,
+            "seconds_left": self.seconds_left,
+        }
+
+    @staticmethod
+    def _next_run(source: str, seed: int, worth: float, cost: float | None) -> NextRun:
+        return NextRun(source, seed, worth if cost is None else worth * _SECONDS_PER_HOUR / cost, cost)
+
+    def _learn(self, run: Run) -> None:
+        self.made.append(run)
+        seed, score = run.seed, self.score(run)
+        if seed is not None and math.isfinite(score) and (run.source is not None or self._is_baseline(run)):
+            self.suggester.tell(run.source, seed, score, math.fsum(run.durations.values()))
+
+    def _is_baseline(self, run: Run) -> bool:
+        return math.isfinite(score := self.score(run)) and score != 0
+
+    def _check_baselines(self) -> None:
+        failed = [run for run in self.made if run.source is None and not self._is_baseline(run)]
+        if not self.seeds and len(failed) >= _MOST_FAILED_BASELINES:
+            reason = failed[-1].reason or f"its score is {self.score(failed[-1]):g}"
+            raise TaskWebError(
+                f"The target alone cannot be measured, so no gain over it is known: with seed {failed[-1].seed}, {reason}. "
+                "Change the model or its settings."
+            )
+
+    def _failed_sources(self) -> set[str]:
+        return {run.source for run in self.made if run.source is not None and not math.isfinite(self.score(run))}
+
+    def _seed_of(self, source: str) -> int:
+        """The seed to run a source with: one that has a baseline where there is one left, else a new one."""
+        done = {run.seed for run in self.made if run.source == source}
+        tried = {run.seed for run in self.made if run.source is None}
+        for seed in self.seeds:
+            if seed not in done:
+                return seed
+        return next(seed for seed in range(self.settings.seed, self.settings.seed + len(self.made) + 1) if seed not in tried)
+
+    def _may_run(self) -> Any:
+        """Which sources may be run: those that did not fail, and whose baseline does not take the last run."""
+        failed, seeds = self._failed_sources(), self.seeds
+        budget = self.settings.budget.runs
+        last = budget is not None and bool(seeds) and budget - len(self.made) < 2
+        sources = self.suggester.prior.sources
+        return np.array([name not in failed and not (last and self._seed_of(name) not in seeds) for name in sources])
+
+    def _seconds(self) -> FloatArray:
+        costs, seeds = self.costs, self.seeds
+        target = costs.target
+        found = []
+        for name in self.suggester.prior.sources:
+            seed = self._seed_of(name)
+            found.append(costs.source(name, seed) + target * (1 if seed in seeds else 2))
+        return np.maximum(np.array(found, dtype=np.float64), 1e-9)
+
+    def _counts(self) -> Any:
+        return np.array([sum(run.source == name for run in self.made) for name in self.suggester.prior.sources], dtype=np.int64)
