@@ -20,6 +20,16 @@ from taskweb.workflows.replaying import ReplaySettings, replay_with
 SOURCES = ("a", "b", "c")
 
 
+def test_runs_chosen_at_once_are_all_different_and_as_many_as_wanted() -> None:
+    hidden = HiddenRuns(np.random.default_rng(0).normal(0, 0.1, (3, 4)))
+    for batch in (1, 2, 5):
+        states = list(replay(ignorant_prior(SOURCES), hidden, POLICIES["kg"], (3, 8, 99), seed=0, k=1, batch=batch))
+        assert [len(state.posterior.runs) for state in states] == [3, 8, 12]
+        assert len({(run.source, run.seed) for run in states[-1].posterior.runs}) == 12
+    with pytest.raises(ParameterError, match="chosen at once must be 1"):
+        ReplaySettings(batch=0)
+
+
 def write_runs(path: Path, *, targets: int = 8, sources: int = 9, seeds: int = 4, noise: float = 0.02) -> Path:
     """A tidy file of one setup. Each target has its own best sources."""
     draw = np.random.default_rng(0)

@@ -40,11 +40,19 @@ class Replayed:
 
 
 def replay(
-    prior: GainPrior, hidden: HiddenRuns, policy: Policy, marks: Sequence[int], *, seed: object, k: int = DEFAULT_K
+    prior: GainPrior,
+    hidden: HiddenRuns,
+    policy: Policy,
+    marks: Sequence[int],
+    *,
+    seed: object,
+    k: int = DEFAULT_K,
+    batch: int = 1,
 ) -> Iterator[Replayed]:
     """The state after each number of runs in `marks`, in order; the last known one where no run is left.
 
-    seed: of the order in which seeds are used, the same for all sources, and of the policy's draws.
+    seed: of the order in which seeds are used, the same for all sources, and of the policy's draws. batch: runs that are chosen
+    at once; after the first, as if those before had given what is expected of them.
     """
     draw = np.random.default_rng(seed)  # type: ignore[arg-type]  # whatever numpy takes
     order = draw.permutation(hidden.gains.shape[1]).tolist()
@@ -53,11 +61,16 @@ def replay(
     counts = np.zeros(len(left), dtype=np.int64)
     for wanted in sorted(marks):
         while state.measured < wanted and any(left):
-            may_run = np.array([bool(runs) for runs in left])
-            source = policy(Choosing(state.posterior, may_run, counts, k, draw))
-            run = left[source].pop(0)
-            counts[source] += 1
-            state = _after(state, MeasuredGain(prior.sources[source], run, float(hidden.gains[source, run])), hidden.hours)
+            believed, chosen = state.posterior, list[tuple[int, int]]()
+            while len(chosen) < min(batch, wanted - state.measured) and any(left):
+                may_run = np.array([bool(runs) for runs in left])
+                source = policy(Choosing(believed, may_run, counts, k, draw))
+                chosen.append((source, left[source].pop(0)))
+                counts[source] += 1
+                if batch > 1:
+                    believed = believed.after(MeasuredGain(prior.sources[source], chosen[-1][1], float(believed.mean[source])))
+            for source, run in chosen:
+                state = _after(state, MeasuredGain(prior.sources[source], run, float(hidden.gains[source, run])), hidden.hours)
         yield Replayed(wanted, state.posterior, state.cost_hours, state.cost_runs)
 
 

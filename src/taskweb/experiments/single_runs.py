@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +12,11 @@ from taskweb.experiments.checkpoint_cache import checkpoint_cache_of
 from taskweb.experiments.checks import check_plan
 from taskweb.experiments.execute import GroupRunner
 from taskweb.experiments.executors.base import OpenJob
+from taskweb.experiments.fusing import is_fusable
 from taskweb.experiments.memory_needs import memory_warning
 from taskweb.experiments.plan import Plan, PlannedSetup
 from taskweb.experiments.plan_lock import plan_lock
-from taskweb.experiments.specs import RunGroup, RunSpec
+from taskweb.experiments.specs import FusedGroups, RunGroup, RunSpec
 from taskweb.experiments.task_data import load_task_data, texts_of
 from taskweb.tasks import Task
 from taskweb.web.records.run import Run
@@ -53,11 +54,24 @@ class SingleRuns:
 
     def run(self, source: str | None, seed: int) -> Run:
         """The outcome of a run, from the store or made now. source None: the baseline. It may have failed, with its reason."""
-        self.job.execute(RunGroup(self.setup, source, seed, (self.task.name,)))
+        return self.run_all([(source, seed)])[0]
+
+    def run_all(self, wanted: Sequence[tuple[str | None, int]]) -> list[Run]:
+        """The outcomes of runs, given by source and seed; several share passes where the setup's method allows it."""
+        groups = tuple(RunGroup(self.setup, source, seed, (self.task.name,)) for source, seed in wanted)
+        together = len(groups) > 1 and is_fusable(self.setup)
+        for work in (FusedGroups(groups, len(groups)),) if together else groups:
+            self.job.execute(work)
+        keys = [self._spec(source, seed).record(self.job.runner.data, self.plan.threads).key for source, seed in wanted]
         with RunStore.open(self.plan.store, read_only=True) as store:
-            found = store.get(self._spec(source, seed).record(self.job.runner.data, self.plan.threads).key)
-        assert found is not None
-        return found
+            return [found for key in keys if (found := store.get(key)) is not None]
+
+    def others(self) -> int:
+        """How many runs of the target stand in the store under the same setup, but with other settings or examples."""
+        if not is_store(self.plan.store):
+            return 0
+        with RunStore.open(self.plan.store, read_only=True) as store:
+            return sum(not self._is_own(run) for run in store.runs(setup=self.setup.name, target=self.task.name))
 
     def examples_read(self, task: str) -> int:
         """How many examples a training on that task reads, all updates together: the target, or a source."""

@@ -36,13 +36,14 @@ _FEWEST_TARGETS = 3  # of a setup, to be replayed
 @dataclass(frozen=True)
 class ReplaySettings:
     """measure: numbers of runs after which the order is judged. policies: by name. repeats: each with other seeds of runs, and
-    other examples drawn. k: sources to decide on.
+    other examples drawn. k: sources to decide on. batch: runs that are chosen at once.
     """
 
     measure: tuple[int, ...] = (0, 8, 15, 21)
     policies: tuple[str, ...] = ("kg",)
     repeats: int = 20
     k: int = DEFAULT_K
+    batch: int = 1
 
     def __post_init__(self) -> None:
         for policy in self.policies:
@@ -50,8 +51,9 @@ class ReplaySettings:
                 raise unknown_name("policy", policy, POLICIES)
         if not self.measure or min(self.measure) < 0:
             raise ParameterError("Numbers of runs to measure must be 0 or more, such as --measure 0,8,15.")
-        if self.repeats < 1:
-            raise ParameterError(f"The number of repeats must be 1 or more. Got {self.repeats} instead.")
+        for name, count in (("repeats", self.repeats), ("runs chosen at once", self.batch)):
+            if count < 1:
+                raise ParameterError(f"The number of {name} must be 1 or more. Got {count} instead.")
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,8 @@ class Replays:
         prior = gain_prior(problem, self.selector, self.selector.score(problem))
         hidden = HiddenRuns(runs.gains[at][places], float(runs.hours[at]))
         for p, policy in enumerate(self.settings.policies):
-            states = replay(prior, hidden, POLICIES[policy], marks, seed=[repeat, *at], k=self.settings.k)
+            how = self.settings
+            states = replay(prior, hidden, POLICIES[policy], marks, seed=[repeat, *at], k=how.k, batch=how.batch)
             for m, state in enumerate(states):
                 yield p, m, truth.figures(state)
 
@@ -224,6 +227,7 @@ class ReplayResult:
             "web": self.web,
             "repeats": self.settings.repeats,
             "k": self.settings.k,
+            "batch": self.settings.batch,
             "notes": list(self.notes),
             "results": [row.to_dict() for row in self.rows],
         }

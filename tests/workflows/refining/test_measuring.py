@@ -31,6 +31,7 @@ class MadeUpRuns:
     task: Task = field(default_factory=lambda: Task("t", "classification", ("accuracy",)))
     before: tuple[Run, ...] = ()
     cached: tuple[str, ...] = ()
+    asked: list[int] = field(default_factory=list)
 
     def stored(self) -> list[Run]:
         return list(self.before)
@@ -49,6 +50,10 @@ class MadeUpRuns:
             metrics={"accuracy": self.scores[source] + noise},
             durations={"training": 1.0, "evaluation": 0.5, **trained},
         )
+
+    def run_all(self, wanted: list[tuple[str | None, int]]) -> list[Run]:
+        self.asked.append(len(wanted))
+        return [self.run(source, seed) for source, seed in wanted]
 
     def examples_read(self, task: str) -> int:
         return READ[task]
@@ -84,18 +89,31 @@ def test_what_is_next_is_what_is_run() -> None:
     assert found.next()[0].seed == 7
     while found.stopped is None:
         wanted = found.next()[0]
-        run = found.step()
+        (run,) = found.step()
         assert (run.source, run.seed) == (wanted.source, wanted.seed)
     assert len(found.seeds) > 1
     assert found.next() == []
 
 
-def test_no_baseline_is_the_last_run() -> None:
+@pytest.mark.parametrize("fuse", [1, 3])
+def test_no_baseline_is_the_last_run(fuse: int) -> None:
     for budget in range(2, 14):
-        found = made(budget=budget, k=1)
+        found = made(budget=budget, k=1, fuse=fuse)
         runs = all_runs(found)
         assert runs[-1][0] is not None
         assert found.stopped in (f"the budget of {budget} runs is spent", "nothing is left that can be run")
+
+
+def test_runs_that_share_passes_are_chosen_at_once() -> None:
+    runs = MadeUpRuns()
+    found = made(runs, budget=10, k=1, fuse=4)
+    wanted = [(run.source, run.seed) for run in found.batch()]
+    assert wanted[0] == (None, 1)
+    assert len(set(wanted)) == 4
+    assert [(run.source, run.seed) for run in found.step()] == wanted
+    assert len(set(all_runs(found))) == 10
+    assert runs.asked == [4, 4, 2]
+    assert best_source(found) == "b"
 
 
 def test_costs_count_the_source_and_missing_baselines() -> None:

@@ -169,6 +169,21 @@ def test_an_encoder_is_measured_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_runs_share_passes(tmp_path: Path) -> None:
+    write_family(tmp_path)
+    found = taskweb.refine(**arguments(tmp_path, fuse=3))
+    assert [made.extra.get("fused") for made in found.measuring.made] == [3, 3, 3, None]
+    assert len(found.measuring.latest) == 1
+
+
+def test_runs_of_other_settings_are_counted(tmp_path: Path) -> None:
+    write_family(tmp_path)
+    taskweb.refine(**arguments(tmp_path, budget=1))
+    again = taskweb.refine(**arguments(tmp_path, budget=1, setup={"training": {"steps": 1, "device": "cpu"}}))
+    assert again.measuring.read_back == 0
+    assert any("also has 1 runs with other settings" in note for note in again.notes)
+
+
 def test_rows_of_the_target_are_taken_out_of_sources(tmp_path: Path) -> None:
     target = write_family(tmp_path)
     own = load_examples(target, sampling=ALL).examples

@@ -74,6 +74,9 @@ class ReplayOptions:
     k: Annotated[
         int, typer.Option("--k", metavar="K", min=1, rich_help_panel=_MEASURING, help="Number of sources to decide on.")
     ] = 5
+    batch: Annotated[
+        int, typer.Option("--batch", metavar="N", min=1, rich_help_panel=_MEASURING, help="Choose N runs at once.")
+    ] = 1
 
     def settings(self) -> ReplaySettings | None:
         """The settings, None without --measure. Raises ParameterError for numbers that are none."""
@@ -89,7 +92,7 @@ class ReplayOptions:
             marks = tuple(int(part) for part in self.measure.split(","))
         except ValueError:
             raise ParameterError(f"--measure takes whole numbers, such as 0,8,15. Got '{self.measure}' instead.") from None
-        return ReplaySettings(marks, tuple(dict.fromkeys(self.policy or (DEFAULT_POLICY,))), self.repeats, self.k)
+        return ReplaySettings(marks, tuple(dict.fromkeys(self.policy or (DEFAULT_POLICY,))), self.repeats, self.k, self.batch)
 
 
 @spread

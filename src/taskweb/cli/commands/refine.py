@@ -54,6 +54,16 @@ class MeasuringOptions:
             "--source-examples", metavar="N", min=1, rich_help_panel=MEASURING, help="Train on at most N examples of a source."
         ),
     ] = 1000
+    fuse: Annotated[
+        int,
+        typer.Option(
+            "--fuse",
+            metavar="N",
+            min=1,
+            rich_help_panel=MEASURING,
+            help="Choose N runs at once, which share passes (LoRA, adapters, BitFit). Default: 1.",
+        ),
+    ] = 1
     kind: Annotated[
         list[str] | None,
         typer.Option(
@@ -204,6 +214,7 @@ def _settings(model: str, method: str, entries: dict[str, Any], options: Measuri
         options.until,
         options.seed,
         options.source_examples,
+        options.fuse,
         parse_kinds(options.kind or ()),
     )
 

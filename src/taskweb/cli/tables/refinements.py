@@ -10,6 +10,7 @@ from rich.text import Text
 
 from taskweb.cli.tables.formatting import counted, duration, explained
 from taskweb.cli.tables.suggestions import beliefs, meanings, shown_run
+from taskweb.web.records.run import Run
 from taskweb.workflows.refining.measuring import Measuring
 from taskweb.workflows.refining.refining import Refinement
 from taskweb.workflows.refining.report import LEVEL, Report, ReportedScore
@@ -28,21 +29,20 @@ def dry_run_tables(found: Measuring, trainings: Mapping[str, int | None], width:
 
 def run_tables(found: Measuring, width: int) -> Iterator[RenderableType]:
     """The run that was just made, what is believed now, and what is next."""
-    if found.last is not None:
-        yield Text(f"\n{run_line(found)}", style="bold")
+    yield Text()
+    for number, run in enumerate(found.latest, start=len(found.made) - len(found.latest) + 1):
+        yield Text(run_line(found, run, number), style="bold")
     yield from _beliefs(found, width, most=_MOST_SHOWN)
     yield from explained("next", _next(found), width)
     if (left := found.seconds_left) and found.stopped is None:
         yield from explained("time left", f"about {duration(left)}", width)
 
 
-def run_line(found: Measuring) -> str:
-    """The run that was made last, in one line."""
-    run, of = found.last, found.settings.budget
-    if run is None:
-        return "no run so far"
+def run_line(found: Measuring, run: Run, place: int) -> str:
+    """A run that was made, in one line. place: which one it was, from 1."""
+    of = found.settings.budget
     name = "the target alone" if run.source is None else run.source
-    number = f"run {len(found.made)}" + ("" if of.runs is None else f" of {of.runs}")
+    number = f"run {place}" + ("" if of.runs is None else f" of {of.runs}")
     seconds = duration(sum(run.durations.values()))
     if not math.isfinite(score := found.score(run)):
         return f"{number}: {name} with seed {run.seed} {run.status}: {run.reason or 'no score'} ({seconds})"
@@ -75,7 +75,7 @@ def _beliefs(found: Measuring, width: int, most: int | None) -> Iterator[Rendera
 
 
 def _next(found: Measuring) -> str:
-    return f"nothing: {found.stopped}" if found.stopped is not None else shown_run(found.next()[0])
+    return f"nothing: {found.stopped}" if found.stopped is not None else "; ".join(map(shown_run, found.batch()))
 
 
 def _trainings(found: Measuring, trainings: Mapping[str, int | None]) -> str:

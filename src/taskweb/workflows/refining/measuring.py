@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from taskweb.active.acquisition import Choosing, improvements, knowledge_gradient
+from taskweb.active.acquisition import BoolArray, Choosing, improvements, knowledge_gradient
 from taskweb.errors import TaskWebError
 from taskweb.selectors.base import FloatArray
+from taskweb.selectors.posterior import MeasuredGain, Posterior
 from taskweb.web.records.run import Run
 from taskweb.workflows.refining.costs import Costs
 from taskweb.workflows.refining.refine_settings import RefineSettings
@@ -29,7 +32,7 @@ class Measuring:
     """The runs made on a target, and what is believed after them.
 
     suggester: prior and posterior of the gains. settings: budget and seeds. made: all runs, in order, failed ones included.
-    read_back: how many of them an earlier command made.
+    read_back: how many of them an earlier command made. latest: those of the last step.
     """
 
     suggester: Suggester
@@ -37,16 +40,12 @@ class Measuring:
     settings: RefineSettings
     made: list[Run] = field(default_factory=list)
     read_back: int = 0
+    latest: list[Run] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for run in self.runs.stored():
             self._learn(run)
         self.read_back = len(self.made)
-
-    @property
-    def last(self) -> Run | None:
-        """The run that was made last."""
-        return self.made[-1] if self.made else None
 
     @property
     def costs(self) -> Costs:
@@ -65,7 +64,7 @@ class Measuring:
             return f"the budget of {self.settings.budget} is spent"
         if (reason := self.suggester.stopped) is not None:
             return reason
-        return None if self._may_run().any() else "nothing is left that can be run"
+        return None if self._may_run(()).any() else "nothing is left that can be run"
 
     @property
     def seconds_left(self) -> float | None:
@@ -77,29 +76,39 @@ class Measuring:
             return max(0.0, (budget.seconds or 0.0) - self.costs.spent)
         return None if each is None else each * (budget.runs - len(self.made))
 
-    def step(self) -> Run:
-        """Make the next run, and learn from it. Raises TaskWebError where no baseline can be measured."""
-        chosen = self.next()[0]
-        run = self.runs.run(chosen.source, chosen.seed)
-        self._learn(run)
+    def step(self) -> list[Run]:
+        """Make the next runs, those that share passes at once, and learn from them; their outcomes are in `latest`.
+
+        Raises TaskWebError where no baseline can be measured.
+        """
+        self.latest = self.runs.run_all([(run.source, run.seed) for run in self.batch()])
+        for run in self.latest:
+            self._learn(run)
         self._check_baselines()
-        return run
+        return self.latest
 
     def next(self, count: int = _SHOWN) -> list[NextRun]:
         """The runs worth making now, best first; empty once it has stopped. A seed without a baseline gets that first."""
         if self.stopped is not None:
             return []
-        posterior, costs, seconds, may_run = self.suggester.posterior, self.costs, self._seconds(), self._may_run()
-        known = Choosing(posterior, may_run, self._counts(), self.settings.k, np.random.default_rng(0), seconds)
-        first, worth = knowledge_gradient(known), improvements(posterior, self.settings.k)
-        others = [place for place in np.argsort(-worth / seconds, kind="stable").tolist() if place != first and may_run[place]]
-        found = []
-        for place in [first, *others][:count]:
-            name, cost = self.suggester.prior.sources[place], float(seconds[place])
-            found.append(self._next_run(name, self._seed_of(name), 100 * float(worth[place]), cost if costs.known else None))
-        if (best := found[0]).seed not in self.seeds:
-            found.insert(0, NextRun(None, best.seed, best.value, costs.target if costs.known else None))
-        return found
+        found = self._choices(self.suggester.posterior, ())[:count]
+        return found if found[0].seed in self.seeds else [self._baseline(found[0]), *found]
+
+    def batch(self) -> list[NextRun]:
+        """The runs to make at once. After the first, they are chosen as if those before had given what is expected of them."""
+        posterior, planned = self.suggester.posterior, list[NextRun]()
+        room = self.settings.fuse
+        if self.settings.budget.runs is not None:
+            room = min(room, self.settings.budget.runs - len(self.made))
+        while len(planned) < room and self._may_run(planned).any():
+            best = self._choices(posterior, planned)[0]
+            if best.source is None or best.seed not in self._seeds(planned):
+                planned.append(self._baseline(best))
+                continue
+            planned.append(best)
+            expected = float(posterior.mean[posterior.sources.index(best.source)])
+            posterior = posterior.after(MeasuredGain(best.source, best.seed, expected))
+        return planned
 
     def gain(self, run: Run) -> float | None:
         """The gain of a run over the baseline of its seed, as a fraction; None for baselines and runs without a score."""
@@ -126,9 +135,21 @@ class Measuring:
             "seconds_left": self.seconds_left,
         }
 
-    @staticmethod
-    def _next_run(source: str, seed: int, worth: float, cost: float | None) -> NextRun:
-        return NextRun(source, seed, worth if cost is None else worth * _SECONDS_PER_HOUR / cost, cost)
+    def _choices(self, posterior: Posterior, planned: Sequence[NextRun]) -> list[NextRun]:
+        """A run of each source that may be run, beside those that are planned; the one to make first, others by their value."""
+        costs, seconds, may_run = self.costs, self._seconds(planned), self._may_run(planned)
+        known = Choosing(posterior, may_run, self._counts(planned), self.settings.k, np.random.default_rng(0), seconds)
+        first, worth = knowledge_gradient(known), improvements(posterior, self.settings.k)
+        others = [place for place in np.argsort(-worth / seconds, kind="stable").tolist() if place != first and may_run[place]]
+        found = []
+        for place in [first, *others]:
+            name, cost = posterior.sources[place], float(seconds[place])
+            value = 100 * float(worth[place]) * (_SECONDS_PER_HOUR / cost if costs.known else 1.0)
+            found.append(NextRun(name, self._seed_of(name, planned), value, cost if costs.known else None))
+        return found
+
+    def _baseline(self, run: NextRun) -> NextRun:
+        return NextRun(None, run.seed, run.value, self.costs.target if self.costs.known else None)
 
     def _learn(self, run: Run) -> None:
         self.made.append(run)
@@ -151,31 +172,36 @@ class Measuring:
     def _failed_sources(self) -> set[str]:
         return {run.source for run in self.made if run.source is not None and not math.isfinite(self.score(run))}
 
-    def _seed_of(self, source: str) -> int:
+    def _seeds(self, planned: Sequence[NextRun]) -> list[int]:
+        """The seeds that have a baseline, or will have one."""
+        return [*self.seeds, *(run.seed for run in planned if run.source is None)]
+
+    def _seed_of(self, source: str, planned: Sequence[NextRun]) -> int:
         """The seed to run a source with: one that has a baseline where there is one left, else a new one."""
-        done = {run.seed for run in self.made if run.source == source}
-        tried = {run.seed for run in self.made if run.source is None}
-        for seed in self.seeds:
+        runs = [*((run.source, run.seed) for run in self.made), *((run.source, run.seed) for run in planned)]
+        done = {seed for name, seed in runs if name == source}
+        tried = {seed for name, seed in runs if name is None}
+        for seed in self._seeds(planned):
             if seed not in done:
                 return seed
-        return next(seed for seed in range(self.settings.seed, self.settings.seed + len(self.made) + 1) if seed not in tried)
+        return next(seed for seed in range(self.settings.seed, self.settings.seed + len(runs) + 1) if seed not in tried)
 
-    def _may_run(self) -> Any:
+    def _may_run(self, planned: Sequence[NextRun]) -> BoolArray:
         """Which sources may be run: those that did not fail, and whose baseline does not take the last run."""
-        failed, seeds = self._failed_sources(), self.seeds
-        budget = self.settings.budget.runs
-        last = budget is not None and bool(seeds) and budget - len(self.made) < 2
+        failed, seeds, budget = self._failed_sources(), self._seeds(planned), self.settings.budget.runs
+        last = budget is not None and bool(seeds) and budget - len(self.made) - len(planned) < 2
         sources = self.suggester.prior.sources
-        return np.array([name not in failed and not (last and self._seed_of(name) not in seeds) for name in sources])
+        return np.array([name not in failed and not (last and self._seed_of(name, planned) not in seeds) for name in sources])
 
-    def _seconds(self) -> FloatArray:
-        costs, seeds = self.costs, self.seeds
-        target = costs.target
-        found = []
+    def _seconds(self, planned: Sequence[NextRun]) -> FloatArray:
+        """The cost of a run of each source."""
+        costs, seeds = self.costs, self._seeds(planned)
+        target, found = costs.target, []
         for name in self.suggester.prior.sources:
-            seed = self._seed_of(name)
+            seed = self._seed_of(name, planned)
             found.append(costs.source(name, seed) + target * (1 if seed in seeds else 2))
         return np.maximum(np.array(found, dtype=np.float64), 1e-9)
 
-    def _counts(self) -> Any:
-        return np.array([sum(run.source == name for run in self.made) for name in self.suggester.prior.sources], dtype=np.int64)
+    def _counts(self, planned: Sequence[NextRun]) -> npt.NDArray[np.int64]:
+        runs = [*(run.source for run in self.made), *(run.source for run in planned)]
+        return np.array([runs.count(name) for name in self.suggester.prior.sources], dtype=np.int64)

@@ -90,6 +90,7 @@ def refine(
     k: int = 5,
     until: float | None = None,
     seed: int = 1,
+    fuse: int = 1,
     setup: Mapping[str, Any] | None = None,
     rank_settings: RankSettings | None = None,
     on_run: OnRun = lambda _: None,
@@ -99,11 +100,12 @@ def refine(
 
     target: labelled examples, as in `rank`. sources: folders with a file per task, files, or `hf:` ids. model, method: what is
     trained. to: the folder for runs, plan and ranking. budget: a number of runs, baselines included, or a time such as `2h`.
-    k: how many sources to decide on. until: stop once less is left to gain, in percent of the target's score. setup: further
-    keys of a plan's setup table, such as `training`. rank_settings: instead of `web`. on_run: called before the first run and
-    after every one. Raises a TaskWebError for anything that cannot be used.
+    k: how many sources to decide on. until: stop once less is left to gain, in percent of the target's score. fuse: runs to
+    choose at once, which share passes. setup: further keys of a plan's setup table, such as `training`. rank_settings: instead
+    of `web`. on_run: called before the first run and after every one, or every `fuse` of them.
+    Raises a TaskWebError for anything that cannot be used.
     """
-    how = RefineSettings(model, method, setup or {}, parse_budget(budget), k, until, seed)
+    how = RefineSettings(model, method, setup or {}, parse_budget(budget), k, until, seed, fuse=fuse)
     settings = rank_settings or RankSettings(web=web)
     places = (sources,) if isinstance(sources, str | Path) else tuple(sources)
     question = refine_question(target, places, how, settings, progress)
@@ -145,6 +147,11 @@ def refined(question: RefineQuestion, to: Path, *, on_run: OnRun = lambda _: Non
     runs = checked_runs(folder.plan, warnings.append)
     with filling_alone(runs):
         measuring = Measuring(question.suggester(), runs, question.settings)
+        if others := runs.others():
+            warnings.append(
+                f"{folder.store} also has {others} runs with other settings or rows. They are not counted here, but belong to "
+                "its web: use another folder to keep them apart"
+            )
         on_run(measuring)
         while measuring.stopped is None:
             measuring.step()
