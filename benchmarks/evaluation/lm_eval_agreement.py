@@ -1,6 +1,6 @@
 """Whether scores are those of lm-evaluation-harness: log-likelihoods and accuracies of both for the same prompts.
 
-lm-evaluation-harness has an environment of its own (pip install lm_eval[hf]), whose Python is given. Tiny checkpoints with wide
+lm-evaluation-harness has an environment of its own, whose Python is given, or which is made for the time of the comparison. Tiny checkpoints with wide
 random weights and tasks of multiple choice are written to a temporary folder. Both tools read the same files; nothing is
 fetched.
 Ends with status 1 where a log-likelihood differs by more than 1e-4, or an accuracy at all.
@@ -14,7 +14,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import venv
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -216,7 +218,10 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The options given."""
     options = harness.parser(__doc__, __file__)
     options.add_argument(
-        "--lm-eval-python", type=Path, required=True, metavar="PATH", help="the Python of an environment with lm_eval[hf]"
+        "--lm-eval-python",
+        type=Path,
+        metavar="PATH",
+        help="the Python of an environment with lm_eval[hf] (default: it is installed into a temporary one)",
     )
     options.add_argument("--rows", type=harness.at_least_one, default=40, help="rows of each task (%(default)s)")
     options.add_argument("--only", nargs="+", metavar="NAME", help="checkpoints to compare (default: all)")
@@ -226,7 +231,26 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     given = arguments(argv)
     torch.set_num_threads(1)
-    theirs_is = facts_of(given.lm_eval_python)
+    with environment(given.lm_eval_python) as python:
+        compare_both(given, python)
+
+
+@contextmanager
+def environment(python: Path | None) -> Iterator[Path]:
+    """The Python of an environment with lm-evaluation-harness: the given one, else that of a new one, gone after the block."""
+    if python is not None:
+        yield python
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        venv.create(folder, with_pip=True)
+        own = Path(folder) / "bin" / "python"
+        subprocess.run([own, "-m", "pip", "install", "--quiet", "lm_eval[hf]"], check=True)
+        yield own
+
+
+def compare_both(given: argparse.Namespace, python: Path) -> None:
+    """Compare, and write the result. Ends the process with status 1 where scores that must agree do not."""
+    theirs_is = facts_of(python)
     metrics = theirs_is["metrics"]
     chosen = [own for own in COMPARISONS if given.only is None or own.checkpoint in given.only]
     found: dict[str, Any] = {"lm_eval": theirs_is, "agreement": {}, "differences": {}}
@@ -240,7 +264,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             write_checkpoint(name, Path(folder) / name)
         for own in chosen:
             model = Path(folder) / own.checkpoint
-            here, there = ours(model, tasks, own, metrics), theirs(given.lm_eval_python, model, tasks, own)
+            here, there = ours(model, tasks, own, metrics), theirs(python, model, tasks, own)
             part = {task: compared_scores(here[task], there[task]) for task in own.tasks}
             found["agreement" if own.agrees else "differences"][f"{own.name} ({own.checkpoint})"] = part
             wrong += [f"{own.name}, {task}" for task, scores in part.items() if own.agrees and not agrees(scores)]
