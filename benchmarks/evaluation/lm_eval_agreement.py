@@ -1,8 +1,8 @@
 """Whether scores are those of lm-evaluation-harness: log-likelihoods and accuracies of both for the same prompts.
 
-lm-evaluation-harness has an environment of its own, whose Python is given, or which is made for the time of the comparison. Tiny checkpoints with wide
-random weights and tasks of multiple choice are written to a temporary folder. Both tools read the same files; nothing is
-fetched.
+lm-evaluation-harness has an environment of its own, whose Python is given, or which is made for the time of the comparison.
+Tiny checkpoints with wide random weights and tasks of multiple choice are written to a temporary folder. Both tools read the
+same files; nothing else is fetched.
 Ends with status 1 where a log-likelihood differs by more than 1e-4, or an accuracy at all.
 """
 
