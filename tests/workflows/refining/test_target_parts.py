@@ -22,6 +22,16 @@ def test_a_row_stays_in_its_part_when_others_are_added() -> None:
     assert set(many.seen).isdisjoint(many.report)
 
 
+def test_many_rows_are_limited_by_content() -> None:
+    whole = divided(rows(400), "classification")
+    found = divided(rows(400), "classification", most_trained=50, most_evaluated=30)
+    assert (len(found.train), len(found.choose), len(found.report), len(found.unused)) == (50, 30, 30, 290)
+    assert set(found.train) < set(whole.train)
+    assert len(found.labelled) == 400
+    assert "290 further labelled rows" in found.notes()[1]
+    assert set(divided(rows(300), "classification", most_trained=400).train) < set(whole.train)
+
+
 def test_the_same_text_is_in_one_part_only() -> None:
     found = divided([*rows(100), *(Example(f"ROW {i}.", "no") for i in range(100))], "classification")
     assert len(found.labelled) == 100
@@ -42,7 +52,7 @@ def test_too_few_rows_are_refused_and_few_are_said() -> None:
     notes = divided(rows(100), "classification").notes()
     assert "100 labelled rows" in notes[0]
     assert "points of accuracy" in notes[1]
-    assert len(divided(rows(8000), "classification").notes()) == 1
+    assert len(divided(rows(7500), "classification", most_trained=9000).notes()) == 1
 
 
 @pytest.mark.parametrize(("rows", "score"), [(100, 0.5), (400, 0.8)])

@@ -54,6 +54,12 @@ class MeasuringOptions:
             "--source-examples", metavar="N", min=1, rich_help_panel=MEASURING, help="Train on at most N examples of a source."
         ),
     ] = 1000
+    target_examples: Annotated[
+        int,
+        typer.Option(
+            "--target-examples", metavar="N", min=1, rich_help_panel=MEASURING, help="Train on at most N rows of the target."
+        ),
+    ] = 1000
     fuse: Annotated[
         int,
         typer.Option(
@@ -214,6 +220,7 @@ def _settings(model: str, method: str, entries: dict[str, Any], options: Measuri
         options.until,
         options.seed,
         options.source_examples,
+        options.target_examples,
         options.fuse,
         parse_kinds(options.kind or ()),
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from taskweb.active.acquisition import DEFAULT_K
 from taskweb.errors import ParameterError
+from taskweb.workflows.refining.target_parts import MOST_TRAINED
 
 _SECONDS = {"h": 3600.0, "m": 60.0}
 
@@ -46,8 +47,8 @@ class RefineSettings:
     """model, method: what is trained. entries: further keys of a plan's setup table (docs/plan.md), such as `training`.
 
     k: how many sources are decided on. until: stop once less is left to gain, in percent of the target's score. seed: the first
-    one. source_examples: most examples to train on as a source. fuse: runs that are chosen at once and share passes where the
-    method allows it. kinds: of tasks whose examples do not show them.
+    one. source_examples, target_examples: most examples to train on as a source, and of the target. fuse: runs that are chosen
+    at once, and share passes where the method allows it. kinds: of tasks whose examples do not show them.
     """
 
     model: str
@@ -58,11 +59,12 @@ class RefineSettings:
     until: float | None = None
     seed: int = 1
     source_examples: int = 1000
+    target_examples: int = MOST_TRAINED
     fuse: int = 1
     kinds: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, least in (("k", 1), ("seed", 0), ("source_examples", 1), ("fuse", 1)):
+        for name, least in (("k", 1), ("seed", 0), ("source_examples", 1), ("target_examples", 1), ("fuse", 1)):
             if getattr(self, name) < least:
                 raise ParameterError(f"'{name}' must be {least} or more. Got {getattr(self, name)} instead.")
 

@@ -126,7 +126,7 @@ def refine_question(
     places = {name: place for name, place in places.items() if name not in itself and name not in ranked.exclude}
     name = printable(ranked.target.name or task_name or known.name)
     task = task_for(name, known.examples, how.kinds.get(name))
-    parts = divided(known.examples, task.kind)
+    parts = divided(known.examples, task.kind, most_trained=how.target_examples)
     columns, sampling = ranked.target.columns, Sampling(how.source_examples, seed=0)
     loaded = [load_source(own, place, columns, sampling) for own, place in places.items()]
     usable = usable_sources(loaded, parts)

@@ -13,6 +13,7 @@ from taskweb.mixture.cleaning import normalised
 from taskweb.tasks import Example
 from taskweb.tasks.task import TaskKind
 
+MOST_TRAINED, MOST_EVALUATED = 1000, 2000
 _SHARES = (0.5, 0.75)  # train up to the first, choose up to the second, report above
 _POWER, _TEST_LEVEL = 0.8, 0.05
 _LEAST = 2
@@ -24,13 +25,14 @@ _WORST = 0.5
 class TargetParts:
     """Examples of one target. train: to train on. choose: that runs are judged on. report: that nothing is decided by.
 
-    unlabelled: rows that only help to rank.
+    unlabelled: rows that only help to rank. unused: labelled rows beyond the limits; like all others, no source trains on them.
     """
 
     train: tuple[Example, ...]
     choose: tuple[Example, ...]
     report: tuple[Example, ...]
     unlabelled: tuple[Example, ...] = ()
+    unused: tuple[Example, ...] = ()
 
     @property
     def seen(self) -> tuple[Example, ...]:
@@ -39,13 +41,16 @@ class TargetParts:
 
     @property
     def labelled(self) -> tuple[Example, ...]:
-        """The labelled rows of all parts."""
-        return (*self.train, *self.choose, *self.report)
+        """All labelled rows."""
+        return (*self.train, *self.choose, *self.report, *self.unused)
 
     def notes(self) -> list[str]:
         """How the rows are divided, and which differences so few rows can show."""
+        rows = len(self.labelled) - len(self.unused)
         counts = f"{len(self.train)} to train on, {len(self.choose)} to choose by, {len(self.report)} to report on"
-        found = [f"the target's {len(self.labelled)} labelled rows are divided by their content: {counts}"]
+        found = [f"the target's {rows} labelled rows are divided by their content: {counts}"]
+        if self.unused:
+            found.append(f"{len(self.unused):,} further labelled rows of the target are not used")
         for use, rows in (("choose by", len(self.choose)), ("report on", len(self.report))):
             if (least := least_difference(rows)) > _ENOUGH:
                 found.append(
@@ -55,9 +60,12 @@ class TargetParts:
         return found
 
 
-def divided(examples: Sequence[Example], kind: TaskKind) -> TargetParts:
+def divided(
+    examples: Sequence[Example], kind: TaskKind, *, most_trained: int = MOST_TRAINED, most_evaluated: int = MOST_EVALUATED
+) -> TargetParts:
     """The rows of a target, each in the part that a digest of its input says: it stays there when others are added.
 
+    most_trained, most_evaluated: rows to train on, and in each of the other parts; those with the lowest digests are kept.
     Raises InputError for too few labelled rows.
     """
     parts: tuple[list[Example], list[Example], list[Example]] = ([], [], [])
@@ -75,8 +83,14 @@ def divided(examples: Sequence[Example], kind: TaskKind) -> TargetParts:
             f"The target has {len(known)} different labelled rows, too few to train on, choose by and report on: {counts}. "
             f"Each part needs {_LEAST}. Give it more rows with an output."
         )
-    train, choose, report = map(tuple, parts)
-    return TargetParts(train, choose, report, tuple(unlabelled))
+    limits = (most_trained, most_evaluated, most_evaluated)
+    train, choose, report = (
+        tuple(part if len(part) <= most else sorted(part, key=lambda own: _place(normalised(own.input)))[:most])
+        for part, most in zip(parts, limits, strict=True)
+    )
+    kept = {example.input for part in (train, choose, report) for example in part}
+    unused = tuple(example for part in parts for example in part if example.input not in kept)
+    return TargetParts(train, choose, report, tuple(unlabelled), unused)
 
 
 def least_difference(rows: int, score: float = _WORST) -> float:
