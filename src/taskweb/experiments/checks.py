@@ -64,6 +64,11 @@ def check_plan(path: Path, *, count_cut: bool = False, workers: int = 1) -> Chec
     errors += [error for name, error in data_errors.items() if not _mentions(f"[tasks.{name}]", errors)]
     plan, unresolved = resolved_plan(plan)
     errors += [error for error in unresolved if not _mentions(error.partition("]")[0], errors)]
+    errors += [
+        f'[setups."{setup.name}"]: an encoder has no head for a target that it was not trained on. Leave measures out'
+        for setup in plan.setups
+        if setup.trains_only_sources and setup.resolved.get("family") == "encoder"
+    ]
     setups = [setup for setup in plan.setups if not _mentions(f'[setups."{setup.name}"]', errors)]
     if workers:
         errors += check_quantized(setups)

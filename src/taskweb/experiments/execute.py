@@ -16,6 +16,7 @@ from taskweb.experiments.setup_models import SetupModels
 from taskweb.experiments.specs import RunGroup, RunSpec, outcome
 from taskweb.experiments.task_data import TaskData
 from taskweb.models import TaskModel, save_model
+from taskweb.models.base import device_of
 from taskweb.models.input_limits import within_limits
 from taskweb.models.methods.trainable import trainable
 from taskweb.models.saving import notes_of
@@ -102,8 +103,8 @@ class GroupRunner:
         data, settings = self.data[spec.target], spec.setup.settings_for(spec.target)
         began = time.perf_counter()
         model = self.models.for_task(spec.setup, data, spec.seed, None if source is None else source.path)
-        trained_on, cut_in_training = within_limits(model, data.target, learnt=True)
-        history = self._train(model, trained_on, settings, spec.seed, record.key)
+        trained_on, cut_in_training = within_limits(model, () if spec.setup.trains_only_sources else data.target, learnt=True)
+        history = self._train(model, trained_on, settings, spec.seed, record.key) if trained_on else _untrained(model)
         trained = time.perf_counter()
         halved: list[int] = []
         asked, cut = within_limits(model, data.evaluation)
@@ -137,6 +138,12 @@ def _guarded(record: Run, work: Callable[[], Run]) -> Run:
         return work()
     except Exception as error:  # noqa: BLE001 - whatever a library raises, the run failed and the other runs go on
         return ended_by(record, error, time.perf_counter() - began)
+
+
+def _untrained(model: TaskModel) -> TrainingHistory:
+    """The history of no training."""
+    dtype = next(model.module.parameters()).dtype
+    return TrainingHistory(device=str(device_of(model.module)), precision=str(dtype).removeprefix("torch."))
 
 
 def _seconds(history: TrainingHistory, measured: float) -> float:

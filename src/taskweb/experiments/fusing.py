@@ -68,7 +68,7 @@ def most_together(fuse: Fuse, executor: Executor) -> int | None:
 
 def is_fusable(setup: PlannedSetup) -> bool:
     """Whether trainings of a setup may share passes, as far as its method says; the model has the last word."""
-    return setup.method in FUSABLE_METHODS and not setup.method_parameters.get("use_dora")
+    return setup.method in FUSABLE_METHODS and not setup.trains_only_sources and not setup.method_parameters.get("use_dora")
 
 
 def _parts(groups: Sequence[RunGroup], runs: int, least: int) -> list[list[RunGroup]]:

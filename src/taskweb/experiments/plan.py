@@ -14,6 +14,8 @@ from taskweb.training.settings import TrainingSettings
 
 PairMode = Literal["all", "listed", "sampled", "rows"]
 PAIR_MODES: tuple[PairMode, ...] = get_args(PairMode)
+Measures = Literal["transfer", "zero-shot"]
+MEASURES: tuple[Measures, ...] = get_args(Measures)
 Role = Literal["both", "source", "target"]
 ROLES: tuple[Role, ...] = get_args(Role)
 Fuse = int | Literal["auto"]
@@ -62,6 +64,7 @@ class PlannedSetup:
     """A model and a method, with the settings for targets, for sources, and for single tasks in either role.
 
     seeds: one run of each pair per seed; the plan's seeds, or the setup's own.
+    measures: what runs measure: `transfer`, the source and then the target's training; or `zero-shot`, the source alone.
     carry_head: an encoder uses the source's head for a target of the same kind and size; otherwise a new head.
     model: Hub id, folder, or `tiny:t5`, `tiny:gpt2`, `tiny:llama`, ... for a small one with random weights; as written in the
     plan, so that runs keep their keys when the plan is moved. folder: the folder that it is loaded from, None for others.
@@ -82,6 +85,7 @@ class PlannedSetup:
     by_source: Mapping[str, TrainingSettings]
     seeds: tuple[int, ...]
     carry_head: bool = False
+    measures: Measures = "transfer"
     folder: str | None = None
     family: str | None = None
     dtype: str = "float32"
@@ -92,6 +96,11 @@ class PlannedSetup:
     def is_made_from_texts(self) -> bool:
         """Whether this is one of the tiny models, whose vocabulary is made from the texts of the plan's tasks."""
         return self.model.startswith("tiny:")
+
+    @property
+    def trains_only_sources(self) -> bool:
+        """Whether the target is evaluated without being trained on."""
+        return self.measures == "zero-shot"
 
     @property
     def loaded_from(self) -> tuple[str, str | None]:

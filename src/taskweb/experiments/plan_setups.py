@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from taskweb.errors import TaskWebError, unknown_name
-from taskweb.experiments.plan import PlannedSetup
+from taskweb.experiments.plan import MEASURES, PlannedSetup
 from taskweb.experiments.plan_values import PlanErrors
 from taskweb.tasks.paths import kind_of_path
 from taskweb.tasks.text_settings import TextSettings
@@ -36,6 +36,7 @@ SETUP_KEYS = (
     "dtype",
     "load_in",
     "carry_head",
+    "measures",
     "seeds",
     "training",
     "source_training",
@@ -108,6 +109,7 @@ def read_setup(name: str, entry: Any, context: PlanContext, errors: PlanErrors, 
         by_source=by_source,
         seeds=own_seeds,
         carry_head=carry_head,
+        measures=errors.choice(where, entry, "measures", MEASURES, "transfer"),
         folder=None if model_folder is None else str(model_folder),
         family=family,
         dtype=dtype,

@@ -77,6 +77,8 @@ class SingleRuns:
         """How many examples a training on that task reads, all updates together: the target, or a source."""
         data = self.job.runner.data[task]
         is_target = task == self.task.name
+        if is_target and self.setup.trains_only_sources:
+            return 0
         settings = self.setup.settings_for(task) if is_target else self.setup.source_settings_for(task)
         examples = data.target_examples if is_target else data.source_examples
         return settings.steps * settings.batch_size if settings.steps else settings.epochs * examples

@@ -44,6 +44,9 @@ class RunSpec:
             "threads": threads,
             **self.setup.resolved,
         }
+        if self.setup.trains_only_sources:
+            definition |= {"measures": self.setup.measures, "train_examples": 0}
+            del definition["train_data"]
         if self.source is not None:
             given = data[self.source]
             definition |= {

@@ -148,7 +148,7 @@ def test_the_command_shows_every_run(run, tmp_path: Path) -> None:  # noqa: F811
     write_family(tmp_path)
     done = run(*command(tmp_path, "--budget", "2"))
     assert done.status == 0, done.err
-    assert "run 1 of 2: the target alone with seed 1 scored" in done.err
+    assert "run 1 of 2: the baseline with seed 1 scored" in done.err
     assert "run 2 of 2:" in done.err
     assert "time left" in done.err
     assert "the budget of 2 runs is spent" in done.out
@@ -166,6 +166,25 @@ def test_an_encoder_is_measured_too(tmp_path: Path) -> None:
     write_family(tmp_path, rows=40)
     found = taskweb.refine(**arguments(tmp_path, model="tiny:roberta", budget=2, method="bitfit"))
     assert [made.status for made in found.measuring.made] == ["finished", "finished"]
+
+
+@pytest.mark.slow
+def test_zero_shot_trains_on_sources_alone(run, tmp_path: Path) -> None:  # noqa: F811
+    write_family(tmp_path)
+    done = run(*command(tmp_path, "--budget", "3", "--measures", "zero-shot", "--fuse", "2", "--format", "json"))
+    assert done.status == 0, done.err
+    with RunStore.open(tmp_path / "out/web.db", read_only=True) as runs:
+        made = list(runs.runs())
+    assert {own.setup.name for own in made} == {"tiny-llama/lora@zero-shot"}
+    assert [own.definition["measures"] for own in made] == ["zero-shot"] * 3
+    assert {(own.definition["train_examples"], own.sizes["train_examples"]) for own in made} == {(0, 0)}
+    assert [own.sizes["steps"] for own in made] == [0, 0, 0]
+    assert [own.durations.get("source_training", 0) > 0 for own in made] == [False, True, True]
+    shown = run(*command(tmp_path, "--budget", "3", "--measures", "zero-shot", "--quiet"))
+    assert "the model as it is" in shown.out
+    encoder = [part.replace("tiny:llama", "tiny:roberta") for part in command(tmp_path, "--measures", "zero-shot")]
+    assert "an encoder has no head for a target" in run(*encoder).err
+    assert "Did you mean 'zero-shot'?" in run(*command(tmp_path, "--measures", "zero")).err
 
 
 @pytest.mark.slow

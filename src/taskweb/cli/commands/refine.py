@@ -47,6 +47,15 @@ class MeasuringOptions:
             help="Stop once less than this is left to gain, in percent of the score.",
         ),
     ] = None
+    measures: Annotated[
+        str,
+        typer.Option(
+            "--measures",
+            metavar="NAME",
+            rich_help_panel=MEASURING,
+            help="transfer: train on the source, then on the target; zero-shot: on the source alone (not for encoders).",
+        ),
+    ] = "transfer"
     seed: Annotated[int, typer.Option("--seed", metavar="N", rich_help_panel=MEASURING, help="The first seed.")] = 1
     source_examples: Annotated[
         int,
@@ -182,6 +191,8 @@ def refine(
     assert model is not None
     assert to is not None
     entries = training.entries() | _more_entries(lora, reads, storage)
+    if measuring.measures != "transfer":
+        entries["measures"] = measuring.measures
     rank_settings = ranked.settings(encoding.settings(), reading.settings(sampling.settings()), selection.settings(None))
     how = _settings(model, method, entries, measuring)
     question = refine_question(target, tuple(sources or ()), how, rank_settings, progress_for(quiet=quiet))

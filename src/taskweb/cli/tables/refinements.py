@@ -41,7 +41,7 @@ def run_tables(found: Measuring, width: int) -> Iterator[RenderableType]:
 def run_line(found: Measuring, run: Run, place: int) -> str:
     """A run that was made, in one line. place: which one it was, from 1."""
     of = found.settings.budget
-    name = "the target alone" if run.source is None else run.source
+    name = "the baseline" if run.source is None else run.source
     number = f"run {place}" + ("" if of.runs is None else f" of {of.runs}")
     seconds = duration(sum(run.durations.values()))
     if not math.isfinite(score := found.score(run)):
@@ -56,7 +56,7 @@ def refinement_tables(found: Refinement, width: int) -> Iterator[RenderableType]
     measuring = found.measuring
     yield from _beliefs(measuring, width, most=None)
     yield from explained("stopped", measuring.stopped or "", width)
-    for line in _report(found.report):
+    for line in _report(found.report, zero_shot=measuring.runs.setup.trains_only_sources):
         yield from explained("report", line, width)
     yield from explained("saved", f"{found.folder}: the ranking (taskweb rank --ranking, mix --ranking) and the runs", width)
     yield from meanings(measuring.settings.k, width)
@@ -96,16 +96,18 @@ def _time(found: Measuring) -> str:
     return f"about {left / 3600:.2g} h ({duration(each)} a run so far), the report on top"
 
 
-def _report(report: Report | None) -> Iterator[str]:
+def _report(report: Report | None, *, zero_shot: bool) -> Iterator[str]:
     if report is None:
         yield "none: nothing was measured"
         return
     names = " and ".join(report.metrics)
+    alone = "the model as it is" if zero_shot else "the target alone"
     if report.chosen.source is None:
-        yield f"no source is expected to help. The target alone: {_scored(report.alone)}, {names} on {report.rows:,} rows"
+        yield f"no source is expected to help; {alone}: {_scored(report.alone)}, {names} on {report.rows:,} rows"
         return
-    yield f"trained on {report.chosen.source}, then the target: {_scored(report.chosen)}, {names} on {report.rows:,} rows"
-    yield f"the target alone: {_scored(report.alone)}. Nothing was decided by these rows"
+    after = "" if zero_shot else ", then the target"
+    yield f"trained on {report.chosen.source}{after}: {_scored(report.chosen)}, {names} on {report.rows:,} rows"
+    yield f"{alone}: {_scored(report.alone)}. Nothing was decided by these rows"
 
 
 def _scored(score: ReportedScore) -> str:

@@ -70,6 +70,7 @@ class RefineSettings:
 
     @property
     def setup(self) -> str:
-        """The name of the setup that runs are stored under."""
+        """The name of the setup that runs are stored under. Runs that measure something else have a name of their own."""
         model = self.model.rstrip("/").rpartition("/")[2] or self.model
-        return f"{model.replace(':', '-')}/{self.method}"
+        measures = self.entries.get("measures", "transfer")
+        return f"{model.replace(':', '-')}/{self.method}{'' if measures == 'transfer' else f'@{measures}'}"
