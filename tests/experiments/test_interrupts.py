@@ -99,7 +99,7 @@ def test_an_interrupt_leaves_no_files_and_the_same_command_resumes(
     before = stored(tmp_path / "web.db")
     plan.write_text(plan.read_text().replace("steps = 100000", "steps = 2"))
     state = run_plan(plan, InlineExecutor())
-    assert 0 < before < 18
+    assert (0 if options else 1) <= before < 18  # several workers begin with the longest work
     assert (state.failed, state.todo, state.finished) == (0, (), 18)
     assert not (tmp_path / "web.db.sources").exists()
 

@@ -251,7 +251,7 @@ def test_real_weights_tell_meanings_apart(encoder: SentenceEncoder) -> None:
 @pytest.mark.slow
 def test_real_weights_agree_with_a_plain_forward_pass(encoder: SentenceEncoder) -> None:
     text = "['Yes', 'No']</s>The river rose overnight."
-    ids = encoder._token_ids([text])[0]
+    ids = encoder._tokenised([text])[0][0]
     pooled = plain_forward(encoder.folder, ids).mean(0)
     assert encoder.encode([text])[0] == pytest.approx(pooled / np.linalg.norm(pooled), abs=1e-5)
 
