@@ -15,6 +15,7 @@ from taskweb.active.acquisition import DEFAULT_K, improvements, left_to_gain
 from taskweb.errors import InputError, ParameterError, unknown_name
 from taskweb.selectors.gain_prior import GainPrior, gain_prior
 from taskweb.selectors.posterior import MeasuredGain, Posterior, order_of
+from taskweb.tasks.spreadsheet_cells import original
 from taskweb.web.records.tidy_rows import BASELINE
 from taskweb.workflows.progress import Progress, silent
 from taskweb.workflows.rank_settings import RankSettings
@@ -223,7 +224,7 @@ def _read_row(row: dict[str, Any], where: str) -> OwnRun:
     seed, score = values["seed"], values["score"]
     if seed is None or score is None or not float(seed).is_integer():
         raise InputError(f"{where}: the seed must be a whole number. Got '{row.get('seed')}' instead.")
-    source = (row.get("source") or "").strip()
+    source = original(row.get("source") or "").strip()
     if not source:
         raise InputError(f"{where}: the source is empty. A baseline has the source '{BASELINE}'.")
     return OwnRun(None if source == BASELINE else source, int(seed), score, values["seconds"])

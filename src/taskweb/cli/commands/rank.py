@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taskweb.cli.console import print_json, print_tables, say, say_notes
+from taskweb.cli.console import print_csv, print_json, print_tables, say, say_notes
 from taskweb.cli.options import shared
 from taskweb.cli.options.judge_options import Describe, JudgeOptions
 from taskweb.cli.options.option_groups import spread
@@ -128,7 +127,7 @@ def _print(ranking: Ranking, output: shared.RankingFormat, top: int | None, *, q
         from taskweb.cli.tables.rankings import ranking_csv, ranking_tables
 
         if output is shared.RankingFormat.csv:
-            sys.stdout.write(ranking_csv(ranking, top))
+            print_csv(ranking_csv(ranking, top))
         else:
             print_tables(lambda width: ranking_tables(ranking, width, top))
     say_notes(ranking.notes, quiet=quiet)
