@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from taskweb.errors import EncoderError, ParameterError
 from taskweb.selectors.encoder.bert_graph import BertShape, build_graph, shape_from_config, tensor_shapes
-from taskweb.selectors.encoder.onnx_runtime import import_onnxruntime
 from taskweb.selectors.encoder.weights import find_encoder, map_safetensors
 
 if TYPE_CHECKING:
@@ -206,7 +205,8 @@ class SentenceEncoder:
 
     @cached_property
     def _session(self) -> tuple[ort.InferenceSession, frozenset[str]]:
-        ort = import_onnxruntime()
+        import onnxruntime as ort
+
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.log_severity_level = 3
@@ -223,7 +223,8 @@ class SentenceEncoder:
         return session, frozenset(item.name for item in session.get_inputs())
 
     def _session_from_safetensors(self, options: ort.SessionOptions) -> ort.InferenceSession:
-        ort = import_onnxruntime()
+        import onnxruntime as ort
+
         assert self._shape is not None
         file = self.folder / "model.safetensors"
         if not file.is_file():

@@ -1,4 +1,4 @@
-"""Templates applied to rows, in Jinja's sandbox: a template can only read columns."""
+"""Templates applied to rows, in Jinja's sandbox: a template can only read columns, in little time and memory."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _spans(text: str, values: Iterable[Any]) -> tuple[tuple[int, int], ...]:
 @cache
 def _columns_read(text: str) -> frozenset[str]:
     meta, environment = _jinja()
-    return frozenset(meta.find_undeclared_variables(environment.parse(text)))
+    return frozenset(meta.find_undeclared_variables(environment.tree(text)))
 
 
 def columns_of(template: Template) -> frozenset[str]:
@@ -86,7 +86,7 @@ def columns_of(template: Template) -> frozenset[str]:
     for text in from_texts:
         if text is not None:
             try:
-                found |= meta.find_undeclared_variables(environment.parse(text))
+                found |= meta.find_undeclared_variables(environment.tree(text))
             except Exception as fault:  # noqa: BLE001 - the library raises several kinds
                 reason = " ".join(str(fault).split()).rstrip(".")
                 raise InputError(
@@ -166,12 +166,14 @@ def _texts(choices: tuple[str, ...] | str | None) -> tuple[str, ...]:
 
 
 def _rendered(text: str, columns: Mapping[str, Any]) -> str:
-    return str(_compiled(text).render(columns))
+    from taskweb.tasks.templates.limits import rendered
+
+    return rendered(_compiled(text), columns)
 
 
 @cache
 def _compiled(text: str) -> Any:
-    return _jinja()[1].from_string(text)
+    return _jinja()[1].compiled(text)
 
 
 @cache
@@ -179,12 +181,13 @@ def _jinja() -> tuple[Any, Any]:
     """Jinja's analysis of templates, and the sandbox with the filters of promptsource."""
     try:
         from jinja2 import StrictUndefined, meta
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+        from taskweb.tasks.templates.limits import LimitedEnvironment
     except ImportError:
         raise MissingDependencyError("jinja2", "train", "Applying templates") from None
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined)
+    environment = LimitedEnvironment(undefined=StrictUndefined)
     environment.globals.update(zip=zip, enumerate=enumerate)
-    environment.filters.update(choice=_fixed_choice, most_frequent=_most_frequent)
+    environment.add_filters({"choice": _fixed_choice, "most_frequent": _most_frequent})
     return meta, environment
 
 
