@@ -329,3 +329,21 @@ def test_questions_without_an_answer_are_examples(tmp_path: Path) -> None:
     write_rows(tmp_path / "squad_v2.jsonl.gz", [{"input": f"question {i}"} for i in range(30)])
     _, errors = task_data_and_errors(plan_of(tmp_path, 'tasks = ["squad_v2", "rte"]\nfolder = "."'))
     assert "none of its examples has an output" in errors["squad_v2"]
+
+
+@pytest.mark.parametrize(
+    "place", ["~/rte.jsonl", "~nosuchuser/x", "$HOME/rte.jsonl", "${HOME}/rte.jsonl", "%USERPROFILE%/rte.jsonl"]
+)
+def test_plans_expand_no_home_and_no_variables(place: str, tmp_path: Path) -> None:
+    for entry in (
+        f'[tasks.rte]\nfile = "{place}"',
+        f'[tasks.rte]\nfile = "rte.jsonl"\neval_file = "{place}"',
+        f'[tasks.rte]\nhub = true\ntemplates = "{place}"',
+        f'folder = "{place}"',
+        f'store = "{place}"',
+        f'[setups."a/b"]\nmodel = "{place}"',
+    ):
+        with pytest.raises(ParameterError, match=r"which plans do not expand\. Write the whole path") as fault:
+            plan_of(tmp_path, entry)
+        assert "\n" not in str(fault.value)
+    assert list(tmp_path.rglob("*.db")) == []

@@ -97,7 +97,7 @@ def _plan(path: Path, raw: Mapping[str, Any], errors: PlanErrors, methods: bool)
     budget = errors.table("", "budget", raw, BUDGET_KEYS)
     return Plan(
         name=path.stem,
-        store=path.parent / (errors.text("", raw, "store") or f"{path.stem}.db"),
+        store=errors.path("", raw, "store", path.parent, f"{path.stem}.db") or path.with_suffix(".db"),
         seeds=seeds,
         tasks=tasks,
         setups=tuple(setup for setup in read if setup is not None),

@@ -9,7 +9,7 @@ from typing import Any
 
 from taskweb.errors import TaskWebError, unknown_name
 from taskweb.experiments.plan import ROLES, PlannedTask
-from taskweb.experiments.plan_values import PlanErrors
+from taskweb.experiments.plan_values import PlanErrors, plan_path
 from taskweb.metrics import METRICS
 from taskweb.tasks import Columns, Task, catalogue, example_files
 from taskweb.tasks.hub import parse_hub_reference
@@ -65,11 +65,13 @@ def read_tasks(raw: Mapping[str, Any], base: Path, errors: PlanErrors) -> tuple[
 
 def _files_of(raw: Mapping[str, Any], base: Path, errors: PlanErrors) -> dict[str, Path] | None:
     """The files of the plan's folder by task; None without a folder."""
-    folder = errors.text("", raw, "folder")
-    if folder is None:
+    if "folder" not in raw:
         return None
+    folder = errors.path("", raw, "folder", base)
+    if folder is None:
+        return {}
     try:
-        return example_files(base / Path(folder).expanduser())
+        return example_files(folder)
     except TaskWebError as error:
         errors.add(f"folder: {error}")
         return {}
@@ -169,10 +171,9 @@ class _TaskReader:
         return given
 
     def _file(self, where: str, entry: Mapping[str, Any], key: str) -> Path | None:
-        given = self.errors.text(where, entry, key)
-        if given is None:
+        path = self.errors.path(where, entry, key, self.base)
+        if path is None:
             return None
-        path = self.base / Path(given).expanduser()
         try:
             if kind_of_path(path) != "file":
                 self.errors.add(f"{where.strip()}: there is no file {path}")
@@ -207,7 +208,7 @@ class _TaskReader:
             return templates_of(name).templates[:1] if by_template else ()
         try:
             if isinstance(given, str) and given != "all":
-                return read_templates(self.base / Path(given).expanduser(), name).templates
+                return read_templates(plan_path(self.base, given), name).templates
             known = {template.name: template for template in templates_of(name).templates}
         except TaskWebError as error:
             errors.add(f"{where}templates: {error}")

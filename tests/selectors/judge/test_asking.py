@@ -83,10 +83,24 @@ def test_files_are_complete_and_contain_no_prompt(tmp_path: Path) -> None:
         assert len(file.stem) == 64
         assert file.suffix == ".json"
         assert "private" not in file.read_text()
-        assert set(json.loads(file.read_text())) == {"schema", "model", "parameters", "log_odds"}
+        written = json.loads(file.read_text())
+        assert set(written) == {"schema", "question", "model", "parameters", "log_odds"}
+        assert written["question"] == file.stem
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"log_odds": "1"}', '{"log_odds": NaN}', '{"log_odds": true}', "\xff"])
+def test_an_answer_to_another_question_counts_as_missing(tmp_path: Path) -> None:
+    cache = AnswerCache(tmp_path)
+    first = ask(Counting(), PROMPTS, cache)
+    one, other, *_ = sorted(tmp_path.iterdir())
+    one.write_bytes(other.read_bytes())
+    again = Counting()
+    assert ask(again, PROMPTS, cache).log_odds == first.log_odds
+    assert len(again.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "[" * 99999, '{"log_odds": "1"}', '{"log_odds": NaN}', '{"log_odds": true}', "\xff"]
+)
 def test_a_file_that_is_broken_counts_as_missing(text: str, tmp_path: Path) -> None:
     cache = AnswerCache(tmp_path)
     first = ask(Counting(), PROMPTS, cache)
