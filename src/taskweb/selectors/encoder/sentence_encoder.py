@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from taskweb.errors import EncoderError, ParameterError
 from taskweb.selectors.encoder.bert_graph import BertShape, build_graph, shape_from_config, tensor_shapes
 from taskweb.selectors.encoder.onnx_runtime import import_onnxruntime
+from taskweb.selectors.encoder.readability import Readability, readability_of, sample_of
 from taskweb.selectors.encoder.weights import find_encoder, map_safetensors
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ DEFAULT_MAX_TOKENS = 512
 # Small batches of similar lengths were fastest on CPUs (little padding), and attention needs little memory.
 TOKENS_PER_BATCH = 1024
 _MASKED = np.float32(-1e9)
+_UNIGRAM_UNKNOWN = re.compile(rb'(?<!\\)"unk_id"\s*:\s*(\d+)')  # the library does not show it
+_SPACES = ("▁", "Ġ")
 _ONNX_FILES = ("onnx/model.onnx", "model.onnx")
 
 
@@ -113,6 +117,17 @@ class SentenceEncoder:
         """How many tokens are cut from each text, without embedding it: (texts,)."""
         return self._tokenised(texts)[1]
 
+    def readability(self, texts: Sequence[str]) -> Readability:
+        """How the tokenizer divides the words of texts, of a sample of them where they are many; nothing is embedded."""
+        sample = sample_of(texts)
+        tokenizer = self._tokenizer
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(self.limit)
+        found = tokenizer.encode_batch(sample, add_special_tokens=False)
+        unknown, blanks = self._special_pieces
+        counts = (readability_of(text, encoding, unknown, blanks) for text, encoding in zip(sample, found, strict=True))
+        return sum(counts, Readability())
+
     @property
     def limit(self) -> int:
         """Most tokens of a text that are read, special tokens included."""
@@ -177,6 +192,16 @@ class SentenceEncoder:
             return Tokenizer.from_file(str(file))
         except Exception as fault:  # noqa: BLE001 - the library raises plain Exception
             raise EncoderError(f"{file} is not a tokenizer that can be read: {fault}.") from None
+
+    @cached_property
+    def _special_pieces(self) -> tuple[int | None, frozenset[int]]:
+        """The ids of the unknown piece, None where every text can be written, and of pieces that only stand for a space."""
+        tokenizer = self._tokenizer
+        named = getattr(tokenizer.model, "unk_token", None)
+        unknown = tokenizer.token_to_id(named) if named is not None else None
+        if unknown is None and (stated := _UNIGRAM_UNKNOWN.search((self.folder / "tokenizer.json").read_bytes())):
+            unknown = int(stated[1])
+        return unknown, frozenset(i for mark in _SPACES if (i := tokenizer.token_to_id(mark)) is not None)
 
     @cached_property
     def _pooling(self) -> Pooling:
