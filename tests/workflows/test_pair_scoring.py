@@ -8,7 +8,7 @@ pytest.importorskip("torch")
 
 from taskweb.errors import InputError, NameNotFoundError, ParameterError
 from taskweb.tasks import Example, ExampleSet
-from taskweb.workflows.pair_scoring import KINDS, PairScoreSettings, score_sets
+from taskweb.workflows.pair_scoring import KINDS, PairScoreKind, PairScoreSettings, score_sets
 
 WORDS = ("mat", "tree", "dog", "film")
 
@@ -22,8 +22,8 @@ def task(name: str, *, rule: int, rows: int = 12) -> ExampleSet:
     return ExampleSet(name, tuple(examples), name)
 
 
-def settings(model: str, *kinds: str) -> PairScoreSettings:
-    return PairScoreSettings(model, kinds, "finetune", steps=30, learning_rate=3e-3, batch_size=6, device="cpu")  # type: ignore[arg-type]
+def settings(model: str, *kinds: PairScoreKind, steps: int = 30) -> PairScoreSettings:
+    return PairScoreSettings(model, kinds, "finetune", steps=steps, learning_rate=3e-3, batch_size=6, device="cpu")
 
 
 TASKS = [task("a", rule=0), task("b", rule=1), task("c", rule=0, rows=10)]
@@ -44,7 +44,14 @@ def test_each_target_is_as_unknown_as_if_it_were_alone() -> None:
     how = settings("tiny:t5", *KINDS, steps=3)
     alone, among = score_sets(TASKS[:1], TASKS, how), score_sets(TASKS, TASKS, how)
     for kind in KINDS:
-        assert {pair: among.scores[kind][pair] for pair in alone.scores[kind]} == pytest.approx(alone.scores[kind], abs=1e-5)
+        for pair, score in alone.scores[kind].items():
+            assert among.scores[kind][pair] == pytest.approx(score, abs=1e-5), (kind, pair)
+
+
+def test_a_target_has_its_own_examples_where_a_source_has_its_name() -> None:
+    other = [ExampleSet("a", TASKS[1].examples, "other"), *TASKS[1:]]
+    how = settings("tiny:t5", "hidden-states", "loss-change", steps=3)
+    assert score_sets(TASKS[:1], other, how).scores["loss-change"] != score_sets(other[:1], other, how).scores["loss-change"]
 
 
 def test_unlabelled_targets_are_compared_by_hidden_states_alone() -> None:

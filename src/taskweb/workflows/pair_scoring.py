@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,7 @@ from taskweb.models.evidence.gradients import gradient_agreement, gradient_vecto
 from taskweb.models.evidence.hidden_states import Vectors, hidden_vectors, token_rows, unit_vectors
 from taskweb.models.evidence.logme import class_columns, logme
 from taskweb.models.evidence.losses import mean_loss
+from taskweb.models.evidence.projection import Projection
 from taskweb.models.head import number_of
 from taskweb.models.loading import is_tiny
 from taskweb.models.methods.trainable import restored
@@ -143,8 +144,7 @@ def score_sets(
     targets: Sequence[ExampleSet], sources: Sequence[ExampleSet], settings: PairScoreSettings, *, progress: Progress = silent
 ) -> PairScoring:
     """As `score_pairs`, of examples that are read already; all of them are used."""
-    tasks = {own.name: own for own in (*targets, *sources)}
-    scorer = _Scorer(tasks, [own.name for own in targets], [own.name for own in sources], settings, progress)
+    scorer = _Scorer({own.name: own for own in targets}, {own.name: own for own in sources}, settings, progress)
     found: dict[PairScoreKind, dict[Pair, float]] = {kind: {} for kind in settings.kinds}
     if "hidden-states" in found:
         found["hidden-states"] = scorer.hidden_states()
@@ -173,15 +173,19 @@ class _Scorer:
 
     def __init__(
         self,
-        tasks: Mapping[str, ExampleSet],
-        targets: list[str],
-        sources: list[str],
+        targets: Mapping[str, ExampleSet],
+        sources: Mapping[str, ExampleSet],
         settings: PairScoreSettings,
         progress: Progress,
     ) -> None:
-        self.tasks, self.targets, self.sources = tasks, targets, sources
+        self.targets, self.sources = targets, sources
         self.settings, self.progress = settings, progress
         self.notes: list[str] = []
+
+    @property
+    def sets(self) -> list[ExampleSet]:
+        """Targets and sources; a task that is both may have other examples as either."""
+        return [*self.targets.values(), *self.sources.values()]
 
     @property
     def pairs(self) -> list[Pair]:
@@ -191,67 +195,79 @@ class _Scorer:
     def hidden_states(self) -> dict[Pair, float]:
         """RoE on hidden states."""
         model = self._opened(Head("regression"))
-        answers = model.family == "causal" and all(e.output is not None for own in self.tasks.values() for e in own.examples)
+        answers = model.family == "causal" and all(e.output is not None for own in self.sets for e in own.examples)
         if model.family == "causal" and not answers:
             self.notes.append("some examples have no output, so hidden states are those of inputs alone")
-        vectors: dict[str, Vectors] = {}
-        with self.progress("Reading tasks", len(self.tasks)) as advance:
-            for name, own in self.tasks.items():
-                with _naming(name):
+        with self.progress("Reading tasks", len(self.sets)) as advance:
+
+            def vectors_of(own: ExampleSet) -> Vectors:
+                with _naming(own.name):
                     _answering(model, own)
                     rows = token_rows(model, own.examples, answers=answers)
-                    vectors[name] = unit_vectors(hidden_vectors(model, rows, batch_size=self.settings.batch_size))
-                advance(1)
-        bank = ExampleBank({name: vectors[name] for name in self.sources})
+                    advance(1)
+                    return unit_vectors(hidden_vectors(model, rows, batch_size=self.settings.batch_size))
+
+            bank = ExampleBank({name: vectors_of(own) for name, own in self.sources.items()})
+            targets = {name: vectors_of(own) for name, own in self.targets.items()}
         found: dict[Pair, float] = {}
         for target in self.targets:
             others = [source for source in self.sources if source != target]
-            scores = retrieval_on_one_scale(vectors[target], bank, others)
+            scores = retrieval_on_one_scale(targets[target], bank, others)
             found |= {(target, source): float(score) for source, score in zip(others, scores, strict=True)}
         return found
 
     def gradients(self) -> dict[Pair, float]:
         """Agreement of gradients, after a few updates on all sources but the target."""
         model = self._adapted()
-        encoded = {name: self._encoded(model, own) for name, own in self.tasks.items()}
+        of_targets, of_sources = self._all_encoded(model)
         projection, found = projection_for(model, seed=self.settings.seed), dict[Pair, float]()
         warm_ups: dict[tuple[str, ...], list[str]] = {}
         for target in self.targets:
             warm_ups.setdefault(tuple(source for source in self.sources if source != target), []).append(target)
-        total = sum(len(encoded[name]) for others, targets in warm_ups.items() for name in (*others, *targets))
+        total = sum(len(of_sources[name]) for others in warm_ups for name in others) + sum(map(len, of_targets.values()))
         with self.progress("Computing gradients", total) as advance:
             for others, targets in warm_ups.items():
                 with restored(model.module):
-                    self._train(model, [item for name in others for item in encoded[name]])
-                    vectors = {
-                        name: gradient_vectors(model, encoded[name], projection, on_example=lambda: advance(1))
-                        for name in (*others, *targets)
-                    }
-                pairs = [(target, source) for target in targets for source in others]
-                found |= {pair: gradient_agreement(vectors[pair[0]], vectors[pair[1]]) for pair in pairs}
+                    self._train(model, [item for name in others for item in of_sources[name]])
+                    vectors = {name: self._gradients(model, of_sources[name], projection, advance) for name in others}
+                    for target in targets:
+                        own = self._gradients(model, of_targets[target], projection, advance)
+                        found |= {(target, source): gradient_agreement(own, vectors[source]) for source in others}
         return {pair: found[pair] for pair in self.pairs}
 
     def after_updates(self, kinds: Sequence[PairScoreKind]) -> dict[PairScoreKind, dict[Pair, float]]:
         """What a few updates on each source do to the target's loss, and to LogME of its labels."""
         model = self._adapted()
-        encoded = {name: self._encoded(model, own) for name, own in self.tasks.items()}
+        of_targets, of_sources = self._all_encoded(model)
         labels = self._labels() if "logme" in kinds else {}
         inputs = self._inputs(model) if labels else {}
-        before = {target: mean_loss(model, encoded[target]) for target in self.targets}
+        before = {target: mean_loss(model, of_targets[target]) for target in self.targets}
         found: dict[PairScoreKind, dict[Pair, float]] = {kind: {} for kind in kinds}
         with self.progress("Training on sources", len(self.sources)) as advance:
             for source in self.sources:
                 targets = [target for target in self.targets if target != source]
                 with restored(model.module):
-                    self._train(model, encoded[source])
+                    self._train(model, of_sources[source])
                     for target in targets:
                         if "loss-change" in kinds:
-                            found["loss-change"][target, source] = before[target] - mean_loss(model, encoded[target])
+                            found["loss-change"][target, source] = before[target] - mean_loss(model, of_targets[target])
                         if target in labels:
                             features = hidden_vectors(model, inputs[target], batch_size=self.settings.batch_size)
                             found["logme"][target, source] = logme(features, labels[target])
                 advance(1)
         return {kind: {pair: scores[pair] for pair in self.pairs if pair in scores} for kind, scores in found.items()}
+
+    def _all_encoded(self, model: TaskModel) -> tuple[dict[str, list[Encoded]], dict[str, list[Encoded]]]:
+        """Token ids of the labelled examples of targets, and of sources."""
+        targets, sources = (
+            {name: self._encoded(model, own) for name, own in sets.items()} for sets in (self.targets, self.sources)
+        )
+        return targets, sources
+
+    def _gradients(
+        self, model: TaskModel, encoded: Sequence[Encoded], projection: Projection, advance: Callable[[int], None]
+    ) -> Vectors:
+        return gradient_vectors(model, encoded, projection, on_example=lambda: advance(1))
 
     def _train(self, model: TaskModel, encoded: Sequence[Encoded]) -> None:
         fit_encoded(model, encoded, self.settings.training, seed=self.settings.seed)
@@ -263,15 +279,15 @@ class _Scorer:
             if model.family == "encoder":
                 model.set_head(Head("regression"), seed=self.settings.seed)
             with _naming(target):
-                found[target] = token_rows(model, self.tasks[target].examples)
+                found[target] = token_rows(model, self.targets[target].examples)
         model.set_head(shared, seed=self.settings.seed)
         return found
 
     def _labels(self) -> dict[str, FloatArray]:
         """The labels of targets that LogME can explain: classes, or numbers."""
         found: dict[str, FloatArray] = {}
-        for name in self.targets:
-            examples, kind = self.tasks[name].examples, _task(self.tasks[name]).kind
+        for name, own in self.targets.items():
+            examples, kind = own.examples, _task(own).kind
             outputs = [example.output or "" for example in examples]
             if kind == "classification" and len(set(outputs)) > 1:
                 found[name] = class_columns(outputs)
@@ -304,7 +320,7 @@ class _Scorer:
         how = self.settings
         text = TextSettings(max_input=how.max_input)
         if is_tiny(how.model):
-            texts = tuple(text for own in self.tasks.values() for example in own.examples for text in _texts(example))
+            texts = tuple(text for own in self.sets for example in own.examples for text in _texts(example))
             wanted = head if family_of_tiny(how.model) == "encoder" else None
             return tiny_model(how.model, texts, wanted, seed=how.seed, text=text)
         weights = Weights(how.dtype)  # type: ignore[arg-type]  # checked there
