@@ -12,6 +12,7 @@ from taskweb.selectors.unmeasured import with_unmeasured
 from taskweb.tasks import ExampleSet
 from taskweb.tasks.overflow import CutReport
 from taskweb.web import ExampleBank, TransferWeb
+from taskweb.web.published import PUBLISHED, published_bank
 from taskweb.workflows.embedding import Embedder, Embeddings, Vectors
 from taskweb.workflows.progress import Progress
 from taskweb.workflows.rank_settings import RankSettings
@@ -88,7 +89,9 @@ def _embedder(question: Question, selector: Selector, settings: RankSettings) ->
     folder = settings.examples_folder
     compares = needs_texts(selector) or (uses_texts(selector) and may_have_texts(question.web, folder))
     needed = (compares and (question.examples is not None or folder is not None)) or question.own_given
-    return settings.encoder.embedder() if needed else None
+    if not needed:
+        return None
+    return settings.encoder.embedder(published_bank() if folder is None and question.web.name == PUBLISHED else None)
 
 
 def _embedded(question: Question, embedder: Embedder | None, progress: Progress) -> Embeddings:
