@@ -176,6 +176,37 @@ def test_an_encoder_that_does_not_fit_the_bank_is_refused(tmp_path: Path) -> Non
     assert len(rank(EXAMPLES, encoder=EncoderSettings(str(small)), examples=tmp_path / "texts")) == len(texts)
 
 
+def test_an_encoder_reads_as_many_tokens_as_it_states(
+    encoder: SentenceEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = str(encoder.folder)
+    assert json.loads((encoder.folder / "sentence_bert_config.json").read_text())["max_seq_length"] == 256
+    assert SentenceEncoder.find().max_tokens == 512
+    assert SentenceEncoder.find(where).max_tokens == 256
+    assert SentenceEncoder.find(where, max_tokens=64).max_tokens == 64
+    assert EncoderSettings(where).embedder(published_bank()).encoder.max_tokens == 512  # as the bank was made
+    named, default = rank(EXAMPLES, encoder=EncoderSettings(where)), rank(EXAMPLES)
+    assert [(s.task, s.score) for s in named.sources] == [(s.task, s.score) for s in default.sources]
+    small = checkpoint(tmp_path / "e")
+    for stated, wanted in ((None, 512), (128, 128), (8192, 512), (2, 8), ("x", 512)):
+        (small / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": stated}))
+        assert SentenceEncoder.find(str(small)).max_tokens == wanted
+    (small / "sentence_bert_config.json").write_text('{"max_seq_length": 20}')
+    monkeypatch.setenv("TASKWEB_ENCODER", str(small))
+    assert SentenceEncoder.find().max_tokens == 20
+
+
+def test_a_prompt_is_part_of_what_is_compared(tmp_path: Path) -> None:
+    small = str(checkpoint(tmp_path / "e"))
+    for name in published_web().sources:
+        write_examples(tmp_path / "texts" / f"{name}.jsonl", [f"the cat sat on {name}", "dogs barked"])
+    settings = [EncoderSettings(small, prompt=prompt) for prompt in (None, "it rained and ")]
+    plain, prompted = (rank(EXAMPLES, selector="roe", encoder=own, examples=tmp_path / "texts") for own in settings)
+    assert [s.score for s in plain.sources] != [s.score for s in prompted.sources]
+    with pytest.raises(EncoderError, match="does not fit the embedding bank"):
+        rank(EXAMPLES, encoder=EncoderSettings(prompt="the weather is fine and sunny: "))
+
+
 def test_vectors_of_unchanged_examples_come_from_the_cache(
     encoder: SentenceEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
