@@ -56,7 +56,8 @@ def test_no_text_is_run_by_a_spreadsheet_and_no_number_is_changed(tmp_path: Path
     calls = '=HYPERLINK("http://x")'
     run = simple_run(source=calls, target="+1+cmd", metrics={"@SUM(1)": -0.5}, reason="\t=1", extra={"-note": "'=1", "n": "=2"})
     export_runs([run], tmp_path / name)
-    header, row = csv.reader((tmp_path / name).open(newline=""), delimiter="\t" if name.endswith("tsv") else ",")
+    with (tmp_path / name).open(newline="") as file:
+        header, row = csv.reader(file, delimiter="\t" if name.endswith("tsv") else ",")
     assert not [cell for cell in (*header, *row) if cell[:1] in set("=+-@\t\r") and cell != "-0.5"]
     cells = dict(zip(header, row, strict=True))
     assert (cells["source"], cells["score"], cells["'-note"]) == (f"'{calls}", "-0.5", "''=1")
