@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from rich import text
 
@@ -15,7 +15,15 @@ class Text(text.Text):
     def __init__(self, content: str = "", *arguments: Any, **settings: Any) -> None:
         super().__init__(escaped(content, lines=True), *arguments, **settings)
 
-    def append(self, content: text.Text | str, style: Any = None) -> Text:
+    @classmethod
+    def assemble(cls, *parts: text.Text | str | tuple[str, Any], **settings: Any) -> Self:
+        """A text of parts, each with or without a style."""
+        made = cls(**settings)
+        for part in parts:
+            made.append(*part) if isinstance(part, tuple) else made.append(part)
+        return made
+
+    def append(self, content: text.Text | str, style: Any = None) -> Self:
         """Add a text at the end."""
         super().append(escaped(content, lines=True) if isinstance(content, str) else content, style)
         return self

@@ -60,7 +60,7 @@ class _Http(urllib.request.HTTPHandler):
         self.connections = connections
 
     def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(self._connection, request)  # type: ignore[arg-type]
+        return self.do_open(self._connection, request)
 
     def _connection(self, host: str, **settings: Any) -> http.client.HTTPConnection:
         made = http.client.HTTPConnection(host, **settings)
@@ -74,7 +74,7 @@ class _Https(urllib.request.HTTPSHandler):
         self.connections = connections
 
     def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(self._connection, request)  # type: ignore[arg-type]
+        return self.do_open(self._connection, request)
 
     def _connection(self, host: str, **settings: Any) -> http.client.HTTPConnection:
         made = http.client.HTTPSConnection(host, **settings)

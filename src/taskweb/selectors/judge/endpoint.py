@@ -46,7 +46,7 @@ class RefusedError(JudgeError):
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """A redirect would carry the key to another host."""
 
-    def http_error_302(self, *_arguments: Any) -> None:
+    def http_error_302(self, *_arguments: Any, **_named: Any) -> None:
         return None
 
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
@@ -208,7 +208,8 @@ def _place_of(address: str) -> str:
 
 def _read(response: IO[bytes], end: float) -> bytes:
     """The whole body. Raises TimeoutError for one that is not complete in time, HTTPException for one that is too long."""
-    parts, size = [], 0
+    parts: list[bytes] = []
+    size = 0
     while True:
         part = response.read1(1 << 16)  # type: ignore[attr-defined]
         if time.monotonic() >= end:

@@ -15,8 +15,9 @@ from functools import wraps
 from typing import Any
 
 from jinja2 import Template, nodes, pass_context
+from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace, _PassArg
 from jinja2.visitor import NodeTransformer
 
@@ -165,7 +166,7 @@ class _Counting(NodeTransformer):
         return _filtered(node, "_bounded") if node.ctx == "load" else node
 
 
-def _filtered(node: nodes.Expr, name: str, arguments: Sequence[nodes.Expr] = ()) -> nodes.Filter:
+def _filtered(node: Any, name: str, arguments: Sequence[nodes.Expr] = ()) -> nodes.Filter:
     return nodes.Filter(node, name, list(arguments), [], None, None, lineno=node.lineno)
 
 
@@ -228,7 +229,7 @@ def _size_of_operation(operator: str, left: Any, right: Any) -> int:
         count, value = (left, right) if isinstance(left, int) else (right, left)
         return size_of(value) * max(count, 1) if isinstance(value, str | bytes | Sequence) else 1
     if operator == "%" and isinstance(left, str | bytes):
-        return _size_of_format(str(left), left.count("%" if isinstance(left, str) else b"%"), right)
+        return _size_of_format(str(left), str(left).count("%"), right)
     return size_of(left, right)
 
 
