@@ -90,7 +90,7 @@ def merge_webs(store: Path, others: Sequence[Path], *, replace_failed: bool = Fa
 
 
 def check_web(store: Path) -> tuple[list[str], int, tuple[str, ...]]:
-    """Problems of a store, how many runs it should have, and notes. Raises InputError and WebError where it cannot be opened."""
+    """Problems of a store, how many runs it should have, and notes. Raises InputError and WebError if it cannot be opened."""
     with RunStore.open(store, read_only=True) as opened:
         return opened.check(), opened.expected_runs(), opened.notes
 

@@ -82,5 +82,5 @@ def _of_digest(connection: sqlite3.Connection, path: Path) -> Iterator[str]:
     query = "SELECT count(*), ifnull(sum(checksum), 0) FROM runs NOT INDEXED"
     if tuple(connection.execute(query).fetchone()) != (inner.runs, inner.total):
         yield f"The runs are not those of the digest, which counts {inner.runs:,}."
-    if outer is not None and outer.identity == inner.identity and outer != inner and outer.generation >= inner.generation:
+    if outer is not None and outer.is_of(inner) and outer != inner and outer.generation >= inner.generation:
         yield str(lost_runs(path, digest_file(path), outer.runs, inner.runs))

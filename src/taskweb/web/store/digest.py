@@ -56,6 +56,10 @@ class StoreDigest:
         """After a transaction that added that many runs, and so much to the sum of checksums."""
         return replace(self, generation=self.generation + 1, runs=self.runs + runs, total=self.total + total)
 
+    def is_of(self, other: StoreDigest) -> bool:
+        """Whether both are digests of one store, at whatever time."""
+        return self.identity == other.identity
+
     @property
     def text(self) -> str:
         """The digest as words, ending in their checksum."""
@@ -114,7 +118,7 @@ def write_outer_digest(path: Path, digest: StoreDigest) -> None:
         content = os.read(descriptor, 2 * _PLACE)
         known = _newest(content)
         line = digest.text.ljust(_PLACE - 1).encode() + b"\n"
-        if known is None or known.identity != digest.identity:
+        if known is None or not known.is_of(digest):
             _write(descriptor, line * 2, 0)
         elif known.generation < digest.generation:
             _write(descriptor, line, _PLACE * (_in_place(content, 0) == known))

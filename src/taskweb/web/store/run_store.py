@@ -240,7 +240,8 @@ class RunStore(RunCollection):
 
     def expected_runs(self) -> int:
         """How many runs were stored, by the newest digest; those that can be counted, where there is none."""
-        known = [digest for digest in (outer_digest(self.path), self._inner()) if digest is not None]
+        inner, outer = self._inner(), outer_digest(self.path)
+        known = [digest for digest in (inner, outer) if digest is not None and (inner is None or inner.is_of(digest))]
         if known:
             return max(known, key=lambda digest: digest.generation).runs
         return sum(1 for _ in salvaged(self._open, checksums=self._has_checksums))
@@ -303,7 +304,7 @@ class RunStore(RunCollection):
             return
         with disk_faults(self.path):
             inner, outer = inner_digest(self._open), outer_digest(self.path)
-            if inner is None or (outer is not None and outer.identity == inner.identity):
+            if inner is None or (outer is not None and outer.is_of(inner)):
                 return
             if not self._read_only:
                 self._write_outer(inner)
@@ -329,7 +330,7 @@ class RunStore(RunCollection):
         inner = inner_digest(connection)
         if inner is None:
             raise DamagedError("its digest cannot be read")
-        if outer is not None and outer.identity == inner.identity:
+        if outer is not None and outer.is_of(inner):
             if inner.generation < outer.generation:
                 raise lost_runs(self.path, digest_file(self.path), outer.runs, inner.runs)
             if inner.generation == outer.generation and inner != outer:

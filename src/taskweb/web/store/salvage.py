@@ -35,13 +35,13 @@ def salvaged(connection: sqlite3.Connection, *, checksums: bool) -> Iterator[tup
                 yield label, DamagedError(f"the run {label} {found}", label)
                 continue
             try:
-                yield found.label, found.run()
+                run = found.run()
+                if not checksums and run.key != found.label:
+                    raise DamagedError(f"the run {label} does not match its key", label)
+                yield found.label, run
             except DamagedError as fault:
-                if checksums:
-                    names = names or [_IndexedNames.of(connection)]
-                    yield found.label, _with_other_names(connection, found, names[0]) or fault
-                else:
-                    yield found.label, fault
+                names = names or [_IndexedNames.of(connection)]
+                yield found.label, _with_other_names(connection, found, names[0]) or fault
 
 
 def first_damage(connection: sqlite3.Connection, *, checksums: bool) -> DamagedError | None:
@@ -101,12 +101,12 @@ class _IndexedNames:
 
 
 def _with_other_names(connection: sqlite3.Connection, stored: StoredRun, names: _IndexedNames) -> Run | None:
-    """The run with the names of the indexes, if that is what was written."""
+    """The run with the names of the indexes, if those are what was written."""
     try:
         setup, target, source, origin = connection.execute(_IDS, (stored.number,)).fetchone()
         cells = connection.execute(_METRICS, (stored.number,)).fetchall()
         record = names.setups[setup]
-        return stored._replace(
+        run = stored._replace(
             setup=record,
             setup_name=json.loads(record)[0],
             target=names.tasks[target],
@@ -114,5 +114,6 @@ def _with_other_names(connection: sqlite3.Connection, stored: StoredRun, names: 
             origin=None if origin is None else names.origins[origin],
             cells=[(names.metrics[metric], cell) for metric, cell in cells],
         ).run()
+        return run if run.key == stored.label else None
     except (*_FAULTS, LookupError, TypeError, ValueError, DamagedError):
         return None
