@@ -106,9 +106,11 @@ def read_facts(connection: sqlite3.Connection, *, checksums: bool = True) -> Fac
         runs = np.fromiter(connection.execute(_RUNS.format(sums="rest, checksum" if checksums else "0, 0")), _RUN_FIELDS)
         values = np.fromiter(connection.execute(_VALUES), _VALUE_FIELDS)
         setups, tasks, metrics = (_names(connection, table) for table in ("setups", "tasks", "metrics"))
-        records = dict(connection.execute("SELECT id, record FROM setups"))
+        records = dict(connection.execute("SELECT id, record FROM setups NOT INDEXED"))
     except (ValueError, TypeError, OverflowError):
         raise DamagedError("a run has a part of another kind") from None
+    if setups.keys() != records.keys() or not all(isinstance(record, str) for record in records.values()):
+        raise DamagedError("a setup has parts that are missing or of another kind")
     if (runs["status"] < 0).any():
         raise DamagedError("a run has an unknown status")
     if (np.diff(runs["id"]) <= 0).any() or (np.diff(values["run"]) < 0).any():
