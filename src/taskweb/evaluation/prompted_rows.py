@@ -16,7 +16,7 @@ from taskweb.tasks.reading.deciding import understood
 from taskweb.tasks.reading.formats import FileFormat
 from taskweb.tasks.reading.hearing import tell
 from taskweb.tasks.reading.reading import Reading
-from taskweb.tasks.reading.splits import TO_EVALUATE
+from taskweb.tasks.reading.split_names import TO_EVALUATE
 from taskweb.tasks.rows import origin_of, rows_of
 from taskweb.tasks.task import METRICS_OF_KIND, TaskKind
 from taskweb.tasks.templates import (

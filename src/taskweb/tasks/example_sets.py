@@ -14,12 +14,12 @@ from typing import TypeVar
 
 from taskweb.errors import InputError, ParameterError
 from taskweb.tasks.paths import kind_of_path, unreadable
-from taskweb.tasks.reading.columns import Columns, MissingColumnError
 from taskweb.tasks.reading.dataset_folders import is_dataset
 from taskweb.tasks.reading.deciding import understood
 from taskweb.tasks.reading.formats import SUFFIXES, FileFormat, format_of_name, task_name_of
 from taskweb.tasks.reading.hearing import tell
-from taskweb.tasks.reading.splits import TO_LEARN
+from taskweb.tasks.reading.named_columns import Columns, MissingColumnError
+from taskweb.tasks.reading.split_names import TO_LEARN
 from taskweb.tasks.rows import Rows, name_of, rows_of
 from taskweb.tasks.task import Example, ExampleSet
 

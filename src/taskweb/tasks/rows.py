@@ -19,7 +19,7 @@ from taskweb.tasks.reading.dataset_folders import dataset_of
 from taskweb.tasks.reading.facts import FileFacts, Row
 from taskweb.tasks.reading.formats import FILE_FORMATS, SUFFIXES, FileFormat, format_of_name, task_name_of
 from taskweb.tasks.reading.json_rows import rows_of_json
-from taskweb.tasks.reading.splits import TO_LEARN, no_split
+from taskweb.tasks.reading.split_names import TO_LEARN, no_split
 from taskweb.tasks.reading.text_lines import text_lines
 from taskweb.tasks.reading.unpacking import unpacked
 

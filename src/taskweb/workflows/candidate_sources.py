@@ -10,9 +10,9 @@ from taskweb.errors import InputError
 from taskweb.tasks import Columns, ExampleSet, Sampling, example_files, load_examples
 from taskweb.tasks.hub import parse_hub_reference
 from taskweb.tasks.paths import expanded, kind_of_path
-from taskweb.tasks.reading.columns import MissingColumnError
 from taskweb.tasks.reading.dataset_folders import is_dataset
 from taskweb.tasks.reading.formats import task_name_of
+from taskweb.tasks.reading.named_columns import MissingColumnError
 
 HUB = "hf:"
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from taskweb.errors import InputError
+from taskweb.tasks.reading.cell_texts import clean, is_missing, is_single, parsed, plain
 from taskweb.tasks.reading.table import Table
-from taskweb.tasks.reading.texts import clean, is_missing, is_single, parsed, plain
 
 CHOICE_NAMES = (
     "choices",

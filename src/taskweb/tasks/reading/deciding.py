@@ -10,12 +10,12 @@ from itertools import chain, islice
 from typing import Any, Protocol
 
 from taskweb.errors import InputError
-from taskweb.tasks.reading.answers import Answered, Form, Given, decided, differs
-from taskweb.tasks.reading.columns import INPUT, Columns, missing_column
+from taskweb.tasks.reading.answer_meanings import Answered, Form, Given, decided, differs
+from taskweb.tasks.reading.column_shapes import NUMBER_NAMES, shape_of
 from taskweb.tasks.reading.facts import FileFacts, Row
 from taskweb.tasks.reading.labels import are_numbers, have_zeros, labels_of, says_unlabelled, without_zeros
+from taskweb.tasks.reading.named_columns import INPUT, Columns, missing_column
 from taskweb.tasks.reading.reading import UNLABELLED, Counts, Reading
-from taskweb.tasks.reading.shapes import NUMBER_NAMES, shape_of
 from taskweb.tasks.reading.table import Table, name_key
 
 MOST_ROWS, MOST_CHARACTERS = 200_000, 256 * 1024 * 1024  # that are looked at before anything is decided

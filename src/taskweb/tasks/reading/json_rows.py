@@ -9,7 +9,7 @@ from typing import Any
 
 from taskweb.errors import InputError
 from taskweb.tasks.reading.facts import FileFacts, Row
-from taskweb.tasks.reading.splits import chosen_split, no_split
+from taskweb.tasks.reading.split_names import chosen_split, no_split
 from taskweb.tasks.reading.text_lines import MOST_BYTES_A_LINE
 
 MOST_CHARACTERS = 512 * 1024 * 1024  # of a text that is one JSON object

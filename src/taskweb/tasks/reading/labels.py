@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from taskweb.tasks.reading.shapes import LABEL_NAMES
+from taskweb.tasks.reading.column_shapes import LABEL_NAMES
 from taskweb.tasks.reading.table import name_key
 
 MOST_LABELS = 20

@@ -8,14 +8,14 @@ from itertools import accumulate
 from typing import Any
 
 from taskweb.errors import InputError
-from taskweb.tasks.reading.answers import IN_WORDS, Answered, Form, Given, given_answer, no_choice, place_of
-from taskweb.tasks.reading.chat import Chat, Turn, chat_of, divided_dialogue, text_of, turns_of
+from taskweb.tasks.reading.answer_meanings import IN_WORDS, Answered, Form, Given, given_answer, no_choice, place_of
+from taskweb.tasks.reading.cell_texts import clean, parsed
+from taskweb.tasks.reading.chat_turns import Chat, Turn, chat_of, divided_dialogue, text_of, turns_of
 from taskweb.tasks.reading.choices import Choices
-from taskweb.tasks.reading.columns import INPUT, OUTPUT, Columns, missing_column
+from taskweb.tasks.reading.column_shapes import Shape, nested_texts
 from taskweb.tasks.reading.labels import without_zeros
-from taskweb.tasks.reading.shapes import Shape, nested_texts
+from taskweb.tasks.reading.named_columns import INPUT, OUTPUT, Columns, missing_column
 from taskweb.tasks.reading.table import kind_of
-from taskweb.tasks.reading.texts import clean, parsed
 from taskweb.tasks.task import Example, TaskKind
 
 UNLABELLED = "-1"

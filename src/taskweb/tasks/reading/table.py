@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from taskweb.tasks.reading.texts import is_missing, parsed
+from taskweb.tasks.reading.cell_texts import is_missing, parsed
 
 Kind = Literal["text", "number", "bool", "list", "mapping", "turns"]
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")

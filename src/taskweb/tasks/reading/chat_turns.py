@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from taskweb.errors import InputError
-from taskweb.tasks.reading.texts import clean, parsed
+from taskweb.tasks.reading.cell_texts import clean, parsed
 
 _ROLES = {
     "system": "system",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from taskweb.tasks.reading.choices import CHOICE_NAMES, ChoiceForm, choice_form
-from taskweb.tasks.reading.columns import Columns
+from taskweb.tasks.reading.named_columns import Columns
 from taskweb.tasks.reading.table import Column, Table, name_key
 from taskweb.tasks.task import TaskKind
 

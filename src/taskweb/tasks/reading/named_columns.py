@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from taskweb.errors import InputError, unknown_name
-from taskweb.tasks.reading.texts import clean
+from taskweb.tasks.reading.cell_texts import clean
 
 Meaning = Literal["auto", "text", "letter", "index", "index-from-1", "labels", "free"]
 MEANINGS: tuple[Meaning, ...] = get_args(Meaning)

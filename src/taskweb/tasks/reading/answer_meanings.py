@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from taskweb.errors import InputError
+from taskweb.tasks.reading.cell_texts import folded, is_missing, is_single, parsed, plain
 from taskweb.tasks.reading.choices import LETTERS, Choices
-from taskweb.tasks.reading.columns import Meaning
+from taskweb.tasks.reading.named_columns import Meaning
 from taskweb.tasks.reading.table import name_key
-from taskweb.tasks.reading.texts import folded, is_missing, is_single, parsed, plain
 
 Form = Literal["text", "letter", "index", "index-from-1", "labels", "free"]
 IN_WORDS: Mapping[Form, str] = {
