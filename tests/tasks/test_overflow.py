@@ -7,7 +7,7 @@ import pytest
 from taskweb.tasks import Columns, Example
 from taskweb.tasks.overflow import CutReport, shortened
 from taskweb.tasks.reading.deciding import decide
-from taskweb.tasks.reading.facts import FileFacts
+from taskweb.tasks.reading.file_facts import FileFacts
 from taskweb.tasks.task import Side, digest_of
 
 PREMISE = "the old mill by the river was sold in spring to a couple from Leeds"

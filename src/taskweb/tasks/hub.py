@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from taskweb.errors import InputError, MissingDependencyError, first_line
-from taskweb.tasks.reading.facts import FileFacts
+from taskweb.tasks.reading.file_facts import FileFacts
 
 _PREFERRED_SPLITS = ("train", "validation", "test")
 

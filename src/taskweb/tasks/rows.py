@@ -16,7 +16,7 @@ from taskweb.tasks.paths import kind_of_path, unreadable
 from taskweb.tasks.reading.arrow_rows import rows_of_arrow, rows_of_parquet
 from taskweb.tasks.reading.csv_rows import rows_of_csv
 from taskweb.tasks.reading.dataset_folders import dataset_of
-from taskweb.tasks.reading.facts import FileFacts, Row
+from taskweb.tasks.reading.file_facts import FileFacts, Row
 from taskweb.tasks.reading.formats import FILE_FORMATS, SUFFIXES, FileFormat, format_of_name, task_name_of
 from taskweb.tasks.reading.json_rows import rows_of_json
 from taskweb.tasks.reading.split_names import TO_LEARN, no_split

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from taskweb.errors import InputError, MissingDependencyError, first_line
-from taskweb.tasks.reading.facts import FileFacts, Row
+from taskweb.tasks.reading.file_facts import FileFacts, Row
 
 _BATCH = 256
 _HUGGING_FACE = b"huggingface"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from taskweb.errors import InputError
-from taskweb.tasks.reading.facts import FileFacts, Row
+from taskweb.tasks.reading.file_facts import FileFacts, Row
 from taskweb.tasks.reading.text_lines import MOST_BYTES_A_LINE
 
 DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "pipes"}

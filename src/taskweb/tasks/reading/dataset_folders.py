@@ -10,7 +10,7 @@ from typing import Any
 
 from taskweb.errors import InputError
 from taskweb.tasks.paths import kind_of_path, unreadable
-from taskweb.tasks.reading.facts import FileFacts
+from taskweb.tasks.reading.file_facts import FileFacts
 from taskweb.tasks.reading.formats import format_of_name
 from taskweb.tasks.reading.split_names import SPLIT_NAMES, chosen_split, shard_name
 from taskweb.tasks.reading.unpacking import without_packing

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from taskweb.errors import InputError
 from taskweb.tasks.reading.answer_meanings import Answered, Form, Given, decided, differs
 from taskweb.tasks.reading.column_shapes import NUMBER_NAMES, shape_of
-from taskweb.tasks.reading.facts import FileFacts, Row
+from taskweb.tasks.reading.file_facts import FileFacts, Row
 from taskweb.tasks.reading.labels import are_numbers, have_zeros, labels_of, says_unlabelled, without_zeros
 from taskweb.tasks.reading.named_columns import INPUT, Columns, missing_column
 from taskweb.tasks.reading.reading import UNLABELLED, Counts, Reading

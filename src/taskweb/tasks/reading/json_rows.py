@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 from taskweb.errors import InputError
-from taskweb.tasks.reading.facts import FileFacts, Row
+from taskweb.tasks.reading.file_facts import FileFacts, Row
 from taskweb.tasks.reading.split_names import chosen_split, no_split
 from taskweb.tasks.reading.text_lines import MOST_BYTES_A_LINE
 
