@@ -10,7 +10,6 @@ import difflib
 import re
 from collections.abc import Iterable
 
-
 _LONG_WORD = re.compile(r"(\S{100})\S{200,}(\S{30})")
 
 

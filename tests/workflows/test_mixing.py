@@ -219,7 +219,7 @@ def test_everything_wrong_is_reported_at_once(tmp_path: Path) -> None:
         "no source named 'gud'. Did you mean 'good'?",
         "no task to give a kind to named 'god'. Did you mean 'good'?",
         "no rate is given for empty, gud; they sum to 1.1 instead of 1",
-        "the label 'maybe' is not among its choices",
+        "row 1: the answer 'maybe' is none of the choices yes, no",
     ):
         assert part in message
     assert "\n" not in message

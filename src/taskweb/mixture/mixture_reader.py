@@ -132,7 +132,10 @@ def _example_of(row: Mapping[str, Any]) -> MixedExample:
         raise TypeError("task and input must be text, output text or null")
     if choices is not None and not all(isinstance(choice, str) for choice in choices):
         raise TypeError("choices must be texts or null")
-    return MixedExample(task, Example(text, output, None if choices is None else tuple(choices)))
+    references = tuple(row.get("references") or ())
+    if not all(isinstance(reference, str) for reference in references):
+        raise TypeError("references must be texts")
+    return MixedExample(task, Example(text, output, None if choices is None else tuple(choices), references=references))
 
 
 def _check(mixture: Mixture, manifest: Mapping[str, Any], folder: Path) -> None:

@@ -124,7 +124,10 @@ def _write_parquet(examples: Sequence[MixedExample], path: Path) -> None:
     except ImportError:
         raise MissingDependencyError("pyarrow", "data", "Writing a mixture as Parquet") from None
     text = pa.string()
-    schema = pa.schema([("task", text), ("input", text), ("output", text), ("choices", pa.list_(text))])
+    columns = [("task", text), ("input", text), ("output", text), ("choices", pa.list_(text))]
+    if any(item.example.references for item in examples):
+        columns.append(("references", pa.list_(text)))
+    schema = pa.schema(columns)
     table = pa.Table.from_pylist([example.to_row() for example in examples], schema=schema)
     pq.write_table(table, path, row_group_size=_ROWS_PER_GROUP)
 

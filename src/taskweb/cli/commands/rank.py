@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taskweb.cli.console import print_csv, print_json, print_tables, say, say_notes
+from taskweb.cli.heard_readings import tells_readings
 from taskweb.cli.options import shared
 from taskweb.cli.options.judge_options import Describe, JudgeOptions
 from taskweb.cli.options.option_groups import spread
@@ -45,6 +46,7 @@ class SamplingOptions:
 
 
 @spread
+@tells_readings
 def rank(
     *,
     target: Annotated[
