@@ -127,7 +127,7 @@ def _examples() -> list[Subject]:
     found = [
         *(subject(f"JSON lines, {name}", "t.jsonl", _lines(rows)) for name, rows in ROWS.items()),
         subject("CSV", "t.csv", table),
-        subject("TSV", "t.tsv", table.replace(b",", b"\t")),
+        subject("TSV", "t.tsv", b'input\toutput\tchoices\n"a\tb"\tyes\t["yes", "no"]\nc\tno\t["yes", "no"]\nd\t\t\n'),
         subject("JSON lines in gzip", "t.jsonl.gz", gzipped(plain), inside=True),
         subject("CSV in gzip", "t.csv.gz", gzipped(table), inside=True),
     ]
