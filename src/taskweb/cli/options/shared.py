@@ -90,6 +90,10 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel=OUTPUT, he
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", rich_help_panel=OUTPUT, help="Also print what was used and how long it took.")
 ]
+AcceptChanged = Annotated[
+    bool,
+    typer.Option("--accept-changed", help="Use a saved ranking that was changed after it was saved (its checksum is wrong)."),
+]
 Lambda = Annotated[
     float, typer.Option("--lambda", metavar="X", rich_help_panel=SELECTOR, help="TaskShop: weight of the pivots, 0 to 1.")
 ]
