@@ -29,6 +29,7 @@ _SHRINKAGE = 0.5  # of correlations towards none
 _FEWEST_TARGETS = 4  # with gains, to learn from a web; fewer say too little
 _LEAST_SPREADS = (0.3, 0.2)  # of log scale and log ratio
 _LEAST_SCALE = 1e-4
+_LEAST_VARIANCE = 0.01  # in any direction, as a share of the mean variance
 _LEAST_OFFSET = 1.0  # standard deviation of what all sources share, in units of scale
 
 
@@ -195,6 +196,16 @@ def _covariance(rest: FloatArray, places: Sequence[int | None]) -> FloatArray:
     columns = [source for source in places if source is not None]
     found[np.ix_(at, at)] *= 1 - _SHRINKAGE
     found[np.ix_(at, at)] += _SHRINKAGE * empirical[np.ix_(columns, columns)]
+    return _positive(found)
+
+
+def _positive(covariance: FloatArray) -> FloatArray:
+    """The covariance without directions of next to no variance, or less than none, as there are where pairs are missing."""
+    values, vectors = np.linalg.eigh(covariance)
+    least = _LEAST_VARIANCE * float(np.trace(covariance)) / len(covariance)
+    if values[0] >= least:
+        return covariance
+    found: FloatArray = (vectors * np.maximum(values, least)) @ vectors.T
     return found
 
 
