@@ -20,6 +20,7 @@ from taskweb.selectors.gain_parts import Parts
 from taskweb.selectors.posterior import Posterior
 
 DEFAULT_K = 5
+FIRST_COUNTS = 2.0
 _RESULTS = np.linspace(-4.0, 4.0, 21)  # of a run that are looked at, in standard deviations about what is expected
 _AT_ONCE = 64  # sources whose results are looked at together, to bound memory
 _OPTIMISM = 2.0  # standard deviations above the mean, of the policy `ucb`
@@ -27,12 +28,12 @@ BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 
 
-def decision_weights(k: int, sources: int) -> FloatArray:
-    """How much each of the best k sources counts, (min(k, sources),): the first twice, others once; they sum to 1."""
+def decision_weights(k: int, sources: int, first: float = FIRST_COUNTS) -> FloatArray:
+    """How much each of the best k sources counts, (min(k, sources),): the first `first` times, others once; they sum to 1."""
     if k < 1:
         raise ParameterError(f"The number of sources to decide on must be 1 or more. Got {k} instead.")
     weights: FloatArray = np.ones(min(k, sources))
-    weights[0] += 1.0
+    weights[0] = first
     return weights / weights.sum()
 
 
@@ -106,9 +107,9 @@ class Choosing:
 Policy = Callable[[Choosing], int]
 
 
-def knowledge_gradient(known: Choosing) -> int:
-    """The source whose run improves the decision most per cost."""
-    weights = decision_weights(known.k, len(known.counts))
+def knowledge_gradient(known: Choosing, first: float = FIRST_COUNTS) -> int:
+    """The source whose run improves the decision most per cost. first: as in `decision_weights`."""
+    weights = decision_weights(known.k, len(known.counts), first)
     return _best(improvements(known.posterior, known.seeds, weights) / known.costs, known)
 
 
