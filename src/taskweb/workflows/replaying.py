@@ -31,6 +31,7 @@ from taskweb.workflows.task_texts import task_texts
 
 FIGURES = ("ndcg", "regret_at_1", "regret_at_5", "ndcg_unbought", "regret_at_5_unbought", "coverage", "runs", "cost_hours")
 _FEWEST_TARGETS = 3  # of a setup, to be replayed
+_FEW_RUNS = 4  # of a pair; with as few, a replay soon buys a large share of them
 
 
 @dataclass(frozen=True)
@@ -237,6 +238,12 @@ class ReplayResult:
         }
 
 
+def _runs_of_a_pair(runs: SeedGains) -> float:
+    """How many runs a pair has, the median over measured pairs."""
+    counts = np.isfinite(runs.gains).sum(axis=-1)
+    return float(np.median(counts[counts > 0]))
+
+
 def replay_with(settings: BenchmarkSettings, replaying: ReplaySettings, progress: Progress = silent) -> ReplayResult:
     """Replay measuring on the targets of a web whose runs are known. Raises a TaskWebError."""
     runs = open_seed_gains(settings.web)
@@ -254,6 +261,11 @@ def replay_with(settings: BenchmarkSettings, replaying: ReplaySettings, progress
     notes = [*web.notes, *texts.notes, *texts.encoder_notes]
     if left_out and settings.setup == ALL_SETUPS:
         notes.append(f"not replayed, since fewer than {_FEWEST_TARGETS} targets were measured: {', '.join(left_out)}")
+    if (per_pair := _runs_of_a_pair(runs)) <= _FEW_RUNS:
+        notes.append(
+            f"true gains are means of {per_pair:g} runs (median), those bought included: the more of them are bought, the more "
+            "of these means lie within the intervals"
+        )
     if not np.isfinite(runs.hours).any():
         notes.append("hours are not known, as runs have no durations")
     return ReplayResult(web.name, tuple(rows), replaying, tuple(notes))
