@@ -3,7 +3,8 @@
 The webs are those of `simulated_webs`, with two or three seeds per pair, one to four setups and, in some, missing pairs; every
 other one has no texts. A run is its pair's true gain with the noise of its seed and of that seed's baseline, both with heavy
 tails (Student's t with four degrees of freedom); noise is about as large as the differences between sources, as in the
-published web. Each task is left out in turn and its runs are bought one by one; orders and intervals are judged by the true gains.
+published web. Each task is left out in turn and its runs are bought one by one; orders and intervals are judged by the true
+gains.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def replayed(truth: TransferWeb, bank: ExampleBank | None, seed: object, marks: 
 
 
 def _of_target(
-    problem: Any, runs: SeedGains, truth: np.ndarray, at: tuple[int, int], marks: Sequence[int]
+    problem: SelectionProblem, runs: SeedGains, truth: np.ndarray, at: tuple[int, int], marks: Sequence[int]
 ) -> Iterator[np.ndarray]:
     places = [runs.sources.index(name) for name in problem.candidates]
     hidden = runs.gains[at][places]
