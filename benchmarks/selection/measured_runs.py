@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import harness
-from taskweb.active.acquisition import FIRST_COUNTS, POLICIES, knowledge_gradient
+from taskweb.active.acquisition import FIRST_COUNTS, POLICIES, Policy, knowledge_gradient
 from taskweb.selectors import BlendSelector
 from taskweb.selectors.benchmark import MEAN
 from taskweb.web import TransferWeb
@@ -81,7 +81,8 @@ def is_worse(row: ReplayRow, other: ReplayRow) -> bool:
 def measured(folder: Path, repeats: int, marks: tuple[int, ...]) -> dict[str, Any]:
     """All rows, and in which setups a policy was worse than measuring nothing, or than measuring uniformly at equal cost."""
     web = open_web()
-    policies = {**POLICIES, **{counting(first): partial(knowledge_gradient, first=first) for first in FIRST_COUNTED}}
+    policies: dict[str, Policy] = dict(POLICIES)
+    policies |= {counting(first): partial(knowledge_gradient, first=first) for first in FIRST_COUNTED}
     replays = Replays(
         web, runs_of(folder, web), BlendSelector(), published_bank(), ReplaySettings(marks, repeats=repeats), policies
     )

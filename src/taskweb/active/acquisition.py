@@ -34,7 +34,8 @@ def decision_weights(k: int, sources: int, first: float = FIRST_COUNTS) -> Float
         raise ParameterError(f"The number of sources to decide on must be 1 or more. Got {k} instead.")
     weights: FloatArray = np.ones(min(k, sources))
     weights[0] = first
-    return weights / weights.sum()
+    weights /= weights.sum()
+    return weights
 
 
 def improvements(posterior: Posterior, seeds: Sequence[int], weights: FloatArray) -> FloatArray:
@@ -69,7 +70,7 @@ def _improvements(parts: Parts, run: IntArray, shared: IntArray, weights: FloatA
     means = np.einsum("prz,ps->srz", chance, parts.mean[:, :sources], optimize=True)
     means += np.einsum("prz,psr->srz", chance * away / variance[:, :, None], reach[:, :sources], optimize=True)
     decided, before = _decided(means, weights), _decided((means * result).sum(axis=-1), weights)
-    return np.maximum((decided * result).sum(axis=-1) - before, 0.0)
+    return np.asarray(np.maximum((decided * result).sum(axis=-1) - before, 0.0))
 
 
 def _decided(means: FloatArray, weights: FloatArray) -> FloatArray:

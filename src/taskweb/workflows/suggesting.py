@@ -131,8 +131,8 @@ class Suggester:
             found.append(NextRun(sources[place], seeds[place], value, cost))
         waiting = [run.seed for run in self.runs] if not self._baselines else []
         missing = dict.fromkeys([*waiting, *(run.seed for run in found if run.seed not in self._baselines)])
-        value = {seed: max((run.value for run in found if run.seed == seed), default=found[0].value) for seed in missing}
-        return [*(NextRun(None, seed, value[seed], seconds) for seed in missing), *found]
+        worth_of = {seed: max((run.value for run in found if run.seed == seed), default=found[0].value) for seed in missing}
+        return [*(NextRun(None, seed, worth_of[seed], seconds) for seed in missing), *found]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values: what to run next, and what is believed of each source, best first."""
