@@ -50,8 +50,8 @@ from taskweb.workflows.task_texts import task_texts
 
 POINTS = (0.25, 0.5, 1.0)  # of the updates on a target
 QUARTERS = 4
-FAMILIES = ("mixed", "helpful", "popular", "partial", "noisy_domains")
-TARGET_EXAMPLES, SOURCE_EXAMPLES = 32, 64
+FAMILIES = ("mixed", "popular", "partial")
+TARGET_EXAMPLES, SOURCE_EXAMPLES = 32, 32
 REAL_TEXT = harness.REPOSITORY / "benchmarks" / "selection" / "results" / "real_text_web.csv"
 FIGURES = ("ndcg", "regret_at_1")
 Figures = dict[str, list[tuple[float, float]]]  # by what ordered the sources: NDCG and Regret@1 of each target
@@ -75,7 +75,6 @@ class Curves:
 
 def curves_of(family: SyntheticFamily, setup: Setup, seed: int) -> Curves:
     """Train on all sources, then on all targets."""
-    torch.set_num_threads(1)
     names = family.task_names
     few = [family.examples(name, setup.target_examples, seed=seed) for name in names]
     held_out = [family.examples(name, setup.eval_examples, split="eval") for name in names]
@@ -179,9 +178,11 @@ def pair_scores_of(
     return found, seconds
 
 
-def family_web(name: str, setup: Setup, curves: Sequence[Curves], draws: int) -> dict[str, Any]:
+def family_web(name: str, setup: Setup, seeds: int, draws: int) -> dict[str, Any]:
     """All figures of one web of generated tasks."""
+    torch.set_num_threads(1)
     family = family_of(name)
+    curves = [curves_of(family, setup, seed) for seed in range(seeds)]
     web = web_of(family, setup, [own.at(-1) for own in curves])
     few = [family.examples(task, TARGET_EXAMPLES, seed=0) for task in family.task_names]
     many = [family.examples(task, SOURCE_EXAMPLES, seed=1000) for task in family.task_names]
@@ -199,13 +200,14 @@ def family_web(name: str, setup: Setup, curves: Sequence[Curves], draws: int) ->
 
 def real_text_web(folder: Path, draws: int) -> dict[str, Any]:
     """All figures of the web on real text. folder: with `tasks` and `minilm`."""
+    torch.set_num_threads(1)
     web = open_web(REAL_TEXT)
     places = {task: folder / "tasks" / f"{task}.jsonl" for task in web.targets}
     few, many = (
         [load_examples(place, sampling=Sampling(count, seed=seed), name=task) for task, place in places.items()]
         for count, seed in ((TARGET_EXAMPLES, 0), (SOURCE_EXAMPLES, 1))
     )
-    how = PairScoreSettings(str(folder / "minilm"), KINDS, "lora", learning_rate=2e-3, max_input=96, device="cpu")
+    how = PairScoreSettings(str(folder / "minilm"), KINDS, "lora", steps=10, learning_rate=2e-3, max_input=96, device="cpu")
     scores, seconds = pair_scores_of(few, many, how)
     figures = selector_figures(web, folder / "tasks", scores, draws)
     return {"figures": {order: list(own.values()) for order, own in figures.items()}, "seconds": seconds}
@@ -230,25 +232,26 @@ def summary(webs: Sequence[Mapping[str, Any]], part: str, references: Sequence[s
 def measured(given: argparse.Namespace) -> dict[str, Any]:
     """The figures of all webs."""
     setups = [setup for setup in SETUPS if setup.name in given.setups]
-    webs: dict[str, Any] = {}
     began = time.perf_counter()
     with ProcessPoolExecutor(given.workers, mp_context=get_context("spawn")) as pool:
+        real = None if given.real_text is None else pool.submit(real_text_web, given.real_text, given.draws)
         jobs = {
-            (name, setup): [pool.submit(curves_of, family_of(name), setup, seed) for seed in range(given.seeds)]
+            f"{name}, {setup.name}": pool.submit(family_web, name, setup, given.seeds, given.draws)
             for name in given.families
             for setup in setups
         }
-        for (name, setup), own in jobs.items():
-            webs[f"{name}, {setup.name}"] = family_web(name, setup, [job.result() for job in own], given.draws)
-            print(f"{name}, {setup.name}: {time.perf_counter() - began:.0f} s", flush=True)
+        webs = {}
+        for name, job in jobs.items():
+            webs[name] = job.result()
+            print(f"{name}: {time.perf_counter() - began:.0f} s", flush=True)
+        real_text = None if real is None else real.result()
     found: dict[str, Any] = {
         "webs": {name: _means(web) for name, web in webs.items()},
         "generated": summary([*webs.values()], "figures", ("blend", "roe")),
         "early": summary([*webs.values()], "early", (f"gain after {POINTS[-1]:g} of the updates",)),
     }
-    if given.real_text is not None:
-        real = real_text_web(given.real_text, given.draws)
-        found["real_text"] = {"seconds": real["seconds"], "rows": summary([real], "figures", ("blend", "roe"))}
+    if real_text is not None:
+        found["real_text"] = {"seconds": real_text["seconds"], "rows": summary([real_text], "figures", ("blend", "roe"))}
     return found
 
 

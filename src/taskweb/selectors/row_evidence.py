@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -73,7 +74,7 @@ def _stacked(
     prior: GainPrior, problem: SelectionProblem, selector: Selector, rows: Sequence[MeasuredRow], learned: LeftOutRests | None
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """All measured gains of all rows: places of their sources, their row from 1, what the scores leave open, its noise."""
-    found: list[tuple[FloatArray, ...]] = []
+    found: list[tuple[Any, ...]] = []
     for place, row in enumerate(rows, start=1):
         at = np.flatnonzero(np.isfinite(row.gains))
         gains, errors = row.gains[at], row.errors[at]
@@ -115,9 +116,9 @@ def _between_setups(learned: LeftOutRests | None, setups: Sequence[str]) -> Floa
         for j, other in enumerate(places):
             same = i == j or (setups[i] == setups[j] and setups[i] in known)
             pairs = [(a, b) for a in own for b in other if (a == b) == same]
-            values = [] if products is None else [products[pair] for pair in pairs if np.isfinite(products[pair])]
+            learnt = [] if products is None else [products[pair] for pair in pairs if np.isfinite(products[pair])]
             unknown = UNKNOWN_OWN if same else UNKNOWN_SHARED
-            found[i, j] = (1.0 if same else KEPT) * (float(np.mean(values)) if values else unknown)
+            found[i, j] = (1.0 if same else KEPT) * (float(np.mean(learnt)) if learnt else unknown)
     values, vectors = np.linalg.eigh(found)
     return np.asarray((vectors * np.maximum(values, _LEAST_VARIANCE)) @ vectors.T)
 
