@@ -51,7 +51,7 @@ from taskweb.workflows.task_texts import task_texts
 POINTS = (0.25, 0.5, 1.0)  # of the updates on a target
 QUARTERS = 4
 FAMILIES = ("mixed", "popular", "partial")
-TARGET_EXAMPLES, SOURCE_EXAMPLES = 32, 32
+TARGET_EXAMPLES, SOURCE_EXAMPLES = 32, 64
 REAL_TEXT = harness.REPOSITORY / "benchmarks" / "selection" / "results" / "real_text_web.csv"
 FIGURES = ("ndcg", "regret_at_1")
 Figures = dict[str, list[tuple[float, float]]]  # by what ordered the sources: NDCG and Regret@1 of each target
