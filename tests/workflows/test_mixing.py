@@ -263,7 +263,7 @@ def test_exports_are_written_beside_and_unknown_ones_are_reported_at_once(tmp_pa
     mixture = mix("rte", sources=sources, settings=FEW)
     write_with_exports(mixture, tmp_path / "mix", exports=["axolotl", "chat"])
     assert {path.name for path in (tmp_path / "mix").iterdir()} == {
-        "axolotl", "chat", "heldout.jsonl", "manifest.json", "places.jsonl", "train.jsonl",
+        "axolotl", "chat", "heldout.jsonl", "manifest.json", "manifest.sha256", "places.jsonl", "train.jsonl",
     }  # fmt: skip
     found = taskweb.read_mixture(tmp_path / "mix")
     assert found.train == mixture.train

@@ -84,8 +84,23 @@ def test_files_are_complete_and_contain_no_prompt(tmp_path: Path) -> None:
         assert file.suffix == ".json"
         assert "private" not in file.read_text()
         written = json.loads(file.read_text())
-        assert set(written) == {"schema", "question", "model", "parameters", "log_odds"}
+        assert set(written) == {"schema", "question", "model", "parameters", "log_odds", "checksum"}
         assert written["question"] == file.stem
+
+
+def test_a_changed_answer_counts_as_missing_and_one_of_version_0_1_is_read(tmp_path: Path) -> None:
+    cache = AnswerCache(tmp_path)
+    cache.store("m", {"seed": 1}, "question", 0.75)
+    (file,) = tmp_path.iterdir()
+    whole = file.read_text()
+    assert cache.get("m", {"seed": 1}, "question") == 0.75
+    for changed in (whole.replace("0.75", "0.78"), whole.replace('"checksum"', '"chocksum"').replace("0.75", "0.78")):
+        file.write_text(changed)
+        assert cache.get("m", {"seed": 1}, "question") is None
+    record = json.loads(whole)
+    del record["checksum"], record["question"]
+    file.write_text(json.dumps(record))
+    assert cache.get("m", {"seed": 1}, "question") == 0.75
 
 
 def test_an_answer_to_another_question_counts_as_missing(tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ def mix(
         parse_kinds(choosing.kind or ()),
         amount.settings(),
         rank_settings,
+        choosing.accept_changed,
     )
     mixture = mix_with(arguments, progress_for(quiet=quiet))
     as_read = None

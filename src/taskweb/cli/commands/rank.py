@@ -64,6 +64,7 @@ def rank(
             help="Print a saved ranking again: the folder of taskweb refine, or a file of --format json.",
         ),
     ] = None,
+    accept_changed: shared.AcceptChanged = False,
     ranked: shared.RankOptions,
     sources: Annotated[
         Path | None,
@@ -108,7 +109,7 @@ def rank(
         from taskweb.workflows.saved_rankings import read_full_ranking
 
         assert saved is not None
-        _print(read_full_ranking(saved), output, top, quiet=quiet)
+        _print(read_full_ranking(saved, accept_changed=accept_changed), output, top, quiet=quiet)
         return
     judge = judging.settings(use_cache=not encoding.no_cache, quiet=quiet, describe=describe)
     reads, selects = reading.settings(sampling.settings()), selection.settings(judge, seed)
@@ -124,7 +125,9 @@ def rank(
 
 def _print(ranking: Ranking, output: shared.RankingFormat, top: int | None, *, quiet: bool) -> None:
     if output is shared.RankingFormat.json:
-        print_json(ranking.to_dict(top))
+        from taskweb.workflows.saved_rankings import ranking_json
+
+        print_json(ranking_json(ranking, top))
     else:
         from taskweb.cli.tables.rankings import ranking_csv, ranking_tables
 

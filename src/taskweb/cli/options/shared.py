@@ -32,6 +32,15 @@ Web = Annotated[
         help="Measured transfers: 'published', a store, a tidy table, or 'none'.",
     ),
 ]
+Evidence = Annotated[
+    Path | None,
+    typer.Option(
+        "--evidence",
+        metavar="WEB",
+        rich_help_panel=WEB,
+        help="A web with runs on this target in other setups, such as the web.db of taskweb refine with a smaller model.",
+    ),
+]
 Setup = Annotated[
     str,
     typer.Option(
@@ -89,6 +98,10 @@ NoCache = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel=OUTPUT, help="Print only the result.")]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", rich_help_panel=OUTPUT, help="Also print what was used and how long it took.")
+]
+AcceptChanged = Annotated[
+    bool,
+    typer.Option("--accept-changed", help="Use a saved ranking that was changed after it was saved (its checksum is wrong)."),
 ]
 Lambda = Annotated[
     float, typer.Option("--lambda", metavar="X", rich_help_panel=SELECTOR, help="TaskShop: weight of the pivots, 0 to 1.")
