@@ -19,7 +19,6 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from statistics import median
 from typing import Any
 
 import torch
@@ -92,14 +91,14 @@ def _summary(rounds: Sequence[Measured], cell: Cell, ways: Ways) -> dict[str, An
     """The figures of one way."""
     rates = harness.Summary.of((each.tokens / each.seconds for each in rounds), 1)
     flops = rates.median * _operations(cell, ways) / ways.tokens_of(ways.most)
-    gpu = cell.device.type == "cuda"
+    gpu, per_run = cell.device.type == "cuda", ways.tokens_of(ways.most) / ways.most
     peak = peak_of(torch.cuda.get_device_name(cell.device), cell.precision) if gpu else None
     last = rounds[-1]
     return {
         "runs": last.runs,
         "seconds": [round(each.seconds, 3) for each in rounds],
-        "runs_per_hour": round(median(3600 * each.runs / each.seconds for each in rounds), 1),
-        "ms_per_update": round(median(1000 * each.seconds / each.runs / cell.updates for each in rounds), 2),
+        "runs_per_hour": round(3600 * rates.median / per_run, 1),
+        "ms_per_update": round(1000 * per_run / rates.median / cell.updates, 2),
         "tokens_per_second": asdict(rates),
         "operations_per_second": round(flops),
         "share_of_peak": None if peak is None else round(flops / peak, 4),
@@ -112,7 +111,7 @@ def _summary(rounds: Sequence[Measured], cell: Cell, ways: Ways) -> dict[str, An
 
 
 def ratios_of(rounds: Mapping[str, Sequence[Measured]]) -> dict[str, dict[str, float]]:
-    """Ratios of runs per hour within each round, by `<faster>_over_<slower>`: median, least, most."""
+    """Ratios of tokens per second within each round, by `<faster>_over_<slower>`: median, least, most."""
     found = {}
     for fast, slow, leaner in (
         ("alone", "trainer", False),
@@ -122,8 +121,8 @@ def ratios_of(rounds: Mapping[str, Sequence[Measured]]) -> dict[str, dict[str, f
         ("fused", "alone", False),
     ):
         if fast in rounds and slow in rounds:
-            quick = [each.seconds / each.runs for each in rounds[fast]]
-            long = [(each.seconds - each.collecting * leaner) / each.runs for each in rounds[slow]]
+            quick = [each.seconds / each.tokens for each in rounds[fast]]
+            long = [(each.seconds - each.collecting * leaner) / each.tokens for each in rounds[slow]]
             name = f"{fast}_over_{slow}{'_without_collecting' if leaner else ''}"
             found[name] = asdict(harness.Summary.of(harness.ratios(long, quick), 2))
     return found

@@ -44,8 +44,9 @@ from taskweb.models.shared_base import SharedBase
 from taskweb.models.tiny import TINY_MODELS
 from taskweb.tasks import Example
 from taskweb.training import TrainingSettings
+from taskweb.training.batch_order import training_batches
 from taskweb.training.fused_training import FusedRun, FusedTraining, Padding
-from taskweb.training.loop import fit_encoded, training_batches
+from taskweb.training.loop import fit_encoded
 
 HEAD = Head("classification", labels=ANSWERS)
 RATE = 1e-4
