@@ -40,24 +40,26 @@ def cells_of(given: argparse.Namespace) -> list[Cell]:
     """What is measured; an architecture without biases has no BitFit."""
     device = chosen_device(given.device)
     gpu = device.type == "cuda"
-    names = given.shapes or list(GPU_SHAPES if gpu else CPU_SHAPES)
+    precision = given.precision or ("bfloat16" if gpu else "float32")
     found = []
-    for name in names:
-        updates = given.updates or (4 if name.startswith("small") else 20)
-        for method in given.methods:
+    for name in given.shapes or list(GPU_SHAPES if gpu else CPU_SHAPES):
+        size = name.partition("-")[0]
+        updates = given.updates or {"tiny": 20, "small": 3}.get(size, 60)
+        batch_size = given.batch_size or (8 if size == "small" else 16)
+        for method in given.methods or (["lora"] if size == "small" else ["finetune", "lora"]):
             if method != "bitfit" or SHAPES[name].kind != "llama":
-                precision = given.precision or ("bfloat16" if gpu else "float32")
-                found.append(Cell(name, SHAPES[name], method, given.batch_size, updates, device, precision))
+                found += [Cell(name, SHAPES[name], method, batch_size, updates, device, precision)]
     return found
 
 
 def measured(cell: Cell, given: argparse.Namespace) -> dict[str, Any]:
     """All ways in turns, after a round that does not count."""
-    ways = Ways(cell, max(given.runs, given.alone))
-    together = given.fuse or (None if cell.device.type == "cuda" else 8)
+    gpu = cell.device.type == "cuda"
+    alone = given.alone or (given.runs // 4 if gpu else given.runs)
+    ways, together = Ways(cell, given.runs), given.fuse or (None if gpu else given.runs)
     calls = {
-        "trainer": lambda: ways.trainer(given.alone),
-        "alone": lambda: ways.alone(given.alone),
+        "trainer": lambda: ways.trainer(alone),
+        "alone": lambda: ways.alone(alone),
         "fused": lambda: ways.fused(given.runs, together),
     }
     if not cell.frozen:
@@ -106,6 +108,7 @@ def _summary(rounds: Sequence[Measured], cell: Cell, ways: Ways) -> dict[str, An
         "peak_memory_mib": round(max(each.memory for each in rounds) / MIB),
         "padding": round(last.padding, 4),
         "together": last.together,
+        "graphs": last.graphs,
         "seconds_collecting": [round(each.collecting, 3) for each in rounds],
     }
 
@@ -164,20 +167,22 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     options = harness.parser(__doc__, __file__, rounds=5, threads=1)
     options.add_argument("--device", help="cpu or cuda (a GPU if there is one)")
     options.add_argument("--shapes", nargs="+", choices=list(SHAPES), help="only these (those for the device)")
-    options.add_argument("--methods", nargs="+", choices=METHODS, default=["finetune", "lora"], help="(%(default)s)")
+    options.add_argument("--methods", nargs="+", choices=METHODS, help="(finetune and lora, of small models lora)")
     options.add_argument("--precision", choices=("float32", "bfloat16"), help="(bfloat16 on a GPU, float32 on a CPU)")
-    options.add_argument("--batch-size", type=harness.at_least_one, default=16, help="examples per update (%(default)s)")
-    options.add_argument("--updates", type=harness.at_least_one, help="of each run (20, of small models 4)")
-    options.add_argument("--runs", type=harness.at_least_one, default=16, help="fused runs in a round (%(default)s)")
-    options.add_argument("--alone", type=harness.at_least_one, default=4, help="runs of the other ways (%(default)s)")
-    options.add_argument("--fuse", type=harness.at_least_one, help="most runs at once (auto on a GPU, 8 on a CPU)")
+    options.add_argument("--batch-size", type=harness.at_least_one, help="examples per update (16, of small models 8)")
+    options.add_argument("--updates", type=harness.at_least_one, help="of each run (60, of tiny models 20, of small ones 3)")
+    options.add_argument("--runs", type=harness.at_least_one, help="fused runs in a round (16 on a GPU, 8 on a CPU)")
+    options.add_argument("--alone", type=harness.at_least_one, help="runs of the other ways (a quarter, on a CPU as many)")
+    options.add_argument("--fuse", type=harness.at_least_one, help="most runs at once (auto on a GPU, all on a CPU)")
     options.add_argument("--without-trainer", action="store_true", help="only the engine's ways")
-    quick = {"rounds": 1, "shapes": ["tiny-roberta", "tiny-t5"], "updates": 2, "runs": 2, "alone": 1, "batch_size": 4}
+    quick = {"rounds": 1, "shapes": ["tiny-roberta", "tiny-t5"], "updates": 2, "runs": 2, "batch_size": 4}
     return harness.parse(options, argv, quick=quick)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     given = arguments(argv)
+    device = chosen_device(given.device)
+    given.runs = given.runs or (16 if device.type == "cuda" else 8)
     torch.set_num_threads(given.threads)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     transformers_logging.set_verbosity_error()
@@ -187,7 +192,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(json.dumps(rows[-1]), flush=True)
         gc.collect()
         release_memory(cell.device)
-    device = chosen_device(given.device)
     card = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     figures = {"card": card, "mean_tokens": MEAN_TOKENS, "sd_tokens": SD_TOKENS, "cells": rows}
     harness.write_result(__file__, given, figures)

@@ -10,7 +10,7 @@ import gc
 import tempfile
 import warnings
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -38,12 +38,12 @@ from taskweb.models.encoder_head import body_of
 from taskweb.models.fused.fused_model import FusedModel, trained_tensors, wide_head
 from taskweb.models.loading import quiet
 from taskweb.models.methods.lora import LoRA
-from taskweb.models.packing import Member, shape_of
+from taskweb.models.packing import Member, pack
 from taskweb.models.padding import seeded
 from taskweb.models.shared_base import SharedBase
 from taskweb.models.tiny import TINY_MODELS
 from taskweb.tasks import Example
-from taskweb.training import TrainingSettings
+from taskweb.training import TrainingHistory, TrainingSettings
 from taskweb.training.batch_order import training_batches
 from taskweb.training.fused_training import FusedRun, FusedTraining, Padding
 from taskweb.training.loop import fit_encoded
@@ -104,7 +104,7 @@ class Measured:
     """Some runs, one way. seconds: of all; collecting: of them in Python's garbage collector, where it was called by name.
 
     tokens: that were read. padding: share of places that only filled a batch. memory: bytes at the peak, the base counted once.
-    together: how many runs shared a pass.
+    together: how many runs shared a pass. graphs: CUDA graphs that were recorded for a run.
     """
 
     runs: int
@@ -114,6 +114,7 @@ class Measured:
     memory: int
     collecting: float = 0.0
     together: int = 1
+    graphs: int = 0
 
 
 @dataclass(slots=True)
@@ -179,21 +180,27 @@ class Ways:
 
     def alone(self, runs: int) -> Measured:
         """The engine, one run after another."""
+        histories: list[TrainingHistory] = []
 
         def work() -> None:
-            for number in range(runs):
-                fit_encoded(self.ready(number), self.encoded[number], self.settings, seed=number)
+            for number, encoded in enumerate(self.encoded[:runs]):
+                history = fit_encoded(self.ready(number), encoded, self.settings, seed=number)
+                histories.append(history)
 
-        return self._measured(runs, work, padding=self._padding_alone(runs))
+        found = self._measured(runs, work)
+        graphs = [history.graphs for history in histories if history.graphs is not None and history.graphs.graphs]
+        padding = 1 - sum(own.tokens for own in graphs) / sum(own.places for own in graphs) if graphs else self._padding(runs)
+        return replace(found, padding=padding, graphs=max((own.graphs for own in graphs), default=0))
 
-    def _padding_alone(self, runs: int) -> float:
+    def _padding(self, runs: int) -> float:
         """Padding of the engine's batches."""
         counting, model = Counting(), self.base.fresh()
         model.set_head(HEAD, seed=0)
         for number in range(runs):
             for batch in training_batches(self.encoded[number], self.settings, number, 0, self.cell.updates):
-                counting.places += shape_of(model, Member(batch, HEAD)).tokens
-                counting.tokens += sum(item.length for item in batch)
+                packed = pack(model, [Member(batch, HEAD)])
+                counting.places += packed.shape.tokens
+                counting.tokens += packed.tokens
         return counting.padding
 
     def fused(self, runs: int, most: int | None) -> Measured:
@@ -231,7 +238,7 @@ class Ways:
 
     def trainer(self, runs: int) -> Measured:
         """The Trainer, one run after another in this process, LoRA by PEFT; adapters and biases are the engine's."""
-        counting, collecting = Counting(), 0.0
+        counting, collecting = Counting(), 0.0  # seconds
         rows = [[_row(self.cell, item) for item in encoded] for encoded in self.encoded[:runs]]
         collect = gc.collect
 
@@ -242,10 +249,11 @@ class Ways:
             return found
 
         def work() -> None:
-            for number in range(runs):
-                self._by_the_trainer(number, rows[number], counting, folder)
+            with mock.patch.object(gc, "collect", counted):
+                for number in range(runs):
+                    self._by_the_trainer(number, rows[number], counting, folder)
 
-        with mock.patch.object(gc, "collect", counted), tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder:
             found = self._measured(runs, work)
         return replace(found, padding=counting.padding, collecting=collecting)
 
@@ -298,7 +306,7 @@ class Ways:
 
     # Measuring
 
-    def _measured(self, runs: int, work: Any, padding: float = 0.0) -> Measured:
+    def _measured(self, runs: int, work: Callable[[], None]) -> Measured:
         device = self.cell.device
         _ = self.encoded
         before = forget_peak(device)
@@ -310,7 +318,7 @@ class Ways:
 
         seconds, _ = harness.timed(all_of_it)
         base = sum(tensor.nbytes for tensor in self.base.fresh().module.parameters())
-        return Measured(runs, seconds, self.tokens_of(runs), padding, max(0, peak(device) - before) + base)
+        return Measured(runs, seconds, self.tokens_of(runs), 0.0, max(0, peak(device) - before) + base)
 
 
 @dataclass
