@@ -47,6 +47,11 @@ class Shape:
         return FAMILIES[self.kind]
 
     @property
+    def all_layers(self) -> int:
+        """Layers of both sides."""
+        return self.layers * (2 if self.family == "seq2seq" else 1)
+
+    @property
     def attention_width(self) -> int:
         """Of queries."""
         return self.heads * (self.head_width or self.width // self.heads)
@@ -74,10 +79,9 @@ class Shape:
 
     def forward(self, read: float, answer: float, *, spread: float = 0.0) -> float:
         """Operations for an example. read, answer: its tokens; spread: the standard deviation of `read` if it is a mean."""
+        if self.family == "causal":  # the answer's last token is only predicted
+            read += answer - 1
         squared = read * read + spread * spread
-        if self.family == "causal":
-            squared += 2 * read * answer + answer * answer
-            read += answer
         mixing = 4 * self.layers * self.attention_width
         passed = 2 * self.layers * self.layer * read + mixing * squared
         if self.family == "seq2seq":
@@ -99,6 +103,14 @@ GPU_SHAPES: Mapping[str, Shape] = {
     "llama-1.2b": Shape("llama", 16, 2048, 8192, 32, 128256, gated=True, key_heads=8),
 }
 """Sizes as published: t5-base is that of T5 1.1, the 1.2 billion Llama that of Llama 3.2."""
+HUB_SHAPES: Mapping[str, Shape] = {
+    "google/t5-small-lm-adapt": Shape("t5", 8, 512, 1024, 6, 32128, gated=True, head_width=64),
+    "google/t5-base-lm-adapt": GPU_SHAPES["t5-base"],
+    "google/t5-large-lm-adapt": Shape("t5", 24, 1024, 2816, 16, 32128, gated=True),
+    "openai-community/gpt2-medium": GPU_SHAPES["gpt2-medium"],
+    "FacebookAI/roberta-base": GPU_SHAPES["roberta-base"],
+}
+"""Models of the published web."""
 CPU_SHAPES: Mapping[str, Shape] = {
     **{f"tiny-{kind}": Shape(kind, 1, 64, 128, 4, 600, kind == "llama") for kind in FAMILIES},
     "small-roberta": Shape("roberta", 6, 384, 1536, 6, 50265),

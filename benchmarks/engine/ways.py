@@ -80,7 +80,7 @@ class Cell:
     def config(self) -> tuple[Any, Any]:
         """The library's configuration, and a tokenizer for the words."""
         shape = self.shape
-        small, tokenizer = TINY_MODELS[f"tiny:{shape.kind}"](list(WORDS), 0.0)
+        small, tokenizer = TINY_MODELS[f"tiny:{shape.kind}"]([*WORDS, *ANSWERS], 0.0)
         plain: dict[str, Any] = {
             "hidden_size": shape.width,
             "intermediate_size": shape.inner,
@@ -96,7 +96,8 @@ class Cell:
             | {"num_heads": shape.heads, "d_kv": shape.attention_width // shape.heads}
             | {"feed_forward_proj": "gated-gelu" if shape.gated else "relu"},
         }[shape.kind]
-        return type(small)(**{**small.to_dict(), **changes, "vocab_size": max(shape.vocabulary, len(tokenizer))}), tokenizer
+        known = {key: value for key, value in small.to_dict().items() if key not in ("is_gated_act", "dense_act_fn")}
+        return type(small)(**{**known, **changes, "vocab_size": max(shape.vocabulary, len(tokenizer))}), tokenizer
 
 
 @dataclass(frozen=True)
