@@ -66,7 +66,11 @@ def measured(cell: Cell, given: argparse.Namespace) -> dict[str, Any]:
         del calls["fused"]
     if given.without_trainer:
         del calls["trainer"]
-    rounds = harness.in_turns(calls, given.rounds, warm_up=1, alternate=True)
+    return figures_of(cell, ways, harness.in_turns(calls, given.rounds, warm_up=1, alternate=True))
+
+
+def figures_of(cell: Cell, ways: Ways, rounds: Mapping[str, Sequence[Measured]]) -> dict[str, Any]:
+    """The figures of a cell from the rounds of each way."""
     return {
         "shape": cell.name,
         "method": cell.method,
