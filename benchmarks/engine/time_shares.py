@@ -37,6 +37,7 @@ from taskweb.experiments.specs import FusedGroups, RunGroup, Work, groups_of, ru
 from taskweb.models.causal import CausalModel
 from taskweb.models.encoder import EncoderModel
 from taskweb.models.fused.fused_model import FusedModel
+from taskweb.models.reader import Reader
 from taskweb.models.seq2seq import Seq2SeqModel
 from taskweb.tasks.synthetic import find_family
 from taskweb.training.gradient import BatchGradient
@@ -71,7 +72,9 @@ PARTS: Sequence[tuple[str, Any, str]] = (
     ("optimizer", fused_training, "update"),
     ("clipping", BatchGradient, "_clip"),
     ("packing", FusedModel, "packed"),
-    *(("tokenising", family, name) for family in FAMILIES for name in ("_inputs", "_answers") if hasattr(family, name)),
+    *(("tokenising", Seq2SeqModel, name) for name in ("_inputs", "_answers")),
+    ("tokenising", EncoderModel, "_inputs"),
+    *(("tokenising", Reader, name) for name in ("training", "scoring", "fits")),
     ("evaluation", execution, "evaluate"),
     ("evaluation", fused_execution, "evaluate_together"),
     ("trying the fused model", fused_execution, "verify"),
