@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, pstdev
 
@@ -80,9 +81,16 @@ def test_the_published_web_has_its_runs() -> None:
 
 
 def test_a_budget_of_pairs_takes_that_share_of_the_transfers() -> None:
-    whole, part = web_cost.new_work(web_cost.Lengths(90, 60, 1000), web_cost.arguments([]))
+    whole, part, *_ = web_cost.new_work(web_cost.Lengths(90, 60, 1000), web_cost.arguments([]))
     assert (whole.runs, part.runs) == (3 * (9900 + 100), 3 * (1485 + 100))
     assert 0.15 < part.operations / whole.operations < 0.2
+
+
+def test_few_runs_of_a_target_wait_for_fewer_launches_together_than_there_are_runs() -> None:
+    *_, few = web_cost.new_work(web_cost.Lengths(90, 60, 1000), web_cost.arguments([]))
+    assert (few.web, few.runs, few.trainings) == ("one target of 100 tasks, 21 runs", 21, 41)
+    many = web_cost.Paper(peak=1e15, share=0.5, launches=0.003, together=64)
+    assert many.hours(few, "fused") == replace(many, together=21).hours(few, "fused")
 
 
 def test_time_on_paper_is_arithmetic_and_launches() -> None:
@@ -104,7 +112,7 @@ def measured_cell(shape: str, method: str, rate: float) -> dict[str, object]:
 def test_measured_hours_are_those_of_the_nearest_shape() -> None:
     cells = [measured_cell("t5-base", "lora", 1e12), measured_cell("llama-0.5b", "lora", 2e12)]
     cells += [measured_cell("llama-1.2b", "lora", 4e12), measured_cell("gpt2-medium", "finetune", 8e12)]
-    _, part = web_cost.new_work(web_cost.Lengths(90, 60, 1000), web_cost.arguments([]))
+    _, part, *_ = web_cost.new_work(web_cost.Lengths(90, 60, 1000), web_cost.arguments([]))
     assert web_cost.Measured(cells).hours(part, "alone") == part.operations / 4e12 / 3600
     assert web_cost.Measured(cells[3:]).hours(part, "alone") is None
     first = web_cost.checked(cells, PAPER)[0]

@@ -1,7 +1,8 @@
 """How many GPU hours a web takes, on paper, and by the throughput that was measured.
 
-Two webs: the published one (24,696 transfers; its pairs, seeds, epochs, batch sizes and numbers of examples), and one of 100
-tasks with a Llama of 1.2 billion weights and LoRA, with all pairs and with a budget of 15% of them. Sources are trained once
+Two webs: the published one (24,696 transfers and 1,176 baselines; its pairs, seeds, epochs, batch sizes and numbers of
+examples), and one of 100 tasks with a Llama of 1.2 billion weights and LoRA, with all pairs and with a budget of 15% of them;
+beside them, what one more target costs whose sources `taskweb refine` measures with few runs. Sources are trained once
 for each seed, baselines are always all measured. Operations are those of shapes.py:
 
     training on an example:    P x (2 x weights passed x tokens + 4 x layers x width x tokens^2), P = 3, with a frozen base 2
@@ -39,6 +40,7 @@ PLAN = harness.REPOSITORY / "plans" / "taskweb_paper.toml"
 ANSWER_TOKENS = 3
 CHOICES = 3
 NEW_TASKS, BUDGET = 100, 0.15
+REFINED = (8, 15, 21)  # runs of a target, its baseline included
 EVALUATION_BATCH = 32
 WAYS = ("alone", "fused")
 SHAPES = {**GPU_SHAPES, **CPU_SHAPES}
@@ -131,17 +133,23 @@ def _sequences(shape: Shape, task: str) -> int:
 
 
 def new_work(lengths: Lengths, given: argparse.Namespace) -> list[Work]:
-    """A web of many tasks with LoRA, with all pairs and with few of them."""
-    shape, tasks, found = GPU_SHAPES["llama-1.2b"], NEW_TASKS, []
+    """LoRA on many tasks: a web with all pairs, one with few of them, and one more target by `taskweb refine`."""
+    tasks, pairs = NEW_TASKS, NEW_TASKS * (NEW_TASKS - 1)
+    webs = {f"{tasks} tasks, all pairs": 1.0, f"{tasks} tasks, {BUDGET:.0%} of pairs": BUDGET}
+    counts = {name: (given.seeds * (round(share * pairs) + tasks), given.seeds * tasks) for name, share in webs.items()}
+    # At most: a source that is measured with two seeds or for a second target is not always trained again.
+    counts |= {f"one target of {tasks} tasks, {runs} runs": (runs, runs - 1) for runs in REFINED}
+    return [_new_web(lengths, given, name, runs, sources) for name, (runs, sources) in counts.items()]
+
+
+def _new_web(lengths: Lengths, given: argparse.Namespace, name: str, runs: int, sources: int) -> Work:
+    """runs: transfers and baselines. sources: trainings on these."""
+    shape, trainings = GPU_SHAPES["llama-1.2b"], runs + sources
     trained = lengths.training(shape, given.epochs * given.examples, frozen=True)
     updates = given.epochs * math.ceil(given.examples / given.batch_size)
-    for name, share in ((f"{tasks} tasks, all pairs", 1.0), (f"{tasks} tasks, {BUDGET:.0%} of pairs", BUDGET)):
-        runs = given.seeds * (round(share * tasks * (tasks - 1)) + tasks)
-        trainings = runs + given.seeds * tasks
-        operations = trainings * trained + runs * lengths.evaluating(shape)
-        steps = trainings * updates + runs * lengths.evaluation_updates
-        found.append(Work(name, "llama-1.2b/lora", shape, True, runs, trainings, operations, steps))
-    return found
+    operations = trainings * trained + runs * lengths.evaluating(shape)
+    steps = trainings * updates + runs * lengths.evaluation_updates
+    return Work(name, "llama-1.2b/lora", shape, True, runs, trainings, operations, steps)
 
 
 # How fast it is done
@@ -165,7 +173,8 @@ class Paper:
         """None where a way does not exist: only runs with a frozen base are fused."""
         if way == "fused" and not work.frozen:
             return None
-        return self.seconds(work.operations, work.updates, work.shape.all_layers, way) / 3600
+        own = replace(self, together=min(self.together, work.runs))
+        return own.seconds(work.operations, work.updates, work.shape.all_layers, way) / 3600
 
 
 @dataclass(frozen=True)
@@ -242,7 +251,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     heads += ["measured alone", "measured fused"] if by_measurement else []
     lines = ["| " + " | ".join([*heads, "published hours of targets"]) + " |", "|---" * (len(heads) + 1) + "|"]
     for row in rows:
-        cells = [row["web"], row["setup"], f"{row['runs']:,}", f"{row['trainings']:,}", f"{row['operations'] / 1e18:,.1f}"]
+        cells = [row["web"], row["setup"], f"{row['runs']:,}", f"{row['trainings']:,}", _shown(row["operations"] / 1e18)]
         for key in ("hours", "hours_by_measurement") if by_measurement else ("hours",):
             cells += [_shown(row[key][way]) for way in WAYS]
         lines.append("| " + " | ".join([*cells, _shown(row["published_hours_of_targets"])]) + " |")
@@ -250,7 +259,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _shown(value: float | None) -> str:
-    return "" if value is None else f"{value:,.1f}"
+    return "" if value is None else f"{value:,.1f}" if value >= 1 else f"{value:.2g}"
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
