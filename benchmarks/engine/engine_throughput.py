@@ -17,6 +17,7 @@ import argparse
 import gc
 import json
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -56,7 +57,8 @@ def measured(cell: Cell, given: argparse.Namespace) -> dict[str, Any]:
     """All ways in turns, after a round that does not count."""
     gpu = cell.device.type == "cuda"
     alone = given.alone or (given.runs // 4 if gpu else given.runs)
-    ways, together = Ways(cell, given.runs), given.fuse or (None if gpu else given.runs)
+    clock = time.process_time if given.processor_time else time.perf_counter
+    ways, together = Ways(cell, given.runs, clock), given.fuse or (None if gpu else given.runs)
     calls = {
         "trainer": lambda: ways.trainer(alone),
         "alone": lambda: ways.alone(alone),
@@ -178,6 +180,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     options.add_argument("--runs", type=harness.at_least_one, help="fused runs in a round (16 on a GPU, 8 on a CPU)")
     options.add_argument("--alone", type=harness.at_least_one, help="runs of the other ways (a quarter, on a CPU as many)")
     options.add_argument("--fuse", type=harness.at_least_one, help="most runs at once (auto on a GPU, all on a CPU)")
+    options.add_argument("--processor-time", action="store_true", help="of one CPU thread, where other work shares its core")
     options.add_argument("--without-trainer", action="store_true", help="only the engine's ways")
     quick = {"rounds": 1, "shapes": ["tiny-roberta", "tiny-t5"], "updates": 2, "runs": 2, "batch_size": 4}
     return harness.parse(options, argv, quick=quick)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import tempfile
+import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -133,10 +134,11 @@ class Counting:
 
 @dataclass
 class Ways:
-    """One cell, and the runs that are trained: `most` of them, each on a task of its own."""
+    """One cell, and the runs that are trained: `most` of them, each on a task of its own. clock: counts seconds."""
 
     cell: Cell
     most: int
+    clock: Callable[[], float] = time.perf_counter
     _lanes: dict[int | None, Lane] = field(default_factory=dict)
 
     @cached_property
@@ -245,7 +247,7 @@ class Ways:
 
         def counted(*arguments: Any) -> int:
             nonlocal collecting
-            seconds, found = harness.timed(lambda: collect(*arguments))
+            seconds, found = harness.timed(lambda: collect(*arguments), self.clock)
             collecting += seconds
             return found
 
@@ -317,7 +319,7 @@ class Ways:
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
 
-        seconds, _ = harness.timed(all_of_it)
+        seconds, _ = harness.timed(all_of_it, self.clock)
         base = sum(tensor.nbytes for tensor in self.base.fresh().module.parameters())
         return Measured(runs, seconds, self.tokens_of(runs), 0.0, max(0, peak(device) - before) + base)
 
