@@ -56,7 +56,7 @@ class GroupRunner:
         key = group.source_key(self.data, self.threads)
         with self.checkpoints.locked_source(key) as cached:
             yield from self._runs(group, self._trained_source(group, key, cached))
-            cached.release(remove=True)
+            cached.finish()
             self.models.forget_source(cached.path)
 
     def record_of(self, spec: RunSpec) -> Run:

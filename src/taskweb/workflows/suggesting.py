@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from taskweb.active.acquisition import DEFAULT_K, improvements, left_to_gain
+from taskweb.active.acquisition import DEFAULT_K, decision_weights, improvements, left_to_gain
 from taskweb.errors import InputError, ParameterError, unknown_name
-from taskweb.selectors.gain_prior import GainPrior, gain_prior
+from taskweb.selectors.gain_prior import GainPrior
 from taskweb.selectors.posterior import MeasuredGain, Posterior, order_of
+from taskweb.web import TransferWeb
 from taskweb.web.records.tidy_rows import BASELINE
+from taskweb.workflows.measured_elsewhere import prior_of
 from taskweb.workflows.progress import Progress, silent
 from taskweb.workflows.rank_settings import RankSettings
 from taskweb.workflows.ranking import Candidates, selection_task
@@ -50,6 +52,11 @@ class NextRun:
     seed: int
     value: float
     cost_seconds: float | None
+
+    @property
+    def improvement(self) -> float:
+        """By how much this one run is expected to improve the decision, in percent of the target's score."""
+        return self.value * self.cost_seconds / _SECONDS_PER_HOUR if self.cost_seconds else self.value
 
 
 @dataclass(slots=True, eq=False)
@@ -115,18 +122,19 @@ class Suggester:
         """
         if self.stopped is not None:
             return []
-        posterior = self.posterior
-        worth, seconds = 100 * improvements(posterior, self.k), self._seconds
+        sources, seconds = self.prior.sources, self._seconds
+        seeds = [self._next_seed(source) for source in sources]
+        worth = 100 * improvements(self.posterior, seeds, decision_weights(self.k, len(sources)))
+        trainings = np.array([1 if seed in self._baselines else 2 for seed in seeds])
         found: list[NextRun] = []
-        for place in np.argsort(-worth, kind="stable")[:count].tolist():
-            source = self.prior.sources[place]
-            seed = self._next_seed(source)
-            costs = seconds if seed in self._baselines or seconds is None else 2 * seconds
-            value = float(worth[place]) * (_SECONDS_PER_HOUR / costs if costs else 1.0)
-            found.append(NextRun(source, seed, value, costs))
-        missing = dict.fromkeys(run.seed for run in found if run.seed not in self._baselines)
-        baselines = [NextRun(None, seed, max(run.value for run in found if run.seed == seed), seconds) for seed in missing]
-        return [*baselines, *found]
+        for place in np.argsort(-worth / trainings, kind="stable")[:count].tolist():
+            cost = None if seconds is None else seconds * int(trainings[place])
+            value = float(worth[place]) * (_SECONDS_PER_HOUR / cost if cost else 1.0)
+            found.append(NextRun(sources[place], seeds[place], value, cost))
+        waiting = [run.seed for run in self.runs] if not self._baselines else []
+        missing = dict.fromkeys([*waiting, *(run.seed for run in found if run.seed not in self._baselines)])
+        worth_of = {seed: max((run.value for run in found if run.seed == seed), default=found[0].value) for seed in missing}
+        return [*(NextRun(None, seed, worth_of[seed], seconds) for seed in missing), *found]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values: what to run next, and what is believed of each source, best first."""
@@ -188,12 +196,16 @@ def suggester(
     k: int = DEFAULT_K,
     until: float | None = None,
     runs: Iterable[OwnRun] = (),
+    evidence: str | Path | TransferWeb | None = None,
     progress: Progress = silent,
 ) -> Suggester:
-    """A suggester for a target, whose sources are first ranked as `rank` does. Raises a TaskWebError."""
+    """A suggester for a target, whose sources are first ranked as `rank` does. Raises a TaskWebError.
+
+    evidence: a web with runs on this very target in other setups, such as with a smaller model.
+    """
     task = selection_task(settings or RankSettings(), target, sources=sources, progress=progress)
-    prior = gain_prior(task.problem, task.selector, task.selector.score(task.problem))
-    found = Suggester(task.name, prior, k, until, task.notes)
+    prior, notes = prior_of(task, evidence)
+    found = Suggester(task.name, prior, k, until, (*task.notes, *notes))
     for run in runs:
         found.tell(run.source, run.seed, run.score, run.seconds)
     return found

@@ -11,10 +11,11 @@ import typer
 
 from taskweb.cli.commands.rank import SamplingOptions
 from taskweb.cli.console import StoppedError, print_json, print_tables, say, say_notes
+from taskweb.cli.heard_readings import say_readings, tells_readings
 from taskweb.cli.options import shared
 from taskweb.cli.options.option_groups import spread
 from taskweb.cli.options.reading_options import ReadingOptions, StorageOptions
-from taskweb.cli.options.training_options import MODEL, TRAINING, LoraOptions
+from taskweb.cli.options.training_options import MODEL, TRAINING, LoraOptions, parse_fuse
 from taskweb.cli.progress.work_progress import progress_for
 
 if TYPE_CHECKING:
@@ -70,15 +71,14 @@ class MeasuringOptions:
         ),
     ] = 1000
     fuse: Annotated[
-        int,
+        str,
         typer.Option(
             "--fuse",
-            metavar="N",
-            min=1,
+            metavar="N|auto",
             rich_help_panel=MEASURING,
-            help="Choose N runs at once, which share passes (LoRA, adapters, BitFit). Default: 1.",
+            help="Choose N runs at once, which share passes (LoRA, adapters, BitFit). Auto: 4 on a GPU, 1 on a CPU.",
         ),
-    ] = 1
+    ] = "auto"
     kind: Annotated[
         list[str] | None,
         typer.Option(
@@ -137,6 +137,7 @@ class RefineTrainingOptions:
 
 
 @spread
+@tells_readings
 def refine(
     *,
     target: Annotated[
@@ -167,6 +168,7 @@ def refine(
     reads: ReadingOptions,
     storage: StorageOptions,
     ranked: shared.RankOptions,
+    evidence: shared.Evidence = None,
     sampling: SamplingOptions,
     reading: shared.TargetOptions,
     selection: shared.SelectorOptions,
@@ -195,10 +197,12 @@ def refine(
         entries["measures"] = measuring.measures
     rank_settings = ranked.settings(encoding.settings(), reading.settings(sampling.settings()), selection.settings(None))
     how = _settings(model, method, entries, measuring)
-    question = refine_question(target, tuple(sources or ()), how, rank_settings, progress_for(quiet=quiet))
+    progress = progress_for(quiet=quiet)
+    question = refine_question(target, tuple(sources or ()), how, rank_settings, progress, evidence=evidence)
     if dry_run:
         _dry_run(question, to, output, quiet=quiet)
         return
+    say_readings()
     say_notes(question.notes, quiet=quiet)
     found = _measured(question, to, quiet=quiet)
     if output is shared.TableFormat.json:
@@ -232,7 +236,7 @@ def _settings(model: str, method: str, entries: dict[str, Any], options: Measuri
         options.seed,
         options.source_examples,
         options.target_examples,
-        options.fuse,
+        parse_fuse(options.fuse),
         parse_kinds(options.kind or ()),
     )
 

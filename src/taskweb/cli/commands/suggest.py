@@ -9,12 +9,14 @@ import typer
 
 from taskweb.cli.commands.rank import SamplingOptions
 from taskweb.cli.console import print_json, print_tables, say_notes
+from taskweb.cli.heard_readings import tells_readings
 from taskweb.cli.options import shared
 from taskweb.cli.options.option_groups import spread
 from taskweb.cli.progress.work_progress import progress_for
 
 
 @spread
+@tells_readings
 def suggest(
     *,
     target: Annotated[
@@ -39,6 +41,7 @@ def suggest(
             help="Folder with your own candidate sources, <task>.jsonl each. At most 100 examples of each are used.",
         ),
     ] = None,
+    evidence: shared.Evidence = None,
     k: Annotated[int, typer.Option("--k", metavar="K", min=1, help="Number of sources to decide on.")] = 5,
     until: Annotated[
         float | None,
@@ -61,8 +64,9 @@ def suggest(
 
     settings = ranked.settings(encoding.settings(), reading.settings(sampling.settings()), selection.settings(None))
     own = [] if runs is None else read_own_runs(runs)
+    progress = progress_for(quiet=quiet)
     found = suggester(
-        target, settings=settings, sources=sources, k=k, until=until, runs=own, progress=progress_for(quiet=quiet)
+        target, settings=settings, sources=sources, k=k, until=until, runs=own, evidence=evidence, progress=progress
     )
     if output is shared.TableFormat.json:
         print_json(found.to_dict())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from taskweb.workflows.refining.target_parts import TargetParts
 from taskweb.workflows.saved_rankings import RANKING_FILE
 
 STORE, REPORT_STORE = "web.db", "report.db"
+_STARTS_OF_PATHS = (".", "/", "~")
 _PLAN, _REPORT_ROWS = "plan.toml", "target/report.jsonl"
 
 
@@ -123,7 +123,8 @@ def _plan_lines(
 
 def model_of(model: str) -> str:
     """The model as a plan names it: a folder by its whole path, other names as they are."""
-    if model.startswith("tiny:") or kind_of_path(expanded(model)) != "folder":
+    is_path = model.startswith(_STARTS_OF_PATHS) or model.endswith("/") or kind_of_path(expanded(model)) == "folder"
+    if model.startswith("tiny:") or not is_path:
         return model
     return str(expanded(model).resolve())
 
@@ -144,8 +145,9 @@ def _toml(value: Any) -> str:
 
 
 def _row(example: Example) -> str:
-    values = {name: value for name, value in dataclasses.asdict(example).items() if name in ("input", "output", "choices")}
-    return json.dumps(values, ensure_ascii=False)
+    """A row that is read as this very example: several right answers as a list, and null choices, which say that it is free."""
+    output = list(example.references) if example.references else example.output
+    return json.dumps({"input": example.input, "output": output, "choices": example.choices}, ensure_ascii=False)
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:
