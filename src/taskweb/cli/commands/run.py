@@ -156,10 +156,14 @@ def _print_plan(path: Path) -> None:
 def _measured(plan: Path, executing: ExecutorOptions, *, retry_failed: bool, quiet: bool) -> PlanState:
     """Run the plan and show its progress. Raises StoppedError where it is interrupted."""
     from taskweb.cli.progress.plan_progress import shown_progress
-    from taskweb.experiments import run_plan
+    from taskweb.cli.tables.plan_states import pairs_line, round_line
+    from taskweb.experiments import Reports, run_plan
+    from taskweb.experiments.pair_choosing import Round
     from taskweb.experiments.run_progress import PlanProgress
+    from taskweb.workflows.pair_choices import UnseenTargetsChooser
 
     last: list[PlanProgress] = []
+    chooser, stopped = UnseenTargetsChooser(), list[str]()
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster that ends a job interrupts it
     try:
         with shown_progress(quiet=quiet) as show:
@@ -171,13 +175,18 @@ def _measured(plan: Path, executing: ExecutorOptions, *, retry_failed: bool, qui
             def on_warning(line: str) -> None:
                 say_notes([line], quiet=quiet)
 
+            def on_round(found: Round) -> None:
+                if found.number == 1:
+                    say_notes(chooser.notes, quiet=quiet)
+                say(round_line(found), quiet=quiet)
+
             state = run_plan(
                 plan,
                 executing.built(),
                 retry_failed=retry_failed,
                 fuse=executing.most_together,
-                on_progress=on_progress,
-                on_warning=on_warning,
+                reports=Reports(on_progress, on_warning, on_round, stopped.append),
+                chooser=chooser,
             )
     except KeyboardInterrupt:
         done = (
@@ -186,7 +195,9 @@ def _measured(plan: Path, executing: ExecutorOptions, *, retry_failed: bool, qui
         raise StoppedError(f"Stopped: {done}. The same command continues from here.") from None
     finally:
         signal.signal(signal.SIGTERM, before)
-    if state.todo and state.budget_is_spent:
+    if stopped:
+        say(f"No further pair is chosen: {stopped[0]}. {pairs_line(state)}", quiet=quiet)
+    elif state.todo and state.budget_is_spent:
         hours = state.plan.most_hours
         left = f"with {len(state.todo):,} runs left"
         say(f"The budget of {hours:g} hours is spent, {left}. Raise hours in [budget] to continue.", quiet=quiet)

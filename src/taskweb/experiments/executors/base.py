@@ -16,8 +16,7 @@ from taskweb.experiments.heartbeats import Heartbeat, PassFacts
 from taskweb.experiments.plan import Plan
 from taskweb.experiments.plan_file import read_plan, refuse
 from taskweb.experiments.resolution import resolved_plan
-from taskweb.experiments.specs import RunGroup, RunSpec, Work
-from taskweb.experiments.state import keys_of
+from taskweb.experiments.specs import RunGroup, RunSpec, Work, keys_of
 from taskweb.experiments.task_data import load_task_data, texts_of
 from taskweb.web.records.run import Run
 from taskweb.web.store import RunStore
@@ -38,7 +37,7 @@ class Job:
         plan, unresolved = resolved_plan(read_plan(self.plan_path))
         refuse(self.plan_path, unresolved)
         data = load_task_data(plan)
-        runner = GroupRunner(data, checkpoint_cache_of(plan), plan.threads, texts_of(data))
+        runner = GroupRunner(data, checkpoint_cache_of(plan), plan.threads, texts_of(data), keeps_sources=plan.is_chosen)
         budget = Budget(plan.most_hours, () if plan.most_hours is None else keys_of(plan, data))
         return OpenJob(plan, runner, self.replace_failed, budget)
 
