@@ -99,6 +99,18 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True)
+class Purchase:
+    """What is left of a budget buys, by the costs so far. pairs: without any run yet; runs: baselines included.
+
+    hours: that is left; None where the budget is in runs.
+    """
+
+    pairs: int
+    runs: int
+    hours: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Rounds:
     """The next round of a plan, from what is in its store. keys: of all runs that may be chosen."""
 
@@ -129,9 +141,25 @@ class Rounds:
         if not specs:
             every = all(len(own.runs) >= len(own.seeds) * (len(own.pairs) + len(_targets(own))) for own in known)
             return "every pair was run with every seed" if every else "what is left of the budget is less than a run costs"
-        seen = {(own.setup, run.source, run.target) for own in known for run in own.runs}
-        pairs = {(run.setup.name, run.source, run.target) for run in specs if run.source is not None} - seen
-        return Round(number, tuple(specs), len(pairs), sources, seconds if timed else None, spent)
+        return Round(number, tuple(specs), len(_new_pairs(specs, known)), sources, seconds if timed else None, spent)
+
+    def rest(self) -> Purchase | None:
+        """What the rest of the budget buys; None where hours are given and no run was timed yet."""
+        known = [self._known(setup) for setup in self.plan.setups]
+        share = len(known)
+        limit, hours = RoundLimit(), None
+        if self.plan.most_hours is not None:
+            if not all(own.costs.in_seconds for own in known):
+                return None
+            left = max(0.0, self.plan.most_hours * 3600 - sum(seconds_of(run) for own in known for run in own.runs))
+            limit, hours = RoundLimit(left / share), left / 3600
+        if self.plan.most_runs is not None:
+            made = sum(len(own.runs) for own in known)
+            limit = RoundLimit(limit.cost, max(0, self.plan.most_runs - made) // share)
+        specs: list[RunSpec] = []
+        for setup, own in zip(self.plan.setups, known, strict=True):
+            specs += _with_baselines(setup, own, self.chooser.next_round(own, self.data, limit), limit.runs)
+        return Purchase(len(_new_pairs(specs, known)), len(specs), hours)
 
     def _limit(self, known: MeasuredSoFar, made: int, spent: float) -> RoundLimit:
         """A tenth of the budget, shared by the setups, and not more than is left of it."""
@@ -223,6 +251,12 @@ def _with_baselines(setup: PlannedSetup, known: MeasuredSoFar, wanted: Sequence[
         made |= {(spec.source, spec.target, spec.seed) for spec in new}
         found += new
     return found
+
+
+def _new_pairs(specs: Sequence[RunSpec], known: Sequence[MeasuredSoFar]) -> set[tuple[str, str | None, str]]:
+    """The pairs of these runs that have no run yet, by setup."""
+    seen = {(own.setup, run.source, run.target) for own in known for run in own.runs}
+    return {(run.setup.name, run.source, run.target) for run in specs if run.source is not None} - seen
 
 
 def _targets(known: MeasuredSoFar) -> set[str]:

@@ -14,8 +14,9 @@ from taskweb.cli.options import shared
 from taskweb.cli.options.option_groups import spread
 
 if TYPE_CHECKING:
-    from taskweb.experiments import PlanState
+    from taskweb.experiments import CheckedPlan, PlanState
     from taskweb.experiments.executors import Executor
+    from taskweb.experiments.pair_choosing import Purchase
     from taskweb.experiments.plan import Fuse
 
 
@@ -112,7 +113,7 @@ def run(
 
 def _dry_run(path: Path, executor: Executor, *, retry_failed: bool, as_json: bool, quiet: bool) -> None:
     """Check the plan and print what it would run; if examples or models are missing, only what the plan itself says."""
-    from taskweb.cli.tables.plan_states import cut_tables, memory_tables, state_tables
+    from taskweb.cli.tables.plan_states import cut_tables, memory_tables, rest_tables, state_tables
     from taskweb.cli.tables.plans import plan_facts, plan_tables
     from taskweb.errors import ParameterError
     from taskweb.experiments import check_plan
@@ -126,9 +127,11 @@ def _dry_run(path: Path, executor: Executor, *, retry_failed: bool, as_json: boo
             _print_plan(path)
         raise
     state = plan_state(checked.plan, checked.data, retry_failed=retry_failed)
-    say_notes(filter(None, [memory_warning(checked.memory)]), quiet=quiet)
+    rest, notes = _rest_of_budget(checked)
+    say_notes(filter(None, [memory_warning(checked.memory), *notes]), quiet=quiet)
     if as_json:
         found = {
+            **({} if rest is None else {"budget_buys": asdict(rest)}),
             "cut_inputs": [asdict(own) for own in checked.cut],
             "memory": [own.to_dict() for own in checked.memory],
         }
@@ -136,8 +139,23 @@ def _dry_run(path: Path, executor: Executor, *, retry_failed: bool, as_json: boo
         return
     print_tables(lambda width: plan_tables(checked.plan, checked.data, width))
     print_tables(lambda width: state_tables(state, width))
+    if rest is not None:
+        print_tables(lambda width: rest_tables(rest, width))
     print_tables(lambda width: cut_tables(checked.cut, width))
     print_tables(lambda width: memory_tables(checked.memory, width))
+
+
+def _rest_of_budget(checked: CheckedPlan) -> tuple[Purchase | None, list[str]]:
+    """What the rest of the budget buys where pairs are chosen, and what a person should know about the choice."""
+    from taskweb.experiments.pair_choosing import Rounds
+    from taskweb.experiments.specs import keys_of
+    from taskweb.workflows.pair_choices import UnseenTargetsChooser
+
+    if not checked.plan.is_chosen:
+        return None, []
+    chooser = UnseenTargetsChooser()
+    rest = Rounds(checked.plan, checked.data, chooser, keys_of(checked.plan, checked.data)).rest()
+    return rest, chooser.notes
 
 
 def _print_plan(path: Path) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from taskweb.experiments.checks import CutInputs
     from taskweb.experiments.heartbeats import PassFacts
     from taskweb.experiments.memory_needs import SetupMemory
-    from taskweb.experiments.pair_choosing import Round
+    from taskweb.experiments.pair_choosing import Purchase, Round
     from taskweb.experiments.state import SetupState
 
 
@@ -45,6 +45,13 @@ def state_tables(state: PlanState, width: int) -> Iterator[RenderableType]:
     if plan.most_hours is not None:
         yield from explained("budget", f"{state.spent / 3600:.2f} of {plan.most_hours:g} hours are spent", width)
     yield from explained("store", str(plan.store), width)
+
+
+def rest_tables(rest: Purchase, width: int) -> Iterator[RenderableType]:
+    """What is left of a budget buys."""
+    hours = "" if rest.hours is None else f" in the {rest.hours:.2f} hours that are left"
+    bought = f"about {counted(rest.runs, 'run')}{hours}, with {counted(rest.pairs, 'pair')} that have none yet"
+    yield from explained("buys", bought, width)
 
 
 def round_line(found: Round) -> str:
