@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,29 @@ def test_the_life_of_a_web(run, store: Path, tmp_path: Path) -> None:  # noqa: F
     assert "Wrote 5 runs" in run("web", "export", str(store), "--to", str(tmp_path / "out.jsonl")).err
     ranking = json.loads(run("rank", "a", "--web", str(store), "--format", "json").out)
     assert [source["task"] for source in ranking["sources"]] == ["b", "c"]
+
+
+def test_a_damaged_store_is_one_line_and_what_is_whole_is_saved(run, store: Path, tmp_path: Path) -> None:  # noqa: F811
+    connection = sqlite3.connect(store)
+    connection.execute("UPDATE scores SET value = 0.61 WHERE value = 0.6")
+    connection.commit()
+    connection.close()
+    for command in (
+        ["rank", "a", "--web"],
+        ["web", "show"],
+        ["web", "scores"],
+        ["web", "export", "--to", str(tmp_path / "o.jsonl")],
+    ):
+        done = run(*command, str(store))
+        assert done.status == 2
+        assert done.err.count("\n") == 1
+        assert "does not match its checksum" in done.err
+    checked = run("web", "check", str(store), "--repair", str(tmp_path / "new.db"))
+    assert checked.status == 1
+    assert checked.out.count("does not match its checksum") == 1
+    assert f"Saved 4 of 5 runs to {tmp_path / 'new.db'}" in checked.err
+    assert "4 runs, no problems" in run("web", "check", str(tmp_path / "new.db")).err
+    assert "exists already" in run("web", "check", str(store), "--repair", str(tmp_path / "new.db")).err
 
 
 def test_scores_as_json_keep_their_contract(run, store: Path) -> None:  # noqa: F811

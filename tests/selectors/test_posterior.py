@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -166,3 +167,13 @@ def test_selectors_that_cannot_be_left_out_and_small_webs_get_a_wide_prior() -> 
     found = gain_prior(problem, BlendSelector(), BlendSelector().score(problem))
     assert found.learned_from == 0
     assert np.isfinite(Posterior(found).mean).all()
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_web_of_one_seed_says_nothing_of_noise() -> None:
+    web = dataclasses.replace(made_up_web(16, slope=0.9), pc_se=np.full((1, 16, 12), np.nan))
+    problem = SelectionProblem("new", web, web.sources, "m/a")
+    found = gain_prior(problem, BlendSelector(), BlendSelector().score(problem))
+    assert found.learned_from == 16
+    assert found.baseline_noise == ignorant_prior(SOURCES).baseline_noise
+    assert found.ratio == ignorant_prior(SOURCES).ratio

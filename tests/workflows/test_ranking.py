@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import taskweb
+from scripts.tabulate_languages import LATIN, OTHER_SCRIPTS
 from taskweb.errors import EncoderError, InputError, NameNotFoundError
 from taskweb.selectors.benchmark import DrawSettings
 from taskweb.selectors.encoder import SentenceEncoder
@@ -175,6 +176,37 @@ def test_an_encoder_that_does_not_fit_the_bank_is_refused(tmp_path: Path) -> Non
     assert len(rank(EXAMPLES, encoder=EncoderSettings(str(small)), examples=tmp_path / "texts")) == len(texts)
 
 
+def test_an_encoder_reads_as_many_tokens_as_it_states(
+    encoder: SentenceEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = str(encoder.folder)
+    assert json.loads((encoder.folder / "sentence_bert_config.json").read_text())["max_seq_length"] == 256
+    assert SentenceEncoder.find().max_tokens == 512
+    assert SentenceEncoder.find(where).max_tokens == 256
+    assert SentenceEncoder.find(where, max_tokens=64).max_tokens == 64
+    assert EncoderSettings(where).embedder(published_bank()).encoder.max_tokens == 512  # as the bank was made
+    named, default = rank(EXAMPLES, encoder=EncoderSettings(where)), rank(EXAMPLES)
+    assert [(s.task, s.score) for s in named.sources] == [(s.task, s.score) for s in default.sources]
+    small = checkpoint(tmp_path / "e")
+    for stated, wanted in ((None, 512), (128, 128), (8192, 512), (2, 8), ("x", 512)):
+        (small / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": stated}))
+        assert SentenceEncoder.find(str(small)).max_tokens == wanted
+    (small / "sentence_bert_config.json").write_text('{"max_seq_length": 20}')
+    monkeypatch.setenv("TASKWEB_ENCODER", str(small))
+    assert SentenceEncoder.find().max_tokens == 20
+
+
+def test_a_prompt_is_part_of_what_is_compared(tmp_path: Path) -> None:
+    small = str(checkpoint(tmp_path / "e"))
+    for name in published_web().sources:
+        write_examples(tmp_path / "texts" / f"{name}.jsonl", [f"the cat sat on {name}", "dogs barked"])
+    settings = [EncoderSettings(small, prompt=prompt) for prompt in (None, "it rained and ")]
+    plain, prompted = (rank(EXAMPLES, selector="roe", encoder=own, examples=tmp_path / "texts") for own in settings)
+    assert [s.score for s in plain.sources] != [s.score for s in prompted.sources]
+    with pytest.raises(EncoderError, match="does not fit the embedding bank"):
+        rank(EXAMPLES, encoder=EncoderSettings(prompt="the weather is fine and sunny: "))
+
+
 def test_vectors_of_unchanged_examples_come_from_the_cache(
     encoder: SentenceEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,12 +278,64 @@ def test_a_benchmark_says_what_the_encoder_cut(tmp_path: Path) -> None:
     assert "cut" not in run_benchmark(selectors=("popularity",), targets=("rte",), setup="t5l/finetune").to_dict()
 
 
+def test_a_ranking_says_whose_texts_the_encoder_cannot_read(encoder: SentenceEncoder, tmp_path: Path) -> None:
+    russian, english = list(OTHER_SCRIPTS["Russian"]), list(LATIN["English"])
+    ranking = rank([Example(text, None, ("yes", "no")) for text in russian])
+    (note,) = (note for note in ranking.notes if "sentence encoder" in note)
+    assert note.startswith(
+        "the sentence encoder can hardly read the texts of the target (5.5 pieces a word, 97% of them single"
+    )
+    found = ranking.to_dict()["readability"]
+    assert found["target"] == {**encoder.readability(russian).to_dict(), "readable": False}
+    assert found["sources"] == {"read": 0, "unreadable": []}  # the published web has vectors, no texts
+    assert found["web"]["pieces_per_word"] == pytest.approx(1.065)
+
+    texts = tmp_path / "texts"
+    for i, name in enumerate(published_web().sources):
+        write_examples(texts / f"{name}.jsonl", russian if i == 0 else english)
+    own = [ExampleSet("greek", tuple(map(Example, OTHER_SCRIPTS["Greek"])), "here")]
+    mixed = rank([Example(text) for text in english], examples=texts, sources=own)
+    first = published_web().sources[0]
+    assert mixed.readability is not None
+    assert mixed.readability.unreadable_sources == (first, "greek")
+    assert any(f"can hardly read the texts of 2 of 23 sources ({first}, greek). Similarity" in note for note in mixed.notes)
+    unseen = rank(first, unseen=True, examples=texts).readability
+    assert unseen is not None
+    assert (unseen.is_target_readable, unseen.unreadable_sources) == (False, ())
+    settings = DrawSettings(draws=1, target_examples=2, source_examples=2)
+    result = run_benchmark(examples=texts, selectors=("roe",), targets=("rte",), draws=settings, setup="t5l/finetune")
+    assert result.to_dict()["readability"]["sources"] == {"read": 22, "unreadable": [first]}  # type: ignore[index]
+    assert any(f"1 of 22 sources ({first})" in note for note in result.notes)
+    assert "readability" not in run_benchmark(selectors=("popularity",), targets=("rte",), setup="t5l/finetune").to_dict()
+
+
+def test_how_texts_are_read_is_cached_with_the_vectors(
+    encoder: SentenceEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder = Embedder(encoder, tmp_path / "cache")
+    texts = ExampleSet("greek", tuple(map(Example, OTHER_SCRIPTS["Greek"])), "here")
+    found = embedder.embed([texts])
+    assert found.read == {"greek": encoder.readability(OTHER_SCRIPTS["Greek"])}
+    (file,) = (tmp_path / "cache").iterdir()
+    whole = file.read_bytes()
+    with file.open("wb") as older:  # as an earlier version wrote it
+        np.save(older, found.vectors["greek"])
+        np.save(older, np.zeros(len(texts), np.int32))
+    monkeypatch.setattr(SentenceEncoder, "_tokenised", lambda *_a, **_k: pytest.fail("tokenized again to embed or count"))
+    assert embedder.embed([texts]).read == found.read
+    assert file.read_bytes() == whole
+    monkeypatch.setattr(SentenceEncoder, "readability", lambda *_a, **_k: pytest.fail("counted again"))
+    assert embedder.embed([texts]).read == found.read
+
+
 def test_nothing_cut_says_nothing() -> None:
     ranking = rank(EXAMPLES)
     assert ranking.to_dict()["cut"]["target"]["cut"] == 0
     assert ranking.to_dict()["cut"]["sources"] is None  # the published web has vectors, no texts
     assert not any("sentence encoder" in note for note in ranking.notes)
-    assert "cut" not in rank("rte").to_dict()
+    assert ranking.readability is not None
+    assert ranking.readability.is_target_readable
+    assert not {"cut", "readability"} & rank("rte").to_dict().keys()
 
 
 def test_a_cache_that_is_broken_or_read_only_is_ignored(encoder: SentenceEncoder, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from taskweb.cli.commands.benchmark import benchmark
 from taskweb.cli.commands.demo import demo
 from taskweb.cli.commands.evaluate import evaluate
 from taskweb.cli.commands.mix import mix
+from taskweb.cli.commands.pair_scores import pair_scores
 from taskweb.cli.commands.rank import rank
 from taskweb.cli.commands.refine import refine
 from taskweb.cli.commands.run import run
@@ -57,6 +58,7 @@ def _options(
 app.command(name="rank")(rank)
 app.command(name="refine")(refine)
 app.command(name="suggest")(suggest)
+app.command(name="pair-scores")(pair_scores)
 app.command(name="benchmark")(benchmark)
 app.command(name="run")(run)
 app.command(name="mix")(mix)

@@ -20,13 +20,14 @@ _GIB = 2**30
 class CheckpointCache:
     """A folder of safetensors files, named by run keys. Each file is written whole or not at all.
 
-    Weights after a source are removed once all runs of the source are done, the checkpoint of a training once it has ended.
-    Files that a killed process left are used when its plan is resumed. Files that no run needs are removed when the plan is run
-    again, and all files when it is finished.
+    Weights after a source are removed once all runs of the source are done, unless they are `kept`; the checkpoint of a
+    training is removed once it has ended. Files that a killed process left are used when its plan is resumed. Files that no run
+    needs are removed when the plan is run again, and all files when it is finished.
     """
 
     folder: Path
     limits: CheckpointLimits = field(default_factory=CheckpointLimits)
+    kept: bool = False
 
     def source_path(self, key: str) -> Path:
         """The file for the weights after the source of that key, whether it exists or not."""
@@ -117,7 +118,11 @@ class CachedSource:
             release_lock(self._lock, self.path if remove else None)
             self._lock = None
 
+    def finish(self) -> None:
+        """All runs of the source are done: release the lock, and delete the weights unless the cache keeps them."""
+        self.release(remove=not self.cache.kept)
+
 
 def checkpoint_cache_of(plan: Plan) -> CheckpointCache:
-    """The checkpoint cache of a plan: a folder beside its store."""
-    return CheckpointCache(plan.store.with_name(plan.store.name + ".sources"), plan.checkpoints)
+    """The checkpoint cache of a plan: a folder beside its store. Where pairs are chosen, weights stay for later rounds."""
+    return CheckpointCache(plan.store.with_name(plan.store.name + ".sources"), plan.checkpoints, kept=plan.is_chosen)

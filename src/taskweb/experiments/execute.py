@@ -29,15 +29,13 @@ from taskweb.web.records.run import Run, Scalar
 class GroupRunner:
     """Executes groups of runs of one plan. checkpoints: the cache for weights. threads: of torch on the CPU.
 
-    texts: all texts of the plan; the tokenizers of tiny models are made from them. keeps_sources: weights after a source stay
-    cached when its runs are done, as more of them may be chosen later.
+    texts: all texts of the plan; the tokenizers of tiny models are made from them.
     """
 
     data: Mapping[str, TaskData]
     checkpoints: CheckpointCache
     threads: int = 1
     texts: tuple[str, ...] = field(default=(), repr=False)
-    keeps_sources: bool = False
     models: SetupModels = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -58,7 +56,7 @@ class GroupRunner:
         key = group.source_key(self.data, self.threads)
         with self.checkpoints.locked_source(key) as cached:
             yield from self._runs(group, self._trained_source(group, key, cached))
-            cached.release(remove=not self.keeps_sources)
+            cached.finish()
             self.models.forget_source(cached.path)
 
     def record_of(self, spec: RunSpec) -> Run:

@@ -301,7 +301,7 @@ class FusedExecution:
         if job.weights is not None:
             job.weights.left -= 1
             if job.weights.left == 0:
-                job.weights.cached.release(remove=not self.runner.keeps_sources)
+                job.weights.cached.finish()
                 self.runner.models.forget_source(job.weights.cached.path)
 
     def _save_checkpoints(self, lane: Lane, training: FusedTraining) -> None:

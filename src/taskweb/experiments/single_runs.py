@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +15,16 @@ from taskweb.experiments.executors.base import OpenJob
 from taskweb.experiments.fusing import is_fusable
 from taskweb.experiments.memory_needs import memory_warning
 from taskweb.experiments.pair_choosing import examples_read
-from taskweb.experiments.plan import Plan, PlannedSetup
+from taskweb.experiments.plan import Fuse, Plan, PlannedSetup
 from taskweb.experiments.plan_lock import plan_lock
 from taskweb.experiments.specs import FusedGroups, RunGroup, RunSpec
 from taskweb.experiments.task_data import load_task_data, texts_of
 from taskweb.tasks import Task
+from taskweb.training.settings import chosen_device
 from taskweb.web.records.run import Run
 from taskweb.web.store import RunStore, is_store
+
+_TOGETHER_ON_GPU = 4
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,13 @@ class SingleRuns:
         with RunStore.open(self.plan.store, read_only=True) as store:
             return [found for key in keys if (found := store.get(key)) is not None]
 
+    def together(self, fuse: Fuse) -> int:
+        """How many runs to choose at once. `auto`: 4 on a GPU where the method shares passes, else 1; bits count on a CPU."""
+        if fuse != "auto":
+            return fuse
+        on_gpu = chosen_device(self.setup.settings_for(self.task.name).device).type == "cuda"
+        return _TOGETHER_ON_GPU if on_gpu and is_fusable(self.setup) else 1
+
     def others(self) -> int:
         """How many runs of the target stand in the store under the same setup, but with other settings or examples."""
         if not is_store(self.plan.store):
@@ -80,21 +90,33 @@ class SingleRuns:
 
     def is_cached(self, source: str, seed: int) -> bool:
         """Whether the weights after a source are there from a run that was stopped."""
-        group, runner = RunGroup(self.setup, source, seed, ()), self.job.runner
-        return runner.checkpoints.source_path(group.source_key(runner.data, self.plan.threads)).exists()
+        return self._weights(source, seed).exists()
 
     def evaluated_on(self, rows: Path, store: Path) -> SingleRuns:
-        """The same trainings, evaluated on the rows of another file; their outcomes go into a store of their own."""
+        """The same trainings, evaluated on the rows of another file; their outcomes go into a store of their own.
+
+        Weights after sources that are still there are used.
+        """
         runner, name = self.job.runner, self.task.name
         task = dataclasses.replace(self.plan.tasks[name], eval_file=rows)
         plan = dataclasses.replace(self.plan, store=store, tasks={**self.plan.tasks, name: task})
         data = {**runner.data, **load_task_data(dataclasses.replace(plan, tasks={name: task}))}
         runner.models.forget_all()
-        return SingleRuns(OpenJob(plan, GroupRunner(data, checkpoint_cache_of(plan), plan.threads, runner.texts), False))
+        return SingleRuns(OpenJob(plan, GroupRunner(data, runner.checkpoints, plan.threads, runner.texts), False))
+
+    def forget_weights(self, runs: Iterable[Run]) -> None:
+        """Remove the weights after the sources of these runs. Those of the source that is reported on are used once more."""
+        for run in runs:
+            if run.source is not None and run.seed is not None:
+                self._weights(run.source, run.seed).unlink(missing_ok=True)
 
     def clean_up(self) -> None:
         """Remove weights and checkpoints that no run needs any more."""
         self.job.runner.checkpoints.remove_others(())
+
+    def _weights(self, source: str, seed: int) -> Path:
+        group, runner = RunGroup(self.setup, source, seed, ()), self.job.runner
+        return runner.checkpoints.source_path(group.source_key(runner.data, self.plan.threads))
 
     def _spec(self, source: str | None, seed: int) -> RunSpec:
         return RunSpec(self.setup, source, self.task.name, seed)
@@ -114,7 +136,8 @@ def checked_runs(plan_path: Path, on_warning: Callable[[str], None] | None = Non
     plan, data = checked.plan, checked.data
     if on_warning is not None and (warning := memory_warning(checked.memory)):
         on_warning(warning)
-    return SingleRuns(OpenJob(plan, GroupRunner(data, checkpoint_cache_of(plan), plan.threads, texts_of(data)), False))
+    checkpoints = dataclasses.replace(checkpoint_cache_of(plan), kept=True)
+    return SingleRuns(OpenJob(plan, GroupRunner(data, checkpoints, plan.threads, texts_of(data)), False))
 
 
 @contextmanager

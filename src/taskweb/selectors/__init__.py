@@ -6,6 +6,7 @@ from taskweb.selectors.llm import LlmSelector
 from taskweb.selectors.pair_scores import PairScores, read_pair_scores
 from taskweb.selectors.popularity import PopularitySelector
 from taskweb.selectors.random import RandomSelector
+from taskweb.selectors.readable_texts import ReadableTexts
 from taskweb.selectors.roe import RoeSelector
 from taskweb.selectors.taskshop import TaskShopSelector
 from taskweb.selectors.text_embedding import TextEmbeddingSelector
@@ -25,6 +26,7 @@ __all__ = [
     "RandomSelector",
     "RankedSource",
     "Ranking",
+    "ReadableTexts",
     "RoeSelector",
     "SelectionProblem",
     "Selector",

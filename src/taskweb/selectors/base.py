@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from taskweb.errors import ParameterError, WebError
 from taskweb.selectors.assessment import Assessment, Explanation
+from taskweb.selectors.readable_texts import ReadableTexts
 from taskweb.selectors.similarity import four_similarities, retrieval_on_one_scale
 from taskweb.tasks.overflow import CutReport
 from taskweb.web import ALL_SETUPS, ExampleBank, TransferWeb
@@ -215,7 +216,8 @@ class Ranking:
     """Sources for one target, best first, and what the order is based on.
 
     scale: what T is in its web, see `TransferWeb.scale`. assessment: how far it can be trusted, where the selector can say.
-    explanation: why one source has its rank, where requested. cut: what the sentence encoder cut, None where it read no texts.
+    explanation: why one source has its rank, where requested. cut: what the sentence encoder cut, and readability: whose texts
+    it can read; None where it read no texts.
     """
 
     target: str
@@ -231,6 +233,7 @@ class Ranking:
     assessment: Assessment | None = None
     explanation: Explanation | None = None
     cut: CutTexts | None = None
+    readability: ReadableTexts | None = None
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -264,6 +267,7 @@ class Ranking:
                 for source in self.sources[:top]
             ],
             **({} if self.cut is None else {"cut": self.cut.to_dict()}),
+            **({} if self.readability is None else {"readability": self.readability.to_dict()}),
             **({} if self.assessment is None else {"doubt": self.assessment.to_dict()}),
             **({} if self.explanation is None else {"explanation": self.explanation.to_dict()}),
         }

@@ -198,10 +198,18 @@ def _covariance(rest: FloatArray, places: Sequence[int | None]) -> FloatArray:
     return found
 
 
+def _root_mean_square(values: FloatArray) -> FloatArray:
+    """Over the last axis, of those that are known; NaN where none is."""
+    known = np.isfinite(values)
+    counts = known.sum(axis=-1)
+    squares: FloatArray = np.where(known, values, 0.0) ** 2
+    return np.sqrt(np.where(counts > 0, squares.sum(axis=-1) / np.maximum(counts, 1), np.nan))
+
+
 def _with_scales(prior: GainPrior, scale: FloatArray, gains: _Gains) -> GainPrior:
     """The prior with scale of gains, ratio of noise to it, and noise of baselines from the web; scale: (targets, setups)."""
     own = slice(None) if gains.setup is None else slice(gains.setup, gains.setup + 1)
-    scales, noise = scale[:, own], np.sqrt(np.nanmean(gains.noise[:, own] ** 2, axis=-1))
+    scales, noise = scale[:, own], _root_mean_square(gains.noise[:, own])
     if (usable := scales[np.isfinite(scales)]).size >= _FEWEST_TARGETS:
         prior = replace(prior, scale=Spread.of(usable, _LEAST_SPREADS[0]))
     both = np.isfinite(scales) & np.isfinite(noise) & (noise > 0)

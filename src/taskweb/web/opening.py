@@ -34,7 +34,8 @@ def open_web(where: str | Path = PUBLISHED) -> TransferWeb:
         raise unknown_name("web or file", str(where), [PUBLISHED, NO_WEB])
     if is_store(path):
         with RunStore.open(path, read_only=True) as store:
-            return score_runs(store.run_table(), str(where))
+            web = score_runs(store.run_table(), str(where))
+            return dataclasses.replace(web, notes=(*web.notes, *store.notes))
     if path.suffix.lower() in TIDY_SUFFIXES and not _is_full_record(path):
         return score_runs(read_tidy(path), str(where))
     if kind_of_path(path) == "missing":

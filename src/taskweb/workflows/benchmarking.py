@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from taskweb.errors import InputError
-from taskweb.selectors import DEFAULT_SELECTOR, PairScores, RandomSelector, Selector, read_pair_scores
+from taskweb.selectors import DEFAULT_SELECTOR, PairScores, RandomSelector, ReadableTexts, Selector, read_pair_scores
 from taskweb.selectors.benchmark import MEAN, REFERENCES, BenchmarkRow, DrawSettings, ScoredTarget, benchmark
 from taskweb.tasks.overflow import CutReport
 from taskweb.web import ALL_SETUPS, TransferWeb
@@ -57,7 +57,7 @@ class BenchmarkSettings:
 class BenchmarkResult:
     """All rows of a benchmark, and how they were made.
 
-    cut: what the sentence encoder cut from the tasks' texts, None where it read none.
+    cut: what the sentence encoder cut from the tasks' texts, readability: which of them it can read; None where it read none.
     """
 
     web: str
@@ -65,6 +65,7 @@ class BenchmarkResult:
     draws: DrawSettings
     notes: tuple[str, ...]
     cut: CutReport | None = None
+    readability: ReadableTexts | None = None
 
     def references_of(self, row: BenchmarkRow) -> dict[str, BenchmarkRow]:
         """The rows that a row is compared with: popularity and TaskShop in the same setup."""
@@ -89,6 +90,7 @@ class BenchmarkResult:
             "draws": dataclasses.asdict(self.draws),
             "notes": [*self.notes, *self.left_out()],
             **({} if self.cut is None else {"cut": self.cut.to_dict()}),
+            **({} if self.readability is None else {"readability": self.readability.to_dict()}),
             "results": [row.to_dict(self.references_of(row)) for row in self.rows],
         }
 
@@ -176,7 +178,7 @@ def benchmark_with(settings: BenchmarkSettings, progress: Progress = silent) -> 
         settings.targets,
         unjudged,
         settings.draws,
-        [*web.notes, *_judge_notes(selecting, unjudged), *texts.notes, *texts.cut_notes, *left_out],
+        [*web.notes, *_judge_notes(selecting, unjudged), *texts.notes, *texts.encoder_notes, *left_out],
     )
     return leave_targets_out(comparison, progress=progress)
 
@@ -208,7 +210,8 @@ def leave_targets_out(
         notes.append(f"{', '.join(tuned)} is not a target here: hyperparameters were chosen on it (name it to include it)")
     without_rows = [name for name in comparison.selectors if name not in {row.selector for row in rows}]
     notes += [f"{name} is left out: it cannot be evaluated on any target of this web" for name in without_rows]
-    return BenchmarkResult(web.name, tuple(rows), draws, tuple(notes), comparison.texts.total_cut)
+    texts = comparison.texts
+    return BenchmarkResult(web.name, tuple(rows), draws, tuple(notes), texts.total_cut, texts.readability)
 
 
 def _with_judgements(

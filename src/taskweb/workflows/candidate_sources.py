@@ -16,18 +16,19 @@ from taskweb.tasks.rows import task_name_of
 HUB = "hf:"
 
 
-def find_sources(where: Iterable[str | Path]) -> dict[str, str]:
+def find_sources(where: Iterable[str | Path], role: str = "source") -> dict[str, str]:
     """The places of candidate sources, by task: a file, or `hf:<id>[/<config>][@<revision>]`.
 
     where: folders with one file per task, files, and Hub references; `<task>=` before a file or a reference names the task,
-    otherwise it has the name of the file. Raises InputError for a place that does not exist, and for two places of one task.
+    otherwise it has the name of the file. role: what they are called in messages.
+    Raises InputError for a place that does not exist, and for two places of one task.
     """
     found: dict[str, str] = {}
     for given in where:
-        for task, place in _places(str(given)):
+        for task, place in _places(str(given), role):
             if task in found:
                 raise InputError(
-                    f"There are two sources for task '{task}': {found[task]} and {place}. Remove or rename one: NAME={place}."
+                    f"There are two {role}s for task '{task}': {found[task]} and {place}. Remove or rename one: NAME={place}."
                 )
             found[task] = place
     if not found:
@@ -54,7 +55,7 @@ def size_of(place: str) -> int:
     return 1
 
 
-def _places(given: str) -> list[tuple[str, str]]:
+def _places(given: str, role: str) -> list[tuple[str, str]]:
     name, place = _named(given)
     if place.startswith(HUB):
         identifier, config, _ = parse_hub_reference(place)
@@ -62,7 +63,7 @@ def _places(given: str) -> list[tuple[str, str]]:
     path = expanded(place)
     kind = kind_of_path(path)
     if kind == "missing":
-        raise InputError(f"There is no source {place}. Give a folder with one <task>.jsonl per task, a file, or hf:<id>.")
+        raise InputError(f"There is no {role} {place}. Give a folder with one <task>.jsonl per task, a file, or hf:<id>.")
     if kind == "file":
         return [(name or task_name_of(path), str(path))]
     if name is not None:

@@ -1,7 +1,8 @@
 """Embeddings of example sets, cached on disk by content, so that an unchanged file is encoded once.
 
-A file of the cache contains two arrays: the vectors, and how many tokens were cut from each text. Files of version 0.1 contain
-the vectors alone: their texts are tokenized once more to count, and the file is completed.
+A file of the cache contains three arrays: the vectors, how many tokens were cut from each text, and how the tokenizer divides
+their words. Files of earlier versions lack the last or the last two: their texts are tokenized once more to count, and the file
+is completed.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,7 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from taskweb.selectors.encoder import EncodedTexts, SentenceEncoder
+from taskweb.selectors.encoder import EncodedTexts, Readability, SentenceEncoder
 from taskweb.selectors.similarity import example_text
 from taskweb.tasks import ExampleSet
 from taskweb.tasks.overflow import CutReport
@@ -31,18 +32,29 @@ _PROBES = "probes"
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """Example sets as vectors, and what the encoder cut from their texts, by the names of the sets."""
+    """Example sets by name: their vectors, what the encoder cut from their texts, and how it divides the words of inputs."""
 
     vectors: dict[str, Vectors]
     cut: dict[str, CutReport]
+    read: dict[str, Readability]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Cached:
-    """An entry of the cache. lost: None where only the vectors are known."""
+    """An entry of the cache. lost, read: None where they are not known."""
 
     vectors: Vectors
     lost: Counts | None
+    read: Readability | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is embedded of an example set. digest: of the examples. texts: as the encoder gets them; inputs: without choices."""
+
+    digest: str
+    texts: list[str]
+    inputs: list[str]
 
 
 @dataclass(frozen=True)
@@ -57,12 +69,14 @@ class Embedder:
 
     def embed(self, sets: Sequence[ExampleSet], *, on_progress: Callable[[int], None] | None = None) -> Embeddings:
         """Vectors and cuts by set name; texts of all sets that are not cached are encoded together."""
-        wanted = {item.name: (item.digest, [example_text(example) for example in item.examples]) for item in sets}
-        found = self._embed(wanted, on_progress)
-        lost = {name: self._lost(entry, *wanted[name]) for name, entry in found.items()}
+        wanted = {item.name: _wanted(item) for item in sets}
+        found = {name: self._completed(entry, wanted[name]) for name, entry in self._embed(wanted, on_progress).items()}
         limit = self.encoder.limit if found else 0
-        cut = {name: CutReport.of(counts.tolist(), limit) for name, counts in lost.items()}
-        return Embeddings({name: entry.vectors for name, entry in found.items()}, cut)
+        return Embeddings(
+            {name: encoded.vectors for name, (encoded, _) in found.items()},
+            {name: CutReport.of(encoded.lost.tolist(), limit) for name, (encoded, _) in found.items()},
+            {name: read for name, (_, read) in found.items()},
+        )
 
     def count_missing(self, sets: Sequence[ExampleSet]) -> int:
         """How many texts are not in the cache."""
@@ -74,35 +88,34 @@ class Embedder:
         return EncoderStamp(
             str(self.encoder.folder),
             self.encoder.max_tokens,
-            self._embed({_PROBES: (_PROBES, list(PROBE_TEXTS))}, None)[_PROBES].vectors,
+            self._embed({_PROBES: _Wanted(_PROBES, list(PROBE_TEXTS), [])}, None)[_PROBES].vectors,
         )
 
-    def _embed(
-        self, wanted: Mapping[str, tuple[str, list[str]]], on_progress: Callable[[int], None] | None
-    ) -> dict[str, _Cached]:
-        cached = {name: self._cached(self._key(digest)) for name, (digest, _) in wanted.items()}
+    def _embed(self, wanted: Mapping[str, _Wanted], on_progress: Callable[[int], None] | None) -> dict[str, _Cached]:
+        cached = {name: self._cached(self._key(item.digest)) for name, item in wanted.items()}
         result = {name: entry for name, entry in cached.items() if entry is not None}
         missing = [name for name in wanted if name not in result]
-        texts = [text for name in missing for text in wanted[name][1]]
+        texts = [text for name in missing for text in wanted[name].texts]
         if not texts:
-            nothing = _Cached(np.empty((0, 0), np.float32), np.empty(0, np.int32))
+            nothing = _Cached(np.empty((0, 0), np.float32), np.empty(0, np.int32), Readability())
             return {**result, **dict.fromkeys(missing, nothing)}
         encoded = self.encoder.encode_and_count(texts, on_progress=on_progress)
         start = 0
         for name in missing:
-            digest, own = wanted[name]
-            part = slice(start, start + len(own))
+            own = wanted[name]
+            part = slice(start, start + len(own.texts))
             start = part.stop
-            result[name] = self._saved(digest, EncodedTexts(encoded.vectors[part], encoded.lost[part]))
+            result[name] = _Cached(encoded.vectors[part], encoded.lost[part], self.encoder.readability(own.inputs))
+            self._save(own.digest, result[name])
         return result
 
-    def _lost(self, entry: _Cached, digest: str, texts: list[str]) -> Counts:
-        """Tokens cut from each text; counted, and saved, where the cache does not know them."""
-        if entry.lost is not None:
-            return entry.lost
-        lost = self.encoder.lost_tokens(texts)
-        self._saved(digest, EncodedTexts(entry.vectors, lost))
-        return lost
+    def _completed(self, entry: _Cached, wanted: _Wanted) -> tuple[EncodedTexts, Readability]:
+        """An entry with all its counts; made, and saved, where the cache does not know them."""
+        lost = self.encoder.lost_tokens(wanted.texts) if entry.lost is None else entry.lost
+        read = self.encoder.readability(wanted.inputs) if entry.read is None else entry.read
+        if entry.lost is None or entry.read is None:
+            self._save(wanted.digest, _Cached(entry.vectors, lost, read))
+        return EncodedTexts(entry.vectors, lost), read
 
     def _key(self, digest: str) -> str:
         return hashlib.sha256(f"{self.encoder.identity}\0{digest}".encode()).hexdigest()[:40]
@@ -112,32 +125,41 @@ class Embedder:
             return None
         try:
             with (self.cache / f"{key}.npy").open("rb") as file:
-                rows, lost = _array(file), _array(file)
+                rows, lost, read = _array(file), _array(file), _array(file)
         except OSError:
             return None
         if rows is None or rows.ndim != 2 or rows.dtype != np.float32:  # examples x dimension
             return None
         counted = lost is not None and lost.shape == rows.shape[:1] and lost.dtype == np.int32
-        return _Cached(rows, lost if counted else None)
+        return _Cached(rows, lost if counted else None, _readability(read))
 
-    def _saved(self, digest: str, encoded: EncodedTexts) -> _Cached:
-        """Write an entry, where there is a cache that can be written."""
-        entry = _Cached(encoded.vectors, encoded.lost)
-        if self.cache is None:
-            return entry
+    def _save(self, digest: str, entry: _Cached) -> None:
+        """Write an entry with all its counts, where there is a cache that can be written."""
+        if self.cache is None or entry.lost is None or entry.read is None:
+            return
         try:
             self.cache.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(dir=self.cache, suffix=".tmp")
         except OSError:
-            return entry
+            return
         try:
             with os.fdopen(handle, "wb") as file:
-                np.save(file, encoded.vectors, allow_pickle=False)
-                np.save(file, encoded.lost, allow_pickle=False)
+                for array in (entry.vectors, entry.lost, np.array(astuple(entry.read), np.int64)):
+                    np.save(file, array, allow_pickle=False)
             Path(temporary).replace(self.cache / f"{self._key(digest)}.npy")
         except OSError:
             Path(temporary).unlink(missing_ok=True)
-        return entry
+
+
+def _wanted(examples: ExampleSet) -> _Wanted:
+    rows = examples.examples
+    return _Wanted(examples.digest, [example_text(row) for row in rows], [row.input for row in rows])
+
+
+def _readability(counts: npt.NDArray[Any] | None) -> Readability | None:
+    """The counts that an array contains; None for anything else."""
+    known = counts is not None and counts.shape == (len(fields(Readability)),) and counts.dtype == np.int64
+    return Readability(*counts.tolist()) if known and counts is not None else None
 
 
 def _array(file: BinaryIO) -> npt.NDArray[Any] | None:

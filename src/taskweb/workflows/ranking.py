@@ -159,7 +159,7 @@ def _problem(question: Question, evidence: Evidence, setup: str) -> SelectionPro
 
 def _ranked(selector: Selector, problem: SelectionProblem, question: Question, evidence: Evidence) -> Ranking:
     ranking = rank_problem(selector, problem, notes=evidence.notes, explain=question.explain)
-    return dataclasses.replace(ranking, target=question.name, cut=evidence.cut)
+    return dataclasses.replace(ranking, target=question.name, cut=evidence.cut, readability=evidence.readability)
 
 
 def _ranked_by_judge(

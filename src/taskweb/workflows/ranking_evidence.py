@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from taskweb.errors import WebError
-from taskweb.selectors import CutTexts, Selector
+from taskweb.selectors import CutTexts, ReadableTexts, Selector
 from taskweb.selectors.unmeasured import with_unmeasured
 from taskweb.tasks import ExampleSet
 from taskweb.tasks.overflow import CutReport
 from taskweb.web import ExampleBank, TransferWeb
+from taskweb.web.published import PUBLISHED, published_bank
 from taskweb.workflows.embedding import Embedder, Embeddings, Vectors
 from taskweb.workflows.progress import Progress
 from taskweb.workflows.rank_settings import RankSettings
@@ -46,7 +47,7 @@ class Evidence:
 
     web: does not know the target, and contains estimated transfers of own candidates. bank: vectors of the candidates'
     examples; target: of the target's. notes: the question's, and what a person should know about the evidence. cut: what the
-    encoder cut, None where it read no texts.
+    encoder cut, and readability: whose texts it can read; None where it read no texts.
     """
 
     web: TransferWeb
@@ -54,6 +55,7 @@ class Evidence:
     target: Vectors | None
     notes: tuple[str, ...]
     cut: CutTexts | None = None
+    readability: ReadableTexts | None = None
 
 
 def gather_evidence(question: Question, selector: Selector, settings: RankSettings, progress: Progress) -> Evidence:
@@ -77,8 +79,9 @@ def gather_evidence(question: Question, selector: Selector, settings: RankSettin
     if question.own:
         bank = (bank or ExampleBank({})).joined(vectors)
         web = with_unmeasured(web, bank, [item.name for item in question.own])
-    cut = _cut(question, embedded, texts)
-    return Evidence(web, bank, target, (*notes, *([cut.note] if cut else [])), cut)
+    cut, read = _cut(question, embedded, texts), _readable(question, embedded, texts)
+    notes += [found.note for found in (cut, read) if found is not None and found.note]
+    return Evidence(web, bank, target, tuple(notes), cut, read)
 
 
 def _embedder(question: Question, selector: Selector, settings: RankSettings) -> Embedder | None:
@@ -86,14 +89,16 @@ def _embedder(question: Question, selector: Selector, settings: RankSettings) ->
     folder = settings.examples_folder
     compares = needs_texts(selector) or (uses_texts(selector) and may_have_texts(question.web, folder))
     needed = (compares and (question.examples is not None or folder is not None)) or question.own_given
-    return settings.encoder.embedder() if needed else None
+    if not needed:
+        return None
+    return settings.encoder.embedder(published_bank() if folder is None and question.web.name == PUBLISHED else None)
 
 
 def _embedded(question: Question, embedder: Embedder | None, progress: Progress) -> Embeddings:
     """Own candidates by name, and the target's examples."""
     target = [] if question.examples is None else [dataclasses.replace(question.examples, name=_TARGET_KEY)]
     sets = [*target, *question.own]
-    return embed_with_progress(embedder, sets, "Embedding examples", progress) if embedder and sets else Embeddings({}, {})
+    return embed_with_progress(embedder, sets, "Embedding examples", progress) if embedder and sets else Embeddings({}, {}, {})
 
 
 def _cut(question: Question, embedded: Embeddings, texts: TaskTexts) -> CutTexts | None:
@@ -102,6 +107,15 @@ def _cut(question: Question, embedded: Embeddings, texts: TaskTexts) -> CutTexts
     target = of_task.pop(_TARGET_KEY, None) if question.task is None else of_task.pop(question.task, None)
     others = sum(of_task.values(), CutReport()) if of_task else None
     return None if target is None and others is None else CutTexts(target, others)
+
+
+def _readable(question: Question, embedded: Embeddings, texts: TaskTexts) -> ReadableTexts | None:
+    """How the encoder reads the texts of the target, wherever they stand, of the web's tasks and of own candidates."""
+    if not embedded.read and not texts.read:
+        return None
+    web, own = dict(texts.read), dict(embedded.read)
+    target = own.pop(_TARGET_KEY, None) if question.task is None else web.pop(question.task, None)
+    return ReadableTexts(target, web, own)
 
 
 def _with_texts(web: TransferWeb, bank: ExampleBank | None) -> tuple[TransferWeb, list[str]]:

@@ -246,7 +246,7 @@ def replay_with(settings: BenchmarkSettings, replaying: ReplaySettings, progress
     targets = settings.targets or tuple(t for t in web.targets if t not in web.tuning_targets)
     rows = replays.rows(targets, settings.setup, progress)
     left_out = [name for name in web.setups if name not in replays.setups]
-    notes = [*web.notes, *texts.notes]
+    notes = [*web.notes, *texts.notes, *texts.encoder_notes]
     if left_out and settings.setup == ALL_SETUPS:
         notes.append(f"not replayed, since fewer than {_FEWEST_TARGETS} targets were measured: {', '.join(left_out)}")
     if not np.isfinite(runs.hours).any():

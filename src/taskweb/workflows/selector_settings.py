@@ -18,9 +18,10 @@ from taskweb.selectors import (
     TextEmbeddingSelector,
     read_pair_scores,
 )
-from taskweb.selectors.encoder import DEFAULT_MAX_TOKENS, SentenceEncoder
+from taskweb.selectors.encoder import SentenceEncoder
 from taskweb.selectors.pair_scores import PairScores, choose_table
 from taskweb.tasks.paths import default_cache_folder, kind_of_path
+from taskweb.web import ExampleBank
 from taskweb.workflows.embedding import Embedder
 from taskweb.workflows.llm_similarity import Judged, JudgeSettings
 
@@ -29,16 +30,25 @@ _LLM_TABLES = ("llm_directed", "llm")
 
 @dataclass(frozen=True, slots=True)
 class EncoderSettings:
-    """Where the encoder's weights are and how it is used (see `find_encoder`)."""
+    """Where the encoder's weights are and how it is used (see `find_encoder`).
+
+    max_tokens, prompt: None takes what the encoder states (see `SentenceEncoder`).
+    """
 
     where: str | None = None
     allow_download: bool = False
-    max_tokens: int = DEFAULT_MAX_TOKENS
+    max_tokens: int | None = None
+    prompt: str | None = None
     use_cache: bool = True
 
-    def embedder(self) -> Embedder:
-        """An embedder with these settings. Raises EncoderError where no weights are found."""
-        encoder = SentenceEncoder.find(self.where, allow_download=self.allow_download, max_tokens=self.max_tokens)
+    def embedder(self, bank: ExampleBank | None = None) -> Embedder:
+        """An embedder with these settings; texts are cut as those of a bank were, unless `max_tokens` is set.
+
+        Raises EncoderError where no weights are found.
+        """
+        cut = bank.stamp.max_tokens if bank is not None and bank.stamp is not None else None
+        tokens = cut if self.max_tokens is None else self.max_tokens
+        encoder = SentenceEncoder.find(self.where, allow_download=self.allow_download, max_tokens=tokens, prompt=self.prompt)
         return Embedder(encoder, self.cache)
 
     @property

@@ -51,6 +51,11 @@ class NextRun:
     value: float
     cost_seconds: float | None
 
+    @property
+    def improvement(self) -> float:
+        """By how much this one run is expected to improve the decision, in percent of the target's score."""
+        return self.value * self.cost_seconds / _SECONDS_PER_HOUR if self.cost_seconds else self.value
+
 
 @dataclass(slots=True, eq=False)
 class Suggester:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from taskweb.errors import InputError
+from taskweb.selectors import ReadableTexts
 from taskweb.selectors.base import cut_note
+from taskweb.selectors.encoder import Readability
 from taskweb.tasks import ExampleSet, Sampling, example_files, load_examples
 from taskweb.tasks.overflow import CutReport
 from taskweb.web import ExampleBank, TransferWeb
@@ -22,12 +24,14 @@ SOURCE_EXAMPLES = 100
 class TaskTexts:
     """The texts of a web's tasks as vectors, and what a person should know about them.
 
-    cut: by task, what the encoder cut from its texts; empty where a bank came with the web, whose texts are not known.
+    cut: by task, what the encoder cut from its texts, and read: how it divides their words; empty where a bank came with the
+    web, whose texts are not known.
     """
 
     bank: ExampleBank | None
     notes: tuple[str, ...] = field(default=())
     cut: Mapping[str, CutReport] = field(default_factory=dict)
+    read: Mapping[str, Readability] = field(default_factory=dict)
 
     @property
     def total_cut(self) -> CutReport | None:
@@ -35,10 +39,15 @@ class TaskTexts:
         return sum(self.cut.values(), CutReport()) if self.cut else None
 
     @property
-    def cut_notes(self) -> tuple[str, ...]:
-        """A line about it, where anything was cut."""
-        note = cut_note({"the tasks": self.total_cut})
-        return (note,) if note else ()
+    def readability(self) -> ReadableTexts | None:
+        """Which tasks' texts the encoder can read; None where it read none."""
+        return ReadableTexts(web=self.read) if self.read else None
+
+    @property
+    def encoder_notes(self) -> tuple[str, ...]:
+        """A line about texts that were cut, and one about texts that cannot be read, where there are any."""
+        read = self.readability
+        return tuple(note for note in (cut_note({"the tasks": self.total_cut}), read.note if read else "") if note)
 
 
 def may_have_texts(web: TransferWeb, examples: Path | None) -> bool:
@@ -80,7 +89,7 @@ def _bank_of_folder(web: TransferWeb, folder: Path, embedder: Embedder, limit: i
     embedded = embed_with_progress(embedder, sets, "Embedding the web's tasks", progress)
     lacking = [task for task in web.tasks if task not in wanted]
     notes = (f"no examples of {', '.join(lacking)} in {folder}: nothing is known about their texts",) if lacking else ()
-    return TaskTexts(ExampleBank(embedded.vectors, embedder.stamp), notes, embedded.cut)
+    return TaskTexts(ExampleBank(embedded.vectors, embedder.stamp), notes, embedded.cut, embedded.read)
 
 
 def embed_with_progress(embedder: Embedder, sets: list[ExampleSet], title: str, progress: Progress) -> Embeddings:

@@ -19,7 +19,7 @@ from taskweb.web import ALL_SETUPS, TransferWeb
 from taskweb.web.formats import detect_kind, export_runs, import_runs
 from taskweb.web.opening import open_web
 from taskweb.web.published import PUBLISHED
-from taskweb.web.store import MergeReport, RunStore, StoreInfo, is_store
+from taskweb.web.store import MergeReport, RunStore, StoreInfo, digest_file, is_store
 from taskweb.workflows.progress import Progress, silent
 
 PAIR_FIGURES = ("pc", "pm", "t", "score", "score_se", "n_seeds", "pc_se", "sign_p")
@@ -71,7 +71,7 @@ def import_web(
                 return ImportReport(kind, read, added, opened.info(), tuple(warnings))
     except BaseException:
         if not existed:
-            for name in (store, Path(f"{store}-wal"), Path(f"{store}-shm")):
+            for name in (store, Path(f"{store}-wal"), Path(f"{store}-shm"), digest_file(store)):
                 with suppress(OSError):
                     name.unlink()
         raise
@@ -87,6 +87,23 @@ def merge_webs(store: Path, others: Sequence[Path], *, replace_failed: bool = Fa
             with RunStore.open(other, read_only=True) as given:
                 reports.append((other, opened.merge(given, replace_failed=replace_failed)))
     return reports
+
+
+def check_web(store: Path) -> tuple[list[str], int, tuple[str, ...]]:
+    """Problems of a store, how many runs it should have, and notes. Raises InputError and WebError if it cannot be opened."""
+    with RunStore.open(store, read_only=True) as opened:
+        return opened.check(), opened.expected_runs(), opened.notes
+
+
+def save_whole_runs(store: Path, new: Path) -> int:
+    """Write all runs of a damaged store that are whole to a new one; return how many.
+
+    Raises InputError where the new one exists already, and where the damaged one cannot be opened.
+    """
+    if os.path.lexists(new):
+        raise InputError(f"{new} exists already. Give the name of a new store.")
+    with RunStore.open(store, read_only=True) as damaged, RunStore.open(new, create=True) as opened:
+        return opened.add_many(damaged.salvage())
 
 
 def export_web(web: str, path: Path, *, kind: str | None = None) -> tuple[int, str]:

@@ -202,8 +202,11 @@ def test_folders_that_cannot_be_used_are_one_line(tmp_path: Path) -> None:
             {"config.json": json.dumps({k: v for k, v in config.items() if k != "vocab_size"})},
             "lacks one of these sizes",
         ),
-        "other-pooling": ({"1_Pooling/config.json": '{"pooling_mode_lasttoken": true}'}, "none of mean, cls and max"),
-        "dense": ({"modules.json": '[{"type": "sentence_transformers.models.Dense"}]'}, "has a 'Dense' module"),
+        "other-pooling": (
+            {"1_Pooling/config.json": '{"pooling_mode_lasttoken": true}'},
+            "is lasttoken, not one",
+        ),
+        "module": ({"modules.json": '[{"type": "sentence_transformers.models.LSTM"}]'}, "has a 'LSTM' module"),
     }
     for name, (change, message) in cases.items():
         with pytest.raises(EncoderError, match=message) as caught:

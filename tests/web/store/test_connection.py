@@ -48,7 +48,7 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
     "text": (lambda path: path.write_text("source,target\n"), "is not a store of runs"),
     "nothing": (lambda path: path.write_bytes(b""), "is not a store of runs"),
     "another program's": (other_database, "is an SQLite database of another program"),
-    "a newer one": (overwrite(60, (99).to_bytes(4, "big")), "written by a newer taskweb .format 99, this one knows 1"),
+    "a newer one": (overwrite(60, (99).to_bytes(4, "big")), "written by a newer taskweb .format 99, this one knows 2"),
     "cut within the header": (lambda path: path.write_bytes(path.read_bytes()[:60]), "is cut short: it has 60 bytes"),
     "cut in the middle": (
         lambda path: path.write_bytes(path.read_bytes()[:8192]),
@@ -73,7 +73,7 @@ def test_a_file_that_is_not_a_sound_store_is_refused_and_unchanged(case: str, ho
     assert "\n" not in str(caught.value)
     assert str(stored) in str(caught.value)
     assert hashlib.sha256(stored.read_bytes()).digest() == before
-    assert [path.name for path in stored.parent.iterdir()] == ["runs.db"]
+    assert sorted(path.name for path in stored.parent.iterdir()) == ["runs.db", "runs.db.digest"]
 
 
 def test_damage_inside_is_one_line_and_found_by_check(stored: Path) -> None:
@@ -141,7 +141,7 @@ def test_permissions(ordinary_user: Path) -> None:
         assert len(store.run_table()) == 10
     with pytest.raises(InputError, match="Check the folder's permissions"):
         RunStore.open(ordinary_user / "new.db", create=True)
-    assert [p.name for p in ordinary_user.iterdir()] == ["runs.db"]
+    assert sorted(p.name for p in ordinary_user.iterdir()) == ["runs.db", "runs.db.digest"]
 
 
 def test_a_store_opened_for_reading_refuses_to_write_and_leaves_no_files(stored: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_store_opened_for_reading_refuses_to_write_and_leaves_no_files(stored:
         with pytest.raises(InputError, match="opened for reading only"):
             store.add(made_up_run(1000))
     assert stored.read_bytes() == before
-    assert [path.name for path in stored.parent.iterdir()] == ["runs.db"]
+    assert sorted(path.name for path in stored.parent.iterdir()) == ["runs.db", "runs.db.digest"]
 
 
 def test_opening_to_create_does_not_change_a_store(stored: Path) -> None:
@@ -174,7 +174,7 @@ def test_names_with_signs_of_addresses(tmp_path: Path) -> None:
     path = tmp_path / "a?mode=ro#50% ü.db"
     with RunStore.open(path, create=True) as store:
         assert store.add(made_up_run(1))
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [path.name, f"{path.name}.digest"]
 
 
 def test_a_closed_store_says_so(stored: Path) -> None:
@@ -194,5 +194,6 @@ def test_check_finds_broken_links_and_keys_that_do_not_match_their_runs(stored: 
     with RunStore.open(stored) as store:
         problems = "\n".join(store.check())
     assert "Row 5 of 'runs' refers to a row that is missing from 'tasks'." in problems
-    assert f"The run {made_up_run(3).key} does not match its key" in problems
+    assert f"The run {made_up_run(3).key} does not match its checksum." in problems
+    assert f"The run {made_up_run(5).key} has parts that are missing" in problems
     assert "1 runs have the unknown status 'lost'." in problems

@@ -87,13 +87,19 @@ def test_every_version_becomes_the_tables_of_a_new_file(version_1: Path, tmp_pat
 def test_an_older_file_is_brought_up_to_date_when_opened_for_writing(version_1: Path, next_version: Callable[[], None]) -> None:
     next_version()
     before = version_1.read_bytes()
-    with pytest.raises(InputError, match="older format 1, this taskweb reads format 2"):
-        RunStore.open(version_1, read_only=True)
+    with RunStore.open(version_1, read_only=True) as store:
+        assert [content(run) for run in store.runs()] == [content(made_up_run(1))]
+        assert len(store) == len(store.run_table()) == 1
+        assert store.outcomes() == [(made_up_run(1).key, "finished", 12.5)]
+        assert store.info().runs == 1
+        assert store.check() == []
+        assert "has no checksums yet" in store.notes[0]
     assert version_1.read_bytes() == before
+    assert [path.name for path in version_1.parent.iterdir()] == ["old.db"]
     with RunStore.open(version_1) as store:
         assert content(store.get(made_up_run(1).key)) == content(made_up_run(1))
         assert store.add(made_up_run(2))
-    assert "note" in {column[1] for column in tables(version_1)["runs"]}
+    assert {"note", "checksum"} <= {column[1] for column in tables(version_1)["runs"]}
     with RunStore.open(version_1, read_only=True) as store:
         assert store.check() == []
         assert len(store) == 2
@@ -119,6 +125,6 @@ def test_a_file_upgraded_by_a_newer_version_is_refused_by_this_one(version_1: Pa
         patched.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, add_notes))
         RunStore.open(version_1).close()
     before = version_1.read_bytes()
-    with pytest.raises(InputError, match=r"written by a newer taskweb .format 2, this one knows 1"):
+    with pytest.raises(InputError, match=r"written by a newer taskweb .format 3, this one knows 2"):
         RunStore.open(version_1)
     assert version_1.read_bytes() == before

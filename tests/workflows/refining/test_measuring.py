@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from taskweb.errors import ParameterError, TaskWebError
+from taskweb.errors import NameNotFoundError, ParameterError, TaskWebError
 from taskweb.selectors.gain_prior import ignorant_prior
 from taskweb.tasks import Task
 from taskweb.web.records.run import Run, SetupRecord
@@ -54,6 +54,9 @@ class MadeUpRuns:
     def run_all(self, wanted: list[tuple[str | None, int]]) -> list[Run]:
         self.asked.append(len(wanted))
         return [self.run(source, seed) for source, seed in wanted]
+
+    def together(self, fuse: int | str) -> int:
+        return 1 if fuse == "auto" else int(fuse)
 
     def examples_read(self, task: str) -> int:
         return READ[task]
@@ -101,7 +104,7 @@ def test_no_baseline_is_the_last_run(fuse: int) -> None:
         found = made(budget=budget, k=1, fuse=fuse)
         runs = all_runs(found)
         assert runs[-1][0] is not None
-        assert found.stopped in (f"the budget of {budget} runs is spent", "nothing is left that can be run")
+        assert found.stopped == f"the budget of {budget} runs is spent" or "too few for another seed" in (found.stopped or "")
 
 
 def test_runs_that_share_passes_are_chosen_at_once() -> None:
@@ -163,8 +166,35 @@ def test_runs_of_an_earlier_command_are_read_back() -> None:
 def test_a_source_that_fails_is_not_tried_again() -> None:
     found = made(MadeUpRuns(failing=("a", "b", "c", "d")), budget=20)
     assert len(all_runs(found)) == 5
-    assert found.stopped == "nothing is left that can be run"
+    assert found.stopped == "no source is left that did not fail"
     assert found.to_dict()["sources"][0]["runs"] == 0
+
+
+def test_a_last_run_that_a_baseline_would_take_is_not_made() -> None:
+    found = made(budget=6, k=1, policy="uniform")
+    assert len(all_runs(found)) == 5
+    assert "too few for another seed" in (found.stopped or "")
+
+
+@pytest.mark.parametrize(("scores", "same"), [({"a": 0.5, "b": 0.5, "c": 0.5, "d": 0.5}, True), ({"c": 0.4}, False)])
+def test_equal_scores_are_said_in_one_line(scores: dict[str, float], same: bool) -> None:
+    found = made(MadeUpRuns(scores=dict.fromkeys((None, *SOURCES), 0.5) | scores), budget=5, policy="uniform")
+    found.step()
+    found.step()
+    assert found.no_difference is None  # two runs say nothing yet
+    all_runs(found)
+    said = found.no_difference
+    assert (said is not None and said.startswith("all 5 runs scored 5") and "\n" not in said) is same
+
+
+def test_other_policies_choose_otherwise() -> None:
+    each = all_runs(made(budget=5, k=1, policy="uniform"))
+    assert {source for source, _ in each} == {None, *SOURCES}  # one run of each, dear ones too
+    drawn = [tuple(all_runs(made(budget=5, k=1, policy="random", seed=seed))) for seed in range(5)]
+    assert drawn == [tuple(all_runs(made(budget=5, k=1, policy="random", seed=seed))) for seed in range(5)]
+    assert len({tuple(source for source, _ in own) for own in drawn}) > 1
+    with pytest.raises(NameNotFoundError, match="Did you mean 'random'"):
+        made(policy="randm")
 
 
 @pytest.mark.parametrize("runs", [MadeUpRuns(failing=(None,)), MadeUpRuns(scores={None: 0.0})], ids=["fails", "is zero"])
@@ -200,6 +230,10 @@ def test_other_budgets_are_refused(text: str) -> None:
 def test_settings_out_of_range_are_refused() -> None:
     with pytest.raises(ParameterError, match="'k' must be 1 or more"):
         RefineSettings("m", k=0)
+    with pytest.raises(ParameterError, match="'fuse' must be 1 or more"):
+        RefineSettings("m", fuse=0)
+    with pytest.raises(ParameterError, match=r"'until' must be above 0.*Got -1"):
+        RefineSettings("m", until=-1.0)
     assert RefineSettings("org/model-1b").setup == "model-1b/lora"
     assert RefineSettings(str(Path("/a/b/"))).setup == "b/lora"
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -187,12 +188,57 @@ def test_zero_shot_trains_on_sources_alone(run, tmp_path: Path) -> None:  # noqa
     assert "Did you mean 'zero-shot'?" in run(*command(tmp_path, "--measures", "zero")).err
 
 
+@pytest.mark.parametrize(
+    ("device", "method", "fuse", "together"),
+    [("cuda", "lora", "auto", 4), ("cuda", "finetune", "auto", 1), ("cpu", "lora", "auto", 1), ("cpu", "lora", 3, 3)],
+)
+def test_as_many_runs_are_chosen_at_once_as_the_device_is_for(
+    device: str, method: str, fuse: Any, together: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskweb.experiments.single_runs.chosen_device", lambda _: SimpleNamespace(type=device))
+    write_family(tmp_path)
+    batches: list[int] = []
+    taskweb.refine(
+        **arguments(
+            tmp_path, method=method, fuse=fuse, budget=4, until=1e9, on_run=lambda state: batches.append(len(state.batch()))
+        )
+    )
+    assert batches == [together]
+
+
 @pytest.mark.slow
 def test_runs_share_passes(tmp_path: Path) -> None:
     write_family(tmp_path)
     found = taskweb.refine(**arguments(tmp_path, fuse=3))
     assert [made.extra.get("fused") for made in found.measuring.made] == [3, 3, 3, None]
     assert len(found.measuring.latest) == 1
+
+
+@pytest.mark.parametrize("fuse", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_the_report_does_not_train_the_best_source_again(fuse: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("taskweb.workflows.refining.report.best_source", lambda _: SOURCES[0])
+    write_family(tmp_path)
+    kept: list[int] = []
+
+    def on_run(_: Measuring) -> None:
+        kept.append(len(list(tmp_path.glob("out/web.db.sources/*.safetensors"))))
+
+    def chosen() -> Any:
+        with RunStore.open(tmp_path / "out/report.db", read_only=True) as runs:
+            return next(made for made in runs.runs() if made.source == SOURCES[0])
+
+    given = arguments(tmp_path, fuse=fuse, on_run=on_run)
+    taskweb.refine(**given)
+    assert set(kept) == {0, 1}  # none before it was run, then its own alone
+    used = chosen()
+    assert not used.durations.get("source_training")
+    assert not (tmp_path / "out/web.db.sources").exists()
+    (tmp_path / "out/report.db").unlink()
+    taskweb.refine(**given)
+    assert chosen().durations["source_training"] > 0
+    assert chosen().key == used.key
+    if fuse == 1:
+        assert chosen().metrics == used.metrics
 
 
 def test_runs_of_other_settings_are_counted(tmp_path: Path) -> None:
@@ -221,7 +267,10 @@ def test_rows_of_the_target_are_taken_out_of_sources(tmp_path: Path) -> None:
     ("changed", "said"),
     [
         ({"target": "rte", "rank_settings": RankSettings(selector="popularity")}, "no examples of 'rte' to train on"),
-        ({"model": "missing/"}, "model missing/ cannot be loaded"),
+        ({"model": "missing/"}, "there is no model in /.*missing"),
+        ({"model": "./missing"}, "there is no model in /.*missing"),
+        ({"until": -1.0}, "'until' must be above 0"),
+        ({"sources": "nowhere/"}, "There is no source nowhere/"),
     ],
 )
 def test_what_cannot_be_measured_is_said_before_anything_runs(changed: dict[str, Any], said: str, tmp_path: Path) -> None:

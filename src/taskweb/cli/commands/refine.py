@@ -14,7 +14,7 @@ from taskweb.cli.console import StoppedError, print_json, print_tables, say, say
 from taskweb.cli.options import shared
 from taskweb.cli.options.option_groups import spread
 from taskweb.cli.options.reading_options import ReadingOptions, StorageOptions
-from taskweb.cli.options.training_options import MODEL, TRAINING, LoraOptions
+from taskweb.cli.options.training_options import MODEL, TRAINING, LoraOptions, parse_fuse
 from taskweb.cli.progress.work_progress import progress_for
 
 if TYPE_CHECKING:
@@ -70,15 +70,14 @@ class MeasuringOptions:
         ),
     ] = 1000
     fuse: Annotated[
-        int,
+        str,
         typer.Option(
             "--fuse",
-            metavar="N",
-            min=1,
+            metavar="N|auto",
             rich_help_panel=MEASURING,
-            help="Choose N runs at once, which share passes (LoRA, adapters, BitFit). Default: 1.",
+            help="Choose N runs at once, which share passes (LoRA, adapters, BitFit). Auto: 4 on a GPU, 1 on a CPU.",
         ),
-    ] = 1
+    ] = "auto"
     kind: Annotated[
         list[str] | None,
         typer.Option(
@@ -232,7 +231,7 @@ def _settings(model: str, method: str, entries: dict[str, Any], options: Measuri
         options.seed,
         options.source_examples,
         options.target_examples,
-        options.fuse,
+        parse_fuse(options.fuse),
         parse_kinds(options.kind or ()),
     )
 

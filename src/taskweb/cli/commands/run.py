@@ -12,6 +12,7 @@ import typer
 from taskweb.cli.console import StoppedError, print_json, print_tables, say, say_notes
 from taskweb.cli.options import shared
 from taskweb.cli.options.option_groups import spread
+from taskweb.cli.options.training_options import parse_fuse
 
 if TYPE_CHECKING:
     from taskweb.experiments import CheckedPlan, PlanState
@@ -46,18 +47,18 @@ class ExecutorOptions:
 
     def check(self) -> None:
         """Raise NameNotFoundError for an unknown executor, ParameterError for a wrong number of trainings at once."""
-        from taskweb.errors import ParameterError, unknown_name
+        from taskweb.errors import unknown_name
         from taskweb.experiments import EXECUTORS
 
         if self.executor not in EXECUTORS:
             raise unknown_name("executor", self.executor, EXECUTORS)
-        if self.fuse not in (None, "auto") and not (self.fuse.isascii() and self.fuse.isdigit() and int(self.fuse) > 0):
-            raise ParameterError(f"--fuse must be auto, or a whole number of 1 or more. Got '{self.fuse}' instead.")
+        if self.fuse is not None:
+            parse_fuse(self.fuse)
 
     @property
     def most_together(self) -> Fuse | None:
         """Most trainings at once; None for what the plan says."""
-        return "auto" if self.fuse == "auto" else None if self.fuse is None else int(self.fuse)
+        return None if self.fuse is None else parse_fuse(self.fuse)
 
     def built(self) -> Executor:
         """The executor."""

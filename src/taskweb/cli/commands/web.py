@@ -179,17 +179,26 @@ def merge(
 
 
 @app.command()
-def check(store: StoreArgument, quiet: shared.Quiet = False) -> None:
-    """Check a store: the file, its keys and every record. The exit status is 1 if there is a problem.
+def check(
+    store: StoreArgument,
+    repair: Annotated[
+        Path | None,
+        typer.Option("--repair", metavar="NEW", help="Save every run that is whole to a new store. STORE stays as it is."),
+    ] = None,
+    quiet: shared.Quiet = False,
+) -> None:
+    """Check a store: the file, its digest, and every record. The exit status is 1 if there is a problem.
 
     Example: taskweb web check my_web.db
     """
-    from taskweb.web.store import RunStore
+    from taskweb.workflows.webs import check_web, save_whole_runs
 
-    with RunStore.open(store, read_only=True) as opened:
-        problems, runs = opened.check(), len(opened)
+    problems, runs, notes = check_web(store)
+    say_notes(notes, quiet=quiet)
     for problem in problems:
         sys.stdout.write(problem + "\n")
+    if repair is not None:
+        say(f"Saved {save_whole_runs(store, repair):,} of {runs:,} runs to {repair}.", quiet=quiet)
     if problems:
         raise typer.Exit(1)
     say(f"{store}: {runs:,} runs, no problems.", quiet=quiet)

@@ -65,7 +65,22 @@ AllowDownload = Annotated[
     ),
 ]
 MaxTokens = Annotated[
-    int, typer.Option("--max-tokens", metavar="N", rich_help_panel=ENCODER, help="Cut texts at N tokens before embedding.")
+    int | None,
+    typer.Option(
+        "--max-tokens",
+        metavar="N",
+        rich_help_panel=ENCODER,
+        help="Cut texts at N tokens before embedding. Default: what the encoder states, at most 512; 512 for all-MiniLM-L6-v2.",
+    ),
+]
+EncoderPrompt = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder-prompt",
+        metavar="TEXT",
+        rich_help_panel=ENCODER,
+        help="Put TEXT before every text to embed, as 'query: ' for E5. Default: what the encoder states.",
+    ),
 ]
 NoCache = Annotated[
     bool,
@@ -206,7 +221,8 @@ class EncoderOptions:
     """The sentence encoder."""
 
     encoder: EncoderPath = None
-    max_tokens: MaxTokens = 512
+    max_tokens: MaxTokens = None
+    encoder_prompt: EncoderPrompt = None
     allow_download: AllowDownload = False
     no_cache: NoCache = False
 
@@ -214,7 +230,9 @@ class EncoderOptions:
         """The settings that the options stand for."""
         from taskweb.workflows.selector_settings import EncoderSettings
 
-        return EncoderSettings(self.encoder, self.allow_download, self.max_tokens, not self.no_cache)
+        return EncoderSettings(
+            self.encoder, self.allow_download, self.max_tokens, prompt=self.encoder_prompt, use_cache=not self.no_cache
+        )
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from taskweb.cli.options.reading_options import ReadingOptions, StorageOptions
 from taskweb.errors import ParameterError
 
 if TYPE_CHECKING:
+    from taskweb.experiments.plan import Fuse
     from taskweb.training.recipe import Recipe
 
 MODEL = "The model"
@@ -237,3 +238,12 @@ def recipe_with(
         merged["max_input"] = int(limit)
     merged["training"] = merged.get("training", {}) | {key: value for key, value in settings.items() if value is not None}
     return recipe_of(merged)
+
+
+def parse_fuse(text: str) -> Fuse:
+    """What `--fuse` says: `auto`, or how many trainings share passes. Raises ParameterError for anything else."""
+    if text == "auto":
+        return "auto"
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise ParameterError(f"--fuse must be auto, or a whole number of 1 or more. Got '{text}' instead.")
+    return int(text)

@@ -13,7 +13,7 @@ from taskweb.cli.tables.suggestions import beliefs, meanings, shown_run
 from taskweb.web.records.run import Run
 from taskweb.workflows.refining.measuring import Measuring
 from taskweb.workflows.refining.refining import Refinement
-from taskweb.workflows.refining.report import LEVEL, Report, ReportedScore
+from taskweb.workflows.refining.report import LEVEL, MOST_TRAININGS, Report, ReportedScore
 
 _MOST_SHOWN = 8
 
@@ -29,12 +29,18 @@ def dry_run_tables(found: Measuring, trainings: Mapping[str, int | None], width:
 
 def run_tables(found: Measuring, width: int) -> Iterator[RenderableType]:
     """The run that was just made, what is believed now, and what is next."""
-    yield Text()
-    for number, run in enumerate(found.latest, start=len(found.made) - len(found.latest) + 1):
-        yield Text(run_line(found, run, number), style="bold")
+    for place, run in enumerate(found.latest):
+        line = Text(run_line(found, run, len(found.made) - len(found.latest) + 1 + place), style="bold")
+        yield Text.assemble("" if place else "\n", line)
+    if found.stopped is not None:
+        report = f"; the report follows, with up to {MOST_TRAININGS} trainings" if found.seeds else ""
+        yield from explained("stopped", f"{found.stopped}{report}", width)
+        return
     yield from _beliefs(found, width, most=_MOST_SHOWN)
+    if (same := found.no_difference) is not None:
+        yield from explained("note", same, width)
     yield from explained("next", _next(found), width)
-    if (left := found.seconds_left) and found.stopped is None:
+    if left := found.seconds_left:
         yield from explained("time left", f"about {duration(left)}", width)
 
 

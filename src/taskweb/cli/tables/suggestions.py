@@ -12,6 +12,8 @@ from taskweb.cli.tables.formatting import counted, duration, explained, signed
 from taskweb.cli.tables.grid import Grid
 from taskweb.workflows.suggesting import NextRun, Suggester
 
+_LEAST_SHOWN = 0.1
+
 
 def suggestion_tables(found: Suggester, width: int) -> Iterator[RenderableType]:
     """What to run next, and what is believed of each source, best first."""
@@ -56,8 +58,9 @@ def _next(found: Suggester) -> str:
 
 
 def shown_run(run: NextRun) -> str:
-    """A run that is next, and what it is worth."""
-    name = "the baseline" if run.source is None else run.source
-    cost = "" if run.cost_seconds is None else f", {duration(run.cost_seconds)}"
-    unit = "%" if run.cost_seconds is None else "% an hour"
-    return f"{name} with seed {run.seed} (worth {run.value:.2g}{unit}{cost})"
+    """A run that is next: what it costs, and by how much it is expected to improve the choice of sources."""
+    cost = "" if run.cost_seconds is None else f"about {duration(run.cost_seconds)}"
+    if run.source is None:
+        return f"the baseline with seed {run.seed}" + (f" ({cost})" if cost else "")
+    worth = f"{run.improvement:.1f}" if run.improvement >= _LEAST_SHOWN else f"less than {_LEAST_SHOWN}"
+    return f"{run.source} with seed {run.seed} ({cost}{', ' if cost else ''}expected to improve the choice by {worth}%)"

@@ -37,7 +37,7 @@ class Job:
         plan, unresolved = resolved_plan(read_plan(self.plan_path))
         refuse(self.plan_path, unresolved)
         data = load_task_data(plan)
-        runner = GroupRunner(data, checkpoint_cache_of(plan), plan.threads, texts_of(data), keeps_sources=plan.is_chosen)
+        runner = GroupRunner(data, checkpoint_cache_of(plan), plan.threads, texts_of(data))
         budget = Budget(plan.most_hours, () if plan.most_hours is None else keys_of(plan, data))
         return OpenJob(plan, runner, self.replace_failed, budget)
 

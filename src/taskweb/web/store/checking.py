@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 
-from taskweb.errors import TaskWebError
-from taskweb.web.records.run import RUN_STATUSES, Run
+from taskweb.web.records.run import RUN_STATUSES
+from taskweb.web.store.damage import DamagedError, lost_runs
+from taskweb.web.store.digest import digest_file, inner_digest, outer_digest
+from taskweb.web.store.salvage import salvaged
 
 _MOST_SHOWN = 20
 _CONFLICTING_RUNS = """
@@ -18,17 +21,17 @@ _CONFLICTING_RUNS = """
 """
 
 
-def problems_of(connection: sqlite3.Connection, runs: Callable[[], Iterable[tuple[str, Run | Exception]]]) -> list[str]:
-    """Every problem found, one sentence each; `runs` gives all records with the key that each is stored under."""
+def problems_of(connection: sqlite3.Connection, path: Path, *, has_checksums: bool) -> list[str]:
+    """Every problem found, one sentence each. has_checksums: whether the store, of this path, has any."""
+    checks = [_of_file(connection), _of_links(connection), _of_statuses(connection), _of_conflicting_runs(connection)]
+    checks += [_of_runs(connection, has_checksums), *([_of_digest(connection, path)] if has_checksums else [])]
     problems: list[str] = []
-    for found in (_of_file, _of_links, _of_statuses, _of_conflicting_runs, lambda _: _of_keys(runs())):
+    for found in checks:
         try:
-            problems += _first(found(connection))
-        except sqlite3.DatabaseError as fault:
+            problems += _first(found)
+        except (sqlite3.DatabaseError, UnicodeDecodeError, DamagedError) as fault:
             problems.append(f"The file is damaged: {fault}")
-        except TaskWebError as fault:
-            problems.append(str(fault))
-    return list(dict.fromkeys(problems))
+    return list(dict.fromkeys(problem.replace("\n", " ") for problem in problems))
 
 
 def _first(problems: Iterator[str]) -> list[str]:
@@ -63,9 +66,21 @@ def _of_conflicting_runs(connection: sqlite3.Connection) -> Iterator[str]:
         )
 
 
-def _of_keys(runs: Iterable[tuple[str, Run | Exception]]) -> Iterator[str]:
-    for key, run in runs:
-        if isinstance(run, Exception):
-            yield f"The run {key} cannot be read: {run}"
+def _of_runs(connection: sqlite3.Connection, has_checksums: bool) -> Iterator[str]:
+    for key, run in salvaged(connection, checksums=has_checksums):
+        if isinstance(run, DamagedError):
+            yield f"The {str(run).removeprefix('the ')}."
         elif run.key != key:
             yield f"The run {key} does not match its key: its content was changed, and now has the key {run.key}."
+
+
+def _of_digest(connection: sqlite3.Connection, path: Path) -> Iterator[str]:
+    outer, inner = outer_digest(path), inner_digest(connection)
+    if inner is None:
+        yield "The digest of the store cannot be read."
+        return
+    query = "SELECT count(*), ifnull(sum(checksum), 0) FROM runs NOT INDEXED"
+    if tuple(connection.execute(query).fetchone()) != (inner.runs, inner.total):
+        yield f"The runs are not those of the digest, which counts {inner.runs:,}."
+    if outer is not None and outer.is_of(inner) and outer != inner and outer.generation >= inner.generation:
+        yield str(lost_runs(path, digest_file(path), outer.runs, inner.runs))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -11,70 +10,39 @@ import numpy.typing as npt
 
 from taskweb.errors import WebError
 from taskweb.web.arrays import Codes
+from taskweb.web.records.run import RUN_STATUSES
 from taskweb.web.records.run_scores import run_scores
 from taskweb.web.records.run_table import NO_SOURCE, UNKNOWN_SEED, RunTable, number_unknown_seeds
-from taskweb.web.store.connection import snapshot
-from taskweb.web.store.setup_names import shown_setup_names
-
-_RUN_FIELDS = np.dtype(
-    [
-        ("id", "i8"),
-        ("setup", "i4"),
-        ("target", "i4"),
-        ("source", "i4"),
-        ("seed", "i8"),
-        ("seeded", "?"),
-        ("replicate", "i8"),
-        ("finished", "?"),
-        ("seconds", "f8"),
-    ]
-)
-_RUNS = """
-    SELECT id, setup, target, ifnull(source, -1), ifnull(seed, 0), seed IS NOT NULL, replicate, status = 'finished', seconds
-    FROM runs ORDER BY id
-"""
-_VALUE_FIELDS = np.dtype([("run", "i8"), ("metric", "i4"), ("value", "f8")])
-_VALUES = """
-    SELECT run, metric, CASE typeof(value) WHEN 'text' THEN NULL ELSE value END FROM scores WHERE value IS NOT NULL ORDER BY run
-"""
-_NAMES = """
-    SELECT lower(hex(key)), setups.name, target.name, source.name, seed
-    FROM runs JOIN setups ON setups.id = runs.setup JOIN tasks AS target ON target.id = runs.target
-    LEFT JOIN tasks AS source ON source.id = runs.source WHERE runs.id = ?
-"""
+from taskweb.web.store.checksums import NO_VALUE
+from taskweb.web.store.facts import Facts
 
 
-def run_table(connection: sqlite3.Connection, path: Path) -> RunTable:
-    """All runs of an open store. Raises WebError where there is nothing to score, or two runs conflict.
+def run_table(facts: Facts, path: Path) -> RunTable:
+    """All runs of a store, from its facts. Raises WebError where there is nothing to score, or two runs conflict.
 
     A run that did not finish has no score. A metric without a value (None) counts as not measured. Runs with an unknown seed
     are numbered so that none shares the seed of a baseline.
     """
-    with snapshot(connection):
-        runs = np.fromiter(connection.execute(_RUNS), _RUN_FIELDS)
-        values = np.fromiter(connection.execute(_VALUES), _VALUE_FIELDS)
-        setup_names = shown_setup_names(connection)
-        task_names = dict(connection.execute("SELECT id, name FROM tasks").fetchall())
-        metric_names = dict(connection.execute("SELECT id, name FROM metrics").fetchall())
+    runs, values = facts.runs, facts.values
     if not len(runs):
         raise WebError(f"The store {path} contains no runs yet. Import or measure some first.")
     transfer = runs["source"] != NO_SOURCE
     if not transfer.any():
         raise WebError(f"The store {path} contains only baselines. Measure transfers from at least one source.")
-    setups, setup = _codes(runs["setup"], setup_names)
-    targets, target = _codes(runs["target"], task_names)
-    sources, source_of_transfer = _codes(runs["source"][transfer], task_names)
+    setups, setup = _codes(runs["setup"], facts.shown_setups)
+    targets, target = _codes(runs["target"], facts.tasks)
+    sources, source_of_transfer = _codes(runs["source"][transfer], facts.tasks)
     source = np.full(len(runs), NO_SOURCE, np.int32)
     source[transfer] = source_of_transfer
     place = (setup.astype(np.int64) * len(targets) + target) * (len(sources) + 1) + source + 1
-    _refuse_conflicting_runs(connection, path, runs, place)
+    _refuse_conflicting_runs(facts, path, place)
     seed = number_unknown_seeds(_seed_codes(runs), place, ~transfer)
 
-    metrics, metric = _codes(values["metric"], metric_names)
-    of_run = np.searchsorted(runs["id"], values["run"])
-    counts = runs["finished"][of_run]  # metrics of an unfinished run are ignored
+    # metrics without a value, and those of an unfinished run, are ignored
+    counts = (values["kind"] != NO_VALUE) & (runs["status"] == RUN_STATUSES.index("finished"))[facts.of_run]
+    metrics, metric = _codes(values["metric"][counts], facts.metrics)
     score, gain_score = run_scores(
-        f"The store {path}", (setup, target), targets, metrics, of_run[counts], metric[counts], values["value"][counts]
+        f"The store {path}", (setup, target), targets, metrics, facts.of_run[counts], metric, values["value"][counts]
     )
     hours = runs["seconds"] / 3600
     return RunTable(
@@ -100,22 +68,20 @@ def _seed_codes(runs: npt.NDArray[Any]) -> Codes:
     return codes
 
 
-def _refuse_conflicting_runs(
-    connection: sqlite3.Connection, path: Path, runs: npt.NDArray[Any], place: npt.NDArray[np.int64]
-) -> None:
+def _refuse_conflicting_runs(facts: Facts, path: Path, place: npt.NDArray[np.int64]) -> None:
     """Raise WebError for runs that differ in hyperparameters or data only: they do not measure the same thing."""
+    runs = facts.runs
     order = np.lexsort((runs["replicate"], runs["seed"], runs["seeded"], place))
     same = np.diff(place[order]) == 0
     for name in ("seed", "seeded", "replicate"):
         same &= runs[name][order][1:] == runs[name][order][:-1]
     conflicts = np.flatnonzero(same)
     if len(conflicts):
-        first, second = (
-            connection.execute(_NAMES, (int(runs["id"][order[conflicts[0] + step]]),)).fetchone() for step in (0, 1)
-        )
-        _, setup, target, source, seed = first
+        first, second = (runs[order[conflicts[0] + step]] for step in (0, 1))
+        source = facts.tasks.get(int(first["source"]), "none")
         raise WebError(
-            f"The store {path} contains {len(conflicts) + 1} conflicting runs, such as {first[0][:12]} and "
-            f"{second[0][:12]}: {setup}, target {target}, source {source or 'none'}, seed {seed}. They differ in "
-            "hyperparameters or data. Give a variant a setup name of its own (model/method@variant), or remove one of them."
+            f"The store {path} contains {len(conflicts) + 1} conflicting runs, such as {first['key'].hex()[:12]} and "
+            f"{second['key'].hex()[:12]}: {facts.setups[int(first['setup'])]}, target {facts.tasks[int(first['target'])]}, "
+            f"source {source}, seed {first['seed'] if first['seeded'] else None}. They differ in hyperparameters or data. "
+            "Give a variant a setup name of its own (model/method@variant), or remove one of them."
         )

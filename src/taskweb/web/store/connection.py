@@ -10,10 +10,20 @@ import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from taskweb.errors import InputError, TaskWebError, WebError
-from taskweb.web.store.schema import APPLICATION_ID, migrate, newest_version, version_of
+from taskweb.web.store.damage import DamagedError, damaged_store, is_damage, primary_code
+from taskweb.web.store.digest import digest_file, outer_digest, sync_folder
+from taskweb.web.store.schema import (
+    APPLICATION_ID,
+    FIRST_WITH_CHECKSUMS,
+    migrate,
+    newest_version,
+    tables_are_whole,
+    version_of,
+)
 
 BUSY_SECONDS = 60.0  # how long a writer waits for other writers
 FileIdentity = tuple[int, int]
@@ -97,6 +107,10 @@ def disk_faults(path: Path) -> Iterator[None]:
     """Turn errors of the disk or of SQLite about a file into a plain message; an error in our SQL stays as it is."""
     try:
         yield
+    except DamagedError as fault:
+        raise damaged_store(path, fault) from None
+    except UnicodeDecodeError:  # a message of SQLite with a damaged name in it
+        raise damaged_store(path, "its tables cannot be read") from None
     except sqlite3.Error as fault:
         explained = _explain(path, fault)
         if explained is None:
@@ -121,17 +135,15 @@ def snapshot(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 def is_busy(fault: sqlite3.Error) -> bool:
     """Whether another process has locked the file."""
-    return _primary_code(fault) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return primary_code(fault) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _explain(path: Path, fault: sqlite3.Error) -> TaskWebError | None:
-    code = _primary_code(fault)
+    code = primary_code(fault)
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path)):
         return _no_space(path)
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return WebError(
-            f"The store {path} is damaged ({fault}). Restore a copy, or merge what can still be read into a new store."
-        )
+    if is_damage(fault):
+        return damaged_store(path, fault)
     if is_busy(fault):
         return WebError(
             f"The store {path} has been locked by another process for {BUSY_SECONDS:.0f} s. Try again when it is done."
@@ -163,10 +175,6 @@ def _is_full(path: Path) -> bool:
     except (OSError, AttributeError):
         return False
     return room.f_bavail * room.f_frsize < _LEAST_ROOM
-
-
-def _primary_code(fault: sqlite3.Error) -> int:
-    return int(getattr(fault, "sqlite_errorcode", 0)) & 0xFF
 
 
 def _check_header(path: Path) -> None:
@@ -233,19 +241,10 @@ def _create_file(path: Path) -> None:
             return
         except OSError:  # a file system without hard links
             fresh.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     finally:
         for suffix in ("", "-journal", "-wal", "-shm"):
             fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # not every system can
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
@@ -263,8 +262,10 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
             raise
         # Where nothing can be written next to the file, it is opened as a file that does not change.
         connection = sqlite3.connect(f"{address}ro&immutable=1", uri=True, isolation_level=None)
+    connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")  # damaged names have wrong checksums
     if read_only:
         connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA cell_size_check = ON")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
     connection.execute("PRAGMA synchronous = FULL")
@@ -273,14 +274,19 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
 
 
 def _bring_up_to_date(path: Path, connection: sqlite3.Connection, *, read_only: bool) -> None:
+    """Upgrade an older file that is opened for writing; one that is opened for reading is read as it is."""
     version = version_of(connection)  # the write-ahead log may be newer than the header
     _refuse_newer(path, version)
-    if version == newest_version():
-        return
-    if read_only:
-        raise InputError(
-            f"The store {path} has the older format {version}, this taskweb reads format {newest_version()}. "
-            "Open it for writing once to update it, for example by importing into it."
+    if version < 1 or not tables_are_whole(connection, version):
+        raise WebError(f"The store {path} is damaged: its list of tables is not what was written. Restore a copy.")
+    if version < FIRST_WITH_CHECKSUMS and outer_digest(path) is not None:
+        raise WebError(
+            f"The store {path} is older than its digest file {digest_file(path).name} says: what was stored since is lost. "
+            f"Copy both files again from their origin. If you put an older copy there, remove {digest_file(path)}"
         )
+    if version == newest_version() or read_only:
+        return
+    if connection.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
+        raise damaged_store(path, "it cannot be upgraded as it is")
     migrate(connection)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from taskweb.errors import ParameterError
 from taskweb.web.records.run import Run, SetupRecord
 
 NAN = "NaN"
+_origin = lru_cache(maxsize=256)(json.loads)
 _LARGEST_INTEGER = 2**63 - 1
 _encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode  # NaN and infinities as Python's JSON writes them
 _encode_in_order = json.JSONEncoder(separators=(",", ":")).encode
@@ -85,7 +87,7 @@ def read_run(
 ) -> Run:
     """Build a run; row: target, source, seed, replicate, status."""
     target, source, seed, replicate, status = row
-    versions, commit = json.loads(origin) if origin else ({}, None)
+    versions, commit = _origin(origin) if origin else ({}, None)
     parts = json.loads(details) if details else {}
     return Run(
         setup,
@@ -95,7 +97,7 @@ def read_run(
         metrics,
         status,
         replicate=replicate,
-        versions=versions,
+        versions=dict(versions),
         commit=commit,
         **parts | {"history": tuple(parts.get("history", ()))},
     )

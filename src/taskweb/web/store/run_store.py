@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import EllipsisType, TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-from taskweb.errors import InputError, ParameterError, TaskWebError
+import numpy as np
+
+from taskweb.errors import InputError, ParameterError
 from taskweb.web.records.run import RUN_STATUSES, Run, canonical_json
-from taskweb.web.records.run_table import RunTable
+from taskweb.web.records.run_table import NO_SOURCE, RunTable
 from taskweb.web.records.streams import batches
 from taskweb.web.store.checking import problems_of
 from taskweb.web.store.columns import run_table
@@ -28,39 +31,38 @@ from taskweb.web.store.connection import (
     snapshot,
 )
 from taskweb.web.store.contract import MergeReport, RunCollection, StoreInfo
-from taskweb.web.store.run_rows import read_run, read_setup, read_value, stored_key
-from taskweb.web.store.run_writer import RunWriter
-from taskweb.web.store.setup_names import shown_setup_names
+from taskweb.web.store.damage import DamagedError, is_damage, lost_runs
+from taskweb.web.store.digest import (
+    StoreDigest,
+    digest_file,
+    inner_digest,
+    outer_digest,
+    write_inner_digest,
+    write_outer_digest,
+)
+from taskweb.web.store.facts import Facts, read_facts
+from taskweb.web.store.records import run_with_key, stored_runs
+from taskweb.web.store.run_rows import stored_key
+from taskweb.web.store.run_writer import Change, RunWriter
+from taskweb.web.store.salvage import first_damage, salvaged
+from taskweb.web.store.schema import FIRST_WITH_CHECKSUMS, version_of
 
-T = TypeVar("T")
 _BATCH = 10_000  # runs per transaction: a larger number rewrites each page of the index of keys less often
 _CHUNK = 2000  # runs read at a time
 _PAUSE = 0.02  # seconds between two attempts to begin writing
 
-_SELECT_RUNS = """
-    SELECT runs.id, runs.key, setups.record, origins.record, details.record, target.name, source.name, seed, replicate, status
-    FROM runs
-    CROSS JOIN setups ON setups.id = runs.setup
-    CROSS JOIN tasks AS target ON target.id = runs.target
-    LEFT JOIN tasks AS source ON source.id = runs.source
-    LEFT JOIN origins ON origins.id = runs.origin
-    LEFT JOIN details ON details.run = runs.id
+_KEYS_NOT_INDEXED = """
+    SELECT count(*) FROM runs NOT INDEXED WHERE NOT EXISTS
+    (SELECT 1 FROM runs AS other INDEXED BY sqlite_autoindex_runs_1 WHERE other.key = runs.key AND other.id = runs.id)
 """
-_SELECT_CHUNK = f"""{_SELECT_RUNS}
-    WHERE runs.id > :after
-    AND (:setup IS NULL OR setups.name = :setup)
-    AND (:target IS NULL OR target.name = :target)
-    AND (:any_source OR source.name IS :source)
-    AND (:status IS NULL OR status = :status)
-    ORDER BY runs.id LIMIT :most
-"""
-_SELECT_ONE = f"{_SELECT_RUNS} WHERE runs.key = ?"
 
 
 class RunStore(RunCollection):
     """Runs in one SQLite file; follows the contract of RunCollection.
 
-    Made by `RunStore.open`, closed by `close` or by leaving a `with` block.
+    Made by `RunStore.open`, closed by `close` or by leaving a `with` block. Every run that is read is checked against its
+    checksum, and all of them against the digest of the store (see `digest`): WebError where a run is not what was written, or
+    is not there. `get` still gives the other runs, and `salvage` all that are whole.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection, identity: FileIdentity, *, read_only: bool = False) -> None:
@@ -70,6 +72,10 @@ class RunStore(RunCollection):
         self._connection: sqlite3.Connection | None = connection
         self._process = os.getpid()
         self._writer = RunWriter(connection)
+        self._has_checksums = version_of(connection) >= FIRST_WITH_CHECKSUMS
+        self._keys_are_indexed = False  # as far as was checked
+        self.notes: tuple[str, ...] = ()
+        self._adopt_digest()
 
     @classmethod
     def open(cls, path: str | Path, *, create: bool = False, read_only: bool = False) -> Self:
@@ -115,15 +121,23 @@ class RunStore(RunCollection):
                 earlier = by_key.setdefault(key, run)
                 if replace_failed and earlier.status != "finished" and run.status == "finished":
                     by_key[key] = run
-            with self._writing():
-                stored += self._writer.write(by_key, replace_failed=replace_failed)
+            with self._writing() as (connection, changes):
+                self._check_keys(connection)
+                changes.append(self._writer.write(by_key, replace_failed=replace_failed))
+            stored += changes[0].stored
         return stored
 
     def remove(self, keys: Iterable[str]) -> int:
         """Delete the runs with these keys; return how many there were."""
-        wanted = [(key,) for key in map(_key_bytes, keys) if key is not None]
-        with self._writing() as connection:
-            return connection.executemany("DELETE FROM runs WHERE key = ?", wanted).rowcount if wanted else 0
+        removed = 0
+        with self._writing() as (connection, changes):
+            for key in {key for key in map(_key_bytes, keys) if key is not None}:
+                row = connection.execute("SELECT checksum FROM runs WHERE key = ?", (key,)).fetchone()
+                if row is not None:
+                    connection.execute("DELETE FROM runs WHERE key = ?", (key,))
+                    changes.append(Change(0, -1, -row[0]))
+                    removed += 1
+        return removed
 
     def merge(self, other: RunCollection, *, replace_failed: bool = False) -> MergeReport:
         """Store the runs of another collection; where the two disagree, those of this one stay."""
@@ -151,36 +165,35 @@ class RunStore(RunCollection):
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return int(self._one("SELECT count(*) FROM runs"))
+        if self._has_checksums:
+            with disk_faults(self.path):
+                return self._digest(self._open).runs
+        return int(self._one("SELECT count(*) FROM runs NOT INDEXED"))
 
     def __contains__(self, key: object) -> bool:
-        stored = _key_bytes(key)
-        return stored is not None and bool(self._one("SELECT EXISTS (SELECT 1 FROM runs WHERE key = ?)", stored))
+        with disk_faults(self.path):
+            return self._number_of(_key_bytes(key)) is not None
 
     def get(self, key: str) -> Run | None:
         """The run of that key, None where there is none."""
         with disk_faults(self.path):
-            row = self._open.execute(_SELECT_ONE, (_key_bytes(key),)).fetchone()
-            return None if row is None else self._read(row)
+            number = self._number_of(_key_bytes(key))
+            if number is None:
+                return None
+            found = stored_runs(self._open, [number], checksums=self._has_checksums).get(number)
+            if found is None:
+                raise DamagedError(f"the run {key} cannot be read")
+            return found.run()
 
     def keys(self) -> Iterator[str]:
         """The keys of all runs, in the order in which they were first stored."""
-        after = -1
-        while True:
-            with disk_faults(self.path):
-                rows = self._open.execute(
-                    "SELECT id, key FROM runs WHERE id > ? ORDER BY id LIMIT ?", (after, _CHUNK)
-                ).fetchall()
-            if not rows:
-                return
-            yield from (key.hex() for _, key in rows)
-            after = rows[-1][0]
+        return iter(self._facts().keys)
 
     def outcomes(self) -> list[tuple[str, str, float | None]]:
-        """Key, status and seconds of every run, in the order in which they were first stored; reads no record."""
-        with disk_faults(self.path):
-            rows = self._open.execute("SELECT lower(hex(key)), status, seconds FROM runs ORDER BY id").fetchall()
-            return [(key, status, seconds) for key, status, seconds in rows]
+        """Key, status and seconds of every run, in the order in which they were first stored; reads no details."""
+        facts = self._facts()
+        seconds = [None if math.isnan(value) else value for value in facts.runs["seconds"].tolist()]
+        return list(zip(facts.keys, facts.statuses, seconds, strict=True))
 
     def runs(
         self,
@@ -196,44 +209,47 @@ class RunStore(RunCollection):
         """
         if status is not None and status not in RUN_STATUSES:
             raise ParameterError(f"The status of runs must be one of {', '.join(RUN_STATUSES)}. Got '{status}' instead.")
-        any_source = isinstance(source, EllipsisType)
-        wanted: dict[str, Any] = {"setup": setup, "target": target, "status": status}
-        wanted |= {"any_source": any_source, "source": None if any_source else source}
-        return (run for _, run in self._stream(wanted, self._read))
+        return self._stream(setup, target, source, status)
 
     def run_table(self) -> RunTable:
         """All runs as columns, ready to be scored; those that did not finish have no score.
 
         Raises WebError where there is nothing to score, and for conflicting runs, which differ in hyperparameters or data only.
         """
-        with disk_faults(self.path):
-            return run_table(self._open, self.path)
+        return run_table(self._facts(), self.path)
 
     def info(self) -> StoreInfo:
         """Numbers and names of what is stored."""
-        with disk_faults(self.path):
-            connection = self._open
-            by_status = dict(connection.execute("SELECT status, count(*) FROM runs GROUP BY status").fetchall())
-
-            def names(table: str, column: str) -> tuple[str, ...]:
-                found = connection.execute(f"SELECT DISTINCT name FROM {table} JOIN runs ON runs.{column} = {table}.id")  # noqa: S608
-                return tuple(sorted(name for (name,) in found))
-
-            shown, used = shown_setup_names(connection), connection.execute("SELECT DISTINCT setup FROM runs")
-            seeds = connection.execute("SELECT DISTINCT seed FROM runs WHERE seed IS NOT NULL ORDER BY seed")
-            return StoreInfo(
-                runs=sum(by_status.values()),
-                by_status={status: by_status.get(status, 0) for status in RUN_STATUSES},
-                baselines=int(self._one("SELECT count(*) FROM runs WHERE source IS NULL")),
-                setups=tuple(sorted({shown[number] for (number,) in used})),
-                targets=names("tasks", "target"),
-                sources=names("tasks", "source"),
-                seeds=tuple(seed for (seed,) in seeds),
-            )
+        facts = self._facts()
+        runs, tasks = facts.runs, facts.tasks
+        sources = runs["source"][runs["source"] != NO_SOURCE]
+        counts = Counter(facts.statuses)
+        return StoreInfo(
+            runs=len(runs),
+            by_status={status: counts[status] for status in RUN_STATUSES},
+            baselines=len(runs) - len(sources),
+            setups=tuple(sorted(set(facts.shown_setups.values()))),
+            targets=tuple(sorted(tasks[number] for number in np.unique(runs["target"]).tolist())),
+            sources=tuple(sorted(tasks[number] for number in np.unique(sources).tolist())),
+            seeds=tuple(np.unique(runs["seed"][runs["seeded"]]).tolist()),
+        )
 
     def check(self) -> list[str]:
         """Problems of the store, one sentence each; empty where there are none."""
-        return problems_of(self._open, lambda: self._stream(_EVERYTHING, self._read_or_fault))
+        return problems_of(self._open, self.path, has_checksums=self._has_checksums)
+
+    def expected_runs(self) -> int:
+        """How many runs were stored, by the newest digest; those that can be counted, where there is none."""
+        inner, outer = self._inner(), outer_digest(self.path)
+        known = [digest for digest in (inner, outer) if digest is not None and (inner is None or inner.is_of(digest))]
+        if known:
+            return max(known, key=lambda digest: digest.generation).runs
+        return sum(1 for _ in salvaged(self._open, checksums=self._has_checksums))
+
+    def salvage(self) -> Iterator[Run]:
+        """Every run that is whole, in the order in which they were first stored, whatever else is damaged."""
+        found = salvaged(self._open, checksums=self._has_checksums)
+        return (run for _, run in found if not isinstance(run, DamagedError))
 
     # --- internals ----------------------------------------------------------------------------------------------------
 
@@ -246,21 +262,116 @@ class RunStore(RunCollection):
         return self._connection
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: all of it is stored, or nothing."""
+    def _writing(self) -> Iterator[tuple[sqlite3.Connection, list[Change]]]:
+        """One transaction: all of it is stored, or nothing. The block says what it changed, and the digests follow."""
         if self._read_only:
             raise InputError(f"The store {self.path} was opened for reading only. Open it for writing.")
         connection = self._open
+        changes: list[Change] = []
         with disk_faults(self.path):
+            outer = outer_digest(self.path)
             self._begin(connection)
             try:
-                yield connection
+                digest = self._digest(connection, outer)
+                yield connection, changes
+                runs, total = sum(change.runs for change in changes), sum(change.total for change in changes)
+                if runs or total:
+                    digest = digest.changed(runs, total)
+                    write_inner_digest(connection, digest)
                 connection.execute("COMMIT")
             except BaseException:
                 self._writer.forget()
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+            if digest != outer:
+                self._write_outer(digest)
+
+    def _write_outer(self, digest: StoreDigest) -> None:
+        """The runs are stored already, so a file that cannot be written is only noted."""
+        try:
+            write_outer_digest(self.path, digest)
+        except OSError as fault:
+            self._note(
+                f"the digest file {digest_file(self.path)} cannot be written ({fault.strerror or fault}): if the store loses "
+                "what was stored last, nobody will see it"
+            )
+
+    def _adopt_digest(self) -> None:
+        """Note that there is no digest beside the store; where it is opened for writing, write one."""
+        if not self._has_checksums:
+            self._note(f"the store {self.path} has no checksums yet: the next writing adds them")
+            return
+        with disk_faults(self.path):
+            inner, outer = inner_digest(self._open), outer_digest(self.path)
+            if inner is None or (outer is not None and outer.is_of(inner)):
+                return
+            if not self._read_only:
+                self._write_outer(inner)
+            elif inner.generation:
+                self._note(
+                    f"the store {self.path} has no digest file {digest_file(self.path).name} beside it: its runs are checked, "
+                    "but not whether what was stored last is there"
+                )
+
+    def _inner(self) -> StoreDigest | None:
+        return inner_digest(self._open) if self._has_checksums else None
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes += (text,)
+
+    def _digest(self, connection: sqlite3.Connection, outer: StoreDigest | None = None) -> StoreDigest:
+        """The digest of the store. Raises DamagedError where it cannot be read, WebError where it is behind its file.
+
+        outer: that beside the store, read before the transaction began; without one it is read now.
+        """
+        outer = outer or outer_digest(self.path)
+        inner = inner_digest(connection)
+        if inner is None:
+            raise DamagedError("its digest cannot be read")
+        if outer is not None and outer.is_of(inner):
+            if inner.generation < outer.generation:
+                raise lost_runs(self.path, digest_file(self.path), outer.runs, inner.runs)
+            if inner.generation == outer.generation and inner != outer:
+                raise DamagedError("its digest is not the one in its digest file")
+        return inner
+
+    def _facts(self) -> Facts:
+        """What is known of all runs, in one state of the file. Raises WebError that names a damaged run."""
+        with disk_faults(self.path):
+            outer = outer_digest(self.path)
+            try:
+                with snapshot(self._open) as connection:
+                    if self._has_checksums:
+                        self._digest(connection, outer)
+                    return read_facts(connection, checksums=self._has_checksums)
+            except (DamagedError, sqlite3.DatabaseError) as fault:
+                named = isinstance(fault, DamagedError) and fault.run is not None
+                if named or (isinstance(fault, sqlite3.Error) and not is_damage(fault)):
+                    raise
+                raise first_damage(self._open, checksums=self._has_checksums) or DamagedError(str(fault)) from None
+
+    def _number_of(self, key: bytes | None) -> int | None:
+        """The number of the run with a key; None where there is none, and the index and the digest say so, too."""
+        if key is None:
+            return None
+        outer = outer_digest(self.path)
+        with snapshot(self._open) as connection:
+            number = run_with_key(connection, key)
+            if number is None:
+                self._check_keys(connection)
+                if self._has_checksums:
+                    self._digest(connection, outer)
+        return number
+
+    def _check_keys(self, connection: sqlite3.Connection) -> None:
+        """Make sure, once, that the index has the key of every run: else a run that is stored seems to be missing."""
+        if not self._keys_are_indexed:
+            missing = int(connection.execute(_KEYS_NOT_INDEXED).fetchone()[0])
+            if missing:
+                raise DamagedError(f"the index of its keys lacks {missing:,} runs")
+            self._keys_are_indexed = True
 
     def _begin(self, connection: sqlite3.Connection) -> None:
         deadline = time.monotonic() + BUSY_SECONDS
@@ -274,37 +385,37 @@ class RunStore(RunCollection):
             else:
                 return
 
-    def _stream(self, wanted: dict[str, Any], read: Callable[[tuple[Any, ...]], T]) -> Iterator[tuple[str, T]]:
-        after = -1
-        while True:
+    def _stream(
+        self, setup: str | None, target: str | None, source: str | EllipsisType | None, status: str | None
+    ) -> Iterator[Run]:
+        facts = self._facts()
+        runs, fits = facts.runs, np.ones(len(facts.runs), bool)
+        if setup is not None:
+            fits &= np.isin(runs["setup"], [number for number, name in facts.setups.items() if name == setup])
+        if target is not None:
+            fits &= np.isin(runs["target"], [number for number, name in facts.tasks.items() if name == target])
+        if source is None:
+            fits &= runs["source"] == NO_SOURCE
+        elif not isinstance(source, EllipsisType):
+            fits &= np.isin(runs["source"], [number for number, name in facts.tasks.items() if name == source])
+        if status is not None:
+            fits &= runs["status"] == RUN_STATUSES.index(status)
+        for numbers in batches(runs["id"][fits].tolist(), _CHUNK):
             with disk_faults(self.path), snapshot(self._open) as connection:
-                rows = connection.execute(_SELECT_CHUNK, wanted | {"after": after, "most": _CHUNK}).fetchall()
-                chunk = [(row[1].hex(), read(row)) for row in rows]
-            if not chunk:
-                return
+                found = stored_runs(connection, numbers, checksums=self._has_checksums)
+                if len(found) < len(numbers) and not self._has_changed_since(facts.generation):
+                    raise DamagedError("some of its runs cannot be found")
+                chunk = [found[number].run() for number in numbers if number in found]
             yield from chunk
-            after = rows[-1][0]
 
-    def _read(self, row: tuple[Any, ...]) -> Run:
-        number, _, setup, origin, details, *facts = row
-        values = self._open.execute(
-            "SELECT metrics.name, value FROM scores CROSS JOIN metrics ON metrics.id = scores.metric WHERE run = ?", (number,)
-        )
-        return read_run(_setup(setup), facts, origin, details, {name: read_value(cell) for name, cell in values})
-
-    def _read_or_fault(self, row: tuple[Any, ...]) -> Run | Exception:
-        try:
-            return self._read(row)
-        except (TaskWebError, ValueError, TypeError) as fault:
-            return fault
+    def _has_changed_since(self, generation: int | None) -> bool:
+        """Whether runs were stored or removed since then: a run that is not there any more may have been removed."""
+        digest = self._inner()
+        return digest is not None and digest.generation != generation
 
     def _one(self, query: str, *values: Any) -> Any:
         with disk_faults(self.path):
             return self._open.execute(query, values).fetchone()[0]
-
-
-_EVERYTHING = {"setup": None, "target": None, "status": None, "any_source": True, "source": None}
-_setup = lru_cache(maxsize=256)(read_setup)
 
 
 def _key_bytes(key: object) -> bytes | None:

@@ -6,16 +6,15 @@ of that has changed. So the two measure different things, and stand as `model/me
 
 from __future__ import annotations
 
-import sqlite3
 from collections import defaultdict
+from collections.abc import Mapping
 
 _OLD = "0.1"
-_SETUPS = "SELECT id, name, instr(record, '\"record_format\"') > 0, instr(record, '\"carry_head\"') > 0 FROM setups"
 
 
-def shown_setup_names(connection: sqlite3.Connection) -> dict[int, str]:
-    """The name of each setup by its id in the store."""
-    rows = connection.execute(_SETUPS).fetchall()
+def shown_setup_names(setups: Mapping[int, tuple[str, str]]) -> dict[int, str]:
+    """The name under which each setup is shown. setups: name and record by id."""
+    rows = [(number, name, '"record_format"' in record, '"carry_head"' in record) for number, (name, record) in setups.items()]
     has_later: defaultdict[str, bool] = defaultdict(bool)
     for _, name, states_values, _ in rows:
         has_later[name] |= bool(states_values)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from taskweb.active.acquisition import BoolArray, Choosing, improvements, knowledge_gradient
+from taskweb.active.acquisition import POLICIES, BoolArray, Choosing, improvements
 from taskweb.errors import TaskWebError
 from taskweb.selectors.base import FloatArray
 from taskweb.selectors.posterior import MeasuredGain, Posterior
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _SECONDS_PER_HOUR = 3600
 _SHOWN = 5
 _MOST_FAILED_BASELINES = 2
+_FEWEST_EQUAL = 3
 
 
 @dataclass(slots=True, eq=False)
@@ -64,7 +65,22 @@ class Measuring:
             return f"the budget of {self.settings.budget} is spent"
         if (reason := self.suggester.stopped) is not None:
             return reason
-        return None if self._may_run(()).any() else "nothing is left that can be run"
+        if self._may_run(()).any():
+            return None
+        if self._failed_sources().issuperset(self.suggester.prior.sources):
+            return "no source is left that did not fail"
+        return "every source has a run with each seed, and the run that is left is too few for another seed"
+
+    @property
+    def no_difference(self) -> str | None:
+        """That all runs have the same score, in one line; None where they differ, or are too few to say."""
+        scores = [score for run in self.made if math.isfinite(score := self.score(run))]
+        if len(scores) < _FEWEST_EQUAL or len(set(scores)) > 1:
+            return None
+        return (
+            f"all {len(scores)} runs scored {100 * scores[0]:.1f}, with and without a source: nothing distinguishes sources. "
+            "If the model has not learnt the target, train longer or at another learning rate, or take another model"
+        )
 
     @property
     def seconds_left(self) -> float | None:
@@ -97,7 +113,7 @@ class Measuring:
     def batch(self) -> list[NextRun]:
         """The runs to make at once. After the first, they are chosen as if those before had given what is expected of them."""
         posterior, planned = self.suggester.posterior, list[NextRun]()
-        room = self.settings.fuse
+        room = self.runs.together(self.settings.fuse)
         if self.settings.budget.runs is not None:
             room = min(room, self.settings.budget.runs - len(self.made))
         while len(planned) < room and self._may_run(planned).any():
@@ -138,8 +154,9 @@ class Measuring:
     def _choices(self, posterior: Posterior, planned: Sequence[NextRun]) -> list[NextRun]:
         """A run of each source that may be run, beside those that are planned; the one to make first, others by their value."""
         costs, seconds, may_run = self.costs, self._seconds(planned), self._may_run(planned)
-        known = Choosing(posterior, may_run, self._counts(planned), self.settings.k, np.random.default_rng(0), seconds)
-        first, worth = knowledge_gradient(known), improvements(posterior, self.settings.k)
+        draw = np.random.default_rng((self.settings.seed, len(self.made) + len(planned)))
+        known = Choosing(posterior, may_run, self._counts(planned), self.settings.k, draw, seconds)
+        first, worth = POLICIES[self.settings.policy](known), improvements(posterior, self.settings.k)
         others = [place for place in np.argsort(-worth / seconds, kind="stable").tolist() if place != first and may_run[place]]
         found = []
         for place in [first, *others]:

@@ -20,6 +20,7 @@ from taskweb.workflows.refining.target_parts import TargetParts
 from taskweb.workflows.saved_rankings import RANKING_FILE
 
 STORE, REPORT_STORE = "web.db", "report.db"
+_STARTS_OF_PATHS = (".", "/", "~")
 _PLAN, _REPORT_ROWS = "plan.toml", "target/report.jsonl"
 
 
@@ -123,7 +124,8 @@ def _plan_lines(
 
 def model_of(model: str) -> str:
     """The model as a plan names it: a folder by its whole path, other names as they are."""
-    if model.startswith("tiny:") or kind_of_path(expanded(model)) != "folder":
+    is_path = model.startswith(_STARTS_OF_PATHS) or model.endswith("/") or kind_of_path(expanded(model)) == "folder"
+    if model.startswith("tiny:") or not is_path:
         return model
     return str(expanded(model).resolve())
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from taskweb.active.acquisition import DEFAULT_K
-from taskweb.errors import ParameterError
+from taskweb.active.acquisition import DEFAULT_K, DEFAULT_POLICY, POLICIES
+from taskweb.errors import ParameterError, unknown_name
 from taskweb.workflows.refining.target_parts import MOST_TRAINED
+
+if TYPE_CHECKING:
+    from taskweb.experiments.plan import Fuse
 
 _SECONDS = {"h": 3600.0, "m": 60.0}
 
@@ -48,7 +51,8 @@ class RefineSettings:
 
     k: how many sources are decided on. until: stop once less is left to gain, in percent of the target's score. seed: the first
     one. source_examples, target_examples: most examples to train on as a source, and of the target. fuse: runs that are chosen
-    at once, and share passes where the method allows it. kinds: of tasks whose examples do not show them.
+    at once, and share passes where the method allows it; `auto` is 4 on a GPU that can do so, else 1. kinds: of tasks whose
+    examples do not show them. policy: the rule that says which run is next, one of `POLICIES`; for comparisons.
     """
 
     model: str
@@ -60,12 +64,17 @@ class RefineSettings:
     seed: int = 1
     source_examples: int = 1000
     target_examples: int = MOST_TRAINED
-    fuse: int = 1
+    fuse: Fuse = "auto"
     kinds: Mapping[str, str] = field(default_factory=dict)
+    policy: str = DEFAULT_POLICY
 
     def __post_init__(self) -> None:
+        if self.policy not in POLICIES:
+            raise unknown_name("policy", self.policy, POLICIES)
+        if self.until is not None and not self.until > 0:
+            raise ParameterError(f"'until' must be above 0, in percent of the target's score. Got {self.until:g} instead.")
         for name, least in (("k", 1), ("seed", 0), ("source_examples", 1), ("target_examples", 1), ("fuse", 1)):
-            if getattr(self, name) < least:
+            if getattr(self, name) != "auto" and getattr(self, name) < least:
                 raise ParameterError(f"'{name}' must be {least} or more. Got {getattr(self, name)} instead.")
 
     @property

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,11 +31,14 @@ from taskweb.workflows.refining.measuring import Measuring
 from taskweb.workflows.refining.plan_folder import RefineFolder, UsableSources, usable_sources, write_folder
 from taskweb.workflows.refining.refine_settings import RefineSettings, parse_budget
 from taskweb.workflows.refining.refined_ranking import refined_ranking
-from taskweb.workflows.refining.report import Report, reported
+from taskweb.workflows.refining.report import MOST_TRAININGS, Report, forget_others, reported
 from taskweb.workflows.refining.target_parts import TargetParts, divided
 from taskweb.workflows.suggesting import Suggester
 from taskweb.workflows.target_examples import Target, all_examples, printable, task_of_web
 from taskweb.workflows.task_texts import SOURCE_EXAMPLES
+
+if TYPE_CHECKING:
+    from taskweb.experiments.plan import Fuse
 
 _OWN = " (own)"
 OnRun = Callable[[Measuring], None]
@@ -90,7 +93,7 @@ def refine(
     k: int = 5,
     until: float | None = None,
     seed: int = 1,
-    fuse: int = 1,
+    fuse: Fuse = "auto",
     setup: Mapping[str, Any] | None = None,
     rank_settings: RankSettings | None = None,
     on_run: OnRun = lambda _: None,
@@ -101,8 +104,9 @@ def refine(
     target: labelled examples, as in `rank`. sources: folders with a file per task, files, or `hf:` ids. model, method: what is
     trained. to: the folder for runs, plan and ranking. budget: a number of runs, baselines included, or a time such as `2h`.
     k: how many sources to decide on. until: stop once less is left to gain, in percent of the target's score. fuse: runs to
-    choose at once, which share passes. setup: further keys of a plan's setup table, such as `training`. rank_settings: instead
-    of `web`. on_run: called before the first run and after every one, or every `fuse` of them.
+    choose at once, which share passes; `auto` is 4 on a GPU where the method allows it, else 1. setup: further keys of a plan's
+    setup table, such as `training`. rank_settings: instead of `web`. on_run: called before the first run and after every one,
+    or after those that share passes.
     Raises a TaskWebError for anything that cannot be used.
     """
     how = RefineSettings(model, method, setup or {}, parse_budget(budget), k, until, seed, fuse=fuse)
@@ -131,7 +135,7 @@ def refine_question(
     loaded = [load_source(own, place, columns, sampling) for own, place in places.items()]
     usable = usable_sources(loaded, parts)
     prior, ranking = _ranked(name, parts.seen, usable, ranked, progress)
-    notes = (*parts.notes(), *usable.notes, *ranking.notes)
+    notes = (*parts.notes(), *usable.notes, *ranking.notes, *_few_sources(len(prior.sources), how.k))
     return RefineQuestion(task, parts, usable, prior, ranking, how, notes)
 
 
@@ -155,8 +159,10 @@ def refined(question: RefineQuestion, to: Path, *, on_run: OnRun = lambda _: Non
         on_run(measuring)
         while measuring.stopped is None:
             measuring.step()
+            forget_others(measuring)
             _save(folder, refined_ranking(question.ranking, measuring.suggester))
             on_run(measuring)
+        warnings += [] if (same := measuring.no_difference) is None else [same]
         report = reported(measuring, folder)
         ranking = refined_ranking(question.ranking, measuring.suggester)
         _save(folder, ranking)
@@ -182,7 +188,7 @@ def most_trainings(measuring: Measuring) -> dict[str, int | None]:
     budget = measuring.settings.budget.runs
     left = None if budget is None else max(0, budget - len(measuring.made))
     sources = None if left is None else max(0, left - (not measuring.seeds))
-    return {"target": left, "sources": sources, "report": 3}
+    return {"target": left, "sources": sources, "report": MOST_TRAININGS}
 
 
 def _ranked(
@@ -215,6 +221,13 @@ def _ranked(
     shown = [source for source in ranking.sources if names[source.task] in kept.sources]
     renamed = [dataclasses.replace(source, task=names[source.task], rank=rank) for rank, source in enumerate(shown, start=1)]
     return kept, dataclasses.replace(ranking, target=name, sources=tuple(renamed))
+
+
+def _few_sources(count: int, k: int) -> list[str]:
+    if count > k:
+        return []
+    usable = "is 1 usable source" if count == 1 else f"are {count} usable sources"
+    return [f"k is {k}, and there {usable}: runs say in which order they come, not which to leave out"]
 
 
 def _save(folder: RefineFolder, ranking: Ranking) -> None:

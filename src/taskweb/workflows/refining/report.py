@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from taskweb.experiments.single_runs import SingleRuns
 
 LEVEL = 0.95
+MOST_TRAININGS = 3
 _CORRELATIONS = ("pearson", "spearmanr")
 
 
@@ -67,16 +68,22 @@ def best_source(measuring: Measuring) -> str | None:
     return posterior.sources[first] if posterior.mean[first] > 0 else None
 
 
+def forget_others(measuring: Measuring) -> None:
+    """Remove the weights after all sources but the best so far, which the report would use."""
+    used = (best_source(measuring), next(iter(measuring.seeds), None))
+    measuring.runs.forget_weights(run for run in measuring.made if (run.source, run.seed) != used)
+
+
 def reported(measuring: Measuring, folder: RefineFolder) -> Report | None:
     """Train on the best source and on the target alone, with the first seed, and evaluate both on the report rows.
 
     None where nothing was measured, so that nothing was decided. These trainings are no part of the budget; like all runs they
-    are stored, and are not made again.
+    are stored, and are not made again. The source is trained again only where its weights are not there any more.
     """
     if not measuring.seeds:
         return None
-    runs, seed = measuring.runs.evaluated_on(folder.report_rows, folder.report_store), measuring.seeds[0]
-    chosen = best_source(measuring)
+    runs = measuring.runs.evaluated_on(folder.report_rows, folder.report_store)
+    chosen, seed = best_source(measuring), measuring.seeds[0]
     alone = _score(runs.run(None, seed), runs)
     found = alone if chosen is None else _score(runs.run(chosen, seed), runs)
     runs.clean_up()

@@ -77,6 +77,8 @@ def divided(
         elif text not in known:
             known.add(text)
             parts[sum(_place(text) >= share for share in _SHARES)].append(example)
+    if not known:
+        raise InputError("The target has no labelled rows, so no run can be judged. Give it rows with an output.")
     if min(map(len, parts)) < _LEAST:
         counts = " / ".join(str(len(part)) for part in parts)
         raise InputError(

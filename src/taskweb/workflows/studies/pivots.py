@@ -121,7 +121,7 @@ def study_pivots(
         setup=settings.setup,
         targets=targets,
         draws=settings.draws,
-        notes=[*web.notes, *texts.notes, *texts.cut_notes, *notes],
+        notes=[*web.notes, *texts.notes, *texts.encoder_notes, *notes],
     )
     result = leave_targets_out(comparison, progress=progress)
     shown = MEAN if settings.setup == ALL_SETUPS else settings.setup

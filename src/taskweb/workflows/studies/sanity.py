@@ -95,7 +95,7 @@ def study_sanity(
         setup=settings.setup,
         targets=None if target is None else [target],
         draws=settings.draws,
-        notes=(*web.notes, *texts.notes, *texts.cut_notes),
+        notes=(*web.notes, *texts.notes, *texts.encoder_notes),
     )
     result = leave_targets_out(comparison, on_scores=seen.append, progress=progress)
     correlations = _correlations(seen)
