@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from itertools import count
 from pathlib import Path
 
 from taskweb.errors import ParameterError
@@ -98,13 +97,12 @@ class _Running:
         if retry_failed and (again := set(before.todo) - set(self._state().todo)):
             self._do(before, [spec for spec in before.todo if spec in again], retry_failed)
         rounds = Rounds(plan, data, chooser, self.keys)
-        for number in count(1):
-            found = rounds.next(number)
-            if isinstance(found, str):
-                break
+        found = rounds.next(1)
+        while isinstance(found, Round):
             if self.reports.on_round:
                 self.reports.on_round(found)
             self._do(self._state(), found.runs, False)
+            found = rounds.next(found.number + 1)
         if self.reports.on_stop:
             self.reports.on_stop(found)
         self._remove_leftovers(())

@@ -253,9 +253,9 @@ def _with_baselines(setup: PlannedSetup, known: MeasuredSoFar, wanted: Sequence[
     return found
 
 
-def _new_pairs(specs: Sequence[RunSpec], known: Sequence[MeasuredSoFar]) -> set[tuple[str, str | None, str]]:
+def _new_pairs(specs: Sequence[RunSpec], known: Sequence[MeasuredSoFar]) -> set[tuple[str, str, str]]:
     """The pairs of these runs that have no run yet, by setup."""
-    seen = {(own.setup, run.source, run.target) for own in known for run in own.runs}
+    seen = {(own.setup, run.source, run.target) for own in known for run in own.runs if run.source is not None}
     return {(run.setup.name, run.source, run.target) for run in specs if run.source is not None} - seen
 
 
