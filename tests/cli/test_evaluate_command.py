@@ -108,7 +108,7 @@ def test_a_file_names_its_task(run, folder: Path) -> None:  # noqa: F811
         (["{folder}/t5"], "There is nothing to evaluate on"),
         (["{folder}/t5", "-t", "copa", "-t", "cb", "--examples", "{folder}/texts"], "named 'cb'"),
         (["{folder}/t5", "-t", "a", "-t", "b", "--examples", "{folder}/outside.jsonl"], "Give a folder of <task>.jsonl"),
-        (["{folder}/t5", "--examples", "{folder}/outside.jsonl"], "fails on row 1"),
+        (["{folder}/t5", "--examples", "{folder}/outside.jsonl"], "row 1: the answer 'z' is none of the choices"),
         (["{folder}/t5", "--examples", "{folder}/unlabelled.jsonl"], "None of the 1 rows"),
         (
             ["{folder}/t5", "-t", "rte", "--examples", "{folder}/texts", "--templates", "{folder}/bad.toml"],

@@ -12,6 +12,7 @@ pytest.importorskip("jinja2")
 from taskweb.errors import InputError, NameNotFoundError
 from taskweb.evaluation import TemplateChoice, load_prompted
 from taskweb.tasks import Columns, Sampling
+from taskweb.tasks.rows import Rows
 from taskweb.tasks.templates import templates_of
 from tests.evaluation.prompted_tasks import entailment, entailment_rows, prompted_rows, write_rows
 
@@ -79,7 +80,7 @@ def test_rows_without_label_are_left_out_and_counted(tmp_path: Path) -> None:
     [
         ({"premise": "a", "hypothesis": "b", "label": 2}, "the label 2 is outside the 2 choices"),
         ({"input": "a", "output": "z", "choices": ["x", "y"]}, "the answer 'z' is none of the choices x, y"),
-        ({"text": "a"}, "there is no column 'input'"),
+        ({"first": "a", "second": "b"}, "there is no column 'input'"),
     ],
 )
 def test_rows_that_cannot_be_used_are_named(row: dict, message: str, tmp_path: Path) -> None:
@@ -109,9 +110,9 @@ def test_missing_files(tmp_path: Path) -> None:
 def test_without_examples_the_held_out_split_of_the_hub_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     requests = []
 
-    def rows(where: str, hub_split: str | None = None, **_: object):
+    def rows(where: str, hub_split: str | None = None, **_: object) -> Rows:
         requests.append((where, hub_split))
-        return enumerate(entailment_rows(), 1)
+        return Rows(where, lambda _: enumerate(entailment_rows(), 1))
 
     monkeypatch.setattr("taskweb.evaluation.prompted_rows.rows_of", rows)
     load_prompted("rte")

@@ -54,8 +54,8 @@ def test_errors_of_plan_examples_and_models_are_reported_together(tmp_path: Path
         "LoRA needs r >= 1",
         "no task named 'pears'",
         "'birds' cannot be its own source",
-        "[tasks.apples]: the label 'maybe' of 'a' is not among its choices",
-        "[tasks.birds]: example 1 ('b') has no label",
+        "row 1: the answer 'maybe' is none of the choices yes, no",
+        "[tasks.birds]: none of the rows of ",
     ):
         assert error in said, (error, said)
     assert said.count("there is no model in") == 1

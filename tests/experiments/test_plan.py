@@ -338,7 +338,7 @@ def test_all_tasks_that_cannot_be_used_are_reported_at_once(tmp_path: Path) -> N
     (tmp_path / "clouds.jsonl").write_text("not json\n")
     with pytest.raises(ParameterError) as caught:
         state_of(plan)
-    for error in ("the label 'maybe' of 'a' is not among its choices", "has no label", "line 1 is not valid JSON"):
+    for error in ("row 1: the answer 'maybe' is none of the choices yes, no", "has a label", "line 1 is not valid JSON"):
         assert error in str(caught.value)
 
 

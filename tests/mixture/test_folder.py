@@ -16,6 +16,7 @@ import pytest
 from taskweb.errors import InputError, MissingDependencyError, NameNotFoundError
 from taskweb.mixture import FORMATS, MixedExample, Mixture, read_mixture, write_mixture
 from taskweb.tasks import Example
+from tests.damage import damaged
 from tests.mixture.made_up import made_up_mixture
 
 
@@ -209,6 +210,8 @@ def test_half_a_surrogate_pair_is_refused(tmp_path: Path) -> None:
 
 
 def edit(folder: Path, change) -> None:
+    """Change a manifest as a person would who knows of its checksum."""
+    (folder / "manifest.sha256").unlink(missing_ok=True)
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     change(manifest)
     (folder / "manifest.json").write_text(json.dumps(manifest))
@@ -238,10 +241,41 @@ def edit(folder: Path, change) -> None:
 )
 def test_a_folder_that_is_not_a_whole_mixture_is_an_error_in_one_line(tmp_path: Path, spoil, message: str) -> None:
     folder = write_mixture(made_up_mixture(), tmp_path / "mix")
+    (folder / "manifest.sha256").unlink()  # as version 0.1 wrote it
     spoil(folder)
     with pytest.raises(InputError, match=message) as error:
         read_mixture(folder)
     assert "\n" not in str(error.value)
+
+
+def test_a_changed_manifest_is_found(tmp_path: Path) -> None:
+    folder = write_mixture(made_up_mixture(), tmp_path / "mix")
+    manifest = folder / "manifest.json"
+    assert (folder / "manifest.sha256").read_text() == f"{sha256(manifest.read_bytes()).hexdigest()}  manifest.json\n"
+    manifest.write_text(manifest.read_text().replace('"licence": "', '"licence": "not ', 1))
+    with pytest.raises(InputError, match=r"is not what manifest\.sha256 says.*if you changed it on purpose, remove"):
+        read_mixture(folder)
+    (folder / "manifest.sha256").unlink()
+    assert read_mixture(folder).tasks[0].licence.startswith("not ")
+
+
+@pytest.mark.parametrize("count", [100, pytest.param(1000, marks=pytest.mark.repeats)])
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_no_damage_changes_a_mixture_without_a_word(tmp_path: Path, file_format: str, count: int) -> None:
+    folder = write_mixture(placed_mixture(), tmp_path / "mix", file_format=file_format)
+    sound, found = read_mixture(folder), 0
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "README.md"]
+    for seed in range(count):
+        path = files[seed % len(files)]
+        content = path.read_bytes()
+        path.write_bytes(damaged(content, seed))
+        try:
+            assert read_mixture(folder) == sound
+        except InputError as error:
+            assert "\n" not in str(error)
+            found += 1
+        path.write_bytes(content)
+    assert found > 0.6 * count
 
 
 def test_rows_that_are_not_examples_are_an_error(tmp_path: Path) -> None:

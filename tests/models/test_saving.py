@@ -18,6 +18,7 @@ from taskweb.models import METHODS, TaskModel, load_saved, method_of, save_model
 from taskweb.models.bundle_record import resolved_parameters
 from taskweb.models.methods.trainable import trainable
 from taskweb.models.tensor_file import read_record, read_tensors, write_tensors
+from tests.damage import damaged
 from tests.models import tiny
 
 
@@ -115,3 +116,28 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
 def test_a_model_without_a_method_is_not_saved(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="was not adapted"):
         save_model(tiny.model("t5"), tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize("count", [100, pytest.param(1000, marks=pytest.mark.repeats)])
+def test_no_damage_changes_tensors_or_record_without_a_word(tmp_path: Path, count: int) -> None:
+    path = tmp_path / "model.safetensors"
+    tensors = {f"layer{i}": torch.randn(40, 30, generator=torch.Generator().manual_seed(i)) for i in range(4)}
+    tensors |= {"half": torch.arange(999, dtype=torch.bfloat16), "count": torch.tensor(7), "none": torch.empty(0, 3)}
+    record = {"format": 2, "notes": {"step": 5, "name": "ä"}}
+    write_tensors(path, tensors, record)
+    content, found = path.read_bytes(), 0
+    for seed in range(count):
+        path.write_bytes(damaged(content, seed))
+        for read in (read_tensors, read_record):
+            try:
+                got = read(path)
+            except InputError as error:
+                assert "\n" not in str(error)
+                found += read is read_tensors
+                continue
+            own = got if read is read_record else got[1]
+            assert own == record
+            if read is read_tensors:
+                assert got[0].keys() == tensors.keys()
+                assert all(torch.equal(got[0][name], tensors[name]) for name in tensors)
+    assert found > 0.8 * count

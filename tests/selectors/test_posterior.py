@@ -10,7 +10,7 @@ import pytest
 
 from taskweb.errors import NameNotFoundError, ParameterError
 from taskweb.selectors import BlendSelector, PopularitySelector, SelectionProblem
-from taskweb.selectors.gain_prior import GainPrior, Spread, gain_prior, ignorant_prior
+from taskweb.selectors.gain_prior import GainPrior, Spread, _covariance, gain_prior, ignorant_prior
 from taskweb.selectors.posterior import MeasuredGain, Posterior, order_of
 from taskweb.web import TransferWeb
 from taskweb.web.transfer_web import combined_score
@@ -177,3 +177,14 @@ def test_a_web_of_one_seed_says_nothing_of_noise() -> None:
     assert found.learned_from == 16
     assert found.baseline_noise == ignorant_prior(SOURCES).baseline_noise
     assert found.ratio == ignorant_prior(SOURCES).ratio
+
+
+def test_correlations_of_pairs_that_are_missing_stay_a_covariance() -> None:
+    """Three sources of which no target has all: pairwise correlations that no gains could have."""
+    gaps = np.full((60, 1, 3), np.nan)
+    for target, (one, other, sign) in enumerate([(0, 1, 1.0), (1, 2, 1.0), (0, 2, -1.0)] * 20):
+        gaps[target, 0, one], gaps[target, 0, other] = 1.0, sign
+    found = _covariance(np.where(np.isnan(gaps), np.nan, 3 * gaps), [0, 1, 2])
+
+    assert np.linalg.eigvalsh(found).min() > 1e-3
+    assert found[0, 1] > 0 > found[0, 2]

@@ -105,14 +105,16 @@ BAD = {
     "empty file": ("", "contains no usable examples: it is empty"),
     "only empty inputs": (rows({"input": ""}), "all 1 rows have an empty 'input'"),
     "broken line": (rows(ROW) + '{"input": "x"\n', "line 2 is not valid JSON"),
-    "a JSON list": ('[\n{"input": "x"}\n]\n', "line 1 is not valid JSON.*looks like one JSON list"),
-    "a JSON list on one line": ('[{"input": "x"}]\n', "is a JSON list"),
     "not an object": ("3\n", "line 1 is not a JSON object.*int"),
-    "missing column": (rows({"text": "x", "label": 1}), "no column 'input'. Columns found: text, label"),
+    "an array of texts": ('["x", "y"]', "item 1 is not a JSON object with columns but str"),
+    "an array without an end": ('[{"input": "x"}', "the array has no end after item 1"),
+    "an array and more": ('[{"input": "x"}] {"input": "y"}', "more follows after the end of its array"),
+    "a broken item": ('[{"input": "x"}, {"input": }]', "item 2 is not valid JSON"),
+    "missing column": (rows({"first": "x", "second": "y"}), "no column 'input'. Columns found: first, second"),
     "choices as text": (rows({"input": "x", "choices": "yes or no"}), "'choices' must be a list"),
     "choices of lists": (rows({"input": "x", "choices": [["a"]]}), "'choices' must be a list"),
     "input of a number": (rows({"input": 3}), "'input' must be text. Got int"),
-    "output of a list": (rows({"input": "x", "output": ["a"]}), "'output' must be text or a number"),
+    "output of an object": (rows({"input": "x", "output": {"a": 1}}), "'output' must be text, a number, or a list"),
     "binary": (b"\x7fELF\0\0\0", "zero byte"),
     "latin-1": ('{"input": "caf\u00e9"}\n'.encode("latin-1"), "not UTF-8 text"),
     "deep nesting": ("[" * 100_000, "not valid JSON"),
@@ -131,7 +133,7 @@ def test_bad_files_are_one_clear_line(case: str, tmp_path: Path) -> None:
 def test_bad_paths_are_one_clear_line(tmp_path: Path) -> None:
     for path, message in (
         (tmp_path / "none.jsonl", "There is no file"),
-        (tmp_path, "is a folder, not a file"),
+        (tmp_path, "is a folder, but not a data set"),
         (written(tmp_path, "x", "data.xyz"), "format is not known"),
         (written(tmp_path, b"\x1f\x8bnonsense", "broken.jsonl.gz"), "cannot be decompressed"),
         (Path("bad\0name.jsonl"), "There is no file|cannot be read"),
@@ -226,5 +228,5 @@ def test_arbitrary_rows_give_examples_or_an_input_error(tmp_path: Path, items: l
 def test_a_split_is_for_the_hub_only(tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_text('{"input": "a"}\n')
-    with pytest.raises(InputError, match=r"'test' is a split of a data set on the Hub, but .*mine.jsonl is not one"):
+    with pytest.raises(InputError, match=r"'test' is a split of a data set, but .*mine.jsonl is not one"):
         load_examples(path, hub_split="test")

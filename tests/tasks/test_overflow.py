@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from taskweb.tasks import Columns, Example
-from taskweb.tasks.example_sets import example_of
 from taskweb.tasks.overflow import CutReport, shortened
+from taskweb.tasks.reading.deciding import decide
+from taskweb.tasks.reading.file_facts import FileFacts
 from taskweb.tasks.task import Side, digest_of
 
 PREMISE = "the old mill by the river was sold in spring to a couple from Leeds"
@@ -37,7 +38,7 @@ def test_a_few_shot_input_loses_whole_shots_first() -> None:
 
 def test_columns_lose_the_end_of_the_longest() -> None:
     row = {"input": "", "a": PREMISE, "b": QUESTION, "c": None}
-    example = example_of(row, 7, "rows", Columns(("a", "c", "b")))
+    example = decide([(7, row)], "rows", FileFacts(), Columns(("a", "c", "b"))).example(row, 7)
     assert example is not None
     assert [example.input[slice(*span)] for span in example.columns] == [PREMISE, QUESTION]
     assert example.row == 7
@@ -49,7 +50,8 @@ def test_columns_lose_the_end_of_the_longest() -> None:
 
 
 def test_a_column_without_text_is_none() -> None:
-    example = example_of({"a": PREMISE, "b": None}, 1, "rows", Columns(("a", "b")))
+    row = {"a": PREMISE, "b": None}
+    example = decide([(1, row)], "rows", FileFacts(), Columns(("a", "b"))).example(row, 1)
     assert example is not None
     assert (example.input, example.columns) == (PREMISE, ())
 

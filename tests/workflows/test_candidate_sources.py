@@ -37,11 +37,13 @@ def test_what_is_not_a_source(tmp_path: Path) -> None:
             find_sources(given)
 
 
-def test_a_file_without_the_mapped_columns_is_read_with_the_default_ones(tmp_path: Path) -> None:
+def test_a_file_without_the_named_columns_is_read_as_if_none_were_named(tmp_path: Path) -> None:
     mapped = write_rows(tmp_path / "mapped.jsonl", [{"text": "a"}])
     plain = write_rows(tmp_path / "plain.jsonl", [{"input": "b"}])
     columns = Columns(("text",))
     assert load_source("m", str(mapped), columns, Sampling(None)).examples[0].input == "a"
     assert load_source("p", str(plain), columns, Sampling(None)).examples[0].input == "b"
+    assert load_source("m", str(mapped), Columns(), Sampling(None)).examples[0].input == "a"
+    unclear = write_rows(tmp_path / "unclear.jsonl", [{"first": "a", "second": "b"}])
     with pytest.raises(InputError, match="there is no column 'input'"):
-        load_source("m", str(mapped), Columns(), Sampling(None))
+        load_source("u", str(unclear), columns, Sampling(None))

@@ -219,7 +219,7 @@ def test_everything_wrong_is_reported_at_once(tmp_path: Path) -> None:
         "no source named 'gud'. Did you mean 'good'?",
         "no task to give a kind to named 'god'. Did you mean 'good'?",
         "no rate is given for empty, gud; they sum to 1.1 instead of 1",
-        "the label 'maybe' is not among its choices",
+        "row 1: the answer 'maybe' is none of the choices yes, no",
     ):
         assert part in message
     assert "\n" not in message
@@ -263,7 +263,7 @@ def test_exports_are_written_beside_and_unknown_ones_are_reported_at_once(tmp_pa
     mixture = mix("rte", sources=sources, settings=FEW)
     write_with_exports(mixture, tmp_path / "mix", exports=["axolotl", "chat"])
     assert {path.name for path in (tmp_path / "mix").iterdir()} == {
-        "axolotl", "chat", "heldout.jsonl", "manifest.json", "places.jsonl", "train.jsonl",
+        "axolotl", "chat", "heldout.jsonl", "manifest.json", "manifest.sha256", "places.jsonl", "train.jsonl",
     }  # fmt: skip
     found = taskweb.read_mixture(tmp_path / "mix")
     assert found.train == mixture.train

@@ -21,6 +21,7 @@ from taskweb.workflows.embedding import Embedder
 from taskweb.workflows.rank_settings import TargetSettings
 from taskweb.workflows.ranking import rank
 from taskweb.workflows.selector_settings import EncoderSettings, SelectorSettings
+from tests.damage import damaged
 from tests.selectors.encoder.test_sentence_encoder import checkpoint
 
 pytestmark = pytest.mark.usefixtures("encoder")
@@ -229,12 +230,13 @@ def test_what_the_encoder_cut_is_cached_with_the_vectors(
     cut = CutReport(3, 2, 0, 900 + 700 + 2 * special - 2 * 512, 900 + special - 512, 512)
     assert found.cut == {"long": cut}
     whole = file.read_bytes()
-    np.save(file, found.vectors["long"])  # as version 0.1 wrote it: nothing was counted
-    assert file.stat().st_size < len(whole)
+    file.unlink()
+    np.save(file.with_suffix(".npy"), found.vectors["long"])  # as version 0.1 wrote it: nothing was counted
     monkeypatch.setattr(SentenceEncoder, "encode_and_count", lambda *_a, **_k: pytest.fail("encoded again"))
     assert embedder.count_missing([texts]) == 0
     assert embedder.embed([texts]).cut == {"long": cut}
     assert file.read_bytes() == whole
+    assert list((tmp_path / "cache").iterdir()) == [file]
     monkeypatch.setattr(SentenceEncoder, "_tokenised", lambda *_a, **_k: pytest.fail("tokenized again"))
     assert embedder.embed([texts]).cut == {"long": cut}
 
@@ -318,7 +320,8 @@ def test_how_texts_are_read_is_cached_with_the_vectors(
     assert found.read == {"greek": encoder.readability(OTHER_SCRIPTS["Greek"])}
     (file,) = (tmp_path / "cache").iterdir()
     whole = file.read_bytes()
-    with file.open("wb") as older:  # as an earlier version wrote it
+    file.unlink()
+    with file.with_suffix(".npy").open("wb") as older:  # as an earlier version wrote it
         np.save(older, found.vectors["greek"])
         np.save(older, np.zeros(len(texts), np.int32))
     monkeypatch.setattr(SentenceEncoder, "_tokenised", lambda *_a, **_k: pytest.fail("tokenized again to embed or count"))
@@ -342,8 +345,12 @@ def test_a_cache_that_is_broken_or_read_only_is_ignored(encoder: SentenceEncoder
     target = demo_target()
     embedder = Embedder(encoder, tmp_path / "cache")
     first = embedder.embed([target]).vectors[target.name]
-    for file in (tmp_path / "cache").iterdir():
-        file.write_bytes(b"broken")
+    (file,) = (tmp_path / "cache").iterdir()
+    content = file.read_bytes()
+    for seed in range(100):
+        file.write_bytes(damaged(content, seed))
+        assert embedder.count_missing([target]) == (len(target) if file.read_bytes() != content else 0)
+    file.write_bytes(b"broken")
     assert np.array_equal(embedder.embed([target]).vectors[target.name], first)
     (tmp_path / "file").write_text("in the way")
     assert np.array_equal(Embedder(encoder, tmp_path / "file").embed([target]).vectors[target.name], first)

@@ -11,7 +11,8 @@ import pytest
 
 from taskweb.errors import InputError
 from taskweb.workflows.ranking import rank
-from taskweb.workflows.saved_rankings import read_ranking, used_ranking
+from taskweb.workflows.saved_rankings import ranking_json, read_full_ranking, read_ranking, used_ranking
+from tests.damage import damaged
 
 
 def test_a_ranking_reads_back_as_it_was(tmp_path: Path) -> None:
@@ -60,3 +61,41 @@ def test_anything_else_is_one_line(tmp_path: Path, content: bytes) -> None:
         read_ranking(tmp_path / "r.json")
     with pytest.raises(InputError, match="cannot be read"):
         read_ranking(tmp_path / "gone.json")
+
+
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "ranking.json"
+    path.write_text(json.dumps(ranking_json(rank("rte")), indent=2), encoding="utf-8")
+    return path
+
+
+def test_a_changed_ranking_is_refused_unless_it_is_accepted(tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    best = next(iter(read_ranking(path).scores))
+    ranking = json.loads(path.read_text())
+    assert ranking["checksum"].startswith("sha256:")
+    path.write_text(json.dumps(dict(reversed(ranking.items()))))  # another order and layout
+    assert next(iter(read_ranking(path).scores)) == best
+    ranking["sources"][0]["score"] += 0.5
+    path.write_text(json.dumps(ranking))
+    for read in (read_ranking, read_full_ranking):
+        with pytest.raises(InputError, match=r"does not match its checksum.*--accept-changed"):
+            read(path)
+    assert read_ranking(path, accept_changed=True).scores[best] == ranking["sources"][0]["score"]
+    del ranking["checksum"]  # as made by hand
+    path.write_text(json.dumps(ranking))
+    assert read_full_ranking(path).sources[0].score == ranking["sources"][0]["score"]
+
+
+@pytest.mark.parametrize("count", [150, pytest.param(1000, marks=pytest.mark.repeats)])
+def test_no_damage_changes_a_saved_ranking_without_a_word(tmp_path: Path, count: int) -> None:
+    path = saved(tmp_path)
+    content, sound, found = path.read_bytes(), read_full_ranking(path), 0
+    for seed in range(count):
+        path.write_bytes(damaged(content, seed))
+        try:
+            assert read_full_ranking(path).to_dict() == sound.to_dict()
+        except InputError as error:
+            assert "\n" not in str(error)
+            found += 1
+    assert found > 0.6 * count

@@ -1,14 +1,14 @@
 """Which source to run next on the target: by how much a run is expected to improve the decision.
 
-The decision is which k sources to train on, best first. Its value is the weighted mean of their gains, the r-th with weight
-1/r, as the first sources count most. A run of a source is worth what the decision is expected to gain from its result (the
-knowledge gradient): from the posterior's covariance follows how the means of all sources would move. Runs of the same seed are
-compared with the same baseline, so a seed is used for all sources before another one.
+The decision is which k sources to train on, and which of them comes first: its value is the mean over the gains of the best k,
+where the first counts twice. A run of a source is worth what the decision is expected to gain from its result (the knowledge
+gradient), per cost. What results there may be, and how the means of all sources would move, follows exactly from the posterior:
+from its covariance, its scales and noises, and the baseline that the run is compared with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,33 +16,69 @@ import numpy.typing as npt
 
 from taskweb.errors import ParameterError
 from taskweb.selectors.base import FloatArray
+from taskweb.selectors.gain_parts import Parts
 from taskweb.selectors.posterior import Posterior
 
 DEFAULT_K = 5
-_POINTS, _WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+FIRST_COUNTS = 2.0
+_RESULTS = np.linspace(-4.0, 4.0, 21)  # of a run that are looked at, in standard deviations about what is expected
+_AT_ONCE = 64  # sources whose results are looked at together, to bound memory
 _OPTIMISM = 2.0  # standard deviations above the mean, of the policy `ucb`
 BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
 
 
-def decision_weights(k: int, sources: int) -> FloatArray:
-    """How much each of the best k sources counts, (min(k, sources),); they sum to 1."""
+def decision_weights(k: int, sources: int, first: float = FIRST_COUNTS) -> FloatArray:
+    """How much each of the best k sources counts, (min(k, sources),): the first `first` times, others once; they sum to 1."""
     if k < 1:
         raise ParameterError(f"The number of sources to decide on must be 1 or more. Got {k} instead.")
-    weights: FloatArray = 1.0 / np.arange(1, min(k, sources) + 1)
+    weights: FloatArray = np.ones(min(k, sources))
+    weights[0] = first
     weights /= weights.sum()
     return weights
 
 
-def improvements(posterior: Posterior, k: int = DEFAULT_K) -> FloatArray:
-    """By how much one further run of each source is expected to improve the decision: (sources,), fractions of the score."""
-    means, covariance = posterior.mean, posterior.covariance
-    weights = decision_weights(k, len(means))
-    spread = np.sqrt(np.maximum(np.diag(covariance) + posterior.noise_variance, 1e-18))
-    moved = means[:, None, None] + (covariance / spread)[:, :, None] * _POINTS  # sources x run of a source x result
-    best = -np.sort(-moved, axis=0)[: len(weights)]
-    value: FloatArray = np.tensordot(weights, best, axes=1) @ _WEIGHTS
-    return np.maximum(value - weights @ -np.sort(-means)[: len(weights)], 0.0)
+def improvements(posterior: Posterior, seeds: Sequence[int], weights: FloatArray) -> FloatArray:
+    """By how much one further run of each source is expected to improve the decision: (sources,), fractions of the score.
+
+    seeds: the seed that the run of each source would have. weights: as `decision_weights`.
+    """
+    parts = posterior.parts.with_seeds(seeds, posterior.prior.baseline_noise**2)
+    first = len(posterior.sources)
+    shared = np.array([first + parts.seeds.index(seed) for seed in seeds], dtype=int)
+    found = [
+        _improvements(parts, np.arange(start, min(start + _AT_ONCE, first)), shared[start : start + _AT_ONCE], weights, first)
+        for start in range(0, first, _AT_ONCE)
+    ]
+    return np.concatenate(found)
+
+
+def _improvements(parts: Parts, run: IntArray, shared: IntArray, weights: FloatArray, sources: int) -> FloatArray:
+    """For runs of the sources `run`, whose seeds have the places `shared`."""
+    each = np.arange(len(run))
+    reach = parts.covariance[:, :, run] + parts.covariance[:, :, shared]
+    variance = (
+        reach[:, run, each] + parts.covariance[:, run, shared] + parts.covariance[:, shared, shared] + parts.noise[:, None]
+    )
+    expected = parts.mean[:, run] + parts.mean[:, shared]
+    middle = parts.weights @ expected
+    spread = np.sqrt(parts.weights @ (variance + (expected - middle) ** 2))
+    away = (middle[:, None] + spread[:, None] * _RESULTS) - expected[:, :, None]  # parts x runs x results
+    chance = (parts.weights[:, None] / np.sqrt(variance))[:, :, None] * np.exp(-0.5 * away**2 / variance[:, :, None])
+    result, chance = chance.sum(axis=0), chance / np.maximum(chance.sum(axis=0), 1e-300)
+    result /= result.sum(axis=1, keepdims=True)
+    means = np.einsum("prz,ps->srz", chance, parts.mean[:, :sources], optimize=True)
+    means += np.einsum("prz,psr->srz", chance * away / variance[:, :, None], reach[:, :sources], optimize=True)
+    decided, before = _decided(means, weights), _decided((means * result).sum(axis=-1), weights)
+    return np.asarray(np.maximum((decided * result).sum(axis=-1) - before, 0.0))
+
+
+def _decided(means: FloatArray, weights: FloatArray) -> FloatArray:
+    """The value of the best decision for expected gains whose first axis is sources."""
+    k = len(weights)
+    best = -np.sort(np.partition(-means, k - 1, axis=0)[:k], axis=0)
+    found: FloatArray = np.tensordot(weights, best, axes=1)
+    return found
 
 
 def left_to_gain(posterior: Posterior, k: int = DEFAULT_K) -> float:
@@ -55,23 +91,27 @@ def left_to_gain(posterior: Posterior, k: int = DEFAULT_K) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Choosing:
-    """What a policy knows when it chooses. may_run: sources that have a run left. counts: runs made of each source."""
+    """What a policy knows when it chooses. may_run: sources that have a run left. counts: runs made of each source.
+
+    seeds: the seed that the next run of each source would have. costs: of that run, in any unit.
+    """
 
     posterior: Posterior
     may_run: BoolArray
-    counts: npt.NDArray[np.int64]
+    counts: IntArray
+    seeds: Sequence[int]
+    costs: FloatArray
     k: int
     draw: np.random.Generator
-    seconds: FloatArray | None = None
 
 
 Policy = Callable[[Choosing], int]
 
 
-def knowledge_gradient(known: Choosing) -> int:
-    """The source whose run improves the decision most, per second where that is known."""
-    worth = improvements(known.posterior, known.k)
-    return _best(worth if known.seconds is None else worth / known.seconds, known)
+def knowledge_gradient(known: Choosing, first: float = FIRST_COUNTS) -> int:
+    """The source whose run improves the decision most per cost. first: as in `decision_weights`."""
+    weights = decision_weights(known.k, len(known.counts), first)
+    return _best(improvements(known.posterior, known.seeds, weights) / known.costs, known)
 
 
 def upper_bound(known: Choosing) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from taskweb.active.acquisition import DEFAULT_K, Choosing, Policy
+from taskweb.active.acquisition import DEFAULT_K, Choosing, IntArray, Policy
 from taskweb.selectors.base import FloatArray
 from taskweb.selectors.gain_prior import GainPrior
 from taskweb.selectors.posterior import MeasuredGain, Posterior
@@ -63,8 +63,8 @@ def replay(
         while state.measured < wanted and any(left):
             believed, chosen = state.posterior, list[tuple[int, int]]()
             while len(chosen) < min(batch, wanted - state.measured) and any(left):
-                may_run = np.array([bool(runs) for runs in left])
-                source = policy(Choosing(believed, may_run, counts, k, draw))
+                used = {*(run.seed for run in state.posterior.runs), *(run for _, run in chosen)}
+                source = policy(_choosing(believed, left, used, counts, k, draw))
                 chosen.append((source, left[source].pop(0)))
                 counts[source] += 1
                 if batch > 1:
@@ -72,6 +72,15 @@ def replay(
             for source, run in chosen:
                 state = _after(state, MeasuredGain(prior.sources[source], run, float(hidden.gains[source, run])), hidden.hours)
         yield Replayed(wanted, state.posterior, state.cost_hours, state.cost_runs)
+
+
+def _choosing(
+    posterior: Posterior, left: Sequence[Sequence[int]], used: set[int], counts: IntArray, k: int, draw: np.random.Generator
+) -> Choosing:
+    """What a policy knows. left: of each source, the seeds it was not run with, the next one first. used: with a baseline."""
+    seeds = [runs[0] if runs else -1 for runs in left]
+    costs = np.array([1 + COST_OF_SOURCE + (seed not in used) for seed in seeds])
+    return Choosing(posterior, np.array([bool(runs) for runs in left]), counts, seeds, costs, k, draw)
 
 
 def _after(state: Replayed, run: MeasuredGain, hours: float) -> Replayed:

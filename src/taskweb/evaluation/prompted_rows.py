@@ -9,10 +9,16 @@ from typing import Any
 
 from taskweb.errors import InputError, NameNotFoundError, unknown_name
 from taskweb.tasks import Columns, Example, Sampling, Task, catalogue, example_files, find_task
-from taskweb.tasks.example_sets import empty_row, example_of, taken
+from taskweb.tasks.example_sets import empty_row, taken
 from taskweb.tasks.paths import kind_of_path
-from taskweb.tasks.rows import FileFormat, origin_of, rows_of
-from taskweb.tasks.task import TaskKind
+from taskweb.tasks.reading.dataset_folders import is_dataset
+from taskweb.tasks.reading.deciding import understood
+from taskweb.tasks.reading.formats import FileFormat
+from taskweb.tasks.reading.hearing import tell
+from taskweb.tasks.reading.reading import Reading
+from taskweb.tasks.reading.split_names import TO_EVALUATE
+from taskweb.tasks.rows import origin_of, rows_of
+from taskweb.tasks.task import METRICS_OF_KIND, TaskKind
 from taskweb.tasks.templates import (
     PROMPTED,
     Prompt,
@@ -96,19 +102,26 @@ def load_prompted(
     """
     location, split = _location_of(name, where, split)
     origin, chosen = origin_of(location), templates or TemplateChoice()
-    rows = taken(rows_of(location, file_format=file_format, hub_split=split), sampling or Sampling(None))
-    if not rows:
+    source = rows_of(location, file_format=file_format, hub_split=split, preferred=TO_EVALUATE)
+    first = source.first()
+    if first is None:
         raise InputError(f"{origin} contains no rows. Give at least one labelled example of '{name}'.")
-    own = None if columns is not None else _templates(name, chosen, rows[0][1])
+    own = None if columns is not None else _templates(name, chosen, first[1])
     given: dict[int, Example] = {}
+    reading: Reading | None = None
     if own is None:
         own = _templates_of_prompts(chosen)
-        given = _prompts_in(rows, origin, columns or Columns())
+        found = understood(source, columns)
+        reading = found.reading
+        assert reading is not None
+        given = _prompts_in(taken(found.rows, sampling or Sampling(None)), reading)
         rows = [(line, _row_of(example)) for line, example in given.items()]
+    else:
+        rows = taken(source, sampling or Sampling(None))
     applied = apply_templates(_named(own, chosen.names), rows, origin)
     if given:
-        applied = {key: [_with_columns(prompt, given[prompt.row]) for prompt in found] for key, found in applied.items()}
-    task = _task_of(name, _with_several_choices(applied)[0])
+        applied = {key: [_with_given(prompt, given[prompt.row]) for prompt in found] for key, found in applied.items()}
+    task = _task_of(name, _with_several_choices(applied)[0], None if reading is None else reading.kind)
     labelled = {key: tuple(prompt for prompt in found if _is_labelled(prompt, task.kind)) for key, found in applied.items()}
     known = {prompt.row for found in labelled.values() for prompt in found}
     if empty := [key for key, found in labelled.items() if not found]:
@@ -125,13 +138,20 @@ def load_prompted(
     return PromptedTask(task, usable, _labels(task, usable, prompted=own.task == PROMPTED), origin, skipped, single)
 
 
+def is_folder_of_tasks(where: str | Path) -> bool:
+    """Whether it is a folder with a file for each task, and not one data set. Raises InputError where it cannot be read."""
+    if str(where) == "-" or str(where).startswith("hf:"):
+        return False
+    return kind_of_path(Path(where)) == "folder" and not is_dataset(Path(where))
+
+
 def _location_of(name: str, where: str | Path | None, split: str | None) -> tuple[str | Path, str | None]:
     if where is None:
         hub = find_task(name).hub
         if hub is None:
             raise InputError(f"'{name}' is not on the Hub. Give its examples with --examples.")
         return hub.reference, split or hub.evaluation_split
-    if str(where) != "-" and not str(where).startswith("hf:") and kind_of_path(Path(where)) == "folder":
+    if is_folder_of_tasks(where):
         found = example_files(Path(where))
         if name not in found:
             raise unknown_name(f"file of examples in {where}", name, found)
@@ -156,14 +176,15 @@ def _templates_of_prompts(chosen: TemplateChoice) -> TemplateSet:
     return TemplateSet(PROMPTED, own.templates[:1]) if chosen.names is None else own
 
 
-def _prompts_in(rows: Rows, origin: str, columns: Columns) -> dict[int, Example]:
+def _prompts_in(rows: Rows, reading: Reading) -> dict[int, Example]:
     """Rows that are prompts already, by their number."""
     found = {}
     for line, row in rows:
-        example = example_of(row, line, origin, columns)
+        example = reading.example(row, line)
         if example is None:
-            raise empty_row(line, origin)
+            raise empty_row(line, reading.origin)
         found[line] = example
+    tell(reading, list(found.values()))
     return found
 
 
@@ -172,8 +193,10 @@ def _row_of(example: Example) -> Mapping[str, Any]:
     return {"input": example.input, "choices": choices, "output": example.output}
 
 
-def _with_columns(prompt: Prompt, given: Example) -> Prompt:
-    """The prompt with the columns that its input was made from, where it was made from several."""
+def _with_given(prompt: Prompt, given: Example) -> Prompt:
+    """The prompt with all right answers, and with the columns that its input was made from, where it was made from several."""
+    if given.references:
+        prompt = replace(prompt, references=given.references, example=replace(prompt.example, references=given.references))
     text, own = prompt.example.input, given.input
     found = text.find(own.strip())
     if not given.columns or found < 0:
@@ -193,12 +216,13 @@ def _named(found: TemplateSet, names: Sequence[str] | None) -> tuple[Template, .
     return tuple(by_name[name] for name in names)
 
 
-def _task_of(name: str, prompts: Mapping[str, Sequence[Prompt]]) -> Task:
+def _task_of(name: str, prompts: Mapping[str, Sequence[Prompt]], kind: TaskKind | None) -> Task:
+    """The task of the catalogue, or else one of the kind that its rows show. kind: what its file shows without choices."""
     if name in catalogue():
         return catalogue()[name]
     choices = {prompt.example.choices for found in prompts.values() for prompt in found}
     if choices <= {None}:
-        return Task(name, "generation", ("exact_match", "token_f1"))
+        return Task(name, kind or "generation", METRICS_OF_KIND[kind or "generation"])
     words = {word for own in choices for word in own or ()}
     shared = len(words) <= _MOST_LABELS and all(set(own or ()) == words for own in choices)
     return Task(name, "classification" if shared else "multiple_choice", ("accuracy",))

@@ -14,9 +14,11 @@ from typing import Any
 from taskweb.errors import InputError
 from taskweb.experiments.plan import PlannedTask
 from taskweb.tasks import Example
-from taskweb.tasks.example_sets import empty_row, example_of
-from taskweb.tasks.hub import shuffled_rows_of_hub
-from taskweb.tasks.rows import rows_of
+from taskweb.tasks.example_sets import empty_row
+from taskweb.tasks.reading.deciding import understood
+from taskweb.tasks.reading.hearing import tell
+from taskweb.tasks.reading.reading import Reading
+from taskweb.tasks.rows import Rows, rows_of, shuffled_rows_of
 from taskweb.tasks.templates import render
 
 _ORDER_SEED = 0
@@ -33,16 +35,22 @@ class GroupedExample:
 def examples_of_file(planned: PlannedTask, file: Path) -> list[GroupedExample]:
     """All examples of a file, one per input text, in an order that depends on the number of texts alone.
 
-    Of examples with the same input only the first is used: the same text with another label could be in both splits. Raises
-    InputError for a row that cannot be read or has an empty input.
+    Rows without a label are left out. Of examples with the same input only the first is used: the same text with another label
+    could be in both splits. Raises InputError for a row that cannot be read or has an empty input, and where none has a label.
     """
     found = []
-    for line, row in rows_of(file):
-        item = _of_row(planned, row, line, str(file))
+    source = rows_of(file)
+    reading, rows = _understood(planned, source)
+    for line, row in rows:
+        item = _of_row(planned, reading, row, line, str(file))
         if item is not None:
             found.append(item)
-        elif not planned.templates:
+        elif reading is not None:
             raise empty_row(line, str(file))
+    if reading is not None:
+        tell(reading, [item.example for item in found])
+    if found and not (found := [item for item in found if _is_labelled(planned, item)]):
+        raise InputError(f"none of the rows of {file} has a label")
     unique = list({item.example.input: item for item in reversed(found)}.values())[::-1]
     random.Random(_ORDER_SEED).shuffle(unique)  # noqa: S311 - a fixed order, not security
     return unique
@@ -51,9 +59,10 @@ def examples_of_file(planned: PlannedTask, file: Path) -> list[GroupedExample]:
 def examples_of_hub(planned: PlannedTask, reference: str, split: str | None) -> Iterator[GroupedExample]:
     """The labelled examples of a data set on the Hub, one per input text, converted one by one as they are needed."""
     seen: set[str] = set()
-    for line, row in shuffled_rows_of_hub(reference, split, seed=_ORDER_SEED):
-        item = _of_row(planned, row, line, reference)
-        if item is None or (item.example.output is None and planned.task.kind != "span_qa") or item.example.input in seen:
+    reading, rows = _understood(planned, shuffled_rows_of(reference, split, seed=_ORDER_SEED))
+    for line, row in rows:
+        item = _of_row(planned, reading, row, line, reference)
+        if item is None or not _is_labelled(planned, item) or item.example.input in seen:
             continue
         seen.add(item.example.input)
         yield item
@@ -68,13 +77,31 @@ def one_per_group(items: Iterable[GroupedExample]) -> Iterator[GroupedExample]:
             yield item
 
 
-def _of_row(planned: PlannedTask, row: Mapping[str, Any], line: int, origin: str) -> GroupedExample | None:
-    """The row as an example; None for an empty row, or if its template gives nothing for it."""
+def _understood(planned: PlannedTask, source: Rows) -> tuple[Reading | None, Iterator[tuple[int, Mapping[str, Any]]]]:
+    """How the rows are read, None for rows that templates read, and the rows."""
     if planned.templates:
+        return None, iter(source)
+    columns = planned.columns
+    if planned.labels is not None or planned.task.kind in ("generation", "span_qa", "regression"):
+        columns = replace(columns, answers="free")  # what the plan says goes before what the values look like
+    found = understood(source, columns)
+    return found.reading, found.rows
+
+
+def _is_labelled(planned: PlannedTask, item: GroupedExample) -> bool:
+    """Whether an example can be trained on: in span QA, no answer is one."""
+    return item.example.output is not None or planned.task.kind == "span_qa"
+
+
+def _of_row(
+    planned: PlannedTask, reading: Reading | None, row: Mapping[str, Any], line: int, origin: str
+) -> GroupedExample | None:
+    """The row as an example; None for an empty row, or if its template gives nothing for it."""
+    if reading is None:
         prompt = render(planned.templates[line % len(planned.templates)], row, line, origin)
         example = None if prompt is None else prompt.example
     else:
-        example = example_of(row, line, origin, planned.columns)
+        example = reading.example(row, line)
     if example is None:
         return None
     if planned.labels is not None:

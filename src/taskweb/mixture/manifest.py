@@ -11,6 +11,7 @@ reads, and what it would cut. There is no time and no path: the same command giv
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,8 @@ from taskweb.tasks.task import TASK_KINDS
 FORMAT = 1
 CONTENT = "taskweb mixture"
 MANIFEST = "manifest.json"
+MANIFEST_SUM = "manifest.sha256"
+"""The SHA-256 of the manifest, as `sha256sum --check` reads it. A folder without it was made by version 0.1, or by hand."""
 SPLITS = ("train", "heldout")
 PLACES_FILE = "places"
 _OWN_KEYS = frozenset({"format", "content", "digest", "tasks", "files", "beside"})
@@ -65,6 +68,11 @@ def manifest_of(mixture: Mixture, files: Mapping[str, MixtureFile]) -> dict[str,
         ],
         "files": {key: {"name": file.name, "rows": file.rows, "sha256": file.sha256} for key, file in files.items()},
     }
+
+
+def manifest_sum(content: bytes) -> str:
+    """What the file beside a manifest says of it."""
+    return f"{hashlib.sha256(content).hexdigest()}  {MANIFEST}\n"
 
 
 def tasks_of(manifest: Mapping[str, Any], where: object) -> tuple[MixtureTask, ...]:

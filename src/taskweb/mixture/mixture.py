@@ -22,9 +22,11 @@ class MixedExample:
     example: Example
 
     def to_row(self) -> dict[str, Any]:
-        """The example as a row of a mixture's files: task, input, output, choices."""
-        choices = None if self.example.choices is None else list(self.example.choices)
-        return {"task": self.task, "input": self.example.input, "output": self.example.output, "choices": choices}
+        """The example as a row of a mixture's files: task, input, output, choices, and references where it has some."""
+        example = self.example
+        choices = None if example.choices is None else list(example.choices)
+        row = {"task": self.task, "input": example.input, "output": example.output, "choices": choices}
+        return row | ({"references": list(example.references)} if example.references else {})
 
 
 @dataclass(frozen=True, slots=True)

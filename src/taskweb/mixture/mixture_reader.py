@@ -12,7 +12,19 @@ from typing import Any
 
 from taskweb.errors import InputError, MissingDependencyError
 from taskweb.mixture.example_places import placed
-from taskweb.mixture.manifest import CONTENT, FORMAT, MANIFEST, PLACES_FILE, SPLITS, MixtureFile, files_of, record_of, tasks_of
+from taskweb.mixture.manifest import (
+    CONTENT,
+    FORMAT,
+    MANIFEST,
+    MANIFEST_SUM,
+    PLACES_FILE,
+    SPLITS,
+    MixtureFile,
+    files_of,
+    manifest_sum,
+    record_of,
+    tasks_of,
+)
 from taskweb.mixture.mixture import MixedExample, Mixture
 from taskweb.tasks import Example
 from taskweb.tasks.paths import kind_of_path, unreadable
@@ -50,7 +62,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if kind_of_path(path) != "file":
         raise InputError(f"{folder} is not a mixture: it contains no {MANIFEST}. Give a folder made by taskweb mix.")
     try:
-        manifest = json.loads(path.read_bytes())
+        content = path.read_bytes()
+        stated = (folder / MANIFEST_SUM).read_bytes() if kind_of_path(folder / MANIFEST_SUM) == "file" else None
+        if stated not in (None, manifest_sum(content).encode()):
+            raise InputError(
+                f"The mixture {folder} is damaged: its {MANIFEST} is not what {MANIFEST_SUM} says. {_AGAIN}; if you changed it "
+                f"on purpose, remove {MANIFEST_SUM}."
+            )
+        manifest = json.loads(content)
     except OSError as error:
         raise unreadable(path, error) from None
     except (ValueError, RecursionError):
@@ -132,7 +151,10 @@ def _example_of(row: Mapping[str, Any]) -> MixedExample:
         raise TypeError("task and input must be text, output text or null")
     if choices is not None and not all(isinstance(choice, str) for choice in choices):
         raise TypeError("choices must be texts or null")
-    return MixedExample(task, Example(text, output, None if choices is None else tuple(choices)))
+    references = tuple(row.get("references") or ())
+    if not all(isinstance(reference, str) for reference in references):
+        raise TypeError("references must be texts")
+    return MixedExample(task, Example(text, output, None if choices is None else tuple(choices), references=references))
 
 
 def _check(mixture: Mixture, manifest: Mapping[str, Any], folder: Path) -> None:

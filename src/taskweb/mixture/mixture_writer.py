@@ -10,7 +10,16 @@ from typing import Literal, get_args
 
 from taskweb.errors import InputError, MissingDependencyError, ParameterError, unknown_name
 from taskweb.mixture.example_places import PLACES, place_lines
-from taskweb.mixture.manifest import MANIFEST, PLACES_FILE, SPLITS, MixtureFile, files_of, manifest_of
+from taskweb.mixture.manifest import (
+    MANIFEST,
+    MANIFEST_SUM,
+    PLACES_FILE,
+    SPLITS,
+    MixtureFile,
+    files_of,
+    manifest_of,
+    manifest_sum,
+)
 from taskweb.mixture.mixture import MixedExample, Mixture, rows_as_lines
 from taskweb.mixture.mixture_reader import read_manifest
 from taskweb.tasks.atomic import whole_folder
@@ -61,6 +70,7 @@ def write_mixture(
         manifest = manifest_of(mixture, files) | ({"beside": sorted(extras)} if extras else {})
         text = json.dumps(manifest, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
         (new / MANIFEST).write_text(text, encoding="utf-8", newline="\n")
+        (new / MANIFEST_SUM).write_text(manifest_sum(text.encode()), encoding="utf-8", newline="\n")
     return Path(path)
 
 
@@ -82,7 +92,7 @@ def check_place(folder: Path) -> None:
         names = [file.name for file in files_of(manifest, folder).values()]
     except InputError:
         raise InputError(f"{folder} exists and is not a mixture. Give the name of a new folder.") from None
-    own = {MANIFEST, CARD, *(name.partition("/")[0] for name in names), *map(str, manifest.get("beside") or ())}
+    own = {MANIFEST, MANIFEST_SUM, CARD, *(name.partition("/")[0] for name in names), *map(str, manifest.get("beside") or ())}
     if others := sorted(present - own):
         raise InputError(
             f"{folder} contains more than the mixture that would be replaced: {', '.join(others[:5])}. Move these files "
@@ -124,7 +134,10 @@ def _write_parquet(examples: Sequence[MixedExample], path: Path) -> None:
     except ImportError:
         raise MissingDependencyError("pyarrow", "data", "Writing a mixture as Parquet") from None
     text = pa.string()
-    schema = pa.schema([("task", text), ("input", text), ("output", text), ("choices", pa.list_(text))])
+    columns = [("task", text), ("input", text), ("output", text), ("choices", pa.list_(text))]
+    if any(item.example.references for item in examples):
+        columns.append(("references", pa.list_(text)))
+    schema = pa.schema(columns)
     table = pa.Table.from_pylist([example.to_row() for example in examples], schema=schema)
     pq.write_table(table, path, row_group_size=_ROWS_PER_GROUP)
 

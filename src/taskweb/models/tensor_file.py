@@ -1,7 +1,12 @@
-"""One safetensors file with tensors and a JSON record, written whole or not at all."""
+"""One safetensors file with tensors and a JSON record, written whole or not at all.
+
+The file has a SHA-256 of its record, and one of record and tensors, so that damage is found when it is read. Files of version
+0.1 have neither.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +20,7 @@ from safetensors.torch import save_file
 from taskweb.errors import InputError
 from taskweb.tasks.atomic import whole_file
 
-_RECORD = "taskweb"
+_RECORD, _SUMS = "taskweb", "taskweb_sha256"
 
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], record: Mapping[str, Any]) -> None:
@@ -27,30 +32,55 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], record: Mappi
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as temporary:
-            save_file(contents, temporary, metadata={_RECORD: json.dumps(record, sort_keys=True)})
+            text = json.dumps(record, sort_keys=True)
+            sums = f"{_sum(text, {})} {_sum(text, contents)}"
+            save_file(contents, temporary, metadata={_RECORD: text, _SUMS: sums})
     except (OSError, SafetensorError) as fault:
         raise InputError(f"{path} cannot be written: {fault}.") from None
 
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The tensors, on the CPU, and the record of a file. Raises InputError where it is missing, damaged or not of taskweb."""
-    with _opened(path) as (file, record):
-        return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118 - not a mapping
+    with _opened(path) as (file, record, expected):
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        if expected is not None and _sum(file.metadata()[_RECORD], tensors) != expected:
+            raise _damaged(path)
+        return tensors, record
 
 
 def read_record(path: Path) -> dict[str, Any]:
     """The record of a file alone; errors as of `read_tensors`, also where tensors are cut off."""
-    with _opened(path) as (_, record):
+    with _opened(path) as (_, record, _expected):
         return record
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
+def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any], str | None]]:
+    """An open file, its record, and the sum that record and tensors should have; None in a file of version 0.1."""
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            record = json.loads((file.metadata() or {}).get(_RECORD, "null"))
+            metadata = file.metadata() or {}
+            text = metadata.get(_RECORD, "null")
+            own, _, both = metadata.get(_SUMS, "").partition(" ")
+            if (_SUMS in metadata and own != _sum(text, {})) or metadata.keys() - {_RECORD, _SUMS}:
+                raise _damaged(path)
+            record = json.loads(text)
             if not isinstance(record, dict):
                 raise InputError(f"{path} contains tensors but no record of taskweb. Give a file that taskweb wrote.")
-            yield file, record
-    except (OSError, SafetensorError, ValueError) as fault:
-        raise InputError(f"{path} cannot be read: {str(fault).rstrip('.')}.") from None
+            yield file, record, both if _SUMS in metadata else None
+    except (OSError, SafetensorError, ValueError, RecursionError) as fault:
+        raise InputError(f"{path} cannot be read: {str(fault).splitlines()[0].rstrip('.')}.") from None
+
+
+def _sum(text: str, tensors: Mapping[str, torch.Tensor]) -> str:
+    """The SHA-256 of a record and of tensors on the CPU."""
+    sha = hashlib.sha256(text.encode("utf-8", "surrogatepass"))
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        sha.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        sha.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return sha.hexdigest()
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(f"{path} is damaged: its content is not what was written. Remove it, or make it again.")

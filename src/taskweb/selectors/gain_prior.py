@@ -22,6 +22,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from taskweb.selectors.base import FloatArray, SelectionProblem, Selector
+from taskweb.web.arrays import nan_mean
 from taskweb.web.transfer_web import without_self
 
 SHARE_OF_BASELINE = 1 / 3  # of the variance of a run over seeds; on the published web about a quarter to a half
@@ -29,6 +30,7 @@ _SHRINKAGE = 0.5  # of correlations towards none
 _FEWEST_TARGETS = 4  # with gains, to learn from a web; fewer say too little
 _LEAST_SPREADS = (0.3, 0.2)  # of log scale and log ratio
 _LEAST_SCALE = 1e-4
+_LEAST_VARIANCE = 0.01  # in any direction, as a share of the mean variance
 _LEAST_OFFSET = 1.0  # standard deviation of what all sources share, in units of scale
 
 
@@ -146,27 +148,28 @@ def _known_gains(problem: SelectionProblem, known: LeftOutScores) -> _Gains | No
 
 
 def _learned(problem: SelectionProblem, known: LeftOutScores, gains: _Gains, standard: FloatArray) -> GainPrior:
-    middle = np.nanmean(gains.pc, axis=-1, keepdims=True)
-    scale = np.nanstd(gains.pc, axis=-1, keepdims=True)
+    middle = nan_mean(gains.pc, axis=-1)[..., None]
+    scale = np.sqrt(nan_mean((gains.pc - middle) ** 2, axis=-1))[..., None]
     scale = np.where(scale > _LEAST_SCALE, scale, np.nan)
     units, offsets = (gains.pc - middle) / scale, (middle / scale)[..., 0]
     scores = _standardised(known.scores[:, : gains.pc.shape[1]], where=np.isfinite(gains.pc))
     slope = _slope(scores, units, gains.setup)
     rest = units - slope * scores
     places = {name: place for place, name in enumerate(known.sources)}
-    own = offsets if gains.setup is None else offsets[:, gains.setup]
-    offset = float(np.nanmean(own))
+    own = offsets if gains.setup is None or not np.isfinite(offsets[:, gains.setup]).any() else offsets[:, gains.setup]
+    own = own[np.isfinite(own)]
     covariance = _covariance(rest, [places.get(name) for name in problem.candidates])
-    covariance += max(_LEAST_OFFSET, float(np.nanstd(own))) ** 2
-    shape = offset + slope * standard
+    covariance += max(_LEAST_OFFSET, float(own.std())) ** 2 if own.size else _LEAST_OFFSET**2
+    shape = (float(own.mean()) if own.size else 0.0) + slope * standard
     return _with_scales(GainPrior(problem.candidates, shape, covariance, learned_from=len(known.targets)), scale[..., 0], gains)
 
 
 def _standardised(scores: FloatArray, where: FloatArray | None = None) -> FloatArray:
     """Scores over their last axis with mean 0 and standard deviation 1; where: which of them count, others become NaN."""
     counted = scores if where is None else np.where(where, scores, np.nan)
-    spread = np.nanstd(counted, axis=-1, keepdims=True)
-    found: FloatArray = (counted - np.nanmean(counted, axis=-1, keepdims=True)) / np.where(spread > 0, spread, 1.0)
+    about = counted - nan_mean(counted, axis=-1)[..., None]
+    spread = np.sqrt(nan_mean(about**2, axis=-1))[..., None]
+    found: FloatArray = about / np.where(spread > 0, spread, 1.0)
     return found
 
 
@@ -195,21 +198,23 @@ def _covariance(rest: FloatArray, places: Sequence[int | None]) -> FloatArray:
     columns = [source for source in places if source is not None]
     found[np.ix_(at, at)] *= 1 - _SHRINKAGE
     found[np.ix_(at, at)] += _SHRINKAGE * empirical[np.ix_(columns, columns)]
+    return _positive(found)
+
+
+def _positive(covariance: FloatArray) -> FloatArray:
+    """The covariance without directions of next to no variance, or less than none, as there are where pairs are missing."""
+    values, vectors = np.linalg.eigh(covariance)
+    least = _LEAST_VARIANCE * float(np.trace(covariance)) / len(covariance)
+    if values[0] >= least:
+        return covariance
+    found: FloatArray = (vectors * np.maximum(values, least)) @ vectors.T
     return found
-
-
-def _root_mean_square(values: FloatArray) -> FloatArray:
-    """Over the last axis, of those that are known; NaN where none is."""
-    known = np.isfinite(values)
-    counts = known.sum(axis=-1)
-    squares: FloatArray = np.where(known, values, 0.0) ** 2
-    return np.sqrt(np.where(counts > 0, squares.sum(axis=-1) / np.maximum(counts, 1), np.nan))
 
 
 def _with_scales(prior: GainPrior, scale: FloatArray, gains: _Gains) -> GainPrior:
     """The prior with scale of gains, ratio of noise to it, and noise of baselines from the web; scale: (targets, setups)."""
     own = slice(None) if gains.setup is None else slice(gains.setup, gains.setup + 1)
-    scales, noise = scale[:, own], _root_mean_square(gains.noise[:, own])
+    scales, noise = scale[:, own], np.sqrt(nan_mean(gains.noise[:, own] ** 2, axis=-1))
     if (usable := scales[np.isfinite(scales)]).size >= _FEWEST_TARGETS:
         prior = replace(prior, scale=Spread.of(usable, _LEAST_SPREADS[0]))
     both = np.isfinite(scales) & np.isfinite(noise) & (noise > 0)

@@ -15,11 +15,10 @@ import numpy as np
 
 from taskweb.errors import ParameterError, unknown_name
 from taskweb.selectors.base import FloatArray
+from taskweb.selectors.gain_parts import Parts, parts_before_any_run
 from taskweb.selectors.gain_prior import GainPrior
 
 LEVEL = 0.8
-_SCALES = np.linspace(-1.5, 1.5, 7)  # of the grid, in standard deviations of the prior
-_RATIOS = np.linspace(-1.2, 1.2, 4)
 _DRAWS = 4000
 
 
@@ -32,22 +31,16 @@ class MeasuredGain:
     gain: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Part:
-    """The gains for one scale and noise: mean, covariance, noise of a run, and the weight of this part."""
-
-    mean: FloatArray
-    covariance: FloatArray
-    noise: float
-    weight: float
-
-
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """The gains of sources, as fractions, after some runs. Raises ParameterError for a gain that is no finite number."""
+    """The gains of sources, as fractions, after some runs. Raises ParameterError for a gain that is no finite number.
+
+    known: how many of the first runs were counted before, and what is known from them; None where nothing was.
+    """
 
     prior: GainPrior
     runs: tuple[MeasuredGain, ...] = field(default=())
+    known: tuple[int, Parts] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for run in self.runs:
@@ -63,29 +56,24 @@ class Posterior:
 
     def after(self, *runs: MeasuredGain) -> Posterior:
         """With further runs."""
-        return Posterior(self.prior, (*self.runs, *runs))
+        return Posterior(self.prior, (*self.runs, *runs), (len(self.runs), self.parts))
 
     @cached_property
     def mean(self) -> FloatArray:
         """The expected gain of each source, (sources,)."""
-        return np.asarray(sum(part.weight * part.mean for part in self._parts))
+        return np.asarray(self.parts.weights @ self._means)
 
     @cached_property
     def covariance(self) -> FloatArray:
         """(sources, sources)."""
-        within = sum(part.weight * part.covariance for part in self._parts)
-        between = sum(part.weight * np.outer(part.mean - self.mean, part.mean - self.mean) for part in self._parts)
-        return np.asarray(within + between)
+        weights, away, count = self.parts.weights, self._means - self.mean, len(self.sources)
+        within = np.tensordot(weights, self.parts.covariance[:, :count, :count], axes=1)
+        return np.asarray(within + (weights[:, None] * away).T @ away)
 
     @property
     def deviation(self) -> FloatArray:
         """The standard deviation of each gain, (sources,)."""
         return np.asarray(np.sqrt(np.maximum(np.diag(self.covariance), 0.0)))
-
-    @cached_property
-    def noise_variance(self) -> float:
-        """The variance of a further run about its source's gain, where its seed was used before."""
-        return sum(part.weight * part.noise for part in self._parts)
 
     def interval(self, level: float = LEVEL) -> tuple[FloatArray, FloatArray]:
         """Low and high ends of the central interval of each gain, (sources,) each."""
@@ -107,13 +95,13 @@ class Posterior:
     def draws(self) -> FloatArray:
         """Gains drawn from the posterior, (draws, sources); always the same ones."""
         stream = np.random.default_rng(0)
-        counts = np.round(np.cumsum([part.weight for part in self._parts]) * _DRAWS).astype(int)
-        found = []
-        for part, count in zip(self._parts, np.diff(counts, prepend=0).tolist(), strict=True):
-            if count:
-                values, vectors = np.linalg.eigh(part.covariance)
+        counts = np.round(np.cumsum(self.parts.weights) * _DRAWS).astype(int)
+        found, count = [], len(self.sources)
+        for part, wanted in enumerate(np.diff(counts, prepend=0).tolist()):
+            if wanted:
+                values, vectors = np.linalg.eigh(self.parts.covariance[part, :count, :count])
                 root = vectors * np.sqrt(np.maximum(values, 0.0))
-                found.append(part.mean + stream.standard_normal((count, len(values))) @ root.T)
+                found.append(self._means[part] + stream.standard_normal((wanted, count)) @ root.T)
         return np.concatenate(found)
 
     def measured(self) -> dict[str, tuple[int, float]]:
@@ -124,36 +112,19 @@ class Posterior:
         return {source: (len(gains), math.fsum(gains) / len(gains)) for source, gains in found.items()}
 
     @cached_property
-    def _parts(self) -> list[_Part]:
-        prior, found, logs = self.prior, [], []
-        place = {name: i for i, name in enumerate(self.sources)}
-        at = np.array([place[run.source] for run in self.runs], dtype=int)
-        gains = np.array([run.gain for run in self.runs])
-        seeds = np.array([run.seed for run in self.runs])
-        shared = prior.baseline_noise**2 * (seeds[:, None] == seeds[None, :])
-        for x in _SCALES.tolist():
-            for y in _RATIOS.tolist():
-                scale = math.exp(prior.scale.middle + x * prior.scale.deviation)
-                noise = (scale * math.exp(prior.ratio.middle + y * prior.ratio.deviation)) ** 2
-                mean, covariance, log = _conditioned(scale * prior.shape, scale**2 * prior.covariance, at, gains, shared, noise)
-                found.append((mean, covariance, noise))
-                logs.append(log - 0.5 * (x * x + y * y))
-        weights = np.exp(np.array(logs) - max(logs))
-        weights /= weights.sum()
-        return [_Part(*part, float(weight)) for part, weight in zip(found, weights, strict=True)]
+    def parts(self) -> Parts:
+        """The gains for each scale and noise of the grid."""
+        counted, parts = self.known or (0, parts_before_any_run(self.prior))
+        runs = self.runs[counted:]
+        parts = parts.with_seeds((run.seed for run in runs), self.prior.baseline_noise**2)
+        for run in runs:
+            parts = parts.after(self.sources.index(run.source), run.seed, run.gain)
+        return parts
 
-
-def _conditioned(
-    mean: FloatArray, covariance: FloatArray, at: FloatArray, gains: FloatArray, shared: FloatArray, noise: float
-) -> tuple[FloatArray, FloatArray, float]:
-    """Mean and covariance given runs of the sources `at`, and the log-likelihood of the runs but for a constant."""
-    if not len(gains):
-        return mean, covariance, 0.0
-    root = np.linalg.cholesky(covariance[np.ix_(at, at)] + shared + noise * np.eye(len(gains)))
-    away = np.linalg.solve(root, gains - mean[at])
-    reach = np.linalg.solve(root, covariance[at])
-    likelihood = -0.5 * float(away @ away) - float(np.log(np.diag(root)).sum())
-    return mean + reach.T @ away, covariance - reach.T @ reach, likelihood
+    @property
+    def _means(self) -> FloatArray:
+        """The expected gains in each part, (parts, sources)."""
+        return self.parts.mean[:, : len(self.sources)]
 
 
 def order_of(posterior: Posterior) -> list[int]:

@@ -6,37 +6,25 @@ Any input gives examples or an InputError.
 
 from __future__ import annotations
 
-import ast
-import json
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from taskweb.errors import InputError, ParameterError
 from taskweb.tasks.paths import kind_of_path, unreadable
-from taskweb.tasks.rows import SUFFIXES, FileFormat, Row, name_of, origin_of, rows_of, task_name_of
+from taskweb.tasks.reading.dataset_folders import is_dataset
+from taskweb.tasks.reading.deciding import understood
+from taskweb.tasks.reading.formats import SUFFIXES, FileFormat, format_of_name, task_name_of
+from taskweb.tasks.reading.hearing import tell
+from taskweb.tasks.reading.named_columns import Columns, MissingColumnError
+from taskweb.tasks.reading.split_names import TO_LEARN
+from taskweb.tasks.rows import Rows, name_of, rows_of
 from taskweb.tasks.task import Example, ExampleSet
 
 DEFAULT_LIMIT = 32
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """The names of columns. Several input columns are joined by a newline.
-
-    required: optional columns (output, choices) that must exist, because the user named them.
-    group: columns that identify the underlying example of a row.
-    """
-
-    input: tuple[str, ...] = ("input",)
-    output: str = "output"
-    choices: str = "choices"
-    required: frozenset[str] = frozenset()
-    group: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +50,23 @@ def load_examples(
     file_format: FileFormat | None = None,
     name: str | None = None,
     hub_split: str | None = None,
+    preferred: Sequence[str] = TO_LEARN,
 ) -> ExampleSet:
-    """Load examples from a JSONL, CSV, TSV, Parquet (or `.gz`) file, `-` (standard input), or `hf:<id>[/<config>][@revision]`.
+    """Load examples from a file or folder, `-` (standard input), or `hf:<id>[/<config>][@revision]`; see `rows_of`.
 
+    How the columns are to be understood is decided from the rows, see `taskweb.tasks.reading`; `columns` names them instead.
     Rows with an empty input are skipped and counted. Raises InputError, with the place and what to do, for anything that
-    cannot be used, and MissingDependencyError where Parquet or the Hub need a package that is missing.
+    cannot be used, and MissingDependencyError where a format or the Hub needs a package that is missing.
     """
-    columns = columns or Columns()
-    sampling = sampling or Sampling()
-    rows = rows_of(where, file_format=file_format, hub_split=hub_split)
-    return _collect(rows, name or name_of(where), origin_of(where), columns, sampling)
+    rows = rows_of(where, file_format=file_format, hub_split=hub_split, preferred=preferred)
+    return _collect(rows, name or name_of(where), columns or Columns(), sampling or Sampling())
 
 
 def example_files(folder: Path) -> dict[str, Path]:
-    """The files of examples in a folder, by task name. Raises InputError where there are none, or two of one name."""
+    """The files of examples in a folder, by task name: also folders that are data sets, and the first of a file's shards.
+
+    Raises InputError where there are none, or two of one name.
+    """
     if (kind := kind_of_path(folder)) != "folder":
         what = "is a file, not a folder" if kind == "file" else "does not exist"
         raise InputError(
@@ -87,9 +78,9 @@ def example_files(folder: Path) -> dict[str, Path]:
     except OSError as fault:
         raise unreadable(folder, fault) from None
     for path in paths:
-        if kind_of_path(path) != "file" or Path(path.name.removesuffix(".gz")).suffix.lower() not in SUFFIXES:
+        task = _task_in(path)
+        if task is None:
             continue
-        task = task_name_of(path)
         if task in found:
             raise InputError(
                 f"The folder {folder} contains two files for task '{task}': {found[task].name} and {path.name}. Keep one."
@@ -102,10 +93,18 @@ def example_files(folder: Path) -> dict[str, Path]:
     return found
 
 
+def _task_in(path: Path) -> str | None:
+    """The task that an entry of a folder contains; None for something else."""
+    kind = kind_of_path(path)
+    if kind == "folder":
+        return path.name if not path.name.startswith(".") and is_dataset(path) else None
+    return task_name_of(path) if kind == "file" and format_of_name(path.name) is not None else None
+
+
 def load_folder(folder: Path, *, columns: Columns | None = None, sampling: Sampling | None = None) -> Iterator[ExampleSet]:
     """Load every file of examples in a folder, one by one, named after the file.
 
-    A file without the mapped columns is read with the default ones; a folder may mix both. Raises InputError.
+    A file without the named columns is read as if none were named; a folder may mix both. Raises InputError.
     """
     for task, path in example_files(folder).items():
         try:
@@ -130,105 +129,31 @@ def taken(items: Iterable[Item], sampling: Sampling) -> list[Item]:
     return chosen
 
 
-def _collect(rows: Iterable[Row], name: str, origin: str, columns: Columns, sampling: Sampling) -> ExampleSet:
+def _collect(rows: Rows, name: str, columns: Columns, sampling: Sampling) -> ExampleSet:
     skipped = read = 0
+    found = understood(rows, columns)
+    reading = found.reading
 
     def usable() -> Iterator[Example]:
         nonlocal skipped, read
-        for line, row in rows:
+        assert reading is not None
+        for line, row in found.rows:
             read += 1
-            example = example_of(row, line, origin, columns)
+            example = reading.example(row, line)
             if example is None:
                 skipped += 1
             else:
                 yield example
 
-    chosen = taken(usable(), sampling)
-    if not chosen:
-        reason = f"all {skipped} rows have an empty '{columns.input[0]}'" if skipped else "it is empty"
-        raise InputError(
-            f"{origin} contains no usable examples: {reason}. Give at least one row with text in '{columns.input[0]}'."
-        )
-    return ExampleSet(name, tuple(chosen), origin, skipped, read)
-
-
-class MissingColumnError(InputError):
-    """A requested column that does not exist."""
-
-
-def _require(column: str, option: str, row: Mapping[str, Any], line: int, origin: str) -> None:
-    if column not in row:
-        found = ", ".join(str(key) for key in list(row)[:12]) or "none"
-        raise MissingColumnError(
-            f"{origin}, row {line}: there is no column '{column}'. Columns found: {_clean(found)}. Name the right "
-            f"one with {option}."
-        )
-
-
-def example_of(row: Mapping[str, Any], line: int, origin: str, columns: Columns) -> Example | None:
-    """The example of a row, None for an empty input. line, origin: the place of the row, for messages. Raises InputError."""
-    for column in columns.input:
-        _require(column, "--input-column", row, line, origin)
-    for column, option in ((columns.output, "--output-column"), (columns.choices, "--choices-column")):
-        if column in columns.required:
-            _require(column, option, row, line, origin)
-    parts: list[str] = []
-    for column in columns.input:  # those without a text are left out
-        value = row[column]
-        if value is None:
-            continue
-        if not isinstance(value, str):
-            raise InputError(f"{origin}, row {line}: '{column}' must be text. Got {type(value).__name__} instead.")
-        parts.append(_clean(value))
-    text = "\n".join(parts)
-    if not text.strip():
-        return None
-    output = _output_of(row.get(columns.output), line, origin, columns)
-    choices = _choices_of(row.get(columns.choices), line, origin, columns)
-    return Example(text, output, choices, columns=_spans_of(parts), row=line)
+    chosen = [] if reading is None else taken(usable(), sampling)
+    if reading is None or not chosen:
+        column = columns.input[0] if reading is None else reading.shape.inputs[0]
+        reason = f"all {skipped} rows have an empty '{column}'" if skipped else "it is empty"
+        raise InputError(f"{rows.origin} contains no usable examples: {reason}. Give at least one row with text in '{column}'.")
+    tell(reading, chosen)
+    return ExampleSet(name, tuple(chosen), rows.origin, skipped, read, kind=reading.kind)
 
 
 def empty_row(line: int, origin: str) -> InputError:
     """The error of a row without an input where none may be left out."""
     return InputError(f"{origin}, row {line}: the input is empty. Remove the row, or give it a text.")
-
-
-def _spans_of(parts: Sequence[str]) -> tuple[tuple[int, int], ...]:
-    """Where each of several texts that are joined by a newline stands; () for a single one."""
-    ends = list(accumulate(len(part) + 1 for part in parts))
-    return tuple((end - 1 - len(part), end - 1) for end, part in zip(ends, parts, strict=True)) if len(parts) > 1 else ()
-
-
-def _output_of(value: Any, line: int, origin: str, columns: Columns) -> str | None:
-    if value is None or isinstance(value, str):
-        return _clean(value) if value else None
-    if isinstance(value, bool | int | float):
-        return str(value)
-    raise InputError(f"{origin}, row {line}: '{columns.output}' must be text or a number. Got {type(value).__name__} instead.")
-
-
-def _choices_of(value: Any, line: int, origin: str, columns: Columns) -> tuple[str, ...] | None:
-    if value is None or value == "":
-        return None
-    if isinstance(value, str):  # a CSV cell: a JSON list, or a list as Python prints it
-        value = _parsed_list(value)
-    if isinstance(value, list | tuple) and all(isinstance(item, str | int | float) for item in value):
-        return tuple(_clean(str(item)) for item in value) or None
-    raise InputError(
-        f'{origin}, row {line}: \'{columns.choices}\' must be a list of answers such as ["yes", "no"], or null. '
-        f"Map another column with --choices-column."
-    )
-
-
-def _parsed_list(text: str) -> Any:
-    for parse in (json.loads, ast.literal_eval):
-        try:
-            return parse(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-    return text
-
-
-def _clean(text: str) -> str:
-    """Replace lone surrogates (legal in JSON escapes, illegal in UTF-8) so that every later stage can encode the text."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

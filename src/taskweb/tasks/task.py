@@ -30,9 +30,10 @@ class Example:
     input: the prompt, not empty.
     output: the correct answer; None where the example is unlabelled.
     choices: the answers to choose from; None where the answer is free.
+    references: all correct answers, `output` first, where a free answer has several; () otherwise. The best match counts.
     columns: where the texts of the row's columns stand in the input, begin and end, so that the longest can be cut; () where
     the input is one text. cut: the side of a column that is cut; None is right, and left for a column that ends the input.
-    row: where the example stands in its file, from 1, for messages. None of these is part of the content.
+    row: where the example stands in its file, from 1, for messages. The last three are no part of the content.
     """
 
     input: str
@@ -41,6 +42,12 @@ class Example:
     columns: tuple[tuple[int, int], ...] = field(default=(), compare=False, repr=False)
     cut: Side | None = field(default=None, compare=False, repr=False)
     row: int | None = field(default=None, compare=False, repr=False)
+    references: tuple[str, ...] = ()
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """All correct answers of a labelled example; () for an unlabelled one."""
+        return self.references or (() if self.output is None else (self.output,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,7 @@ class ExampleSet:
     origin: where they came from, for messages.
     skipped: rows with an empty input.
     total: rows read (reading stops early when the first ones are taken).
+    kind: of the task, where the file shows it; None otherwise.
     """
 
     name: str
@@ -118,6 +126,7 @@ class ExampleSet:
     skipped: int = 0
     total: int = 0
     digest: str = field(default="")
+    kind: TaskKind | None = None
 
     def __post_init__(self) -> None:
         if not self.digest:
@@ -131,5 +140,6 @@ def digest_of(examples: tuple[Example, ...]) -> str:
     """SHA-256 over the content of examples, in order; equal content gives an equal digest."""
     sha = hashlib.sha256()
     for example in examples:
-        sha.update(repr((example.input, example.output, example.choices)).encode("utf-8", "backslashreplace"))
+        content = (example.input, example.output, example.choices, *((example.references,) if example.references else ()))
+        sha.update(repr(content).encode("utf-8", "backslashreplace"))
     return sha.hexdigest()

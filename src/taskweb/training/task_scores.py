@@ -38,7 +38,7 @@ class Predictions:
     """What a model answered, and the right answers, in the order of the examples.
 
     Classification: indices of the head's labels. Multiple choice: indices of the example's choices. Regression: numbers. Span
-    QA and generation: texts.
+    QA and generation: texts; of the right answers all that are accepted, none where there is no answer.
     """
 
     predicted: tuple[Any, ...]
@@ -132,7 +132,11 @@ def predictions_of(head: Head, task: Task, examples: Sequence[Example], answers:
         return _chosen(head, examples, answers)
     if task.kind == "regression":
         return Predictions(tuple(answers), tuple(number_of(example.output) for example in examples))
-    return Predictions(tuple(answers), tuple((example.output or "").strip() for example in examples))
+    return Predictions(tuple(answers), tuple(_accepted(example) for example in examples))
+
+
+def _accepted(example: Example) -> tuple[str, ...]:
+    return tuple(text for accepted in example.accepted if (text := accepted.strip()))
 
 
 def metrics_of(task: Task, found: Predictions) -> dict[str, float]:
@@ -160,7 +164,7 @@ def _metric(name: str, found: Predictions) -> float:
     function = METRICS[name].function
     assert function is not None
     if name in _METRICS_OF_ANSWERS:
-        return function([str(text) for text in found.predicted], [[text] if text else [] for text in found.expected])
+        return function([str(text) for text in found.predicted], [list(texts) for texts in found.expected])
     return function(list(found.predicted), list(found.expected))
 
 

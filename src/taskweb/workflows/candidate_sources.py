@@ -8,19 +8,20 @@ from pathlib import Path
 
 from taskweb.errors import InputError
 from taskweb.tasks import Columns, ExampleSet, Sampling, example_files, load_examples
-from taskweb.tasks.example_sets import MissingColumnError
 from taskweb.tasks.hub import parse_hub_reference
 from taskweb.tasks.paths import expanded, kind_of_path
-from taskweb.tasks.rows import task_name_of
+from taskweb.tasks.reading.dataset_folders import is_dataset
+from taskweb.tasks.reading.formats import task_name_of
+from taskweb.tasks.reading.named_columns import MissingColumnError
 
 HUB = "hf:"
 
 
 def find_sources(where: Iterable[str | Path], role: str = "source") -> dict[str, str]:
-    """The places of candidate sources, by task: a file, or `hf:<id>[/<config>][@<revision>]`.
+    """The places of candidate sources, by task: a file, a folder that is a data set, or `hf:<id>[/<config>][@<revision>]`.
 
-    where: folders with one file per task, files, and Hub references; `<task>=` before a file or a reference names the task,
-    otherwise it has the name of the file. role: what they are called in messages.
+    where: folders with one file per task, files, data sets, and Hub references; `<task>=` before one of the last three names
+    the task, otherwise it has the name of the file. role: what they are called in messages.
     Raises InputError for a place that does not exist, and for two places of one task.
     """
     found: dict[str, str] = {}
@@ -37,7 +38,7 @@ def find_sources(where: Iterable[str | Path], role: str = "source") -> dict[str,
 
 
 def load_source(task: str, place: str, columns: Columns, sampling: Sampling) -> ExampleSet:
-    """The examples of a source. A file without the mapped columns is read with the default ones: sources may mix both."""
+    """The examples of a source. A file without the named columns is read as if none were named: sources may mix both."""
     try:
         return load_examples(place, columns=columns, sampling=sampling, name=task)
     except MissingColumnError:
@@ -64,7 +65,7 @@ def _places(given: str, role: str) -> list[tuple[str, str]]:
     kind = kind_of_path(path)
     if kind == "missing":
         raise InputError(f"There is no {role} {place}. Give a folder with one <task>.jsonl per task, a file, or hf:<id>.")
-    if kind == "file":
+    if kind == "file" or is_dataset(path):
         return [(name or task_name_of(path), str(path))]
     if name is not None:
         raise InputError(f"'{given}' is a folder. Only a file or hf:<id> can be given a name.")

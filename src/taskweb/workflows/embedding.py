@@ -1,16 +1,18 @@
 """Embeddings of example sets, cached on disk by content, so that an unchanged file is encoded once.
 
-A file of the cache contains three arrays: the vectors, how many tokens were cut from each text, and how the tokenizer divides
-their words. Files of earlier versions lack the last or the last two: their texts are tokenized once more to count, and the file
-is completed.
+A file of the cache contains a checksum and three arrays: the vectors, how many tokens were cut from each text, and how the
+tokenizer divides their words. A damaged file counts as missing. Files of earlier versions, `<key>.npy`, have no checksum, and
+lack the last array or the last two: their texts are tokenized once more to count, and a new file replaces them.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -23,11 +25,13 @@ from taskweb.selectors.encoder import EncodedTexts, Readability, SentenceEncoder
 from taskweb.selectors.similarity import example_text
 from taskweb.tasks import ExampleSet
 from taskweb.tasks.overflow import CutReport
+from taskweb.tasks.sealed import sealed, unsealed
 from taskweb.web import PROBE_TEXTS, EncoderStamp
 
 Vectors = npt.NDArray[np.float32]
 Counts = npt.NDArray[np.int32]
 _PROBES = "probes"
+_SUFFIX, _OLD_SUFFIX = ".vectors", ".npy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +127,11 @@ class Embedder:
     def _cached(self, key: str) -> _Cached | None:
         if self.cache is None:
             return None
-        try:
-            with (self.cache / f"{key}.npy").open("rb") as file:
-                rows, lost, read = _array(file), _array(file), _array(file)
-        except OSError:
+        content = _content(self.cache / f"{key}{_SUFFIX}", self.cache / f"{key}{_OLD_SUFFIX}")
+        if content is None:
             return None
+        file = io.BytesIO(content)
+        rows, lost, read = _array(file), _array(file), _array(file)
         if rows is None or rows.ndim != 2 or rows.dtype != np.float32:  # examples x dimension
             return None
         counted = lost is not None and lost.shape == rows.shape[:1] and lost.dtype == np.int32
@@ -142,11 +146,14 @@ class Embedder:
             handle, temporary = tempfile.mkstemp(dir=self.cache, suffix=".tmp")
         except OSError:
             return
+        content = io.BytesIO()
+        for array in (entry.vectors, entry.lost, np.array(astuple(entry.read), np.int64)):
+            np.save(content, array, allow_pickle=False)
         try:
             with os.fdopen(handle, "wb") as file:
-                for array in (entry.vectors, entry.lost, np.array(astuple(entry.read), np.int64)):
-                    np.save(file, array, allow_pickle=False)
-            Path(temporary).replace(self.cache / f"{self._key(digest)}.npy")
+                file.write(sealed(content.getvalue()))
+            Path(temporary).replace(self.cache / f"{self._key(digest)}{_SUFFIX}")
+            (self.cache / f"{self._key(digest)}{_OLD_SUFFIX}").unlink(missing_ok=True)
         except OSError:
             Path(temporary).unlink(missing_ok=True)
 
@@ -160,6 +167,18 @@ def _readability(counts: npt.NDArray[Any] | None) -> Readability | None:
     """The counts that an array contains; None for anything else."""
     known = counts is not None and counts.shape == (len(fields(Readability)),) and counts.dtype == np.int64
     return Readability(*counts.tolist()) if known and counts is not None else None
+
+
+def _content(path: Path, old: Path) -> bytes | None:
+    """What a file of the cache contains, or one of version 0.1; None where there is neither, or it is damaged."""
+    try:
+        return unsealed(path.read_bytes())
+    except FileNotFoundError:
+        with suppress(OSError):
+            return old.read_bytes()
+    except OSError:
+        return None
+    return None
 
 
 def _array(file: BinaryIO) -> npt.NDArray[Any] | None:

@@ -19,13 +19,15 @@ from taskweb.evaluation import (
     load_prompted,
 )
 from taskweb.evaluation.batching import BatchSize
+from taskweb.evaluation.prompted_rows import is_folder_of_tasks
 from taskweb.models import TaskModel, open_model
 from taskweb.models.arithmetic import dtype_of, has_half_weights
 from taskweb.models.bundle import check_folder
 from taskweb.models.prompt_formats import format_in_words
 from taskweb.models.weight_storage import Weights
 from taskweb.tasks import Columns, Sampling, example_files
-from taskweb.tasks.rows import FileFormat, name_of
+from taskweb.tasks.reading.formats import FileFormat
+from taskweb.tasks.rows import name_of
 from taskweb.tasks.text_settings import TextSettings
 from taskweb.training.settings import PRECISIONS, Precision, check_storage, chosen_device, chosen_precision, computing_in
 from taskweb.workflows.progress import Progress, silent
@@ -107,7 +109,7 @@ class TaskSettings:
         return found
 
     def _task_names(self) -> list[str]:
-        is_folder = self.examples is not None and Path(self.examples).is_dir()
+        is_folder = self.examples is not None and is_folder_of_tasks(self.examples)
         names = list(dict.fromkeys(self.names))
         if len(names) > 1 and self.examples is not None and not is_folder:
             raise InputError(

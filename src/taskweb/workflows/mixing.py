@@ -34,7 +34,10 @@ _PACKAGES = ("numpy", "onnxruntime", "tokenizers", "pyarrow", "datasets")
 
 @dataclass(frozen=True)
 class MixArguments:
-    """What a mixture is made from, see `mix`. rank_settings: also of a saved ranking, whose excluded tasks are left out."""
+    """What a mixture is made from, see `mix`. rank_settings: also of a saved ranking, whose excluded tasks are left out.
+
+    accept_changed: whether a saved ranking that does not match its checksum is used.
+    """
 
     target: Target | None
     sources: tuple[str | Path, ...]
@@ -44,6 +47,7 @@ class MixArguments:
     kinds: Mapping[str, str] = dataclasses.field(default_factory=dict)
     settings: MixtureSettings = dataclasses.field(default_factory=MixtureSettings)
     rank_settings: RankSettings = dataclasses.field(default_factory=RankSettings)
+    accept_changed: bool = False
 
     def __post_init__(self) -> None:
         errors = []
@@ -71,6 +75,7 @@ class MixArguments:
             "target": _plain(self.target),
             "sources": [str(place) for place in self.sources],
             "ranking": _plain(self.ranking),
+            "accept_changed": self.accept_changed or None,
             "tasks": None if self.tasks is None else list(self.tasks),
             "k": self.k,
             "kinds": dict(self.kinds) or None,
@@ -99,6 +104,7 @@ def mix(
     settings: MixtureSettings | None = None,
     rank_settings: RankSettings | None = None,
     target_settings: TargetSettings | None = None,
+    accept_changed: bool = False,
     progress: Progress = silent,
 ) -> Mixture:
     """Mix the sources that are best for a target; save the result with `taskweb.write_mixture`.
@@ -106,7 +112,8 @@ def mix(
     target: as in `taskweb.rank`. Its sources are ranked, unless `ranking` (a saved one, or its file) or `tasks` (names) says
     what to mix; no example of the target enters the mixture. sources: folders with a file per task, files, or `hf:` ids.
     k: how many of a ranking's best that have examples in `sources` (default 5), or `auto`: those likelier to help than to
-    harm, at most 5. kinds: of tasks, where neither the catalogue nor the examples show it. Notes and all arguments are in the
+    harm, at most 5. kinds: of tasks, where neither the catalogue nor the examples show it. accept_changed: use a saved ranking
+    that does not match its checksum, too. Notes and all arguments are in the
     mixture's `record`.
     Raises a TaskWebError for anything that cannot be used; ParameterError lists everything that is wrong.
     """
@@ -120,6 +127,7 @@ def mix(
         kinds or {},
         settings or MixtureSettings(),
         how if target_settings is None else dataclasses.replace(how, target=target_settings),
+        accept_changed,
     )
     return mix_with(arguments, progress)
 
@@ -152,7 +160,11 @@ def _choice_and_examples(
     if arguments.tasks is not None:
         return Choice(arguments.tasks), examples
     if ranking is not None:
-        saved = used_ranking(ranking) if isinstance(ranking, Ranking) else read_ranking(ranking)
+        saved = (
+            used_ranking(ranking)
+            if isinstance(ranking, Ranking)
+            else read_ranking(ranking, accept_changed=arguments.accept_changed)
+        )
         skipped = places_of_target(target, saved.target, places)
         return best_of(saved.without(how.exclude), places, arguments.k, skipped), examples
     assert target is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 from taskweb.errors import InputError
 from taskweb.selectors import DEFAULT_SELECTOR, Selector
 from taskweb.tasks import Columns, Sampling
-from taskweb.tasks.rows import FileFormat
+from taskweb.tasks.reading.formats import FileFormat
 from taskweb.web import ALL_SETUPS, TransferWeb
 from taskweb.web.opening import open_web
 from taskweb.web.published import PUBLISHED

@@ -6,12 +6,12 @@ the sources are ordered by their expected gain, and the order is judged on all r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from taskweb.active.acquisition import DEFAULT_K, DEFAULT_POLICY, POLICIES
+from taskweb.active.acquisition import DEFAULT_K, DEFAULT_POLICY, POLICIES, Policy
 from taskweb.active.replay import HiddenRuns, Replayed, replay
 from taskweb.errors import ParameterError, WebError, unknown_name
 from taskweb.metrics import ndcg, regret_at_k
@@ -31,6 +31,7 @@ from taskweb.workflows.task_texts import task_texts
 
 FIGURES = ("ndcg", "regret_at_1", "regret_at_5", "ndcg_unbought", "regret_at_5_unbought", "coverage", "runs", "cost_hours")
 _FEWEST_TARGETS = 3  # of a setup, to be replayed
+_FEW_RUNS = 4  # of a pair; with as few, a replay soon buys a large share of them
 
 
 @dataclass(frozen=True)
@@ -98,13 +99,17 @@ class ReplayRow:
 
 @dataclass(frozen=True, eq=False)
 class Replays:
-    """Replays of a web: its name, its runs, selector and texts that predictions before any run come from."""
+    """Replays of a web: its name, its runs, selector and texts that predictions before any run come from.
+
+    policies: those compared, by name.
+    """
 
     web: TransferWeb
     runs: SeedGains
     selector: Selector
     bank: ExampleBank | None
     settings: ReplaySettings
+    policies: Mapping[str, Policy]
 
     @property
     def setups(self) -> tuple[str, ...]:
@@ -115,7 +120,7 @@ class Replays:
     def rows(self, targets: Sequence[str], setup: str = ALL_SETUPS, progress: Progress = silent) -> list[ReplayRow]:
         """A row per setup, policy and number of runs; with several setups one more for their mean."""
         setups = self.setups if setup == ALL_SETUPS else (setup,)
-        policies, marks = self.settings.policies, sorted(set(self.settings.measure))
+        policies, marks = tuple(self.policies), sorted(set(self.settings.measure))
         shape = (len(policies), len(marks), len(FIGURES), len(setups), len(targets), self.settings.repeats)
         values = np.full(shape, np.nan)
         with progress("Replaying targets", len(targets)) as advance:
@@ -150,9 +155,9 @@ class Replays:
             return
         prior = gain_prior(problem, self.selector, self.selector.score(problem))
         hidden = HiddenRuns(runs.gains[at][places], float(runs.hours[at]))
-        for p, policy in enumerate(self.settings.policies):
-            how = self.settings
-            states = replay(prior, hidden, POLICIES[policy], marks, seed=[repeat, *at], k=how.k, batch=how.batch)
+        how = self.settings
+        for p, policy in enumerate(self.policies.values()):
+            states = replay(prior, hidden, policy, marks, seed=[repeat, *at], k=how.k, batch=how.batch)
             for m, state in enumerate(states):
                 yield p, m, truth.figures(state)
 
@@ -233,6 +238,12 @@ class ReplayResult:
         }
 
 
+def _runs_of_a_pair(runs: SeedGains) -> float:
+    """How many runs a pair has, the median over measured pairs."""
+    counts = np.isfinite(runs.gains).sum(axis=-1)
+    return float(np.median(counts[counts > 0]))
+
+
 def replay_with(settings: BenchmarkSettings, replaying: ReplaySettings, progress: Progress = silent) -> ReplayResult:
     """Replay measuring on the targets of a web whose runs are known. Raises a TaskWebError."""
     runs = open_seed_gains(settings.web)
@@ -240,7 +251,8 @@ def replay_with(settings: BenchmarkSettings, replaying: ReplaySettings, progress
     embedder = settings.encoder.embedder() if settings.examples is not None else None
     texts = task_texts(web, settings.examples, embedder, limit=POOL_EXAMPLES, progress=progress)
     selector = settings.selector_settings.build((*settings.selectors, DEFAULT_SELECTOR)[0])
-    replays = Replays(web, runs, selector, texts.bank, replaying)
+    policies = {name: POLICIES[name] for name in replaying.policies}
+    replays = Replays(web, runs, selector, texts.bank, replaying, policies)
     if not replays.setups:
         raise WebError(f"No setup of the web '{web.name}' has runs of {_FEWEST_TARGETS} targets or more to replay.")
     targets = settings.targets or tuple(t for t in web.targets if t not in web.tuning_targets)
@@ -249,6 +261,11 @@ def replay_with(settings: BenchmarkSettings, replaying: ReplaySettings, progress
     notes = [*web.notes, *texts.notes, *texts.encoder_notes]
     if left_out and settings.setup == ALL_SETUPS:
         notes.append(f"not replayed, since fewer than {_FEWEST_TARGETS} targets were measured: {', '.join(left_out)}")
+    if (per_pair := _runs_of_a_pair(runs)) <= _FEW_RUNS:
+        notes.append(
+            f"true gains are means of {per_pair:g} runs (median), those bought included: the more of them are bought, the more "
+            "of these means lie within the intervals"
+        )
     if not np.isfinite(runs.hours).any():
         notes.append("hours are not known, as runs have no durations")
     return ReplayResult(web.name, tuple(rows), replaying, tuple(notes))

@@ -1,4 +1,8 @@
-"""Rankings that `taskweb rank --format json` printed or `taskweb refine` saved, read again."""
+"""Rankings that `taskweb rank --format json` printed or `taskweb refine` saved, read again.
+
+A saved ranking has a `checksum`. One without was made by hand, and is used as it is; one that does not match its checksum was
+changed or damaged, and is refused unless the caller accepts that.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ from taskweb.selectors import Ranking
 from taskweb.selectors.assessment import Assessment, PredictedGain
 from taskweb.selectors.base import PivotEvidence, RankedSource
 from taskweb.tasks.paths import kind_of_path, unreadable
+from taskweb.tasks.sealed import has_checksum, is_intact, with_checksum
 
 RANKING_FILE = "ranking.json"
 """What `taskweb refine` calls the ranking in its folder."""
@@ -53,24 +58,38 @@ def used_ranking(ranking: Ranking) -> UsedRanking:
     return _used(ranking.to_dict(), {})
 
 
-def read_ranking(where: str | Path) -> UsedRanking:
-    """A saved ranking, from a file, `-` (standard input), or a folder of `refine`. Raises InputError for anything else."""
-    return _parsed(where, lambda saved, sha256: _used(saved, {"file": str(_file_of(where)), "sha256": sha256}))
+def ranking_json(ranking: Ranking, top: int | None = None) -> dict[str, Any]:
+    """A ranking as it is saved, with its checksum. top: only the best ones."""
+    return with_checksum(ranking.to_dict(top))
 
 
-def read_full_ranking(where: str | Path) -> Ranking:
-    """A saved ranking with its evidence, as it was made; places as in `read_ranking`. Raises InputError for anything else."""
-    return _parsed(where, lambda saved, _: _ranking(saved))
+def read_ranking(where: str | Path, *, accept_changed: bool = False) -> UsedRanking:
+    """A saved ranking, from a file, `-` (standard input), or a folder of `refine`.
+
+    accept_changed: whether one that does not match its checksum is used, too. Raises InputError for anything else.
+    """
+    return _parsed(where, lambda saved, sha256: _used(saved, {"file": str(_file_of(where)), "sha256": sha256}), accept_changed)
 
 
-def _parsed(where: str | Path, parse: Callable[[Mapping[str, Any], str], Parsed]) -> Parsed:
+def read_full_ranking(where: str | Path, *, accept_changed: bool = False) -> Ranking:
+    """A saved ranking with its evidence, as it was made; arguments and errors as of `read_ranking`."""
+    return _parsed(where, lambda saved, _: _ranking(saved), accept_changed)
+
+
+def _parsed(where: str | Path, parse: Callable[[Mapping[str, Any], str], Parsed], accept_changed: bool) -> Parsed:
     try:
         content = sys.stdin.buffer.read() if str(where) == "-" else _file_of(where).read_bytes()
     except (OSError, ValueError) as error:
         raise unreadable(_file_of(where), error) from None
     shown = "standard input" if str(where) == "-" else str(where)
     try:
-        return parse(json.loads(content), hashlib.sha256(content).hexdigest())
+        saved = json.loads(content)
+        if not accept_changed and has_checksum(saved) and not is_intact(saved):
+            raise InputError(
+                f"The ranking {shown} does not match its checksum: it was changed or damaged after it was saved. Make it "
+                "again, or use it as it is with --accept-changed."
+            )
+        return parse(saved, hashlib.sha256(content).hexdigest())
     except (TypeError, ValueError, LookupError, AttributeError, RecursionError):
         raise InputError(
             f"{shown} is not a saved ranking. Make one with: taskweb rank TARGET --format json > ranking.json"

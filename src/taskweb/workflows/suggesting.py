@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from taskweb.active.acquisition import DEFAULT_K, improvements, left_to_gain
+from taskweb.active.acquisition import DEFAULT_K, decision_weights, improvements, left_to_gain
 from taskweb.errors import InputError, ParameterError, unknown_name
 from taskweb.selectors.gain_prior import GainPrior, gain_prior
 from taskweb.selectors.posterior import MeasuredGain, Posterior, order_of
@@ -120,18 +120,19 @@ class Suggester:
         """
         if self.stopped is not None:
             return []
-        posterior = self.posterior
-        worth, seconds = 100 * improvements(posterior, self.k), self._seconds
+        sources, seconds = self.prior.sources, self._seconds
+        seeds = [self._next_seed(source) for source in sources]
+        worth = 100 * improvements(self.posterior, seeds, decision_weights(self.k, len(sources)))
+        trainings = np.array([1 if seed in self._baselines else 2 for seed in seeds])
         found: list[NextRun] = []
-        for place in np.argsort(-worth, kind="stable")[:count].tolist():
-            source = self.prior.sources[place]
-            seed = self._next_seed(source)
-            costs = seconds if seed in self._baselines or seconds is None else 2 * seconds
-            value = float(worth[place]) * (_SECONDS_PER_HOUR / costs if costs else 1.0)
-            found.append(NextRun(source, seed, value, costs))
-        missing = dict.fromkeys(run.seed for run in found if run.seed not in self._baselines)
-        baselines = [NextRun(None, seed, max(run.value for run in found if run.seed == seed), seconds) for seed in missing]
-        return [*baselines, *found]
+        for place in np.argsort(-worth / trainings, kind="stable")[:count].tolist():
+            cost = None if seconds is None else seconds * int(trainings[place])
+            value = float(worth[place]) * (_SECONDS_PER_HOUR / cost if cost else 1.0)
+            found.append(NextRun(sources[place], seeds[place], value, cost))
+        waiting = [run.seed for run in self.runs] if not self._baselines else []
+        missing = dict.fromkeys([*waiting, *(run.seed for run in found if run.seed not in self._baselines)])
+        worth_of = {seed: max((run.value for run in found if run.seed == seed), default=found[0].value) for seed in missing}
+        return [*(NextRun(None, seed, worth_of[seed], seconds) for seed in missing), *found]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values: what to run next, and what is believed of each source, best first."""

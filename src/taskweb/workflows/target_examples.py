@@ -10,7 +10,7 @@ from pathlib import Path
 from taskweb.errors import InputError, unknown_name
 from taskweb.tasks import Example, ExampleSet, Sampling, load_examples
 from taskweb.tasks.paths import kind_of_path
-from taskweb.tasks.rows import SUFFIXES
+from taskweb.tasks.reading.formats import format_of_name
 from taskweb.web import TransferWeb
 from taskweb.workflows.candidate_sources import load_source
 from taskweb.workflows.rank_settings import TargetSettings
@@ -29,8 +29,8 @@ def task_of_web(target: Target, web: TransferWeb) -> str | None:
     if target in web.targets or target in web.sources:
         return target
     if kind == "folder":
-        return None  # the loader says that a folder is no file
-    looks_like_path = os.sep in target or Path(target.removesuffix(".gz")).suffix.lower() in SUFFIXES
+        return None  # the loader says whether the folder is a data set
+    looks_like_path = os.sep in target or format_of_name(target) is not None
     if looks_like_path:
         return None  # the loader says that there is no such file
     raise unknown_name("file, nor task in the web,", target, web.tasks)

@@ -201,8 +201,10 @@ def test_a_broken_or_foreign_cache_is_ignored(tmp_path: Path) -> None:
     validation = validate(web, bank, rate=3.0)
     store(tmp_path, "a", validation)
     assert np.array_equal(load(tmp_path, "a").ranking, validation.ranking)
-    for content in (b"", b"broken", b"PK\x03\x04broken"):
-        (tmp_path / "blend-a.npz").write_bytes(content)
+    (file,) = tmp_path.iterdir()
+    whole = file.read_bytes()
+    for content in (b"", b"broken", whole[:-1], whole[32:], whole[:500] + b"?!" + whole[502:]):
+        file.write_bytes(content)
         assert load(tmp_path, "a") is None
     assert load(tmp_path, "b") is None
     (tmp_path / "file").write_text("in the way")

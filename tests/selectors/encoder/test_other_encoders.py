@@ -22,6 +22,10 @@ from scripts.tabulate_languages import LATIN, OTHER_SCRIPTS
 from taskweb.errors import EncoderError
 from taskweb.selectors.encoder import SentenceEncoder
 from taskweb.selectors.encoder.sentence_layout import read_layout
+from taskweb.tasks import Example
+from taskweb.web.published import published_web
+from taskweb.workflows.ranking import rank
+from taskweb.workflows.selector_settings import EncoderSettings
 
 SENTENCES = [text for sentences in (OTHER_SCRIPTS | LATIN).values() for text in sentences]
 TEXTS = [*SENTENCES[::9], "short", " ".join(SENTENCES * 2), ""]
@@ -79,7 +83,7 @@ def tokenizer_of(pieces: str) -> Tokenizer:
         tokenizer, special = Tokenizer(models.WordPiece(unk_token="[UNK]")), ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
         tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        trainer = trainers.WordPieceTrainer(vocab_size=600, special_tokens=special, show_progress=False)
+        trainer = trainers.WordPieceTrainer(vocab_size=3000, special_tokens=special, show_progress=False)
         begin, end = ("[CLS]", 2), ("[SEP]", 3)
     tokenizer.train_from_iterator(SENTENCES, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(single=f"{begin[0]} $A {end[0]}", special_tokens=[begin, end])
@@ -277,3 +281,18 @@ def test_a_plain_checkpoint_is_averaged(tmp_path: Path) -> None:
     (tmp_path / "1_Pooling" / "config.json").unlink()
     vector = SentenceEncoder(tmp_path).encode(TEXTS[:1])[0]
     assert np.abs(vector - by_transformers(layout, tmp_path, model, TEXTS[0], 512)).max() < 1e-5
+
+
+def test_a_multilingual_encoder_ranks_in_another_language(tmp_path: Path) -> None:
+    write_encoder(LAYOUTS["LaBSE"], tmp_path / "e")
+    texts = tmp_path / "texts"
+    for i, task in enumerate(published_web().sources):
+        write(texts / f"{task}.jsonl", {"input": OTHER_SCRIPTS["Russian"][i % 5]})
+    target = [Example(text) for text in OTHER_SCRIPTS["Russian"]]
+    ranking = rank(target, examples=texts, encoder=EncoderSettings(str(tmp_path / "e"), use_cache=False))
+    assert ranking.readability is not None
+    assert ranking.readability.is_target_readable
+    assert ranking.readability.unreadable_sources == ()
+    assert not any("sentence encoder" in note for note in ranking.notes)
+    with pytest.raises(EncoderError, match="makes vectors of 20 numbers"):  # the published bank is of another encoder
+        rank(target, encoder=EncoderSettings(str(tmp_path / "e"), use_cache=False))

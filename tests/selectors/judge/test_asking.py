@@ -83,7 +83,22 @@ def test_files_are_complete_and_contain_no_prompt(tmp_path: Path) -> None:
         assert len(file.stem) == 64
         assert file.suffix == ".json"
         assert "private" not in file.read_text()
-        assert set(json.loads(file.read_text())) == {"schema", "model", "parameters", "log_odds"}
+        assert set(json.loads(file.read_text())) == {"schema", "model", "parameters", "log_odds", "checksum"}
+
+
+def test_a_changed_answer_counts_as_missing_and_one_of_version_0_1_is_read(tmp_path: Path) -> None:
+    cache = AnswerCache(tmp_path)
+    cache.store("m", {"seed": 1}, "question", 0.75)
+    (file,) = tmp_path.iterdir()
+    whole = file.read_text()
+    assert cache.get("m", {"seed": 1}, "question") == 0.75
+    for changed in (whole.replace("0.75", "0.78"), whole.replace('"checksum"', '"chocksum"').replace("0.75", "0.78")):
+        file.write_text(changed)
+        assert cache.get("m", {"seed": 1}, "question") is None
+    record = json.loads(whole)
+    del record["checksum"]
+    file.write_text(json.dumps(record))
+    assert cache.get("m", {"seed": 1}, "question") == 0.75
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"log_odds": "1"}', '{"log_odds": NaN}', '{"log_odds": true}', "\xff"])

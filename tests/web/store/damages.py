@@ -19,9 +19,9 @@ from taskweb.errors import TaskWebError
 from taskweb.web.records.run import Run, SetupRecord
 from taskweb.web.scores import score_runs
 from taskweb.web.store import RunStore
+from tests.damage import KINDS
 from tests.web.store.made_up import content, made_up_run
 
-PAGE = 4096
 RUNS = 240
 IN_LOG = 60  # of them only in the write-ahead log, where there is one
 SETUPS = (SetupRecord("t5s/finetune"), SetupRecord("gpt2m/lora", hyperparameters={"rank": 8}))
@@ -102,49 +102,6 @@ READINGS: dict[str, Callable[[Path], Any]] = {
     "keys": lambda path: _opened(path, lambda store: (len(store), list(store.keys()))),
     "info": lambda path: _opened(path, lambda store: store.info()),
     "added": _added,
-}
-
-
-def changed_bytes(content: bytearray, draw: random.Random) -> None:
-    count = min(draw.choice([1, 1, 2, 4, 8, 16, 32, 64]), len(content))
-    start = draw.randrange(len(content) - count + 1)
-    content[start : start + count] = draw.randbytes(count)
-
-
-def flipped_bit(content: bytearray, draw: random.Random) -> None:
-    content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
-
-
-def cut(content: bytearray, draw: random.Random) -> None:
-    end = draw.randrange(len(content))
-    del content[end - end % PAGE if draw.random() < 0.5 else end :]
-
-
-def zeroed_pages(content: bytearray, draw: random.Random) -> None:
-    first = draw.randrange(max(1, len(content) // PAGE)) * PAGE
-    end = min(len(content), first + PAGE * draw.choice([1, 1, 2, 4]))
-    content[first:end] = bytes(end - first)
-
-
-def swapped_pages(content: bytearray, draw: random.Random) -> None:
-    pages = max(1, len(content) // PAGE)
-    one, two = (draw.randrange(pages) * PAGE for _ in range(2))
-    content[one : one + PAGE], content[two : two + PAGE] = content[two : two + PAGE], content[one : one + PAGE]
-
-
-def repeated_page(content: bytearray, draw: random.Random) -> None:
-    pages = max(1, len(content) // PAGE)
-    one, two = (draw.randrange(pages) * PAGE for _ in range(2))
-    content[one : one + PAGE] = content[two : two + PAGE]
-
-
-KINDS: dict[str, Callable[[bytearray, random.Random], None]] = {
-    "bytes": changed_bytes,
-    "bit": flipped_bit,
-    "cut": cut,
-    "zeroed pages": zeroed_pages,
-    "swapped pages": swapped_pages,
-    "repeated page": repeated_page,
 }
 
 

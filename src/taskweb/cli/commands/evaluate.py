@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taskweb.cli.console import print_json, print_tables, say, say_notes
+from taskweb.cli.heard_readings import after_readings, tells_readings
 from taskweb.cli.options import shared
 from taskweb.cli.options.evaluation_options import ComputeOptions, ResultFileOptions, TaskOptions
 from taskweb.cli.options.option_groups import spread
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 
 @spread
+@tells_readings
 def evaluate(
     *,
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Folder of a model or an adapter, or its id on the Hub.")],
@@ -53,7 +55,7 @@ def evaluate(
     if adapter:
         _with_adapters(settings, adapter, tasks.settings(), scoring, files, output, quiet=quiet, verbose=verbose)
         return
-    found = evaluate_model(settings, tasks.settings(), scoring, progress=progress_for(quiet=quiet))
+    found = evaluate_model(settings, tasks.settings(), scoring, progress=after_readings(progress_for(quiet=quiet)))
     if files.predictions_file is not None:
         save_predictions(found.results, files.predictions_file)
     if files.results_file is not None:
@@ -85,7 +87,7 @@ def _with_adapters(
     from taskweb.evaluation import save_predictions, save_results
     from taskweb.workflows.comparing_adapters import evaluate_adapters
 
-    found = evaluate_adapters(settings, adapters, tasks, scoring, progress=progress_for(quiet=quiet))
+    found = evaluate_adapters(settings, adapters, tasks, scoring, progress=after_readings(progress_for(quiet=quiet)))
     if files.predictions_file is not None:
         models, results = zip(*found.results_by_model, strict=True)
         save_predictions(results, files.predictions_file, models)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from taskweb.cli.console import print_json, print_tables, say_notes
+from taskweb.cli.heard_readings import tells_readings
 from taskweb.cli.options import shared
 from taskweb.cli.options.mixture_options import AmountOptions, ChoiceOptions, FileOptions, ModelReadingOptions
 from taskweb.cli.options.option_groups import spread
@@ -15,6 +16,7 @@ from taskweb.cli.progress.work_progress import progress_for
 
 
 @spread
+@tells_readings
 def mix(
     *,
     target: Annotated[
@@ -65,6 +67,7 @@ def mix(
         parse_kinds(choosing.kind or ()),
         amount.settings(),
         rank_settings,
+        choosing.accept_changed,
     )
     mixture = mix_with(arguments, progress_for(quiet=quiet))
     as_read = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taskweb.cli.console import print_json, print_tables, say, say_notes
+from taskweb.cli.heard_readings import tells_readings
 from taskweb.cli.options import shared
 from taskweb.cli.options.judge_options import Describe, JudgeOptions
 from taskweb.cli.options.option_groups import spread
@@ -46,6 +47,7 @@ class SamplingOptions:
 
 
 @spread
+@tells_readings
 def rank(
     *,
     target: Annotated[
@@ -63,6 +65,7 @@ def rank(
             help="Print a saved ranking again: the folder of taskweb refine, or a file of --format json.",
         ),
     ] = None,
+    accept_changed: shared.AcceptChanged = False,
     ranked: shared.RankOptions,
     sources: Annotated[
         Path | None,
@@ -107,7 +110,7 @@ def rank(
         from taskweb.workflows.saved_rankings import read_full_ranking
 
         assert saved is not None
-        _print(read_full_ranking(saved), output, top, quiet=quiet)
+        _print(read_full_ranking(saved, accept_changed=accept_changed), output, top, quiet=quiet)
         return
     judge = judging.settings(use_cache=not encoding.no_cache, quiet=quiet, describe=describe)
     reads, selects = reading.settings(sampling.settings()), selection.settings(judge, seed)
@@ -123,7 +126,9 @@ def rank(
 
 def _print(ranking: Ranking, output: shared.RankingFormat, top: int | None, *, quiet: bool) -> None:
     if output is shared.RankingFormat.json:
-        print_json(ranking.to_dict(top))
+        from taskweb.workflows.saved_rankings import ranking_json
+
+        print_json(ranking_json(ranking, top))
     else:
         from taskweb.cli.tables.rankings import ranking_csv, ranking_tables
 

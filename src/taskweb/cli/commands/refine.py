@@ -11,6 +11,7 @@ import typer
 
 from taskweb.cli.commands.rank import SamplingOptions
 from taskweb.cli.console import StoppedError, print_json, print_tables, say, say_notes
+from taskweb.cli.heard_readings import say_readings, tells_readings
 from taskweb.cli.options import shared
 from taskweb.cli.options.option_groups import spread
 from taskweb.cli.options.reading_options import ReadingOptions, StorageOptions
@@ -136,6 +137,7 @@ class RefineTrainingOptions:
 
 
 @spread
+@tells_readings
 def refine(
     *,
     target: Annotated[
@@ -198,6 +200,7 @@ def refine(
     if dry_run:
         _dry_run(question, to, output, quiet=quiet)
         return
+    say_readings()
     say_notes(question.notes, quiet=quiet)
     found = _measured(question, to, quiet=quiet)
     if output is shared.TableFormat.json:

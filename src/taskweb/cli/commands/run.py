@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taskweb.cli.console import StoppedError, print_json, print_tables, say, say_notes
+from taskweb.cli.heard_readings import say_readings, tells_readings
 from taskweb.cli.options import shared
 from taskweb.cli.options.option_groups import spread
 from taskweb.cli.options.training_options import parse_fuse
@@ -70,6 +71,7 @@ class ExecutorOptions:
 
 
 @spread
+@tells_readings
 def run(
     *,
     plan: Annotated[Path, typer.Argument(metavar="PLAN.toml", help="Plan: tasks, setups, seeds and pairs to measure.")],
@@ -188,6 +190,8 @@ def _measured(plan: Path, executing: ExecutorOptions, *, retry_failed: bool, qui
         with shown_progress(quiet=quiet) as show:
 
             def on_progress(progress: PlanProgress) -> None:
+                if not last:
+                    say_readings()
                 last[:] = [progress]
                 show(progress)
 

@@ -9,12 +9,14 @@ import typer
 
 from taskweb.cli.commands.rank import SamplingOptions
 from taskweb.cli.console import print_json, print_tables, say_notes
+from taskweb.cli.heard_readings import tells_readings
 from taskweb.cli.options import shared
 from taskweb.cli.options.option_groups import spread
 from taskweb.cli.progress.work_progress import progress_for
 
 
 @spread
+@tells_readings
 def suggest(
     *,
     target: Annotated[

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from taskweb.cli.console import print_json, print_tables, say, say_notes
+from taskweb.cli.heard_readings import show_examples
 from taskweb.cli.options import shared
 from taskweb.cli.options.option_groups import spread
 from taskweb.cli.options.reading_options import ReadingOptions, StorageOptions
@@ -28,6 +29,7 @@ def train(
         bool, typer.Option("--merge", help="Write a whole model with LoRA's updates in its weights, instead of an adapter.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that is in the folder.")] = False,
+    show_reading: shared.ShowReading = False,
     output: shared.TableOrJson = shared.TableFormat.table,
     quiet: shared.Quiet = False,
 ) -> None:
@@ -40,10 +42,13 @@ def train(
     from taskweb.cli.progress.training_progress import TrainingProgress
     from taskweb.cli.tables.trainings import training_tables
     from taskweb.mixture import read_mixture
+    from taskweb.tasks.reading.hearing import SHOWN_EXAMPLES
     from taskweb.training.workers import joined_workers
     from taskweb.workflows.training import check_merge, check_places, train_seeds
 
     recipe, mixed = training.recipe_for(modelling, reading, storage, lora), read_mixture(mixture)
+    if show_reading:
+        show_examples(item.example for item in mixed.train[:SHOWN_EXAMPLES])
     check_places(recipe, to, replace=overwrite)
     check_merge(recipe, merge=merge)
     with joined_workers() as workers:

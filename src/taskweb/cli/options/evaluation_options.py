@@ -39,11 +39,12 @@ class TaskOptions:
     ] = None
     split: Annotated[
         str | None,
-        typer.Option("--split", metavar="NAME", rich_help_panel=EXAMPLES, help="Split on the Hub. Default: a held-out one."),
+        typer.Option("--split", metavar="NAME", rich_help_panel=EXAMPLES, help="Split of a data set. Default: a held-out one."),
     ] = None
     input_column: shared.InputColumn = None
     output_column: shared.OutputColumn = None
     choices_column: shared.ChoicesColumn = None
+    answers_are: shared.AnswersAre = None
     input_format: shared.InputFormat = None
     limit: Annotated[
         int | None,
@@ -68,8 +69,8 @@ class TaskOptions:
         from taskweb.workflows.evaluating import TaskSettings
 
         columns = None
-        if self.input_column or self.output_column or self.choices_column:
-            columns = shared.columns_of(self.input_column, self.output_column, self.choices_column)
+        if self.input_column or self.output_column or self.choices_column or self.answers_are:
+            columns = shared.columns_of(self.input_column, self.output_column, self.choices_column, self.answers_are)
         return TaskSettings(
             tuple(self.task or ()),
             self.examples,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from taskweb.cli.options import shared
 from taskweb.cli.options.reading_options import READING, ReadingOptions
 from taskweb.errors import ParameterError
 
@@ -45,6 +46,7 @@ class ChoiceOptions:
             "taskweb refine.",
         ),
     ] = None
+    accept_changed: shared.AcceptChanged = False
     tasks: Annotated[
         str | None, typer.Option("--tasks", metavar="T,T", rich_help_panel=CHOICE, help="Mix these tasks, without a ranking.")
     ] = None

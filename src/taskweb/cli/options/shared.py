@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from taskweb.tasks import Columns, Sampling
-    from taskweb.tasks.rows import FileFormat
+    from taskweb.tasks.reading.formats import FileFormat
     from taskweb.workflows.llm_similarity import JudgeSettings
     from taskweb.workflows.rank_settings import RankSettings, TargetSettings
     from taskweb.workflows.selector_settings import EncoderSettings, SelectorSettings
@@ -90,6 +90,10 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel=OUTPUT, he
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", rich_help_panel=OUTPUT, help="Also print what was used and how long it took.")
 ]
+AcceptChanged = Annotated[
+    bool,
+    typer.Option("--accept-changed", help="Use a saved ranking that was changed after it was saved (its checksum is wrong)."),
+]
 Lambda = Annotated[
     float, typer.Option("--lambda", metavar="X", rich_help_panel=SELECTOR, help="TaskShop: weight of the pivots, 0 to 1.")
 ]
@@ -142,7 +146,10 @@ Unseen = Annotated[
 InputColumn = Annotated[
     list[str] | None,
     typer.Option(
-        "--input-column", metavar="NAME", rich_help_panel=TARGET, help="Column of the input. Repeatable: columns are joined."
+        "--input-column",
+        metavar="NAME",
+        rich_help_panel=TARGET,
+        help="Column of the input, instead of what is found. Repeatable: columns are joined.",
     ),
 ]
 OutputColumn = Annotated[
@@ -155,18 +162,36 @@ ChoicesColumn = Annotated[
         "--choices-column", metavar="NAME", rich_help_panel=TARGET, help="Column of the list of choices, if there is one."
     ),
 ]
+AnswersAre = Annotated[
+    str | None,
+    typer.Option(
+        "--answers-are",
+        metavar="NAME",
+        rich_help_panel=TARGET,
+        help="How answers are meant: the text of a choice, its letter, its index (from 0) or index-from-1; labels, which then "
+        "are the choices; or free. Default: found by the values of all rows.",
+    ),
+]
+ShowReading = Annotated[
+    bool,
+    typer.Option(
+        "--show-reading", rich_help_panel=OUTPUT, help="Also print three rows of each file of examples as they are understood."
+    ),
+]
 InputFormat = Annotated[
     str | None,
     typer.Option(
         "--input-format",
         metavar="FORMAT",
         rich_help_panel=TARGET,
-        help="Format of the file: jsonl, csv, tsv or parquet. Default: by its name.",
+        help="Format of the file: jsonl, json, csv, tsv, parquet or arrow. Default: by its name.",
     ),
 ]
 Split = Annotated[
     str | None,
-    typer.Option("--split", metavar="NAME", rich_help_panel=TARGET, help="Split of a Hub data set. Default: train."),
+    typer.Option(
+        "--split", metavar="NAME", rich_help_panel=TARGET, help="Split of a data set that has several. Default: train."
+    ),
 ]
 TargetName = Annotated[
     str | None,
@@ -193,18 +218,27 @@ TableOrJson = Annotated[TableFormat, typer.Option("--format", rich_help_panel=OU
 TableJsonOrCsv = Annotated[RankingFormat, typer.Option("--format", rich_help_panel=OUTPUT, help="Format of the result.")]
 
 
-def columns_of(inputs: list[str] | None, output: str | None, choices: str | None) -> Columns:
-    """Which columns contain what; those that are named must exist."""
+def columns_of(inputs: list[str] | None, output: str | None, choices: str | None, answers: str | None = None) -> Columns:
+    """Which columns contain what, and how answers are meant; columns that are named must exist.
+
+    Raises NameNotFoundError for an unknown meaning.
+    """
     from taskweb.tasks import Columns
 
-    named = frozenset(column for column in (output, choices) if column)
-    return Columns(tuple(inputs or ("input",)), output or "output", choices or "choices", named)
+    named = frozenset(column for column in (*(inputs or ()), output, choices) if column)
+    return Columns(
+        tuple(inputs or ("input",)),
+        output or "output",
+        choices or "choices",
+        named,
+        answers=answers or "auto",  # type: ignore[arg-type]  # checked there
+    )
 
 
 def format_of(text: str | None) -> FileFormat | None:
     """The format of a file; None: by its name. Raises NameNotFoundError for an unknown format."""
     from taskweb.errors import unknown_name
-    from taskweb.tasks.rows import FILE_FORMATS
+    from taskweb.tasks.reading.formats import FILE_FORMATS
 
     if text is not None and text not in FILE_FORMATS:
         raise unknown_name("input format", text, FILE_FORMATS)
@@ -242,6 +276,7 @@ class TargetOptions:
     input_column: InputColumn = None
     output_column: OutputColumn = None
     choices_column: ChoicesColumn = None
+    answers_are: AnswersAre = None
     input_format: InputFormat = None
     split: Split = None
     name: TargetName = None
@@ -251,7 +286,7 @@ class TargetOptions:
         from taskweb.tasks import Sampling
         from taskweb.workflows.rank_settings import TargetSettings
 
-        columns = columns_of(self.input_column, self.output_column, self.choices_column)
+        columns = columns_of(self.input_column, self.output_column, self.choices_column, self.answers_are)
         return TargetSettings(columns, sampling or Sampling(), format_of(self.input_format), self.split, self.name)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tempfile
 import zipfile
@@ -14,6 +15,7 @@ import numpy as np
 
 from taskweb.selectors.blend.members import features, gain_members, ranking_members
 from taskweb.selectors.blend.validation import Validation
+from taskweb.tasks.sealed import sealed, unsealed
 from taskweb.web import ExampleBank, TransferWeb
 
 _ARRAYS = ("ranking", "gain", "fitted", "scores", "gain_scores", "ndcg", "chance")
@@ -38,7 +40,10 @@ def cache_key(web: TransferWeb, bank: ExampleBank | None, rate: float, examples:
 def load(folder: Path, key: str) -> Validation | None:
     """What is stored under this key; None where there is nothing that can be read."""
     try:
-        with _path(folder, key).open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        content = unsealed(_path(folder, key).read_bytes())
+        if content is None:
+            return None
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             fields: dict[str, Any] = {name: tuple(stored[name].tolist()) for name in _NAMES}
             fields |= {name: np.asarray(stored[name], np.float64) for name in _ARRAYS}
             return Validation(**fields)
@@ -53,14 +58,16 @@ def store(folder: Path, key: str, validation: Validation) -> None:
         handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
     except OSError:
         return
+    content = io.BytesIO()
     try:
         with os.fdopen(handle, "wb") as file:
             fields: dict[str, Any] = {name: np.array(getattr(validation, name), dtype=np.str_) for name in _NAMES}
-            np.savez(file, **fields, **{name: getattr(validation, name) for name in _ARRAYS})
+            np.savez(content, **fields, **{name: getattr(validation, name) for name in _ARRAYS})
+            file.write(sealed(content.getvalue()))
         Path(temporary).replace(_path(folder, key))
     except OSError:
         Path(temporary).unlink(missing_ok=True)
 
 
 def _path(folder: Path, key: str) -> Path:
-    return folder / f"blend-{key}.npz"
+    return folder / f"blend-{key}.learned"

@@ -13,16 +13,18 @@ from typing import Any
 
 from taskweb.errors import InputError
 from taskweb.tasks.atomic import whole_file
+from taskweb.tasks.sealed import is_intact, with_checksum
 
 _SCHEMA = 1
+_KEYS_WITHOUT_CHECKSUM = {"schema", "model", "parameters", "log_odds"}  # of version 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerCache:
     """A folder of files named by the SHA-256 of model, parameters and prompt.
 
-    A file contains the log-odds, the model and the parameters, but no prompt, address or key. folder: None caches nothing. A
-    file that cannot be read counts as missing; one that cannot be written is skipped.
+    A file contains the log-odds, the model, the parameters and a checksum, but no prompt, address or key. folder: None caches
+    nothing. A file that cannot be read, or is damaged, counts as missing; one that cannot be written is skipped.
     """
 
     folder: Path | None
@@ -34,7 +36,9 @@ class AnswerCache:
         try:
             found = json.loads(self._path(model, parameters, prompt).read_text(encoding="utf-8"))
             value = found["log_odds"]
-        except (OSError, ValueError, KeyError, TypeError):
+            if found.keys() != _KEYS_WITHOUT_CHECKSUM and not is_intact(found):
+                return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         return value if isinstance(value, float) and math.isfinite(value) else None
 
@@ -42,7 +46,8 @@ class AnswerCache:
         """Write an answer, whole or not at all."""
         if self.folder is None:
             return
-        text = json.dumps({"schema": _SCHEMA, "model": model, "parameters": dict(parameters), "log_odds": float(log_odds)})
+        record = {"schema": _SCHEMA, "model": model, "parameters": dict(parameters), "log_odds": float(log_odds)}
+        text = json.dumps(with_checksum(record))
         with suppress(OSError, InputError):
             self.folder.mkdir(parents=True, exist_ok=True)
             with whole_file(self._path(model, parameters, prompt)) as path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from taskweb.errors import InputError, first_line
 from taskweb.tasks.atomic import whole_file
-from taskweb.tasks.rows import MOST_BYTES_A_LINE
+from taskweb.tasks.reading.text_lines import MOST_BYTES_A_LINE
 from taskweb.web.formats.import_warnings import OnProgress
 from taskweb.web.formats.units import Units
 from taskweb.web.formats.untrusted import reading

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from taskweb.active.acquisition import POLICIES, BoolArray, Choosing, improvements
+from taskweb.active.acquisition import POLICIES, BoolArray, Choosing, decision_weights, improvements
 from taskweb.errors import TaskWebError
 from taskweb.selectors.base import FloatArray
 from taskweb.selectors.posterior import MeasuredGain, Posterior
@@ -154,15 +154,17 @@ class Measuring:
     def _choices(self, posterior: Posterior, planned: Sequence[NextRun]) -> list[NextRun]:
         """A run of each source that may be run, beside those that are planned; the one to make first, others by their value."""
         costs, seconds, may_run = self.costs, self._seconds(planned), self._may_run(planned)
+        seeds, k = [self._seed_of(name, planned) for name in posterior.sources], self.settings.k
         draw = np.random.default_rng((self.settings.seed, len(self.made) + len(planned)))
-        known = Choosing(posterior, may_run, self._counts(planned), self.settings.k, draw, seconds)
-        first, worth = POLICIES[self.settings.policy](known), improvements(posterior, self.settings.k)
+        known = Choosing(posterior, may_run, self._counts(planned), seeds, seconds, k, draw)
+        first = POLICIES[self.settings.policy](known)
+        worth = improvements(posterior, seeds, decision_weights(k, len(seeds)))
         others = [place for place in np.argsort(-worth / seconds, kind="stable").tolist() if place != first and may_run[place]]
         found = []
         for place in [first, *others]:
             name, cost = posterior.sources[place], float(seconds[place])
             value = 100 * float(worth[place]) * (_SECONDS_PER_HOUR / cost if costs.known else 1.0)
-            found.append(NextRun(name, self._seed_of(name, planned), value, cost if costs.known else None))
+            found.append(NextRun(name, seeds[place], value, cost if costs.known else None))
         return found
 
     def _baseline(self, run: NextRun) -> NextRun:

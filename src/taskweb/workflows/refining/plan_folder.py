@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -146,8 +145,9 @@ def _toml(value: Any) -> str:
 
 
 def _row(example: Example) -> str:
-    values = {name: value for name, value in dataclasses.asdict(example).items() if name in ("input", "output", "choices")}
-    return json.dumps(values, ensure_ascii=False)
+    """A row that is read as this very example: several right answers as a list, and null choices, which say that it is free."""
+    output = list(example.references) if example.references else example.output
+    return json.dumps({"input": example.input, "output": output, "choices": example.choices}, ensure_ascii=False)
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:

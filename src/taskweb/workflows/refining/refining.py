@@ -33,6 +33,7 @@ from taskweb.workflows.refining.refine_settings import RefineSettings, parse_bud
 from taskweb.workflows.refining.refined_ranking import refined_ranking
 from taskweb.workflows.refining.report import MOST_TRAININGS, Report, forget_others, reported
 from taskweb.workflows.refining.target_parts import TargetParts, divided
+from taskweb.workflows.saved_rankings import ranking_json
 from taskweb.workflows.suggesting import Suggester
 from taskweb.workflows.target_examples import Target, all_examples, printable, task_of_web
 from taskweb.workflows.task_texts import SOURCE_EXAMPLES
@@ -232,4 +233,4 @@ def _few_sources(count: int, k: int) -> list[str]:
 
 def _save(folder: RefineFolder, ranking: Ranking) -> None:
     with whole_file(folder.ranking) as part:
-        part.write_text(json.dumps(ranking.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(ranking_json(ranking), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

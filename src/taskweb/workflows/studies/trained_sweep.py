@@ -10,7 +10,7 @@ from taskweb.errors import InputError, ParameterError
 from taskweb.evaluation import PromptedTask, load_prompted
 from taskweb.mixture.sampling import MixtureSettings
 from taskweb.tasks.paths import kind_of_path
-from taskweb.tasks.rows import task_name_of
+from taskweb.tasks.reading.formats import task_name_of
 from taskweb.training.recipe import Recipe
 from taskweb.workflows.candidate_sources import find_sources
 from taskweb.workflows.choosing import places_of_target, ranked_choice, usable_sources

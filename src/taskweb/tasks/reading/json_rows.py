@@ -1,0 +1,238 @@
+"""Rows of JSON: one object per line, an array of objects, or an object that contains such arrays, by split or by column."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from taskweb.errors import InputError
+from taskweb.tasks.reading.file_facts import FileFacts, Row
+from taskweb.tasks.reading.split_names import chosen_split, no_split
+from taskweb.tasks.reading.text_lines import MOST_BYTES_A_LINE
+
+MOST_CHARACTERS = 512 * 1024 * 1024  # of a text that is one JSON object
+_CONTAINERS = ("data", "rows", "examples", "instances", "items", "records", "questions")
+_SPACES = " \t\r\n"
+Lines = Iterable[tuple[int, str]]
+
+
+def rows_of_json(
+    lines: Lines, origin: str, facts: FileFacts, split: str | None = None, preferred: Sequence[str] = ()
+) -> Iterator[Row]:
+    """The rows, whatever the name of the file: what it contains decides.
+
+    split, preferred: which of several arrays, see `chosen_split`. Raises InputError with the place.
+    """
+    numbered = iter(lines)
+    first = next(((number, text) for number, text in numbered if text.strip()), None)
+    if first is None:
+        facts.form = "JSON lines"
+        return
+    begin = first[1].lstrip()[:1]
+    if begin == "[":
+        facts.form = "a JSON array"
+        _refuse_split(split, origin)
+        yield from _of_array(chain([first], numbered), origin)
+    elif begin == "{" and not _is_whole(first[1]):
+        second = next(numbered, None)
+        rest = chain([first], [] if second is None else [second], numbered)
+        if second is not None and second[1].lstrip()[:1] == "{" and first[1].rstrip()[-1:] != "{":
+            yield from _of_lines(rest, origin, facts, split)  # a broken line among lines of objects
+        else:
+            yield from _of_object(rest, origin, facts, split, preferred)
+    else:
+        yield from _of_lines(chain([first], numbered), origin, facts, split, preferred)
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _of_lines(
+    lines: Lines, origin: str, facts: FileFacts, split: str | None = None, preferred: Sequence[str] = ()
+) -> Iterator[Row]:
+    facts.form = "JSON lines"
+    pairs = ((number, text) for number, text in lines if text.strip())
+    first = next(pairs, None)
+    if first is None:
+        return
+    row = _object(first, origin)
+    second = next(pairs, None)
+    if second is None and (_arrays(row) or _is_table(row)):  # a file of one line that contains all rows
+        yield from _of_content(row, origin, facts, split, preferred)
+        return
+    _refuse_split(split, origin)
+    yield first[0], row
+    for pair in chain([] if second is None else [second], pairs):
+        yield pair[0], _object(pair, origin)
+
+
+def _object(line: tuple[int, str], origin: str) -> dict[str, Any]:
+    number, text = line
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError) as fault:
+        raise InputError(f"{origin}, line {number} is not valid JSON: {_reason(fault)}. Fix or remove that line.") from None
+    if not isinstance(row, dict):
+        raise InputError(
+            f"{origin}, line {number} is not a JSON object with columns such as 'input' but {type(row).__name__}. JSON lines "
+            "have one object per line."
+        )
+    return row
+
+
+def _of_array(lines: Lines, origin: str) -> Iterator[Row]:
+    """The objects of an array, one after the other, so that only one of them must fit in memory. Numbered from 1."""
+    decoder, texts = json.JSONDecoder(), (text for _, text in lines)
+    buffer, place, number = next(texts).lstrip()[1:], 0, 0
+    while True:
+        buffer, place = _at_item(buffer, place, texts)
+        if place >= len(buffer):
+            raise InputError(f"{origin} is not valid JSON: the array has no end after item {number}. Is the file complete?")
+        if buffer[place] == "]":
+            _check_end(buffer[place + 1 :], texts, origin)
+            return
+        number += 1
+        item, buffer, place = _next_item(decoder, buffer, place, texts, f"{origin}, item {number}")
+        if not isinstance(item, dict):
+            raise InputError(f"{origin}, item {number} is not a JSON object with columns but {type(item).__name__}.")
+        yield number, item
+
+
+def _at_item(buffer: str, place: int, texts: Iterator[str]) -> tuple[str, int]:
+    """Go on to the next thing that is neither a space nor a comma."""
+    while True:
+        while place < len(buffer) and buffer[place] in _SPACES + ",":
+            place += 1
+        if place < len(buffer) or (more := next(texts, None)) is None:
+            return buffer, place
+        buffer, place = more, 0
+
+
+def _next_item(decoder: json.JSONDecoder, buffer: str, place: int, texts: Iterator[str], where: str) -> tuple[Any, str, int]:
+    buffer, wanted = buffer[place:], 0
+    while True:
+        try:
+            item, end = decoder.raw_decode(buffer)
+        except RecursionError as fault:
+            raise InputError(f"{where} is not valid JSON: {_reason(fault)}.") from None
+        except ValueError as fault:
+            wanted = max(2 * len(buffer), 1 << 12)
+            parts = [buffer]
+            length = len(buffer)
+            while length < wanted and (more := next(texts, None)) is not None:
+                parts.append(more)
+                length += len(more)
+            if length > MOST_BYTES_A_LINE:
+                raise InputError(
+                    f"{where} is not valid JSON, or longer than {MOST_BYTES_A_LINE // 2**20} MiB: {_reason(fault)}. Fix or "
+                    "remove it."
+                ) from None
+            if length == len(buffer):
+                raise InputError(f"{where} is not valid JSON: {_reason(fault)}. Fix or remove it.") from None
+            buffer = "".join(parts)
+        else:
+            return item, buffer, end
+
+
+def _check_end(left: str, texts: Iterator[str], origin: str) -> None:
+    if left.strip() or any(text.strip() for text in texts):
+        raise InputError(f"{origin} is not valid JSON: more follows after the end of its array. Give one array, or JSON lines.")
+
+
+def _of_object(lines: Lines, origin: str, facts: FileFacts, split: str | None, preferred: Sequence[str]) -> Iterator[Row]:
+    """The rows of a text that is one object over several lines."""
+    numbers, parts, length = [], [], 0
+    for number, text in lines:
+        numbers.append(number)
+        parts.append(text)
+        length += len(text)
+        if length > MOST_CHARACTERS:
+            raise InputError(f"{origin} is one JSON object of more than {MOST_CHARACTERS >> 20} MiB. Save it as JSON lines.")
+    try:
+        content = json.loads("".join(parts))
+    except RecursionError as fault:
+        raise InputError(f"{origin}, line {numbers[0]} is not valid JSON: {_reason(fault)}. Fix it.") from None
+    except ValueError as fault:
+        line = numbers[min(len(numbers), getattr(fault, "lineno", 1)) - 1]
+        raise InputError(f"{origin}, line {line} is not valid JSON: {_reason(fault)}. Fix or remove that line.") from None
+    yield from _of_content(content, origin, facts, split, preferred)
+
+
+def _of_content(
+    content: Mapping[str, Any], origin: str, facts: FileFacts, split: str | None, preferred: Sequence[str]
+) -> Iterator[Row]:
+    arrays = _arrays(content)
+    if arrays:
+        container = next((name for name in _CONTAINERS if name in arrays), None)
+        name = container if container is not None and split is None else chosen_split(arrays, split, preferred, origin)
+        facts.form = f"a JSON object, of which '{name}' is read"
+        if others := [other for other in arrays if other != name]:
+            facts.notes.append(f"not read of {origin}: {', '.join(others)}")
+        yield from enumerate((_unwrapped(row) for row in arrays[name]), start=1)
+        return
+    _refuse_split(split, origin)
+    columns = _columns(content)
+    if columns is not None:
+        facts.form = "a JSON object of columns"
+        names = list(columns)
+        yield from enumerate((dict(zip(names, cells, strict=True)) for cells in zip(*columns.values(), strict=True)), start=1)
+        return
+    facts.form = "one JSON object"
+    yield 1, content
+
+
+def _arrays(content: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The arrays of objects in an object; none where it is a row itself, which has texts beside them, or of a chat."""
+    found = {
+        name: value for name, value in content.items() if isinstance(value, list) and value and all(map(_is_object, value))
+    }
+    is_row = any(isinstance(turn, Mapping) and ("role" in turn or "from" in turn) for value in found.values() for turn in value)
+    named = {*_CONTAINERS, "train", "validation", "test", "dev", "valid", "eval"} & {name.lower() for name in found}
+    return found if found and not is_row and (named or len(found) == len(content)) else {}
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _unwrapped(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as such; the data sets server of the Hub wraps it with its number."""
+    return row["row"] if isinstance(row.get("row"), dict) and "row_idx" in row else row
+
+
+def _columns(content: Mapping[str, Any]) -> dict[str, list[Any]] | None:
+    """Columns of one length, as pandas writes them; None for something else."""
+    columns: dict[str, list[Any]] = {}
+    for name, value in content.items():
+        if isinstance(value, dict) and value and all(key.isdigit() for key in value):
+            columns[name] = list(value.values())
+        elif isinstance(value, list):
+            columns[name] = value
+        else:
+            return None
+    return columns if len(columns) > 1 and len({len(column) for column in columns.values()}) == 1 else None
+
+
+def _refuse_split(split: str | None, origin: str) -> None:
+    if split is not None:
+        raise no_split(split, origin)
+
+
+def _is_table(content: Mapping[str, Any]) -> bool:
+    """Whether every value is a column as pandas writes it, by the number of the row."""
+    return bool(content) and all(
+        isinstance(value, dict) and value and all(key.isdigit() for key in value) for value in content.values()
+    )
+
+
+def _reason(fault: Exception) -> str:
+    if isinstance(fault, RecursionError):
+        return "it is nested too deeply"
+    return fault.msg if isinstance(fault, json.JSONDecodeError) else str(fault)
