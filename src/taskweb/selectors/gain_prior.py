@@ -99,7 +99,7 @@ def gain_prior(problem: SelectionProblem, selector: Selector, scores: FloatArray
     Where the selector cannot say how well it does on targets left out, or few targets have gains, the slope is that of a
     mediocre selector, and scale and noise are as wide as those of all published setups.
     """
-    standard = _standardised(scores)
+    standard = standardised(scores)
     known = selector.left_out(problem) if isinstance(selector, LeavesTargetsOut) else None
     gains = None if known is None else _known_gains(problem, known)
     if known is None or gains is None:
@@ -119,11 +119,13 @@ def ignorant_prior(sources: Sequence[str], standard: FloatArray | None = None) -
 class _Gains:
     """Gains of the targets left out: pc, (targets, setups, sources), NaN where unknown; and where the problem's setup is.
 
-    noise: standard deviation of a single run over seeds, of the same shape.
+    noise, errors: standard deviation of a single run over seeds, and of the mean, of the same shape.
     """
 
     pc: FloatArray
     noise: FloatArray
+    errors: FloatArray
+    setups: tuple[str, ...]
     setup: int | None
 
 
@@ -142,17 +144,49 @@ def _known_gains(problem: SelectionProblem, known: LeftOutScores) -> _Gains | No
     seeds = None if web.n_seeds is None or web.pc_se is None else web.pc_se * np.sqrt(web.n_seeds)
     pc = laid(web.pc)
     noise = np.full(pc.shape, np.nan) if seeds is None else laid(seeds)
+    errors = np.full(pc.shape, np.nan) if web.pc_se is None else laid(web.pc_se)
     if int((np.isfinite(pc).sum(axis=-1) >= 3).any(axis=1).sum()) < _FEWEST_TARGETS:
         return None
-    return _Gains(pc, noise, setups.index(problem.setup) if problem.setup in setups else None)
+    return _Gains(pc, noise, errors, tuple(setups), setups.index(problem.setup) if problem.setup in setups else None)
 
 
-def _learned(problem: SelectionProblem, known: LeftOutScores, gains: _Gains, standard: FloatArray) -> GainPrior:
+@dataclass(frozen=True, slots=True, eq=False)
+class LeftOutRests:
+    """What a selector's scores left open of the gains of targets left out, in units of each target's scale.
+
+    rests, errors: (targets, setups, sources), NaN where unknown; errors: standard errors of the gains over seeds. slopes: of
+    the gains on the scores, by setup.
+    """
+
+    setups: tuple[str, ...]
+    slopes: tuple[float, ...]
+    rests: FloatArray = field(repr=False)
+    errors: FloatArray = field(repr=False)
+
+
+def left_out_rests(problem: SelectionProblem, selector: Selector) -> LeftOutRests | None:
+    """What is left open on targets of the problem's web; None where too few are known."""
+    known = selector.left_out(problem) if isinstance(selector, LeavesTargetsOut) else None
+    gains = None if known is None else _known_gains(problem, known)
+    if known is None or gains is None:
+        return None
+    units, scale, _, scores = _in_units(known, gains)
+    slopes = tuple(_slope(scores, units, place) for place in range(len(gains.setups)))
+    return LeftOutRests(gains.setups, slopes, units - np.array(slopes)[:, None] * scores, gains.errors / scale)
+
+
+def _in_units(known: LeftOutScores, gains: _Gains) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Gains less their middle in units of their target's scale, that scale and the middle, and the scores, standardised."""
     middle = nan_mean(gains.pc, axis=-1)[..., None]
     scale = np.sqrt(nan_mean((gains.pc - middle) ** 2, axis=-1))[..., None]
     scale = np.where(scale > _LEAST_SCALE, scale, np.nan)
-    units, offsets = (gains.pc - middle) / scale, (middle / scale)[..., 0]
-    scores = _standardised(known.scores[:, : gains.pc.shape[1]], where=np.isfinite(gains.pc))
+    scores = standardised(known.scores[:, : gains.pc.shape[1]], where=np.isfinite(gains.pc))
+    return (gains.pc - middle) / scale, scale, middle, scores
+
+
+def _learned(problem: SelectionProblem, known: LeftOutScores, gains: _Gains, standard: FloatArray) -> GainPrior:
+    units, scale, middle, scores = _in_units(known, gains)
+    offsets = (middle / scale)[..., 0]
     slope = _slope(scores, units, gains.setup)
     rest = units - slope * scores
     places = {name: place for place, name in enumerate(known.sources)}
@@ -164,7 +198,7 @@ def _learned(problem: SelectionProblem, known: LeftOutScores, gains: _Gains, sta
     return _with_scales(GainPrior(problem.candidates, shape, covariance, learned_from=len(known.targets)), scale[..., 0], gains)
 
 
-def _standardised(scores: FloatArray, where: FloatArray | None = None) -> FloatArray:
+def standardised(scores: FloatArray, where: FloatArray | None = None) -> FloatArray:
     """Scores over their last axis with mean 0 and standard deviation 1; where: which of them count, others become NaN."""
     counted = scores if where is None else np.where(where, scores, np.nan)
     about = counted - nan_mean(counted, axis=-1)[..., None]

@@ -150,7 +150,7 @@ class Replays:
             return
         at = runs.setups.index(problem.setup), runs.targets.index(target)
         places = [runs.sources.index(name) for name in problem.candidates]
-        truth = _Judge(runs.gains[at][places], runs.scores[at][places])
+        truth = Judge(runs.gains[at][places], runs.scores[at][places])
         if truth.fault:
             return
         prior = gain_prior(problem, self.selector, self.selector.score(problem))
@@ -162,7 +162,7 @@ class Replays:
                 yield p, m, truth.figures(state)
 
 
-class _Judge:
+class Judge:
     """The truth about one target. gains, scores: (sources, seeds) of all its runs."""
 
     def __init__(self, gains: FloatArray, scores: FloatArray) -> None:

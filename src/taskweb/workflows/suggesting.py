@@ -13,9 +13,11 @@ import numpy as np
 
 from taskweb.active.acquisition import DEFAULT_K, decision_weights, improvements, left_to_gain
 from taskweb.errors import InputError, ParameterError, unknown_name
-from taskweb.selectors.gain_prior import GainPrior, gain_prior
+from taskweb.selectors.gain_prior import GainPrior
 from taskweb.selectors.posterior import MeasuredGain, Posterior, order_of
+from taskweb.web import TransferWeb
 from taskweb.web.records.tidy_rows import BASELINE
+from taskweb.workflows.measured_elsewhere import prior_of
 from taskweb.workflows.progress import Progress, silent
 from taskweb.workflows.rank_settings import RankSettings
 from taskweb.workflows.ranking import Candidates, selection_task
@@ -194,12 +196,16 @@ def suggester(
     k: int = DEFAULT_K,
     until: float | None = None,
     runs: Iterable[OwnRun] = (),
+    evidence: str | Path | TransferWeb | None = None,
     progress: Progress = silent,
 ) -> Suggester:
-    """A suggester for a target, whose sources are first ranked as `rank` does. Raises a TaskWebError."""
+    """A suggester for a target, whose sources are first ranked as `rank` does. Raises a TaskWebError.
+
+    evidence: a web with runs on this very target in other setups, such as with a smaller model.
+    """
     task = selection_task(settings or RankSettings(), target, sources=sources, progress=progress)
-    prior = gain_prior(task.problem, task.selector, task.selector.score(task.problem))
-    found = Suggester(task.name, prior, k, until, task.notes)
+    prior, notes = prior_of(task, evidence)
+    found = Suggester(task.name, prior, k, until, (*task.notes, *notes))
     for run in runs:
         found.tell(run.source, run.seed, run.score, run.seconds)
     return found

@@ -48,6 +48,7 @@ TEXTS = {
         json.dumps({name: {str(i): row[name] for i, row in enumerate(ROWS)} for name in ROWS[0]}),
         "a JSON object of columns",
     ),
+    "columns.json": (json.dumps({name: [row[name] for row in ROWS] for name in ROWS[0]}), "a JSON object of columns"),
     "commas.csv": (
         'input,output\n"a, b; c",x|y\n"two\nlines",ü\na\ttab,z\n',
         "CSV with commas",
@@ -65,6 +66,24 @@ def test_every_text_format_gives_the_same_rows(name: str, tmp_path: Path) -> Non
     rows, found = rows_in(written(tmp_path, name, content))
     assert rows == ROWS
     assert form in found.facts.form
+
+
+def test_a_line_of_lists_is_a_row_of_several_right_answers(tmp_path: Path) -> None:
+    row = {"question": ["Who?"], "answers": ["he"]}
+    assert rows_in(written(tmp_path, "one.json", json.dumps(row)))[0] == [row]
+    pair = {"tokens": ["a", "b"], "tags": [0, 1]}
+    assert rows_in(written(tmp_path, "one.jsonl", json.dumps(pair)))[0] == [pair]
+
+
+def test_questions_in_paragraphs_of_articles_are_rows(tmp_path: Path) -> None:
+    right = {"question": "Where?", "id": "1", "answers": [{"text": "water", "answer_start": 13}]}
+    none = {"question": "Who flies?", "id": "2", "plausible_answers": [], "is_impossible": True}
+    articles = [{"title": "Fish", "paragraphs": [{"context": "Fish live in water.", "qas": [right, none]}, {"qas": [right]}]}]
+    rows = rows_in(written(tmp_path, "squad.json", json.dumps({"version": "v2", "data": articles})))[0]
+    assert rows == [
+        {"title": "Fish", "context": "Fish live in water.", **right},
+        {"title": "Fish", "context": "Fish live in water.", **none, "answers": []},
+    ]
 
 
 @pytest.mark.parametrize("name", ["lines.jsonl", "indented.json", "semicolons.csv"])

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
@@ -22,6 +23,8 @@ from taskweb.tasks import Sampling, load_examples
 from taskweb.web.store import RunStore
 from taskweb.workflows.rank_settings import RankSettings
 from taskweb.workflows.refining.measuring import Measuring
+from taskweb.workflows.refining.refine_settings import RefineSettings
+from taskweb.workflows.refining.refining import refine_question
 from taskweb.workflows.saved_rankings import read_full_ranking
 from tests.cli.test_commands import run  # noqa: F401 - a fixture
 from tests.workflows.refining.made_up_target import SOURCES, arguments, write_examples, write_family
@@ -318,3 +321,17 @@ def test_a_stopped_command_goes_on_where_it_was(how: str, tmp_path: Path) -> Non
     assert states[0].read_back == len(before)
     assert keys_of(store)[: len(before)] == before
     assert len(keys_of(store)) == budget
+
+
+def test_runs_with_another_model_are_evidence(finished: Any, tmp_path: Path) -> None:
+    folder, _, _ = finished
+    write_family(tmp_path)
+    plain, found = (
+        refine_question(
+            str(tmp_path / "target.jsonl"), [tmp_path / "sources"], RefineSettings("tiny:t5"),
+            RankSettings("none", selector="random"), evidence=evidence,
+        )
+        for evidence in (None, folder / "out/web.db")
+    )  # fmt: skip
+    assert not np.allclose(plain.prior.shape, found.prior.shape)
+    assert any("3 sources in tiny-llama/lora" in note for note in found.notes)

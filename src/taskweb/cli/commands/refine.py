@@ -168,6 +168,7 @@ def refine(
     reads: ReadingOptions,
     storage: StorageOptions,
     ranked: shared.RankOptions,
+    evidence: shared.Evidence = None,
     sampling: SamplingOptions,
     reading: shared.TargetOptions,
     selection: shared.SelectorOptions,
@@ -196,7 +197,8 @@ def refine(
         entries["measures"] = measuring.measures
     rank_settings = ranked.settings(encoding.settings(), reading.settings(sampling.settings()), selection.settings(None))
     how = _settings(model, method, entries, measuring)
-    question = refine_question(target, tuple(sources or ()), how, rank_settings, progress_for(quiet=quiet))
+    progress = progress_for(quiet=quiet)
+    question = refine_question(target, tuple(sources or ()), how, rank_settings, progress, evidence=evidence)
     if dry_run:
         _dry_run(question, to, output, quiet=quiet)
         return

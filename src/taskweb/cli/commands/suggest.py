@@ -41,6 +41,7 @@ def suggest(
             help="Folder with your own candidate sources, <task>.jsonl each. At most 100 examples of each are used.",
         ),
     ] = None,
+    evidence: shared.Evidence = None,
     k: Annotated[int, typer.Option("--k", metavar="K", min=1, help="Number of sources to decide on.")] = 5,
     until: Annotated[
         float | None,
@@ -63,8 +64,9 @@ def suggest(
 
     settings = ranked.settings(encoding.settings(), reading.settings(sampling.settings()), selection.settings(None))
     own = [] if runs is None else read_own_runs(runs)
+    progress = progress_for(quiet=quiet)
     found = suggester(
-        target, settings=settings, sources=sources, k=k, until=until, runs=own, progress=progress_for(quiet=quiet)
+        target, settings=settings, sources=sources, k=k, until=until, runs=own, evidence=evidence, progress=progress
     )
     if output is shared.TableFormat.json:
         print_json(found.to_dict())

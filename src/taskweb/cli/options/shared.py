@@ -32,6 +32,15 @@ Web = Annotated[
         help="Measured transfers: 'published', a store, a tidy table, or 'none'.",
     ),
 ]
+Evidence = Annotated[
+    Path | None,
+    typer.Option(
+        "--evidence",
+        metavar="WEB",
+        rich_help_panel=WEB,
+        help="A web with runs on this target in other setups, such as the web.db of taskweb refine with a smaller model.",
+    ),
+]
 Setup = Annotated[
     str,
     typer.Option(

@@ -9,8 +9,10 @@ from typing import Any
 
 from taskweb.errors import InputError
 from taskweb.tasks.reading.file_facts import FileFacts, Row
+from taskweb.tasks.reading.nested_questions import questions_of
 from taskweb.tasks.reading.split_names import chosen_split, no_split
 from taskweb.tasks.reading.text_lines import MOST_BYTES_A_LINE
+from taskweb.tasks.reading.unpacking import without_packing
 
 MOST_CHARACTERS = 512 * 1024 * 1024  # of a text that is one JSON object
 _CONTAINERS = ("data", "rows", "examples", "instances", "items", "records", "questions")
@@ -64,7 +66,8 @@ def _of_lines(
         return
     row = _object(first, origin)
     second = next(pairs, None)
-    if second is None and (_arrays(row) or _is_table(row)):  # a file of one line that contains all rows
+    # A file of one line may contain all rows; JSON lines of lists are rows, whose lists have several right answers.
+    if second is None and (_arrays(row) or _is_table(row) or (_is_json_file(origin) and _columns_of_cells(row))):
         yield from _of_content(row, origin, facts, split, preferred)
         return
     _refuse_split(split, origin)
@@ -175,7 +178,8 @@ def _of_content(
         facts.form = f"a JSON object, of which '{name}' is read"
         if others := [other for other in arrays if other != name]:
             facts.notes.append(f"not read of {origin}: {', '.join(others)}")
-        yield from enumerate((_unwrapped(row) for row in arrays[name]), start=1)
+        rows = chain.from_iterable(questions_of(row) or [_unwrapped(row)] for row in arrays[name])
+        yield from enumerate(rows, start=1)
         return
     _refuse_split(split, origin)
     columns = _columns(content)
@@ -218,6 +222,17 @@ def _columns(content: Mapping[str, Any]) -> dict[str, list[Any]] | None:
         else:
             return None
     return columns if len(columns) > 1 and len({len(column) for column in columns.values()}) == 1 else None
+
+
+def _is_json_file(origin: str) -> bool:
+    return without_packing(origin).lower().endswith(".json")
+
+
+def _columns_of_cells(content: Mapping[str, Any]) -> bool:
+    """Whether every value is a column: a list of at least two texts or numbers."""
+    lists = [value for value in content.values() if isinstance(value, list) and len(value) > 1]
+    cells = chain.from_iterable(lists)
+    return len(lists) == len(content) and not any(isinstance(cell, dict | list) for cell in cells) and bool(_columns(content))
 
 
 def _refuse_split(split: str | None, origin: str) -> None:

@@ -17,13 +17,14 @@ from taskweb.errors import InputError
 from taskweb.mixture.kinds import task_for
 from taskweb.selectors import Ranking
 from taskweb.selectors import rank as rank_problem
-from taskweb.selectors.gain_prior import GainPrior, gain_prior
+from taskweb.selectors.gain_prior import GainPrior
 from taskweb.tasks import Example, ExampleSet, Sampling, Task
 from taskweb.tasks.atomic import whole_file
 from taskweb.tasks.example_sets import taken
 from taskweb.web.published import PUBLISHED
 from taskweb.workflows.candidate_sources import find_sources, load_source
 from taskweb.workflows.choosing import places_of_target
+from taskweb.workflows.measured_elsewhere import prior_of
 from taskweb.workflows.progress import Progress, silent
 from taskweb.workflows.rank_settings import RankSettings
 from taskweb.workflows.ranking import selection_task
@@ -96,6 +97,7 @@ def refine(
     seed: int = 1,
     fuse: Fuse = "auto",
     setup: Mapping[str, Any] | None = None,
+    evidence: str | Path | None = None,
     rank_settings: RankSettings | None = None,
     on_run: OnRun = lambda _: None,
     progress: Progress = silent,
@@ -106,19 +108,26 @@ def refine(
     trained. to: the folder for runs, plan and ranking. budget: a number of runs, baselines included, or a time such as `2h`.
     k: how many sources to decide on. until: stop once less is left to gain, in percent of the target's score. fuse: runs to
     choose at once, which share passes; `auto` is 4 on a GPU where the method allows it, else 1. setup: further keys of a plan's
-    setup table, such as `training`. rank_settings: instead of `web`. on_run: called before the first run and after every one,
-    or after those that share passes.
+    setup table, such as `training`. evidence: a web with runs on this very target in other setups, such as with a smaller
+    model. rank_settings: instead of `web`. on_run: called before the first run and after every one, or after those that share
+    passes.
     Raises a TaskWebError for anything that cannot be used.
     """
     how = RefineSettings(model, method, setup or {}, parse_budget(budget), k, until, seed, fuse=fuse)
     settings = rank_settings or RankSettings(web=web)
     places = (sources,) if isinstance(sources, str | Path) else tuple(sources)
-    question = refine_question(target, places, how, settings, progress)
+    question = refine_question(target, places, how, settings, progress, evidence=evidence)
     return refined(question, Path(to), on_run=on_run)
 
 
 def refine_question(
-    target: Target, sources: Sequence[str | Path], how: RefineSettings, ranked: RankSettings, progress: Progress = silent
+    target: Target,
+    sources: Sequence[str | Path],
+    how: RefineSettings,
+    ranked: RankSettings,
+    progress: Progress = silent,
+    *,
+    evidence: str | Path | None = None,
 ) -> RefineQuestion:
     """Read target and sources, and rank. The ranking does not see the report rows. Raises a TaskWebError."""
     ranked = dataclasses.replace(ranked, web=ranked.opened())
@@ -135,8 +144,8 @@ def refine_question(
     columns, sampling = ranked.target.columns, Sampling(how.source_examples, seed=0)
     loaded = [load_source(own, place, columns, sampling) for own, place in places.items()]
     usable = usable_sources(loaded, parts)
-    prior, ranking = _ranked(name, parts.seen, usable, ranked, progress)
-    notes = (*parts.notes(), *usable.notes, *ranking.notes, *_few_sources(len(prior.sources), how.k))
+    prior, ranking, about = _ranked(name, parts.seen, usable, ranked, evidence, progress)
+    notes = (*parts.notes(), *usable.notes, *ranking.notes, *about, *_few_sources(len(prior.sources), how.k))
     return RefineQuestion(task, parts, usable, prior, ranking, how, notes)
 
 
@@ -193,9 +202,17 @@ def most_trainings(measuring: Measuring) -> dict[str, int | None]:
 
 
 def _ranked(
-    name: str, seen: Sequence[Example], usable: UsableSources, ranked: RankSettings, progress: Progress
-) -> tuple[GainPrior, Ranking]:
-    """What is believed of the usable sources, and their ranking. A source with the name of one of the web's is that one."""
+    name: str,
+    seen: Sequence[Example],
+    usable: UsableSources,
+    ranked: RankSettings,
+    evidence: str | Path | None,
+    progress: Progress,
+) -> tuple[GainPrior, Ranking, tuple[str, ...]]:
+    """What is believed of the usable sources, their ranking, and notes about evidence.
+
+    A source with the name of one of the web's is that one.
+    """
     web = ranked.opened()
     sampling = Sampling(SOURCE_EXAMPLES, seed=0)
     own = [
@@ -211,7 +228,7 @@ def _ranked(
     found = selection_task(settings, seen, sources=own or None, progress=progress)
     names = {candidate: candidate.removesuffix(_OWN) for candidate in found.problem.candidates}
     places = [i for i, candidate in enumerate(found.problem.candidates) if names[candidate] in usable.examples]
-    prior = gain_prior(found.problem, found.selector, found.selector.score(found.problem))
+    prior, notes = prior_of(found, evidence)
     kept = dataclasses.replace(
         prior,
         sources=tuple(names[found.problem.candidates[i]] for i in places),
@@ -221,7 +238,7 @@ def _ranked(
     ranking = rank_problem(found.selector, found.problem, notes=found.notes)
     shown = [source for source in ranking.sources if names[source.task] in kept.sources]
     renamed = [dataclasses.replace(source, task=names[source.task], rank=rank) for rank, source in enumerate(shown, start=1)]
-    return kept, dataclasses.replace(ranking, target=name, sources=tuple(renamed))
+    return kept, dataclasses.replace(ranking, target=name, sources=tuple(renamed)), notes
 
 
 def _few_sources(count: int, k: int) -> list[str]:
