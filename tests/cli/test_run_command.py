@@ -54,6 +54,23 @@ def test_a_dry_run_shows_what_a_plan_comes_to(run, tmp_path: Path) -> None:  # n
     }
 
 
+def test_chosen_pairs_from_a_dry_run_to_a_larger_budget(run, tmp_path: Path) -> None:  # noqa: F811
+    chosen = '[pairs]\nmode = "chosen"\n[budget]\n'
+    plan = str(write_plan(tmp_path, more=f"{chosen}runs = 5"))
+    dry = json.loads(run("run", plan, "--dry-run", "--format", "json").out)
+    assert dry["budget_buys"] == {"pairs": 3, "runs": 5, "hours": None}
+    assert "about 5 runs, with 3 pairs that have none yet" in run("run", plan, "--dry-run").out
+    done = run("run", plan)
+    assert re.search(r"Round 1: \d runs of pairs, \d of them new, \d baselines?, \d sources? to train; how long", done.err)
+    assert "No further pair is chosen: the budget of 5 runs is spent. 3 of 6 pairs were run" in done.err
+    write_plan(tmp_path, more=f"{chosen}hours = 1e-9")
+    assert "the budget buys about 0 more; 3 of 6 pairs were run" in run("run", plan, "--status").out
+    write_plan(tmp_path, more='[pairs]\nmode = "chosen"')
+    failed = run("run", plan, "--dry-run")
+    assert failed.status == 2
+    assert 'mode = "chosen" needs [budget] with hours or runs' in failed.err
+
+
 def test_a_dry_run_without_the_model_still_shows_the_plan(run, tmp_path: Path) -> None:  # noqa: F811
     (tmp_path / "empty").mkdir()
     setups = '[setups."none/finetune"]\nmodel = "./empty"\ntraining = {batch_size = 4}\ntargets.birds = {batch_size = 8}\n'

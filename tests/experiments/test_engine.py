@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from taskweb.errors import ParameterError, TaskWebError
-from taskweb.experiments import InlineExecutor, ProcessExecutor, run_plan, state_of
+from taskweb.experiments import InlineExecutor, ProcessExecutor, Reports, run_plan, state_of
 from taskweb.experiments.checkpoint_cache import checkpoint_cache_of
 from taskweb.experiments.executors import Executor
 from taskweb.experiments.run_progress import PlanProgress
@@ -74,7 +74,7 @@ def test_every_pair_and_baseline_is_measured_once(undisturbed: Undisturbed) -> N
 def test_a_finished_plan_does_nothing_again(undisturbed: Undisturbed) -> None:
     folder, _ = undisturbed
     calls: list[PlanProgress] = []
-    run_plan(folder / "plan.toml", InlineExecutor(), on_progress=calls.append)
+    run_plan(folder / "plan.toml", InlineExecutor(), reports=Reports(calls.append))
     assert {(call.known, call.done, call.left) for call in calls} == {(RUNS, 0, 0)}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from taskweb.errors import ParameterError
-from taskweb.experiments import InlineExecutor, ProcessExecutor, RayExecutor, check_plan, run_plan
+from taskweb.experiments import InlineExecutor, ProcessExecutor, RayExecutor, Reports, check_plan, run_plan
 from taskweb.experiments.memory_needs import SetupMemory, memory_warning
 from tests.cli.test_commands import run  # noqa: F401 - a fixture
 from tests.experiments.planned import SETTINGS, write_plan
@@ -72,7 +72,7 @@ def test_dry_run_and_run_say_so_before_they_start(
     assert dry.err.count("will probably not fit into memory") == 1
     said: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        run_plan(Path(plan), InlineExecutor(), on_warning=said.append, on_progress=_stop)
+        run_plan(Path(plan), InlineExecutor(), reports=Reports(_stop, said.append))
     assert len(said) == 1
     done = run("run", plan)
     assert done.status == 0

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from benchmarks.evaluation import made_up_checkpoints
-from taskweb.experiments import InlineExecutor, ProcessExecutor, run_plan, state_of
+from taskweb.experiments import InlineExecutor, ProcessExecutor, Reports, run_plan, state_of
 from taskweb.experiments.run_progress import PlanProgress
 from taskweb.training import DivergedError, TrainingHistory, evaluate, fit
 from taskweb.web.records.run import Run
@@ -133,7 +133,7 @@ def test_a_spent_time_budget_starts_no_run_and_can_be_raised(executor: object, t
 
 def test_progress_is_reported_from_the_first_run_to_the_last(tmp_path: Path) -> None:
     seen: list[PlanProgress] = []
-    run_plan(write_plan(tmp_path), ProcessExecutor(2), on_progress=seen.append)
+    run_plan(write_plan(tmp_path), ProcessExecutor(2), reports=Reports(seen.append))
     assert (seen[0].known, seen[0].done, seen[0].left, seen[0].runs_per_hour) == (0, 0, 18, None)
     assert (seen[-1].done, seen[-1].left, seen[-1].failed, seen[-1].running) == (18, 0, 0, ())
     assert [moment.done for moment in seen] == sorted(moment.done for moment in seen)
@@ -164,7 +164,7 @@ def test_a_run_that_kills_its_workers_is_recorded_and_other_runs_go_on(tmp_path:
     )
     monkeypatch.setattr("taskweb.experiments.executors.process._execute", deadly)
     monkeypatch.setattr("taskweb.experiments.executors.process._MAX_DEATHS", 2)
-    state = run_plan(plan, ProcessExecutor(1), on_progress=lambda progress: None)
+    state = run_plan(plan, ProcessExecutor(1), reports=Reports(lambda progress: None))
     assert (state.finished, state.failed, state.todo) == (2, 2, ())
     lost = [run for run in stored_runs(tmp_path) if run.status == "failed"]
     assert {(run.source, run.target) for run in lost} == {(None, "birds"), ("apples", "birds")}

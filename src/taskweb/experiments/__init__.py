@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from taskweb.experiments.checks import CheckedPlan, check_plan
-    from taskweb.experiments.engine import run_plan
+    from taskweb.experiments.engine import Reports, run_plan
     from taskweb.experiments.executors import InlineExecutor, ProcessExecutor, RayExecutor
+    from taskweb.experiments.pair_choosing import PairChooser
     from taskweb.experiments.plan import Plan
     from taskweb.experiments.plan_file import read_plan
     from taskweb.experiments.single_runs import SingleRuns, checked_runs, filling_alone
@@ -23,10 +24,12 @@ __all__ = [
     "EXECUTORS",
     "CheckedPlan",
     "InlineExecutor",
+    "PairChooser",
     "Plan",
     "PlanState",
     "ProcessExecutor",
     "RayExecutor",
+    "Reports",
     "SingleRuns",
     "check_plan",
     "checked_runs",
@@ -39,10 +42,12 @@ __all__ = [
 _HOMES = {
     "CheckedPlan": "checks",
     "InlineExecutor": "executors",
+    "PairChooser": "pair_choosing",
     "Plan": "plan",
     "PlanState": "state",
     "ProcessExecutor": "executors",
     "RayExecutor": "executors",
+    "Reports": "engine",
     "SingleRuns": "single_runs",
     "check_plan": "checks",
     "checked_runs": "single_runs",

@@ -124,5 +124,5 @@ class CachedSource:
 
 
 def checkpoint_cache_of(plan: Plan) -> CheckpointCache:
-    """The checkpoint cache of a plan: a folder beside its store."""
-    return CheckpointCache(plan.store.with_name(plan.store.name + ".sources"), plan.checkpoints)
+    """The checkpoint cache of a plan: a folder beside its store. Where pairs are chosen, weights stay for later rounds."""
+    return CheckpointCache(plan.store.with_name(plan.store.name + ".sources"), plan.checkpoints, kept=plan.is_chosen)

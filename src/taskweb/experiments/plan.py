@@ -12,7 +12,7 @@ from taskweb.tasks.templates import Template
 from taskweb.tasks.text_settings import TextSettings
 from taskweb.training.settings import TrainingSettings
 
-PairMode = Literal["all", "listed", "sampled", "rows"]
+PairMode = Literal["all", "listed", "sampled", "rows", "chosen"]
 PAIR_MODES: tuple[PairMode, ...] = get_args(PairMode)
 Measures = Literal["transfer", "zero-shot"]
 MEASURES: tuple[Measures, ...] = get_args(Measures)
@@ -119,7 +119,8 @@ class PlannedSetup:
 @dataclass(frozen=True, slots=True)
 class PairPlan:
     """Which pairs to measure. all: every source with every target; listed: these pairs; sampled: a share of all pairs, drawn
-    with a seed; rows: all sources for these targets. A task is never its own source.
+    with a seed; rows: all sources for these targets; chosen: any pairs, bought in rounds until the budget is spent. A task is
+    never its own source.
     """
 
     mode: PairMode = "all"
@@ -145,8 +146,8 @@ class Plan:
     """Everything to be measured. synthetic: preset of the family that tasks without a file come from.
 
     fuse: trainings at once, for setups whose runs share a frozen base; no part of what a run is, as results differ by rounding.
-    most_runs: only the first `most_runs` of all runs. most_hours: no run is started once the runs took that many hours of one
-    worker.
+    most_runs: only the first `most_runs` of all runs, or, of chosen pairs, as many. most_hours: no run is started once the runs
+    took that many hours of one worker.
     """
 
     name: str
@@ -167,6 +168,11 @@ class Plan:
     def all_seeds(self) -> tuple[int, ...]:
         """The seeds of the plan and of its setups, each once, in the order of the runs."""
         return tuple(dict.fromkeys((*self.seeds, *(seed for setup in self.setups for seed in setup.seeds))))
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether pairs are bought in rounds, as a chooser decides."""
+        return self.pairs.mode == "chosen"
 
     @property
     def sources(self) -> tuple[str, ...]:

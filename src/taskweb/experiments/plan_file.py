@@ -96,7 +96,7 @@ def _plan(path: Path, raw: Mapping[str, Any], errors: PlanErrors, methods: bool)
         tasks=tasks,
         setups=tuple(setup for setup in read if setup is not None),
         examples=limits,
-        pairs=_pairs(raw, tasks, errors),
+        pairs=_pairs(raw, tasks, errors, budget),
         threads=errors.count("", raw, "threads", 1),
         fuse="auto" if raw.get("fuse") == "auto" else errors.count_or_none("", raw, "fuse") or "auto",
         most_runs=errors.count_or_none("[budget] ", budget, "runs"),
@@ -112,7 +112,7 @@ def _checkpoints(raw: Mapping[str, Any], errors: PlanErrors) -> CheckpointLimits
     return dataclasses.replace(default, **{key: value for key, value in found.items() if value is not None})
 
 
-def _pairs(raw: Mapping[str, Any], tasks: Mapping[str, PlannedTask], errors: PlanErrors) -> PairPlan:
+def _pairs(raw: Mapping[str, Any], tasks: Mapping[str, PlannedTask], errors: PlanErrors, budget: Mapping[str, Any]) -> PairPlan:
     where, table = "[pairs] ", errors.table("", "pairs", raw, PAIR_KEYS)
     mode = errors.choice(where, table, "mode", PAIR_MODES, "all")
     listed = table.get("listed", [])
@@ -140,6 +140,8 @@ def _pairs(raw: Mapping[str, Any], tasks: Mapping[str, PlannedTask], errors: Pla
             errors.add(f'{where}mode = "{mode}" needs {key} = {"0.5" if key == "share" else "[...]"}')
         if mode != needed and key in table and key in ("listed", "share"):
             errors.add(f'{where}{key} is only for mode = "{needed}"')
+    if mode == "chosen" and not budget:
+        errors.add(f'{where}mode = "chosen" needs [budget] with hours or runs: it chooses until they are spent')
     seed = errors.count(where, table, "seed", 0, least=0)
     pairs = tuple((str(source), str(target)) for source, target in listed)
     return PairPlan(mode, pairs, float(share), seed, sources, targets)

@@ -14,6 +14,7 @@ from taskweb.experiments.execute import GroupRunner
 from taskweb.experiments.executors.base import OpenJob
 from taskweb.experiments.fusing import is_fusable
 from taskweb.experiments.memory_needs import memory_warning
+from taskweb.experiments.pair_choosing import examples_read
 from taskweb.experiments.plan import Fuse, Plan, PlannedSetup
 from taskweb.experiments.plan_lock import plan_lock
 from taskweb.experiments.specs import FusedGroups, RunGroup, RunSpec
@@ -85,13 +86,7 @@ class SingleRuns:
 
     def examples_read(self, task: str) -> int:
         """How many examples a training on that task reads, all updates together: the target, or a source."""
-        data = self.job.runner.data[task]
-        is_target = task == self.task.name
-        if is_target and self.setup.trains_only_sources:
-            return 0
-        settings = self.setup.settings_for(task) if is_target else self.setup.source_settings_for(task)
-        examples = data.target_examples if is_target else data.source_examples
-        return settings.steps * settings.batch_size if settings.steps else settings.epochs * examples
+        return examples_read(self.setup, self.job.runner.data, task, as_source=task != self.task.name)
 
     def is_cached(self, source: str, seed: int) -> bool:
         """Whether the weights after a source are there from a run that was stopped."""

@@ -131,7 +131,10 @@ Work = RunGroup | FusedGroups
 
 
 def runs_of(plan: Plan) -> list[RunSpec]:
-    """All runs of a plan: for every seed and setup the baselines first, then the transfers, source by source."""
+    """All runs of a plan: for every seed and setup the baselines first, then the transfers, source by source.
+
+    Where pairs are chosen, all that may be.
+    """
     specs = []
     pairs = pairs_of(plan)
     targets = [task for task in plan.tasks if any(task == target for _, target in pairs)]
@@ -139,7 +142,12 @@ def runs_of(plan: Plan) -> list[RunSpec]:
         for setup in (setup for setup in plan.setups if seed in setup.seeds):
             specs += [RunSpec(setup, None, target, seed) for target in targets]
             specs += [RunSpec(setup, source, target, seed) for source, target in pairs]
-    return specs if plan.most_runs is None else specs[: plan.most_runs]
+    return specs if plan.most_runs is None or plan.is_chosen else specs[: plan.most_runs]
+
+
+def keys_of(plan: Plan, data: Mapping[str, Digested]) -> dict[str, RunSpec]:
+    """The runs of a plan by their keys in the store, in the order in which they are done."""
+    return {spec.record(data, plan.threads).key: spec for spec in runs_of(plan)}
 
 
 def groups_of(specs: list[RunSpec]) -> list[RunGroup]:

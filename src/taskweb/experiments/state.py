@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -13,7 +13,7 @@ from taskweb.experiments.heartbeats import RunningRun, RunningWorker, running_wo
 from taskweb.experiments.plan import Plan
 from taskweb.experiments.plan_file import plan_and_errors, refuse
 from taskweb.experiments.resolution import resolved_plan
-from taskweb.experiments.specs import RunSpec, runs_of
+from taskweb.experiments.specs import RunSpec, keys_of
 from taskweb.experiments.task_data import Digested
 from taskweb.web.store import RunStore, is_store
 
@@ -39,7 +39,9 @@ class PlanState:
     """The state of a plan. todo: runs that are left, in their order.
 
     spent: seconds that its runs took so far. seconds_left: that one worker needs for the runs that are left, each at the mean
-    of its setup, or of all setups if its own has no measured run yet; None before the first measured run.
+    of its setup, or of all setups if its own has no measured run yet, and, where pairs are chosen, not more than the budget
+    has left; None before the first measured run. pairs: of source, target and setup, that the plan has or may choose;
+    pairs_run: those with a run in the store.
     """
 
     plan: Plan
@@ -49,6 +51,8 @@ class PlanState:
     workers: tuple[RunningWorker, ...]
     spent: float
     seconds_left: float | None
+    pairs: int = 0
+    pairs_run: int = 0
 
     @property
     def running(self) -> tuple[RunningRun, ...]:
@@ -92,6 +96,18 @@ class PlanState:
         """Whether the runs took as long as the plan allows. No further run is started then."""
         return self.plan.most_hours is not None and self.spent >= self.plan.most_hours * 3600
 
+    @property
+    def affordable(self) -> int | None:
+        """How many further runs the budget buys, baselines included, at the mean of those so far; None before the first."""
+        limits = [len(self.todo)]
+        if self.plan.most_runs is not None:
+            limits.append(self.plan.most_runs - (self.total - self.missing))
+        if self.plan.most_hours is not None:
+            if not self.seconds_per_run:
+                return None
+            limits.append(int((self.plan.most_hours * 3600 - self.spent) / self.seconds_per_run))
+        return max(0, min(limits))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {
@@ -110,6 +126,7 @@ class PlanState:
             "seconds_left": self.seconds_left,
             "seconds_spent": self.spent,
             "budget_hours": self.plan.most_hours,
+            **({"pairs_run": self.pairs_run, "affordable": self.affordable} if self.plan.is_chosen else {}),
             "setups": [asdict(setup) for setup in self.setups],
         }
 
@@ -143,6 +160,7 @@ def plan_state(plan: Plan, data: Mapping[str, Digested], *, retry_failed: bool =
     means = {name: fmean(values) if values else None for name, values in seconds.items()}
     again = ("missing", "failed", "diverged") if retry_failed else ("missing",)
     todo = tuple(spec for key, spec in specs.items() if found.get(key, ("missing", None))[0] in again)
+    total = sum(spent for _, spent in found.values() if spent is not None)
     in_progress = [run.setup for worker in workers for run in worker.runs]
     return PlanState(
         plan,
@@ -153,14 +171,15 @@ def plan_state(plan: Plan, data: Mapping[str, Digested], *, retry_failed: bool =
         ),
         todo,
         workers,
-        sum(spent for _, spent in found.values() if spent is not None),
-        _seconds_left(todo, means, [value for values in seconds.values() for value in values]),
+        total,
+        _seconds_left(plan, todo, means, [value for values in seconds.values() for value in values], total),
+        len(_pairs(specs.values())),
+        len(_pairs(specs[key] for key in found)),
     )
 
 
-def keys_of(plan: Plan, data: Mapping[str, Digested]) -> dict[str, RunSpec]:
-    """The runs of a plan by their keys in the store, in the order in which they are done."""
-    return {spec.record(data, plan.threads).key: spec for spec in runs_of(plan)}
+def _pairs(specs: Iterable[RunSpec]) -> set[tuple[str, str, str]]:
+    return {(spec.setup.name, spec.source, spec.target) for spec in specs if spec.source is not None}
 
 
 def stored_outcomes(store: Path) -> dict[str, tuple[str, float | None]]:
@@ -171,8 +190,13 @@ def stored_outcomes(store: Path) -> dict[str, tuple[str, float | None]]:
         return {key: (status, seconds) for key, status, seconds in runs.outcomes()}
 
 
-def _seconds_left(todo: tuple[RunSpec, ...], means: Mapping[str, float | None], measured: list[float]) -> float | None:
+def _seconds_left(
+    plan: Plan, todo: tuple[RunSpec, ...], means: Mapping[str, float | None], measured: list[float], spent: float
+) -> float | None:
     if not measured:
         return None
     overall = fmean(measured)
-    return sum(overall if (own := means[spec.setup.name]) is None else own for spec in todo)
+    left = sum(overall if (own := means[spec.setup.name]) is None else own for spec in todo)
+    if plan.is_chosen and plan.most_hours is not None:
+        left = min(left, max(0.0, plan.most_hours * 3600 - spent))
+    return left

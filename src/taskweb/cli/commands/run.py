@@ -16,8 +16,9 @@ from taskweb.cli.options.option_groups import spread
 from taskweb.cli.options.training_options import parse_fuse
 
 if TYPE_CHECKING:
-    from taskweb.experiments import PlanState
+    from taskweb.experiments import CheckedPlan, PlanState
     from taskweb.experiments.executors import Executor
+    from taskweb.experiments.pair_choosing import Purchase
     from taskweb.experiments.plan import Fuse
 
 
@@ -115,7 +116,7 @@ def run(
 
 def _dry_run(path: Path, executor: Executor, *, retry_failed: bool, as_json: bool, quiet: bool) -> None:
     """Check the plan and print what it would run; if examples or models are missing, only what the plan itself says."""
-    from taskweb.cli.tables.plan_states import cut_tables, memory_tables, state_tables
+    from taskweb.cli.tables.plan_states import cut_tables, memory_tables, rest_tables, state_tables
     from taskweb.cli.tables.plans import plan_facts, plan_tables
     from taskweb.errors import ParameterError
     from taskweb.experiments import check_plan
@@ -129,9 +130,11 @@ def _dry_run(path: Path, executor: Executor, *, retry_failed: bool, as_json: boo
             _print_plan(path)
         raise
     state = plan_state(checked.plan, checked.data, retry_failed=retry_failed)
-    say_notes(filter(None, [memory_warning(checked.memory)]), quiet=quiet)
+    rest, notes = _rest_of_budget(checked)
+    say_notes(filter(None, [memory_warning(checked.memory), *notes]), quiet=quiet)
     if as_json:
         found = {
+            **({} if rest is None else {"budget_buys": asdict(rest)}),
             "cut_inputs": [asdict(own) for own in checked.cut],
             "memory": [own.to_dict() for own in checked.memory],
         }
@@ -139,8 +142,23 @@ def _dry_run(path: Path, executor: Executor, *, retry_failed: bool, as_json: boo
         return
     print_tables(lambda width: plan_tables(checked.plan, checked.data, width))
     print_tables(lambda width: state_tables(state, width))
+    if rest is not None:
+        print_tables(lambda width: rest_tables(rest, width))
     print_tables(lambda width: cut_tables(checked.cut, width))
     print_tables(lambda width: memory_tables(checked.memory, width))
+
+
+def _rest_of_budget(checked: CheckedPlan) -> tuple[Purchase | None, list[str]]:
+    """What the rest of the budget buys where pairs are chosen, and what a person should know about the choice."""
+    from taskweb.experiments.pair_choosing import Rounds
+    from taskweb.experiments.specs import keys_of
+    from taskweb.workflows.pair_choices import UnseenTargetsChooser
+
+    if not checked.plan.is_chosen:
+        return None, []
+    chooser = UnseenTargetsChooser()
+    rest = Rounds(checked.plan, checked.data, chooser, keys_of(checked.plan, checked.data)).rest()
+    return rest, chooser.notes
 
 
 def _print_plan(path: Path) -> None:
@@ -159,10 +177,14 @@ def _print_plan(path: Path) -> None:
 def _measured(plan: Path, executing: ExecutorOptions, *, retry_failed: bool, quiet: bool) -> PlanState:
     """Run the plan and show its progress. Raises StoppedError where it is interrupted."""
     from taskweb.cli.progress.plan_progress import shown_progress
-    from taskweb.experiments import run_plan
+    from taskweb.cli.tables.plan_states import pairs_line, round_line
+    from taskweb.experiments import Reports, run_plan
+    from taskweb.experiments.pair_choosing import Round
     from taskweb.experiments.run_progress import PlanProgress
+    from taskweb.workflows.pair_choices import UnseenTargetsChooser
 
     last: list[PlanProgress] = []
+    chooser, stopped = UnseenTargetsChooser(), list[str]()
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster that ends a job interrupts it
     try:
         with shown_progress(quiet=quiet) as show:
@@ -176,13 +198,18 @@ def _measured(plan: Path, executing: ExecutorOptions, *, retry_failed: bool, qui
             def on_warning(line: str) -> None:
                 say_notes([line], quiet=quiet)
 
+            def on_round(found: Round) -> None:
+                if found.number == 1:
+                    say_notes(chooser.notes, quiet=quiet)
+                say(round_line(found), quiet=quiet)
+
             state = run_plan(
                 plan,
                 executing.built(),
                 retry_failed=retry_failed,
                 fuse=executing.most_together,
-                on_progress=on_progress,
-                on_warning=on_warning,
+                reports=Reports(on_progress, on_warning, on_round, stopped.append),
+                chooser=chooser,
             )
     except KeyboardInterrupt:
         done = (
@@ -191,7 +218,9 @@ def _measured(plan: Path, executing: ExecutorOptions, *, retry_failed: bool, qui
         raise StoppedError(f"Stopped: {done}. The same command continues from here.") from None
     finally:
         signal.signal(signal.SIGTERM, before)
-    if state.todo and state.budget_is_spent:
+    if stopped:
+        say(f"No further pair is chosen: {stopped[0]}. {pairs_line(state)}", quiet=quiet)
+    elif state.todo and state.budget_is_spent:
         hours = state.plan.most_hours
         left = f"with {len(state.todo):,} runs left"
         say(f"The budget of {hours:g} hours is spent, {left}. Raise hours in [budget] to continue.", quiet=quiet)

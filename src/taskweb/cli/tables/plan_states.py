@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from taskweb.experiments.checks import CutInputs
     from taskweb.experiments.heartbeats import PassFacts
     from taskweb.experiments.memory_needs import SetupMemory
+    from taskweb.experiments.pair_choosing import Purchase, Round
     from taskweb.experiments.state import SetupState
 
 
@@ -40,10 +41,31 @@ def state_tables(state: PlanState, width: int) -> Iterator[RenderableType]:
     yield Text()
     if lines := [_passes(worker.passes) for worker in state.workers if worker.passes is not None]:
         yield from explained("passes", "; ".join(lines), width)
-    yield from explained("left", _left(state), width)
+    yield from explained("left", _left_to_choose(state) if plan.is_chosen else _left(state), width)
     if plan.most_hours is not None:
         yield from explained("budget", f"{state.spent / 3600:.2f} of {plan.most_hours:g} hours are spent", width)
     yield from explained("store", str(plan.store), width)
+
+
+def rest_tables(rest: Purchase, width: int) -> Iterator[RenderableType]:
+    """What is left of a budget buys."""
+    hours = "" if rest.hours is None else f" in the {rest.hours:.2f} hours that are left"
+    bought = f"about {counted(rest.runs, 'run')}{hours}, with {counted(rest.pairs, 'pair')} that have none yet"
+    yield from explained("buys", bought, width)
+
+
+def round_line(found: Round) -> str:
+    """What a round of chosen pairs buys, in one line."""
+    transfers = len(found.runs) - found.baselines
+    parts = [f"{counted(transfers, 'run')} of pairs, {found.pairs:,} of them new", counted(found.baselines, "baseline")]
+    parts.append(f"{counted(found.sources, 'source')} to train")
+    time = "how long they take is not known yet" if found.seconds is None else f"about {duration(found.seconds)}"
+    return f"Round {found.number}: {', '.join(parts)}; {time}; {duration(found.spent)} spent so far."
+
+
+def pairs_line(state: PlanState) -> str:
+    """How many of the pairs that may be chosen were run, in one sentence."""
+    return f"{state.pairs_run:,} of {state.pairs:,} pairs were run, with {state.finished:,} finished runs in all."
 
 
 def cut_tables(cut: Sequence[CutInputs], width: int) -> Iterator[RenderableType]:
@@ -89,6 +111,17 @@ def _passes(facts: PassFacts) -> str:
     if facts.utilisation is not None:
         parts.append(f"{facts.utilisation:.0%} utilisation")
     return ", ".join(parts)
+
+
+def _left_to_choose(state: PlanState) -> str:
+    """How many runs may still be chosen, and how many of them the budget buys."""
+    runs = f"{len(state.todo):,} runs, baselines included, of which some are chosen"
+    if not state.todo:
+        return "nothing: every pair was run with every seed"
+    if state.affordable is None:
+        return f"{runs}; how many the budget buys is known after the first run"
+    pairs = f"{state.pairs_run:,} of {state.pairs:,} pairs were run"
+    return f"{runs}; the budget buys about {state.affordable:,} more; {pairs}"
 
 
 def _left(state: PlanState) -> str:

@@ -16,8 +16,7 @@ from taskweb.experiments.heartbeats import Heartbeat, PassFacts
 from taskweb.experiments.plan import Plan
 from taskweb.experiments.plan_file import read_plan, refuse
 from taskweb.experiments.resolution import resolved_plan
-from taskweb.experiments.specs import RunGroup, RunSpec, Work
-from taskweb.experiments.state import keys_of
+from taskweb.experiments.specs import RunGroup, RunSpec, Work, keys_of
 from taskweb.experiments.task_data import load_task_data, texts_of
 from taskweb.web.records.run import Run
 from taskweb.web.store import RunStore

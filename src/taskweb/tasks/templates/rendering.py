@@ -98,14 +98,14 @@ def columns_of(template: Template) -> frozenset[str]:
 def _of_ours(template: Template, row: Mapping[str, Any], line: int) -> Prompt:
     choices = _choices(template.choices, row)
     columns = {**row, _CHOICES: choices}
-    text = _stripped(template, _rendered(template.input, columns))
+    text = _stripped(template, rendered(template.input, columns))
     references: tuple[str, ...] = ()
     if template.references is not None:
-        references = tuple(map(str, json.loads(_rendered(template.references, columns))))
+        references = tuple(map(str, json.loads(rendered(template.references, columns))))
     if template.answer is not None and choices is not None:
-        answer = _place(_rendered(template.answer, columns).strip(), choices)
+        answer = _place(rendered(template.answer, columns).strip(), choices)
         return Prompt(line, Example(text, None if answer is None else choices[answer], choices), answer, references)
-    wanted = None if template.output is None else _stripped(template, _rendered(template.output, columns))
+    wanted = None if template.output is None else _stripped(template, rendered(template.output, columns))
     return _with_output(line, text, wanted if wanted and wanted.strip() else None, choices, references)
 
 
@@ -117,9 +117,9 @@ def _of_promptsource(template: Template, row: Mapping[str, Any], line: int) -> P
     columns = {key: value.replace(_BARS, _PROTECTED) if isinstance(value, str) else value for key, value in row.items()}
     protected = None
     if isinstance(template.choices, str):
-        protected = [part.strip() for part in _rendered(template.choices, columns).split(_BARS)]
+        protected = [part.strip() for part in rendered(template.choices, columns).split(_BARS)]
     choices = None if protected is None else tuple(map(_unprotected, protected))
-    text, *wanted = map(_unprotected, _rendered(template.input, {**columns, _CHOICES: protected}).split(_BARS))
+    text, *wanted = map(_unprotected, rendered(template.input, {**columns, _CHOICES: protected}).split(_BARS))
     if not text or not wanted or not any(wanted):
         return None
     # In these templates, a label of -1 would count from the end, but means "not known".
@@ -140,8 +140,8 @@ def _with_output(
 
 def _choices(choices: tuple[str, ...] | str | None, row: Mapping[str, Any]) -> tuple[str, ...] | None:
     if isinstance(choices, tuple):
-        return tuple(_rendered(text, row).strip() for text in choices)
-    found = None if choices is None else json.loads(_rendered(choices, row))
+        return tuple(rendered(text, row).strip() for text in choices)
+    found = None if choices is None else json.loads(rendered(choices, row))
     return None if found is None else tuple(map(str, found))
 
 
@@ -165,10 +165,15 @@ def _texts(choices: tuple[str, ...] | str | None) -> tuple[str, ...]:
     return (choices,) if isinstance(choices, str) else choices or ()
 
 
-def _rendered(text: str, columns: Mapping[str, Any]) -> str:
-    from taskweb.tasks.templates.limits import rendered
+def rendered(text: str, columns: Mapping[str, Any]) -> str:
+    """A Jinja text with the values of columns, in the sandbox, within limits.
 
-    return rendered(_compiled(text), columns)
+    Raises what Jinja raises, LimitError, MissingDependencyError without Jinja.
+    """
+    template = _compiled(text)
+    from taskweb.tasks.templates import limits
+
+    return limits.rendered(template, columns)
 
 
 @cache
