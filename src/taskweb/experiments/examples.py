@@ -82,7 +82,8 @@ def _understood(planned: PlannedTask, source: Rows) -> tuple[Reading | None, Ite
     if planned.templates:
         return None, iter(source)
     columns = planned.columns
-    if planned.labels is not None or planned.task.kind in ("generation", "span_qa", "regression"):
+    is_free = planned.task.kind in ("generation", "span_qa", "regression")
+    if planned.labels is not None or (is_free and columns.answers == "auto"):
         columns = replace(columns, answers="free")  # what the plan says goes before what the values look like
     found = understood(source, columns)
     return found.reading, found.rows

@@ -14,6 +14,7 @@ from taskweb.metrics import METRICS
 from taskweb.tasks import Columns, Task, catalogue, example_files
 from taskweb.tasks.hub import parse_hub_reference
 from taskweb.tasks.paths import kind_of_path
+from taskweb.tasks.reading.named_columns import MEANINGS
 from taskweb.tasks.synthetic import find_family
 from taskweb.tasks.task import METRICS_OF_KIND, TASK_KINDS
 from taskweb.tasks.templates import Template, read_templates, templated_tasks, templates_of
@@ -31,6 +32,7 @@ TASK_KEYS = (
     "output",
     "choices",
     "labels",
+    "answers_are",
     "templates",
     "group_column",
     "group_pattern",
@@ -40,7 +42,8 @@ _ONLY_WITH = {"eval_file": "file", "split": "hub", "eval_split": "hub"}
 _EITHER = (
     ("file", "hub"),
     ("group_column", "group_pattern"),
-    *(("templates", key) for key in ("input", "output", "choices", "labels")),
+    ("labels", "answers_are"),
+    *(("templates", key) for key in ("input", "output", "choices", "labels", "answers_are")),
 )
 
 
@@ -198,7 +201,11 @@ class _TaskReader:
         inputs = self.errors.texts(where, entry, "input") or ("input",)
         output, choices = (self.errors.text(where, entry, key, key) or key for key in ("output", "choices"))
         named = frozenset(str(entry[key]) for key in ("output", "choices") if key in entry)
-        return Columns(inputs, output, choices, named, self.errors.texts(where, entry, "group_column") or ())
+        named |= frozenset(inputs) if "input" in entry else frozenset()
+        groups = self.errors.texts(where, entry, "group_column") or ()
+        return Columns(
+            inputs, output, choices, named, groups, self.errors.choice(where, entry, "answers_are", MEANINGS, "auto")
+        )
 
     def _templates(self, where: str, name: str, entry: Mapping[str, Any]) -> tuple[Template, ...]:
         """The templates that the entry names; the task's first one for the catalogue's data set; none for rows of prompts."""

@@ -130,8 +130,6 @@ class LmEvalTask:
         if isinstance(found, str):
             found = self._made(found, row, line, "doc_to_choice")
             found = _listed(found) if isinstance(found, str) else found
-        elif isinstance(found, list):
-            found = [self._made(item, row, line, "doc_to_choice") if isinstance(item, str) else item for item in found]
         values = list(found.values()) if isinstance(found, Mapping) else found
         if not isinstance(values, list) or not values or not all(map(is_single, values)):
             raise self._refused(line, "doc_to_choice makes no list of texts")

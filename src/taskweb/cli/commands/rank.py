@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taskweb.cli.console import print_csv, print_json, print_tables, say, say_notes
-from taskweb.cli.heard_readings import tells_readings
+from taskweb.cli.heard_readings import say_readings, tells_readings
 from taskweb.cli.options import shared
 from taskweb.cli.options.judge_options import Describe, JudgeOptions
 from taskweb.cli.options.option_groups import spread
@@ -135,4 +135,5 @@ def _print(ranking: Ranking, output: shared.RankingFormat, top: int | None, *, q
             print_csv(ranking_csv(ranking, top))
         else:
             print_tables(lambda width: ranking_tables(ranking, width, top))
+    say_readings()
     say_notes(ranking.notes, quiet=quiet)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from taskweb.errors import EncoderError, ParameterError
 from taskweb.selectors.encoder.bert_graph import BertShape, build_graph, kinds_of_distance, shape_from_config, tensor_shapes
 from taskweb.selectors.encoder.readability import Readability, readability_of, sample_of
-from taskweb.selectors.encoder.sentence_layout import LAYOUT, DenseLayer, Pooling, SentenceLayout, read_json, read_layout
+from taskweb.selectors.encoder.sentence_layout import DenseLayer, Pooling, SentenceLayout, read_json, read_layout
 from taskweb.selectors.encoder.weights import ONNX_FILES, WEIGHTS, find_encoder, is_named, map_safetensors, missing_weights
 
 if TYPE_CHECKING:
@@ -213,7 +213,10 @@ class SentenceEncoder:
 
         file = self._layout.transformer / "tokenizer.json"
         if not file.is_file():
-            raise EncoderError(f"{file.parent} contains no tokenizer.json. {LAYOUT}")
+            raise EncoderError(
+                f"{file.parent} contains no tokenizer.json. Write it once with transformers: "
+                "AutoTokenizer.from_pretrained(folder).save_pretrained(folder)."
+            )
         try:
             return Tokenizer.from_file(str(file))
         except Exception as fault:  # noqa: BLE001 - the library raises plain Exception
