@@ -27,8 +27,8 @@ class Reports:
     """What is called while a plan runs.
 
     on_progress: before the first run, now and then from another thread, and at the end; of chosen pairs, in each round.
-    on_warning: before the first run, where rows give no example or runs will probably not fit into memory. on_round: before each
-    round of chosen pairs. on_stop: with the reason why no further pair is chosen.
+    on_warning: before the first run, where rows give no example or runs will probably not fit into memory. on_round: before
+    each round of chosen pairs. on_stop: with the reason why no further pair is chosen.
     """
 
     on_progress: Callable[[PlanProgress], None] | None = None
