@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
 from taskweb.errors import InputError, JudgeError, first_line
 from taskweb.models.architecture import limits_of
 from taskweb.models.base import device_of
 from taskweb.models.chat_templates import chat_text
-from taskweb.models.loading import check_weights, quiet, user_errors
+from taskweb.models.loading import check_weights, quiet, read_tokenizer, user_errors
 from taskweb.models.padding import without_training
 from taskweb.models.scoring import answer_labels, token_losses
 
@@ -106,7 +106,7 @@ def load_judge(folder: Path) -> LocalJudge:
     name = str(folder)
     check_weights(folder, name)
     with user_errors(name), quiet():
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = read_tokenizer(folder, name)
         module, report = AutoModelForCausalLM.from_pretrained(
             folder, use_safetensors=True, trust_remote_code=False, dtype="auto", output_loading_info=True
         )
