@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from taskweb.errors import InputError, TaskWebError, WebError
+from taskweb.errors import InputError, StorageError, TaskWebError, WebError
+from taskweb.tasks.atomic import STORAGE_ERRORS
 from taskweb.web.store.damage import DamagedError, damaged_store, is_damage, primary_code
 from taskweb.web.store.digest import digest_file, outer_digest, sync_folder
 from taskweb.web.store.schema import (
@@ -119,7 +120,10 @@ def disk_faults(path: Path) -> Iterator[None]:
     except OSError as fault:
         if fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise _no_space(path) from None
-        raise InputError(f"The store {path} cannot be used: {fault.strerror or fault}.") from None
+        kind = StorageError if fault.errno in STORAGE_ERRORS else InputError
+        raise kind(
+            f"The store {path} cannot be used: {fault.strerror or fault}. Check the disk, then run this again."
+        ) from None
 
 
 @contextlib.contextmanager
@@ -151,22 +155,26 @@ def _explain(path: Path, fault: sqlite3.Error) -> TaskWebError | None:
     if code == sqlite3.SQLITE_READONLY:
         return _write_protected(path)
     if code == sqlite3.SQLITE_CANTOPEN:
-        return InputError(f"The store {path} cannot be opened: SQLite cannot write next to it. Check the folder's permissions.")
+        return StorageError(
+            f"The store {path} cannot be opened: SQLite cannot write next to it. Check the folder's permissions."
+        )
     if code == sqlite3.SQLITE_IOERR:
-        return WebError(f"The store {path} could not be read or written ({fault}). Check the disk; stored runs are safe.")
+        return StorageError(f"The store {path} could not be read or written ({fault}). Check the disk; stored runs are safe.")
     return None
 
 
-def _write_protected(path: Path) -> InputError:
-    return InputError(f"The store {path} is write-protected. Change its permissions, or copy it to a folder of your own.")
+def _write_protected(path: Path) -> StorageError:
+    return StorageError(f"The store {path} is write-protected. Change its permissions, or copy it to a folder of your own.")
 
 
 def _may_write(path: Path) -> bool:
     return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
-def _no_space(path: Path) -> WebError:
-    return WebError(f"There is no space left for the store {path}. Stored runs are safe. Free some space, then run this again.")
+def _no_space(path: Path) -> StorageError:
+    return StorageError(
+        f"There is no space left for the store {path}. Stored runs are safe. Free some space, then run this again."
+    )
 
 
 def _is_full(path: Path) -> bool:
