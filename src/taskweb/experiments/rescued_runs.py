@@ -12,7 +12,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from taskweb.errors import InputError, TaskWebError
+from taskweb.errors import InputError, StorageError, TaskWebError
 from taskweb.tasks.atomic import whole_file
 from taskweb.tasks.paths import default_cache_folder
 from taskweb.tasks.sealed import CHECKSUM, is_intact, with_checksum
@@ -31,6 +31,19 @@ def store_or_rescue(store: RunStore, run: Run, *, replace_failed: bool) -> None:
             raise
         text = f"{str(error).rstrip('.')}. The last run is kept in {place}: the same command stores it, and goes on"
         raise type(error)(text) from None
+
+
+def require_store(store: Path, *, opened_before: bool) -> None:
+    """Raise StorageError where a store has gone: it was opened before, or something is kept for it. Later calls do, too."""
+    place = _folders(store)[0]
+    if store.exists() or not (opened_before or place.is_dir()):
+        return
+    with suppress(OSError):
+        place.mkdir(parents=True, exist_ok=True)  # else the next command would make an empty store in its place
+    raise StorageError(
+        f"The store {store} is not there any more. Make sure that its disk or network drive is mounted, then run this again. "
+        f"If you removed the store, remove {place}, too."
+    )
 
 
 def store_rescued(store: RunStore, *, replace_failed: bool) -> int:

@@ -15,7 +15,7 @@ from taskweb.experiments.fused_execute import events_of
 from taskweb.experiments.heartbeats import Heartbeat, PassFacts
 from taskweb.experiments.plan import Plan
 from taskweb.experiments.plan_file import read_plan, refuse
-from taskweb.experiments.rescued_runs import store_or_rescue, store_rescued
+from taskweb.experiments.rescued_runs import require_store, store_or_rescue, store_rescued
 from taskweb.experiments.resolution import resolved_plan
 from taskweb.experiments.specs import RunGroup, RunSpec, Work, keys_of
 from taskweb.experiments.task_data import load_task_data, texts_of
@@ -83,7 +83,8 @@ class OpenJob:
 
     def open_store(self) -> RunStore:
         """Open the store for writing, and store what was kept for it. It is made the first time; later it must be there."""
-        store = RunStore.open(self.plan.store, create=not self._opened_before)
+        require_store(self.plan.store, opened_before=bool(self._opened_before))
+        store = RunStore.open(self.plan.store, create=True)
         self._opened_before.append(True)
         store_rescued(store, replace_failed=self.replace_failed)
         return store
