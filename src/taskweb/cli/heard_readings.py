@@ -41,7 +41,7 @@ class Readings:
         """Speak of the files that were read since the last time; of a file that is read in the same way again only once."""
         for file in self._heard:
             reading = file.reading
-            line = f"Read {_printable(reading.origin)}: {_printable(reading.line)}."
+            line = f"Read {reading.origin}: {reading.line}."
             if line in self._said:
                 continue
             self._said.add(line)
@@ -104,7 +104,8 @@ def after_readings(progress: Progress) -> Progress:
 def show_examples(examples: Iterable[Example]) -> None:
     """Print examples as they are understood."""
     for example in examples:
-        say("\n".join(_rows_of(example)))
+        for line in _rows_of(example):
+            say(line)
 
 
 def _rows_of(example: Example) -> Iterator[str]:
@@ -117,10 +118,4 @@ def _rows_of(example: Example) -> Iterator[str]:
 
 
 def _shortened(text: str) -> str:
-    shown = _printable(text)
-    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}... ({len(text):,} characters)"
-
-
-def _printable(text: str) -> str:
-    """A text in one line, with what could write elsewhere on a terminal as its escape."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text):,} characters)"
