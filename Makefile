@@ -1,4 +1,4 @@
-.PHONY: demo quick test test-all lint clean
+.PHONY: demo quick test test-all fuzz lint clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -46,6 +46,11 @@ test: lint
 # Only what `test` leaves out.
 test-all: $(VENV)/.installed-dev
 	$(PYTEST) -m '$(REST)'
+
+# Damaged and hostile files for every reader.
+FUZZ ?= --inputs 100000
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.fuzzing $(FUZZ)
 
 clean:
 	rm -rf $(VENV) build dist

@@ -153,6 +153,20 @@ def in_own_process(script: str, *arguments: object, environment: Mapping[str, st
     return json.loads(done.stdout.splitlines()[-1])
 
 
+# Memory of this process
+
+
+def resident(field: str) -> int:
+    """Bytes of resident memory: VmRSS now, VmHWM at its peak."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
+
+
+def forget_peak() -> None:
+    """Let the peak start again from the memory of now."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+
+
 # Machine
 
 

@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "errors": set(),
     "metrics": set(),
     "version": set(),
+    "telemetry": set(),
     "tasks": set(),
     "web": {"tasks"},
     "selectors": {"tasks", "web"},

@@ -1,369 +1,208 @@
-"""Runs per hour of the engine beside the Trainer of Transformers in one long-lived process, and where the engine's time goes.
+"""Runs per hour of the engine, alone and fused, beside the Trainer of Transformers, on models by their shape.
 
-Both train a tiny T5, GPT-2 and RoBERTa on one source of a synthetic family, and then on its targets: same first weights, data,
-updates, batch sizes, learning rates and evaluation examples, one thread, a group in turns. The engine stores its results in a
-store. The Trainer's side copies weights in memory, and scores every pair of input and choice by itself (RoBERTa: labels by its
-head), in batches of the same number of rows. The time of Python's garbage collection, which the Trainer requests at each start,
-is also reported separately. Needs accelerate besides the extra `train`.
+Ways take turns, in one long-lived process: (a) the Trainer, one run after another, LoRA through PEFT; (b) the engine, one run
+after another; (c) the engine with fused runs, where the base is frozen. The Trainer has the settings that are best for it:
+bfloat16 on a GPU, batches grouped by length (`train_sampling_strategy`), fused AdamW on a GPU, no logging, saving or
+evaluation, losses not filtered. It requests a garbage collection of Python at each start; ratios are given as it is called, and
+without the time of that. Models have random weights; lengths of inputs are lognormal (mean 90 tokens, standard deviation 60).
+
+On a GPU the shapes are roberta-base, t5-base, gpt2-medium and Llamas of 0.5 and 1.2 billion weights, in bfloat16; on a CPU tiny
+and small models (30 million weights) of the same families, in float32. The share of the peak is that of the arithmetic which
+the tokens need (shapes.py) in what the card is built for; null where that is not known. Needs accelerate and PEFT.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
-import functools
 import gc
 import json
 import os
-import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from statistics import fmean, median
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
-from unittest import mock
 
 import torch
-from torch import nn
-from transformers import PrinterCallback, RobertaForSequenceClassification, Trainer, TrainingArguments
 from transformers.utils import logging as transformers_logging
 
-import taskweb.experiments.execute as execution
-import taskweb.experiments.setup_models as setup_models
-import taskweb.training.loop as loop
 from benchmarks import harness
-from taskweb.experiments.executors import Job
-from taskweb.experiments.executors.base import OpenJob
-from taskweb.experiments.heartbeats import Heartbeat
-from taskweb.experiments.specs import RunGroup, groups_of, runs_of
-from taskweb.models import TaskModel, head_for
-from taskweb.models.causal import CausalModel
-from taskweb.models.encoder import EncoderModel
-from taskweb.models.padding import seeded
-from taskweb.models.seq2seq import Seq2SeqModel
-from taskweb.models.tiny import tiny_model
-from taskweb.tasks import Example
-from taskweb.tasks.synthetic import find_family
-from taskweb.training import TrainingSettings
-from taskweb.web.store import RunStore
+from benchmarks.engine.shapes import CPU_SHAPES, GPU_SHAPES, MEAN_TOKENS, SD_TOKENS, Shape, peak_of
+from benchmarks.engine.ways import Cell, Measured, Ways
+from taskweb.models.memory import release_memory
+from taskweb.training.settings import chosen_device
 
-MODELS = ("tiny:t5", "tiny:gpt2", "tiny:roberta")
-TARGET = 2.0
-TARGETS = 5
-EVAL_ROWS = 32
-PLAN = """
-seeds = {seeds}
-[synthetic]
-preset = "mixed"
-[examples]
-source = 600
-target = 48
-evaluation = 300
-[pairs]
-mode = "listed"
-listed = {pairs}
-[setups."bench/finetune"]
-model = "{model}"
-training = {{learning_rate = 3e-3, batch_size = 16, epochs = 6, device = "cpu"}}
-source_training = {{batch_size = 32, epochs = 8}}
-"""
-Rows = list[dict[str, Any]]
+SHAPES: Mapping[str, Shape] = {**GPU_SHAPES, **CPU_SHAPES}
+METHODS = ("finetune", "lora", "pfeiffer", "bitfit")
+COLOURS = {"trainer": "#888", "alone": "#27a", "fused": "#e83"}
+MIB = 2**20
 
 
-class Bench:
-    """One tiny model, trained either way; a group per seed: one source, its targets."""
-
-    def __init__(self, model: str, folder: Path, seeds: int) -> None:
-        names = find_family("mixed").task_names
-        pairs = [[names[0], target] for target in names[1 : TARGETS + 1]]
-        self.folder = folder
-        path = folder / f"{model.partition(':')[2]}.toml"
-        path.write_text(PLAN.format(seeds=list(range(1, seeds + 1)), pairs=json.dumps(pairs), model=model), encoding="utf-8")
-        self.job: OpenJob = Job(path).open()
-        self.groups: list[RunGroup] = [group for group in groups_of(runs_of(self.job.plan)) if group.source is not None]
-        self.data = self.job.runner.data
-        self.head = head_for("classification", self.data[names[0]].target)
-        self.first: TaskModel = tiny_model(model, self.job.runner.texts, self.head)
-
-    def engine(self, group: RunGroup) -> list[float]:
-        """Runs of a group as the engine does them; the accuracy of each."""
-        self.job.execute(group)
-        with RunStore.open(self.job.plan.store, read_only=True) as store:
-            runs = [run for run in store.runs() if run.seed == group.seed]
-        faults = [run.reason for run in runs if run.status != "finished"]
-        assert len(runs) == TARGETS and not faults, faults
-        return [run.score(("accuracy",)) for run in runs]
-
-    def trainer(self, group: RunGroup) -> list[float]:
-        """The same runs by the Trainer."""
-        source = self.after_source(group)
-        return [self.after(source, target, group) for target in group.targets]
-
-    def after_source(self, group: RunGroup) -> nn.Module:
-        """The model trained on the group's source."""
-        assert group.source is not None
-        settings = group.setup.source_settings_for(group.source)
-        return self.trained(self.fresh(group.seed), self.data[group.source].source, settings, group.seed)
-
-    def after(self, source: nn.Module, target: str, group: RunGroup) -> float:
-        """Accuracy on a target after the source."""
-        own, module = self.data[target], copy.deepcopy(source)
-        if self.first.family == "encoder":
-            module.classifier = copy.deepcopy(self.fresh(group.seed).classifier)  # the head is the target's own
-        self.trained(module, own.target, group.setup.training, group.seed)
-        return self.accuracy(module, own.evaluation)
-
-    def fresh(self, seed: int) -> nn.Module:
-        """The library's module with the first weights."""
-        if self.first.family != "encoder":
-            return copy.deepcopy(self.first.module)
-        self.first.set_head(self.head, seed=seed)
-        config = copy.deepcopy(self.first.module.config)
-        config.num_labels = len(self.head.labels)
-        with seeded(0):
-            module = RobertaForSequenceClassification(config)
-        module.roberta.load_state_dict(self.first.module.body.state_dict())
-        module.classifier.dense.load_state_dict(self.first.module.head.dense.state_dict())
-        module.classifier.out_proj.load_state_dict(self.first.module.head.out.state_dict())
-        return module
-
-    def trained(self, module: nn.Module, examples: tuple[Example, ...], how: TrainingSettings, seed: int) -> nn.Module:
-        """Fine-tuned in place."""
-        arguments = TrainingArguments(
-            output_dir=str(self.folder / "trainer"),
-            num_train_epochs=how.epochs,
-            learning_rate=how.learning_rate,
-            per_device_train_batch_size=how.batch_size,
-            weight_decay=how.weight_decay,
-            save_strategy="no",
-            logging_strategy="no",
-            report_to=[],
-            use_cpu=True,
-            disable_tqdm=True,
-            dataloader_pin_memory=False,
-            seed=seed,
-        )
-        rows = self.rows([(example, example.output or "") for example in examples])
-        trainer = Trainer(module, arguments, train_dataset=rows, data_collator=self.collated)
-        trainer.remove_callback(PrinterCallback)
-        trainer.train()
-        return module
-
-    def rows(self, pairs: list[tuple[Example, str]]) -> Rows:
-        """Inputs with the answers to learn, or to score."""
-        tokenizer, family = self.first.tokenizer, self.first.family
-        inputs = tokenizer([example.input for example, _ in pairs], add_special_tokens=family != "causal").input_ids
-        if family == "encoder":
-            labels = [self.head.labels.index(answer) for _, answer in pairs]
-            return [
-                {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": y} for ids, y in zip(inputs, labels, strict=True)
-            ]
-        if family == "seq2seq":
-            labels = tokenizer([answer for _, answer in pairs]).input_ids
-            return [
-                {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": y} for ids, y in zip(inputs, labels, strict=True)
-            ]
-        answers = tokenizer([f" {answer}" for _, answer in pairs]).input_ids
-        rows = []
-        for ids, answer in zip(inputs, answers, strict=True):
-            written = [*answer, tokenizer.eos_token_id]
-            whole = ids + written
-            rows.append({"input_ids": whole, "attention_mask": [1] * len(whole), "labels": [-100] * len(ids) + written})
-        return rows
-
-    def collated(self, rows: Rows) -> dict[str, torch.Tensor]:
-        """A padded batch."""
-        padding = self.first.tokenizer.pad_token_id
-        fill = {"input_ids": 0 if padding is None else padding, "attention_mask": 0, "labels": -100}
-        return {
-            key: torch.tensor([row[key] for row in rows])
-            if isinstance(rows[0][key], int)
-            else nn.utils.rnn.pad_sequence([torch.tensor(row[key]) for row in rows], True, value)
-            for key, value in fill.items()
-        }
-
-    def accuracy(self, module: nn.Module, examples: tuple[Example, ...]) -> float:
-        """Share of right answers: the choice with the highest mean log-probability, or the likeliest label."""
-        module.eval()
-        labels = self.head.labels
-        encoder = self.first.family == "encoder"
-        pairs = [(example, answer) for example in examples for answer in ([example.output or ""] if encoder else labels)]
-        rows = self.rows(pairs)
-        found: list[torch.Tensor] = []
-        with torch.inference_mode():
-            for begin in range(0, len(rows), EVAL_ROWS):
-                batch = self.collated(rows[begin : begin + EVAL_ROWS])
-                logits = module(**batch).logits
-                found.append(logits if encoder else _mean_log_probability(logits, batch["labels"], self.first.family))
-        chosen = torch.cat(found).reshape(len(examples), len(labels)).argmax(dim=1).tolist()
-        return fmean(labels[place] == example.output for place, example in zip(chosen, examples, strict=True))
+def cells_of(given: argparse.Namespace) -> list[Cell]:
+    """What is measured; an architecture without biases has no BitFit."""
+    device = chosen_device(given.device)
+    gpu = device.type == "cuda"
+    precision = given.precision or ("bfloat16" if gpu else "float32")
+    found = []
+    for name in given.shapes or list(GPU_SHAPES if gpu else CPU_SHAPES):
+        size = name.partition("-")[0]
+        updates = given.updates or {"tiny": 20, "small": 3}.get(size, 60)
+        batch_size = given.batch_size or (8 if size == "small" else 16)
+        for method in given.methods or (["lora"] if size == "small" else ["finetune", "lora"]):
+            if method != "bitfit" or SHAPES[name].kind != "llama":
+                found += [Cell(name, SHAPES[name], method, batch_size, updates, device, precision)]
+    return found
 
 
-def _mean_log_probability(logits: torch.Tensor, labels: torch.Tensor, family: str) -> torch.Tensor:
-    if family == "causal":
-        logits, labels = logits[:, :-1], labels[:, 1:]
-    losses = nn.functional.cross_entropy(logits.transpose(1, 2), labels, reduction="none", ignore_index=-100)
-    return -losses.sum(dim=1) / (labels != -100).sum(dim=1)
+def measured(cell: Cell, given: argparse.Namespace) -> dict[str, Any]:
+    """All ways in turns, after a round that does not count."""
+    gpu = cell.device.type == "cuda"
+    alone = given.alone or (given.runs // 4 if gpu else given.runs)
+    clock = time.process_time if given.processor_time else time.perf_counter
+    ways, together = Ways(cell, given.runs, clock), given.fuse or (None if gpu else given.runs)
+    calls = {
+        "trainer": lambda: ways.trainer(alone),
+        "alone": lambda: ways.alone(alone),
+        "fused": lambda: ways.fused(given.runs, together),
+    }
+    if not cell.frozen:
+        del calls["fused"]
+    if given.without_trainer:
+        del calls["trainer"]
+    return figures_of(cell, ways, harness.in_turns(calls, given.rounds, warm_up=1, alternate=True))
 
 
-class Shares:
-    """Seconds by part of the work; what one part calls of another counts for the other alone."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = defaultdict(float)
-        self._open: list[str] = []
-        self._since = time.perf_counter()
-
-    def _turn(self) -> None:
-        now = time.perf_counter()
-        if self._open:
-            self.seconds[self._open[-1]] += now - self._since
-        self._since = now
-
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        """Time inside counts for this part."""
-        self._turn()
-        self._open.append(name)
-        try:
-            yield
-        finally:
-            self._turn()
-            self._open.pop()
-
-    def wrapped(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, counted for this part."""
-
-        @functools.wraps(function)
-        def counted(*arguments: Any, **named: Any) -> Any:
-            with self.part(name):
-                return function(*arguments, **named)
-
-        return counted
-
-
-def shares_of(bench: Bench, group: RunGroup) -> dict[str, float]:
-    """Where the engine's time goes in one group, in percent."""
-    shares = Shares()
-    families = (Seq2SeqModel, CausalModel, EncoderModel)
-    parts: list[tuple[str, Any, str]] = [
-        *(("forward", family, "loss") for family in families),
-        ("backward", torch.Tensor, "backward"),
-        ("optimizer", torch.optim.AdamW, "step"),
-        ("optimizer", torch.optim.AdamW, "zero_grad"),
-        ("clipping", nn.utils, "clip_grad_norm_"),
-        *(("tokenising", family, name) for family in families for name in ("_inputs", "_answers") if hasattr(family, name)),
-        ("evaluation", execution, "evaluate"),
-        ("copying first weights", setup_models.SetupModels, "base"),
-        ("weights after sources", setup_models, "load_saved"),
-        ("weights after sources", execution, "save_model"),
-        ("store", RunStore, "add_many"),
-        ("store", RunStore, "open"),
-        ("heartbeats", Heartbeat, "report"),
-        ("rest of the loop", loop._TrainingLoop, "run"),
-    ]
-    with ExitStack() as stack:
-        for name, owner, attribute in parts:
-            stack.enter_context(mock.patch.object(owner, attribute, shares.wrapped(name, getattr(owner, attribute))))
-        with shares.part("rest"):
-            bench.job.execute(group)
-    total = sum(shares.seconds.values())
-    return {name: round(100 * value / total, 1) for name, value in sorted(shares.seconds.items(), key=lambda item: -item[1])}
-
-
-def seconds_of_process(bench: Bench, model: str, group: RunGroup, folder: Path) -> float:
-    """Wall seconds of a process that starts, imports, loads the weights after the source, and does one run by the Trainer."""
-    source = bench.after_source(group)
-    weights = folder / "source.pt"
-    torch.save(source.state_dict(), weights)
-    return harness.timed(lambda: harness.in_own_process(__file__, "--one", model, weights))[0]
-
-
-def one_run(model: str, weights: str) -> None:
-    """Print the accuracy on the first target after a source with these weights."""
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(model, Path(folder), 1)
-        group = bench.groups[0]
-        source = bench.fresh(group.seed)
-        source.load_state_dict(torch.load(weights))
-        print(bench.after(source, group.targets[0], group))
-
-
-def measured(model: str, rounds: int, folder: Path) -> dict[str, Any]:
-    """Both ways in turns, after a group each that does not count."""
-    bench = Bench(model, folder, rounds + 2)
-    ways = {"engine": bench.engine, "trainer": bench.trainer}
-    found = harness.in_turns(
-        {name: counted(way, bench.groups[: rounds + 1]) for name, way in ways.items()}, rounds, warm_up=1, alternate=True
-    )
-    seconds = {name: [taken for taken, _, _ in own] for name, own in found.items()}
-    collections = [collecting for _, collecting, _ in found["trainer"]]
-    shares = shares_of(bench, bench.groups[rounds + 1])
-    alone = seconds_of_process(bench, model, bench.groups[0], folder)
-    ratios = harness.ratios(seconds["trainer"], seconds["engine"])
-    leaner = harness.ratios(
-        [taken - collecting for taken, collecting in zip(seconds["trainer"], collections, strict=True)], seconds["engine"]
-    )
-    ratio = harness.Summary.of(ratios, 2)
+def figures_of(cell: Cell, ways: Ways, rounds: Mapping[str, Sequence[Measured]]) -> dict[str, Any]:
+    """The figures of a cell from the rounds of each way."""
     return {
-        "model": model,
-        **{f"seconds_per_group_{name}": [round(value, 2) for value in values] for name, values in seconds.items()},
-        **{f"runs_per_hour_{name}": round(3600 * TARGETS / median(values)) for name, values in seconds.items()},
-        "engine_over_trainer": ratio.median,
-        "engine_over_trainer_least": ratio.min,
-        "engine_over_trainer_most": ratio.max,
-        "seconds_collecting_in_trainer": [round(value, 2) for value in collections],
-        "engine_over_trainer_without_collecting": round(median(leaner), 2),
-        "meets_target": median(ratios) >= TARGET,
-        "meets_target_without_collecting": median(leaner) >= TARGET,
-        "seconds_of_process_per_run": round(alone, 2),
-        "engine_over_process_per_run": round(alone / (median(seconds["engine"]) / TARGETS), 1),
-        **{
-            f"mean_accuracy_{name}": round(fmean(accuracy for _, _, group in own for accuracy in group), 3)
-            for name, own in found.items()
-        },
-        "percent_of_engine": shares,
+        "shape": cell.name,
+        "method": cell.method,
+        "weights": cell.shape.weights,
+        "batch_size": cell.batch_size,
+        "updates": cell.updates,
+        "precision": cell.precision,
+        "operations_per_token": round(_operations(cell, ways) / ways.tokens_of(ways.most)),
+        "ways": {name: _summary(found, cell, ways) for name, found in rounds.items()},
+        "ratios": ratios_of(rounds),
     }
 
 
-def counted(
-    way: Callable[[RunGroup], list[float]], groups: Sequence[RunGroup]
-) -> Callable[[], tuple[float, float, list[float]]]:
-    """Does the next group at each call: seconds, those of garbage collection among them, and accuracies."""
-    upcoming = iter(groups)
+def _operations(cell: Cell, ways: Ways) -> float:
+    """Of all runs: what reading each of their examples costs in training."""
+    found = 0.0
+    for item in (item for encoded in ways.encoded for item in encoded):
+        answer = 0 if cell.shape.family == "encoder" else len(item.answer)
+        found += cell.shape.training(sum(map(len, item.inputs)), answer, frozen=cell.frozen)
+    return found
 
-    def do_next() -> tuple[float, float, list[float]]:
-        shares, group = Shares(), next(upcoming)
-        with mock.patch.object(gc, "collect", shares.wrapped("collection", gc.collect)):
-            seconds, accuracies = harness.timed(lambda: way(group))
-        return seconds, shares.seconds["collection"], accuracies
 
-    return do_next
+def _summary(rounds: Sequence[Measured], cell: Cell, ways: Ways) -> dict[str, Any]:
+    """The figures of one way."""
+    rates = harness.Summary.of((each.tokens / each.seconds for each in rounds), 1)
+    flops = rates.median * _operations(cell, ways) / ways.tokens_of(ways.most)
+    gpu, per_run = cell.device.type == "cuda", ways.tokens_of(ways.most) / ways.most
+    peak = peak_of(torch.cuda.get_device_name(cell.device), cell.precision) if gpu else None
+    last = rounds[-1]
+    return {
+        "runs": last.runs,
+        "seconds": [round(each.seconds, 3) for each in rounds],
+        "runs_per_hour": round(3600 * rates.median / per_run, 1),
+        "ms_per_update": round(1000 * per_run / rates.median / cell.updates, 2),
+        "tokens_per_second": asdict(rates),
+        "operations_per_second": round(flops),
+        "share_of_peak": None if peak is None else round(flops / peak, 4),
+        "peak_operations_per_second": peak,
+        "peak_memory_mib": round(max(each.memory for each in rounds) / MIB),
+        "padding": round(last.padding, 4),
+        "together": last.together,
+        "graphs": last.graphs,
+        "seconds_collecting": [round(each.collecting, 3) for each in rounds],
+    }
+
+
+def ratios_of(rounds: Mapping[str, Sequence[Measured]]) -> dict[str, dict[str, float]]:
+    """Ratios of tokens per second within each round, by `<faster>_over_<slower>`: median, least, most."""
+    found = {}
+    for fast, slow, leaner in (
+        ("alone", "trainer", False),
+        ("alone", "trainer", True),
+        ("fused", "trainer", False),
+        ("fused", "trainer", True),
+        ("fused", "alone", False),
+    ):
+        if fast in rounds and slow in rounds:
+            quick = [each.seconds / each.tokens for each in rounds[fast]]
+            long = [(each.seconds - each.collecting * leaner) / each.tokens for each in rounds[slow]]
+            name = f"{fast}_over_{slow}{'_without_collecting' if leaner else ''}"
+            found[name] = asdict(harness.Summary.of(harness.ratios(long, quick), 2))
+    return found
+
+
+def plot(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Runs per hour of each way as multiples of the first way's, as bars (SVG)."""
+    bar, left, width = 14, 190, 640
+    most = max(_multiple(row, name) for row in rows for name in row["ways"])
+    y, parts = 30, []
+    for row in rows:
+        first = y
+        for name in row["ways"]:
+            long = (width - left - 60) * _multiple(row, name) / most
+            parts.append(f'<rect x="{left}" y="{y}" width="{long:.1f}" height="{bar - 2}" fill="{COLOURS[name]}"/>')
+            rate = f"{row['ways'][name]['runs_per_hour']:,.0f}"
+            parts.append(f'<text x="{left + long + 4:.1f}" y="{y + bar - 4}" font-size="10">{rate}</text>')
+            y += bar
+        middle = (first + y) / 2 + 4
+        parts.append(f'<text x="{left - 8}" y="{middle}" text-anchor="end">{row["shape"]}, {row["method"]}</text>')
+        y += 8
+    legend = "".join(
+        f'<rect x="{left + 110 * i}" y="8" width="10" height="10" fill="{colour}"/>'
+        f'<text x="{left + 110 * i + 14}" y="17">{name}</text>'
+        for i, (name, colour) in enumerate(COLOURS.items())
+    )
+    caption = f'<text x="{left}" y="{y + 10}">runs per hour; lengths of bars: multiples of the first of each group</text>'
+    start = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {y + 20}" font-family="sans-serif" font-size="12">'
+    return "\n".join([start, legend, *parts, caption, "</svg>"]) + "\n"
+
+
+def _multiple(row: Mapping[str, Any], name: str) -> float:
+    ways = row["ways"]
+    return float(ways[name]["runs_per_hour"] / next(iter(ways.values()))["runs_per_hour"])
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The options given."""
-    options = harness.parser(__doc__, __file__, rounds=5)
-    options.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
-    return harness.parse(options, argv, quick={"rounds": 1})
+    options = harness.parser(__doc__, __file__, rounds=5, threads=1)
+    options.add_argument("--device", help="cpu or cuda (a GPU if there is one)")
+    options.add_argument("--shapes", nargs="+", choices=list(SHAPES), help="only these (those for the device)")
+    options.add_argument("--methods", nargs="+", choices=METHODS, help="(finetune and lora, of small models lora)")
+    options.add_argument("--precision", choices=("float32", "bfloat16"), help="(bfloat16 on a GPU, float32 on a CPU)")
+    options.add_argument("--batch-size", type=harness.at_least_one, help="examples per update (16, of small models 8)")
+    options.add_argument("--updates", type=harness.at_least_one, help="of each run (60, of tiny models 20, of small ones 3)")
+    options.add_argument("--runs", type=harness.at_least_one, help="fused runs in a round (16 on a GPU, 8 on a CPU)")
+    options.add_argument("--alone", type=harness.at_least_one, help="runs of the other ways (a quarter, on a CPU as many)")
+    options.add_argument("--fuse", type=harness.at_least_one, help="most runs at once (auto on a GPU, all on a CPU)")
+    options.add_argument("--processor-time", action="store_true", help="of one CPU thread, where other work shares its core")
+    options.add_argument("--without-trainer", action="store_true", help="only the engine's ways")
+    quick = {"rounds": 1, "shapes": ["tiny-roberta", "tiny-t5"], "updates": 2, "runs": 2, "batch_size": 4}
+    return harness.parse(options, argv, quick=quick)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     given = arguments(argv)
-    torch.set_num_threads(1)
+    device = chosen_device(given.device)
+    given.runs = given.runs or (16 if device.type == "cuda" else 8)
+    torch.set_num_threads(given.threads)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     transformers_logging.set_verbosity_error()
-    if given.one:
-        one_run(*given.one)
-        return
     rows = []
-    for model in MODELS[:1] if given.quick else MODELS:
-        with tempfile.TemporaryDirectory() as folder:
-            rows.append(measured(model, given.rounds, Path(folder)))
-        print(json.dumps(rows[-1], indent=2), flush=True)
-    harness.write_result(__file__, given, {"target": TARGET, "runs_per_group": TARGETS, "threads": 1, "models": rows})
+    for cell in cells_of(given):
+        rows.append(measured(cell, given))
+        print(json.dumps(rows[-1]), flush=True)
+        gc.collect()
+        release_memory(cell.device)
+    card = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    figures = {"card": card, "mean_tokens": MEAN_TOKENS, "sd_tokens": SD_TOKENS, "cells": rows}
+    harness.write_result(__file__, given, figures)
+    harness.write_text(given.out and given.out.with_suffix(".svg"), plot(rows))
 
 
 if __name__ == "__main__":

@@ -76,20 +76,6 @@ def write_plan(folder: Path, seeds: int) -> Path:
     return path
 
 
-# Memory of this process
-
-
-def resident(field: str) -> int:
-    """Bytes of resident memory: VmRSS now, VmHWM at its peak."""
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
-
-
-def forget_peak() -> None:
-    """Let the peak start again from the memory of now."""
-    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
-
-
 # In processes of their own
 
 
@@ -97,15 +83,15 @@ def by_the_engine(plan: Path) -> dict[str, Any]:
     """Every run of the plan in a row: peaks of reading the model with the first run, and of each further run."""
     job: OpenJob = Job(plan).open()
     gc.collect()
-    libraries = resident("VmRSS")
-    forget_peak()
+    libraries = harness.resident("VmRSS")
+    harness.forget_peak()
     peaks, failed = [], []
     for group in groups_of(runs_of(job.plan)):
         for event in job.runner.events(group):
             if isinstance(event, Run):
                 failed += [event.reason] if event.status != "finished" else []
-                peaks.append(resident("VmHWM"))
-                forget_peak()
+                peaks.append(harness.resident("VmHWM"))
+                harness.forget_peak()
     return {"libraries": libraries, "peaks": peaks, "failed": failed}
 
 
@@ -123,8 +109,8 @@ def by_hand(plan: Path) -> dict[str, Any]:
     for parameter in module.parameters():  # mapped pages are read once, so that they count before the run and in it
         parameter.sum()
     gc.collect()
-    before = resident("VmRSS")
-    forget_peak()
+    before = harness.resident("VmRSS")
+    harness.forget_peak()
     adapted = get_peft_model(module, LoraConfig(r=8, lora_alpha=16, target_modules=targets)).train()
     trained = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-4)
@@ -140,7 +126,7 @@ def by_hand(plan: Path) -> dict[str, Any]:
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         optimizer.zero_grad()
-    return {"base": base, "own": resident("VmHWM") - before, "trained": sum(parameter.nbytes for parameter in trained)}
+    return {"base": base, "own": harness.resident("VmHWM") - before, "trained": sum(parameter.nbytes for parameter in trained)}
 
 
 def measured(small: bool, seeds: int) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """taskweb: which source tasks to fine-tune on before, or together with, a target task.
 
 The names below load when they are first used, so `import taskweb` is quick. None of them imports torch.
+Reports of other packages about their use are switched off first (`taskweb.telemetry`).
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from taskweb.telemetry import switch_off
 from taskweb.version import __version__
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from taskweb.workflows.refining.refining import Refinement, refine
     from taskweb.workflows.selector_settings import EncoderSettings, SelectorSettings
     from taskweb.workflows.suggesting import Suggester, suggester
+
+switch_off()
 
 __all__ = [
     "EncoderSettings",

@@ -7,11 +7,20 @@ Anything else that is raised is a bug and shows its traceback.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_LONG_WORD = re.compile(r"(\S{100})\S{200,}(\S{30})")
 
 
 class TaskWebError(Exception):
-    """Base of all errors a user can cause: the message names the thing, what is wrong, and what to do."""
+    """Base of all errors a user can cause: the message names the thing, what is wrong, and what to do.
+
+    Words of more than 330 characters, which come from damaged files, are shown without their middle.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(_LONG_WORD.sub(r"\1...\2", message))
 
 
 class InputError(TaskWebError):
@@ -24,6 +33,10 @@ class NameNotFoundError(TaskWebError, LookupError):
 
 class WebError(TaskWebError):
     """A web of transfers that cannot be read, or lacks what is needed."""
+
+
+class StorageError(InputError, WebError):
+    """A place that cannot be written or read now: full, write-protected, gone. The same command can go on later."""
 
 
 class EncoderError(TaskWebError):

@@ -51,6 +51,7 @@ def test_a_dry_run_shows_what_a_plan_comes_to(run, tmp_path: Path) -> None:  # n
         "source": None,
         "target": 8,
         "evaluation": 12,
+        "left_out": {"empty": 0, "unlabelled": 0, "repeated": 0},
     }
 
 

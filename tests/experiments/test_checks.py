@@ -83,7 +83,7 @@ def test_tables_of_the_wrong_shape_are_errors_and_no_crash(tmp_path: Path) -> No
 
 def test_two_tables_of_one_name(tmp_path: Path) -> None:
     plan = write_plan(tmp_path, more='[tasks.apples]\nfile = "apples.jsonl"\n')
-    with pytest.raises(Exception, match="Two tasks or setups cannot share a name"):
+    with pytest.raises(Exception, match="Two tables cannot share a name"):
         check_plan(plan)
 
 

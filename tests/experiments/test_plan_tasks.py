@@ -6,15 +6,18 @@ import gzip
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from taskweb.cli.tables.plans import plan_facts
 from taskweb.errors import ParameterError
+from taskweb.experiments.examples import LeftOut
 from taskweb.experiments.plan import Plan
 from taskweb.experiments.plan_file import read_plan, refuse
-from taskweb.experiments.task_data import TaskData, task_data_and_errors
+from taskweb.experiments.task_data import TaskData, left_out_note, task_data_and_errors
 from taskweb.tasks import Example, catalogue
 from taskweb.tasks.templates import columns_of, templates_of
 
@@ -177,6 +180,7 @@ def test_any_data_set_on_the_hub_with_its_columns_named(hub: Any, tmp_path: Path
     data = data_of(plan)
     assert asked[0] == {"path": "some/set", "name": "plain", "split": "dev", "revision": "abc", "streaming": False}
     assert len(data["mine"].source) == 40  # rows labelled -1 are left out
+    assert left_out_note(data) == "rows are left out of mine (20 without a label)"
     assert data["mine"].evaluation[0].output == "good"
     assert set(data["mine"].source) == {
         Example(f"a {i}\nb {i}", ("bad", "good")[i % 3 - 1], ("bad", "good")) for i in range(60) if i % 3
@@ -192,6 +196,23 @@ def test_any_data_set_on_the_hub_with_its_columns_named(hub: Any, tmp_path: Path
         plan_of(tmp_path, table + 'labels = ["bad"]\n[tasks.twin]\nhub = "hf:some/set"\ninput="one"')
     )
     assert "'1' is not the number of a label. There are 1" in errors["mine"]
+
+
+def test_rows_that_give_no_example_are_counted(hub: Any, tmp_path: Path) -> None:
+    rows = [{"text": f"row {i}", "gold": i % 2} for i in range(20)]
+    empty, unlabelled, repeated = {"text": "", "gold": 1}, {"text": "none", "gold": None}, {"text": "row 3", "gold": 0}
+    hub("some/set", "train", [*rows, empty, empty, unlabelled, repeated])
+    write_rows(tmp_path / "own.jsonl", labelled(["one", "two", "three", "one"]))
+    far = '[tasks.far]\nhub = "hf:some/set"\ninput = "text"\noutput = "gold"'
+    plan = plan_of(tmp_path, f'[tasks.own]\nfile = "own.jsonl"\n{far}')
+    data = data_of(plan)
+    assert (data["far"].left_out.empty, data["far"].left_out.unlabelled, data["far"].left_out.repeated) == (2, 1, 1)
+    assert left_out_note(data) == (
+        "rows are left out of own (1 with the input of an earlier row), "
+        "far (2 without an input, 1 without a label, 1 with the input of an earlier row)"
+    )
+    assert plan_facts(plan, data)["tasks"]["own"]["left_out"] == {"empty": 0, "unlabelled": 0, "repeated": 1}
+    assert left_out_note({"own": replace(data["own"], left_out=LeftOut())}) == ""
 
 
 def test_advice_that_errors_share_is_given_once(hub: Any, tmp_path: Path) -> None:
@@ -329,3 +350,21 @@ def test_questions_without_an_answer_are_examples(tmp_path: Path) -> None:
     write_rows(tmp_path / "squad_v2.jsonl.gz", [{"input": f"question {i}"} for i in range(30)])
     _, errors = task_data_and_errors(plan_of(tmp_path, 'tasks = ["squad_v2", "rte"]\nfolder = "."'))
     assert "none of its examples has an output" in errors["squad_v2"]
+
+
+@pytest.mark.parametrize(
+    "place", ["~/rte.jsonl", "~nosuchuser/x", "$HOME/rte.jsonl", "${HOME}/rte.jsonl", "%USERPROFILE%/rte.jsonl"]
+)
+def test_plans_expand_no_home_and_no_variables(place: str, tmp_path: Path) -> None:
+    for entry in (
+        f'[tasks.rte]\nfile = "{place}"',
+        f'[tasks.rte]\nfile = "rte.jsonl"\neval_file = "{place}"',
+        f'[tasks.rte]\nhub = true\ntemplates = "{place}"',
+        f'folder = "{place}"',
+        f'store = "{place}"',
+        f'[setups."a/b"]\nmodel = "{place}"',
+    ):
+        with pytest.raises(ParameterError, match=r"which plans do not expand\. Write the whole path") as fault:
+            plan_of(tmp_path, entry)
+        assert "\n" not in str(fault.value)
+    assert list(tmp_path.rglob("*.db")) == []

@@ -71,6 +71,16 @@ def test_damaged_and_missing_folders_are_one_line(tmp_path: Path) -> None:
         load_model("tiny:t5")
 
 
+def test_a_folder_without_a_tokenizer_says_what_is_missing(tmp_path: Path) -> None:
+    folder = folder_of("gpt2", tmp_path / "model")
+    for file in (*folder.glob("tokenizer*"), *folder.glob("vocab*"), *folder.glob("merges*")):
+        file.unlink()
+    for opened in (load_model, outline_of):
+        with pytest.raises(InputError, match=r"model has no tokenizer: there is no tokenizer\.json") as caught:
+            opened(str(folder))
+        assert len(str(caught.value)) < 300 + len(str(folder))
+
+
 def test_a_pooler_that_a_checkpoint_lacks_is_drawn_from_the_seed(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 

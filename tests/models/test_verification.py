@@ -8,9 +8,12 @@ import pytest
 
 pytest.importorskip("torch")
 
+import torch
+
 from taskweb.errors import InputError
-from taskweb.models.verification import verify_causal
-from tests.models import zoo
+from taskweb.models.encoder_head import body_of
+from taskweb.models.verification import padding_changes_nothing, verify_causal
+from tests.models import tiny, zoo
 
 HASHING = {"is_decoder": True, "hidden_size": 32, "feed_forward_size": 64, "num_attention_heads": 2, "num_buckets": 4}
 HASHING |= {"attention_head_size": 16, "attn_layers": ["local", "lsh"], "axial_pos_shape": [8, 16]}
@@ -36,3 +39,12 @@ def test_a_model_of_no_numbers_is_refused(tmp_path: Path) -> None:
     model.module.transformer.ln_f.weight.data.fill_(float("nan"))
     with pytest.raises(InputError, match="or no numbers, so its scores mean nothing"):
         model.score_choices(zoo.examples())
+
+
+@pytest.mark.parametrize(("difference", "harmless"), [(1.2e-7, True), (1e-5, False)])
+def test_rounding_beside_which_little_varies_is_no_difference(difference: float, harmless: bool) -> None:
+    def run(_ids: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
+        found = 1 + 1e-5 * mask.sum(dim=1, keepdim=True)
+        return [*(found + difference if len(mask) > 1 else found)]
+
+    assert padding_changes_nothing(body_of(tiny.model("roberta").module), 1, run) == harmless

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from pathlib import Path
 
@@ -20,6 +21,22 @@ PANEL = Panel(
         Series("second", (1.0, 2.0, 3.0), (NAN,) * 3, (NAN,) * 3),
     ),
 )
+
+
+@pytest.mark.parametrize("there", [[], [".config/matplotlib"], [".cache/matplotlib"]])
+def test_the_librarys_files_go_to_the_cache_unless_it_has_a_place(
+    there: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "TASKWEB_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in there:
+        (tmp_path / name).mkdir(parents=True)
+    write_figure(tmp_path / "a.svg", [PANEL], title="Whole")
+    chosen = os.environ.get("MPLCONFIGDIR")
+    monkeypatch.delenv("MPLCONFIGDIR", raising=False)
+    assert chosen == (None if there else str(tmp_path / ".cache/taskweb/matplotlib"))
 
 
 def test_an_svg_shows_labels_as_text_and_is_the_same_again(tmp_path: Path) -> None:

@@ -22,6 +22,12 @@ def test_tables_by_selector(tmp_path: Path) -> None:
         choose_table(tables, "c", path)
 
 
+def test_names_that_spreadsheets_would_run_are_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text("selector,target,source,score\n'=a,'+t,''@s,-1\n")
+    assert read_pair_scores(path)["=a"].scores == {("+t", "'@s"): -1.0}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -94,7 +94,10 @@ def test_reports_add_up() -> None:
     assert report.line("rte") == "3 of 5 inputs of rte were cut to fit into 20 tokens (17 tokens in all, at most 10 of one)"
     dropped = CutReport.of([0, 4], 20, "drop")
     assert (dropped.cut, dropped.dropped) == (0, 1)
-    assert "were left out" in dropped.line("rte")
+    assert dropped.line("rte").startswith("1 of 2 inputs of rte does not fit into 20 tokens and was left out")
+    one = CutReport.of([1], 20)
+    assert one.line("rte") == "1 of 1 input of rte was cut to fit into 20 tokens (1 token in all, at most 1 of one)"
+    assert one.line("rte", ahead=True).startswith("1 of 1 input of rte will be cut")
     assert not CutReport.of([0, 0], 20)
 
 

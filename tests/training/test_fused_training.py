@@ -13,7 +13,7 @@ from taskweb.models import Head
 from taskweb.models.fused.fused_model import FusedModel
 from taskweb.models.packing import Shape
 from taskweb.training import DivergedError, TrainingSettings
-from taskweb.training.fused_training import grouped
+from taskweb.training.fused_training import grouped, overhead_of
 from taskweb.training.pass_size import PassSize
 from tests.models import tiny
 from tests.training.fused import NUMBER, Comparison, furthest
@@ -185,6 +185,16 @@ def test_what_is_filled_is_never_less_than_nothing() -> None:
     comparison.fused(training)
 
     assert training.padding.share == 0
+
+
+def test_a_pass_through_a_large_model_costs_little_beside_its_tokens() -> None:
+    cpu = torch.device("cpu")
+    tiny_one, wide = (tiny.model("roberta", hidden_size=width, intermediate_size=4 * width).module for width in (32, 512))
+    assert 200 < overhead_of(tiny_one, cpu) < 600
+    assert 10 < overhead_of(wide, cpu) < 60
+    # Embeddings are looked up, whatever the size of the vocabulary; GPT-2's output layer is one of them.
+    plain, large = (tiny.model("gpt2", vocab_size=size).module for size in (400, 40_000))
+    assert overhead_of(plain, cpu) == overhead_of(large, cpu)
 
 
 def test_blocks_of_similar_width_are_grouped() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import taskweb
 from scripts.tabulate_languages import LATIN, OTHER_SCRIPTS
-from taskweb.errors import EncoderError, InputError, NameNotFoundError
+from taskweb.errors import EncoderError, InputError, NameNotFoundError, ParameterError
 from taskweb.selectors.benchmark import DrawSettings
 from taskweb.selectors.encoder import SentenceEncoder
 from taskweb.selectors.similarity import example_text
@@ -165,6 +165,17 @@ def test_parameters_that_the_selector_lacks_are_refused() -> None:
         rank(EXAMPLES, selector_settings=SelectorSettings(lam=0.2, n_pivots=3))
 
 
+def test_pair_scores_are_refused_where_nothing_reads_them(tmp_path: Path) -> None:
+    table = tmp_path / "pairs.csv"
+    table.write_text("target,source,score\ntarget,snli,3\ntarget,imdb,-3\n")
+    settings = SelectorSettings(pair_scores=str(table))
+    for selector in ("blend", "taskshop"):
+        with pytest.raises(ParameterError, match=f"'{selector}' does not read --pair-scores. Add --selector llm"):
+            rank(EXAMPLES, selector=selector, selector_settings=settings)
+    with_base = SelectorSettings(pair_scores=str(table), base="llm", lam=0.0)
+    assert rank(EXAMPLES, selector="taskshop", selector_settings=with_base).sources[0].task == "snli"
+
+
 def test_an_encoder_that_does_not_fit_the_bank_is_refused(tmp_path: Path) -> None:
     small = checkpoint(tmp_path / "small")
     with pytest.raises(EncoderError, match="vectors of 16 numbers, but the vectors of the embedding bank have 384"):
@@ -186,7 +197,7 @@ def test_an_encoder_reads_as_many_tokens_as_it_states(
     assert SentenceEncoder.find(where).max_tokens == 256
     assert SentenceEncoder.find(where, max_tokens=64).max_tokens == 64
     assert EncoderSettings(where).embedder(published_bank()).encoder.max_tokens == 512  # as the bank was made
-    named, default = rank(EXAMPLES, encoder=EncoderSettings(where)), rank(EXAMPLES)
+    named, default = rank(EXAMPLES, selector="roe", encoder=EncoderSettings(where)), rank(EXAMPLES, selector="roe")
     assert [(s.task, s.score) for s in named.sources] == [(s.task, s.score) for s in default.sources]
     small = checkpoint(tmp_path / "e")
     for stated, wanted in ((None, 512), (128, 128), (8192, 512), (2, 8), ("x", 512)):
@@ -296,12 +307,12 @@ def test_a_ranking_says_whose_texts_the_encoder_cannot_read(encoder: SentenceEnc
     for i, name in enumerate(published_web().sources):
         write_examples(texts / f"{name}.jsonl", russian if i == 0 else english)
     own = [ExampleSet("greek", tuple(map(Example, OTHER_SCRIPTS["Greek"])), "here")]
-    mixed = rank([Example(text) for text in english], examples=texts, sources=own)
+    mixed = rank([Example(text) for text in english], selector="roe", examples=texts, sources=own)
     first = published_web().sources[0]
     assert mixed.readability is not None
     assert mixed.readability.unreadable_sources == (first, "greek")
     assert any(f"can hardly read the texts of 2 of 23 sources ({first}, greek). Similarity" in note for note in mixed.notes)
-    unseen = rank(first, unseen=True, examples=texts).readability
+    unseen = rank(first, unseen=True, selector="roe", examples=texts).readability
     assert unseen is not None
     assert (unseen.is_target_readable, unseen.unreadable_sources) == (False, ())
     settings = DrawSettings(draws=1, target_examples=2, source_examples=2)

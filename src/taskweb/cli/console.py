@@ -1,33 +1,44 @@
-"""Where things are printed: results on stdout, everything else on stderr."""
+"""Where things are printed: results on stdout, everything else on stderr. Unsafe characters are shown as escapes."""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+from taskweb.cli.escaping import escaped, json_text
 
-_PLAIN_WIDTH = 132  # for pipes and files, where there is no terminal to measure
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from taskweb.cli.terminal import Terminal
 
 
 class StoppedError(Exception):
     """An interrupt that lost nothing; the message says in one line how to continue."""
 
 
-def output_console() -> Console:
+def output_console() -> Terminal:
     """The console for results."""
-    from rich.console import Console
+    from taskweb.cli.terminal import Terminal
 
-    return Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False)
+    return Terminal()
 
 
 def print_json(value: object) -> None:
-    """A value as JSON on stdout; escaped where the stream cannot print every character."""
+    """A value as JSON on stdout; escaped where the stream cannot print every character, or should not."""
     encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "")
-    sys.stdout.write(json.dumps(value, ensure_ascii=encoding != "utf8", indent=2, allow_nan=False) + "\n")
+    sys.stdout.write(json_text(value, ascii_only=encoding != "utf8") + "\n")
+
+
+def print_csv(text: str) -> None:
+    """A table as CSV on stdout: exact for files and other programs, safe on a terminal."""
+    sys.stdout.write(escaped(text, lines=True) if sys.stdout.isatty() else text)
+
+
+def print_line(text: str) -> None:
+    """A result of one line on stdout."""
+    sys.stdout.write(escaped(text) + "\n")
 
 
 def print_tables(tables: Callable[[int], Iterable[RenderableType]]) -> None:
@@ -46,7 +57,7 @@ def say_notes(notes: Iterable[str], *, quiet: bool) -> None:
 def say(message: str, *, quiet: bool = False) -> None:
     """One line on stderr."""
     if not quiet:
-        sys.stderr.write(message + "\n")
+        sys.stderr.write(escaped(message) + "\n")
 
 
 def consent_of(*, yes: bool, quiet: bool) -> Callable[[str], bool]:

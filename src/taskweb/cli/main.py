@@ -22,7 +22,7 @@ from taskweb.cli.commands.suggest import suggest
 from taskweb.cli.commands.templates import templates
 from taskweb.cli.commands.train import train
 from taskweb.cli.commands.web import app as web
-from taskweb.cli.console import StoppedError
+from taskweb.cli.console import StoppedError, say
 from taskweb.errors import TaskWebError
 from taskweb.version import __version__
 
@@ -82,7 +82,8 @@ def main() -> None:
         context = getattr(error, "ctx", None)
         where = f" See: {context.command_path} --help" if context is not None else ""
         if type(error).__name__ == "NoArgsIsHelpError":
-            _stop(2, str(error))
+            sys.stderr.write(f"{error}\n")  # a help text, which is ours
+            sys.exit(2)
         _fail(f"{error.format_message().rstrip('.')}.{where}")  # type: ignore[attr-defined]
     except StoppedError as stop:
         _stop(_INTERRUPTED, str(stop))
@@ -121,7 +122,7 @@ def _fail(message: str) -> None:
 
 def _stop(status: int, message: str) -> None:
     if message:
-        sys.stderr.write(message + "\n")
+        say(message)
     sys.exit(status)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from taskweb.errors import InputError, NameNotFoundError, unknown_name
 from taskweb.tasks import Columns, Example, Sampling, Task, catalogue, example_files, find_task
 from taskweb.tasks.example_sets import empty_row, taken
+from taskweb.tasks.lm_eval_tasks import is_lm_eval_task, lm_eval_examples
 from taskweb.tasks.paths import kind_of_path
 from taskweb.tasks.reading.dataset_folders import is_dataset
 from taskweb.tasks.reading.deciding import understood
@@ -17,6 +18,7 @@ from taskweb.tasks.reading.formats import FileFormat
 from taskweb.tasks.reading.hearing import tell
 from taskweb.tasks.reading.reading import Reading
 from taskweb.tasks.reading.split_names import TO_EVALUATE
+from taskweb.tasks.rows import Rows as SourceRows
 from taskweb.tasks.rows import origin_of, rows_of
 from taskweb.tasks.task import METRICS_OF_KIND, TaskKind
 from taskweb.tasks.templates import (
@@ -95,33 +97,24 @@ def load_prompted(
 ) -> PromptedTask:
     """Read a task's rows and apply templates to them.
 
-    where: a file, a folder with `<task>.jsonl` in it, `hf:<id>`, or None for the catalogue's data set on the Hub.
+    where: a file, a folder with `<task>.jsonl` in it, `hf:<id>`, a task of lm-evaluation-harness (.yaml), or None for the
+    catalogue's data set on the Hub.
     Templates are applied to rows with the columns of the task's templates. Rows with an input are prompts already, and so are
     all rows if `columns` is given. file_format: for a file whose name does not show it.
     Raises InputError for rows that are neither, if no row has a label or all have only one choice, or if a template fails.
     """
     location, split = _location_of(name, where, split)
-    origin, chosen = origin_of(location), templates or TemplateChoice()
-    source = rows_of(location, file_format=file_format, hub_split=split, preferred=TO_EVALUATE)
-    first = source.first()
-    if first is None:
-        raise InputError(f"{origin} contains no rows. Give at least one labelled example of '{name}'.")
-    own = None if columns is not None else _templates(name, chosen, first[1])
-    given: dict[int, Example] = {}
-    reading: Reading | None = None
-    if own is None:
-        own = _templates_of_prompts(chosen)
-        found = understood(source, columns)
-        reading = found.reading
-        assert reading is not None
-        given = _prompts_in(taken(found.rows, sampling or Sampling(None)), reading)
-        rows = [(line, _row_of(example)) for line, example in given.items()]
+    origin, chosen, sampling = origin_of(location), templates or TemplateChoice(), sampling or Sampling(None)
+    if is_lm_eval_task(location):
+        read = _of_lm_eval(location, split, chosen, sampling)
     else:
-        rows = taken(source, sampling or Sampling(None))
+        source = rows_of(location, file_format=file_format, hub_split=split, preferred=TO_EVALUATE)
+        read = _of_rows(name, source, chosen, columns, sampling)
+    own, rows, given = read.templates, read.rows, read.given
     applied = apply_templates(_named(own, chosen.names), rows, origin)
     if given:
         applied = {key: [_with_given(prompt, given[prompt.row]) for prompt in found] for key, found in applied.items()}
-    task = _task_of(name, _with_several_choices(applied)[0], None if reading is None else reading.kind)
+    task = _task_of(name, _with_several_choices(applied)[0], read.kind)
     labelled = {key: tuple(prompt for prompt in found if _is_labelled(prompt, task.kind)) for key, found in applied.items()}
     known = {prompt.row for found in labelled.values() for prompt in found}
     if empty := [key for key, found in labelled.items() if not found]:
@@ -136,6 +129,42 @@ def load_prompted(
             "rows with two choices or more."
         )
     return PromptedTask(task, usable, _labels(task, usable, prompted=own.task == PROMPTED), origin, skipped, single)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Rows and the templates for them. given: the examples that the rows are, by number, where they are prompts already."""
+
+    templates: TemplateSet
+    rows: Rows
+    given: Mapping[int, Example]
+    kind: TaskKind | None = None
+
+
+def _of_rows(name: str, source: SourceRows, chosen: TemplateChoice, columns: Columns | None, sampling: Sampling) -> _Read:
+    first = source.first()
+    if first is None:
+        raise InputError(f"{source.origin} contains no rows. Give at least one labelled example of '{name}'.")
+    own = None if columns is not None else _templates(name, chosen, first[1])
+    if own is not None:
+        return _Read(own, taken(source, sampling), {})
+    found = understood(source, columns)
+    assert found.reading is not None
+    given = _prompts_in(taken(found.rows, sampling), found.reading)
+    return _Read(_templates_of_prompts(chosen), _rows_of(given), given, found.reading.kind)
+
+
+def _of_lm_eval(location: str | Path, split: str | None, chosen: TemplateChoice, sampling: Sampling) -> _Read:
+    task, examples = lm_eval_examples(location, split, TO_EVALUATE)
+    given = {}
+    for line, example in taken(examples, sampling):
+        if example is None:
+            raise empty_row(line, f"the data of {task.origin}")
+        given[line] = example
+    if not given:
+        raise InputError(f"The data of {task.origin} contain no rows. Give at least one.")
+    tell(task, list(given.values()))
+    return _Read(_templates_of_prompts(chosen), _rows_of(given), given)
 
 
 def is_folder_of_tasks(where: str | Path) -> bool:
@@ -188,9 +217,11 @@ def _prompts_in(rows: Rows, reading: Reading) -> dict[int, Example]:
     return found
 
 
-def _row_of(example: Example) -> Mapping[str, Any]:
-    choices = None if example.choices is None else list(example.choices)
-    return {"input": example.input, "choices": choices, "output": example.output}
+def _rows_of(given: Mapping[int, Example]) -> Rows:
+    return [
+        (line, {"input": own.input, "choices": None if own.choices is None else list(own.choices), "output": own.output})
+        for line, own in given.items()
+    ]
 
 
 def _with_given(prompt: Prompt, given: Example) -> Prompt:

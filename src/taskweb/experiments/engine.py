@@ -19,6 +19,7 @@ from taskweb.experiments.plan_lock import plan_lock
 from taskweb.experiments.run_progress import PlanProgress, reporting_progress
 from taskweb.experiments.specs import RunGroup, RunSpec, groups_of, keys_of
 from taskweb.experiments.state import PlanState, plan_state
+from taskweb.experiments.task_data import left_out_note
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,8 @@ class Reports:
     """What is called while a plan runs.
 
     on_progress: before the first run, now and then from another thread, and at the end; of chosen pairs, in each round.
-    on_warning: before the first run, where runs will probably not fit into memory. on_round: before each round of chosen pairs.
-    on_stop: with the reason why no further pair is chosen.
+    on_warning: before the first run, where rows give no example or runs will probably not fit into memory. on_round: before
+    each round of chosen pairs. on_stop: with the reason why no further pair is chosen.
     """
 
     on_progress: Callable[[PlanProgress], None] | None = None
@@ -53,8 +54,9 @@ def run_plan(
     """
     checked = check_plan(plan_path, workers=executor.workers_here)
     running = _Running(plan_path, checked, executor, fuse, reports or Reports())
-    if running.reports.on_warning and (warning := memory_warning(checked.memory)):
-        running.reports.on_warning(warning)
+    for line in filter(None, [left_out_note(checked.data), memory_warning(checked.memory)]):
+        if running.reports.on_warning:
+            running.reports.on_warning(line)
     if checked.plan.is_chosen and chooser is None:
         raise ParameterError(f'The plan {plan_path} has mode = "chosen", so it needs a chooser of pairs. Give `chooser`.')
     with plan_lock(checked.plan.store):

@@ -24,6 +24,27 @@ from taskweb.tasks.templates import render
 _ORDER_SEED = 0
 
 
+@dataclass(slots=True)
+class LeftOut:
+    """How many rows of a task gave no example, of those that were read.
+
+    empty: with an empty input, or for which the template gives nothing. unlabelled: without a label. repeated: with the input
+    of an earlier row.
+    """
+
+    empty: int = 0
+    unlabelled: int = 0
+    repeated: int = 0
+
+    def __str__(self) -> str:
+        counts = {
+            "without an input": self.empty,
+            "without a label": self.unlabelled,
+            "with the input of an earlier row": self.repeated,
+        }
+        return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+
+
 @dataclass(frozen=True, slots=True)
 class GroupedExample:
     """An example and its group. Examples of one group are prompts of the same underlying text."""
@@ -32,13 +53,15 @@ class GroupedExample:
     group: str
 
 
-def examples_of_file(planned: PlannedTask, file: Path) -> list[GroupedExample]:
+def examples_of_file(planned: PlannedTask, file: Path, left_out: LeftOut | None = None) -> list[GroupedExample]:
     """All examples of a file, one per input text, in an order that depends on the number of texts alone.
 
     Rows without a label are left out. Of examples with the same input only the first is used: the same text with another label
     could be in both splits. Raises InputError for a row that cannot be read or has an empty input, and where none has a label.
+    left_out: counts the rows that give no example.
     """
-    found = []
+    found: list[GroupedExample] = []
+    left_out = LeftOut() if left_out is None else left_out
     source = rows_of(file)
     reading, rows = _understood(planned, source)
     for line, row in rows:
@@ -47,25 +70,41 @@ def examples_of_file(planned: PlannedTask, file: Path) -> list[GroupedExample]:
             found.append(item)
         elif reading is not None:
             raise empty_row(line, str(file))
+        else:
+            left_out.empty += 1
     if reading is not None:
         tell(reading, [item.example for item in found])
-    if found and not (found := [item for item in found if _is_labelled(planned, item)]):
+    known = [item for item in found if _is_labelled(planned, item)]
+    if found and not known:
         raise InputError(f"none of the rows of {file} has a label")
-    unique = list({item.example.input: item for item in reversed(found)}.values())[::-1]
+    left_out.unlabelled += len(found) - len(known)
+    unique = list({item.example.input: item for item in reversed(known)}.values())[::-1]
+    left_out.repeated += len(known) - len(unique)
     random.Random(_ORDER_SEED).shuffle(unique)  # noqa: S311 - a fixed order, not security
     return unique
 
 
-def examples_of_hub(planned: PlannedTask, reference: str, split: str | None) -> Iterator[GroupedExample]:
-    """The labelled examples of a data set on the Hub, one per input text, converted one by one as they are needed."""
+def examples_of_hub(
+    planned: PlannedTask, reference: str, split: str | None, left_out: LeftOut | None = None
+) -> Iterator[GroupedExample]:
+    """The labelled examples of a data set on the Hub, one per input text, converted one by one as they are needed.
+
+    left_out: counts the rows that give no example, as far as rows are read.
+    """
     seen: set[str] = set()
+    left_out = LeftOut() if left_out is None else left_out
     reading, rows = _understood(planned, shuffled_rows_of(reference, split, seed=_ORDER_SEED))
     for line, row in rows:
         item = _of_row(planned, reading, row, line, reference)
-        if item is None or not _is_labelled(planned, item) or item.example.input in seen:
-            continue
-        seen.add(item.example.input)
-        yield item
+        if item is None:
+            left_out.empty += 1
+        elif not _is_labelled(planned, item):
+            left_out.unlabelled += 1
+        elif item.example.input in seen:
+            left_out.repeated += 1
+        else:
+            seen.add(item.example.input)
+            yield item
 
 
 def one_per_group(items: Iterable[GroupedExample]) -> Iterator[GroupedExample]:
@@ -82,7 +121,8 @@ def _understood(planned: PlannedTask, source: Rows) -> tuple[Reading | None, Ite
     if planned.templates:
         return None, iter(source)
     columns = planned.columns
-    if planned.labels is not None or planned.task.kind in ("generation", "span_qa", "regression"):
+    is_free = planned.task.kind in ("generation", "span_qa", "regression")
+    if planned.labels is not None or (is_free and columns.answers == "auto"):
         columns = replace(columns, answers="free")  # what the plan says goes before what the values look like
     found = understood(source, columns)
     return found.reading, found.rows

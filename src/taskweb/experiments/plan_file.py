@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from taskweb.experiments.plan_setups import PlanContext, read_setup
 from taskweb.experiments.plan_tasks import read_tasks
 from taskweb.experiments.plan_values import PlanErrors
 from taskweb.experiments.specs import pairs_of
-from taskweb.tasks.paths import kind_of_path, unreadable
+from taskweb.tasks.paths import kind_of_path
+from taskweb.tasks.small_files import text_of, toml_of
 
 PLAN_KEYS = (
     "store",
@@ -54,13 +54,7 @@ def plan_and_errors(path: Path, *, methods: bool = False) -> tuple[Plan, list[st
     """
     if kind_of_path(path) != "file":
         raise InputError(f"There is no plan {path}. Give a TOML file.")
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise unreadable(path, error) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        twice = " Two tasks or setups cannot share a name." if "twice" in str(error) or "overwrite" in str(error) else ""
-        raise InputError(f"The plan {path} is not valid TOML: {error}.{twice}") from None
+    raw = toml_of(text_of(path), f"The plan {path}")
     errors = PlanErrors()
     plan = _plan(path, raw, errors, methods)
     if not errors.found and not pairs_of(plan):
@@ -97,7 +91,7 @@ def _plan(path: Path, raw: Mapping[str, Any], errors: PlanErrors, methods: bool)
     budget = errors.table("", "budget", raw, BUDGET_KEYS)
     return Plan(
         name=path.stem,
-        store=path.parent / (errors.text("", raw, "store") or f"{path.stem}.db"),
+        store=errors.path("", raw, "store", path.parent, f"{path.stem}.db") or path.with_suffix(".db"),
         seeds=seeds,
         tasks=tasks,
         setups=tuple(setup for setup in read if setup is not None),

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from taskweb.errors import TaskWebError, unknown_name
+from taskweb.errors import InputError, TaskWebError, unknown_name
 from taskweb.experiments.plan import MEASURES, PlannedSetup
-from taskweb.experiments.plan_values import PlanErrors
+from taskweb.experiments.plan_values import PlanErrors, plan_path
 from taskweb.tasks.paths import kind_of_path
 from taskweb.tasks.text_settings import TextSettings
 from taskweb.training.settings import TrainingSettings, check_storage
@@ -172,15 +172,19 @@ def _model(where: str, entry: Mapping[str, Any], folder: Path, errors: PlanError
         if "model" not in entry:
             errors.add(f"{where}has no model; give a Hub id or a folder")
         return None
-    model_folder = _folder_of(model, folder)
-    if model_folder is not None and kind_of_path(model_folder) != "folder":
-        errors.add(f"{where.strip()}: there is no model in {model_folder}")
+    try:
+        model_folder = _folder_of(model, folder)
+        if model_folder is not None and kind_of_path(model_folder) != "folder":
+            errors.add(f"{where.strip()}: there is no model in {model_folder}")
+    except InputError as error:
+        errors.add(f"{where}model: {error}")
+        return None
     return model
 
 
 def _folder_of(model: str, folder: Path) -> Path | None:
-    """The folder that a model's name stands for, relative to the plan's; None for other names."""
-    return folder / Path(model).expanduser() if model.startswith((".", "/", "~")) else None
+    """The folder that a model's name stands for, relative to the plan's; None for other names. Raises InputError."""
+    return plan_path(folder, model) if model.startswith((".", "/", "~", "$", "%")) else None
 
 
 def _changes(where: str, key: str, entry: Mapping[str, Any], errors: PlanErrors) -> dict[str, Any]:

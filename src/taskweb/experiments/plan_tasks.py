@@ -9,11 +9,12 @@ from typing import Any
 
 from taskweb.errors import TaskWebError, unknown_name
 from taskweb.experiments.plan import ROLES, PlannedTask
-from taskweb.experiments.plan_values import PlanErrors
+from taskweb.experiments.plan_values import PlanErrors, plan_path
 from taskweb.metrics import METRICS
 from taskweb.tasks import Columns, Task, catalogue, example_files
 from taskweb.tasks.hub import parse_hub_reference
 from taskweb.tasks.paths import kind_of_path
+from taskweb.tasks.reading.named_columns import MEANINGS
 from taskweb.tasks.synthetic import find_family
 from taskweb.tasks.task import METRICS_OF_KIND, TASK_KINDS
 from taskweb.tasks.templates import Template, read_templates, templated_tasks, templates_of
@@ -31,6 +32,7 @@ TASK_KEYS = (
     "output",
     "choices",
     "labels",
+    "answers_are",
     "templates",
     "group_column",
     "group_pattern",
@@ -40,7 +42,8 @@ _ONLY_WITH = {"eval_file": "file", "split": "hub", "eval_split": "hub"}
 _EITHER = (
     ("file", "hub"),
     ("group_column", "group_pattern"),
-    *(("templates", key) for key in ("input", "output", "choices", "labels")),
+    ("labels", "answers_are"),
+    *(("templates", key) for key in ("input", "output", "choices", "labels", "answers_are")),
 )
 
 
@@ -65,11 +68,13 @@ def read_tasks(raw: Mapping[str, Any], base: Path, errors: PlanErrors) -> tuple[
 
 def _files_of(raw: Mapping[str, Any], base: Path, errors: PlanErrors) -> dict[str, Path] | None:
     """The files of the plan's folder by task; None without a folder."""
-    folder = errors.text("", raw, "folder")
-    if folder is None:
+    if "folder" not in raw:
         return None
+    folder = errors.path("", raw, "folder", base)
+    if folder is None:
+        return {}
     try:
-        return example_files(base / Path(folder).expanduser())
+        return example_files(folder)
     except TaskWebError as error:
         errors.add(f"folder: {error}")
         return {}
@@ -169,10 +174,9 @@ class _TaskReader:
         return given
 
     def _file(self, where: str, entry: Mapping[str, Any], key: str) -> Path | None:
-        given = self.errors.text(where, entry, key)
-        if given is None:
+        path = self.errors.path(where, entry, key, self.base)
+        if path is None:
             return None
-        path = self.base / Path(given).expanduser()
         try:
             if kind_of_path(path) != "file":
                 self.errors.add(f"{where.strip()}: there is no file {path}")
@@ -197,7 +201,11 @@ class _TaskReader:
         inputs = self.errors.texts(where, entry, "input") or ("input",)
         output, choices = (self.errors.text(where, entry, key, key) or key for key in ("output", "choices"))
         named = frozenset(str(entry[key]) for key in ("output", "choices") if key in entry)
-        return Columns(inputs, output, choices, named, self.errors.texts(where, entry, "group_column") or ())
+        named |= frozenset(inputs) if "input" in entry else frozenset()
+        groups = self.errors.texts(where, entry, "group_column") or ()
+        return Columns(
+            inputs, output, choices, named, groups, self.errors.choice(where, entry, "answers_are", MEANINGS, "auto")
+        )
 
     def _templates(self, where: str, name: str, entry: Mapping[str, Any]) -> tuple[Template, ...]:
         """The templates that the entry names; the task's first one for the catalogue's data set; none for rows of prompts."""
@@ -207,7 +215,7 @@ class _TaskReader:
             return templates_of(name).templates[:1] if by_template else ()
         try:
             if isinstance(given, str) and given != "all":
-                return read_templates(self.base / Path(given).expanduser(), name).templates
+                return read_templates(plan_path(self.base, given), name).templates
             known = {template.name: template for template in templates_of(name).templates}
         except TaskWebError as error:
             errors.add(f"{where}templates: {error}")

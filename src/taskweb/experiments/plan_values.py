@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
-from taskweb.errors import TaskWebError, unknown_name
+from taskweb.errors import InputError, TaskWebError, unknown_name
 from taskweb.training.settings import is_count
 
+_VARIABLE = re.compile(r"^~|\$\w|\$\{|%\w+%")
 Choice = TypeVar("Choice", bound=str)
+
+
+def plan_path(base: Path, text: str) -> Path:
+    """The place that a path in a plan means; relative ones start from the plan's folder, `base`.
+
+    Raises InputError for `~` and environment variables: a plan means the same for everyone who runs it.
+    """
+    if found := _VARIABLE.search(text):
+        raise InputError(f"The path '{text}' contains '{found[0]}', which plans do not expand. Write the whole path.")
+    return base / text
 
 
 class PlanErrors:
@@ -52,6 +65,17 @@ class PlanErrors:
             return found
         self.add(f"{where}{key} must be text. Got {found}")
         return default
+
+    def path(self, where: str, raw: Mapping[str, Any], key: str, base: Path, default: str | None = None) -> Path | None:
+        """A place, relative to `base`; the default without the key."""
+        given = self.text(where, raw, key, default)
+        if given is None:
+            return None
+        try:
+            return plan_path(base, given)
+        except InputError as error:
+            self.add(f"{where}{key}: {error}")
+            return None if default is None else base / default
 
     def texts(self, where: str, raw: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
         """One text or a list of texts, none empty; None without the key."""

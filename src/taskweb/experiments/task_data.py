@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Protocol
 
 from taskweb.errors import InputError, ParameterError, TaskWebError
-from taskweb.experiments.examples import GroupedExample, examples_of_file, examples_of_hub, one_per_group
+from taskweb.experiments.examples import GroupedExample, LeftOut, examples_of_file, examples_of_hub, one_per_group
 from taskweb.experiments.plan import ExampleCounts, Plan, PlannedTask
 from taskweb.tasks import Example, Task
 from taskweb.tasks.synthetic import find_family
@@ -56,6 +56,7 @@ class TaskData:
     """Labelled examples of one task. No underlying text is both trained and evaluated on; evaluation contains each text once.
 
     source, target: to train on in either role. evaluation: to evaluate on. Digests stand for their content in run records.
+    left_out: rows that gave no example.
     """
 
     task: Task
@@ -65,6 +66,7 @@ class TaskData:
     source_digest: str
     target_digest: str
     evaluation_digest: str
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     @property
     def source_examples(self) -> int:
@@ -103,19 +105,30 @@ def task_data_and_errors(plan: Plan) -> tuple[dict[str, TaskData], dict[str, str
     return found, errors
 
 
+def left_out_note(data: Mapping[str, TaskData]) -> str:
+    """Which tasks have rows that gave no example, for a person; empty where none has."""
+    found = [f"{name} ({own.left_out})" for name, own in data.items() if str(own.left_out)]
+    return f"rows are left out of {', '.join(found)}" if found else ""
+
+
 def _read(plan: Plan, planned: PlannedTask) -> TaskData:
     if planned.file is None and planned.hub is None:
         return _synthetic(plan, planned)
+    left_out = LeftOut()
+    return replace(_from_rows(plan, planned, left_out), left_out=left_out)
+
+
+def _from_rows(plan: Plan, planned: PlannedTask, left_out: LeftOut) -> TaskData:
     counts, role = plan.examples, planned.role
     most = max(counts.source if role != "target" else 0, counts.target if role != "source" else 0)
     wanted = most if planned.hub is not None else None  # of a file, all examples are read and checked
     if role == "source":
-        return _of_groups(planned, list(islice(_examples(planned), wanted)), [], counts)
+        return _of_groups(planned, list(islice(_examples(planned, left_out), wanted)), [], counts)
     if planned.eval_file is not None or planned.eval_split is not None:
-        evaluation = list(islice(one_per_group(_evaluation_examples(planned)), counts.evaluation))
-        pool = _examples(planned)
+        evaluation = list(islice(one_per_group(_evaluation_examples(planned, left_out)), counts.evaluation))
+        pool = _examples(planned, left_out)
     else:
-        everything = list(_with_groups(_examples(planned), None if wanted is None else counts.evaluation + wanted))
+        everything = list(_with_groups(_examples(planned, left_out), None if wanted is None else counts.evaluation + wanted))
         groups = list(one_per_group(everything))
         evaluation = groups[: min(counts.evaluation, int(len(groups) * _LARGEST_EVALUATION_SHARE))]
         pool = iter(everything)
@@ -133,18 +146,18 @@ def _of_groups(
     return data
 
 
-def _examples(planned: PlannedTask) -> Iterator[GroupedExample]:
+def _examples(planned: PlannedTask, left_out: LeftOut) -> Iterator[GroupedExample]:
     if planned.file is not None:
-        return iter(examples_of_file(planned, planned.file))
+        return iter(examples_of_file(planned, planned.file, left_out))
     assert planned.hub is not None
-    return examples_of_hub(planned, planned.hub, planned.split)
+    return examples_of_hub(planned, planned.hub, planned.split, left_out)
 
 
-def _evaluation_examples(planned: PlannedTask) -> Iterator[GroupedExample]:
+def _evaluation_examples(planned: PlannedTask, left_out: LeftOut) -> Iterator[GroupedExample]:
     if planned.eval_file is not None:
-        return iter(examples_of_file(planned, planned.eval_file))
+        return iter(examples_of_file(planned, planned.eval_file, left_out))
     assert planned.hub is not None
-    return examples_of_hub(planned, planned.hub, planned.eval_split)
+    return examples_of_hub(planned, planned.hub, planned.eval_split, left_out)
 
 
 def _with_groups(items: Iterator[GroupedExample], groups: int | None) -> Iterator[GroupedExample]:

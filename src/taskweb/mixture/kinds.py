@@ -9,15 +9,19 @@ from taskweb.tasks import Example, Task, catalogue
 from taskweb.tasks.task import METRICS_OF_KIND, TASK_KINDS, TaskKind
 
 
-def task_for(name: str, examples: Sequence[Example], kind: str | None = None) -> Task:
+def task_for(name: str, examples: Sequence[Example], kind: str | None = None, shown: TaskKind | None = None) -> Task:
     """The task of that name. Its kind is the one given, else that of the catalogue, else inferred from its examples.
 
+    shown: the kind that their file shows, where there are no choices.
     The same choices in all examples mean classification, other choices multiple choice, no choices generation. The licence of a
     task that is not in the catalogue is unknown. Raises NameNotFoundError for an unknown kind.
     """
     known = catalogue().get(name)
     if kind is None:
-        return known if known is not None else _task(name, _inferred(examples), None)
+        if known is not None:
+            return known
+        inferred = _inferred(examples)
+        return _task(name, shown if shown is not None and inferred == "generation" else inferred, None)
     if kind not in TASK_KINDS:
         raise unknown_name("kind of task", kind, TASK_KINDS)
     chosen = next(item for item in TASK_KINDS if item == kind)

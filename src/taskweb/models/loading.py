@@ -35,6 +35,8 @@ ADAPTER_CONFIG = "adapter_config.json"
 RECORD = "taskweb.json"
 _WHOLE = ("model.safetensors", "model-*-of-*.safetensors")
 _NEEDED = [*NOT_WEIGHTS, *_WHOLE, *(f"base/{name}" for name in _WHOLE), "adapter_model.safetensors", "trained.safetensors"]
+_VOCABULARIES = ("tokenizer.json", "*.model", "vocab*", "merges.txt", "*.bpe", "*.tiktoken", "*.codes", "*.spm", "*.tokenizer")
+_BYTES = 256
 _MOST_OF_REASON = 200
 _ADDED = ("taskweb_", "lora_")  # in the names of tensors that methods add
 
@@ -105,7 +107,7 @@ def read_checkpoint(
     with user_errors(name), quiet():
         config = read_config(folder, name)
         chosen = family_of(config, family)
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = read_tokenizer(folder, name)
         if chosen == "encoder":
             own = own_head_of(config)
             head = head or own
@@ -330,6 +332,26 @@ def check_weights(folder: Path, name: str) -> None:
         raise InputError(f"{name} is not a model: it has no config.json. Give the folder of a model, or its id on the Hub.")
     if not has_weights(folder):
         raise no_weights(name)
+
+
+def read_tokenizer(folder: Path, name: str) -> Any:
+    """The tokenizer in a folder. Raises InputError where its vocabulary is missing, and what the library raises.
+
+    Without files the library makes an empty tokenizer of some classes; only those that read bytes need no vocabulary.
+    """
+    has_vocabulary = any(any(folder.glob(pattern)) for pattern in _VOCABULARIES)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except Exception:
+        if has_vocabulary:
+            raise
+    else:
+        if has_vocabulary or len(tokenizer) >= _BYTES:
+            return tokenizer
+    raise InputError(
+        f"{name} has no tokenizer: there is no tokenizer.json, nor another file with a vocabulary. Save the model's "
+        "tokenizer into the same folder: tokenizer.save_pretrained(folder)."
+    )
 
 
 def has_weights(folder: Path) -> bool:

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
-from taskweb.errors import InputError, JudgeError
+from taskweb.errors import InputError, JudgeError, first_line
 from taskweb.models.architecture import limits_of
 from taskweb.models.base import device_of
-from taskweb.models.loading import check_weights, quiet, user_errors
+from taskweb.models.chat_templates import chat_text
+from taskweb.models.loading import check_weights, quiet, read_tokenizer, user_errors
 from taskweb.models.padding import without_training
 from taskweb.models.scoring import answer_labels, token_losses
 
@@ -80,7 +81,10 @@ class LocalJudge:
         text = prompt
         if self._chat:
             messages = [{"role": "user", "content": prompt}]
-            text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            try:
+                text = chat_text(self.tokenizer, messages, add_generation_prompt=True)
+            except Exception as fault:  # noqa: BLE001 - a template is a program that anyone may have written
+                raise JudgeError(f"The chat template of {self.model} fails: {first_line(fault)}. Use another judge.") from None
         ids = self._tokens(text, add=not self._chat)
         return ids, [{self._following(text, ids, f"{space}{word}") for space in ("", " ")} for word in _WORDS]
 
@@ -102,7 +106,7 @@ def load_judge(folder: Path) -> LocalJudge:
     name = str(folder)
     check_weights(folder, name)
     with user_errors(name), quiet():
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = read_tokenizer(folder, name)
         module, report = AutoModelForCausalLM.from_pretrained(
             folder, use_safetensors=True, trust_remote_code=False, dtype="auto", output_loading_info=True
         )

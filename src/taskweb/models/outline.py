@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from transformers import AutoTokenizer, GenerationConfig
+from transformers import GenerationConfig
 
 from taskweb.models.architecture import family_of, read_config
 from taskweb.models.base import Encoded, Origin, TaskModel
@@ -26,6 +26,7 @@ from taskweb.models.loading import (
     local_folder,
     no_weights,
     quiet,
+    read_tokenizer,
     user_errors,
 )
 from taskweb.models.peft_folder import base_of, is_peft_folder
@@ -59,7 +60,7 @@ def outline_of(
     with user_errors(name), quiet():
         config = read_config(folder, name)
         chosen = family_of(config, family)
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = read_tokenizer(folder, name)
         with torch.device("meta"):
             module = drawn_module(config, chosen, _ANY_HEAD, 0)
         if (folder / "generation_config.json").is_file():

@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 
 from taskweb.errors import InputError, ParameterError
 from taskweb.models.base import Parameter
+from taskweb.models.chat_templates import chat_text
 from taskweb.tasks.text_settings import TextSettings
 
 _PROBE = ("Is water wet?", "yes")
@@ -109,11 +110,7 @@ class ChatPrompts:
 
     def _rendered(self, messages: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
         try:
-            return str(
-                self.tokenizer.apply_chat_template(
-                    messages, tokenize=False, add_generation_prompt=add_generation_prompt, **self.options
-                )
-            )
+            return chat_text(self.tokenizer, messages, add_generation_prompt=add_generation_prompt, options=self.options)
         except Exception as fault:  # noqa: BLE001 - a template is a program that anyone may have written
             reason = " ".join(str(fault).split()).rstrip(".") or type(fault).__name__
             hint = " Some templates take no system message." if self.system is not None else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any, Literal
 
 from taskweb.errors import InputError, MissingDependencyError
 from taskweb.tasks.atomic import whole_file
+from taskweb.tasks.paths import default_cache_folder
 
 FigureFormat = Literal["svg", "png"]
+_XDG = (("CACHE", ".cache"), ("CONFIG", ".config"))
 _COLOURS = ("#0b6e99", "#c8553d", "#7a7a7a", "#4f772d")
 _MARKERS = ("o", "s", "^", "D")
 _PANEL_INCHES = (4.2, 3.4)
@@ -96,6 +99,11 @@ def _draw(axes: Any, panel: Panel) -> None:
 
 
 def _matplotlib() -> Any:
+    """The library. Where it has no folder of its own yet, its list of fonts goes to taskweb's cache."""
+    home = Path.home()
+    caches, settings = (Path(os.environ.get(f"XDG_{kind}_HOME") or home / folder) for kind, folder in _XDG)
+    if not ((caches / "matplotlib").exists() or (settings / "matplotlib").exists()):
+        os.environ.setdefault("MPLCONFIGDIR", str(default_cache_folder() / "matplotlib"))
     try:
         import matplotlib
     except ImportError:

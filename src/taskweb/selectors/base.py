@@ -206,7 +206,10 @@ class CutTexts:
 def cut_note(reports: Mapping[str, CutReport | None]) -> str:
     """What the sentence encoder cut, for a person, by whose texts they are; empty where nothing was."""
     found = {whose: cut for whose, cut in reports.items() if cut}
-    parts = [f"{cut.cut:,} of {cut.inputs:,} texts of {whose} ({cut.amount})" for whose, cut in found.items()]
+    parts = [
+        f"{cut.cut:,} of {cut.inputs:,} text{'' if cut.inputs == 1 else 's'} of {whose} ({cut.amount})"
+        for whose, cut in found.items()
+    ]
     room = max((cut.limit for cut in found.values()), default=0)
     return f"the sentence encoder reads {room:,} tokens of a text, and cut {' and '.join(parts)}" if parts else ""
 

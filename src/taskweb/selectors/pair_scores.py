@@ -10,6 +10,7 @@ from pathlib import Path
 
 from taskweb.errors import InputError, unknown_name
 from taskweb.tasks.paths import unreadable
+from taskweb.tasks.spreadsheet_cells import original
 
 COLUMNS = ("target", "source", "score")
 
@@ -93,4 +94,4 @@ def _tables(rows: csv.DictReader[str], path: Path) -> dict[str, PairScores]:
 
 def _with_values(rows: csv.DictReader[str]) -> Iterable[dict[str, str]]:
     for row in rows:
-        yield {key: value or "" for key, value in row.items() if isinstance(key, str)}
+        yield {key: original(value or "") for key, value in row.items() if isinstance(key, str)}

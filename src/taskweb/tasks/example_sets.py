@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from taskweb.errors import InputError, ParameterError
+from taskweb.tasks.lm_eval_tasks import LmEvalTask, is_lm_eval_task, lm_eval_examples
 from taskweb.tasks.paths import kind_of_path, unreadable
 from taskweb.tasks.reading.dataset_folders import is_dataset
 from taskweb.tasks.reading.deciding import understood
@@ -54,10 +55,15 @@ def load_examples(
 ) -> ExampleSet:
     """Load examples from a file or folder, `-` (standard input), or `hf:<id>[/<config>][@revision]`; see `rows_of`.
 
+    A YAML file is a task of lm-evaluation-harness (`lm_eval_tasks`), which says itself how rows are read.
+
     How the columns are to be understood is decided from the rows, see `taskweb.tasks.reading`; `columns` names them instead.
     Rows with an empty input are skipped and counted. Raises InputError, with the place and what to do, for anything that
     cannot be used, and MissingDependencyError where a format or the Hub needs a package that is missing.
     """
+    if is_lm_eval_task(where):
+        task, examples = lm_eval_examples(where, hub_split, preferred)
+        return _of_task(task, examples, name or task.name, sampling or Sampling())
     rows = rows_of(where, file_format=file_format, hub_split=hub_split, preferred=preferred)
     return _collect(rows, name or name_of(where), columns or Columns(), sampling or Sampling())
 
@@ -152,6 +158,25 @@ def _collect(rows: Rows, name: str, columns: Columns, sampling: Sampling) -> Exa
         raise InputError(f"{rows.origin} contains no usable examples: {reason}. Give at least one row with text in '{column}'.")
     tell(reading, chosen)
     return ExampleSet(name, tuple(chosen), rows.origin, skipped, read, kind=reading.kind)
+
+
+def _of_task(task: LmEvalTask, examples: Iterator[tuple[int, Example | None]], name: str, sampling: Sampling) -> ExampleSet:
+    skipped = read = 0
+
+    def usable() -> Iterator[Example]:
+        nonlocal skipped, read
+        for _, example in examples:
+            read += 1
+            if example is None:
+                skipped += 1
+            else:
+                yield example
+
+    chosen = taken(usable(), sampling)
+    if not chosen:
+        raise InputError(f"{task.origin} makes no example of the {read} rows of its data. Check its doc_to_text.")
+    tell(task, chosen)
+    return ExampleSet(name, tuple(chosen), task.origin, skipped, read)
 
 
 def empty_row(line: int, origin: str) -> InputError:

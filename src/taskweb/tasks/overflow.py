@@ -73,7 +73,7 @@ class CutReport:
         """For a person: how often a token reaches over the boundary; none where it never does."""
         if self.unaligned:
             yield (
-                f"In {self.unaligned:,} of {self.inputs:,} inputs of {what}, a token reaches from the prompt into an answer, "
+                f"In {self.unaligned:,} of {self._inputs} of {what}, a token reaches from the prompt into an answer, "
                 "so the prompt is read with other tokens"
             )
 
@@ -82,14 +82,20 @@ class CutReport:
 
         ahead: they will be.
         """
-        room, verb = f"{self.limit:,} tokens", "will be" if ahead else "were"
-        done = f"{verb} cut to fit into {room}" if self.cut else f"do not fit into {room} and {verb} left out"
-        return f"{self.cut or self.dropped:,} of {self.inputs:,} inputs of {what} {done} ({self.amount})"
+        count, room = self.cut or self.dropped, f"{self.limit:,} tokens"
+        fit, past = ("does", "was") if count == 1 else ("do", "were")
+        verb = "will be" if ahead else past
+        done = f"{verb} cut to fit into {room}" if self.cut else f"{fit} not fit into {room} and {verb} left out"
+        return f"{count:,} of {self._inputs} of {what} {done} ({self.amount})"
+
+    @property
+    def _inputs(self) -> str:
+        return f"{self.inputs:,} input{'' if self.inputs == 1 else 's'}"
 
     @property
     def amount(self) -> str:
         """How much was too long, for a person: `1,024 tokens in all, at most 90 of one`."""
-        return f"{self.tokens:,} tokens in all, at most {self.most:,} of one"
+        return f"{self.tokens:,} token{'' if self.tokens == 1 else 's'} in all, at most {self.most:,} of one"
 
 
 def shortened(example: Example, fits: Callable[[str], bool]) -> Example | None:

@@ -12,8 +12,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import torch
+from torch import nn
 
 from taskweb.errors import TaskWebError
 from taskweb.models.arithmetic import has_half_weights
@@ -30,8 +32,9 @@ from taskweb.training.pass_size import PassSize, most_places, room_for_twice
 from taskweb.training.settings import TrainingSettings, chosen_precision, computing_in
 
 _ROUNDS_BETWEEN_READS = 16  # where losses are not read at once
-_OVERHEAD = {"cuda": 4096, "cpu": 96}
-"""What a pass costs beside its tokens, in tokens: on a GPU the launches of its kernels, on a CPU the calls of its functions."""
+_LAUNCHES = 4096  # what a pass costs on a GPU beside its tokens, in tokens
+_PER_CALL, _PER_WEIGHT, _PER_CALL_AND_TOKEN = 115.0, 5e-5, 0.2
+"""Microseconds of one CPU core: calling a layer, forward and backward; for each token, a weight of a matrix, and a layer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,6 +107,7 @@ class FusedTraining:
         self._rows = Rows.empty(most, model.tensors.numbers, model.device)
         self._gradients = torch.zeros_like(self._rows.weights)
         self._decaying = model.tensors.decaying()
+        self._overhead = overhead_of(model.model.module, model.device)
         self._unread: list[tuple[list[Place], list[int], torch.Tensor, float]] = []
 
     @property
@@ -144,7 +148,7 @@ class FusedTraining:
         """One update of every run. Returns the places whose runs have ended: finished, or early (`error`)."""
         taking_part = [place for place in self.places if place is not None and place.next_batch is not None]
         shapes = [shape_of(self.model.model, _member(place, place.next_batch or [])) for place in taking_part]
-        for group in grouped(shapes, _OVERHEAD.get(self.model.device.type, _OVERHEAD["cpu"]), self.size.now):
+        for group in grouped(shapes, self._overhead, self.size.now):
             self._update([taking_part[index] for index in group])
         due = not taking_part or any(place.next_batch is None for place in taking_part)
         if due or reads_at_once(self.model.device) or len(self._unread) >= _ROUNDS_BETWEEN_READS:
@@ -300,6 +304,20 @@ class FusedTraining:
 def reads_at_once(device: torch.device) -> bool:
     """Whether losses are read after each update. Not on a GPU, where reading waits for all that was asked of it."""
     return device.type != "cuda"
+
+
+def overhead_of(module: nn.Module, device: torch.device) -> float:
+    """What a pass costs beside its tokens, in tokens: on a GPU the launches of kernels, on a CPU the calls of layers.
+
+    On a CPU that is hundreds of tokens for a tiny model, and few for a large one, whose tokens take long themselves.
+    """
+    if device.type == "cuda":
+        return _LAUNCHES
+    layers: list[Any] = [part for part in module.modules() if not any(part.children())]
+    embedded = {id(part.weight) for part in layers if isinstance(part, nn.Embedding)}  # the output layer's own, often
+    held = [part.weight for part in layers if isinstance(getattr(part, "weight", None), torch.Tensor)]
+    passed = sum(weight.numel() for weight in held if weight.ndim == 2 and id(weight) not in embedded)
+    return len(layers) * _PER_CALL / (passed * _PER_WEIGHT + len(layers) * _PER_CALL_AND_TOKEN)
 
 
 def grouped(shapes: Sequence[Shape], overhead: float, most: int) -> list[list[int]]:

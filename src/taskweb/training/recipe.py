@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -15,7 +14,8 @@ from taskweb.models import method_of
 from taskweb.models.architecture import FAMILIES
 from taskweb.models.base import Parameter
 from taskweb.models.weight_storage import Weights
-from taskweb.tasks.paths import kind_of_path, unreadable
+from taskweb.tasks.paths import kind_of_path
+from taskweb.tasks.small_files import text_of, toml_of
 from taskweb.tasks.text_settings import TextSettings
 from taskweb.training.encoded_mixture import ANSWERS, Answers
 from taskweb.training.settings import TrainingSettings, check_storage, is_count
@@ -127,18 +127,13 @@ def recipe_values(name: str) -> dict[str, Any]:
     Raises InputError for a recipe that does not exist or is not TOML, NameNotFoundError for an unknown key.
     """
     path = Path(name)
-    try:
-        if name in SHIPPED:
-            text = resources.files("taskweb.training").joinpath(f"recipes/{name}.toml").read_text(encoding="utf-8")
-        elif kind_of_path(path) == "file":
-            text = path.read_text(encoding="utf-8")
-        else:
-            raise InputError(f"There is no recipe {name}. Give a TOML file, or one of: {', '.join(SHIPPED)}.")
-        values = tomllib.loads(text)
-    except OSError as error:
-        raise unreadable(path, error) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"The recipe {name} is not valid TOML: {error}.") from None
+    if name in SHIPPED:
+        text = resources.files("taskweb.training").joinpath(f"recipes/{name}.toml").read_text(encoding="utf-8")
+    elif kind_of_path(path) == "file":
+        text = text_of(path)
+    else:
+        raise InputError(f"There is no recipe {name}. Give a TOML file, or one of: {', '.join(SHIPPED)}.")
+    values = toml_of(text, f"The recipe {name}")
     for key in values:
         if key not in _KEYS:
             raise unknown_name(f"key in the recipe {name}", key, _KEYS)

@@ -185,7 +185,7 @@ def _loaded(
                 if name not in places:
                     raise unknown_name("source", name, places)
                 examples = load_source(name, places[name], columns, Sampling(None))
-                loaded.append(MixtureSource(task_for(name, examples.examples, kinds.get(name)), examples))
+                loaded.append(MixtureSource(task_for(name, examples.examples, kinds.get(name), examples.kind), examples))
             except TaskWebError as error:
                 errors.append(str(error))
             advance(sizes.get(name, 0))

@@ -39,6 +39,7 @@ from taskweb.selectors.pair_scores import COLUMNS
 from taskweb.selectors.similarity import retrieval_on_one_scale
 from taskweb.tasks import Columns, Example, ExampleSet, Sampling, Task
 from taskweb.tasks.atomic import whole_file
+from taskweb.tasks.spreadsheet_cells import inert
 from taskweb.tasks.text_settings import TextSettings
 from taskweb.training.loop import fit_encoded
 from taskweb.training.settings import TrainingSettings, chosen_device
@@ -115,7 +116,7 @@ class PairScoring:
         table = csv.writer(text, lineterminator="\n")
         table.writerow((*COLUMNS, "selector"))
         for kind, scores in self.scores.items():
-            table.writerows((*pair, repr(score), kind) for pair, score in scores.items())
+            table.writerows((*map(inert, pair), repr(score), kind) for pair, score in scores.items())
         return text.getvalue()
 
 

@@ -20,14 +20,16 @@ from taskweb.errors import InputError
 from taskweb.selectors import Ranking
 from taskweb.selectors.assessment import Assessment, PredictedGain
 from taskweb.selectors.base import PivotEvidence, RankedSource
-from taskweb.tasks.paths import kind_of_path, unreadable
+from taskweb.tasks.paths import kind_of_path
 from taskweb.tasks.sealed import has_checksum, is_intact, with_checksum
+from taskweb.tasks.small_files import content_of
 
 RANKING_FILE = "ranking.json"
 """What `taskweb refine` calls the ranking in its folder."""
 REFINED = "refine"
 """The selector of a ranking after runs on the target."""
 Parsed = TypeVar("Parsed")
+_MOST_BYTES = 256 << 20
 _OF_SOURCE = ("rank", "task", "score", "measured", "similarity", "popularity", "pivots")
 _FACTS = ("target", "selector", "setup", "web", "n_examples", "parameters")
 
@@ -77,10 +79,7 @@ def read_full_ranking(where: str | Path, *, accept_changed: bool = False) -> Ran
 
 
 def _parsed(where: str | Path, parse: Callable[[Mapping[str, Any], str], Parsed], accept_changed: bool) -> Parsed:
-    try:
-        content = sys.stdin.buffer.read() if str(where) == "-" else _file_of(where).read_bytes()
-    except (OSError, ValueError) as error:
-        raise unreadable(_file_of(where), error) from None
+    content = sys.stdin.buffer.read() if str(where) == "-" else content_of(_file_of(where), _MOST_BYTES)
     shown = "standard input" if str(where) == "-" else str(where)
     try:
         saved = json.loads(content)
@@ -90,7 +89,7 @@ def _parsed(where: str | Path, parse: Callable[[Mapping[str, Any], str], Parsed]
                 "again, or use it as it is with --accept-changed."
             )
         return parse(saved, hashlib.sha256(content).hexdigest())
-    except (TypeError, ValueError, LookupError, AttributeError, RecursionError):
+    except (TypeError, ValueError, LookupError, AttributeError, RecursionError, OverflowError):
         raise InputError(
             f"{shown} is not a saved ranking. Make one with: taskweb rank TARGET --format json > ranking.json"
         ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from taskweb.active.acquisition import DEFAULT_K, decision_weights, improvements
 from taskweb.errors import InputError, ParameterError, unknown_name
 from taskweb.selectors.gain_prior import GainPrior
 from taskweb.selectors.posterior import MeasuredGain, Posterior, order_of
+from taskweb.tasks.small_files import text_of
+from taskweb.tasks.spreadsheet_cells import original
 from taskweb.web import TransferWeb
 from taskweb.web.records.tidy_rows import BASELINE
 from taskweb.workflows.measured_elsewhere import prior_of
@@ -213,12 +216,7 @@ def suggester(
 
 def read_own_runs(path: Path) -> list[OwnRun]:
     """The runs in a CSV file with the columns source, seed, score, and perhaps seconds. Raises InputError with the line."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        raise InputError(f"The runs in {path} cannot be read: {reason}.") from None
-    rows = csv.DictReader(text.splitlines())
+    rows = csv.DictReader(io.StringIO(text_of(path), newline=""))
     if lacking := [name for name in _COLUMNS if name not in (rows.fieldnames or ())]:
         raise InputError(f"{path} lacks columns: {', '.join(lacking)}. It needs source, seed and score; seconds are optional.")
     return [_read_row(row, f"{path}, line {rows.line_num}") for row in rows]
@@ -235,7 +233,7 @@ def _read_row(row: dict[str, Any], where: str) -> OwnRun:
     seed, score = values["seed"], values["score"]
     if seed is None or score is None or not float(seed).is_integer():
         raise InputError(f"{where}: the seed must be a whole number. Got '{row.get('seed')}' instead.")
-    source = (row.get("source") or "").strip()
+    source = original(row.get("source") or "").strip()
     if not source:
         raise InputError(f"{where}: the source is empty. A baseline has the source '{BASELINE}'.")
     return OwnRun(None if source == BASELINE else source, int(seed), score, values["seconds"])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from taskweb.errors import InputError, unknown_name
 from taskweb.tasks import Example, ExampleSet, Sampling, load_examples
+from taskweb.tasks.lm_eval_tasks import is_lm_eval_task
 from taskweb.tasks.paths import kind_of_path
 from taskweb.tasks.reading.formats import format_of_name
 from taskweb.web import TransferWeb
@@ -30,7 +31,7 @@ def task_of_web(target: Target, web: TransferWeb) -> str | None:
         return target
     if kind == "folder":
         return None  # the loader says whether the folder is a data set
-    looks_like_path = os.sep in target or format_of_name(target) is not None
+    looks_like_path = os.sep in target or format_of_name(target) is not None or is_lm_eval_task(target)
     if looks_like_path:
         return None  # the loader says that there is no such file
     raise unknown_name("file, nor task in the web,", target, web.tasks)

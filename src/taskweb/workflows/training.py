@@ -21,6 +21,7 @@ from taskweb.models.loading import RECORD
 from taskweb.models.model_card import TrainedTask, TrainingFacts
 from taskweb.models.prompt_formats import format_in_words
 from taskweb.models.resolved_values import values_of
+from taskweb.tasks.spreadsheet_cells import inert
 from taskweb.training import CheckpointSettings, EvaluationRecord, TrainingHistory
 from taskweb.training.encoded_mixture import EncodedMixture, TaskCut, encode_mixture
 from taskweb.training.loop import Progress
@@ -273,11 +274,11 @@ def check_place(place: Path, *, replace: bool) -> None:
 
 def curves_csv(history: TrainingHistory) -> str:
     """The learning curves as a tidy table: step, task (`all` for the whole mixture), metric and value."""
-    rows = sorted(curve_points(history))
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(("step", "task", "metric", "value"))
-    table.writerows((step, task, metric, "" if math.isnan(value) else repr(value)) for step, task, metric, value in rows)
+    for step, task, metric, value in sorted(curve_points(history)):
+        table.writerow((step, inert(task), inert(metric), "" if math.isnan(value) else repr(value)))
     return text.getvalue()
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
 from taskweb.errors import InputError
 from taskweb.tasks.atomic import whole_file
+from taskweb.tasks.spreadsheet_cells import inert
 from taskweb.web import ALL_SETUPS, TransferWeb
 from taskweb.web.formats import detect_kind, export_runs, import_runs
 from taskweb.web.opening import open_web
@@ -22,6 +23,7 @@ from taskweb.web.published import PUBLISHED
 from taskweb.web.store import MergeReport, RunStore, StoreInfo, digest_file, is_store
 from taskweb.workflows.progress import Progress, silent
 
+_PAIR_NAMES = ("setup", "source", "target")
 PAIR_FIGURES = ("pc", "pm", "t", "score", "score_se", "n_seeds", "pc_se", "sign_p")
 
 
@@ -131,10 +133,15 @@ def _export_scores(rows: list[dict[str, Any]], path: Path, kind: str | None) -> 
             temporary.write_text(json.dumps(rows, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         else:
             with temporary.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(rows)
+                write_scores(file, rows)
     return len(rows)
+
+
+def write_scores(file: TextIO, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write the rows of `score_rows` as CSV."""
+    writer = csv.DictWriter(file, (*_PAIR_NAMES, *PAIR_FIGURES), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**row, **{name: inert(row[name]) for name in _PAIR_NAMES}} for row in rows)
 
 
 def score_rows(

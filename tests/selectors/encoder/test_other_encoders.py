@@ -235,7 +235,7 @@ def test_what_is_not_computed_is_one_line(tmp_path: Path) -> None:
 
     for file, content, message in (
         (modules, [{"path": "", "type": f"{ST}Transformer"}], "are Transformer, not a Transformer, then Pooling"),
-        (modules, [{"path": "0_BoW", "type": f"{ST}BoW"}], "has a 'BoW' module"),
+        (modules, [{"path": "0_BoW", "type": f"{ST}BoW"}], "has a 'models.BoW' module"),
         (modules, [{"path": "../up", "type": f"{ST}Transformer"}], "which is not inside"),
         (modules, [{"path": "/etc", "type": f"{ST}Transformer"}], "which is not inside"),
         (pooling, {"pooling_mode_cls_token": True, "pooling_mode_max_tokens": True}, "is cls and max, not one"),
@@ -257,6 +257,7 @@ def test_what_is_not_computed_is_one_line(tmp_path: Path) -> None:
     config = json.loads((tmp_path / "config.json").read_text())
     for change, message in (
         ({"model_type": "new", "auto_map": {"AutoModel": "modeling.NewModel"}}, "of type 'new'"),
+        ({"auto_map": {"AutoModel": "modeling.NewModel"}}, "brings code of its own, and none is run here"),
         ({"position_embedding_type": "relative_key"}, "'relative_key' positions"),
     ):
         write(tmp_path / "config.json", config | change)
@@ -289,10 +290,11 @@ def test_a_multilingual_encoder_ranks_in_another_language(tmp_path: Path) -> Non
     for i, task in enumerate(published_web().sources):
         write(texts / f"{task}.jsonl", {"input": OTHER_SCRIPTS["Russian"][i % 5]})
     target = [Example(text) for text in OTHER_SCRIPTS["Russian"]]
-    ranking = rank(target, examples=texts, encoder=EncoderSettings(str(tmp_path / "e"), use_cache=False))
+    own = EncoderSettings(str(tmp_path / "e"), use_cache=False)
+    ranking = rank(target, selector="roe", examples=texts, encoder=own)
     assert ranking.readability is not None
     assert ranking.readability.is_target_readable
     assert ranking.readability.unreadable_sources == ()
     assert not any("sentence encoder" in note for note in ranking.notes)
     with pytest.raises(EncoderError, match="makes vectors of 20 numbers"):  # the published bank is of another encoder
-        rank(target, encoder=EncoderSettings(str(tmp_path / "e"), use_cache=False))
+        rank(target, encoder=own)

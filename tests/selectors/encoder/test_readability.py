@@ -165,7 +165,7 @@ def test_a_space_of_its_own_is_no_part_of_a_letter(tmp_path: Path) -> None:
     assert encoder.readability(["日本"]).unknown == 2
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(st.lists(st.text(max_size=40), max_size=4))
 def test_any_text_is_counted(encoder: SentenceEncoder, texts: list[str]) -> None:
     found = encoder.readability([text.encode("utf-8", "replace").decode() for text in texts])

@@ -206,7 +206,7 @@ def test_folders_that_cannot_be_used_are_one_line(tmp_path: Path) -> None:
             {"1_Pooling/config.json": '{"pooling_mode_lasttoken": true}'},
             "is lasttoken, not one",
         ),
-        "module": ({"modules.json": '[{"type": "sentence_transformers.models.LSTM"}]'}, "has a 'LSTM' module"),
+        "module": ({"modules.json": '[{"type": "sentence_transformers.models.LSTM"}]'}, "has a 'models.LSTM' module"),
     }
     for name, (change, message) in cases.items():
         with pytest.raises(EncoderError, match=message) as caught:

@@ -101,11 +101,12 @@ def chat(*tokens: tuple[str, dict[str, float]]) -> dict[str, Any]:
 
 
 def logprobs(score: Callable[[str], float] = lambda _question: 1.0) -> Reply:
-    """Yes at -1, and No less likely by `score` of the question."""
+    """The likelier word at -1, and No less likely than Yes by `score` of the question."""
 
     def reply(handler: Handler, body: dict[str, Any]) -> None:
         value = score(question_of(body))
-        handler.send(200, chat(("Yes" if value > 0 else "No", {"Yes": -1.0, "No": -1.0 - value})))
+        words = {"Yes": -1.0 + min(value, 0.0), "No": -1.0 - max(value, 0.0)}
+        handler.send(200, chat(("Yes" if value > 0 else "No", words)))
 
     return reply
 
@@ -169,6 +170,20 @@ def dripping(seconds: float) -> Reply:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             handler.wfile.write(b" ")
+            handler.wfile.flush()
+            time.sleep(0.02)
+
+    return reply
+
+
+def endless(part: bytes, seconds: float) -> Reply:
+    """Sends a part of an answer's head every 20 ms for `seconds`."""
+
+    def reply(handler: Handler, _body: dict[str, Any]) -> None:
+        end = time.monotonic() + seconds
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n" if not part.startswith(b"HTTP") else b"")
+        while time.monotonic() < end:
+            handler.wfile.write(part)
             handler.wfile.flush()
             time.sleep(0.02)
 

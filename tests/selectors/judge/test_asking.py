@@ -83,7 +83,9 @@ def test_files_are_complete_and_contain_no_prompt(tmp_path: Path) -> None:
         assert len(file.stem) == 64
         assert file.suffix == ".json"
         assert "private" not in file.read_text()
-        assert set(json.loads(file.read_text())) == {"schema", "model", "parameters", "log_odds", "checksum"}
+        written = json.loads(file.read_text())
+        assert set(written) == {"schema", "question", "model", "parameters", "log_odds", "checksum"}
+        assert written["question"] == file.stem
 
 
 def test_a_changed_answer_counts_as_missing_and_one_of_version_0_1_is_read(tmp_path: Path) -> None:
@@ -96,12 +98,24 @@ def test_a_changed_answer_counts_as_missing_and_one_of_version_0_1_is_read(tmp_p
         file.write_text(changed)
         assert cache.get("m", {"seed": 1}, "question") is None
     record = json.loads(whole)
-    del record["checksum"]
+    del record["checksum"], record["question"]
     file.write_text(json.dumps(record))
     assert cache.get("m", {"seed": 1}, "question") == 0.75
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"log_odds": "1"}', '{"log_odds": NaN}', '{"log_odds": true}', "\xff"])
+def test_an_answer_to_another_question_counts_as_missing(tmp_path: Path) -> None:
+    cache = AnswerCache(tmp_path)
+    first = ask(Counting(), PROMPTS, cache)
+    one, other, *_ = sorted(tmp_path.iterdir())
+    one.write_bytes(other.read_bytes())
+    again = Counting()
+    assert ask(again, PROMPTS, cache).log_odds == first.log_odds
+    assert len(again.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "[" * 99999, '{"log_odds": "1"}', '{"log_odds": NaN}', '{"log_odds": true}', "\xff"]
+)
 def test_a_file_that_is_broken_counts_as_missing(text: str, tmp_path: Path) -> None:
     cache = AnswerCache(tmp_path)
     first = ask(Counting(), PROMPTS, cache)

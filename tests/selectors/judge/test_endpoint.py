@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from taskweb.errors import JudgeError, ParameterError
-from taskweb.selectors.judge.endpoint import Endpoint, key_from_environment
-from tests.selectors.judge.endpoint_server import logprobs, raw, serving, status
+from taskweb.selectors.judge.endpoint import Endpoint, TransientError, key_from_environment
+from tests.selectors.judge.endpoint_server import dripping, endless, logprobs, raw, serving, status
 
 
 @pytest.mark.parametrize(
@@ -85,6 +87,40 @@ def test_an_answer_that_is_too_long_is_cut_off(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("taskweb.selectors.judge.endpoint._MOST_BYTES", 1000)
     with serving(raw(b'{"a": "' + b"x" * 5000 + b'"}')) as script, pytest.raises(JudgeError, match="too long"):
         Endpoint(script.url).post("/x", {})
+
+
+HEADS = {"a line": b"X", "headers": b"X-A: b\r\n", "continues": b"HTTP/1.1 100 Continue\r\n\r\n"}
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_head_that_never_ends_takes_no_more_time_than_allowed(head: str) -> None:
+    start = time.monotonic()
+    with serving(endless(HEADS[head], 3)) as script, pytest.raises(TransientError, match="did not answer within"):
+        Endpoint(script.url, timeout=0.3).post("/x", {})
+    assert time.monotonic() - start < 2
+
+
+def test_a_body_that_drips_takes_no_more_time_than_allowed() -> None:
+    start = time.monotonic()
+    with serving(dripping(3)) as script, pytest.raises(TransientError, match="did not answer within"):
+        Endpoint(script.url, timeout=0.3).post("/x", {})
+    assert time.monotonic() - start < 2
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+def test_the_key_follows_no_redirect(code: int) -> None:
+    with serving(logprobs()) as other, serving(status(code, Location=f"{other.url}/x")) as script:
+        with pytest.raises(JudgeError, match="redirects to http://127"):
+            Endpoint(script.url, "sk-secret").post("/x", {})
+        assert len(other) == 0
+
+
+@pytest.mark.parametrize("place", ["http://[", "http://[::1", "//", "file:///etc/passwd", "\x1b[2J", "http://a\u202e"])
+def test_a_redirect_to_nowhere_is_one_line(place: str) -> None:
+    reply = status(302, Location=place.encode().decode("latin-1"))
+    with serving(reply) as script, pytest.raises(JudgeError, match="redirects to") as fault:
+        Endpoint(script.url).post("/x", {})
+    assert str(fault.value).isprintable()
 
 
 def test_which_key_counts(monkeypatch: pytest.MonkeyPatch) -> None:

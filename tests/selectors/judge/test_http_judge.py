@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from taskweb.errors import JudgeError
-from taskweb.selectors.judge import retries
+from taskweb.selectors.judge import AnswerCache, ask, retries
+from taskweb.selectors.judge.answer_parsing import text_of
 from taskweb.selectors.judge.endpoint import Endpoint, RefusedError, TransientError
 from taskweb.selectors.judge.http_judge import HttpJudge, NoLogprobsError, UnclearError
 from taskweb.selectors.judge.retries import TimeLimitError
@@ -311,3 +316,39 @@ def test_finished_answers_are_yielded_when_an_error_ends_the_round() -> None:
         for place, _ in judge_at(script, workers=2).answers(PROMPTS):
             found.add(place)
     assert found == set(range(12)) - {1}
+
+
+HOSTILE = {
+    "a probability above 1": {"content": [{"token": "Yes", "logprob": 3.0}]},
+    "an endless number": {"content": [{"token": "Yes", "logprob": 10**400}]},
+    "a number as text": {"content": [{"token": "Yes", "logprob": "x"}]},
+    "lists for names": {"top_logprobs": [[1, 2]], "tokens": None},
+    "names for lists": {"top_logprobs": [{"Yes": {}}], "tokens": ["Yes"]},
+    "places without names": {"content": [{}]},
+    "places that are none": {"content": ["Yes", None]},
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_log_probabilities_that_cannot_be_are_no_answer(case: str, tmp_path: Path) -> None:
+    answer = {"choices": [{"message": {"content": "Yes"}, "logprobs": HOSTILE[case]}]}
+    cache = AnswerCache(tmp_path)
+    with serving(raw(json.dumps(answer).encode())) as script, pytest.raises(JudgeError, match="in an unknown form"):
+        ask(judge_at(script), {("a", "b"): "similar?"}, cache)
+    assert list(tmp_path.iterdir()) == []
+
+
+NAMES = st.sampled_from(["content", "token", "logprob", "top_logprobs", "tokens", "text", "message", "logprobs"])
+VALUES = st.none() | st.booleans() | st.floats() | st.integers() | st.text()
+
+
+@given(st.recursive(VALUES, lambda part: st.lists(part) | st.dictionaries(NAMES, part)))
+def test_any_choice_is_read_or_refused(choice: object) -> None:
+    judge = HttpJudge(Endpoint("http://h"), "m")
+    if isinstance(choice, dict):
+        for form in (choice, {"logprobs": choice}, {"logprobs": {"content": choice}}):
+            try:
+                assert math.isfinite(judge._read_logprobs(form))
+            except JudgeError as fault:
+                assert str(fault).isprintable()
+            text_of(form)

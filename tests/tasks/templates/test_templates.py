@@ -131,7 +131,7 @@ def test_prompted_examples_are_unchanged() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[[template]\n", "cannot be read as TOML"),
+        ("[[template]\n", "is not valid TOML"),
         ("", "contains no"),
         ("anser = '1'", "no key of mine.toml named 'anser'. Did you mean 'answer'"),
         ("[[template]]\nname = 'a'\n", "needs a text for 'input'"),

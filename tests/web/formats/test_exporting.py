@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from collections.abc import Iterator
@@ -48,6 +49,19 @@ def test_runs_come_back_in_order(tmp_path: Path, name: str) -> None:
     runs = [simple_run(seed=seed, metrics={"accuracy": seed / 50, "f1": math.nan}) for seed in range(50)]
     export_runs(iter(runs), tmp_path / name)
     assert [run.seed for run in import_runs(tmp_path / name)] == list(range(50))
+
+
+@pytest.mark.parametrize("name", ["runs.csv", "runs.tsv"])
+def test_no_text_is_run_by_a_spreadsheet_and_no_number_is_changed(tmp_path: Path, name: str) -> None:
+    calls = '=HYPERLINK("http://x")'
+    run = simple_run(source=calls, target="+1+cmd", metrics={"@SUM(1)": -0.5}, reason="\t=1", extra={"-note": "'=1", "n": "=2"})
+    export_runs([run], tmp_path / name)
+    with (tmp_path / name).open(newline="") as file:
+        header, row = csv.reader(file, delimiter="\t" if name.endswith("tsv") else ",")
+    assert not [cell for cell in (*header, *row) if cell[:1] in set("=+-@\t\r") and cell != "-0.5"]
+    cells = dict(zip(header, row, strict=True))
+    assert (cells["source"], cells["score"], cells["'-note"]) == (f"'{calls}", "-0.5", "''=1")
+    assert list(map(exactly, import_runs(tmp_path / name))) == [exactly(run)]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -93,8 +93,9 @@ def _trials(encoder: EncoderSettings, *, quiet: bool) -> SelectionTrials:
     settings = selection_trials.DEMO_SETTINGS
     webs = len(settings.families)
     models = webs * settings.targets * len(settings.seeds)
+    say("", quiet=quiet)
     say(
-        f"\nNow with {webs} families of generated tasks: measure a web of each, leave tasks out, rank, mix, train, evaluate.",
+        f"Now with {webs} families of generated tasks: measure a web of each, leave tasks out, rank, mix, train, evaluate.",
         quiet=quiet,
     )
     with (

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from taskweb.cli.console import print_json, print_tables, say_notes
-from taskweb.cli.heard_readings import tells_readings
+from taskweb.cli.heard_readings import say_readings, tells_readings
 from taskweb.cli.options import shared
 from taskweb.cli.options.mixture_options import AmountOptions, ChoiceOptions, FileOptions, ModelReadingOptions
 from taskweb.cli.options.option_groups import spread
@@ -89,4 +89,5 @@ def mix(
         print_json({"folder": str(to), **read_manifest(to)})
     else:
         print_tables(lambda width: mixture_tables(mixture, to, width))
+    say_readings()
     say_notes([*mixture_notes(mixture), *(as_read.notes if as_read else ()), *notes], quiet=quiet)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taskweb.cli.console import print_json, print_tables, say, say_notes
-from taskweb.cli.heard_readings import tells_readings
+from taskweb.cli.console import print_csv, print_json, print_tables, say, say_notes
+from taskweb.cli.heard_readings import say_readings, tells_readings
 from taskweb.cli.options import shared
 from taskweb.cli.options.judge_options import Describe, JudgeOptions
 from taskweb.cli.options.option_groups import spread
@@ -133,7 +132,8 @@ def _print(ranking: Ranking, output: shared.RankingFormat, top: int | None, *, q
         from taskweb.cli.tables.rankings import ranking_csv, ranking_tables
 
         if output is shared.RankingFormat.csv:
-            sys.stdout.write(ranking_csv(ranking, top))
+            print_csv(ranking_csv(ranking, top))
         else:
             print_tables(lambda width: ranking_tables(ranking, width, top))
+    say_readings()
     say_notes(ranking.notes, quiet=quiet)

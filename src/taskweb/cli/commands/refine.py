@@ -281,10 +281,9 @@ def _measured(question: RefineQuestion, to: Path, *, quiet: bool) -> Refinement:
 
 def _show(found: Measuring) -> None:
     """The state after a run, on stderr."""
-    from rich.console import Console
-
     from taskweb.cli.tables.refinements import run_tables
+    from taskweb.cli.terminal import Terminal
 
-    console = Console(stderr=True, highlight=False, width=None if Console(stderr=True).is_terminal else 132)
+    console = Terminal(stderr=True)
     for part in run_tables(found, console.width):
         console.print(part)

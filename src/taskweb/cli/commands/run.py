@@ -122,6 +122,7 @@ def _dry_run(path: Path, executor: Executor, *, retry_failed: bool, as_json: boo
     from taskweb.experiments import check_plan
     from taskweb.experiments.memory_needs import memory_warning
     from taskweb.experiments.state import plan_state
+    from taskweb.experiments.task_data import left_out_note
 
     try:
         checked = check_plan(path, count_cut=True, workers=executor.workers_here)
@@ -131,7 +132,7 @@ def _dry_run(path: Path, executor: Executor, *, retry_failed: bool, as_json: boo
         raise
     state = plan_state(checked.plan, checked.data, retry_failed=retry_failed)
     rest, notes = _rest_of_budget(checked)
-    say_notes(filter(None, [memory_warning(checked.memory), *notes]), quiet=quiet)
+    say_notes(filter(None, [left_out_note(checked.data), memory_warning(checked.memory), *notes]), quiet=quiet)
     if as_json:
         found = {
             **({} if rest is None else {"budget_buys": asdict(rest)}),

@@ -9,7 +9,7 @@ import typer
 
 from taskweb.cli.commands.rank import SamplingOptions
 from taskweb.cli.console import print_json, print_tables, say_notes
-from taskweb.cli.heard_readings import tells_readings
+from taskweb.cli.heard_readings import say_readings, tells_readings
 from taskweb.cli.options import shared
 from taskweb.cli.options.option_groups import spread
 from taskweb.cli.progress.work_progress import progress_for
@@ -74,4 +74,5 @@ def suggest(
         from taskweb.cli.tables.suggestions import suggestion_tables
 
         print_tables(lambda width: suggestion_tables(found, width))
+    say_readings()
     say_notes(found.notes, quiet=quiet)

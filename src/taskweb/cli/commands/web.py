@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import io
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from taskweb.cli.console import print_json, print_tables, say, say_notes
+from taskweb.cli.console import print_csv, print_json, print_line, print_tables, say, say_notes
 from taskweb.cli.options import shared
 from taskweb.cli.progress.work_progress import progress_for
 
@@ -106,7 +104,7 @@ def scores(
     Example: taskweb web scores published --setup t5l/finetune --target rte
     """
     from taskweb.web.opening import open_web
-    from taskweb.workflows.webs import PAIR_FIGURES, score_rows
+    from taskweb.workflows.webs import score_rows, write_scores
 
     opened = open_web(web)
     rows = score_rows(opened, setup, target, source)
@@ -115,10 +113,8 @@ def scores(
         print_json(rows)
     elif output is shared.RankingFormat.csv:
         out = io.StringIO()
-        writer = csv.DictWriter(out, ("setup", "source", "target", *PAIR_FIGURES), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        sys.stdout.write(out.getvalue())
+        write_scores(out, rows)
+        print_csv(out.getvalue())
     else:
         from taskweb.cli.tables.web_scores import scores_table
 
@@ -196,7 +192,7 @@ def check(
     problems, runs, notes = check_web(store)
     say_notes(notes, quiet=quiet)
     for problem in problems:
-        sys.stdout.write(problem + "\n")
+        print_line(problem)
     if repair is not None:
         say(f"Saved {save_whole_runs(store, repair):,} of {runs:,} runs to {repair}.", quiet=quiet)
     if problems:

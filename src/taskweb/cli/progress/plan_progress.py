@@ -61,10 +61,11 @@ def _lines() -> Callable[[PlanProgress], None]:
 
 @contextmanager
 def _bar() -> Iterator[Callable[[PlanProgress], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
+    from rich.progress import BarColumn
 
-    with Progress(BarColumn(), TextColumn("{task.description}"), console=Console(stderr=True), transient=True) as bar:
+    from taskweb.cli.terminal import Label, progress_bar
+
+    with progress_bar(BarColumn(), Label()) as bar:
         shown = bar.add_task("", total=None)
 
         def show(progress: PlanProgress) -> None:

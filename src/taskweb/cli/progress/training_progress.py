@@ -8,10 +8,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from taskweb.cli.console import say
+from taskweb.cli.terminal import Label, progress_bar
 from taskweb.training.mixture_training import LOSS, SCORE
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ class TrainingProgress:
         self.last = time.monotonic()
         self.bar: Progress | None = None
         if not quiet and sys.stderr.isatty():
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self.bar = Progress(*columns, TextColumn("{task.fields[figures]}"), console=Console(stderr=True), transient=True)
+            columns = (Label(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self.bar = progress_bar(*columns, Label("figures"))
 
     def __enter__(self) -> Callable[[Update], None]:
         if self.bar is not None:

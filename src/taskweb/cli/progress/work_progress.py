@@ -35,11 +35,11 @@ def _bar(title: str, total: int, *, least: int) -> Iterator[Callable[[int], None
     if total < least:
         yield lambda _done: None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    from taskweb.cli.terminal import Label, progress_bar
+
+    with progress_bar(Label(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as bar:
         shown = bar.add_task(title, total=total)
         yield lambda done: bar.advance(shown, done)
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
-from rich.text import Text
 
 from taskweb.cli.tables.evaluations import METRIC_TITLES
 from taskweb.cli.tables.formatting import counted, explained, interval, number
 from taskweb.cli.tables.grid import Grid
+from taskweb.cli.tables.text import Text
 from taskweb.evaluation import PairedComparison, TaskResult
 
 if TYPE_CHECKING:

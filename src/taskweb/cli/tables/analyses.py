@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from rich.console import RenderableType
 from rich.table import Table
-from rich.text import Text
 
 from taskweb.cli.tables.formatting import explained, interval, interval_of, number, signed, with_interval
 from taskweb.cli.tables.grid import Grid
+from taskweb.cli.tables.text import Text
 from taskweb.web.analysis import (
     Agreement,
     Analysis,

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
 from rich.table import Table
-from rich.text import Text
 
 from taskweb.cli.tables.formatting import explained, interval, number, with_interval
 from taskweb.cli.tables.grid import Grid
+from taskweb.cli.tables.text import Text
 from taskweb.selectors.benchmark import MEAN, METRIC_NAMES, REFERENCES, BenchmarkRow
 from taskweb.workflows.benchmarking import BenchmarkResult
 

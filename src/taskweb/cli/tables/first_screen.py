@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich.console import RenderableType
-from rich.text import Text
 
 from taskweb.cli.tables.analyses import analyses_in_short, pair_table
+from taskweb.cli.tables.text import Text
 from taskweb.selectors import Ranking
 from taskweb.tasks import ExampleSet
 from taskweb.web.analysis import TransferShares, WebAnalysis

@@ -6,8 +6,7 @@ import math
 import textwrap
 from collections.abc import Iterator
 
-from rich.text import Text
-
+from taskweb.cli.tables.text import Text
 from taskweb.web.analysis.estimate import Estimate
 
 _LABEL_WIDTH = 12

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.table import Table
-from rich.text import Text
+
+from taskweb.cli.escaping import escaped
+from taskweb.cli.tables.text import Text
 
 _GAP = 2
 
@@ -24,7 +26,7 @@ class Grid:
     def add_row(self, *cells: str | Text) -> None:
         """Add a row; missing cells at its end stay empty."""
         filled = (*cells, *[""] * (len(self.titles) - len(cells)))
-        self.rows.append([cell if isinstance(cell, Text) else Text(cell) for cell in filled])
+        self.rows.append([_one_line(cell) if isinstance(cell, Text) else Text(escaped(cell)) for cell in filled])
 
     def fitted(self, width: int) -> Table:
         """The table, without the columns that do not fit into `width` characters."""
@@ -43,3 +45,8 @@ class Grid:
         for row in self.rows:
             table.add_row(*(row[i] for i in shown))
         return table
+
+
+def _one_line(cell: Text) -> Text:
+    """The cell, without the line breaks of a name."""
+    return cell if "\n" not in cell.plain else Text(escaped(cell.plain), style=cell.style)

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
-from rich.text import Text
 
 from taskweb.cli.tables.formatting import counted, duration, explained
 from taskweb.cli.tables.grid import Grid
+from taskweb.cli.tables.text import Text
 
 if TYPE_CHECKING:
     from taskweb.experiments import PlanState

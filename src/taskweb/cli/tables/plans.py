@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
-from rich.text import Text
 
 from taskweb.cli.tables.formatting import explained
 from taskweb.cli.tables.grid import Grid
+from taskweb.cli.tables.text import Text
 
 if TYPE_CHECKING:
     from taskweb.experiments import Plan
@@ -60,7 +61,8 @@ def plan_facts(plan: Plan, data: Mapping[str, TaskData]) -> dict[str, Any]:
     tasks = {}
     for name, task in plan.tasks.items():
         counts = dict(zip(("source", "target", "evaluation"), _counts(task, data.get(name)), strict=True))
-        tasks[name] = {"kind": task.task.kind, "role": task.role, "from": task.origin, **counts}
+        left_out = asdict(data[name].left_out) if name in data else None
+        tasks[name] = {"kind": task.task.kind, "role": task.role, "from": task.origin, **counts, "left_out": left_out}
     return {"tasks": tasks, "pairs": len(pairs_of(plan))}
 
 

@@ -7,14 +7,15 @@ import io
 from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
-from rich.text import Text
 
 from taskweb.cli.tables.formatting import explained, interval, signed
 from taskweb.cli.tables.grid import Grid
+from taskweb.cli.tables.text import Text
 from taskweb.selectors import RankedSource, Ranking
 from taskweb.selectors.assessment import PredictedGain
 from taskweb.selectors.base import PivotEvidence
 from taskweb.tasks import catalogue
+from taskweb.tasks.spreadsheet_cells import inert
 from taskweb.web import ALL_SETUPS
 from taskweb.workflows.saved_rankings import REFINED
 
@@ -62,12 +63,10 @@ def ranking_csv(ranking: Ranking, top: int | None = None) -> str:
     further = ("gain", "gain_low", "gain_high", "p_harm", "p_best") if ranking.assessment is not None else ()
     writer.writerow(("rank", "task", "score", "measured", "similarity", "popularity", "pivots", *further))
     for source in ranking.sources[:top]:
-        pivots = " ".join(f"{p.task}:{p.transfer:+.4f}" for p in source.pivots)
+        task, pivots = inert(source.task), inert(" ".join(f"{p.task}:{p.transfer:+.4f}" for p in source.pivots))
         known = str(source.measured).lower()
         details = (source.details.get(name) for name in further)
-        writer.writerow(
-            (source.rank, source.task, repr(source.score), known, source.similarity, source.popularity, pivots, *details)
-        )
+        writer.writerow((source.rank, task, repr(source.score), known, source.similarity, source.popularity, pivots, *details))
     return out.getvalue()
 
 

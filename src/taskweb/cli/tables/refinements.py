@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator, Mapping
 
 from rich.console import RenderableType
-from rich.text import Text
 
 from taskweb.cli.tables.formatting import counted, duration, explained
 from taskweb.cli.tables.suggestions import beliefs, meanings, shown_run
+from taskweb.cli.tables.text import Text
 from taskweb.web.records.run import Run
 from taskweb.workflows.refining.measuring import Measuring
 from taskweb.workflows.refining.refining import Refinement

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
-from rich.text import Text
 
 from taskweb.cli.tables.grid import Grid
+from taskweb.cli.tables.text import Text
 from taskweb.workflows.template_examples import TemplateExamples
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
-from rich.text import Text
 
 from taskweb.cli.tables.formatting import duration, explained, interval_of, number, signed, with_interval
 from taskweb.cli.tables.grid import Grid
+from taskweb.cli.tables.text import Text
 from taskweb.web.analysis.estimate import Estimate
 from taskweb.web.transfer_web import ALL_SETUPS
 from taskweb.workflows.studies import KSweep, PivotStudy, SanityStudy, SweepPoint

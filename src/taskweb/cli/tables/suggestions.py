@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
-from rich.text import Text
 
 from taskweb.cli.tables.formatting import counted, duration, explained, signed
 from taskweb.cli.tables.grid import Grid
+from taskweb.cli.tables.text import Text
 from taskweb.workflows.suggesting import NextRun, Suggester
 
 _LEAST_SHOWN = 0.1

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator
 
 from rich.console import RenderableType
-from rich.text import Text
 
 from taskweb.cli.tables.formatting import explained
 from taskweb.cli.tables.grid import Grid
+from taskweb.cli.tables.text import Text
 from taskweb.tasks.synthetic import about_family
 from taskweb.workflows.trial_records import NULL_FAMILY, STRATEGIES, Difference, SelectionTrials
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 from rich.console import RenderableType
-from rich.text import Text
 
 from taskweb.cli.tables.formatting import counted, explained, signed
 from taskweb.cli.tables.grid import Grid
+from taskweb.cli.tables.text import Text
 from taskweb.web.published import PUBLISHED
 from taskweb.workflows.webs import WebDescription
 

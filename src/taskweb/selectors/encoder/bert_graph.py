@@ -98,6 +98,11 @@ def shape_from_config(config: Mapping[str, Any], where: str) -> BertShape:
             f"{', '.join(SUPPORTED_MODEL_TYPES)}; "
             "export the model to ONNX (onnx/model.onnx in the same folder) or choose another encoder."
         )
+    if config.get("auto_map"):
+        raise EncoderError(
+            f"The encoder in {where} brings code of its own, and none is run here. Export the model to ONNX (onnx/model.onnx "
+            "in the same folder) or choose another encoder."
+        )
     activation = str(config.get("hidden_act", config.get("activation", "gelu")))
     if activation != "gelu":
         raise EncoderError(

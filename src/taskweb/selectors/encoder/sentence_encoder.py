@@ -14,9 +14,8 @@ import numpy.typing as npt
 
 from taskweb.errors import EncoderError, ParameterError
 from taskweb.selectors.encoder.bert_graph import BertShape, build_graph, kinds_of_distance, shape_from_config, tensor_shapes
-from taskweb.selectors.encoder.onnx_runtime import import_onnxruntime
 from taskweb.selectors.encoder.readability import Readability, readability_of, sample_of
-from taskweb.selectors.encoder.sentence_layout import LAYOUT, DenseLayer, Pooling, SentenceLayout, read_json, read_layout
+from taskweb.selectors.encoder.sentence_layout import DenseLayer, Pooling, SentenceLayout, read_json, read_layout
 from taskweb.selectors.encoder.weights import ONNX_FILES, WEIGHTS, find_encoder, is_named, map_safetensors, missing_weights
 
 if TYPE_CHECKING:
@@ -214,7 +213,10 @@ class SentenceEncoder:
 
         file = self._layout.transformer / "tokenizer.json"
         if not file.is_file():
-            raise EncoderError(f"{file.parent} contains no tokenizer.json. {LAYOUT}")
+            raise EncoderError(
+                f"{file.parent} contains no tokenizer.json. Write it once with transformers: "
+                "AutoTokenizer.from_pretrained(folder).save_pretrained(folder)."
+            )
         try:
             return Tokenizer.from_file(str(file))
         except Exception as fault:  # noqa: BLE001 - the library raises plain Exception
@@ -241,7 +243,8 @@ class SentenceEncoder:
 
     @cached_property
     def _session(self) -> tuple[ort.InferenceSession, frozenset[str]]:
-        ort = import_onnxruntime()
+        import onnxruntime as ort
+
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.log_severity_level = 3
@@ -258,7 +261,8 @@ class SentenceEncoder:
         return session, frozenset(item.name for item in session.get_inputs())
 
     def _session_from_safetensors(self, options: ort.SessionOptions) -> ort.InferenceSession:
-        ort = import_onnxruntime()
+        import onnxruntime as ort
+
         assert self._shape is not None
         file = self._layout.transformer / WEIGHTS
         if not file.is_file():

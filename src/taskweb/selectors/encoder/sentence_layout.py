@@ -18,6 +18,7 @@ from taskweb.errors import EncoderError
 Pooling = Literal["mean", "cls", "max"]
 Activation = Literal["Identity", "Tanh"]
 LAYOUT = "An encoder folder contains config.json, tokenizer.json and model.safetensors, as sentence-transformers saves it."
+_PACKAGE = "sentence_transformers."
 MODULES = ("Transformer", "Pooling", "Dense", "Normalize")
 
 
@@ -86,10 +87,12 @@ def _modules(folder: Path) -> list[tuple[str, Path]]:
         return []
     found = []
     for module in read_json(file, list):
-        kind, path = str(module.get("type", "")).rsplit(".", 1)[-1], Path(str(module.get("path", "")))
-        if kind not in MODULES:
+        named, path = str(module.get("type", "")), Path(str(module.get("path", "")))
+        kind = named.rpartition(".")[2]
+        if kind not in MODULES or not named.startswith(_PACKAGE):
             raise EncoderError(
-                f"The encoder in {folder} has a '{kind}' module. taskweb computes {', '.join(MODULES)}. Choose another encoder."
+                f"The encoder in {folder} has a '{named.removeprefix(_PACKAGE)}' module, not one of {', '.join(MODULES)}. "
+                "Choose another encoder."
             )
         if path.is_absolute() or ".." in path.parts:
             raise EncoderError(f"{file} names the folder '{path}', which is not inside {folder}. Fetch the encoder again.")

@@ -8,15 +8,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 MISSING_LOGPROB = -15.0  # as published, for a word that is not among the most likely tokens
+_LARGEST_LOGPROB = 0.01
 _WORD = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
 _END_OF_THOUGHT = "</think>"
+_TAIL = 64  # characters in which the end of thoughts is looked for, with white space after it
 
 # The token that was generated at one place of an answer, and the log-probabilities of the most likely ones.
 Position = tuple[str, Mapping[str, float]]
 
 
 def positions_of(choice: Mapping[str, Any]) -> list[Position] | None:
-    """The tokens of a choice with their alternatives, in either of the two known forms; None without log-probabilities."""
+    """The tokens of a choice with their alternatives, in either of the two known forms; None without log-probabilities.
+
+    Raises ValueError, TypeError, LookupError, AttributeError or ArithmeticError for other forms.
+    """
     logprobs = choice.get("logprobs")
     if not isinstance(logprobs, Mapping):
         return None
@@ -26,9 +31,8 @@ def positions_of(choice: Mapping[str, Any]) -> list[Position] | None:
     tops = logprobs.get("top_logprobs")
     if isinstance(tops, list) and tops:
         tokens = logprobs.get("tokens") or [max(top, key=top.__getitem__) if top else "" for top in tops]
-        return [
-            (str(token), {str(k): float(v) for k, v in (top or {}).items()}) for token, top in zip(tokens, tops, strict=False)
-        ]
+        alternatives = [{str(k): _logprob(v) for k, v in (top or {}).items()} for top in tops]
+        return [(str(token), others) for token, others in zip(tokens, alternatives, strict=False)]
     return None
 
 
@@ -41,7 +45,7 @@ def log_odds_of_tokens(positions: Sequence[Position]) -> float | None:
     """
     start, text = 0, ""
     for place, (token, _) in enumerate(positions):
-        text += token
+        text = (text + token)[-_TAIL:]
         if text.rstrip().endswith(_END_OF_THOUGHT):
             start = place + 1
     places = [place for place in range(start, len(positions)) if _word(positions[place][0])] or [start]
@@ -76,8 +80,16 @@ def text_of(choice: Mapping[str, Any]) -> str:
 
 
 def _alternatives(place: Mapping[str, Any]) -> dict[str, float]:
-    own = {str(place["token"]): float(place["logprob"])}
-    return own | {str(other["token"]): float(other["logprob"]) for other in place.get("top_logprobs") or ()}
+    own = {str(place["token"]): _logprob(place["logprob"])}
+    return own | {str(other["token"]): _logprob(other["logprob"]) for other in place.get("top_logprobs") or ()}
+
+
+def _logprob(value: Any) -> float:
+    """A log-probability. Raises ValueError for one of a probability above 1, beyond what rounding explains."""
+    number = float(value)
+    if number > _LARGEST_LOGPROB:
+        raise ValueError(f"{number:g} is no log-probability")
+    return number
 
 
 def _word(token: str) -> str | None:

@@ -18,6 +18,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from taskweb.errors import JudgeError, ParameterError
+from taskweb.selectors.judge.connections import closing_at
 
 KEY_VARIABLES = ("TASKWEB_LLM_KEY", "OPENAI_API_KEY")
 _MOST_BYTES = 4 << 20
@@ -45,8 +46,10 @@ class RefusedError(JudgeError):
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """A redirect would carry the key to another host."""
 
-    def redirect_request(self, *_arguments: Any) -> None:
+    def http_error_302(self, *_arguments: Any, **_named: Any) -> None:
         return None
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +90,15 @@ class Endpoint:
             headers["Authorization"] = f"Bearer {self.key}"
         request = urllib.request.Request(address, json.dumps(body).encode(), headers)  # noqa: S310 - the scheme was checked
         end = time.monotonic() + most
-        try:
-            with urllib.request.build_opener(_NoRedirects).open(request, timeout=most) as response:
-                text = _read(response, end)
-                kind = response.headers.get_content_type()
-        except urllib.error.HTTPError as fault:
-            with fault:
-                raise self._fault_of_status(fault, end) from None
-        except (TimeoutError, urllib.error.URLError, http.client.HTTPException, OSError) as fault:
-            raise self._fault_of_connection(fault, most) from None
+        with closing_at(end) as handlers:
+            try:
+                with _opener(*handlers).open(request, timeout=most) as response:
+                    text, kind = _read(response, end), response.headers.get_content_type()
+            except urllib.error.HTTPError as fault:
+                with fault:
+                    raise self._fault_of_status(fault, end) from None
+            except (OSError, http.client.HTTPException) as fault:
+                raise self._fault_of_connection(fault if time.monotonic() < end else TimeoutError(), most) from None
         return self._object(text, kind)
 
     def _object(self, text: bytes, kind: str) -> dict[str, Any]:
@@ -136,10 +139,7 @@ class Endpoint:
             advice = "Set the key in" if self.key is None else "It refused the key in"
             return JudgeError(f"{self.shown} answered {status}{detail}. {advice} {' or '.join(KEY_VARIABLES)}.")
         if 300 <= status < 400:
-            target = urlsplit(fault.headers.get("Location") or "")
-            place = self.clean(
-                f"{target.scheme}://{target.netloc.rpartition('@')[2]}{target.path}" if target.netloc else target.path
-            )
+            place = self.clean(_place_of(fault.headers.get("Location") or ""))
             return JudgeError(f"{self.shown} redirects to {place or 'another address'}. Give the final address with --llm-url.")
         if status == 429 and code in _OUT_OF_QUOTA:
             return JudgeError(f"{self.shown} answered 429{detail}. The account has no budget left.")
@@ -193,17 +193,33 @@ def _base_of(url: str) -> str:
     return urlunsplit(parts._replace(path=path, fragment=""))
 
 
+def _opener(*handlers: urllib.request.BaseHandler) -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(_NoRedirects, *handlers)
+
+
+def _place_of(address: str) -> str:
+    """An address without names, passwords and queries; "" for one that is none."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.netloc else parts.path
+
+
 def _read(response: IO[bytes], end: float) -> bytes:
     """The whole body. Raises TimeoutError for one that is not complete in time, HTTPException for one that is too long."""
-    parts, size = [], 0
-    while part := response.read1(1 << 16):  # type: ignore[attr-defined]
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        part = response.read1(1 << 16)  # type: ignore[attr-defined]
+        if time.monotonic() >= end:
+            raise TimeoutError
+        if not part:
+            return b"".join(parts)
         parts.append(part)
         size += len(part)
-        if time.monotonic() > end:
-            raise TimeoutError
         if size > _MOST_BYTES:
             raise http.client.HTTPException("the answer is too long")
-    return b"".join(parts)
 
 
 def _wait_of(header: str | None) -> float | None:

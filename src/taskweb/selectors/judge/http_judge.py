@@ -136,7 +136,7 @@ class HttpJudge:
         try:
             positions = positions_of(choice)
             found = None if positions is None else log_odds_of_tokens(positions)
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
             raise TransientError(f"{self.endpoint.shown} sent log-probabilities in an unknown form.") from None
         if positions is None and self._seen_logprobs:
             raise TransientError(f"{self.endpoint.shown} sent an answer without log-probabilities.")

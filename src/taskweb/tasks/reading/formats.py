@@ -19,6 +19,7 @@ SUFFIXES: dict[str, FileFormat] = {
     ".arrow": "arrow",
     ".feather": "arrow",
 }
+TASK_SUFFIXES = (".yaml", ".yml")  # of tasks of lm-evaluation-harness
 
 
 def format_of_name(name: str) -> FileFormat | None:
@@ -30,4 +31,4 @@ def task_name_of(path: Path) -> str:
     """The task name of a file: its name without `.jsonl`, `.csv.gz` and similar endings."""
     stem = without_packing(path.name)
     suffix = Path(stem).suffix
-    return stem.removesuffix(suffix) if suffix.lower() in SUFFIXES else stem
+    return stem.removesuffix(suffix) if suffix.lower() in (*SUFFIXES, *TASK_SUFFIXES) else stem

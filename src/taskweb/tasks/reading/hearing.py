@@ -6,18 +6,37 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Protocol
 
-from taskweb.tasks.reading.reading import Reading
 from taskweb.tasks.task import Example
 
 SHOWN_EXAMPLES = 3
+
+
+class Understanding(Protocol):
+    """How a file was understood."""
+
+    @property
+    def origin(self) -> str:
+        """The name of the file."""
+        ...
+
+    @property
+    def line(self) -> str:
+        """One line that says it."""
+        ...
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing about it needs to be said."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class ReadFile:
     """A file that was read: how, and its first examples."""
 
-    reading: Reading
+    reading: Understanding
     examples: tuple[Example, ...]
 
 
@@ -35,7 +54,7 @@ def hearing(hear: Hear) -> Iterator[None]:
         _HEARER.reset(before)
 
 
-def tell(reading: Reading, examples: Sequence[Example]) -> None:
+def tell(reading: Understanding, examples: Sequence[Example]) -> None:
     """Say that a file was read, to whoever wants to hear it."""
     hear = _HEARER.get()
     if hear is not None:

@@ -33,20 +33,29 @@ def _loaded(text: str, origin: str) -> Mapping[str, Any]:
     except ImportError:
         raise MissingDependencyError("pyyaml", "train", f"Reading {origin}") from None
 
-    loader: Any = type("Loader", (yaml.SafeLoader,), {})  # a new class, since constructors are attributes of the class
+    def refuse_merging(_loader: Any, node: Any) -> None:
+        """Merged mappings could grow without limit; promptsource has none."""
+        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+            raise yaml.YAMLError("mappings cannot be merged (<<)")
+
+    # A new class, since constructors are attributes of the class.
+    loader: Any = type("Loader", (yaml.SafeLoader,), {"flatten_mapping": refuse_merging})
     for tag in _TAGS:
         loader.add_constructor(tag, lambda reader, node: reader.construct_mapping(node, deep=True))
     try:
-        return _mapping(yaml.load(text, Loader=loader), origin, "the file")  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, RecursionError) as fault:
+        content = yaml.load(text, Loader=loader)  # noqa: S506 - a SafeLoader
+    except Exception as fault:  # noqa: BLE001 - wrong dates and numbers raise all kinds
         reason = " ".join(str(fault).split())[:200].rstrip(".")
         raise InputError(f"{origin} cannot be read as YAML: {reason}. Give a templates.yaml of promptsource.") from None
+    return _mapping(content, origin, "the file")
 
 
 def _template(entry: Mapping[str, Any], task: str, origin: str) -> Template:
     if not isinstance(entry.get("jinja"), str) or not isinstance(entry.get("name"), str):
         raise InputError(f"A template in {origin} lacks 'name' or 'jinja'. Give a templates.yaml of promptsource.")
     choices = entry.get("answer_choices")
+    if isinstance(choices, Mapping | list):
+        raise InputError(f"The answer_choices of '{entry['name']}' in {origin} must be a text divided by |||.")
     return Template(entry["name"], task, entry["jinja"], None if choices is None else str(choices), form="promptsource")
 
 

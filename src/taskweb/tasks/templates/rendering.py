@@ -1,4 +1,4 @@
-"""Templates applied to rows, in Jinja's sandbox: a template can only read columns."""
+"""Templates applied to rows, in Jinja's sandbox: a template can only read columns, in little time and memory."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _spans(text: str, values: Iterable[Any]) -> tuple[tuple[int, int], ...]:
 @cache
 def _columns_read(text: str) -> frozenset[str]:
     meta, environment = _jinja()
-    return frozenset(meta.find_undeclared_variables(environment.parse(text)))
+    return frozenset(meta.find_undeclared_variables(environment.tree(text)))
 
 
 def columns_of(template: Template) -> frozenset[str]:
@@ -86,7 +86,7 @@ def columns_of(template: Template) -> frozenset[str]:
     for text in from_texts:
         if text is not None:
             try:
-                found |= meta.find_undeclared_variables(environment.parse(text))
+                found |= meta.find_undeclared_variables(environment.tree(text))
             except Exception as fault:  # noqa: BLE001 - the library raises several kinds
                 reason = " ".join(str(fault).split()).rstrip(".")
                 raise InputError(
@@ -98,14 +98,14 @@ def columns_of(template: Template) -> frozenset[str]:
 def _of_ours(template: Template, row: Mapping[str, Any], line: int) -> Prompt:
     choices = _choices(template.choices, row)
     columns = {**row, _CHOICES: choices}
-    text = _stripped(template, _rendered(template.input, columns))
+    text = _stripped(template, rendered(template.input, columns))
     references: tuple[str, ...] = ()
     if template.references is not None:
-        references = tuple(map(str, json.loads(_rendered(template.references, columns))))
+        references = tuple(map(str, json.loads(rendered(template.references, columns))))
     if template.answer is not None and choices is not None:
-        answer = _place(_rendered(template.answer, columns).strip(), choices)
+        answer = _place(rendered(template.answer, columns).strip(), choices)
         return Prompt(line, Example(text, None if answer is None else choices[answer], choices), answer, references)
-    wanted = None if template.output is None else _stripped(template, _rendered(template.output, columns))
+    wanted = None if template.output is None else _stripped(template, rendered(template.output, columns))
     return _with_output(line, text, wanted if wanted and wanted.strip() else None, choices, references)
 
 
@@ -117,9 +117,9 @@ def _of_promptsource(template: Template, row: Mapping[str, Any], line: int) -> P
     columns = {key: value.replace(_BARS, _PROTECTED) if isinstance(value, str) else value for key, value in row.items()}
     protected = None
     if isinstance(template.choices, str):
-        protected = [part.strip() for part in _rendered(template.choices, columns).split(_BARS)]
+        protected = [part.strip() for part in rendered(template.choices, columns).split(_BARS)]
     choices = None if protected is None else tuple(map(_unprotected, protected))
-    text, *wanted = map(_unprotected, _rendered(template.input, {**columns, _CHOICES: protected}).split(_BARS))
+    text, *wanted = map(_unprotected, rendered(template.input, {**columns, _CHOICES: protected}).split(_BARS))
     if not text or not wanted or not any(wanted):
         return None
     # In these templates, a label of -1 would count from the end, but means "not known".
@@ -140,8 +140,8 @@ def _with_output(
 
 def _choices(choices: tuple[str, ...] | str | None, row: Mapping[str, Any]) -> tuple[str, ...] | None:
     if isinstance(choices, tuple):
-        return tuple(_rendered(text, row).strip() for text in choices)
-    found = None if choices is None else json.loads(_rendered(choices, row))
+        return tuple(rendered(text, row).strip() for text in choices)
+    found = None if choices is None else json.loads(rendered(choices, row))
     return None if found is None else tuple(map(str, found))
 
 
@@ -165,13 +165,20 @@ def _texts(choices: tuple[str, ...] | str | None) -> tuple[str, ...]:
     return (choices,) if isinstance(choices, str) else choices or ()
 
 
-def _rendered(text: str, columns: Mapping[str, Any]) -> str:
-    return str(_compiled(text).render(columns))
+def rendered(text: str, columns: Mapping[str, Any]) -> str:
+    """A Jinja text with the values of columns, in the sandbox, within limits.
+
+    Raises what Jinja raises, LimitError, MissingDependencyError without Jinja.
+    """
+    template = _compiled(text)
+    from taskweb.tasks.templates import limits
+
+    return limits.rendered(template, columns)
 
 
 @cache
 def _compiled(text: str) -> Any:
-    return _jinja()[1].from_string(text)
+    return _jinja()[1].compiled(text)
 
 
 @cache
@@ -179,12 +186,13 @@ def _jinja() -> tuple[Any, Any]:
     """Jinja's analysis of templates, and the sandbox with the filters of promptsource."""
     try:
         from jinja2 import StrictUndefined, meta
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+        from taskweb.tasks.templates.limits import LimitedEnvironment
     except ImportError:
         raise MissingDependencyError("jinja2", "train", "Applying templates") from None
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined)
+    environment = LimitedEnvironment(undefined=StrictUndefined)
     environment.globals.update(zip=zip, enumerate=enumerate)
-    environment.filters.update(choice=_fixed_choice, most_frequent=_most_frequent)
+    environment.add_filters({"choice": _fixed_choice, "most_frequent": _most_frequent})
     return meta, environment
 
 

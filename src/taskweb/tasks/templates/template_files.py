@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from taskweb.errors import InputError, unknown_name
-from taskweb.tasks.paths import kind_of_path, unreadable
+from taskweb.tasks.paths import kind_of_path
+from taskweb.tasks.small_files import text_of, toml_of
 from taskweb.tasks.task import SIDES
 from taskweb.tasks.templates.promptsource import parse_promptsource
 from taskweb.tasks.templates.template import Template, TemplateSet
@@ -46,10 +46,7 @@ def read_templates(path: Path, task: str) -> TemplateSet:
     """
     if kind_of_path(path) != "file":
         raise InputError(f"There is no file {path}. Give a file of templates, .toml or promptsource's .yaml.")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as fault:
-        raise unreadable(path, fault) from None
+    text = text_of(path)
     if path.suffix.lower() in (".yaml", ".yml"):
         return parse_promptsource(text, task, str(path))
     return parse_templates(text, task, str(path))
@@ -57,10 +54,7 @@ def read_templates(path: Path, task: str) -> TemplateSet:
 
 def parse_templates(text: str, task: str, origin: str) -> TemplateSet:
     """Parse templates in TOML; `like` uses those of another task. Raises InputError for unknown keys and missing ones."""
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as fault:
-        raise InputError(f"{origin} cannot be read as TOML: {fault}. Fix it there.") from None
+    content = toml_of(text, origin)
     _refuse_unknown(origin, content, _FILE_KEYS)
     if "like" in content:
         other = templates_of(content["like"])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from taskweb.errors import InputError, MissingDependencyError
+from taskweb.tasks.spreadsheet_cells import original
 from taskweb.web.formats.untrusted import reading
 from taskweb.web.records.tidy_rows import delimiter_of
 
@@ -67,7 +68,7 @@ def _csv_lines(path: Path, name: str) -> Iterator[list[str]]:
         csv.field_size_limit(_MOST_CHARACTERS_A_CELL)
         for cells in csv.reader(file, delimiter=delimiter_of(path), strict=True):
             if cells:
-                yield cells
+                yield [original(cell) for cell in cells]
 
 
 def _parquet_columns(path: Path, name: str) -> tuple[str, ...]:

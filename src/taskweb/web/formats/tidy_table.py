@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from taskweb.errors import InputError, MissingDependencyError, first_line
 from taskweb.tasks.paths import kind_of_path, unreadable
+from taskweb.tasks.spreadsheet_cells import original
 from taskweb.web.arrays import Codes, FloatArray
 from taskweb.web.records.run_scores import run_scores
 from taskweb.web.records.run_table import NO_SOURCE, UNKNOWN_SEED, RunTable, number_unknown_seeds
@@ -145,7 +146,7 @@ def _name(text: str, column: str, path: Path, line: int) -> str:
         raise InputError(
             f"The web {path}, line {line}: the column '{column}' is empty. Baselines have the source '{BASELINE}'."
         )
-    return text.strip()
+    return original(text).strip()
 
 
 def _number(text: str, path: Path, line: int) -> float:

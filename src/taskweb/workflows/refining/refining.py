@@ -139,7 +139,7 @@ def refine_question(
     itself = places_of_target(target, task_name, places)
     places = {name: place for name, place in places.items() if name not in itself and name not in ranked.exclude}
     name = printable(ranked.target.name or task_name or known.name)
-    task = task_for(name, known.examples, how.kinds.get(name))
+    task = task_for(name, known.examples, how.kinds.get(name), known.kind)
     parts = divided(known.examples, task.kind, most_trained=how.target_examples)
     columns, sampling = ranked.target.columns, Sampling(how.source_examples, seed=0)
     loaded = [load_source(own, place, columns, sampling) for own, place in places.items()]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from taskweb.errors import InputError
 from taskweb.tasks.paths import unreadable
+from taskweb.tasks.spreadsheet_cells import original
 
 COLUMNS = ("k", "target", "score")
 ALL = "all"
@@ -58,7 +59,7 @@ def _lines(path: Path) -> list[tuple[int, dict[str, str]]]:
                     f"The table of results {path} has no column '{missing[0]}'. Columns found: {', '.join(found) or 'none'}. "
                     f"It needs {', '.join(COLUMNS)}."
                 )
-            lines = [(reader.line_num, {key: value or "" for key, value in row.items() if key}) for row in reader]
+            lines = [(reader.line_num, {key: original(value or "") for key, value in row.items() if key}) for row in reader]
     except OSError as error:
         raise unreadable(path, error) from None
     except (UnicodeDecodeError, csv.Error) as error:

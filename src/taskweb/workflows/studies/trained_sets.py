@@ -21,6 +21,7 @@ from taskweb.evaluation.batching import BatchSize
 from taskweb.mixture.sampling import MixtureSettings
 from taskweb.models import open_model
 from taskweb.tasks.paths import unreadable
+from taskweb.tasks.spreadsheet_cells import inert, original
 from taskweb.training.loop import Progress as Update
 from taskweb.training.recipe import Recipe
 from taskweb.training.settings import chosen_device, computing_in
@@ -159,14 +160,14 @@ def read_results(path: Path) -> list[SetResult]:
     try:
         return [
             SetResult(
-                row["set"],
+                original(row["set"]),
                 row["k"],
-                row["target"],
+                original(row["target"]),
                 float(row["score"]),
                 int(row["seed"]),
                 float(row["hours"]),
                 int(row["examples"]),
-                tuple(row["sources"].split()),
+                tuple(original(row["sources"]).split()),
                 row["made_with"],
             )
             for row in reader
@@ -235,7 +236,7 @@ def _append(row: SetResult, path: Path) -> None:
             if b"\n" not in content:
                 table.writerow(COLUMNS)
             cells = {**dataclasses.asdict(row), "sources": " ".join(row.sources), "hours": f"{row.hours:.6f}"}
-            table.writerow([cells[column] for column in COLUMNS])
+            table.writerow([inert(cell) if isinstance(cell := cells[column], str) else cell for column in COLUMNS])
             file.write(text.getvalue().encode())
             file.flush()
             os.fsync(file.fileno())
