@@ -142,6 +142,7 @@ def test_a_dry_run_writes_nothing_and_says_what_it_comes_to(run, tmp_path: Path)
     assert len(found["sources"]) == 3
     shown = run(*command(tmp_path, "--dry-run"))
     assert "not known before the first run" in shown.out
+    assert "before any run" in shown.out
     assert "80% power" in shown.err
     assert sorted(tmp_path.rglob("*")) == before
     assert "at most 2.0 h" in run(*command(tmp_path, "--dry-run", "--budget", "2h")).out
