@@ -51,7 +51,7 @@ def test_the_page_names_no_variable_that_does_not_exist() -> None:
 def test_the_cache_contains_what_the_page_says(encoder: SentenceEncoder) -> None:
     cache = default_cache_folder()
     patterns = first_column("The cache")
-    assert patterns == ["*.npy", "blend-*.npz", "judge/*.json", "digests/*.json", "resolved/*.json"]
+    assert patterns == ["*.vectors", "blend-*.learned", "judge/*.json", "digests/*.json", "resolved/*.json"]
     rank(TEXTS)
     AnswerCache(cache / "judge").store("some-model", {"temperature": 0}, "Are the tasks 'weather' and 'tides' alike?", 0.5)
     files = [file for file in cache.rglob("*") if file.is_file()]

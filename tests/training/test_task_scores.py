@@ -66,6 +66,8 @@ def test_generated_text_is_compared() -> None:
     model.generate = lambda examples, **_: ["The cat!", "dog"]  # type: ignore[method-assign]
     examples = [Example("who", "cat"), Example("what", "dog")]
     assert evaluate(model, GENERATION, examples) == {"exact_match": 1.0, "accuracy": 0.5}
+    several = [Example("who", "cat", references=("cat", "The cat!")), Example("what", "cow", references=("cow", "ox"))]
+    assert evaluate(model, GENERATION, several) == {"exact_match": 0.5, "accuracy": 0.5}
     with pytest.raises(InputError, match="no output"):
         evaluate(model, GENERATION, [Example("who")])
 

@@ -149,13 +149,23 @@ def test_a_system_message_without_a_model(run, sources: str, tmp_path: Path) -> 
         (["--model", "tiny:llama", "--prompt-format", "chat"], "has no chat template"),
         (["--model", "tiny:lama"], "Did you mean 'tiny:llama'"),
         (["--model", "tiny:llama", "--max-input", "3"], "must be 8 or more"),
-        (["--model", "tiny:roberta"], "learns several tasks together by comparing choices"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(more: list[str], message: str, run, sources: str, tmp_path: Path) -> None:  # noqa: F811
     done = run(*arguments(sources, tmp_path / "mix", *more))
     assert (done.status, done.err.count("\n")) == (2, 1)
     assert message in done.err
+    assert not (tmp_path / "mix").exists()
+
+
+def test_an_encoder_learns_several_tasks_only_by_their_choices(run, tmp_path: Path) -> None:  # noqa: F811
+    for name in ("names", "places"):
+        rows = [{"passage": f"{name} {i}", "question": "which?", "label": f"the {name} of {i}"} for i in range(20)]
+        write_rows(tmp_path / "sources" / f"{name}.jsonl", rows)
+    given = arguments(str(tmp_path / "sources"), tmp_path / "mix", "--model", "tiny:roberta", tasks=("names", "places"))
+    done = run(*given)
+    assert done.status == 2
+    assert "learns several tasks together by comparing choices" in done.err
     assert not (tmp_path / "mix").exists()
 
 

@@ -165,7 +165,15 @@ def _metric(name: str, found: Predictions) -> float:
     assert function is not None
     if name in _METRICS_OF_ANSWERS:
         return function([str(text) for text in found.predicted], [list(texts) for texts in found.expected])
-    return function(list(found.predicted), list(found.expected))
+    pairs = zip(found.predicted, found.expected, strict=True)
+    return function(list(found.predicted), [_nearest(predicted, right) for predicted, right in pairs])
+
+
+def _nearest(predicted: Any, right: Any) -> Any:
+    """Of several accepted texts that which was predicted, else the first, for metrics that compare with one."""
+    if not isinstance(right, tuple):
+        return right
+    return predicted if predicted in right else next(iter(right), "")
 
 
 def _no_output(example: Example) -> InputError:
