@@ -8,6 +8,7 @@ of its updates. Sources are then ordered, for each target left out, by
 - the gains at an early point of training on the target, and judged by other seeds.
 
 With `--real-text FOLDER` also on the web on real text (benchmarks.selection.real_text_web writes its texts and model there).
+`--families` without a name and `--kinds` measure only a part; figures of the others are kept from the last run.
 Figures are NDCG and Regret@1 in percent, mean over targets with 95% bootstrap intervals, and paired differences.
 """
 
@@ -30,6 +31,7 @@ import torch
 
 from benchmarks import harness
 from benchmarks.engine.synthetic_family import SETUPS, Setup, family_of, web_of
+from benchmarks.harness import read_figures
 from taskweb.metrics import ndcg, regret_at_k
 from taskweb.models import TaskModel, head_for, method_of
 from taskweb.models.tiny import tiny_model
@@ -43,8 +45,7 @@ from taskweb.training import PredictionSettings, evaluate, fit
 from taskweb.web import TransferWeb
 from taskweb.web.bootstrap import mean_interval
 from taskweb.web.opening import open_web
-from taskweb.workflows.benchmarking import POOL_EXAMPLES
-from taskweb.workflows.pair_scoring import KINDS, Pair, PairScoreSettings, score_sets
+from taskweb.workflows.pair_scoring import KINDS, Pair, PairScoreKind, PairScoreSettings, score_sets
 from taskweb.workflows.selector_settings import EncoderSettings
 from taskweb.workflows.task_texts import task_texts
 
@@ -134,7 +135,7 @@ def selector_figures(
     web: TransferWeb, texts: Path, scores: Mapping[str, Mapping[Pair, float]], draws: int
 ) -> dict[str, dict[tuple[str, str], tuple[float, float]]]:
     """NDCG and Regret@1 of selectors, pair scores and both together, by (setup, target), mean over draws of examples."""
-    pool = task_texts(web, texts, EncoderSettings().embedder(), limit=POOL_EXAMPLES).bank
+    pool = task_texts(web, texts, EncoderSettings().embedder()).bank
     selectors: dict[str, Selector] = {"blend": BlendSelector(), "roe": RoeSelector(), "popularity": PopularitySelector()}
     found: dict[str, dict[tuple[str, str], list[tuple[float, float]]]] = {}
     assert web.score is not None
@@ -168,17 +169,17 @@ def _mean(rows: list[tuple[float, float]]) -> tuple[float, float]:
 def pair_scores_of(
     targets: Sequence[ExampleSet], sources: Sequence[ExampleSet], settings: PairScoreSettings
 ) -> tuple[dict[str, Mapping[Pair, float]], dict[str, float]]:
-    """All kinds of pair scores, and the seconds that each took."""
+    """Pair scores of each kind, and the seconds that it took."""
     found: dict[str, Mapping[Pair, float]] = {}
     seconds: dict[str, float] = {}
-    for kind in KINDS:
+    for kind in settings.kinds:
         own = PairScoreSettings(**{name: getattr(settings, name) for name in settings.__slots__} | {"kinds": (kind,)})
         seconds[kind], result = harness.timed(lambda how=own: score_sets(targets, sources, how))  # type: ignore[misc]
         found[kind] = result.scores[kind]
     return found, seconds
 
 
-def family_web(name: str, setup: Setup, seeds: int, draws: int) -> dict[str, Any]:
+def family_web(name: str, setup: Setup, kinds: tuple[PairScoreKind, ...], seeds: int, draws: int) -> dict[str, Any]:
     """All figures of one web of generated tasks."""
     torch.set_num_threads(1)
     family = family_of(name)
@@ -186,7 +187,7 @@ def family_web(name: str, setup: Setup, seeds: int, draws: int) -> dict[str, Any
     web = web_of(family, setup, [own.at(-1) for own in curves])
     few = [family.examples(task, TARGET_EXAMPLES, seed=0) for task in family.task_names]
     many = [family.examples(task, SOURCE_EXAMPLES, seed=1000) for task in family.task_names]
-    how = PairScoreSettings(setup.model, KINDS, "finetune", learning_rate=setup.source_rate, device="cpu")
+    how = PairScoreSettings(setup.model, kinds, "finetune", learning_rate=setup.source_rate, device="cpu")
     scores, seconds = pair_scores_of(few, many, how)
     with tempfile.TemporaryDirectory() as place:
         for task in family.task_names:
@@ -198,7 +199,7 @@ def family_web(name: str, setup: Setup, seeds: int, draws: int) -> dict[str, Any
     return {"figures": by_name, "early": early_figures(curves, family, setup), "seconds": seconds}
 
 
-def real_text_web(folder: Path, draws: int) -> dict[str, Any]:
+def real_text_web(folder: Path, kinds: tuple[PairScoreKind, ...], draws: int) -> dict[str, Any]:
     """All figures of the web on real text. folder: with `tasks` and `minilm`."""
     torch.set_num_threads(1)
     web = open_web(REAL_TEXT)
@@ -207,7 +208,7 @@ def real_text_web(folder: Path, draws: int) -> dict[str, Any]:
         [load_examples(place, sampling=Sampling(count, seed=seed), name=task) for task, place in places.items()]
         for count, seed in ((TARGET_EXAMPLES, 0), (SOURCE_EXAMPLES, 1))
     )
-    how = PairScoreSettings(str(folder / "minilm"), KINDS, "lora", steps=10, learning_rate=2e-3, max_input=96, device="cpu")
+    how = PairScoreSettings(str(folder / "minilm"), kinds, "lora", steps=10, learning_rate=2e-3, max_input=96, device="cpu")
     scores, seconds = pair_scores_of(few, many, how)
     figures = selector_figures(web, folder / "tasks", scores, draws)
     return {"figures": {order: list(own.values()) for order, own in figures.items()}, "seconds": seconds}
@@ -230,13 +231,27 @@ def summary(webs: Sequence[Mapping[str, Any]], part: str, references: Sequence[s
 
 
 def measured(given: argparse.Namespace) -> dict[str, Any]:
-    """The figures of all webs."""
+    """The figures of all webs that are asked for, beside those of an earlier run."""
+    found: dict[str, Any] = read_figures(given.out) if given.out is not None and given.out.is_file() else {}
+    kinds = tuple(given.kinds)
+    if given.families:
+        found |= generated(given, kinds)
+    if given.real_text is not None:
+        torch.set_num_threads(1)
+        real = real_text_web(given.real_text, kinds, given.draws)
+        before = found.get("real_text", {"seconds": {}, "rows": []})
+        rows = {row["order"]: row for row in (*before["rows"], *summary([real], "figures", ("blend", "roe")))}
+        found["real_text"] = {"seconds": before["seconds"] | real["seconds"], "rows": [*rows.values()]}
+    return found
+
+
+def generated(given: argparse.Namespace, kinds: tuple[PairScoreKind, ...]) -> dict[str, Any]:
+    """The figures of webs of generated tasks."""
     setups = [setup for setup in SETUPS if setup.name in given.setups]
     began = time.perf_counter()
     with ProcessPoolExecutor(given.workers, mp_context=get_context("spawn")) as pool:
-        real = None if given.real_text is None else pool.submit(real_text_web, given.real_text, given.draws)
         jobs = {
-            f"{name}, {setup.name}": pool.submit(family_web, name, setup, given.seeds, given.draws)
+            f"{name}, {setup.name}": pool.submit(family_web, name, setup, kinds, given.seeds, given.draws)
             for name in given.families
             for setup in setups
         }
@@ -244,15 +259,11 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
         for name, job in jobs.items():
             webs[name] = job.result()
             print(f"{name}: {time.perf_counter() - began:.0f} s", flush=True)
-        real_text = None if real is None else real.result()
-    found: dict[str, Any] = {
+    return {
         "webs": {name: _means(web) for name, web in webs.items()},
         "generated": summary([*webs.values()], "figures", ("blend", "roe")),
         "early": summary([*webs.values()], "early", (f"gain after {POINTS[-1]:g} of the updates",)),
     }
-    if real_text is not None:
-        found["real_text"] = {"seconds": real_text["seconds"], "rows": summary([real_text], "figures", ("blend", "roe"))}
-    return found
 
 
 def _means(web: Mapping[str, Any]) -> dict[str, Any]:
@@ -264,6 +275,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The options given."""
     options = harness.parser(__doc__, __file__)
     options.add_argument("--families", nargs="*", default=list(FAMILIES), help="a name, or name:seed for another seed")
+    options.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="pair scores")
     options.add_argument("--setups", nargs="*", default=["tiny:t5/finetune"])
     options.add_argument("--real-text", type=Path, help="folder with the texts (tasks) and the model (minilm) of that web")
     options.add_argument("--seeds", type=harness.at_least_one, default=2)
@@ -277,7 +289,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     given = arguments(argv)
     found = measured(given)
     for part in ("generated", "early"):
-        print(_table(found[part]))
+        if part in found:
+            print(_table(found[part]))
     if "real_text" in found:
         print(_table(found["real_text"]["rows"]))
     harness.write_result(__file__, given, found)

@@ -35,6 +35,10 @@ class WebError(TaskWebError):
     """A web of transfers that cannot be read, or lacks what is needed."""
 
 
+class StorageError(InputError, WebError):
+    """A place that cannot be written or read now: full, write-protected, gone. The same command can go on later."""
+
+
 class EncoderError(TaskWebError):
     """Encoder weights that are missing, unsupported, or do not fit the embeddings at hand."""
 

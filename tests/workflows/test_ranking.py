@@ -8,7 +8,7 @@ import pytest
 
 import taskweb
 from scripts.tabulate_languages import LATIN, OTHER_SCRIPTS
-from taskweb.errors import EncoderError, InputError, NameNotFoundError
+from taskweb.errors import EncoderError, InputError, NameNotFoundError, ParameterError
 from taskweb.selectors.benchmark import DrawSettings
 from taskweb.selectors.encoder import SentenceEncoder
 from taskweb.selectors.similarity import example_text
@@ -163,6 +163,17 @@ def test_without_a_web_texts_alone_rank_own_candidates(tmp_path: Path) -> None:
 def test_parameters_that_the_selector_lacks_are_refused() -> None:
     with pytest.raises(taskweb.TaskWebError, match="Only TaskShop has --lambda, --n-pivots, not the selector 'blend'"):
         rank(EXAMPLES, selector_settings=SelectorSettings(lam=0.2, n_pivots=3))
+
+
+def test_pair_scores_are_refused_where_nothing_reads_them(tmp_path: Path) -> None:
+    table = tmp_path / "pairs.csv"
+    table.write_text("target,source,score\ntarget,snli,3\ntarget,imdb,-3\n")
+    settings = SelectorSettings(pair_scores=str(table))
+    for selector in ("blend", "taskshop"):
+        with pytest.raises(ParameterError, match=f"'{selector}' does not read --pair-scores. Add --selector llm"):
+            rank(EXAMPLES, selector=selector, selector_settings=settings)
+    with_base = SelectorSettings(pair_scores=str(table), base="llm", lam=0.0)
+    assert rank(EXAMPLES, selector="taskshop", selector_settings=with_base).sources[0].task == "snli"
 
 
 def test_an_encoder_that_does_not_fit_the_bank_is_refused(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from taskweb.errors import InputError
+from taskweb.errors import StorageError
 from taskweb.experiments.file_locks import lock_file, release_lock
 from taskweb.experiments.plan import CheckpointLimits, Plan
+from taskweb.tasks.atomic import cannot_write
 
 _SOURCE, _TRAINING = ".safetensors", ".training"
 _GIB = 2**30
@@ -53,6 +54,8 @@ class CheckpointCache:
         path = self.training_path(key)
         try:
             yield path
+        except StorageError:
+            raise
         except Exception:
             path.unlink(missing_ok=True)
             raise
@@ -108,7 +111,7 @@ class CachedSource:
             self._lock = lock_file(part, shared=True, create=False)
             part.replace(self.path)
         except OSError as error:
-            raise InputError(f"The weights of a source cannot be cached in {part.parent}: {error.strerror or error}.") from None
+            raise cannot_write(part.parent, error) from None
         finally:
             part.unlink(missing_ok=True)
 

@@ -9,7 +9,7 @@ from functools import partial
 
 import torch
 
-from taskweb.errors import InputError
+from taskweb.errors import InputError, StorageError
 from taskweb.experiments.checkpoint_cache import CachedSource, CheckpointCache
 from taskweb.experiments.run_outcomes import Given, Source, ended_by, finished, without_source
 from taskweb.experiments.setup_models import SetupModels
@@ -20,6 +20,7 @@ from taskweb.models.base import device_of
 from taskweb.models.input_limits import within_limits
 from taskweb.models.methods.trainable import trainable
 from taskweb.models.saving import notes_of
+from taskweb.models.tensor_file import is_whole
 from taskweb.tasks import Example
 from taskweb.training import CheckpointSettings, TrainingHistory, TrainingSettings, evaluate, fit
 from taskweb.web.records.run import Run, Scalar
@@ -126,6 +127,8 @@ def cached_weights(cached: CachedSource) -> Source | None:
     """The weights after a source, from an earlier process; None where there are none. A damaged file is removed."""
     if cached.exists:
         try:
+            if not is_whole(cached.path):
+                raise InputError(f"{cached.path} is damaged.")
             return Source(cached.path, 0.0, int(notes_of(cached.path).get("halved_batches") or 0))
         except InputError:
             cached.release(remove=True)  # damaged: trained again
@@ -136,6 +139,8 @@ def _guarded(record: Run, work: Callable[[], Run]) -> Run:
     began = time.perf_counter()
     try:
         return work()
+    except StorageError:  # no fault of the run: it is done when the plan is run again
+        raise
     except Exception as error:  # noqa: BLE001 - whatever a library raises, the run failed and the other runs go on
         return ended_by(record, error, time.perf_counter() - began)
 

@@ -15,7 +15,7 @@ from functools import cache, partial
 
 import torch
 
-from taskweb.errors import InputError
+from taskweb.errors import InputError, StorageError
 from taskweb.experiments.execute import GroupRunner, cached_weights
 from taskweb.experiments.fused_jobs import Lane, RunningTraining, SourceWeights, TrainingJob
 from taskweb.experiments.heartbeats import PassFacts
@@ -186,6 +186,8 @@ class FusedExecution:
             began = time.perf_counter()
             try:
                 lane.running.append(self._joined(job, training))
+            except StorageError:
+                raise
             except Exception as error:  # noqa: BLE001 - whatever a library raises, the run failed and the other runs go on
                 yield from self._outcomes_of_failure(job, error, time.perf_counter() - began)
 
@@ -232,6 +234,8 @@ class FusedExecution:
     def _end_source(self, own: RunningTraining, training: FusedTraining) -> Events:
         try:
             self._keep_source(own, training)
+        except StorageError:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever a library raises, its runs failed and the other runs go on
             yield from self._outcomes_of_failure(own.job, error, own.place.history.seconds)
         finally:

@@ -18,7 +18,7 @@ from taskweb.web.records.run import Run
 
 @dataclass(frozen=True, slots=True)
 class RunningRun:
-    """A run that a worker is executing, alone or among others, and for how many seconds."""
+    """A run that a worker is executing, alone or among others, and for how many seconds (0 where the clock was set back)."""
 
     setup: str
     source: str | None
@@ -130,7 +130,10 @@ def _heartbeats(store: Path) -> list[tuple[Path, RunningWorker]]:
     for file in sorted(folder.glob("*.json")) if folder.is_dir() else []:
         with suppress(OSError, ValueError, TypeError, KeyError):
             read = json.loads(file.read_text(encoding="utf-8"))
-            runs = [RunningRun(setup, source, target, seed, now - since) for setup, source, target, seed, since in read["runs"]]
+            runs = [
+                RunningRun(setup, source, target, seed, max(0.0, now - since))
+                for setup, source, target, seed, since in read["runs"]
+            ]
             passes = None if read["passes"] is None else PassFacts(**read["passes"])
             found.append((file, RunningWorker(tuple(runs), passes)))
     return found

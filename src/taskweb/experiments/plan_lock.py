@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from taskweb.errors import InputError, TaskWebError
@@ -33,8 +33,9 @@ def plan_lock(store: Path) -> Iterator[None]:
             "to run two plans at once, give each a store of its own and merge them."
         )
     try:
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, str(os.getpid()).encode())
+        with suppress(OSError):  # a full disk: others then see no process id
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, str(os.getpid()).encode())
         _wait_for_workers(store)
         yield
     finally:

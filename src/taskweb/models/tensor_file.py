@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from taskweb.errors import InputError
-from taskweb.tasks.atomic import whole_file
+from taskweb.tasks.atomic import cannot_write, whole_file
 
 _RECORD, _SUMS = "taskweb", "taskweb_sha256"
 
@@ -36,7 +36,7 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], record: Mappi
             sums = f"{_sum(text, {})} {_sum(text, contents)}"
             save_file(contents, temporary, metadata={_RECORD: text, _SUMS: sums})
     except (OSError, SafetensorError) as fault:
-        raise InputError(f"{path} cannot be written: {fault}.") from None
+        raise cannot_write(path, fault) from None
 
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -46,6 +46,18 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         if expected is not None and _sum(file.metadata()[_RECORD], tensors) != expected:
             raise _damaged(path)
         return tensors, record
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file has the tensors and the record that were written to it; reads one tensor at a time."""
+    try:
+        with _opened(path) as (file, _, expected):
+            sha = _Sum(file.metadata()[_RECORD])
+            for name in sorted(file.keys()):
+                sha.add(name, file.get_tensor(name))
+            return expected is None or sha.hexdigest() == expected
+    except InputError:
+        return False
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -72,13 +84,27 @@ def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any], str | None]]:
         raise InputError(f"{path} cannot be read: {str(fault).splitlines()[0].rstrip('.')}.") from None
 
 
+class _Sum:
+    """The SHA-256 of a record, and of tensors that are added in the order of their names."""
+
+    def __init__(self, text: str) -> None:
+        self._sha = hashlib.sha256(text.encode("utf-8", "surrogatepass"))
+
+    def add(self, name: str, tensor: torch.Tensor) -> None:
+        """Add a tensor on the CPU."""
+        self._sha.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        self._sha.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
+
+    def hexdigest(self) -> str:
+        """The sum of what was added so far."""
+        return self._sha.hexdigest()
+
+
 def _sum(text: str, tensors: Mapping[str, torch.Tensor]) -> str:
-    """The SHA-256 of a record and of tensors on the CPU."""
-    sha = hashlib.sha256(text.encode("utf-8", "surrogatepass"))
+    """The sum of a record and of tensors on the CPU."""
+    sha = _Sum(text)
     for name in sorted(tensors):
-        tensor = tensors[name].contiguous()
-        sha.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
-        sha.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        sha.add(name, tensors[name])
     return sha.hexdigest()
 
 

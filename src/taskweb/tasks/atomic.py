@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -11,10 +13,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from taskweb.errors import InputError
+from taskweb.errors import InputError, StorageError
 
 _HERE = -100  # AT_FDCWD: paths relative to the working folder
 _EXCHANGE = 2  # RENAME_EXCHANGE
+_FREE, _MAKE_WRITABLE, _MOUNT = "Free some space", "Make it writable", "Make sure that the disk or network drive is there"
+STORAGE_ERRORS = {
+    errno.ENOSPC: _FREE,
+    errno.EDQUOT: _FREE,
+    errno.EROFS: _MAKE_WRITABLE,
+    errno.ESTALE: _MOUNT,
+    errno.EIO: _MOUNT,
+    errno.ENODEV: _MOUNT,
+    errno.ENXIO: _MOUNT,
+    errno.ENOTCONN: _MOUNT,
+    errno.ETIMEDOUT: _MOUNT,
+    errno.EHOSTDOWN: _MOUNT,
+}
+"""What to do about errors that come from the place and not from the command, by error number."""
 
 
 @contextmanager
@@ -28,7 +44,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     except OSError as fault:
-        raise _cannot_write(path, fault) from None
+        raise cannot_write(path, fault) from None
     os.close(descriptor)
     temporary = Path(name)
     try:
@@ -38,7 +54,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         _sync(path.parent)
     except OSError as fault:
-        raise _cannot_write(path, fault) from None
+        raise cannot_write(path, fault) from None
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -58,7 +74,7 @@ def whole_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     try:
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
     except OSError as fault:
-        raise _cannot_write(path, fault) from None
+        raise cannot_write(path, fault) from None
     try:
         yield temporary
         for entry in (*temporary.rglob("*"), temporary):
@@ -70,7 +86,7 @@ def whole_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
             temporary.replace(path)
         _sync(path.parent)
     except OSError as fault:
-        raise _cannot_write(path, fault) from None
+        raise cannot_write(path, fault) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -113,5 +129,13 @@ def _umask() -> int:
     return mask
 
 
-def _cannot_write(path: Path, fault: OSError) -> InputError:
-    return InputError(f"{path} cannot be written: {fault.strerror or fault}.")
+def cannot_write(path: Path, fault: Exception) -> InputError:
+    """The error for a path that cannot be written; a StorageError where the place is full, write-protected or gone.
+
+    fault: an OSError, or the error of a library that says `os error N`.
+    """
+    found = re.search(r"\(os error (\d+)\)", str(fault))
+    number = fault.errno if isinstance(fault, OSError) else int(found[1]) if found else None
+    if number not in STORAGE_ERRORS:
+        return InputError(f"{path} cannot be written: {getattr(fault, 'strerror', None) or str(fault).rstrip('.')}.")
+    return StorageError(f"{path} cannot be written: {os.strerror(number)}. {STORAGE_ERRORS[number]}, then run this again.")

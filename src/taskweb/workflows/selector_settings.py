@@ -74,7 +74,7 @@ class SelectorSettings:
     judged: Judged | None = field(default=None, repr=False)
 
     def check(self, name: str) -> None:
-        """Raise ParameterError where a parameter of TaskShop is set for another selector."""
+        """Raise ParameterError where a parameter of TaskShop, or pair scores, are set for a selector that does not use them."""
         plain = SelectorSettings()
         options = {"lam": "--lambda", "pivots": "--pivots", "n_pivots": "--n-pivots", "base": "--base"}
         foreign = [option for field, option in options.items() if getattr(self, field) != getattr(plain, field)]
@@ -84,6 +84,10 @@ class SelectorSettings:
             )
         if foreign and name not in ("taskshop", "taskshop-llm"):
             raise ParameterError(f"Only TaskShop has {', '.join(foreign)}, not the selector '{name}'. Add --selector taskshop.")
+        if self.pair_scores is not None and name not in ("llm", "taskshop-llm") and (name, self.base) != ("taskshop", "llm"):
+            raise ParameterError(
+                f"The selector '{name}' does not read --pair-scores. Add --selector llm, or --selector taskshop --base llm."
+            )
 
     def build(self, name: str, *, cache: Path | None = None) -> Selector:
         """The selector of that name. cache: folder for what a selector learns from the web.

@@ -130,7 +130,8 @@ PairScores = Annotated[
         "--pair-scores",
         metavar="FILE[:NAME]",
         rich_help_panel=SELECTOR,
-        help="llm: read judgements from a CSV of target,source,score. NAME picks one selector of the file.",
+        help="llm: read judgements or similarities (taskweb pair-scores) from a CSV of target,source,score. NAME picks one "
+        "selector of the file.",
     ),
 ]
 Selector = Annotated[

@@ -15,6 +15,7 @@ from taskweb.experiments.fused_execute import events_of
 from taskweb.experiments.heartbeats import Heartbeat, PassFacts
 from taskweb.experiments.plan import Plan
 from taskweb.experiments.plan_file import read_plan, refuse
+from taskweb.experiments.rescued_runs import require_store, store_or_rescue, store_rescued
 from taskweb.experiments.resolution import resolved_plan
 from taskweb.experiments.specs import RunGroup, RunSpec, Work, keys_of
 from taskweb.experiments.task_data import load_task_data, texts_of
@@ -50,13 +51,14 @@ class OpenJob:
     runner: GroupRunner
     replace_failed: bool
     budget: Budget = field(default_factory=lambda: Budget(None, ()))
+    _opened_before: list[bool] = field(default_factory=list, repr=False)
 
     def execute(self, work: Work) -> int:
         """Execute the missing runs of a group, or of groups together, within the budget, and return their number.
 
         Each outcome is stored as soon as it is known.
         """
-        with RunStore.open(self.plan.store, create=True) as store, Heartbeat(self.plan.store) as heartbeat:
+        with self.open_store() as store, Heartbeat(self.plan.store) as heartbeat:
             missing = self.missing_of(work, store)
             if missing is None:
                 return 0
@@ -79,9 +81,17 @@ class OpenJob:
         """The work without the runs that are stored already; None where all are."""
         return work.keeping(lambda spec: not self._is_done(spec, store))
 
+    def open_store(self) -> RunStore:
+        """Open the store for writing, and store what was kept for it. It is made the first time; later it must be there."""
+        require_store(self.plan.store, opened_before=bool(self._opened_before))
+        store = RunStore.open(self.plan.store, create=True)
+        self._opened_before.append(True)
+        store_rescued(store, replace_failed=self.replace_failed)
+        return store
+
     def save(self, run: Run, store: RunStore) -> None:
-        """Store an outcome."""
-        store.add_many([run], replace_failed=self.replace_failed)
+        """Store an outcome. Where the store cannot take it, it is kept for the next time, and the store's error raised."""
+        store_or_rescue(store, run, replace_failed=self.replace_failed)
         self.budget.add(sum(run.durations.values()))
 
     def _is_done(self, spec: RunSpec, store: RunStore) -> bool:

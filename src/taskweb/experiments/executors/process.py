@@ -21,7 +21,6 @@ from taskweb.errors import ParameterError, TaskWebError
 from taskweb.experiments.executors.base import Job, OpenJob
 from taskweb.experiments.heartbeats import abandoned_runs
 from taskweb.experiments.specs import FusedGroups, RunSpec, Work, outcome
-from taskweb.web.store import RunStore
 
 _MAX_DEATHS = 3
 _TIMEOUT = 10.0  # seconds that a worker has to clean up before it is killed
@@ -106,7 +105,7 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 def _record_failing(work: list[Work], failing: set[RunId], opened: OpenJob) -> list[Work]:
     """Record the failing runs as failed, and return the work without them."""
     left: list[Work] = []
-    with RunStore.open(opened.plan.store, create=True) as store:
+    with opened.open_store() as store:
         for piece in work:
             for spec in (spec for spec in piece.specs() if _run_id(spec) in failing):
                 reason = f"the process that executed it died {_MAX_DEATHS} times; is there enough memory?"

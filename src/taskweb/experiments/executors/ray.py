@@ -60,7 +60,7 @@ class RayExecutor:
         if started:
             _connect(ray, self.address)
         try:
-            with RunStore.open(opened.plan.store, create=True) as store, _probe_file(opened.runner.checkpoints) as name:
+            with opened.open_store() as store, _probe_file(opened.runner.checkpoints) as name:
                 pool = WorkerPool(ray, opened, store, name, self.gpus)
                 with closing(pool.do(work)) as done:
                     yield from done

@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from taskweb.errors import InputError, TaskWebError, WebError
+from taskweb.errors import InputError, StorageError, TaskWebError, WebError
+from taskweb.tasks.atomic import STORAGE_ERRORS
 from taskweb.web.store.damage import DamagedError, damaged_store, is_damage, primary_code
 from taskweb.web.store.digest import digest_file, outer_digest, sync_folder
+from taskweb.web.store.file_system import network_file_system
 from taskweb.web.store.schema import (
     APPLICATION_ID,
     FIRST_WITH_CHECKSUMS,
@@ -119,7 +121,10 @@ def disk_faults(path: Path) -> Iterator[None]:
     except OSError as fault:
         if fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise _no_space(path) from None
-        raise InputError(f"The store {path} cannot be used: {fault.strerror or fault}.") from None
+        kind = StorageError if fault.errno in STORAGE_ERRORS else InputError
+        raise kind(
+            f"The store {path} cannot be used: {fault.strerror or fault}. Check the disk, then run this again."
+        ) from None
 
 
 @contextlib.contextmanager
@@ -151,22 +156,26 @@ def _explain(path: Path, fault: sqlite3.Error) -> TaskWebError | None:
     if code == sqlite3.SQLITE_READONLY:
         return _write_protected(path)
     if code == sqlite3.SQLITE_CANTOPEN:
-        return InputError(f"The store {path} cannot be opened: SQLite cannot write next to it. Check the folder's permissions.")
+        return StorageError(
+            f"The store {path} cannot be opened: SQLite cannot write next to it. Check the folder's permissions."
+        )
     if code == sqlite3.SQLITE_IOERR:
-        return WebError(f"The store {path} could not be read or written ({fault}). Check the disk; stored runs are safe.")
+        return StorageError(f"The store {path} could not be read or written ({fault}). Check the disk; stored runs are safe.")
     return None
 
 
-def _write_protected(path: Path) -> InputError:
-    return InputError(f"The store {path} is write-protected. Change its permissions, or copy it to a folder of your own.")
+def _write_protected(path: Path) -> StorageError:
+    return StorageError(f"The store {path} is write-protected. Change its permissions, or copy it to a folder of your own.")
 
 
 def _may_write(path: Path) -> bool:
     return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
-def _no_space(path: Path) -> WebError:
-    return WebError(f"There is no space left for the store {path}. Stored runs are safe. Free some space, then run this again.")
+def _no_space(path: Path) -> StorageError:
+    return StorageError(
+        f"There is no space left for the store {path}. Stored runs are safe. Free some space, then run this again."
+    )
 
 
 def _is_full(path: Path) -> bool:
@@ -209,8 +218,9 @@ def _check_schema(path: Path) -> None:
 
 
 def _has_log(path: Path) -> bool:
-    log = path.with_name(path.name + "-wal")
-    return log.exists() and log.stat().st_size > 0
+    """Whether a file has a log, or the journal of a transaction that was interrupted."""
+    logs = (path.with_name(path.name + suffix) for suffix in ("-wal", "-journal"))
+    return any(log.exists() and log.stat().st_size > 0 for log in logs)
 
 
 def _cut_short(path: Path, size: int, wanted: int | None = None) -> InputError:
@@ -234,7 +244,8 @@ def _create_file(path: Path) -> None:
     try:
         with contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as connection:
             migrate(connection)
-            connection.execute("PRAGMA journal_mode = WAL")
+            if network_file_system(path.parent) is None:
+                connection.execute("PRAGMA journal_mode = WAL")
         try:
             os.link(fresh, path)
         except FileExistsError:
@@ -248,6 +259,45 @@ def _create_file(path: Path) -> None:
 
 
 def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    network = network_file_system(path.parent)
+    if network is not None and _uses_log(path):
+        if read_only:
+            return _connect_without_log(path, network)
+        _end_log(path)
+    connection = _connection(path, read_only=read_only)
+    if network is None and not read_only:
+        with contextlib.suppress(sqlite3.OperationalError):  # others have it open
+            connection.execute("PRAGMA journal_mode = WAL")
+    return connection
+
+
+def _uses_log(path: Path) -> bool:
+    """Whether a closed file has a write-ahead log, by its header; one that is open here was seen to before."""
+    if _identity(path) in _open_here:
+        return False
+    with path.open("rb") as file:
+        return 2 in file.read(_HEADER_BYTES)[18:20]
+
+
+def _end_log(path: Path) -> None:
+    """Go over to a journal, which network file systems can do. One process alone can, without memory that others share."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)) as connection:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("PRAGMA journal_mode = DELETE")
+
+
+def _connect_without_log(path: Path, network: str) -> sqlite3.Connection:
+    """A file that was last written with a log is read as one that does not change."""
+    if _has_log(path):
+        raise StorageError(
+            f"The store {path} has a write-ahead log, which cannot be read on {network}. Open it for writing once, on the "
+            f"machine that wrote it last (taskweb web vacuum {path}), or copy it with its log to a local disk."
+        )
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None)
+    return _prepared(connection, read_only=True)
+
+
+def _connection(path: Path, *, read_only: bool) -> sqlite3.Connection:
     address = f"{path.absolute().as_uri()}?mode="
     writable = _may_write(path) and _may_write(path.parent)
     # A reader that may write helps to clean up the write-ahead log; otherwise its files would stay.
@@ -262,13 +312,17 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
             raise
         # Where nothing can be written next to the file, it is opened as a file that does not change.
         connection = sqlite3.connect(f"{address}ro&immutable=1", uri=True, isolation_level=None)
+    return _prepared(connection, read_only=read_only)
+
+
+def _prepared(connection: sqlite3.Connection, *, read_only: bool) -> sqlite3.Connection:
     connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")  # damaged names have wrong checksums
     if read_only:
         connection.execute("PRAGMA query_only = ON")
     connection.execute("PRAGMA cell_size_check = ON")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA synchronous = EXTRA")  # a journal that comes back after a crash would undo what was stored
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
 

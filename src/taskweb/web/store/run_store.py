@@ -41,6 +41,8 @@ from taskweb.web.store.digest import (
     write_outer_digest,
 )
 from taskweb.web.store.facts import Facts, read_facts
+from taskweb.web.store.file_system import network_file_system
+from taskweb.web.store.lease import Lease, take_lease
 from taskweb.web.store.records import run_with_key, stored_runs
 from taskweb.web.store.run_rows import stored_key
 from taskweb.web.store.run_writer import Change, RunWriter
@@ -65,10 +67,19 @@ class RunStore(RunCollection):
     is not there. `get` still gives the other runs, and `salvage` all that are whole.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, identity: FileIdentity, *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        identity: FileIdentity,
+        *,
+        read_only: bool = False,
+        lease: Lease | None = None,
+    ) -> None:
         self.path = path
         self._identity = identity
         self._read_only = read_only
+        self._lease = lease
         self._connection: sqlite3.Connection | None = connection
         self._process = os.getpid()
         self._writer = RunWriter(connection)
@@ -85,14 +96,24 @@ class RunStore(RunCollection):
         or not readable.
         """
         where = Path(path)
-        connection, identity = open_store_file(where, create=create, read_only=read_only)
-        return cls(where, connection, identity, read_only=read_only)
+        lease = None if read_only or where.is_dir() else take_lease(where, network_file_system(where.parent))
+        try:
+            connection, identity = open_store_file(where, create=create, read_only=read_only)
+            return cls(where, connection, identity, read_only=read_only, lease=lease)
+        except BaseException:
+            if lease is not None:
+                lease.release()
+            raise
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
         if self._connection is not None and self._process == os.getpid():
-            with disk_faults(self.path):
-                close_store_file(self._connection, self._identity)
+            try:
+                with disk_faults(self.path):
+                    close_store_file(self._connection, self._identity)
+            finally:
+                if self._lease is not None:
+                    self._lease.release()
         self._connection = None
 
     def __enter__(self) -> Self:
@@ -267,6 +288,8 @@ class RunStore(RunCollection):
         if self._read_only:
             raise InputError(f"The store {self.path} was opened for reading only. Open it for writing.")
         connection = self._open
+        if self._lease is not None:
+            self._lease.check()
         changes: list[Change] = []
         with disk_faults(self.path):
             outer = outer_digest(self.path)
