@@ -35,7 +35,7 @@ from taskweb.web.seed_gains import SeedGains
 from taskweb.web.transfer_web import LEAST_GAIN, combined_score
 
 SHARES = (0.05, 0.1, 0.125, 0.15, 0.25, 0.5)
-OTHER_SHARES = (0.05, 0.15, 0.5)  # at which all but the first two designs are judged
+OTHER_SHARES = (0.05, 0.15)  # at which all but the two designs below are judged
 REFERENCE = "seed by seed"
 MAIN = ("chosen", REFERENCE)
 COLOURS = {
@@ -207,37 +207,29 @@ def judged(web: KnownWeb, known: TransferWeb, bank: ExampleBank, targets: Sequen
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Repeats:
-    """How often runs and examples are drawn: for the chosen runs and the reference, and for the other designs."""
-
-    of_main: int
-    of_others: int
-
-
 def replayed(
-    runs: SeedGains, bank: ExampleBank, targets: Sequence[str], designs: Sequence[str], repeats: Repeats
-) -> Iterator[dict[str, np.ndarray]]:
-    """After each repeat, figures of each design at each share: (shares, 2, setups, targets, repeats), NaN where not repeated.
+    runs: SeedGains, bank: ExampleBank, targets: Sequence[str], designs: Sequence[str], repeats: Sequence[int]
+) -> dict[str, np.ndarray]:
+    """Figures of each design at each share: (shares, 2, setups, targets, repeats), NaN where not judged.
 
-    `all runs` has one share.
+    `all runs` has one share. repeats: their numbers, each with other seeds of runs and other examples.
     """
     webs = [KnownWeb.of(runs, setup, bank) for setup in runs.setups]
-    shape = (2, len(webs), len(targets), repeats.of_main)
+    shape = (2, len(webs), len(targets), len(repeats))
     found = {name: np.full((len(SHARES), *shape), np.nan) for name in designs} | {"all runs": np.full((1, *shape), np.nan)}
-    for repeat in range(repeats.of_main):
+    for place, repeat in enumerate(repeats):
         for i, web in enumerate(webs):
-            found["all runs"][0, :, i, :, repeat] = judged(web, web.bought(np.isfinite(web.gains)), bank, targets, repeat)
+            found["all runs"][0, :, i, :, place] = judged(web, web.bought(np.isfinite(web.gains)), bank, targets, repeat)
             seeds, known = np.random.default_rng([repeat, i]).permutation(web.seeds), dict[bytes, np.ndarray]()
-            for name in designs if repeat < repeats.of_others else [name for name in designs if name in MAIN]:
+            for name in designs:
                 order = DESIGNS[name](web, np.random.default_rng([repeat, i, *name.encode()]))
                 for m, bought in enumerate(parts(web, order, seeds)):
                     if name in MAIN or SHARES[m] in OTHER_SHARES:
                         if (same := bought.tobytes()) not in known:
                             known[same] = judged(web, web.bought(bought), bank, targets, repeat)
-                        found[name][m, :, i, :, repeat] = known[same]
+                        found[name][m, :, i, :, place] = known[same]
             print(f"repeat {repeat + 1}: {web.setup}", flush=True)
-        yield found
+    return found
 
 
 def rows(found: Mapping[str, np.ndarray], setups: Sequence[str]) -> list[dict[str, Any]]:
@@ -314,23 +306,27 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = harness.parser(__doc__, __file__)
     parser.add_argument("--runs", type=Path, required=True, help="folder with runs.parquet and recovered_baselines.csv")
-    parser.add_argument("--repeats", type=harness.at_least_one, default=3, help="each with other seeds and examples drawn")
-    parser.add_argument("--repeats-of-others", type=harness.at_least_one, default=1, help="of all but the first two designs")
+    parser.add_argument("--repeats", type=harness.at_least_one, default=1, help="each with other seeds and examples drawn")
+    parser.add_argument("--first", type=harness.at_least_one, default=1, help="number of the first repeat")
     parser.add_argument("--design", action="append", choices=list(DESIGNS), help="may be repeated; all by default")
-    return harness.parse(parser, argv, {"repeats": 1, "design": ["chosen", REFERENCE]})
+    parser.add_argument("--keep", action="store_true", help="keep the rows of other designs in the result file")
+    return harness.parse(parser, argv, {"repeats": 1, "design": list(MAIN)})
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Replay, print the mean over setups, and write the result and a figure after each repeat."""
+    """Replay, print the mean over setups, and write the result and a figure."""
     given = arguments(argv)
     web, designs = open_web(), given.design or list(DESIGNS)
     targets = [target for target in web.targets if target not in web.tuning_targets][: 3 if given.quick else None]
-    repeats = Repeats(given.repeats, given.repeats_of_others)
-    for found in replayed(runs_of(given.runs, web), published_bank(), targets, designs, repeats):
-        result = rows(found, web.setups)
-        print(table(result))
-        harness.write_result(__file__, given, {"rows": result})
-        harness.write_text(given.out and given.out.with_suffix(".svg"), plot(result))
+    repeats = range(given.first - 1, given.first - 1 + given.repeats)
+    result = rows(replayed(runs_of(given.runs, web), published_bank(), targets, designs, repeats), web.setups)
+    if given.keep and given.out.exists():
+        result = [
+            row for row in harness.read_figures(given.out)["rows"] if row["design"] not in {*designs, "all runs"}
+        ] + result
+    print(table(result))
+    harness.write_result(__file__, given, {"rows": result})
+    harness.write_text(given.out and given.out.with_suffix(".svg"), plot(result))
 
 
 if __name__ == "__main__":

@@ -130,7 +130,7 @@ def test_webs_with_missing_pairs_runs_and_baselines_can_be_replayed(tmp_path: Pa
     assert not [str(warning.message) for warning in recwarn if issubclass(warning.category, RuntimeWarning)]
     assert len({round(rows[policy, 99].figure("ndcg"), 6) for policy in POLICIES}) == 1
     assert rows["kg", 99].figure("ndcg") > rows["kg", 0].figure("ndcg")
-    assert any("means of" in note for note in result.notes)
+    assert any("mean of its runs (median 1)" in note for note in result.notes)
 
 
 def test_wrong_settings_are_named() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,10 +11,13 @@ import pytest
 from taskweb.errors import ParameterError
 from taskweb.experiments import InlineExecutor, Reports, run_plan, state_of
 from taskweb.experiments.checkpoint_cache import checkpoint_cache_of
+from taskweb.experiments.executors import Job
 from taskweb.experiments.pair_choosing import MeasuredSoFar, PairChooser, PairRun, Round, RoundLimit
+from taskweb.experiments.specs import Work
 from taskweb.experiments.task_data import TaskData
 from taskweb.web.store import RunStore
 from tests.experiments.planned import TASKS, write_plan
+from tests.experiments.test_engine import kill_at_random_moments
 
 Made = tuple[str | None, str, int | None]
 
@@ -103,6 +106,32 @@ def test_a_killed_round_keeps_its_runs_and_goes_on(tmp_path: Path) -> None:
     assert len(before) == 4
     assert run_plan(plan, InlineExecutor(), chooser=FirstPairs()).finished == 12
     assert stored(tmp_path)[:4] == before
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_spends_the_same_budget(tmp_path: Path) -> None:
+    plan = chosen_plan(tmp_path, "runs = 14")
+    assert kill_at_random_moments(plan, tmp_path / "web.db", 2) == 2
+    runs = stored(tmp_path)
+    assert len(runs) == len(set(runs)) == 14
+    assert all((None, target, seed) in runs for source, target, seed in runs if source)
+    assert not checkpoint_cache_of(state_of(plan).plan).folder.exists()
+
+
+class _Idle:
+    """An executor that does nothing."""
+
+    workers_here = 1
+
+    def run(self, job: Job, work: Sequence[Work]) -> Generator[int, None, None]:
+        yield 0
+
+
+def test_a_round_that_stores_nothing_ends_it(tmp_path: Path) -> None:
+    stopped: list[str] = []
+    plan = chosen_plan(tmp_path, "runs = 7")
+    run_plan(plan, _Idle(), chooser=FirstPairs(), reports=Reports(on_stop=stopped.append))
+    assert stopped == ["the last round stored no run"]
 
 
 def test_hours_end_it_and_the_first_round_learns_what_runs_cost(tmp_path: Path) -> None:

@@ -103,8 +103,10 @@ class _Running:
         while isinstance(found, Round):
             if self.reports.on_round:
                 self.reports.on_round(found)
-            self._do(self._state(), found.runs, False)
-            found = rounds.next(found.number + 1)
+            before = self._state()
+            self._do(before, found.runs, False)
+            stored = before.missing - self._state().missing
+            found = rounds.next(found.number + 1) if stored else "the last round stored no run"
         if self.reports.on_stop:
             self.reports.on_stop(found)
         self._remove_leftovers(())

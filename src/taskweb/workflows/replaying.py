@@ -263,8 +263,8 @@ def replay_with(settings: BenchmarkSettings, replaying: ReplaySettings, progress
         notes.append(f"not replayed, since fewer than {_FEWEST_TARGETS} targets were measured: {', '.join(left_out)}")
     if (per_pair := _runs_of_a_pair(runs)) <= _FEW_RUNS:
         notes.append(
-            f"true gains are means of {per_pair:g} runs (median), those bought included: the more of them are bought, the more "
-            "of these means lie within the intervals"
+            f"a pair's true gain is taken to be the mean of its runs (median {per_pair:g}), those bought included: the more of "
+            "them are bought, the more of these means lie within the intervals"
         )
     if not np.isfinite(runs.hours).any():
         notes.append("hours are not known, as runs have no durations")
