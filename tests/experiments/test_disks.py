@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from taskweb.errors import StorageError, TaskWebError
-from taskweb.experiments import InlineExecutor, run_plan
+from taskweb.experiments import InlineExecutor, run_plan, state_of
 from taskweb.experiments.execute import GroupRunner
 from taskweb.experiments.heartbeats import Heartbeat, running_runs
 from taskweb.experiments.rescued_runs import store_or_rescue, store_rescued
@@ -119,7 +119,6 @@ def test_weights_after_a_source_that_are_damaged_are_made_again(
 
 def test_a_clock_that_is_set_back_gives_no_negative_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from taskweb.experiments.specs import runs_of
-    from taskweb.experiments.state import state_of
 
     plan = state_of(write_plan(tmp_path, seeds="[1]")).plan
     with Heartbeat(plan.store) as heartbeat:
@@ -207,3 +206,14 @@ def test_a_plan_goes_on_after_trouble_with_its_disk(name: str, disk: Path, tmp_p
     assert (state.finished, state.failed, state.todo) == (RUNS, 0, ())
     assert unstored() == []
     assert len(trained) == RUNS + (trouble.during is stop)  # no finished run was carried out twice
+
+
+def test_a_store_whose_first_bytes_are_damaged_is_not_taken_for_none(tmp_path: Path) -> None:
+    plan = write_plan(tmp_path, seeds="[1]")
+    for spoiled in (b"", b"SQLite formed 3\0" + bytes(4096), bytes(8192)):
+        (tmp_path / "web.db").write_bytes(spoiled)
+        with pytest.raises(TaskWebError, match="is not a store of runs"):
+            state_of(plan)
+        with pytest.raises(TaskWebError, match="is not a store of runs"):
+            run_plan(plan, InlineExecutor())
+        assert (tmp_path / "web.db").read_bytes() == spoiled

@@ -104,7 +104,8 @@ def after_readings(progress: Progress) -> Progress:
 def show_examples(examples: Iterable[Example]) -> None:
     """Print examples as they are understood."""
     for example in examples:
-        say("\n".join(_rows_of(example)))
+        for line in _rows_of(example):
+            say(line)
 
 
 def _rows_of(example: Example) -> Iterator[str]:

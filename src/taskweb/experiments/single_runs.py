@@ -22,7 +22,7 @@ from taskweb.experiments.task_data import load_task_data, texts_of
 from taskweb.tasks import Task
 from taskweb.training.settings import chosen_device
 from taskweb.web.records.run import Run
-from taskweb.web.store import RunStore, is_store
+from taskweb.web.store import RunStore
 
 _TOGETHER_ON_GPU = 4
 
@@ -50,7 +50,7 @@ class SingleRuns:
 
     def stored(self) -> list[Run]:
         """The outcomes that are in the store, in the order in which they came there. Runs of other settings are left out."""
-        if not is_store(self.plan.store):
+        if not self.plan.store.exists():
             return []
         with RunStore.open(self.plan.store, read_only=True) as store:
             found = store.runs(setup=self.setup.name, target=self.task.name)
@@ -79,7 +79,7 @@ class SingleRuns:
 
     def others(self) -> int:
         """How many runs of the target stand in the store under the same setup, but with other settings or examples."""
-        if not is_store(self.plan.store):
+        if not self.plan.store.exists():
             return 0
         with RunStore.open(self.plan.store, read_only=True) as store:
             return sum(not self._is_own(run) for run in store.runs(setup=self.setup.name, target=self.task.name))

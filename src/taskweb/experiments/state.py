@@ -15,7 +15,7 @@ from taskweb.experiments.plan_file import plan_and_errors, refuse
 from taskweb.experiments.resolution import resolved_plan
 from taskweb.experiments.specs import RunSpec, keys_of
 from taskweb.experiments.task_data import Digested
-from taskweb.web.store import RunStore, is_store
+from taskweb.web.store import RunStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def state_of(plan_path: Path, *, retry_failed: bool = False) -> PlanState:
     plan, errors = plan_and_errors(plan_path)
     data, data_errors = digests_and_errors(plan)
     refuse(plan_path, [*errors, *data_errors.values()])
-    if is_store(plan.store):  # without one, no run is done, whatever its key
+    if plan.store.exists():  # without one, no run is done, whatever its key
         plan, unresolved = resolved_plan(plan)
         refuse(plan_path, unresolved)
     return plan_state(plan, data, retry_failed=retry_failed)
@@ -183,8 +183,8 @@ def _pairs(specs: Iterable[RunSpec]) -> set[tuple[str, str, str]]:
 
 
 def stored_outcomes(store: Path) -> dict[str, tuple[str, float | None]]:
-    """Status and seconds of every run in a store, by key; empty if there is no store."""
-    if not is_store(store):
+    """Status and seconds of every run in a store, by key; empty if there is no file. Raises TaskWebError for another one."""
+    if not store.exists():
         return {}
     with RunStore.open(store, read_only=True) as runs:
         return {key: (status, seconds) for key, status, seconds in runs.outcomes()}

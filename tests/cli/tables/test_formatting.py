@@ -24,7 +24,19 @@ def test_signs_and_intervals() -> None:
     assert with_interval(1.5, NAN, NAN, "+.1f") == "+1.5"
 
 
-@pytest.mark.parametrize(("seconds", "shown"), [(59, "59 s"), (90, "1.5 min"), (7200, "2.0 h"), (86400, "1.0 days")])
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "0 s"),
+        (0.01, "0.1 s"),
+        (0.42, "0.4 s"),
+        (1.4, "1 s"),
+        (59, "59 s"),
+        (90, "1.5 min"),
+        (7200, "2.0 h"),
+        (86400, "1.0 days"),
+    ],
+)
 def test_durations(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
 

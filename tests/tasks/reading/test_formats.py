@@ -49,6 +49,9 @@ TEXTS = {
         "a JSON object of columns",
     ),
     "columns.json": (json.dumps({name: [row[name] for row in ROWS] for name in ROWS[0]}), "a JSON object of columns"),
+    "index.json": (json.dumps({f"r{i}": row for i, row in enumerate(ROWS)}), "a JSON object of rows"),
+    "table.json": (json.dumps({"columns": [*ROWS[0]], "data": [[*row.values()] for row in ROWS]}), "a JSON object of rows"),
+    "excel.csv": ('sep=;\ninput;output\n"a, b; c";x|y\n"two\nlines";ü\na\ttab;z\n', "CSV with semicolons"),
     "commas.csv": (
         'input,output\n"a, b; c",x|y\n"two\nlines",ü\na\ttab,z\n',
         "CSV with commas",
@@ -116,6 +119,8 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 PROBLEMS = {
     "a column twice": ("t.csv", "input,output,input\na,b,c\n", "has two columns named 'input'"),
+    "a name twice": ("t.jsonl", '{"input": "a", "input": "b"}\n', "line 1 is not valid JSON: the name 'input' stands twice"),
+    "a name twice in an array": ("t.json", '[{"input": "a", "input": "b"}]', "item 1 is not valid JSON: the name 'input'"),
     "deep nesting": ("t.json", "[" * 10_000 + "]" * 10_000, "item 1 is not valid JSON: it is nested too deeply"),
     "a deep object": ("t.jsonl", '{"input": ' + "[" * 10_000 + "]" * 10_000 + "}", "nested too deeply"),
     "an object without an end": ("t.json", '{"data": [\n{"input": "a"},\n', "is not valid JSON"),

@@ -199,6 +199,36 @@ CASES: dict[str, Case] = {
     "TruthfulQA": Case(
         [{"question": "q", "mc1_targets": {"choices": ["w", "r"], "labels": [0, 1]}}], (Example("q", "r", ("w", "r")),)
     ),
+    "BIG-bench": Case(
+        [{"input": "q", "target_scores": {"w": 0, "r": 1}}], (Example("q", "r", ("w", "r")),), ("stands with the choices",)
+    ),
+    "choices as pandas writes them": Case(
+        [
+            {
+                "question": "q",
+                "choices": "{'text': array(['a', 'b'], dtype=object), 'label': array(['A', 'B'])}",
+                "answerKey": "B",
+            },
+            {"question": "r", "choices": "{'text': ['a' 'b'], 'label': ['A' 'B']}", "answerKey": "A"},
+        ],
+        (Example("q", "b", ("a", "b")), Example("r", "a", ("a", "b"))),
+    ),
+    "fewer choices than other rows": Case(
+        [{"question": "q", "options": ["a", "b", None], "answer": 1}], (Example("q", "b", ("a", "b")),)
+    ),
+    "SNLI": Case(
+        [{"premise": "p", "hypothesis": "h", "gold_label": ("yes", "no", "-")[i % 3]} for i in range(6)],
+        tuple(Example("p\nh", ("yes", "no", None)[i % 3], ("no", "yes")) for i in range(6)),
+        ("2 rows without an answer",),
+    ),
+    "places with a fraction": Case(
+        [{"question": "q", "choices": ["a", "b"], "label": value} for value in (1.0, -1.0, 0.0)],
+        (Example("q", "b", ("a", "b")), Example("q", None, ("a", "b")), Example("q", "a", ("a", "b"))),
+        ("1 row without an answer",),
+    ),
+    "a title, a text and a question": Case(
+        [{"title": "t", "text": "x", "question": "q", "answer": "a"}], (free("x\nq", "a"),), ("not used: title",)
+    ),
     "truth values": Case(
         [{"question": "q", "choices": ["no", "yes"], "answer": i % 2 == 0} for i in range(2)],
         (Example("q", "yes", ("no", "yes")), Example("q", "no", ("no", "yes"))),

@@ -54,8 +54,8 @@ def counted(count: int, noun: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A span of time for people: seconds, minutes, hours or days."""
+    """A span of time for people: seconds, minutes, hours or days; tenths below a second."""
     for size, unit in _UNITS:
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"
+    return f"{max(seconds, 0.1):.1f} s" if 0 < seconds < 1 else f"{seconds:.0f} s"

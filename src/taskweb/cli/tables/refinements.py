@@ -72,7 +72,7 @@ def _beliefs(found: Measuring, width: int, most: int | None) -> Iterator[Rendera
     sources = found.suggester.to_dict()["sources"]
     shown = [source for source in sources if most is None or source["rank"] <= most or source["runs"]]
     if len(found.made) == 0 or most is None:
-        facts = f"   {counted(len(found.made), 'run')} so far" if most is None else "   before any run"
+        facts = f"   {counted(len(found.made), 'run')} so far" if found.made else "   before any run"
         yield Text.assemble("\n", (f"Sources for {found.suggester.target}", "bold cyan"), (facts, "dim"))
     yield beliefs(shown, found.settings.k).fitted(width)
     if hidden := len(sources) - len(shown):

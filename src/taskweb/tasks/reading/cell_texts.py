@@ -9,7 +9,8 @@ import re
 from typing import Any, TypeGuard
 
 _LONGEST_LITERAL = 1 << 20
-_NUMPY = re.compile(r"array\(|,\s*dtype=\w+\)")
+_ARRAY = re.compile(r"array\((\[.*?\])(?:,\s*dtype=[^)]*)?\)", re.DOTALL)
+_BETWEEN_ITEMS = re.compile(r"(?<=['\"])\s+(?=['\"])")
 _UNKNOWN = frozenset({"nan", "null"})
 
 
@@ -44,7 +45,7 @@ def parsed(value: Any) -> Any:
     """A list or mapping that a text spells in JSON or as Python prints it, with numpy's arrays; other values as they are."""
     if not isinstance(value, str) or value.strip()[:1] not in ("[", "{", "(") or len(value) > _LONGEST_LITERAL:
         return value
-    for read, text in ((json.loads, value), (ast.literal_eval, value), (ast.literal_eval, _without_numpy(value))):
+    for read, text in ((json.loads, value), (ast.literal_eval, _without_numpy(value))):
         try:
             return read(text.strip())
         except (ValueError, SyntaxError, RecursionError, MemoryError):
@@ -53,5 +54,5 @@ def parsed(value: Any) -> Any:
 
 
 def _without_numpy(text: str) -> str:
-    """A text without numpy's `array(...)`, which stands in files that pandas wrote."""
-    return _NUMPY.sub("", text)
+    """A text without numpy's `array(...)`, and with commas between items, as files have it that pandas wrote."""
+    return _BETWEEN_ITEMS.sub(", ", _ARRAY.sub(r"\1", text))

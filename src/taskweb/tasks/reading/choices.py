@@ -22,6 +22,7 @@ CHOICE_NAMES = (
     "possible_answers",
     "alternatives",
     "mc1_targets",
+    "target_scores",
 )
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _RIGHT_AND_WRONG = (
@@ -119,6 +120,8 @@ def choices_of(value: Any, where: str) -> Choices | None:
     if isinstance(value, Mapping):
         return _of_mapping(value, where)
     if isinstance(value, list | tuple):
+        while value and _is_blank(value[-1]):  # a row with fewer choices than others
+            value = value[:-1]
         if not value:
             return None
         if all(isinstance(item, Mapping) for item in value):
@@ -140,6 +143,9 @@ def _of_mapping(value: Mapping[str, Any], where: str) -> Choices | None:
         if "choices" in value and sorted(map(str, labels)) == [*["0"] * (len(labels) - 1), "1"]:
             return Choices(tuple(map(plain, texts)), right=[str(label) for label in labels].index("1"))
         return Choices(tuple(map(plain, texts)), tuple(map(plain, labels)))
+    scores = list(value.values())
+    if all(isinstance(score, int | float) for score in scores) and sorted(scores) == [*[0] * (len(scores) - 1), 1]:
+        return Choices(tuple(map(clean, value)), right=scores.index(1))  # BIG-bench: the right text has the score 1
     pairs = [(str(label), text) for label, text in value.items() if not _is_blank(text)]
     if pairs and all(is_single(text) for _, text in pairs):
         return Choices(tuple(plain(text) for _, text in pairs), tuple(clean(label) for label, _ in pairs))

@@ -37,14 +37,10 @@ _PAIRS = (
     ("context", "statement"),
     ("evidence", "claim"),
     ("ctx_a", "ctx_b"),
-    ("title", "content"),
-    ("title", "text"),
-    ("title", "body"),
-    ("title", "abstract"),
-    ("subject", "body"),
     ("obs1", "obs2"),
     ("observation_1", "observation_2"),
 )
+_TITLED = (("title", "content"), ("title", "text"), ("title", "body"), ("title", "abstract"), ("subject", "body"))
 _SINGLE = (
     "goal",
     *_QUESTIONS,
@@ -228,8 +224,9 @@ def _shapes(table: Table, columns: Columns) -> Iterator[Shape]:
             yield Shape("prompt and answer", (own.name,), system=system)
     if (own := table.first(("startphrase", "ctx"), ("text",))) is not None:
         yield Shape("a text to continue", (own.name,))
-    yield from _pairs(table)
+    yield from _pairs(table, _PAIRS)
     yield from _questions(table, system)
+    yield from _pairs(table, _TITLED)
     if story := [column.name for key, column in table.columns.items() if _STORY.fullmatch(key)]:
         yield Shape("a story", tuple(story))
     if (own := table.first(("translation",), ("mapping",))) is not None:
@@ -244,8 +241,8 @@ def _shapes(table: Table, columns: Columns) -> Iterator[Shape]:
         yield Shape("the only text", (only.name,))
 
 
-def _pairs(table: Table) -> Iterator[Shape]:
-    for keys in _PAIRS:
+def _pairs(table: Table, pairs: Sequence[tuple[str, ...]]) -> Iterator[Shape]:
+    for keys in pairs:
         found = [table.first((key,), ("text",)) for key in keys]
         if all(column is not None for column in found) and not (keys == ("text1", "text2") and not _has_answer(table)):
             yield Shape("a pair of texts" if len(keys) == 2 else "texts", _names(*found))

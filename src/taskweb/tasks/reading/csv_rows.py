@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -14,6 +15,7 @@ from taskweb.tasks.reading.text_lines import MOST_BYTES_A_LINE
 DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "pipes"}
 _LINES_LOOKED_AT = 200
 _CHARACTERS_LOOKED_AT = 1 << 20
+_STATED = re.compile(r"\"?sep=([,;|\t])\"?\s*", re.IGNORECASE)
 Lines = Iterable[tuple[int, str]]
 
 
@@ -36,10 +38,13 @@ def rows_of_csv(lines: Lines, origin: str, usual: str, facts: FileFacts) -> Iter
     Raises InputError with the place, also for a column name that is repeated.
     """
     csv.field_size_limit(MOST_BYTES_A_LINE)
-    texts = (text for _, text in lines)
+    texts, is_tsv = (text for _, text in lines), usual == "\t"
     begin = _begin(texts)
+    stated = _STATED.fullmatch(begin[0]) if begin else None
+    if stated is not None:  # as Excel writes it
+        begin, usual = begin[1:], stated[1]
     dialect = dialect_of(begin, usual)
-    facts.form = f"{'TSV' if usual == chr(9) else 'CSV'} with {DELIMITERS[dialect.delimiter]}"
+    facts.form = f"{'TSV' if is_tsv else 'CSV'} with {DELIMITERS[dialect.delimiter]}"
     if not dialect.quotes:
         facts.form += ", in which quotes are text"
     reader = csv.reader(chain(begin, texts), **dialect.options())  # type: ignore[arg-type]

@@ -13,9 +13,9 @@ from taskweb.errors import InputError
 from taskweb.tasks.reading.answer_meanings import Answered, Form, Given, decided, differs
 from taskweb.tasks.reading.column_shapes import NUMBER_NAMES, shape_of
 from taskweb.tasks.reading.file_facts import FileFacts, Row
-from taskweb.tasks.reading.labels import are_numbers, have_zeros, labels_of, says_unlabelled, without_zeros
+from taskweb.tasks.reading.labels import are_numbers, have_zeros, labels_of, marks_in, without_zeros
 from taskweb.tasks.reading.named_columns import INPUT, Columns, missing_column
-from taskweb.tasks.reading.reading import UNLABELLED, Counts, Reading
+from taskweb.tasks.reading.reading import UNLABELLED, Counts, Reading, is_mark
 from taskweb.tasks.reading.table import Table, name_key
 
 MOST_ROWS, MOST_CHARACTERS = 200_000, 256 * 1024 * 1024  # that are looked at before anything is decided
@@ -115,7 +115,7 @@ class _Answers:
         self.has_choices = True
         self.row_says |= choices.right is not None
         self.merged += len(set(choices.texts)) < len(choices.texts)
-        if given.texts == (UNLABELLED,) and UNLABELLED not in choices.texts:
+        if is_mark(given, choices):
             self.marked += 1
         elif given.texts:
             self.answered.append(Answered(line, given, choices))
@@ -133,7 +133,7 @@ class _Answers:
                 "--choices-column."
             )
         if names is not None:
-            return dataclasses.replace(begin, labels=names, names=names, minus_one=True, zeros=True)
+            return dataclasses.replace(begin, labels=names, names=names, marks=frozenset({UNLABELLED}), zeros=True)
         stated_free = begin.shape.choices is not None
         if begin.shape.answer is None or (asked == "auto" and (stated_free or not labels or begin.shape.kind is not None)):
             return begin
@@ -156,29 +156,23 @@ class _Answers:
             return begin
         zeros = have_zeros(single)
         answers = [without_zeros(text) for text in single] if zeros else single
-        unlabelled = says_unlabelled(answers, column)
-        answers = [answer for answer in answers if not (unlabelled and answer == UNLABELLED)]
+        marks = marks_in(answers, column)
+        answers = [answer for answer in answers if answer not in marks]
         asked = begin.columns.answers == "labels"
         labels = tuple(sorted(set(answers))) if asked else labels_of(answers, column)
         if labels is None:
-            return dataclasses.replace(
-                begin, minus_one=unlabelled, regression=name_key(column) in NUMBER_NAMES and are_numbers(single)
-            )
-        return dataclasses.replace(begin, answers="labels", labels=labels, minus_one=unlabelled, zeros=zeros)
+            return dataclasses.replace(begin, marks=marks, regression=name_key(column) in NUMBER_NAMES and are_numbers(single))
+        return dataclasses.replace(begin, answers="labels", labels=labels, marks=marks, zeros=zeros)
 
     def counts(self, reading: Reading, *, complete: bool) -> Counts:
         """What a person should know of these rows."""
-        none = sum(not given.texts or (reading.minus_one and _is_minus_one(given)) for given in self.given)
+        none = sum(reading.marks.issuperset(map(without_zeros, given.texts)) for given in self.given)
         respelled = 0
         if reading.answers == "text":
             respelled = sum(differs(row.given, row.choices) for row in self.answered)
         several = sum(len(given.texts) > 1 for given in self.given) if reading.answers == "free" else 0
         unlabelled = 0 if self.row_says else none + self.marked
         return Counts(len(self.rows), complete, unlabelled, respelled, self.merged, self.after, several)
-
-
-def _is_minus_one(given: Given) -> bool:
-    return len(given.texts) == 1 and without_zeros(given.texts[0]) == UNLABELLED
 
 
 def _unused(rows: Sequence[Row], reading: Reading) -> tuple[str, ...]:

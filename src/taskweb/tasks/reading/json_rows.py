@@ -20,6 +20,10 @@ _SPACES = " \t\r\n"
 Lines = Iterable[tuple[int, str]]
 
 
+class _RepeatedNameError(ValueError):
+    """One name twice in an object."""
+
+
 def rows_of_json(
     lines: Lines, origin: str, facts: FileFacts, split: str | None = None, preferred: Sequence[str] = ()
 ) -> Iterator[Row]:
@@ -67,7 +71,7 @@ def _of_lines(
     row = _object(first, origin)
     second = next(pairs, None)
     # A file of one line may contain all rows; JSON lines of lists are rows, whose lists have several right answers.
-    if second is None and (_arrays(row) or _is_table(row) or (_is_json_file(origin) and _columns_of_cells(row))):
+    if second is None and (_is_table(row) or (_is_json_file(origin) and _columns_of_cells(row))):
         yield from _of_content(row, origin, facts, split, preferred)
         return
     _refuse_split(split, origin)
@@ -79,7 +83,7 @@ def _of_lines(
 def _object(line: tuple[int, str], origin: str) -> dict[str, Any]:
     number, text = line
     try:
-        row = json.loads(text)
+        row = json.loads(text, object_pairs_hook=_object_of)
     except (ValueError, RecursionError) as fault:
         raise InputError(f"{origin}, line {number} is not valid JSON: {_reason(fault)}. Fix or remove that line.") from None
     if not isinstance(row, dict):
@@ -92,7 +96,7 @@ def _object(line: tuple[int, str], origin: str) -> dict[str, Any]:
 
 def _of_array(lines: Lines, origin: str) -> Iterator[Row]:
     """The objects of an array, one after the other, so that only one of them must fit in memory. Numbered from 1."""
-    decoder, texts = json.JSONDecoder(), (text for _, text in lines)
+    decoder, texts = json.JSONDecoder(object_pairs_hook=_object_of), (text for _, text in lines)
     buffer, place, number = next(texts).lstrip()[1:], 0, 0
     while True:
         buffer, place = _at_item(buffer, place, texts)
@@ -123,7 +127,7 @@ def _next_item(decoder: json.JSONDecoder, buffer: str, place: int, texts: Iterat
     while True:
         try:
             item, end = decoder.raw_decode(buffer)
-        except RecursionError as fault:
+        except (RecursionError, _RepeatedNameError) as fault:
             raise InputError(f"{where} is not valid JSON: {_reason(fault)}.") from None
         except ValueError as fault:
             wanted = max(2 * len(buffer), 1 << 12)
@@ -159,7 +163,7 @@ def _of_object(lines: Lines, origin: str, facts: FileFacts, split: str | None, p
         if length > MOST_CHARACTERS:
             raise InputError(f"{origin} is one JSON object of more than {MOST_CHARACTERS >> 20} MiB. Save it as JSON lines.")
     try:
-        content = json.loads("".join(parts))
+        content = json.loads("".join(parts), object_pairs_hook=_object_of)
     except RecursionError as fault:
         raise InputError(f"{origin}, line {numbers[0]} is not valid JSON: {_reason(fault)}. Fix it.") from None
     except ValueError as fault:
@@ -182,6 +186,11 @@ def _of_content(
         yield from enumerate(rows, start=1)
         return
     _refuse_split(split, origin)
+    named_rows = _rows_by_name(content)
+    if named_rows:
+        facts.form = "a JSON object of rows"
+        yield from enumerate(named_rows, start=1)
+        return
     columns = _columns(content)
     if columns is not None:
         facts.form = "a JSON object of columns"
@@ -209,6 +218,19 @@ def _is_object(value: Any) -> bool:
 def _unwrapped(row: dict[str, Any]) -> dict[str, Any]:
     """A row as such; the data sets server of the Hub wraps it with its number."""
     return row["row"] if isinstance(row.get("row"), dict) and "row_idx" in row else row
+
+
+def _rows_by_name(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows by a name of each, or rows of cells beside the names of columns, as pandas writes them; none for something else."""
+    names, cells = content.get("columns"), content.get("data")
+    if isinstance(names, list) and isinstance(cells, list) and all(isinstance(name, str) for name in names):
+        same = all(isinstance(row, list) and len(row) == len(names) for row in cells)
+        return [dict(zip(names, row, strict=True)) for row in cells] if same else []
+    rows = list(content.values())
+    if len(rows) < 2 or not all(isinstance(row, dict) and row for row in rows):
+        return []
+    shared = set(rows[0]).intersection(*rows)
+    return rows if shared and not all(name.isdigit() for name in shared) else []
 
 
 def _columns(content: Mapping[str, Any]) -> dict[str, list[Any]] | None:
@@ -240,11 +262,21 @@ def _refuse_split(split: str | None, origin: str) -> None:
         raise no_split(split, origin)
 
 
+def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, in which no name may stand twice: only the last of its values would be read."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _RepeatedNameError(f"the name '{next(name for name in names if names.count(name) > 1)}' stands twice")
+    return found
+
+
 def _is_table(content: Mapping[str, Any]) -> bool:
-    """Whether every value is a column as pandas writes it, by the number of the row."""
-    return bool(content) and all(
+    """Whether an object contains all rows: in arrays, by name, or in columns by the number of the row, as pandas writes it."""
+    by_number = bool(content) and all(
         isinstance(value, dict) and value and all(key.isdigit() for key in value) for value in content.values()
     )
+    return by_number or bool(_arrays(content) or _rows_by_name(content))
 
 
 def _reason(fault: Exception) -> str:

@@ -52,16 +52,22 @@ def have_zeros(answers: Sequence[str]) -> bool:
     return bool(answers) and all(map(_WHOLE_WITH_ZEROS.fullmatch, answers))
 
 
-def says_unlabelled(answers: Sequence[str], column: str) -> bool:
-    """Whether -1 in a column without choices says that a row has no label: beside labels from 0, or alone."""
-    values = set(answers)
+def marks_in(answers: Sequence[str], column: str) -> frozenset[str]:
+    """The answers of a column without choices that say that a row has no label.
+
+    -1 beside labels from 0, or alone; a dash beside words (SNLI) in a column whose name says that it contains labels.
+    """
+    values, is_named = set(answers), name_key(column) in LABEL_NAMES
+    if "-" in values and is_named:
+        return frozenset({"-"})
     if "-1" not in values or not all(map(_WHOLE.fullmatch, values)):
-        return False
+        return frozenset()
     others = {int(value) for value in values} - {-1}
-    if name_key(column) in LABEL_NAMES:
-        return not others or (min(others) >= 0 and others != {1})
+    if is_named:
+        return frozenset({"-1"} if not others or (min(others) >= 0 and others != {1}) else ())
     labels = labels_of([answer for answer in answers if answer != "-1"], column)
-    return labels is not None and min(others) >= 0 and others != {0, 1}  # -1, 0, 1 may be three classes
+    # Elsewhere, -1, 0 and 1 may be three classes.
+    return frozenset({"-1"} if labels is not None and min(others) >= 0 and others != {0, 1} else ())
 
 
 def _ordered(counts: Counter[str]) -> tuple[str, ...]:

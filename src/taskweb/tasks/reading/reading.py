@@ -64,7 +64,7 @@ class Reading:
     origin: its name. form: its format, in words. shape: its columns. answers: how answers are meant. labels: the choices of all
     rows where answers are labels; None otherwise. names: names of the numbers in the answer's column, as the file states them.
     columns: what a person named. unused: columns that nothing reads. notes: of the reader of the format.
-    minus_one: whether -1 says that a row has no label. zeros: whether labels are whole numbers with a fraction, such as 1.0.
+    marks: texts that say that a row has no label, such as -1. zeros: whether labels are written as 1.0.
     """
 
     origin: str
@@ -74,7 +74,7 @@ class Reading:
     columns: Columns = field(default_factory=Columns)
     labels: tuple[str, ...] | None = None
     names: tuple[str, ...] | None = None
-    minus_one: bool = False
+    marks: frozenset[str] = frozenset()
     zeros: bool = False
     unused: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -182,7 +182,7 @@ class Reading:
         found = given_answer(value, where)
         if self.zeros:
             found = Given(tuple(map(without_zeros, found.texts)), found.is_truth)
-        return Given() if self.minus_one and found.texts == (UNLABELLED,) else found
+        return Given() if self.marks.issuperset(found.texts) else found
 
     def choices_of(self, row: Mapping[str, Any], line: int) -> Choices | None:
         """The choices of a row, in their order, perhaps one twice."""
@@ -235,13 +235,18 @@ class Reading:
         merged = tuple(dict.fromkeys(choices.texts))
         if choices.right is not None:
             return choices.texts[choices.right], merged, ()
-        if not given.texts or (given.texts == (UNLABELLED,) and UNLABELLED not in choices.texts):
+        if not given.texts or is_mark(given, choices):
             return None, merged, ()
         form: Form = "index" if self.names else "text" if self.answers in ("labels", "free") else self.answers
         place = place_of(given, choices, form)
         if place is None:
             raise no_choice(Answered(line, given, choices), form, self.shape.answer or "answer", self.origin)
         return choices.texts[place], merged, ()
+
+
+def is_mark(given: Given, choices: Choices) -> bool:
+    """Whether an answer says that a row with choices has none: -1, where that is no choice."""
+    return len(given.texts) == 1 and without_zeros(given.texts[0]) == UNLABELLED and given.texts[0] not in choices.texts
 
 
 def spans_of(parts: Sequence[str]) -> tuple[tuple[int, int], ...]:

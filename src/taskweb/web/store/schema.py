@@ -6,6 +6,7 @@ import contextlib
 import re
 import sqlite3
 from collections.abc import Callable
+from functools import lru_cache
 
 from taskweb.web.records.streams import batches
 from taskweb.web.store.damage import DamagedError
@@ -107,13 +108,19 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 def tables_are_whole(connection: sqlite3.Connection, version: int) -> bool:
     """Whether the tables and indexes of an open file are those of its version; others may be there, too."""
+    return _made_by(MIGRATIONS[:version]) <= _objects(connection)
+
+
+@lru_cache
+def _made_by(migrations: tuple[Callable[[sqlite3.Connection], None], ...]) -> frozenset[tuple[object, ...]]:
+    """The tables and indexes that these migrations make."""
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
-        for step in MIGRATIONS[:version]:
+        for step in migrations:
             step(fresh)
-        return _objects(fresh) <= _objects(connection)
+        return _objects(fresh)
 
 
-def _objects(connection: sqlite3.Connection) -> set[tuple[object, ...]]:
+def _objects(connection: sqlite3.Connection) -> frozenset[tuple[object, ...]]:
     """What sqlite_master says, white space apart."""
     rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
-    return {(*names, sql if sql is None else re.sub(r"\s+", "", str(sql))) for *names, sql in rows}
+    return frozenset((*names, sql if sql is None else re.sub(r"\s+", "", str(sql))) for *names, sql in rows)
