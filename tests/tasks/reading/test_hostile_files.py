@@ -113,3 +113,16 @@ def test_odd_names_stay_names(name: str, tmp_path: Path) -> None:
     (found,) = load_folder(tmp_path)
     assert found.name == name.rpartition(".")[0]
     assert len(found) == 1
+
+
+def test_arrow_files_with_damaged_offsets(tmp_path: Path) -> None:
+    """The library checks no offsets of texts when it reads them; some damages end in errors of Python itself, or worse."""
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table({"input": [f"text {i}" for i in range(8)]})
+    with pa.ipc.new_stream(str(tmp_path / "t.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    content = (tmp_path / "t.arrow").read_bytes()
+    place = content.index(bytes([0, 0, 0, 0, 6, 0, 0, 0, 12, 0, 0, 0])) + 4
+    for wrong in (2**31 - 1, 2**20, -5, -(2**31)):
+        (tmp_path / "t.arrow").write_bytes(content[:place] + wrong.to_bytes(4, "little", signed=True) + content[place + 4 :])
+        assert "not a readable Arrow file" in refused(tmp_path / "t.arrow")
