@@ -30,8 +30,24 @@ from taskweb.workflows.suggesting import read_own_runs
 from tests.fuzzing import Subject, gzipped
 from tests.web.made_up_runs import simple_run
 
+LETTERS = {"text": ["a", "b"], "label": ["A", "B"]}
+GPT = {"from": "gpt", "value": "a"}
+TURN = {"role": "assistant", "content": "a"}
 ROWS: dict[str, list[dict[str, Any]]] = {
     "plain": [{"input": f"Is {i} wet?", "output": ("no", "yes")[i % 2], "choices": ["yes", "no"], "idx": i} for i in range(6)],
+    "instructions": [{"instruction": f"Is {i} wet?", "input": "say", "output": ["yes", "no"][i % 2]} for i in range(4)],
+    "chats": [{"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": f"{i}?"}, TURN]} for i in range(4)],
+    "conversations": [
+        {"conversations": [{"from": "human", "value": f"{i}?"}, {"from": "gpt", "value": "a"}]} for i in range(4)
+    ],
+    "preferences": [{"prompt": f"{i}?", "chosen": "a", "rejected": "b"} for i in range(4)],
+    "labels": [{"text": f"text {i}", "label": i % 2} for i in range(8)],
+    "letters": [
+        {"question": f"{i}?", "choices": {"text": ["a", "b"], "label": ["A", "B"]}, "answerKey": "AB"[i % 2]} for i in range(4)
+    ],
+    "columns of choices": [{"question": f"{i}?", "A": "a", "B": "b", "C": "c", "answer": "ABC"[i % 3]} for i in range(6)],
+    "endings": [{"ctx": f"{i}", "endings": ["a", "b"], "label": str(i % 2)} for i in range(4)],
+    "questions": [{"context": f"c {i}", "question": "q", "answers": {"text": ["c"], "answer_start": [0]}} for i in range(4)],
     "several columns": [{"input": "a", "output": 1, "choices": None}, {"input": "b", "output": 2.5}, {"input": "c"}],
 }
 TEMPLATES = """
@@ -60,7 +76,7 @@ ROW = {"text": "a wet day", "label": 1, "n": 2}
 
 def light() -> list[Subject]:
     """The readers that load no torch."""
-    return [*_examples(), *_templates(), *_tables(), *_webs(), *_saved(), *_answers()]
+    return [*_examples(), *_templates(), *_evaluation_tasks(), *_tables(), *_webs(), *_saved(), *_answers()]
 
 
 def with_torch() -> list[Subject]:
@@ -85,7 +101,7 @@ metrics = ["accuracy"]
 [setups."tiny/lora"]
 model = "tiny:t5"
 method = "lora"
-method_parameters = {rank = 4}
+method_parameters = {r = 4}
 training = {learning_rate = 1e-3, epochs = 2, schedule = "linear"}
 tasks.rte = {batch_size = 4}
 [pairs]
@@ -97,7 +113,7 @@ hours = 1.5
     recipe = """
 model = "tiny:t5"
 method = "lora"
-method_parameters = {rank = 4}
+method_parameters = {r = 4}
 seeds = [1, 2]
 max_input = 64
 patience = 2
@@ -115,6 +131,10 @@ def _lines(rows: Sequence[dict[str, Any]]) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
+def _loaded(path: Path) -> object:
+    return load_examples(path, sampling=Sampling(None))
+
+
 def _examples() -> list[Subject]:
     plain = _lines(ROWS["plain"])
     table = b'input,output,choices\n"a, ""b""",yes,"[""yes"", ""no""]"\n"line\nbreak",no,"[\'yes\', \'no\']"\nc,,\n'
@@ -126,6 +146,9 @@ def _examples() -> list[Subject]:
 
     found = [
         *(subject(f"JSON lines, {name}", "t.jsonl", _lines(rows)) for name, rows in ROWS.items()),
+        subject("JSON array", "t.json", json.dumps(ROWS["plain"], indent=1).encode()),
+        subject("JSON of splits", "t.json", json.dumps({"train": ROWS["plain"], "test": ROWS["labels"]}).encode()),
+        subject("JSON of columns", "t.json", json.dumps({"text": {"0": "a", "1": "b"}, "label": {"0": 1, "1": 0}}).encode()),
         subject("CSV", "t.csv", table),
         subject("TSV", "t.tsv", b'input\toutput\tchoices\n"a\tb"\tyes\t["yes", "no"]\nc\tno\t["yes", "no"]\nd\t\t\n'),
         subject("JSON lines in gzip", "t.jsonl.gz", gzipped(plain), inside=True),
@@ -138,7 +161,26 @@ def _examples() -> list[Subject]:
         return found
     out = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(ROWS["plain"]), out)
-    return [*found, subject("Parquet", "t.parquet", out.getvalue().to_pybytes())]
+    parquet = out.getvalue().to_pybytes()
+    table = pa.Table.from_pylist(ROWS["labels"])
+    out = pa.BufferOutputStream()
+    with pa.ipc.new_stream(out, table.schema) as writer:
+        writer.write_table(table)
+    arrow = out.getvalue().to_pybytes()
+    state = {"_data_files": [{"filename": "data-00000-of-00001.arrow"}], "_split": "train", "_format_kwargs": {}}
+    info = {
+        "features": {"text": {"dtype": "string", "_type": "Value"}, "label": {"names": ["no", "yes"], "_type": "ClassLabel"}}
+    }
+    saved = {"state.json": json.dumps(state).encode(), "dataset_info.json": json.dumps(info).encode()}
+    saved["data-00000-of-00001.arrow"] = arrow
+
+    def folder(first: str) -> Subject:
+        files = {f"saved/{name}": saved[name] for name in sorted(saved, key=lambda name: name != first)}
+        return Subject(
+            f"examples, saved data set, {first}", files, lambda at: load_examples(at / "saved", sampling=Sampling(None))
+        )
+
+    return [*found, subject("Parquet", "t.parquet", parquet), subject("Arrow", "t.arrow", arrow), *map(folder, saved)]
 
 
 def _templates() -> list[Subject]:
@@ -149,6 +191,15 @@ def _templates() -> list[Subject]:
         Subject("templates", {"t.toml": TEMPLATES.encode()}, reading("t.toml")),
         Subject("templates of promptsource", {"t.yaml": PROMPTSOURCE.encode()}, reading("t.yaml")),
     ]
+
+
+def _evaluation_tasks() -> list[Subject]:
+    text = (
+        "task: mine\ndataset_path: json\ndataset_kwargs:\n  data_files: {test: d.jsonl}\ntest_split: test\n"
+        "doc_to_text: '{{input}} {{choices|join}}'\ndoc_to_target: output\ndoc_to_choice: choices\n"
+    )
+    files = {"t.yaml": text.encode(), "d.jsonl": _lines(ROWS["plain"])}
+    return [Subject("task of lm-evaluation-harness", files, lambda at: _loaded(at / "t.yaml"))]
 
 
 def _tables() -> list[Subject]:

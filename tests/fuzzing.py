@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import io
+import os
 import random
 import re
 import resource
@@ -25,6 +26,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from taskweb.errors import TaskWebError
+
+os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"  # a damaged name may be that of a data set on the Hub
 
 MOST_SECONDS = 10  # of one input
 MOST_MEMORY = 2 << 30  # bytes beyond those of the process at the start of a campaign

@@ -6,7 +6,6 @@ import re
 from fnmatch import fnmatch
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import taskweb
@@ -33,10 +32,10 @@ def first_column(title: str) -> list[str]:
 
 
 def test_every_suffix_prefix_and_variable_of_the_code_is_on_the_page() -> None:
-    suffixes = set(re.findall(r'\.name \+ "([.-][a-z]+)"', CODE))
-    assert {".lock", ".running", ".sources", ".training"} <= suffixes
-    prefixes = set(re.findall(r'prefix="(taskweb-[a-z]+-)"', CODE)) | set(re.findall(r'_FOLDER = "(taskweb-[a-z]+-)"', CODE))
-    assert prefixes == {"taskweb-demo-", "taskweb-run-"}
+    suffixes = set(re.findall(r'\.name \+ "([.-][a-z]+)"', CODE)) | set(re.findall(r'\bSUFFIX = "(\.[a-z]+)"', CODE))
+    assert {".lock", ".running", ".sources", ".training", ".digest", ".lease"} <= suffixes
+    prefixes = set(re.findall(r'"(taskweb-[a-z]+-)', CODE))
+    assert {"taskweb-demo-", "taskweb-run-", "taskweb-unstored-"} <= prefixes
     variables = set(re.findall(r'"(TASKWEB_[A-Z_]+)"', CODE))
     assert len(variables) >= 4
     unnamed = sorted(name for name in suffixes | prefixes | variables if name not in PAGE)
@@ -51,7 +50,17 @@ def test_the_page_names_no_variable_that_does_not_exist() -> None:
 def test_the_cache_contains_what_the_page_says(encoder: SentenceEncoder) -> None:
     cache = default_cache_folder()
     patterns = first_column("The cache")
-    assert patterns == ["*.vectors", "blend-*.learned", "judge/*.json", "digests/*.json", "resolved/*.json"]
+    assert patterns == [
+        *(
+            "*.vectors",
+            "blend-*.learned",
+            "judge/*.json",
+            "digests/*.json",
+            "resolved/*.json",
+            "unstored/*/*.json",
+            "matplotlib/*",
+        )
+    ]
     rank(TEXTS)
     AnswerCache(cache / "judge").store("some-model", {"temperature": 0}, "Are the tasks 'weather' and 'tides' alike?", 0.5)
     files = [file for file in cache.rglob("*") if file.is_file()]
@@ -62,6 +71,8 @@ def test_the_cache_contains_what_the_page_says(encoder: SentenceEncoder) -> None
         assert not any(word in file.read_bytes() for word in (b"today", b"weather", b"tides"))
     for folder in ("digests", "resolved"):
         assert f'_FOLDER = "{folder}"' in CODE
+    named = set(re.findall(r'default_cache_folder\(\) / "(\w+)"', CODE))
+    assert named == {"judge", "unstored", "matplotlib"}
 
 
 def test_without_a_cache_nothing_is_written() -> None:
@@ -74,8 +85,7 @@ def test_the_cache_may_vanish_or_be_damaged_at_any_time(encoder: SentenceEncoder
     for file in default_cache_folder().glob("*"):
         file.write_bytes(b"\x93NUMPY" + bytes(100))
     assert [s.score for s in rank(TEXTS).sources] == [s.score for s in first.sources]
-    for file in default_cache_folder().glob("*.npy"):
-        assert isinstance(np.load(file), np.ndarray)  # written again
+    assert all(file.stat().st_size > 200 for file in default_cache_folder().glob("*") if file.is_file())  # written again
 
 
 def test_a_cache_that_cannot_be_written_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,7 @@ def unknown_name(kind: str, name: str, valid: Iterable[str]) -> NameNotFoundErro
 
     `kind` is the noun shown to the user ("task", "setup", ...).
     """
-    names = sorted(set(valid))
+    name, names = str(name), sorted(set(valid))  # a name from a file may be a number
     by_folded = {n.casefold(): n for n in names}
     close = difflib.get_close_matches(name.casefold(), list(by_folded), n=1, cutoff=0.5)
     hint = f" Did you mean '{by_folded[close[0]]}'?" if close else ""

@@ -204,6 +204,23 @@ def test_arbitrary_bytes_give_examples_or_an_input_error(tmp_path: Path, content
         assert str(fault)
 
 
+COLUMNS = [
+    *(
+        "input",
+        "output",
+        "choices",
+        "x",
+        "instruction",
+        "messages",
+        "prompt",
+        "chosen",
+        "rejected",
+        "text",
+        "label",
+        "question",
+    ),
+    *("context", "answers", "answerKey", "premise", "hypothesis", "A", "B", "options", "translation", "target_scores"),
+]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -213,7 +230,7 @@ JSON = st.recursive(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
 @given(
-    items=st.lists(st.dictionaries(st.sampled_from(["input", "output", "choices", "x"]), JSON, max_size=4) | JSON, max_size=4)
+    items=st.lists(st.dictionaries(st.sampled_from(COLUMNS), JSON, max_size=4) | JSON, max_size=4),
 )
 def test_arbitrary_rows_give_examples_or_an_input_error(tmp_path: Path, items: list[object]) -> None:
     try:
@@ -221,6 +238,9 @@ def test_arbitrary_rows_give_examples_or_an_input_error(tmp_path: Path, items: l
             assert item.input.strip()
             item.input.encode()
             assert item.choices is None or all(isinstance(choice, str) for choice in item.choices)
+            assert item.choices is None or len(set(item.choices)) == len(item.choices)
+            assert item.output is None or item.choices is None or item.output in item.choices
+            assert not item.references or (item.references[0] == item.output and item.choices is None)
     except InputError as fault:
         assert str(fault)
 

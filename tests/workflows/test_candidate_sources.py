@@ -47,3 +47,14 @@ def test_a_file_without_the_named_columns_is_read_as_if_none_were_named(tmp_path
     unclear = write_rows(tmp_path / "unclear.jsonl", [{"first": "a", "second": "b"}])
     with pytest.raises(InputError, match="there is no column 'input'"):
         load_source("u", str(unclear), columns, Sampling(None))
+
+
+def test_a_folder_may_be_one_data_set_or_contain_some(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    write_sources(own, {"rte": 2})
+    (own / "mine").mkdir()
+    for split in ("train", "test"):
+        write_rows(own / "mine" / f"{split}.jsonl", [{"text": split, "label": 1}])
+    assert find_sources([own]) == {"mine": str(own / "mine"), "rte": str(own / "rte.jsonl")}
+    assert find_sources([f"other={own / 'mine'}"]) == {"other": str(own / "mine")}
+    assert load_source("mine", str(own / "mine"), Columns(), Sampling(None)).examples[0].input == "train"

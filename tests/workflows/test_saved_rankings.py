@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from taskweb.errors import InputError
+from taskweb.selectors.encoder import SentenceEncoder
+from taskweb.tasks import Example
 from taskweb.workflows.ranking import rank
 from taskweb.workflows.saved_rankings import ranking_json, read_full_ranking, read_ranking, used_ranking
 from tests.damage import damaged
@@ -25,6 +27,16 @@ def test_a_ranking_reads_back_as_it_was(tmp_path: Path) -> None:
     assert {**found.record, "file": None, "sha256": None} == {**made.record, "file": None, "sha256": None}
     assert found.record["sha256"] == sha256((tmp_path / "ranking.json").read_bytes()).hexdigest()
     assert set(found.without(["snli"]).scores) == set(found.scores) - {"snli"}
+
+
+def test_what_the_encoder_did_with_texts_reads_back_too(tmp_path: Path, encoder: SentenceEncoder) -> None:
+    ranking = rank([Example("Фильм оказался скучным и слишком длинным. " * 60, None, ("yes", "no"))], explain="snli")
+    saved = ranking_json(ranking)
+    assert saved["cut"]["target"]["cut"] == 1
+    assert not saved["readability"]["target"]["readable"]
+    (tmp_path / "ranking.json").write_text(json.dumps(saved))
+    again = read_full_ranking(tmp_path / "ranking.json")
+    assert ranking_json(again) == saved
 
 
 def test_ranks_order_it_and_no_score_is_nan(tmp_path: Path) -> None:

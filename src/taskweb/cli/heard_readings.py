@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from taskweb.cli.console import say
+from taskweb.cli.escaping import escaped
 from taskweb.cli.options import shared
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Readings:
         """Speak of the files that were read since the last time; of a file that is read in the same way again only once."""
         for file in self._heard:
             reading = file.reading
-            line = f"Read {reading.origin}: {reading.line}."
+            line = f"Read {escaped(reading.origin)}: {escaped(reading.line)}."
             if line in self._said:
                 continue
             self._said.add(line)
@@ -118,4 +119,5 @@ def _rows_of(example: Example) -> Iterator[str]:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text):,} characters)"
+    shown = escaped(text)
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}... ({len(text):,} characters)"

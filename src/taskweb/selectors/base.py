@@ -220,7 +220,7 @@ class Ranking:
 
     scale: what T is in its web, see `TransferWeb.scale`. assessment: how far it can be trusted, where the selector can say.
     explanation: why one source has its rank, where requested. cut: what the sentence encoder cut, and readability: whose texts
-    it can read; None where it read no texts.
+    it can read; None where it read no texts. kept: further entries of a saved ranking, as they are in its file.
     """
 
     target: str
@@ -237,6 +237,7 @@ class Ranking:
     explanation: Explanation | None = None
     cut: CutTexts | None = None
     readability: ReadableTexts | None = None
+    kept: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -273,6 +274,7 @@ class Ranking:
             **({} if self.readability is None else {"readability": self.readability.to_dict()}),
             **({} if self.assessment is None else {"doubt": self.assessment.to_dict()}),
             **({} if self.explanation is None else {"explanation": self.explanation.to_dict()}),
+            **self.kept,
         }
 
 

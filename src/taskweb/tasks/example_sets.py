@@ -157,7 +157,7 @@ def _collect(rows: Rows, name: str, columns: Columns, sampling: Sampling) -> Exa
         reason = f"all {skipped} rows have an empty '{column}'" if skipped else "it is empty"
         raise InputError(f"{rows.origin} contains no usable examples: {reason}. Give at least one row with text in '{column}'.")
     tell(reading, chosen)
-    return ExampleSet(name, tuple(chosen), rows.origin, skipped, read, kind=reading.kind)
+    return ExampleSet(name, tuple(chosen), rows.origin, skipped, read, kind=reading.kind, reading=reading.line)
 
 
 def _of_task(task: LmEvalTask, examples: Iterator[tuple[int, Example | None]], name: str, sampling: Sampling) -> ExampleSet:
@@ -176,7 +176,7 @@ def _of_task(task: LmEvalTask, examples: Iterator[tuple[int, Example | None]], n
     if not chosen:
         raise InputError(f"{task.origin} makes no example of the {read} rows of its data. Check its doc_to_text.")
     tell(task, chosen)
-    return ExampleSet(name, tuple(chosen), task.origin, skipped, read)
+    return ExampleSet(name, tuple(chosen), task.origin, skipped, read, reading=task.line)
 
 
 def empty_row(line: int, origin: str) -> InputError:

@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from taskweb.errors import InputError, MissingDependencyError, first_line
-from taskweb.tasks.paths import kind_of_path, unreadable
+from taskweb.tasks.paths import kind_of_path
 from taskweb.tasks.reading.cell_texts import clean, is_missing, is_single
 from taskweb.tasks.reading.formats import TASK_SUFFIXES, FileFormat, format_of_name
 from taskweb.tasks.reading.split_names import TO_LEARN
 from taskweb.tasks.rows import Rows, rows_of
+from taskweb.tasks.safe_yaml import yaml_of
+from taskweb.tasks.small_files import content_of
 from taskweb.tasks.task import Example
 from taskweb.tasks.templates.rendering import rendered
 
-_MOST_BYTES = 4 * 1024 * 1024
+_LONGEST_LIST = 1 << 18  # characters
 _MOST_INCLUDES = 8
 _LOADERS: Mapping[str, FileFormat | None] = {"json": None, "csv": None, "parquet": "parquet", "arrow": "arrow"}
 _SPLIT_KEYS = {"train": "training_split", "validation": "validation_split", "test": "test_split"}
@@ -247,22 +249,10 @@ def _content(path: Path, depth: int) -> dict[str, Any]:
 
 
 def _loaded(path: Path) -> dict[str, Any]:
-    try:
-        import yaml
-    except ImportError:
-        raise MissingDependencyError("pyyaml", "data", f"Reading {path}") from None
     if kind_of_path(path) != "file":
         raise InputError(f"There is no file {path}. Check the path, or what includes it.")
-    loader: Any = type("Loader", (yaml.SafeLoader,), {})  # a new class, since constructors are attributes of the class
-    loader.add_constructor("!function", lambda _, node: _Function(str(node.value)))
-    try:
-        with path.open("rb") as file:
-            content = yaml.load(file.read(_MOST_BYTES), Loader=loader)  # noqa: S506 - a SafeLoader
-    except OSError as fault:
-        raise unreadable(path, fault) from None
-    except (yaml.YAMLError, RecursionError, ValueError) as fault:
-        reason = " ".join(str(fault).split())[:200].rstrip(".")
-        raise InputError(f"{path} cannot be read as YAML: {reason}. Give a task of lm-evaluation-harness.") from None
+    tags = {"!function": lambda _, node: _Function(str(node.value))}
+    content = yaml_of(content_of(path), str(path), "Give a task of lm-evaluation-harness.", tags)
     if not isinstance(content, dict):
         raise InputError(f"{path} is no task of lm-evaluation-harness: it has no keys.")
     return content
@@ -287,6 +277,8 @@ def _text_of(content: Mapping[str, Any], key: str, path: Path) -> str:
 
 def _listed(text: str) -> Any:
     """The list that a template spells."""
+    if len(text) > _LONGEST_LIST:
+        return text
     try:
         return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, RecursionError, MemoryError):

@@ -118,6 +118,7 @@ class ExampleSet:
     skipped: rows with an empty input.
     total: rows read (reading stops early when the first ones are taken).
     kind: of the task, where the file shows it; None otherwise.
+    reading: how the file was understood, in one line; empty where there was none.
     """
 
     name: str
@@ -127,6 +128,7 @@ class ExampleSet:
     total: int = 0
     digest: str = field(default="")
     kind: TaskKind | None = None
+    reading: str = ""
 
     def __post_init__(self) -> None:
         if not self.digest:

@@ -143,7 +143,7 @@ def mix_with(arguments: MixArguments, progress: Progress = silent) -> Mixture:
         arguments.settings,
         target=target,
         scores=choice.scores(),
-        record=_record(arguments, choice, len(target)),
+        record=_record(arguments, choice, len(target), sources),
         errors=[*choice.errors, *errors, *_errors_of_rates(choice, arguments.settings)],
     )
 
@@ -204,11 +204,12 @@ def _errors_of_rates(choice: Choice, settings: MixtureSettings) -> list[str]:
     return []
 
 
-def _record(arguments: MixArguments, choice: Choice, target_examples: int) -> dict[str, Any]:
+def _record(arguments: MixArguments, choice: Choice, target_examples: int, sources: Sequence[MixtureSource]) -> dict[str, Any]:
     """How the mixture was made, for its manifest."""
     settings, columns = arguments.settings, arguments.rank_settings.target.columns
     return {
         "seed": settings.seed,
+        "reading": {source.examples.name: source.examples.reading for source in sources},
         "ranking": None if choice.ranking is None else dict(choice.ranking.record),
         "rates": {
             "scheme": settings.rates if isinstance(settings.rates, str) else "explicit",

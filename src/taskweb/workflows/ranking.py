@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taskweb.errors import InputError, unknown_name
-from taskweb.selectors import DEFAULT_SELECTOR, Ranking, SelectionProblem, Selector
+from taskweb.selectors import DEFAULT_SELECTOR, CutTexts, Ranking, ReadableTexts, SelectionProblem, Selector
 from taskweb.selectors import rank as rank_problem
 from taskweb.selectors.judge import TaskCard
 from taskweb.selectors.measured import rank_measured
@@ -85,12 +85,18 @@ def rank_with(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SelectionTask:
-    """A target and its candidates as a selector gets them. name: of the target, for people. notes: about what was read."""
+    """A target and its candidates as a selector gets them.
+
+    name: of the target, for people. notes: about what was read. cut, readability: what the encoder did with the texts, as in
+    `Ranking`.
+    """
 
     name: str
     problem: SelectionProblem
     selector: Selector
     notes: tuple[str, ...]
+    cut: CutTexts | None = None
+    readability: ReadableTexts | None = None
 
 
 def selection_task(
@@ -101,7 +107,8 @@ def selection_task(
     assert not isinstance(found, Ranking)
     selector, question = found
     evidence = gather_evidence(question, selector, settings, progress)
-    return SelectionTask(question.name, _problem(question, evidence, settings.setup), selector, evidence.notes)
+    problem = _problem(question, evidence, settings.setup)
+    return SelectionTask(question.name, problem, selector, evidence.notes, evidence.cut, evidence.readability)
 
 
 def _asked(

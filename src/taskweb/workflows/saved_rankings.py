@@ -31,6 +31,7 @@ REFINED = "refine"
 Parsed = TypeVar("Parsed")
 _MOST_BYTES = 256 << 20
 _OF_SOURCE = ("rank", "task", "score", "measured", "similarity", "popularity", "pivots")
+_KEPT = ("cut", "readability", "explanation")  # figures that nothing computes with
 _FACTS = ("target", "selector", "setup", "web", "n_examples", "parameters")
 
 
@@ -117,6 +118,7 @@ def _ranking(saved: Mapping[str, Any]) -> Ranking:
         n_examples=int(saved.get("n_examples", 0)),
         notes=tuple(map(str, saved.get("notes", ()))),
         assessment=_assessment(saved, sources),
+        kept={name: saved[name] for name in _KEPT if name in saved},
     )
 
 

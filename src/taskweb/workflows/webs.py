@@ -73,10 +73,15 @@ def import_web(
                 return ImportReport(kind, read, added, opened.info(), tuple(warnings))
     except BaseException:
         if not existed:
-            for name in (store, Path(f"{store}-wal"), Path(f"{store}-shm"), digest_file(store)):
-                with suppress(OSError):
-                    name.unlink()
+            _remove_store(store)
         raise
+
+
+def _remove_store(store: Path) -> None:
+    """Remove a store that was just made, with the files beside it."""
+    for name in (store, Path(f"{store}-wal"), Path(f"{store}-shm"), digest_file(store)):
+        with suppress(OSError):
+            name.unlink()
 
 
 def merge_webs(store: Path, others: Sequence[Path], *, replace_failed: bool = False) -> list[tuple[Path, MergeReport]]:
@@ -100,12 +105,18 @@ def check_web(store: Path) -> tuple[list[str], int, tuple[str, ...]]:
 def save_whole_runs(store: Path, new: Path) -> int:
     """Write all runs of a damaged store that are whole to a new one; return how many.
 
-    Raises InputError where the new one exists already, and where the damaged one cannot be opened.
+    Raises InputError where the new one exists already or cannot be written (nothing is left of it then), and where the damaged
+    one cannot be opened.
     """
     if os.path.lexists(new):
         raise InputError(f"{new} exists already. Give the name of a new store.")
-    with RunStore.open(store, read_only=True) as damaged, RunStore.open(new, create=True) as opened:
-        return opened.add_many(damaged.salvage())
+    with RunStore.open(store, read_only=True) as damaged:
+        try:
+            with RunStore.open(new, create=True) as opened:
+                return opened.add_many(damaged.salvage())
+        except BaseException:
+            _remove_store(new)
+            raise
 
 
 def export_web(web: str, path: Path, *, kind: str | None = None) -> tuple[int, str]:

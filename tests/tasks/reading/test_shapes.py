@@ -13,6 +13,7 @@ import pytest
 from taskweb.errors import InputError
 from taskweb.tasks import Columns, Example, Sampling, load_examples
 from taskweb.tasks.reading.hearing import ReadFile, hearing
+from taskweb.tasks.reading.reading import unnested
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -152,6 +153,22 @@ CASES: dict[str, Case] = {
         ],
         (Example("q", "b", LETTERS), Example("r", "g", ("e", "f", "g"))),
         ("answer from answerKey: letters or labels of choices", "not used: id"),
+    ),
+    "CommonsenseQA, nested": Case(
+        [
+            {
+                "id": "x",
+                "question": {"stem": "q", "choices": [{"label": "A", "text": "a"}, {"label": "B", "text": "b"}]},
+                "answerKey": "B",
+            }
+        ],
+        (Example("q", "b", ("a", "b")),),
+        ("input from question.stem", "choices from question.choices", "not used: id"),
+    ),
+    "all nested": Case(
+        [{"row": {"text": f"t{i}", "label": i % 2, "idx": i}} for i in range(4)],
+        tuple(Example(f"t{i}", str(i % 2), ("0", "1")) for i in range(4)),
+        ("input from row.text",),
     ),
     "choices as pairs": Case(
         [{"stem": "q", "options": [{"label": "A", "text": "a"}, {"label": "B", "text": "b"}], "answer": "B"}],
@@ -302,7 +319,7 @@ def test_a_shape_is_understood(name: str, tmp_path: Path) -> None:
 def test_every_column_is_read_or_named(name: str, tmp_path: Path) -> None:
     rows = CASES[name].rows
     reading = read(tmp_path, rows)[1].reading
-    columns = {column for row in rows for column in row}
+    columns = {column for row in rows for column in unnested(row, reading.nested)}
     assert reading.shape.read & columns | set(reading.unused) == columns
     assert not reading.shape.read & set(reading.unused)
 

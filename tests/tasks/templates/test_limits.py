@@ -5,9 +5,10 @@ import time
 
 import pytest
 
-from taskweb.errors import InputError
+from taskweb.errors import InputError, NameNotFoundError
 from taskweb.tasks.templates.rendering import columns_of, render
 from taskweb.tasks.templates.template import Template
+from taskweb.tasks.templates.template_files import parse_templates
 
 DOUBLED = "{% set ns = namespace(x='aa') %}{% for i in range(99) %}{% set ns.x = <> %}{% endfor %}{{ ns.x }}"
 CHAIN = "{% set a0 = ['x'] %}" + "".join(f"{{% set a{i + 1} = [a{i}, a{i}] %}}" for i in range(60))
@@ -119,3 +120,27 @@ def test_a_long_document_fits() -> None:
     prompt = render(Template("t", "task", "{{ text|trim }}{% for c in choices %}- {{ c }}{% endfor %}"), row)
     assert prompt is not None
     assert len(prompt.example.input) > 1_000_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "like = 3",
+        "like = []",
+        'template = ["x"]',
+        "template = 3",
+        '[template]\nname = "a"\ninput = "b"',
+        '[[template]]\nname = "a"\ninput = "b"\nchoices = 3',
+        '[[template]]\nname = "a"\ninput = "b"\nchoices = {}',
+        '[[template]]\nname = 1\ninput = "b"',
+        '[[template]]\nname = "a"\ninput = "b"\ncut = []',
+        f"a = {'9' * 5000}",
+        "a = " + "[" * 5000,
+    ],
+    ids=lambda text: text[:30],
+)
+def test_values_of_other_types_are_one_line(text: str) -> None:
+    with pytest.raises((InputError, NameNotFoundError)) as fault:
+        parse_templates(text, "rte", "the file")
+    assert len(str(fault.value)) < 1000
+    assert "\n" not in str(fault.value)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 import shutil
 import sqlite3
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from taskweb.errors import InputError, TaskWebError, WebError
+from taskweb.errors import InputError, StorageError, TaskWebError, WebError
 from taskweb.web.opening import open_web
+from taskweb.web.records.run import Run
 from taskweb.web.store import RunStore, digest_file, run_store
 from taskweb.web.store.digest import outer_digest, write_outer_digest
 from taskweb.workflows.webs import check_web, save_whole_runs
@@ -115,6 +118,19 @@ def test_what_is_whole_is_saved(stored: Path, tmp_path: Path) -> None:
         assert {run.key: content(run) for run in store.runs()}.items() <= sound.items()
     with pytest.raises(InputError, match="exists already"):
         save_whole_runs(stored, tmp_path / "new.db")
+
+
+def test_a_repair_that_breaks_off_leaves_nothing(stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_many = RunStore.add_many
+
+    def half(self: RunStore, runs: Iterable[Run]) -> int:
+        add_many(self, itertools.islice(runs, 100))
+        raise StorageError("The disk is full.")
+
+    monkeypatch.setattr(RunStore, "add_many", half)
+    with pytest.raises(StorageError):
+        save_whole_runs(stored, tmp_path / "new.db")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["runs.db", "runs.db.digest"]
 
 
 def test_a_name_that_is_damaged_is_saved_from_its_index(stored: Path, tmp_path: Path) -> None:

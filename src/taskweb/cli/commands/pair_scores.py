@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taskweb.cli.console import say, say_notes
+from taskweb.cli.heard_readings import say_readings, tells_readings
 from taskweb.cli.options import shared
 from taskweb.cli.options.option_groups import spread
 from taskweb.cli.options.training_options import MODEL, TRAINING, LoraOptions
@@ -84,6 +85,7 @@ class UpdateOptions:
 
 
 @spread
+@tells_readings
 def pair_scores(
     *,
     targets: Annotated[
@@ -143,6 +145,7 @@ def pair_scores(
     progress = progress_for(quiet=quiet, least=_LEAST_SHOWN)
     found = score_pairs(targets, tuple(sources or ()), settings, columns=columns, progress=progress)
     save_pair_scores(found, to)
+    say_readings()
     say_notes(found.notes, quiet=quiet)
     counted = ", ".join(f"{len(scores)} of {kind}" for kind, scores in found.scores.items())
     say(f"Wrote {to}: {counted}.", quiet=quiet)

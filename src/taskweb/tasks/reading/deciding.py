@@ -15,7 +15,7 @@ from taskweb.tasks.reading.column_shapes import NUMBER_NAMES, shape_of
 from taskweb.tasks.reading.file_facts import FileFacts, Row
 from taskweb.tasks.reading.labels import are_numbers, have_zeros, labels_of, marks_in, without_zeros
 from taskweb.tasks.reading.named_columns import INPUT, Columns, missing_column
-from taskweb.tasks.reading.reading import UNLABELLED, Counts, Reading, is_mark
+from taskweb.tasks.reading.reading import UNLABELLED, Counts, Reading, is_mark, unnested
 from taskweb.tasks.reading.table import Table, name_key
 
 MOST_ROWS, MOST_CHARACTERS = 200_000, 256 * 1024 * 1024  # that are looked at before anything is decided
@@ -75,12 +75,17 @@ def decide(
     rows: Sequence[Row], origin: str, facts: FileFacts, columns: Columns, *, complete: bool = True, labels: bool = True
 ) -> Reading:
     """How these rows are to be understood. complete: whether they are all of a file. labels: whether answers may be labels."""
-    table = Table.of(row for _, row in islice(rows, _ROWS_FOR_SHAPE))
+    first = [row for _, row in islice(rows, _ROWS_FOR_SHAPE)]
+    table = Table.of(first)
+    nested: tuple[str, ...] = ()
     shape = shape_of(table, columns)
+    if shape is None:
+        nested = tuple(column.name for column in table.columns.values() if column.kinds == {"mapping"})
+        shape = shape_of(Table.of(unnested(row, nested) for row in first), columns) if nested else None
     if shape is None:
         line, row = rows[0]
         raise missing_column(INPUT, "--input-column", row, line, origin)
-    begin = Reading(origin, facts.form, shape, "free", columns, notes=tuple(facts.notes))
+    begin = Reading(origin, facts.form, shape, "free", columns, nested=nested, notes=tuple(facts.notes))
     names = facts.label_names.get(shape.answer or "")
     found = _Answers(begin, rows)
     reading = found.meant(names, labels=labels)
@@ -99,7 +104,7 @@ class _Answers:
         self.has_choices = self.row_says = False
         for line, row in rows:
             with suppress(InputError):
-                self._add(row, line)
+                self._add(unnested(row, begin.nested), line)
 
     def _add(self, row: Mapping[str, Any], line: int) -> None:
         begin = self.begin
@@ -178,7 +183,7 @@ class _Answers:
 def _unused(rows: Sequence[Row], reading: Reading) -> tuple[str, ...]:
     """The columns that nothing reads, in their order."""
     read = reading.shape.read | set(reading.columns.group)
-    names = dict.fromkeys(str(name) for _, row in rows for name in row)
+    names = dict.fromkeys(str(name) for _, row in rows for name in unnested(row, reading.nested))
     return tuple(name for name in names if name not in read)
 
 

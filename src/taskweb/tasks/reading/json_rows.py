@@ -14,7 +14,7 @@ from taskweb.tasks.reading.split_names import chosen_split, no_split
 from taskweb.tasks.reading.text_lines import MOST_BYTES_A_LINE
 from taskweb.tasks.reading.unpacking import without_packing
 
-MOST_CHARACTERS = 512 * 1024 * 1024  # of a text that is one JSON object
+MOST_CHARACTERS = 128 * 1024 * 1024  # of a text that is one JSON object
 _CONTAINERS = ("data", "rows", "examples", "instances", "items", "records", "questions")
 _SPACES = " \t\r\n"
 Lines = Iterable[tuple[int, str]]

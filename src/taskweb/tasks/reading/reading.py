@@ -65,6 +65,7 @@ class Reading:
     rows where answers are labels; None otherwise. names: names of the numbers in the answer's column, as the file states them.
     columns: what a person named. unused: columns that nothing reads. notes: of the reader of the format.
     marks: texts that say that a row has no label, such as -1. zeros: whether labels are written as 1.0.
+    nested: columns of mappings, which are read as columns `outer.inner`.
     """
 
     origin: str
@@ -75,6 +76,7 @@ class Reading:
     labels: tuple[str, ...] | None = None
     names: tuple[str, ...] | None = None
     marks: frozenset[str] = frozenset()
+    nested: tuple[str, ...] = ()
     zeros: bool = False
     unused: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -128,6 +130,7 @@ class Reading:
 
     def example(self, row: Mapping[str, Any], line: int) -> Example | None:
         """A row as an example; None for an empty input. Raises InputError, with the place, for a row that cannot be used."""
+        row = unnested(row, self.nested)
         self._check_columns(row, line)
         parts, given = self.texts(row, line)
         text = "\n".join(parts)
@@ -247,6 +250,19 @@ class Reading:
 def is_mark(given: Given, choices: Choices) -> bool:
     """Whether an answer says that a row with choices has none: -1, where that is no choice."""
     return len(given.texts) == 1 and without_zeros(given.texts[0]) == UNLABELLED and given.texts[0] not in choices.texts
+
+
+def unnested(row: Mapping[str, Any], nested: Sequence[str]) -> Mapping[str, Any]:
+    """A row with the entries of these columns as columns of their own, `outer.inner`."""
+    if not nested:
+        return row
+    found: dict[str, Any] = {}
+    for name, value in row.items():
+        if name in nested and isinstance(value, Mapping):
+            found |= {f"{name}.{inner}": own for inner, own in value.items()}
+        else:
+            found[name] = value
+    return found
 
 
 def spans_of(parts: Sequence[str]) -> tuple[tuple[int, int], ...]:

@@ -16,8 +16,12 @@ MOST_DISTINCT = 50
 
 
 def name_key(name: str) -> str:
-    """A column's name as it is compared: case, and what divides words, do not count. `answerKey` is `answer_key`."""
-    return re.sub(r"[\s\-.]+", "_", _WORDS.sub("_", name.strip()).lower())
+    """A column's name as it is compared: case, and what divides words, do not count. `answerKey` is `answer_key`.
+
+    Of a name with dots, as nested columns have it, the last part counts.
+    """
+    last = name.strip().rpartition(".")[2] or name.strip()
+    return re.sub(r"[\s\-.]+", "_", _WORDS.sub("_", last).lower())
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from taskweb.errors import InputError, MissingDependencyError
+from taskweb.errors import InputError
+from taskweb.tasks.safe_yaml import yaml_of
 from taskweb.tasks.templates.template import Template, TemplateSet
 
 _TAGS = ("!Template", "!TemplateMetadata")
@@ -28,26 +29,8 @@ def parse_promptsource(text: str, task: str, origin: str) -> TemplateSet:
 
 
 def _loaded(text: str, origin: str) -> Mapping[str, Any]:
-    try:
-        import yaml
-    except ImportError:
-        raise MissingDependencyError("pyyaml", "train", f"Reading {origin}") from None
-
-    def refuse_merging(_loader: Any, node: Any) -> None:
-        """Merged mappings could grow without limit; promptsource has none."""
-        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
-            raise yaml.YAMLError("mappings cannot be merged (<<)")
-
-    # A new class, since constructors are attributes of the class.
-    loader: Any = type("Loader", (yaml.SafeLoader,), {"flatten_mapping": refuse_merging})
-    for tag in _TAGS:
-        loader.add_constructor(tag, lambda reader, node: reader.construct_mapping(node, deep=True))
-    try:
-        content = yaml.load(text, Loader=loader)  # noqa: S506 - a SafeLoader
-    except Exception as fault:  # noqa: BLE001 - wrong dates and numbers raise all kinds
-        reason = " ".join(str(fault).split())[:200].rstrip(".")
-        raise InputError(f"{origin} cannot be read as YAML: {reason}. Give a templates.yaml of promptsource.") from None
-    return _mapping(content, origin, "the file")
+    tags = dict.fromkeys(_TAGS, lambda reader, node: reader.construct_mapping(node, deep=True))
+    return _mapping(yaml_of(text, origin, "Give a templates.yaml of promptsource.", tags), origin, "the file")
 
 
 def _template(entry: Mapping[str, Any], task: str, origin: str) -> Template:

@@ -57,11 +57,14 @@ def parse_templates(text: str, task: str, origin: str) -> TemplateSet:
     content = toml_of(text, origin)
     _refuse_unknown(origin, content, _FILE_KEYS)
     if "like" in content:
-        other = templates_of(content["like"])
+        other = templates_of(str(content["like"]))
         shared = tuple(replace(template, task=task) for template in other.templates)
         return TemplateSet(task, shared, content.get("example", other.example))
     common = {key: value for key, value in content.items() if key not in ("example", "template")}
-    found = tuple(_template(entry, task, origin, common) for entry in content.get("template", []))
+    entries = content.get("template", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise InputError(f"The templates in {origin} must be tables, each under [[template]].")
+    found = tuple(_template(entry, task, origin, common) for entry in entries)
     if not found:
         raise InputError(f"{origin} contains no [[template]]. Write at least one.")
     if twice := {template.name for template in found if [other.name for other in found].count(template.name) > 1}:
@@ -74,6 +77,8 @@ def _template(entry: Mapping[str, Any], task: str, origin: str, common: Mapping[
     if lacking := [key for key in ("name", "input") if not isinstance(entry.get(key), str)]:
         raise InputError(f"A template in {origin} needs a text for '{lacking[0]}'.")
     choices = entry.get("choices")
+    if not isinstance(choices, str | list | None):
+        raise InputError(f"The choices of '{entry['name']}' in {origin} must be a list of texts, or one template.")
 
     def text(key: str) -> str | None:
         value = entry.get(key, common.get(key))

@@ -238,7 +238,8 @@ def _ranked(
     ranking = rank_problem(found.selector, found.problem, notes=found.notes)
     shown = [source for source in ranking.sources if names[source.task] in kept.sources]
     renamed = [dataclasses.replace(source, task=names[source.task], rank=rank) for rank, source in enumerate(shown, start=1)]
-    return kept, dataclasses.replace(ranking, target=name, sources=tuple(renamed)), notes
+    ranking = dataclasses.replace(ranking, target=name, sources=tuple(renamed), cut=found.cut, readability=found.readability)
+    return kept, ranking, notes
 
 
 def _few_sources(count: int, k: int) -> list[str]:
