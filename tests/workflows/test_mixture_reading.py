@@ -82,7 +82,7 @@ def test_the_summary_and_the_manifest_count_what_train_will_cut(name: str, run, 
     assert line in " ".join(done.out.split())
     assert f"--model {name}{' --max-input 32' if more else ''} --to" in " ".join(done.out.split())
     changed = {file for file, content in contents(to).items() if content != contents(bare)[file]}
-    assert changed == {"manifest.json"}
+    assert changed == {"manifest.json", "manifest.sha256"}
     assert mixture.digest == read_mixture(bare).digest
     assert "read_by" not in read_mixture(bare).record
 
