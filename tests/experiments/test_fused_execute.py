@@ -80,6 +80,7 @@ def test_fused_runs_make_the_same_web(fuse: int, alone: tuple[Path, dict[str, Ru
         "web.db",
         "web.db-wal",
         "web.db-shm",
+        "web.db.digest",
     }
 
 

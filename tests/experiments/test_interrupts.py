@@ -55,7 +55,7 @@ def leftovers(folder: Path) -> set[str]:
     """Files beside the store that only a running plan has."""
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.name.startswith(("web.db", "."))}
     names |= {str(path.relative_to(folder)) for path in folder.rglob("*") if ".part" in path.name or ".running" in str(path)}
-    return {name for name in names if not re.fullmatch(r"web\.db(-wal|-shm|\.sources)?", name)}
+    return {name for name in names if not re.fullmatch(r"web\.db(-wal|-shm|\.digest|\.sources)?", name)}
 
 
 @pytest.mark.slow
