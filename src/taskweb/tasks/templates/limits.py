@@ -22,10 +22,11 @@ from jinja2.utils import Namespace, _PassArg
 from jinja2.visitor import NodeTransformer
 
 MOST_TEMPLATE = 1 << 18  # characters of a template
-MOST_VALUE = 1 << 22  # characters and parts of one value
-MOST_MADE = 1 << 26  # characters and parts of all values that are made while one template is rendered once
-MOST_STEPS = 1_000_000
+MOST_VALUE = 1 << 22  # characters of one value; a part of a list counts as eight
+MOST_MADE = 1 << 26  # the same, of all values that are made while one template is rendered once
+MOST_STEPS = 300_000
 MOST_SECONDS = 5.0
+_PART = 8
 _MOST_BITS = 1 << 16
 _SLOW_FILTERS = ("pprint", "striptags", "urlize", "wordwrap", "xmlattr")
 _WIDE_FIELD = re.compile(r"\d{5}|\*|\{[^{}]*\{")
@@ -123,13 +124,13 @@ def size_of(*values: Any) -> int:
     total, left = 0, list(values)
     while left and total <= MOST_VALUE:
         value = left.pop()
-        total += 1
+        total += _PART
         if isinstance(value, str | bytes):
             total += len(value)
         elif isinstance(value, int):
             total += value.bit_length() // 3
         elif isinstance(value, Mapping | Sequence | set | frozenset):
-            total += len(value)
+            total += _PART * len(value)
             if total <= MOST_VALUE and not isinstance(value, range):
                 left.extend(value)
                 left.extend(value.values() if isinstance(value, Mapping) else ())
