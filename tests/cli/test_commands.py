@@ -116,7 +116,7 @@ def test_rank_tells_its_doubt_and_explains_a_source(run, target: Path, encoder: 
 
 @pytest.mark.slow
 def test_rank_reads_standard_input(target: Path, encoder: object) -> None:
-    command = [sys.executable, "-m", "taskweb.cli.main", "rank", "-", "--format", "json", "--name", "piped"]
+    command = [sys.executable, "-m", "taskweb.cli.main", "rank", "-", "--format", "json", "--name", "piped", "--quiet"]
     done = subprocess.run(command, input=target.read_bytes(), capture_output=True, check=True)
     assert json.loads(done.stdout)["target"] == "piped"
     assert done.stderr == b""
@@ -124,7 +124,7 @@ def test_rank_reads_standard_input(target: Path, encoder: object) -> None:
 
 @pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_error(target: Path, encoder: object) -> None:
-    command = f"{sys.executable} -m taskweb.cli.main rank {target} --format json | head -c 5; echo ${{PIPESTATUS[0]}}"
+    command = f"{sys.executable} -m taskweb.cli.main rank {target} --quiet --format json | head -c 5; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, check=True)
     assert done.stderr == b""
     assert done.stdout.rstrip().endswith((b"0", b"141"))

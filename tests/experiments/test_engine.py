@@ -150,7 +150,7 @@ def test_killed_at_random_moments_it_ends_at_the_same_web(kills: int, undisturbe
     assert kill_at_random_moments(plan, store, kills) == kills
     assert outcomes(store) == outcomes(tmp_path / "undisturbed" / "web.db")
     left = {path.name for path in store.parent.iterdir() if path.name.startswith((".", "web.db"))}
-    assert left <= {"web.db", "web.db-wal", "web.db-shm"}
+    assert left <= {"web.db", "web.db-wal", "web.db-shm", "web.db.digest"}
 
 
 def test_a_run_that_diverges_is_recorded_and_other_runs_go_on(tmp_path: Path) -> None:

@@ -263,7 +263,7 @@ def test_killed_at_random_moments_it_ends_at_the_same_web(kills: int, tmp_path: 
     assert killed == kills
     check_same_but_for_path(runs_in(store), runs_in(other.with_name("web.db")))
     left = {path.name for path in store.parent.iterdir() if path.name.startswith((".", "web.db"))}
-    assert left <= {"web.db", "web.db-wal", "web.db-shm"}
+    assert left <= {"web.db", "web.db-wal", "web.db-shm", "web.db.digest"}
 
 
 def test_work_is_fused_by_setup_in_parts(tmp_path: Path) -> None:

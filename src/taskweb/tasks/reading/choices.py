@@ -120,7 +120,7 @@ def choices_of(value: Any, where: str) -> Choices | None:
     if isinstance(value, Mapping):
         return _of_mapping(value, where)
     if isinstance(value, list | tuple):
-        while value and _is_blank(value[-1]):  # a row with fewer choices than others
+        while value and _is_padding(value[-1]):  # a row with fewer choices than others
             value = value[:-1]
         if not value:
             return None
@@ -209,6 +209,11 @@ def _odd_column(table: Table, besides: Sequence[str]) -> ChoiceForm | None:
     """A column with the name of choices and other values than lists: texts divided by bars, or nothing at all."""
     column = table.first(CHOICE_NAMES[:2], (), besides)
     return None if column is None else ChoiceForm((column.name,))
+
+
+def _is_padding(value: Any) -> bool:
+    """Whether there is nothing, not even a space, which would be a choice without tokens."""
+    return value is None or value == "" or (isinstance(value, float) and is_missing(value))
 
 
 def _is_blank(value: Any) -> bool:
