@@ -57,6 +57,8 @@ TEXTS = {
         "CSV with commas",
     ),
     "semicolons.csv": ('\ufeffinput;output\r\n"a, b; c";x|y\r\n"two\nlines";ü\r\na\ttab;z\r\n', "CSV with semicolons"),
+    "trailing.csv": ('input;output\r\n"a, b; c";x|y;\r\n"two\nlines";ü;;\r\na\ttab;z\r\n', "CSV with semicolons"),
+    "spaced.csv": ('input, output\n"a, b; c", "x|y"\n"two\nlines", ü\na\ttab, z\n', "CSV with commas"),
     "pipes.csv": ('input|output\na, b; c|"x|y"\n"two\nlines"|ü\na\ttab|z\n', "CSV with pipes"),
     "tabs.csv": ('input\toutput\na, b; c\tx|y\n"two\nlines"\tü\n"a\ttab"\tz\n', "CSV with tabs"),
     "tabs.tsv": ('input\toutput\na, b; c\tx|y\n"two\nlines"\tü\n"a\ttab"\tz\n', "TSV with tabs"),
@@ -87,6 +89,38 @@ def test_questions_in_paragraphs_of_articles_are_rows(tmp_path: Path) -> None:
         {"title": "Fish", "context": "Fish live in water.", **right},
         {"title": "Fish", "context": "Fish live in water.", **none, "answers": []},
     ]
+
+
+def test_what_an_object_says_once_belongs_to_its_rows_or_is_named(tmp_path: Path) -> None:
+    content = {"Source": ["s"], "Definition": ["Copy."], "Positive Examples": [{"input": "e"}], "Instances": [{"input": "a"}]}
+    rows, found = rows_in(written(tmp_path, "task.json", json.dumps(content)))
+    assert rows == [{"Definition": "Copy.", "input": "a"}]
+    assert found.facts.notes[0].endswith(": Source, Positive Examples")
+
+
+def test_a_quote_that_opens_a_cell_between_tabs_swallows_no_rows(tmp_path: Path) -> None:
+    rows, found = rows_in(written(tmp_path, "a.tsv", 'text\tlabel\n"open\tx\nfine\ty\nshut"\tx\n'))
+    assert [row["text"] for row in rows] == ['"open', "fine", 'shut"']
+    assert "quotes are text" in found.facts.form
+
+
+@pytest.mark.parametrize(
+    "content", ["some words,x\nmore words,y\nand more,x\nfine words,y\nthe last,x\n", "text,label\ntext,label\nfine,x\n"]
+)
+def test_a_table_without_a_header_or_with_two_is_refused(content: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="seems to have no header, or two"):
+        load_examples(written(tmp_path, "a.csv", content))
+
+
+def test_a_column_named_like_one_of_its_labels_is_fine(tmp_path: Path) -> None:
+    found = load_examples(written(tmp_path, "a.csv", "sms,spam\nbuy this,spam\nhi there,ham\nbuy that,spam\nsee you,ham\n"))
+    assert [example.output for example in found.examples] == ["spam", "ham", "spam", "ham"]
+
+
+def test_a_decimal_comma_is_a_point(tmp_path: Path) -> None:
+    found = load_examples(written(tmp_path, "a.csv", "text;score\na;1,5\nb;2\nc;0,25\n"))
+    assert found.kind == "regression"
+    assert [example.output for example in found.examples] == ["1.5", "2", "0.25"]
 
 
 @pytest.mark.parametrize("name", ["lines.jsonl", "indented.json", "semicolons.csv"])

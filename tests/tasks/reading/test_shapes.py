@@ -270,6 +270,70 @@ CASES: dict[str, Case] = {
         [{"question": "q", "answer": f"the sky {i}", "label": i % 2} for i in range(4)],
         tuple(Example(f"q\nthe sky {i}", str(i % 2), ("0", "1")) for i in range(4)),
     ),
+    "answers with the place of the right one beside them": Case(
+        [{"context": "c", "question": "q", "answers": ["a", "b"], "label": i % 2} for i in range(2)],
+        (Example("c\nq", "a", ("a", "b")), Example("c\nq", "b", ("a", "b"))),
+        ("answer from label: places of choices", "choices from answers"),
+    ),
+    "one right answer, and a class of the question": Case(
+        [{"question": "q", "answers": ["a"], "label": 1}], (free("q", "a"),), ("not used: label",)
+    ),
+    "an answer by a name that says that it is right": Case(
+        [{"query": "q", "choices": ["a", "b"], "gold_index": 1}], (Example("q", "b", ("a", "b")),), ("places of choices",)
+    ),
+    "columns of choices by a name that ends in answer": Case(
+        [{"flores_passage": "p", "question": "q", "mc_answer1": "a", "mc_answer2": "b", "correct_answer_num": "2"}],
+        (Example("p\nq", "b", ("a", "b")),),
+    ),
+    "flags beside choices": Case(
+        [
+            {"question": "q", "choices": [{"text": "a", "is_correct": False}, {"text": "b", "is_correct": True}]},
+            {"question": "r", "choices": [{"text": "a", "is_correct": False}, {"text": "b", "is_correct": False}]},
+        ],
+        (Example("q", "b", ("a", "b")), Example("r", None, ("a", "b"))),
+        ("stands with the choices", "1 row without an answer"),
+    ),
+    "flags beside answers": Case(
+        [{"question": "q", "answers": [{"text": "a", "correct": False}, {"text": "b", "correct": True}]}], (free("q", "b"),)
+    ),
+    "choices without an answer": Case(
+        [{"question": "q", "choices": ["a", "b"]}], (Example("q", None, ("a", "b")),), ("no answers; choices from choices",)
+    ),
+    "completions of which some are not wanted": Case(
+        [{"prompt": f"p{i}", "completion": f"c{i}", "label": i % 2 == 0} for i in range(2)],
+        (free("p0", "c0"), free("p1", None)),
+        ("answer from completion where label is not false", "1 row without an answer"),
+    ),
+    "turns that are not to be learned": Case(
+        [{"messages": [turn("user", "u"), turn("assistant", "a"), turn("user", "v"), {**turn("assistant", "b"), "weight": 0}]}],
+        (free("u", "a"),),
+        ("1 row go on after the last answer",),
+    ),
+    "turns in pairs": Case(
+        [{"conversation": [{"input": "a", "output": "b"}, {"input": "c", "output": "d"}]}],
+        (free("User: a\nAssistant: b\nUser: c", "d"),),
+    ),
+    "turns with parts": Case(
+        [{"contents": [{"role": "user", "parts": [{"text": "a"}]}, {"role": "model", "parts": [{"text": "b"}]}]}],
+        (free("a", "b"),),
+    ),
+    "a chat within a request": Case(
+        [{"method": "POST", "body": {"model": "m", "messages": [turn("user", "a"), turn("assistant", "b")]}}],
+        (free("a", "b"),),
+        ("not used: method, body.model",),
+    ),
+    "a text for each name": Case(
+        [{"document": {"text": "d", "kind": "x"}, "question": {"text": "q"}, "answers": [{"text": "a"}, {"text": "b"}]}],
+        (free("d\nq", "a", "b"),),
+    ),
+    "a dialogue and a question": Case(
+        [{"dialogue": ["a", "b"], "question": "q", "choice": ["x", "y"], "answer": "y"}],
+        (Example("a\nb\nq", "y", ("x", "y")),),
+    ),
+    "spans": Case(
+        [{"passage": "p", "question": "q", "answers_spans": {"spans": ["a", "b"], "types": ["span", "span"]}}],
+        (free("p\nq", "a", "b"),),
+    ),
     "case and spaces": Case(
         [{"input": "i", "choices": ["Yes", "No"], "output": " yes "}],
         (Example("i", "Yes", ("Yes", "No")),),
@@ -337,6 +401,22 @@ REFUSED = {
     ),
     "no choice": ([{"input": "i", "choices": ["a", "b"], "output": "c"}], "row 1: the answer 'c' is none of the choices a, b"),
     "a place beyond": ([{"text": "i", "choices": ["a", "b"], "label": 3}], "row 1: the label 3 is outside the 2 choices a, b"),
+    "several questions in a row": (
+        [{"story": "s", "questions": ["q", "r"], "answers": {"input_text": ["a", "b"]}}],
+        "has several questions in a row, in 'questions'",
+    ),
+    "two flags": (
+        [{"question": "q", "choices": [{"text": "a", "correct": True}, {"text": "b", "correct": True}]}],
+        "'choices' has 2 right answers",
+    ),
+    "a letter with the text of another choice": (
+        [{"question": "q", "choices": ["x", "y"], "answer": "A. y"}],
+        "the answer 'A. y' is none of the choices x, y",
+    ),
+    "numbers by a name that says place": (
+        [{"question": "q", "choices": ["1", "0"], "gold_index": 0}],
+        "fit as texts of choices and as places",
+    ),
     "two right choices": ([{"input": "i", "choices": ["a", "b"], "output": ["a", "b"]}], "has 2 right answers"),
 }
 
@@ -347,6 +427,27 @@ def test_what_cannot_be_understood_is_one_line(name: str, tmp_path: Path) -> Non
     with pytest.raises(InputError, match=message) as error:
         read(tmp_path, rows)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("choices", "answer", "right"),
+    [
+        (["x", "y"], "B. y", "y"),
+        (["x", "y"], "(B) Y", "y"),
+        (["x", "y"], "Answer: B", "y"),
+        (["x", "y"], "The answer is (b).", "y"),
+        (["x", "y"], "option B", "y"),
+        (["A. Smith", "B. Jones"], "B. Jones", "B. Jones"),
+        (["yes", "no"], True, "yes"),
+        (["yes", "no"], "True", "yes"),
+        (["x", "y"], True, "y"),
+        ({"1": "x", "2": "y"}, "option 2", "y"),
+    ],
+)
+def test_spellings_of_the_right_choice(choices: Any, answer: Any, right: str, tmp_path: Path) -> None:
+    examples, heard = read(tmp_path, [{"question": "q", "choices": choices, "answer": answer}])
+    assert examples[0].output == right
+    assert "by case or spaces" not in heard.reading.line
 
 
 def test_a_person_can_say_how_answers_are_meant(tmp_path: Path) -> None:

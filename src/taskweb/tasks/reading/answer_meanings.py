@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from taskweb.errors import InputError
 from taskweb.tasks.reading.cell_texts import folded, is_missing, is_single, parsed, plain
-from taskweb.tasks.reading.choices import LETTERS, Choices
+from taskweb.tasks.reading.choices import LETTERS, Choices, is_right
 from taskweb.tasks.reading.named_columns import Meaning
 from taskweb.tasks.reading.table import name_key
 
@@ -47,7 +47,12 @@ PLACE_NAMES = frozenset(
     }
 )
 """Columns in which a number or a letter may be the place of a choice even where it is also the text of one."""
+_OTHER_PLACE = re.compile(r".*_(index|idx|ind|num|number|option|letter|key)")
 _AROUND_LETTERS = " \t().:[]"
+_BEFORE_LETTERS = re.compile(
+    r"\s*(the\s+)?((correct\s+)?answer(\s+is\b|\s*:)|(option|choice)(?=[\s_:]*\(?\w{1,2}\)?\.?\s*$))[\s:_]*", re.IGNORECASE
+)
+_LETTER_AND_TEXT = re.compile(r"\s*\(?([A-Za-z0-9])[).:]+\s*([^\s).:].*)", re.DOTALL)
 _NUMBER = re.compile(r"-?\d+(\.0+)?")
 _TRUTH = {True: ("true", "yes", "correct", "1"), False: ("false", "no", "incorrect", "0")}
 _FORMS: tuple[Form, ...] = ("text", "letter", "index", "index-from-1")
@@ -86,6 +91,8 @@ def _texts(value: Any, where: str) -> list[str]:
     if is_single(value):
         return [plain(value)]
     if isinstance(value, Mapping):
+        if is_right(value) is False:
+            return []
         for names in (("text", "texts", "value", "spans", "answer", "answers", "input_text", "content"), ("aliases",)):
             present = next((value[name] for name in names if name in value), None)
             if present is not None:
@@ -105,7 +112,8 @@ def place_of(given: Given, choices: Choices, form: Form) -> int | None:
     if form == "letter":
         return _place_of_letter(text, choices)
     if given.is_truth:
-        return int(text == "True") if form == "index" and len(texts) == 2 else None
+        says_yes_or_no = _place_of_truth(True, texts) is not None or _place_of_truth(False, texts) is not None
+        return int(text == "True") if form == "index" and len(texts) == 2 and not says_yes_or_no else None
     if not _NUMBER.fullmatch(text):
         return None
     place = int(float(text)) - (form == "index-from-1")
@@ -134,7 +142,7 @@ def decided(rows: Sequence[Answered], column: str, origin: str, *, certain_label
         fitting = [form for form in fitting if form != "index-from-1"]  # places count from 0 unless that cannot be
     if certain_labels and "letter" in fitting and "text" not in fitting:
         return "letter"
-    if fitting[0] == "text" and name_key(column) not in PLACE_NAMES:
+    if fitting[0] == "text" and name_key(column) not in PLACE_NAMES and not _OTHER_PLACE.fullmatch(name_key(column)):
         return "text"
     others = [form for form in fitting[1:] if places[form] != places[fitting[0]]]
     if others and len(rows) > 0:
@@ -144,13 +152,16 @@ def decided(rows: Sequence[Answered], column: str, origin: str, *, certain_label
 
 def differs(given: Given, choices: Choices) -> bool:
     """Whether the answer is a choice only when case and spaces do not count."""
-    return len(given.texts) == 1 and not given.is_truth and given.texts[0] not in choices.texts
+    text = given.texts[0] if len(given.texts) == 1 and not given.is_truth else None
+    return text is not None and text not in choices.texts and folded(text) in map(folded, choices.texts)
 
 
 def _place_of_text(text: str, texts: Sequence[str]) -> int | None:
     if text in texts:
         return texts.index(text)
     found = [place for place, choice in enumerate(texts) if folded(choice) == folded(text)]
+    if not found and folded(text) in ("true", "false"):
+        return _place_of_truth(folded(text) == "true", texts)
     return found[0] if len({texts[place] for place in found}) == 1 else None
 
 
@@ -162,6 +173,11 @@ def _place_of_truth(value: bool, texts: Sequence[str]) -> int | None:
 
 def _place_of_letter(text: str, choices: Choices) -> int | None:
     own = [label.casefold() for label in choices.labels]
+    text = _BEFORE_LETTERS.sub("", text, count=1)
+    spelled = _LETTER_AND_TEXT.fullmatch(text)
+    if spelled is not None:  # "B. bird", if that is what B stands for
+        place = _place_of_letter(spelled[1], choices)
+        return place if place is not None and folded(choices.texts[place]) == folded(spelled[2]) else None
     bare = text.strip(_AROUND_LETTERS).casefold()
     if bare in own:
         return own.index(bare)

@@ -31,6 +31,11 @@ def is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, str) and (not value.strip() or value.strip().casefold() in _UNKNOWN))
 
 
+def is_false(value: Any) -> bool:
+    """Whether a value says no: a truth value, 0, or a word for it."""
+    return is_single(value) and folded(str(value)) in ("false", "no", "0", "0.0")
+
+
 def plain(value: str | bool | int | float) -> str:
     """A single value as a text."""
     return clean(str(value))

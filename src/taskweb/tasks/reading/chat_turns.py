@@ -8,6 +8,7 @@ from typing import Any
 
 from taskweb.errors import InputError
 from taskweb.tasks.reading.cell_texts import clean, parsed
+from taskweb.tasks.reading.table import pair_of
 
 _ROLES = {
     "system": "system",
@@ -30,10 +31,11 @@ _DIALOGUE = "\n\nAssistant:"
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one side said. role: `system`, `user` or `assistant`."""
+    """What one side said. role: `system`, `user` or `assistant`. counts: false for an answer that is not to be learned."""
 
     role: str
     text: str
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +55,13 @@ def turns_of(value: Any, where: str) -> list[Turn]:
     value = parsed(value)
     if not isinstance(value, list | tuple) or not all(isinstance(turn, Mapping) for turn in value):
         raise InputError(f"{where} must be a list of turns such as {{'role': 'user', 'content': '...'}}.")
+    value = [turn for item in value for turn in _halves(item)]
     return [_turn(turn, f"{where}, turn {number}") for number, turn in enumerate(value, start=1)]
 
 
 def chat_of(turns: Sequence[Turn], system: str | None = None) -> Chat:
     """The input and the answer of a chat. Several turns are named after who speaks; a single one stands for itself."""
-    last = max((place for place, turn in enumerate(turns) if turn.role == "assistant"), default=None)
+    last = max((place for place, turn in enumerate(turns) if turn.role == "assistant" and turn.counts), default=None)
     before = turns if last is None else turns[:last]
     answer = None if last is None else turns[last].text
     after = 0 if last is None else sum(turn.role != "system" for turn in turns[last + 1 :])
@@ -81,6 +84,14 @@ def divided_dialogue(text: str) -> tuple[str, str] | None:
     return (begin.strip(), answer.strip()) if mark else None
 
 
+def _halves(item: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The two turns of a pair such as {'input': ..., 'output': ...}; a turn as it is."""
+    pair = None if "role" in item or "from" in item else pair_of(item)
+    if pair is None:
+        return [item]
+    return [{"role": role, "content": text} for role, text in zip(("user", "assistant"), pair, strict=True)]
+
+
 def _turn(turn: Mapping[str, Any], where: str) -> Turn:
     role = turn.get("role", turn.get("from"))
     key = str(role).strip().lower()
@@ -91,8 +102,8 @@ def _turn(turn: Mapping[str, Any], where: str) -> Turn:
     for name in ("tool_calls", "function_call"):
         if turn.get(name):
             raise InputError(f"{where} calls a tool ('{name}'). taskweb reads chats of texts: remove it, or leave the row out.")
-    content = next((turn[name] for name in ("content", "value", "text") if turn.get(name) is not None), None)
-    return Turn(_ROLES[key], _text_of(content, where))
+    content = next((turn[name] for name in ("content", "value", "text", "parts") if turn.get(name) is not None), None)
+    return Turn(_ROLES[key], _text_of(content, where), counts=turn.get("weight") not in (0, False))
 
 
 def _text_of(content: Any, where: str) -> str:

@@ -51,6 +51,8 @@ _PREFIXES = (
 )
 _PLACES = ("correct_answer_id", "correct_answer_idx", "answer_idx", "answer_index", "correct_index", "correct_idx")
 _NUMBERED = re.compile(r"^(?P<prefix>.*?)_?(?P<mark>\d{1,2}|[a-z])$")
+_OTHER_PREFIX = re.compile(r".*_(option|choice|answer|ending)")
+_RIGHT_FLAGS = ("correct", "is_correct", "isCorrect", "right", "is_right")
 _LETTER_ROWS = (LETTERS.lower(), "0123456789", "123456789")
 
 
@@ -105,7 +107,8 @@ def choice_form(table: Table, named: str | None, besides: Sequence[str] = ()) ->
         if found is not None:
             return found
     listed = table.first(("answers", "answer_list"), ("list",), besides)
-    if listed is not None and table.first(_PLACES) is not None:
+    places = table.first(_PLACES) or table.first(("label", "gold", "correct", "correct_option"), ("number",))
+    if listed is not None and listed.fewest > 1 and places is not None:
         return ChoiceForm((listed.name,))
     return _numbered(table, frozenset(besides)) or _odd_column(table, besides)
 
@@ -155,6 +158,10 @@ def _of_mapping(value: Mapping[str, Any], where: str) -> Choices | None:
 def _of_pairs(value: Sequence[Mapping[str, Any]], where: str) -> Choices:
     """A list of {label, text}."""
     found = []
+    flags = [is_right(item) for item in value]
+    if None not in flags and flags.count(True) > 1:
+        raise InputError(f"{where} has {flags.count(True)} right answers, but one of its choices must be right. Keep one.")
+    right = flags.index(True) if None not in flags and True in flags else None
     for item in value:
         text = next((item[name] for name in ("text", "content", "value", "answer") if is_single(item.get(name))), None)
         label = next((item[name] for name in ("label", "key", "id", "letter") if is_single(item.get(name))), None)
@@ -162,7 +169,13 @@ def _of_pairs(value: Sequence[Mapping[str, Any]], where: str) -> Choices:
             raise InputError(f"{where} must be a list of answers, each with a text. Map another column with --choices-column.")
         found.append((plain(text), None if label is None else plain(label)))
     labels = tuple(label for _, label in found if label is not None)
-    return Choices(tuple(text for text, _ in found), labels if len(labels) == len(found) else ())
+    return Choices(tuple(text for text, _ in found), labels if len(labels) == len(found) else (), right)
+
+
+def is_right(answer: Mapping[str, Any]) -> bool | None:
+    """Whether an answer among others says that it is right; None where it does not say."""
+    flag = next((answer[name] for name in _RIGHT_FLAGS if isinstance(answer.get(name), bool | int)), None)
+    return None if flag is None else bool(flag)
 
 
 def _with_right(row: Mapping[str, Any], right: str, wrong: Sequence[str]) -> Choices | None:
@@ -193,9 +206,13 @@ def _numbered(table: Table, besides: frozenset[str]) -> ChoiceForm | None:
     marks: dict[str, dict[str, str]] = {}
     for key, column in table.columns.items():
         found = _NUMBERED.match(key)
-        if found is not None and found["prefix"] in _PREFIXES and column.name not in besides:
+        if (
+            found is not None
+            and (found["prefix"] in _PREFIXES or _OTHER_PREFIX.fullmatch(found["prefix"]))
+            and column.name not in besides
+        ):
             marks.setdefault(found["prefix"], {})[found["mark"]] = column.name
-    for prefix in _PREFIXES:
+    for prefix in dict.fromkeys((*_PREFIXES, *marks)):
         own = marks.get(prefix, {})
         for row in _LETTER_ROWS:
             present = [mark for mark in row if mark in own]

@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from taskweb.errors import InputError
+from taskweb.tasks.reading.cell_texts import folded
 from taskweb.tasks.reading.choices import CHOICE_NAMES, ChoiceForm, choice_form
 from taskweb.tasks.reading.named_columns import Columns
 from taskweb.tasks.reading.table import Column, Table, name_key
 from taskweb.tasks.task import TaskKind
 
-CHATS = ("messages", "conversations", "conversation", "turns", "dialog", "dialogue")
+CHATS = ("messages", "conversations", "conversation", "turns", "dialog", "dialogue", "contents", "chat")
 _SYSTEM = ("system", "system_prompt", "system_message")
-_CONTEXTS = ("context", "passage", "article", "paragraph", "para", "support", "story", "background", "document", "text")
+_CONTEXTS = (
+    "context",
+    "passage",
+    "article",
+    "paragraph",
+    "para",
+    "support",
+    "story",
+    "background",
+    "narrative",
+    "document",
+    "text",
+)
+_DIALOGUES = ("dialogue", "dialog")
+_OTHER_CONTEXT = re.compile(r".*_(context|passage|article|paragraph|story|document)")
 _QUESTIONS = ("question", "query", "question_stem", "stem")
 _PROMPTS = ("prompt", "prompts")
+_PROMPT = "prompt and answer"
+ONLY_TEXT = "the only text"
+_TRUTHS = frozenset({"true", "false", "yes", "no", "1", "0", "1.0", "0.0"})
+_COMPLETIONS = frozenset({"completion", "response", "output", "answer"})
 _PAIRS = (
     ("premise", "hypothesis"),
     ("premise", "question"),
@@ -46,6 +67,7 @@ _SINGLE = (
     *_QUESTIONS,
     "problem",
     "problem_statement",
+    "inputs_pretokenized",
     "inputs",
     "text",
     "texts",
@@ -87,6 +109,7 @@ _SINGLE = (
     "source",
 )
 _ANSWERS = (
+    "targets_pretokenized",
     "output",
     "outputs",
     "completion",
@@ -152,6 +175,15 @@ _ANSWERS = (
     "relatedness_score",
     "verdict",
     "y",
+    "answers_spans",
+    "answer_spans",
+    "canonical_solution",
+    "solutions",
+    "code",
+)
+_OTHER_ANSWER = re.compile(
+    r"(correct|right|gold|golden|true|best|final|expected|ground_truth)"
+    r"(_(answer|option|choice|label|ending|response|output|decision))*(_(index|idx|ind|id|num|number|letter|key|text))?"
 )
 LABEL_NAMES = frozenset(
     {
@@ -166,7 +198,9 @@ NUMBER_NAMES = frozenset({"label", "labels", "gold", "score", "similarity_score"
 """Columns whose name says that numbers with a fraction are to be predicted."""
 _WRONG = ("rejected", "rejected_response")
 _STORY = re.compile(r"input_?sentence_?\d")
-_ID = re.compile(r"(.*_)?(id|idx|index|guid|uid|uuid|qid|pid|url|link|date|time|timestamp|split|source|lang|language)")
+_ID = re.compile(
+    r"(.*_)?(id|idx|index|guid|uid|uuid|qid|pid|url|link|date|time|timestamp|split|source|lang|language|locale|role)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +210,8 @@ class Shape:
     chat: whether the single input column contains turns, of which the last of the assistant is the answer. system: a column
     with the text of the system. history: a column with earlier turns. choices: None where a file has none.
     chats_in_answer: whether the answer is a chat of which the last turn counts. kind: of the task, where the shape says it.
-    named: whether a person named the columns.
+    named: whether a person named the columns. judged: a column that says whether the answer is right; where it is not, the row
+    has none.
     """
 
     name: str
@@ -188,13 +223,14 @@ class Shape:
     history: str | None = None
     kind: TaskKind | None = None
     named: bool = False
+    judged: str | None = None
 
     @property
     def read(self) -> frozenset[str]:
         """All columns that are read."""
         form = self.choices
         of_choices = () if form is None else (*form.columns, *((form.right,) if form.right else ()))
-        others = (self.answer, self.system, self.history)
+        others = (self.answer, self.system, self.history, self.judged)
         return frozenset((*self.inputs, *of_choices, *(name for name in others if name is not None)))
 
 
@@ -209,6 +245,16 @@ def shape_of(table: Table, columns: Columns) -> Shape | None:
     return None if found is None else _with_answer(found, table, columns)
 
 
+def check_one_question(table: Table, shape: Shape, origin: str) -> None:
+    """Raise InputError where rows have several questions each, whose answers would be taken for answers of one."""
+    questions = table.first(("questions",), ("list",))
+    if questions is not None and questions.name not in shape.read and not shape.chat and not table.first(_QUESTIONS):
+        raise InputError(
+            f"{origin} has several questions in a row, in '{questions.name}'. Give one row for each question, or name the "
+            "columns with --input-column and --output-column."
+        )
+
+
 def _shapes(table: Table, columns: Columns) -> Iterator[Shape]:
     """Shapes that fit, the surest first."""
     system = _name(table.first(_SYSTEM, ("text",)))
@@ -221,7 +267,7 @@ def _shapes(table: Table, columns: Columns) -> Iterator[Shape]:
         yield Shape("input and output", (own.name,))
     for name in _PROMPTS:
         if (own := table.first((name,), ("text", "turns"))) is not None:
-            yield Shape("prompt and answer", (own.name,), system=system)
+            yield Shape(_PROMPT, (own.name,), system=system)
     if (own := table.first(("startphrase", "ctx"), ("text",))) is not None:
         yield Shape("a text to continue", (own.name,))
     yield from _pairs(table, _PAIRS)
@@ -238,7 +284,7 @@ def _shapes(table: Table, columns: Columns) -> Iterator[Shape]:
         ):
             yield Shape("a text", (own.name,), system=system)
     if (only := _only_text(table, columns)) is not None:
-        yield Shape("the only text", (only.name,))
+        yield Shape(ONLY_TEXT, (only.name,))
 
 
 def _pairs(table: Table, pairs: Sequence[tuple[str, ...]]) -> Iterator[Shape]:
@@ -252,7 +298,8 @@ def _questions(table: Table, system: str | None) -> Iterator[Shape]:
     question = table.first(_QUESTIONS, ("text",))
     if question is None:
         return
-    context = table.first(_CONTEXTS, ("text", "list", "mapping"), (question.name,))
+    others = [key for key in table.columns if _OTHER_CONTEXT.fullmatch(key)]
+    context = table.first((*_CONTEXTS, *_DIALOGUES, *others), ("text", "list", "mapping"), (question.name,))
     answers = table.first(("answers",), ("mapping",))
     kind: TaskKind | None = "span_qa" if context is not None and answers is not None else None
     name = "SQuAD" if kind else "a question on a text" if context is not None else "a question"
@@ -305,14 +352,26 @@ def _with_answer(shape: Shape, table: Table, columns: Columns) -> Shape:
         answer = _answer(table, shape.inputs, form)
     if form is not None and answer in form.columns:
         answer = None if not columns.names_output else answer
-    return Shape(shape.name, shape.inputs, answer, form, shape.chat, shape.system, shape.history, shape.kind, shape.named)
+    judged = None
+    if answer is not None and shape.name == _PROMPT and not columns.names_output and form is None:
+        judged = _judgement(table, answer)
+    return dataclasses.replace(shape, answer=answer, choices=form, judged=judged)
+
+
+def _judgement(table: Table, answer: str) -> str | None:
+    """The column that says whether a completion is wanted (KTO): truth values beside the answer itself."""
+    label = table.first(("label",), ("bool", "number", "text"), (answer,))
+    if label is None or name_key(answer) not in _COMPLETIONS:
+        return None
+    return label.name if {folded(value) for value in label.values} <= _TRUTHS else None
 
 
 def _answer(table: Table, inputs: Sequence[str], form: ChoiceForm | None) -> str | None:
     if form is not None and form.right is not None:
         return form.right
     taken = (*inputs, *(() if form is None else form.columns))
-    found = [column for key in _ANSWERS if (column := table.first((key,), (), taken)) is not None]
+    others = [key for key in table.columns if key not in _ANSWERS and _OTHER_ANSWER.fullmatch(key)]
+    found = [column for key in (*_ANSWERS, *others) if (column := table.first((key,), (), taken)) is not None]
     filled = next((column for column in found if not column.is_empty), None)
     if filled is None and not found:
         rest = [own for key, own in table.columns.items() if own.name not in taken and not _ID.fullmatch(key)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,15 +22,19 @@ Lines = Iterable[tuple[int, str]]
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How cells are divided. quotes: whether quotes around a cell are marks, or part of its text."""
+    """How cells are divided. quotes: whether quotes around a cell are marks, or part of its text.
+
+    spaced: whether a space follows every delimiter, and is no part of the cell.
+    """
 
     delimiter: str
     quotes: bool = True
+    spaced: bool = False
 
     def options(self) -> dict[str, object]:
         """As options of Python's reader."""
         quoting = csv.QUOTE_MINIMAL if self.quotes else csv.QUOTE_NONE
-        return {"delimiter": self.delimiter, "quoting": quoting, "strict": self.quotes}
+        return {"delimiter": self.delimiter, "quoting": quoting, "strict": self.quotes, "skipinitialspace": self.spaced}
 
 
 def rows_of_csv(lines: Lines, origin: str, usual: str, facts: FileFacts) -> Iterator[Row]:
@@ -44,6 +49,9 @@ def rows_of_csv(lines: Lines, origin: str, usual: str, facts: FileFacts) -> Iter
     if stated is not None:  # as Excel writes it
         begin, usual = begin[1:], stated[1]
     dialect = dialect_of(begin, usual)
+    header = begin[0].split(dialect.delimiter)[1:] if begin else []
+    if header and all(cell[:1] == " " and cell.strip() for cell in header):
+        dialect = dataclasses.replace(dialect, spaced=True)
     facts.form = f"{'TSV' if is_tsv else 'CSV'} with {DELIMITERS[dialect.delimiter]}"
     if not dialect.quotes:
         facts.form += ", in which quotes are text"
@@ -56,6 +64,7 @@ def rows_of_csv(lines: Lines, origin: str, usual: str, facts: FileFacts) -> Iter
             if names is None:
                 names = _names(cells, origin)
                 continue
+            cells = _without_blanks(cells, len(names))
             if len(cells) > len(names):
                 raise InputError(
                     f"{origin}, line {reader.line_num} has more cells than the header has columns. Quote cells that contain "
@@ -70,11 +79,20 @@ def dialect_of(begin: list[str], usual: str) -> Dialect:
     """The dialect in which all rows have as many cells as the header, and that more than one; else the usual one."""
     usual_dialect = Dialect(usual)
     if _width(begin, usual_dialect) > 1:
-        return usual_dialect
+        return _with_loose_quotes(begin, usual_dialect)
     others = [Dialect(delimiter) for delimiter in DELIMITERS if delimiter != usual]
     literal = [Dialect("\t", quotes=False)] if usual == "\t" else []
     widths = [(width, dialect) for dialect in (*literal, *others) if (width := _width(begin, dialect)) > 1]
-    return max(widths, key=lambda found: found[0])[1] if widths else usual_dialect
+    return _with_loose_quotes(begin, max(widths, key=lambda found: found[0])[1]) if widths else usual_dialect
+
+
+def _with_loose_quotes(begin: list[str], dialect: Dialect) -> Dialect:
+    """The dialect, without quotes as marks where they would swallow whole rows between tabs that are rows by themselves."""
+    literal = Dialect(dialect.delimiter, quotes=False)
+    if dialect.delimiter != "\t" or not dialect.quotes or _width(begin, literal) != _width(begin, dialect):
+        return dialect
+    counts = [len([*filter(None, csv.reader(begin, **own.options()))]) for own in (literal, dialect)]  # type: ignore[arg-type]
+    return literal if counts[0] > counts[1] else dialect
 
 
 def _width(begin: list[str], dialect: Dialect) -> int:
@@ -89,9 +107,14 @@ def _width(begin: list[str], dialect: Dialect) -> int:
 
 
 def _shared_width(rows: list[list[str]]) -> int:
-    widths = {len(cells) for cells in rows}
     header = len(rows[0]) if rows else 0
+    widths = {len(_without_blanks(cells, header)) for cells in rows}
     return header if header and max(widths) <= header and (len(widths) == 1 or header > 2) else 0
+
+
+def _without_blanks(cells: list[str], most: int) -> list[str]:
+    """A row without the blank cells behind the last column, which trailing delimiters make."""
+    return cells[:most] if not any(cell.strip() for cell in cells[most:]) else cells
 
 
 def _begin(texts: Iterator[str]) -> list[str]:

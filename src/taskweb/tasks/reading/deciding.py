@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 from taskweb.errors import InputError
 from taskweb.tasks.reading.answer_meanings import Answered, Form, Given, decided, differs
-from taskweb.tasks.reading.column_shapes import NUMBER_NAMES, shape_of
+from taskweb.tasks.reading.column_shapes import NUMBER_NAMES, ONLY_TEXT, Shape, check_one_question, shape_of
 from taskweb.tasks.reading.file_facts import FileFacts, Row
-from taskweb.tasks.reading.labels import are_numbers, have_zeros, labels_of, marks_in, without_zeros
+from taskweb.tasks.reading.labels import are_numbers, have_commas, have_zeros, labels_of, marks_in, without_zeros
 from taskweb.tasks.reading.named_columns import INPUT, Columns, missing_column
 from taskweb.tasks.reading.reading import UNLABELLED, Counts, Reading, is_mark, unnested
 from taskweb.tasks.reading.table import Table, name_key
@@ -79,17 +79,34 @@ def decide(
     table = Table.of(first)
     nested: tuple[str, ...] = ()
     shape = shape_of(table, columns)
-    if shape is None:
-        nested = tuple(column.name for column in table.columns.values() if column.kinds == {"mapping"})
-        shape = shape_of(Table.of(unnested(row, nested) for row in first), columns) if nested else None
+    if shape is None or shape.name == ONLY_TEXT:
+        mappings = tuple(column.name for column in table.columns.values() if column.kinds == {"mapping"})
+        inner = shape_of(Table.of(unnested(row, mappings) for row in first), columns) if mappings else None
+        if inner is not None and (shape is None or inner.chat):
+            shape, nested = inner, mappings
     if shape is None:
         line, row = rows[0]
         raise missing_column(INPUT, "--input-column", row, line, origin)
+    if not shape.named:
+        check_one_question(table, shape, origin)
+        if facts.form.startswith(("CSV", "TSV")):
+            _check_header(first, shape, origin)
     begin = Reading(origin, facts.form, shape, "free", columns, nested=nested, notes=tuple(facts.notes))
     names = facts.label_names.get(shape.answer or "")
     found = _Answers(begin, rows)
     reading = found.meant(names, labels=labels)
     return dataclasses.replace(reading, unused=_unused(rows, reading), counts=found.counts(reading, complete=complete))
+
+
+def _check_header(rows: Sequence[Mapping[str, Any]], shape: Shape, origin: str) -> None:
+    """Raise InputError where the names of columns are values, as in a table without a header."""
+    names = [name for name in rows[0] if not name.startswith("(column ")]
+    again = [name for name in names if any(row.get(name) == name for row in rows)]
+    if again and (len(again) == len(names) > 1 or (shape.name == ONLY_TEXT and len(shape.inputs[0].split()) > 1)):
+        raise InputError(
+            f"{origin} seems to have no header, or two: '{again[0]}' is the name of a column and a value in it. Give it one "
+            "line with the names of its columns, such as text and label."
+        )
 
 
 class _Answers:
@@ -100,7 +117,7 @@ class _Answers:
         self.rows = rows
         self.given: list[Given] = []
         self.answered: list[Answered] = []
-        self.after = self.merged = self.marked = 0
+        self.after = self.merged = self.marked = self.unsaid = 0
         self.has_choices = self.row_says = False
         for line, row in rows:
             with suppress(InputError):
@@ -119,6 +136,7 @@ class _Answers:
             return
         self.has_choices = True
         self.row_says |= choices.right is not None
+        self.unsaid += choices.right is None and not given.texts
         self.merged += len(set(choices.texts)) < len(choices.texts)
         if is_mark(given, choices):
             self.marked += 1
@@ -147,7 +165,7 @@ class _Answers:
     def _places(self, begin: Reading) -> Reading:
         form, column = begin.shape.choices, begin.shape.answer
         if column is None or self.row_says or (form is not None and form.right is not None):
-            return dataclasses.replace(begin, answers="text")
+            return dataclasses.replace(begin, answers="text", stated=self.row_says)
         certain = form is not None and not form.labels and any(row.choices.labels for row in self.answered)
         asked = begin.columns.answers
         meant = decided(self.answered, column, begin.origin, certain_labels=certain, asked=asked) if self.answered else "text"
@@ -159,6 +177,8 @@ class _Answers:
         single = [given.texts[0] for given in self.given if len(given.texts) == 1]
         if any(len(given.texts) > 1 for given in self.given):
             return begin
+        if name_key(column) in NUMBER_NAMES and have_commas(single):
+            return dataclasses.replace(begin, commas=True, regression=True)
         zeros = have_zeros(single)
         answers = [without_zeros(text) for text in single] if zeros else single
         marks = marks_in(answers, column)
@@ -176,7 +196,7 @@ class _Answers:
         if reading.answers == "text":
             respelled = sum(differs(row.given, row.choices) for row in self.answered)
         several = sum(len(given.texts) > 1 for given in self.given) if reading.answers == "free" else 0
-        unlabelled = 0 if self.row_says else none + self.marked
+        unlabelled = self.unsaid if self.row_says else none + self.marked
         return Counts(len(self.rows), complete, unlabelled, respelled, self.merged, self.after, several)
 
 

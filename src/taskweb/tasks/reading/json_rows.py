@@ -177,12 +177,14 @@ def _of_content(
 ) -> Iterator[Row]:
     arrays = _arrays(content)
     if arrays:
-        container = next((name for name in _CONTAINERS if name in arrays), None)
+        by_key = {name.lower(): name for name in reversed(arrays)}
+        container = next((by_key[name] for name in _CONTAINERS if name in by_key), None)
         name = container if container is not None and split is None else chosen_split(arrays, split, preferred, origin)
         facts.form = f"a JSON object, of which '{name}' is read"
-        if others := [other for other in arrays if other != name]:
+        shared = _shared(content)
+        if others := [other for other in content if other != name and other not in shared and content[other]]:
             facts.notes.append(f"not read of {origin}: {', '.join(others)}")
-        rows = chain.from_iterable(questions_of(row) or [_unwrapped(row)] for row in arrays[name])
+        rows = chain.from_iterable(questions_of(row) or [{**shared, **_unwrapped(row)}] for row in arrays[name])
         yield from enumerate(rows, start=1)
         return
     _refuse_split(split, origin)
@@ -207,8 +209,16 @@ def _arrays(content: Mapping[str, Any]) -> dict[str, list[Any]]:
         name: value for name, value in content.items() if isinstance(value, list) and value and all(map(_is_object, value))
     }
     is_row = any(isinstance(turn, Mapping) and ("role" in turn or "from" in turn) for value in found.values() for turn in value)
+    is_row |= any(name.lower() in ("conversation", "conversations") for name in found)
     named = {*_CONTAINERS, "train", "validation", "test", "dev", "valid", "eval"} & {name.lower() for name in found}
     return found if found and not is_row and (named or len(found) == len(content)) else {}
+
+
+def _shared(content: Mapping[str, Any]) -> dict[str, str]:
+    """What is said once for all rows: the instruction, as the tasks of Natural Instructions have it."""
+    found = {name: value for name, value in content.items() if name.lower() in ("definition", "instruction", "instructions")}
+    texts = {name: value[0] if isinstance(value, list) and len(value) == 1 else value for name, value in found.items()}
+    return {name: text for name, text in texts.items() if isinstance(text, str)}
 
 
 def _is_object(value: Any) -> bool:

@@ -16,6 +16,7 @@ _FEW = 8  # rows, of which nothing but the column's name is asked
 _MOST_CHARACTERS, _MOST_WORDS = 40, 5
 _WHOLE = re.compile(r"-?\d+")
 _WHOLE_WITH_ZEROS = re.compile(r"(-?\d+)\.0+")
+_WITH_COMMA = re.compile(r"-?\d+(,\d{1,2}|,\d{4,})?")  # three digits may be thousands
 _NUMBER = re.compile(r"-?\d*\.\d+([eE][-+]?\d+)?|-?\d+([eE][-+]?\d+)?")
 
 
@@ -50,6 +51,11 @@ def without_zeros(text: str) -> str:
 def have_zeros(answers: Sequence[str]) -> bool:
     """Whether all answers are whole numbers written with a fraction."""
     return bool(answers) and all(map(_WHOLE_WITH_ZEROS.fullmatch, answers))
+
+
+def have_commas(answers: Sequence[str]) -> bool:
+    """Whether all answers are numbers, some of them with a decimal comma."""
+    return any("," in text for text in answers) and all(map(_WITH_COMMA.fullmatch, answers))
 
 
 def marks_in(answers: Sequence[str], column: str) -> frozenset[str]:

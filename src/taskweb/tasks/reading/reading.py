@@ -9,7 +9,7 @@ from typing import Any
 
 from taskweb.errors import InputError
 from taskweb.tasks.reading.answer_meanings import IN_WORDS, Answered, Form, Given, given_answer, no_choice, place_of
-from taskweb.tasks.reading.cell_texts import clean, parsed
+from taskweb.tasks.reading.cell_texts import clean, is_false, parsed
 from taskweb.tasks.reading.chat_turns import Chat, Turn, chat_of, divided_dialogue, text_of, turns_of
 from taskweb.tasks.reading.choices import Choices
 from taskweb.tasks.reading.column_shapes import Shape, nested_texts
@@ -65,7 +65,8 @@ class Reading:
     rows where answers are labels; None otherwise. names: names of the numbers in the answer's column, as the file states them.
     columns: what a person named. unused: columns that nothing reads. notes: of the reader of the format.
     marks: texts that say that a row has no label, such as -1. zeros: whether labels are written as 1.0.
-    nested: columns of mappings, which are read as columns `outer.inner`.
+    nested: columns of mappings, which are read as columns `outer.inner`. commas: whether answers are numbers with a decimal
+    comma, which is written as a point. stated: whether rows themselves say which of their choices is right.
     """
 
     origin: str
@@ -82,6 +83,8 @@ class Reading:
     notes: tuple[str, ...] = ()
     counts: Counts = field(default_factory=Counts)
     regression: bool = False
+    commas: bool = False
+    stated: bool = False
 
     @property
     def kind(self) -> TaskKind | None:
@@ -106,19 +109,23 @@ class Reading:
             (*((shape.system,) if shape.system else ()), *((shape.history,) if shape.history else ()), *shape.inputs)
         )
         parts = [f"{self.form}, {shape.name}: input from {inputs}"]
-        parts.append("no answers" if shape.answer is None and not self._row_says else self._answers_in_words())
-        parts += self.counts.in_words(has_answers=shape.answer is not None)
+        parts.append(self._without_answers() if shape.answer is None and not self._row_says else self._answers_in_words())
+        parts += self.counts.in_words(has_answers=shape.answer is not None or self.stated)
         if self.unused:
             parts.append(f"not used: {', '.join(self.unused)}")
         return clean("; ".join([*parts, *self.notes]))
 
     @property
     def _row_says(self) -> bool:
-        return self.shape.choices is not None and self.shape.answer is None and self.answers == "text"
+        return self.shape.choices is not None and self.shape.answer is None and self.stated
+
+    def _without_answers(self) -> str:
+        return "no answers" if self.shape.choices is None else f"no answers; choices from {self.shape.choices.in_words}"
 
     def _answers_in_words(self) -> str:
         shape = self.shape
-        begin = f"answer from {shape.answer}: " if shape.answer else ""
+        judged = f" where {shape.judged} is not false" if shape.judged else ""
+        begin = f"answer from {shape.answer}{judged}: " if shape.answer else ""
         if self.labels is not None:
             listed = ", ".join(self.labels[:_MOST_LISTED]) + (", ..." if len(self.labels) > _MOST_LISTED else "")
             what = "numbers of names" if self.names else "labels"
@@ -178,6 +185,8 @@ class Reading:
         """The answer of a row as the file has it."""
         if self.shape.answer is None:
             return Given()
+        if self.shape.judged is not None and is_false(row.get(self.shape.judged)):
+            return Given()
         value, where = row.get(self.shape.answer), f"{self.where(line)}: '{self.shape.answer}'"
         if kind_of(value) == "turns":
             answer = chat_of(turns_of(value, where)).answer
@@ -185,6 +194,8 @@ class Reading:
         found = given_answer(value, where)
         if self.zeros:
             found = Given(tuple(map(without_zeros, found.texts)), found.is_truth)
+        if self.commas:
+            found = Given(tuple(text.replace(",", ".") for text in found.texts))
         return Given() if self.marks.issuperset(found.texts) else found
 
     def choices_of(self, row: Mapping[str, Any], line: int) -> Choices | None:

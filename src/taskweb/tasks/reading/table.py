@@ -12,29 +12,41 @@ from taskweb.tasks.reading.cell_texts import is_missing, parsed
 Kind = Literal["text", "number", "bool", "list", "mapping", "turns"]
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _ROLE_KEYS = ("role", "from")
+PAIRED = (("input", "output"), ("user", "assistant"), ("human", "assistant"), ("human", "gpt"), ("prompt", "response"))
+"""Names of the two sides where an item of a chat has both."""
+_TEXT_IN = ("question", "document", "passage", "context", "article", "answer")
 MOST_DISTINCT = 50
 
 
 def name_key(name: str) -> str:
     """A column's name as it is compared: case, and what divides words, do not count. `answerKey` is `answer_key`.
 
-    Of a name with dots, as nested columns have it, the last part counts.
+    Of a name with dots, as nested columns have it, the last part counts, but the first of `question.text`.
     """
-    last = name.strip().rpartition(".")[2] or name.strip()
+    outer, _, last = name.strip().rpartition(".")
+    if last == "text" and outer.lower() in _TEXT_IN:
+        last = outer
+    last = last or name.strip()
     return re.sub(r"[\s\-.]+", "_", _WORDS.sub("_", last).lower())
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column. kinds: of its values, where there are some. longest: most characters of a text. filled: how many values there
-    are; distinct: how many different ones, at most `MOST_DISTINCT`.
+    are; values: the different ones, as texts, at most `MOST_DISTINCT`. fewest: items of the shortest list, or 0.
     """
 
     name: str
     kinds: frozenset[Kind]
     longest: int = 0
     filled: int = 0
-    distinct: int = 0
+    values: frozenset[str] = frozenset()
+    fewest: int = 0
+
+    @property
+    def distinct(self) -> int:
+        """How many different values there are, at most `MOST_DISTINCT`."""
+        return len(self.values)
 
     @property
     def is_text(self) -> bool:
@@ -96,19 +108,23 @@ class _Seen:
         self.kinds: set[Kind] = set()
         self.values: set[str] = set()
         self.longest = self.filled = 0
+        self.fewest: int | None = None
 
     def add(self, value: Any) -> None:
         if (kind := kind_of(value)) is None:
             return
         self.kinds.add(kind)
         self.filled += 1
+        if kind == "list":
+            items = len(parsed(value))
+            self.fewest = items if self.fewest is None else min(self.fewest, items)
         if isinstance(value, str):
             self.longest = max(self.longest, len(value))
         if len(self.values) < MOST_DISTINCT and isinstance(value, str | int | float):
             self.values.add(str(value)[:100])
 
     def column(self, name: str) -> Column:
-        return Column(name, frozenset(self.kinds), self.longest, self.filled, len(self.values))
+        return Column(name, frozenset(self.kinds), self.longest, self.filled, frozenset(self.values), self.fewest or 0)
 
 
 def kind_of(value: Any) -> Kind | None:
@@ -132,5 +148,16 @@ def kind_of(value: Any) -> Kind | None:
 
 
 def is_turn(value: Any) -> bool:
-    """Whether a value is a turn of a chat."""
-    return isinstance(value, Mapping) and any(isinstance(value.get(key), str) for key in _ROLE_KEYS)
+    """Whether a value is a turn of a chat, or a pair of them."""
+    if not isinstance(value, Mapping):
+        return False
+    return any(isinstance(value.get(key), str) for key in _ROLE_KEYS) or pair_of(value) is not None
+
+
+def pair_of(value: Mapping[str, Any]) -> tuple[str, str] | None:
+    """What both sides say in a pair such as {'input': ..., 'output': ...}; None for anything else."""
+    for names in PAIRED:
+        first, second = (value.get(name) for name in names)
+        if isinstance(first, str) and isinstance(second, str):
+            return first, second
+    return None
