@@ -304,6 +304,15 @@ CASES: dict[str, Case] = {
         (free("p0", "c0"), free("p1", None)),
         ("answer from completion where label is not false", "1 row without an answer"),
     ),
+    "numbers with and without a fraction": Case(
+        [{"question": "q", "choices": ["1", "2", "3"], "output": 2.0}],
+        (Example("q", "2", ("1", "2", "3")),),
+        ("texts of choices",),
+    ),
+    "a chat without turns": Case(
+        [{"messages": []}, {"messages": [turn("user", "u"), turn("assistant", "a")]}], (free("u", "a"),)
+    ),
+    "an ideal answer": Case([{"input": [turn("user", "u")], "ideal": ["a", "b"]}], (free("u", "a", "b"),)),
     "turns that are not to be learned": Case(
         [{"messages": [turn("user", "u"), turn("assistant", "a"), turn("user", "v"), {**turn("assistant", "b"), "weight": 0}]}],
         (free("u", "a"),),

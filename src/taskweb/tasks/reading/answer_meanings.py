@@ -160,6 +160,8 @@ def _place_of_text(text: str, texts: Sequence[str]) -> int | None:
     if text in texts:
         return texts.index(text)
     found = [place for place, choice in enumerate(texts) if folded(choice) == folded(text)]
+    if not found and _NUMBER.fullmatch(text):  # 2.0 among 1, 2, 3
+        found = [place for place, choice in enumerate(texts) if _NUMBER.fullmatch(choice) and float(choice) == float(text)]
     if not found and folded(text) in ("true", "false"):
         return _place_of_truth(folded(text) == "true", texts)
     return found[0] if len({texts[place] for place in found}) == 1 else None

@@ -36,6 +36,7 @@ _QUESTIONS = ("question", "query", "question_stem", "stem")
 _PROMPTS = ("prompt", "prompts")
 _PROMPT = "prompt and answer"
 ONLY_TEXT = "the only text"
+_JUDGEMENTS = ("label", "is_correct", "correct", "desirable", "is_desirable")
 _TRUTHS = frozenset({"true", "false", "yes", "no", "1", "0", "1.0", "0.0"})
 _COMPLETIONS = frozenset({"completion", "response", "output", "answer"})
 _PAIRS = (
@@ -182,7 +183,7 @@ _ANSWERS = (
     "code",
 )
 _OTHER_ANSWER = re.compile(
-    r"(correct|right|gold|golden|true|best|final|expected|ground_truth)"
+    r"(correct|right|gold|golden|true|best|final|expected|ideal|ground_truths?|reference)"
     r"(_(answer|option|choice|label|ending|response|output|decision))*(_(index|idx|ind|id|num|number|letter|key|text))?"
 )
 LABEL_NAMES = frozenset(
@@ -360,7 +361,7 @@ def _with_answer(shape: Shape, table: Table, columns: Columns) -> Shape:
 
 def _judgement(table: Table, answer: str) -> str | None:
     """The column that says whether a completion is wanted (KTO): truth values beside the answer itself."""
-    label = table.first(("label",), ("bool", "number", "text"), (answer,))
+    label = table.first(_JUDGEMENTS, ("bool", "number", "text"), (answer,))
     if label is None or name_key(answer) not in _COMPLETIONS:
         return None
     return label.name if {folded(value) for value in label.values} <= _TRUTHS else None

@@ -142,8 +142,10 @@ def kind_of(value: Any) -> Kind | None:
         return "number"
     if isinstance(value, Mapping):
         return "mapping"
+    if isinstance(value, list | tuple) and not value:
+        return None
     if isinstance(value, list | tuple):
-        return "turns" if value and all(is_turn(item) for item in value) else "list"
+        return "turns" if all(is_turn(item) for item in value) else "list"
     return "text"
 
 
