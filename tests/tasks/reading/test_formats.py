@@ -117,10 +117,17 @@ def test_a_column_named_like_one_of_its_labels_is_fine(tmp_path: Path) -> None:
     assert [example.output for example in found.examples] == ["spam", "ham", "spam", "ham"]
 
 
+def test_line_breaks_of_cr_alone_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="line breaks of CR alone"):
+        load_examples(written(tmp_path, "a.csv", "text,label\rfine,x\rok,y\r"))
+
+
 def test_a_decimal_comma_is_a_point(tmp_path: Path) -> None:
     found = load_examples(written(tmp_path, "a.csv", "text;score\na;1,5\nb;2\nc;0,25\n"))
     assert found.kind == "regression"
     assert [example.output for example in found.examples] == ["1.5", "2", "0.25"]
+    found = load_examples(written(tmp_path, "b.csv", "text;label\na;1,5\nb;2\nc;0,25\n"))  # perhaps several labels
+    assert [example.output for example in found.examples] == ["1,5", "2", "0,25"]
 
 
 @pytest.mark.parametrize("name", ["lines.jsonl", "indented.json", "semicolons.csv"])

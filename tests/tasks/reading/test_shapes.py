@@ -310,7 +310,9 @@ CASES: dict[str, Case] = {
         ("texts of choices",),
     ),
     "a chat without turns": Case(
-        [{"messages": []}, {"messages": [turn("user", "u"), turn("assistant", "a")]}], (free("u", "a"),)
+        [{"messages": []}, {"messages": [turn("user", "u"), turn("assistant", "a")]}],
+        (free("u", "a"),),
+        ("1 row with an empty input, left out",),
     ),
     "an ideal answer": Case([{"input": [turn("user", "u")], "ideal": ["a", "b"]}], (free("u", "a", "b"),)),
     "turns that are not to be learned": Case(

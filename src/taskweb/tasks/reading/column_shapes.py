@@ -195,7 +195,8 @@ LABEL_NAMES = frozenset(
     }
 )
 """Columns whose name says that their values are classes."""
-NUMBER_NAMES = frozenset({"label", "labels", "gold", "score", "similarity_score", "similarity", "relatedness_score", "rating"})
+CLASS_OR_NUMBER = frozenset({"label", "labels", "gold"})
+NUMBER_NAMES = CLASS_OR_NUMBER | {"score", "similarity_score", "similarity", "relatedness_score", "rating"}
 """Columns whose name says that numbers with a fraction are to be predicted."""
 _WRONG = ("rejected", "rejected_response")
 _STORY = re.compile(r"input_?sentence_?\d")
@@ -262,7 +263,7 @@ def _shapes(table: Table, columns: Columns) -> Iterator[Shape]:
     instruction = table.first(("instruction", "instructions", "definition"), ("text",))
     if instruction is not None:
         more = table.optional(("input", "inputs", *_CONTEXTS), ("text",))
-        history = _name(table.first(("history",), ("list",)))
+        history = _name(table.optional(("history",), ("list",)))
         yield Shape("alpaca", _names(instruction, more), system=system, history=history)
     if (own := table.first(("input",))) is not None:
         yield Shape("input and output", (own.name,))

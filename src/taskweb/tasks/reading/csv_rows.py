@@ -72,7 +72,8 @@ def rows_of_csv(lines: Lines, origin: str, usual: str, facts: FileFacts) -> Iter
                 )
             yield reader.line_num, dict(zip(names, [*cells, *[None] * (len(names) - len(cells))], strict=True))
     except csv.Error as fault:
-        raise InputError(f"{origin}, line {reader.line_num} is not valid CSV: {fault}.") from None
+        reason = "it has line breaks of CR alone; save it with LF" if "new-line" in str(fault) else str(fault)
+        raise InputError(f"{origin}, line {reader.line_num} is not valid CSV: {reason}.") from None
 
 
 def dialect_of(begin: list[str], usual: str) -> Dialect:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from taskweb.errors import InputError
 from taskweb.tasks.reading.answer_meanings import Answered, Form, Given, decided, differs
-from taskweb.tasks.reading.column_shapes import NUMBER_NAMES, ONLY_TEXT, Shape, check_one_question, shape_of
+from taskweb.tasks.reading.column_shapes import CLASS_OR_NUMBER, NUMBER_NAMES, ONLY_TEXT, Shape, check_one_question, shape_of
 from taskweb.tasks.reading.file_facts import FileFacts, Row
 from taskweb.tasks.reading.labels import are_numbers, have_commas, have_zeros, labels_of, marks_in, without_zeros
 from taskweb.tasks.reading.named_columns import INPUT, Columns, missing_column
@@ -117,7 +117,7 @@ class _Answers:
         self.rows = rows
         self.given: list[Given] = []
         self.answered: list[Answered] = []
-        self.after = self.merged = self.marked = self.unsaid = 0
+        self.after = self.merged = self.marked = self.unsaid = self.empty = 0
         self.has_choices = self.row_says = False
         for line, row in rows:
             with suppress(InputError):
@@ -127,6 +127,7 @@ class _Answers:
         begin = self.begin
         parts, given = begin.texts(row, line)
         if not "".join(parts).strip():
+            self.empty += 1
             return
         choices = begin.choices_of(row, line)
         if begin.shape.chat:
@@ -177,7 +178,8 @@ class _Answers:
         single = [given.texts[0] for given in self.given if len(given.texts) == 1]
         if any(len(given.texts) > 1 for given in self.given):
             return begin
-        if name_key(column) in NUMBER_NAMES and have_commas(single):
+        has_room = begin.form.endswith(("semicolons", "tabs"))  # for commas within numbers
+        if has_room and name_key(column) in NUMBER_NAMES - CLASS_OR_NUMBER and have_commas(single):
             return dataclasses.replace(begin, commas=True, regression=True)
         zeros = have_zeros(single)
         answers = [without_zeros(text) for text in single] if zeros else single
@@ -197,7 +199,7 @@ class _Answers:
             respelled = sum(differs(row.given, row.choices) for row in self.answered)
         several = sum(len(given.texts) > 1 for given in self.given) if reading.answers == "free" else 0
         unlabelled = self.unsaid if self.row_says else none + self.marked
-        return Counts(len(self.rows), complete, unlabelled, respelled, self.merged, self.after, several)
+        return Counts(len(self.rows), complete, unlabelled, respelled, self.merged, self.after, several, self.empty)
 
 
 def _unused(rows: Sequence[Row], reading: Reading) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ class Counts:
 
     unlabelled: without an answer. respelled: answers that differ from their choice by case or spaces. merged: rows with one
     choice twice. after: chats in which more was said after the answer. several: with several right answers.
+    empty: with an empty input.
     """
 
     rows: int = 0
@@ -38,6 +39,7 @@ class Counts:
     merged: int = 0
     after: int = 0
     several: int = 0
+    empty: int = 0
 
     def in_words(self, *, has_answers: bool) -> Iterator[str]:
         """A part of a sentence for each that is not 0."""
@@ -55,6 +57,8 @@ class Counts:
             yield f"{_rows(self.after)}{of} go on after the last answer, which is not read"
         if self.several:
             yield f"{_rows(self.several)}{of} with several right answers"
+        if self.empty:
+            yield f"{_rows(self.empty)}{of} with an empty input, left out"
 
 
 @dataclass(frozen=True, slots=True)
