@@ -33,6 +33,7 @@ def test_checks_that_are_chosen_run_on_the_cpu(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.slow
+@pytest.mark.repeats
 def test_all_checks_run_on_the_cpu(capsys: pytest.CaptureFixture[str]) -> None:
     *found, summary = lines_of(capsys)
     assert [one["check"] for one in found] == list(gpu_check.CHECKS)

@@ -109,9 +109,10 @@ def test_a_killed_round_keeps_its_runs_and_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments_it_spends_the_same_budget(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [1, pytest.param(4, marks=pytest.mark.repeats)])
+def test_killed_at_random_moments_it_spends_the_same_budget(kills: int, tmp_path: Path) -> None:
     plan = chosen_plan(tmp_path, "runs = 14")
-    assert kill_at_random_moments(plan, tmp_path / "web.db", 2) == 2
+    assert kill_at_random_moments(plan, tmp_path / "web.db", kills) == kills
     runs = stored(tmp_path)
     assert len(runs) == len(set(runs)) == 14
     assert all((None, target, seed) in runs for source, target, seed in runs if source)

@@ -156,3 +156,15 @@ def test_an_interrupt_while_workers_start_waits_until_they_have() -> None:
     assert steps == ["started"]
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)  # as before again
+
+
+def test_without_a_folder_of_heartbeats_nobody_is_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = tmp_path / "web.db"
+    assert running_runs(store) == []
+    (tmp_path / "web.db.running").mkdir()
+
+    def gone(_folder: object) -> list[str]:
+        raise FileNotFoundError  # the last worker has removed it between two looks
+
+    monkeypatch.setattr("taskweb.experiments.heartbeats.os.listdir", gone)
+    assert running_runs(store) == []

@@ -125,9 +125,8 @@ def abandoned_runs(store: Path) -> list[RunningRun]:
 
 
 def _heartbeats(store: Path) -> list[tuple[Path, RunningWorker]]:
-    found = []
-    folder, now = _folder(store), time.time()
-    for file in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+    found, now = [], time.time()
+    for file in _files(_folder(store)):
         with suppress(OSError, ValueError, TypeError, KeyError):
             read = json.loads(file.read_text(encoding="utf-8"))
             runs = [
@@ -137,6 +136,14 @@ def _heartbeats(store: Path) -> list[tuple[Path, RunningWorker]]:
             passes = None if read["passes"] is None else PassFacts(**read["passes"])
             found.append((file, RunningWorker(tuple(runs), passes)))
     return found
+
+
+def _files(folder: Path) -> list[Path]:
+    """The heartbeats in a folder; the last worker may remove it at any moment."""
+    try:
+        return sorted(folder / name for name in os.listdir(folder) if name.endswith(".json"))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _folder(store: Path) -> Path:
