@@ -12,7 +12,7 @@ from taskweb.web.formats import import_runs
 from taskweb.web.opening import open_web
 from taskweb.web.published import published_web
 from taskweb.web.records.run import Run, SetupRecord
-from taskweb.web.store import RunStore
+from taskweb.web.store import RunStore, digest_file
 from taskweb.workflows.webs import describe_web, export_web, import_web, merge_webs, score_rows
 
 SETUP = SetupRecord("m/finetune", hyperparameters={"epochs": 3})
@@ -84,6 +84,22 @@ def test_merging_changes_nothing_that_is_there_and_reports_conflicts(store: Path
     assert report.added == 5
     with pytest.raises(InputError, match="into itself"):
         merge_webs(store, [store])
+
+
+def test_a_merge_that_cannot_be_done_changes_nothing(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("source,target\n")
+    for wrong in (tmp_path / "missing.db", tmp_path / "table.csv"):
+        with pytest.raises(InputError, match=wrong.name):
+            merge_webs(tmp_path / "new.db", [store, wrong])
+        assert not list(tmp_path.glob("new.db*"))
+
+
+def test_merging_and_exporting_say_the_notes_of_a_store(store: Path, tmp_path: Path) -> None:
+    digest_file(store).unlink()
+    notes: list[str] = []
+    export_web(str(store), tmp_path / "runs.csv", on_note=notes.append)
+    merge_webs(tmp_path / "new.db", [store], on_note=notes.append)
+    assert ["has no digest file" in note for note in notes] == [True, True]
 
 
 def test_the_embedded_summary_and_the_imported_runs_say_the_same(published_data: Path, tmp_path: Path) -> None:

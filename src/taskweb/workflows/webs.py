@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,15 +84,21 @@ def _remove_store(store: Path) -> None:
             name.unlink()
 
 
-def merge_webs(store: Path, others: Sequence[Path], *, replace_failed: bool = False) -> list[tuple[Path, MergeReport]]:
-    """Add the runs of other stores to one; runs that are already in `store` do not change."""
+def merge_webs(
+    store: Path, others: Sequence[Path], *, replace_failed: bool = False, on_note: Callable[[str], object] = lambda _note: None
+) -> list[tuple[Path, MergeReport]]:
+    """Add the runs of other stores to one; runs that are already in `store` do not change. on_note: gets the stores' notes."""
+    for other in others:
+        if other.resolve() == store.resolve():
+            raise InputError(f"{other} cannot be merged into itself. Name another store.")
+        RunStore.open(other, read_only=True).close()  # before a new store is made, and before the first is merged
     reports = []
     with RunStore.open(store, create=True) as opened:
         for other in others:
-            if other.resolve() == store.resolve():
-                raise InputError(f"{other} cannot be merged into itself. Name another store.")
             with RunStore.open(other, read_only=True) as given:
                 reports.append((other, opened.merge(given, replace_failed=replace_failed)))
+                for note in given.notes:
+                    on_note(note)
     return reports
 
 
@@ -119,9 +125,12 @@ def save_whole_runs(store: Path, new: Path) -> int:
             raise
 
 
-def export_web(web: str, path: Path, *, kind: str | None = None) -> tuple[int, str]:
+def export_web(
+    web: str, path: Path, *, kind: str | None = None, on_note: Callable[[str], object] = lambda _note: None
+) -> tuple[int, str]:
     """Write a web to a file or folder: its runs, or the scores of its pairs where it is a summary (`published`).
 
+    on_note: gets the notes of a store.
     Returns how many were written, and of what ("runs" or "pairs"). Raises InputError and WebError.
     """
     if web == PUBLISHED:
@@ -129,6 +138,8 @@ def export_web(web: str, path: Path, *, kind: str | None = None) -> tuple[int, s
     if not is_store(Path(web)):
         return export_runs(import_runs(Path(web), on_warning=lambda _line: None), path, kind=kind), "runs"
     with RunStore.open(web, read_only=True) as store:
+        for note in store.notes:
+            on_note(note)
         return export_runs(store.runs(), path, kind=kind), "runs"
 
 

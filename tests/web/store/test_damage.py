@@ -237,7 +237,8 @@ def test_a_half_written_digest_leaves_the_one_before(stored: Path) -> None:
     digest_file(stored).write_bytes(b"\xff" * 256)
     with RunStore.open(stored, read_only=True) as store:
         assert len(store) == 301
-        assert "has no digest file" in store.notes[0]
+        assert "the digest file runs.db.digest beside the store" in store.notes[0]
+        assert "cannot be read" in store.notes[0]
 
 
 def test_a_copy_without_its_digest_file_says_so_once(stored: Path, tmp_path: Path) -> None:
@@ -249,6 +250,25 @@ def test_a_copy_without_its_digest_file_says_so_once(stored: Path, tmp_path: Pat
         assert store.notes == ()
         store.add(made_up_run(300))
     assert not [note for note in open_web(alone).notes if "digest" in note]
+
+
+def test_the_digest_of_another_store_is_named(stored: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.db"
+    with RunStore.open(other, create=True) as store:
+        store.add_many(made_up_runs(20))
+    shutil.copy(digest_file(other), digest_file(stored))
+    with RunStore.open(stored, read_only=True) as store:
+        assert "the digest file runs.db.digest is of another store" in store.notes[0]
+        assert len(list(store.runs())) == 300
+
+
+def test_a_main_file_alone_of_a_store_that_is_open_says_so(tmp_path: Path) -> None:
+    with RunStore.open(tmp_path / "open.db", create=True) as store:
+        store.add_many(made_up_runs(20))  # all in the write-ahead log
+        shutil.copy(tmp_path / "open.db", tmp_path / "copy.db")
+    with RunStore.open(tmp_path / "copy.db", read_only=True) as copy:
+        assert len(copy) == 0
+        assert "has no digest file" in copy.notes[0]
 
 
 def test_another_store_in_the_same_place_is_no_damage(stored: Path, tmp_path: Path) -> None:

@@ -169,7 +169,10 @@ def merge(
     """
     from taskweb.workflows.webs import merge_webs
 
-    for other, report in merge_webs(store, others, replace_failed=replace_failed):
+    notes: list[str] = []
+    reports = merge_webs(store, others, replace_failed=replace_failed, on_note=notes.append)
+    say_notes(notes, quiet=quiet)
+    for other, report in reports:
         disagree = f", {len(report.conflicts):,} disagree and were not changed" if report.conflicts else ""
         say(f"{other}: {report.added:,} runs added, {report.already_there:,} were already in it{disagree}.", quiet=quiet)
 
@@ -232,5 +235,7 @@ def export(
     """
     from taskweb.workflows.webs import export_web
 
-    written, what = export_web(web, to, kind=kind)
+    notes: list[str] = []
+    written, what = export_web(web, to, kind=kind, on_note=notes.append)
+    say_notes(notes, quiet=quiet)
     say(f"Wrote {written:,} {what} to {to}.", quiet=quiet)

@@ -108,6 +108,16 @@ def outer_digest(path: Path) -> StoreDigest | None:
     return _newest(content)
 
 
+def no_digest(path: Path) -> str:
+    """What is said of a store that has no digest of its own beside it."""
+    name = digest_file(path).name
+    if not digest_file(path).exists():
+        return f"the store {path} has no digest file {name} beside it"
+    if outer_digest(path) is None:
+        return f"the digest file {name} beside the store {path} cannot be read"
+    return f"the digest file {name} is of another store than {path}"
+
+
 def write_outer_digest(path: Path, digest: StoreDigest) -> None:
     """Write the digest of a store beside it and flush it to disk, unless a newer one is there. Raises OSError."""
     place = digest_file(path)

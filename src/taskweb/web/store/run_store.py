@@ -36,6 +36,7 @@ from taskweb.web.store.digest import (
     StoreDigest,
     digest_file,
     inner_digest,
+    no_digest,
     outer_digest,
     write_inner_digest,
     write_outer_digest,
@@ -321,7 +322,7 @@ class RunStore(RunCollection):
             )
 
     def _adopt_digest(self) -> None:
-        """Note that there is no digest beside the store; where it is opened for writing, write one."""
+        """Note that there is no digest of this store beside it; where it is opened for writing, write one."""
         if not self._has_checksums:
             self._note(f"the store {self.path} has no checksums yet: the next writing adds them")
             return
@@ -331,11 +332,8 @@ class RunStore(RunCollection):
                 return
             if not self._read_only:
                 self._write_outer(inner)
-            elif inner.generation:
-                self._note(
-                    f"the store {self.path} has no digest file {digest_file(self.path).name} beside it: its runs are checked, "
-                    "but not whether what was stored last is there"
-                )
+            else:
+                self._note(f"{no_digest(self.path)}: its runs are checked, but not whether what was stored last is there")
 
     def _inner(self) -> StoreDigest | None:
         return inner_digest(self._open) if self._has_checksums else None
