@@ -163,8 +163,8 @@ def test_without_a_folder_of_heartbeats_nobody_is_at_work(tmp_path: Path, monkey
     assert running_runs(store) == []
     (tmp_path / "web.db.running").mkdir()
 
-    def gone(_folder: object) -> list[str]:
+    def gone(_folder: object) -> list[Path]:
         raise FileNotFoundError  # the last worker has removed it between two looks
 
-    monkeypatch.setattr("taskweb.experiments.heartbeats.os.listdir", gone)
+    monkeypatch.setattr(Path, "iterdir", gone)
     assert running_runs(store) == []

@@ -141,7 +141,7 @@ def _heartbeats(store: Path) -> list[tuple[Path, RunningWorker]]:
 def _files(folder: Path) -> list[Path]:
     """The heartbeats in a folder; the last worker may remove it at any moment."""
     try:
-        return sorted(folder / name for name in os.listdir(folder) if name.endswith(".json"))
+        return sorted(file for file in folder.iterdir() if file.suffix == ".json")
     except (FileNotFoundError, NotADirectoryError):
         return []
 
