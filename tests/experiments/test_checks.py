@@ -81,6 +81,16 @@ def test_tables_of_the_wrong_shape_are_errors_and_no_crash(tmp_path: Path) -> No
         assert error in said, (error, said)
 
 
+def test_another_file_or_folder_in_the_place_of_the_store(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "model", "gpt2")
+    plan = write_plan(tmp_path)
+    (tmp_path / "web.db").write_text("not a store")
+    assert "is not a store of runs" in errors_of(plan)
+    (tmp_path / "web.db").unlink()
+    (tmp_path / "web.db").mkdir()
+    assert "is a folder. Give a file" in errors_of(plan)
+
+
 def test_two_tables_of_one_name(tmp_path: Path) -> None:
     plan = write_plan(tmp_path, more='[tasks.apples]\nfile = "apples.jsonl"\n')
     with pytest.raises(Exception, match="Two tables cannot share a name"):

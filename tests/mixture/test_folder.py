@@ -257,6 +257,9 @@ def test_a_changed_manifest_is_found(tmp_path: Path) -> None:
         read_mixture(folder)
     (folder / "manifest.sha256").unlink()
     assert read_mixture(folder).tasks[0].licence.startswith("not ")
+    (folder / "manifest.sha256").mkdir()
+    with pytest.raises(InputError, match=r"manifest\.sha256' cannot be read"):
+        read_mixture(folder)
 
 
 @pytest.mark.parametrize("count", [100, pytest.param(1000, marks=pytest.mark.repeats)])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taskweb.errors import TaskWebError
+from taskweb.errors import InputError, TaskWebError, WebError
 from taskweb.experiments.digests import cache_digests
 from taskweb.experiments.memory_needs import SetupMemory, check_quantized, memory_of
 from taskweb.experiments.plan import Plan, PlannedSetup
@@ -15,6 +16,7 @@ from taskweb.experiments.plan_file import plan_and_errors, refuse
 from taskweb.experiments.resolution import resolved_plan
 from taskweb.experiments.task_data import TaskData, task_data_and_errors, texts_of
 from taskweb.tasks import Example
+from taskweb.web.store import RunStore
 
 if TYPE_CHECKING:
     from taskweb.models.base import Encoded, TaskModel
@@ -48,6 +50,22 @@ class CheckedPlan:
     memory: tuple[SetupMemory, ...] = ()
 
 
+def _store_errors(store: Path) -> list[str]:
+    """Why what is at the place of the store is none; empty where it is one, and where there is nothing.
+
+    What is wrong with a store or its disk is said by the run that writes to it.
+    """
+    if not os.path.lexists(store):
+        return []
+    try:
+        RunStore.open(store, read_only=True).close()
+    except WebError:
+        return []
+    except InputError as fault:
+        return [str(fault).rstrip(".")]
+    return []
+
+
 def check_plan(path: Path, *, count_cut: bool = False, workers: int = 1) -> CheckedPlan:
     """Read a plan and check everything but training: examples, configurations, tokenizers, and whether examples fit the models.
 
@@ -59,6 +77,7 @@ def check_plan(path: Path, *, count_cut: bool = False, workers: int = 1) -> Chec
     plan, errors = plan_and_errors(path, methods=True)
     if not plan.store.parent.is_dir():
         errors.append(f"the store {plan.store} cannot be created: there is no folder {plan.store.parent}")
+    errors += _store_errors(plan.store)
     data, data_errors = task_data_and_errors(plan)
     cache_digests(plan, data)
     errors += [error for name, error in data_errors.items() if not _mentions(f"[tasks.{name}]", errors)]

@@ -63,7 +63,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder} is not a mixture: it contains no {MANIFEST}. Give a folder made by taskweb mix.")
     try:
         content = path.read_bytes()
-        stated = (folder / MANIFEST_SUM).read_bytes() if kind_of_path(folder / MANIFEST_SUM) == "file" else None
+        stated = (folder / MANIFEST_SUM).read_bytes() if kind_of_path(folder / MANIFEST_SUM) != "missing" else None
         if stated not in (None, manifest_sum(content).encode()):
             raise InputError(
                 f"The mixture {folder} is damaged: its {MANIFEST} is not what {MANIFEST_SUM} says. {_AGAIN}; if you changed it "
@@ -71,7 +71,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             )
         manifest = json.loads(content)
     except OSError as error:
-        raise unreadable(path, error) from None
+        raise unreadable(Path(error.filename or path), error) from None
     except (ValueError, RecursionError):
         raise InputError(f"{path} is not valid JSON. {_AGAIN}.") from None
     if not isinstance(manifest, dict) or manifest.get("content") != CONTENT:
