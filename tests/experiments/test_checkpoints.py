@@ -108,6 +108,15 @@ def cache_source(checkpoints: CheckpointCache, key: str, size: int) -> None:
         source.write(lambda part: part.write_bytes(bytes(size)) and None)
 
 
+def test_weights_that_another_worker_removes_meanwhile_are_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoints = CheckpointCache(tmp_path)
+    cache_source(checkpoints, "kept", 10)
+    listed = Path.glob
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: [*listed(folder, pattern), folder / "removed.safetensors"])
+    cache_source(checkpoints, "new", 10)
+    assert {file.name for file in tmp_path.iterdir()} == {"kept.safetensors", "new.safetensors"}
+
+
 def test_the_least_recently_used_weights_make_room(tmp_path: Path) -> None:
     checkpoints = CheckpointCache(tmp_path / "cache", CheckpointLimits(most_gib=1000 / 2**30))
     for age, key in enumerate("abc"):

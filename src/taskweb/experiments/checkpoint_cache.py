@@ -63,7 +63,10 @@ class CheckpointCache:
 
     def make_room(self, size: int) -> None:
         """Remove unused weights after sources, the least recently used first, until there is room for `size` more bytes."""
-        files = [(file, file.stat()) for file in self.folder.glob(f"*{_SOURCE}")]
+        files = []
+        for file in self.folder.glob(f"*{_SOURCE}"):
+            with suppress(FileNotFoundError):  # removed by another worker, which is done with it
+                files.append((file, file.stat()))
         total = sum(stat.st_size for _, stat in files)
         for file, stat in sorted(files, key=lambda item: item[1].st_mtime):
             if total + size <= self.limits.most_gib * _GIB:
