@@ -1,4 +1,7 @@
-"""Locks on files: a lock ends with the process that has it, however that process ends. No process id is trusted."""
+"""Files that several processes use, and locks on them.
+
+A lock ends with the process that has it, however that process ends. No process id is trusted.
+"""
 
 from __future__ import annotations
 
@@ -55,6 +58,14 @@ def release_lock(descriptor: int, path: Path | None = None) -> None:
         if path is not None:
             path.unlink(missing_ok=True)
     os.close(descriptor)
+
+
+def json_files(folder: Path) -> list[Path]:
+    """The JSON files in a folder, by name; none where another process has removed the folder."""
+    try:
+        return sorted(file for file in folder.iterdir() if file.suffix == ".json")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _flock(descriptor: int, shared: bool) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from taskweb.experiments.file_locks import is_locked, lock_file, release_lock
+from taskweb.experiments.file_locks import is_locked, json_files, lock_file, release_lock
 from taskweb.experiments.specs import RunSpec
 from taskweb.web.records.run import Run
 
@@ -126,7 +126,7 @@ def abandoned_runs(store: Path) -> list[RunningRun]:
 
 def _heartbeats(store: Path) -> list[tuple[Path, RunningWorker]]:
     found, now = [], time.time()
-    for file in _files(_folder(store)):
+    for file in json_files(_folder(store)):
         with suppress(OSError, ValueError, TypeError, KeyError):
             read = json.loads(file.read_text(encoding="utf-8"))
             runs = [
@@ -136,14 +136,6 @@ def _heartbeats(store: Path) -> list[tuple[Path, RunningWorker]]:
             passes = None if read["passes"] is None else PassFacts(**read["passes"])
             found.append((file, RunningWorker(tuple(runs), passes)))
     return found
-
-
-def _files(folder: Path) -> list[Path]:
-    """The heartbeats in a folder; the last worker may remove it at any moment."""
-    try:
-        return sorted(file for file in folder.iterdir() if file.suffix == ".json")
-    except (FileNotFoundError, NotADirectoryError):
-        return []
 
 
 def _folder(store: Path) -> Path:

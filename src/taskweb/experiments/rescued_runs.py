@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from taskweb.errors import InputError, StorageError, TaskWebError
+from taskweb.experiments.file_locks import json_files
 from taskweb.tasks.atomic import whole_file
 from taskweb.tasks.paths import default_cache_folder
 from taskweb.tasks.sealed import CHECKSUM, is_intact, with_checksum
@@ -50,7 +51,7 @@ def store_rescued(store: RunStore, *, replace_failed: bool) -> int:
     """Store the runs that were kept for a store, and remove their files; return how many there were."""
     stored = 0
     for folder in _folders(store.path):
-        for file in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+        for file in json_files(folder):
             with suppress(OSError, ValueError, InputError):
                 record = json.loads(file.read_text(encoding="utf-8"))
                 if not is_intact(record):
