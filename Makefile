@@ -10,7 +10,7 @@ TORCH ?= torch==2.13.0
 WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 # Markers of the tests that `test` leaves to `test-all`.
-REST := repeats
+REST := repeats or browser
 
 # Each stamp stands for one finished installation; a changed project file makes it again.
 $(VENV)/.installed: pyproject.toml requirements-encoder.txt
