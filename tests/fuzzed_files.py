@@ -22,7 +22,7 @@ from taskweb.tasks import load_examples
 from taskweb.tasks.example_sets import Sampling
 from taskweb.tasks.templates import read_templates
 from taskweb.tasks.templates.rendering import render
-from taskweb.web.formats import export_runs, import_runs
+from taskweb.web.formats import Declared, export_runs, import_runs
 from taskweb.web.opening import open_web
 from taskweb.workflows.saved_rankings import read_full_ranking, read_ranking
 from taskweb.workflows.studies.sweep_table import read_sweep
@@ -76,7 +76,16 @@ ROW = {"text": "a wet day", "label": 1, "n": 2}
 
 def light() -> list[Subject]:
     """The readers that load no torch."""
-    return [*_examples(), *_templates(), *_evaluation_tasks(), *_tables(), *_webs(), *_saved(), *_answers()]
+    return [
+        *_examples(),
+        *_templates(),
+        *_evaluation_tasks(),
+        *_tables(),
+        *_webs(),
+        *_tables_of_others(),
+        *_saved(),
+        *_answers(),
+    ]
 
 
 def with_torch() -> list[Subject]:
@@ -243,6 +252,38 @@ def _webs() -> list[Subject]:
             found.append(records(name.partition(".")[2], name, path.read_bytes()))
             found += [web("Parquet", name, path.read_bytes())] if name == "w.parquet" else []
     return found
+
+
+def _tables_of_others() -> list[Subject]:
+    shared = {"setup": "m/f", "missing": ("empty", "nan")}
+    units = {"accuracy": "percent", "acc": "fraction"}
+
+    def subject(kind: str, name: str, content: bytes, **declared: Any) -> Subject:
+        return Subject(
+            f"runs, {kind}",
+            {name: content},
+            lambda at: list(
+                import_runs(
+                    at / name, kind=kind, units=units, declared=Declared(**shared, **declared), on_warning=lambda _line: None
+                )
+            ),
+        )
+
+    results = {"acc,none": 0.5, "acc_stderr,none": 0.1, "alias": "a"}
+    evaluated = {
+        "model_name": "base",
+        "results": {"rte": results, "cb": results, "both": results},
+        "group_subtasks": {"both": ["rte", "cb"]},
+        "config": {"model_args": "pretrained=m,peft=a", "limit": None},
+        "versions": {"rte": 1},
+        "n-shot": {"rte": 0},
+    }
+    wide = {"source_column": "model", "seed_column": "seed", "targets": ("rte", "cola"), "metric": "accuracy"}
+    return [
+        subject("wide", "t.csv", b"model,seed,rte,cola\nroot,1,50,60\na,1,55,\nb,2,nan,61.5\n", baselines=("root",), **wide),
+        subject("matrix", "m.csv", b"s,a,b\na,50,61\nb,30.5,\n", rows="sources", diagonal="baseline", metric="accuracy"),
+        subject("lm-eval", "results.json", json.dumps(evaluated).encode(), groups="parts", no_baseline=True, metric="acc"),
+    ]
 
 
 def _saved() -> list[Subject]:

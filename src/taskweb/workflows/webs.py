@@ -17,7 +17,7 @@ from taskweb.errors import InputError
 from taskweb.tasks.atomic import whole_file
 from taskweb.tasks.spreadsheet_cells import inert
 from taskweb.web import ALL_SETUPS, TransferWeb
-from taskweb.web.formats import detect_kind, export_runs, import_runs
+from taskweb.web.formats import Declared, detect_kind, export_runs, import_runs
 from taskweb.web.opening import open_web
 from taskweb.web.published import PUBLISHED
 from taskweb.web.store import MergeReport, RunStore, StoreInfo, digest_file, is_store
@@ -45,11 +45,12 @@ def import_web(
     kind: str | None = None,
     units: Mapping[str, str] | None = None,
     baselines: Path | None = None,
+    declared: Declared | None = None,
     progress: Progress = silent,
 ) -> ImportReport:
     """Read runs from a file or folder of any known kind and write them to a store, new or existing.
 
-    If nothing can be read, a new store is removed again. Raises InputError and WebError.
+    declared: what tables of other people's results need to be told. If nothing can be read, a new store is removed again. Raises InputError and WebError.
     """
     kind = kind or detect_kind(source)
     existed = os.path.lexists(store)
@@ -57,7 +58,9 @@ def import_web(
     read = 0
     try:
         with progress(f"Importing {source}", 0) as advance:
-            runs = import_runs(source, kind=kind, units=units, baselines=baselines, on_warning=warnings.append)
+            runs = import_runs(
+                source, kind=kind, units=units, baselines=baselines, declared=declared, on_warning=warnings.append
+            )
 
             def counted() -> Any:
                 nonlocal read

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,8 @@ import typer
 
 from taskweb.cli.console import print_csv, print_json, print_line, print_tables, say, say_notes
 from taskweb.cli.options import shared
+from taskweb.cli.options.declared_options import DeclaredOptions
+from taskweb.cli.options.option_groups import spread
 from taskweb.cli.progress.work_progress import progress_for
 
 app = typer.Typer(
@@ -19,12 +22,16 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+_CONFLICTS_SHOWN = 20
+
 WebArgument = Annotated[str, typer.Argument(metavar="WEB", help="'published', a store, or a tidy CSV or Parquet file.")]
 StoreArgument = Annotated[Path, typer.Argument(metavar="STORE", help="A store made by taskweb.")]
 
 
 @app.command(name="import")
+@spread
 def import_(
+    *,
     source: Annotated[Path, typer.Argument(metavar="SRC", help="File or folder of runs.")],
     to: Annotated[Path, typer.Option("--to", metavar="STORE", help="Store to write the runs to, new or existing.")],
     kind: Annotated[
@@ -32,7 +39,8 @@ def import_(
         typer.Option(
             "--kind",
             metavar="KIND",
-            help="Kind of SRC: tidy, jsonl, dataset, published or authors-layout. Default: by content.",
+            help="Kind of SRC: tidy, jsonl, dataset, published, authors-layout, lm-eval, wide or matrix. Default: by content; "
+            "wide and matrix must be named.",
         ),
     ] = None,
     unit: Annotated[
@@ -47,9 +55,13 @@ def import_(
         Path | None,
         typer.Option("--baselines", metavar="FILE", help="File recovered_baselines.csv with the baselines of published runs."),
     ] = None,
+    declaring: DeclaredOptions,
     quiet: shared.Quiet = False,
 ) -> None:
     """Import runs into a store. Runs that are already in it are not added again.
+
+    Tables of other people (wide, matrix) and results of lm-evaluation-harness do not say everything: what is not known is
+    asked for, never guessed.
 
     Example: taskweb web import my_runs.csv --to my_web.db --unit accuracy=percent
     """
@@ -62,7 +74,15 @@ def import_(
         if not separator or not metric:
             raise InputError(f"The unit '{declared}' cannot be read. Write METRIC=percent or METRIC=fraction.")
         units[metric] = value
-    report = import_web(source, to, kind=kind, units=units, baselines=baselines, progress=progress_for(quiet=quiet))
+    report = import_web(
+        source,
+        to,
+        kind=kind,
+        units=units,
+        baselines=baselines,
+        declared=declaring.settings(),
+        progress=progress_for(quiet=quiet),
+    )
     say_notes(report.warnings, quiet=quiet)
     known = f", {report.read - report.added:,} were already in it" if report.added < report.read else ""
     say(f"Read {report.read:,} runs ({report.kind}): {report.added:,} are new in {to}{known}.", quiet=quiet)
@@ -161,9 +181,10 @@ def merge(
     store: StoreArgument,
     others: Annotated[list[Path], typer.Argument(metavar="OTHER...", help="Stores whose runs are added.")],
     replace_failed: Annotated[bool, typer.Option("--replace-failed", help="Replace failed runs by finished ones.")] = False,
+    output: shared.TableOrJson = shared.TableFormat.table,
     quiet: shared.Quiet = False,
 ) -> None:
-    """Add the runs of other stores to one. If runs disagree, those in STORE stay, and a message counts them.
+    """Add the runs of other stores to one. If runs disagree, those in STORE stay, and each of them is named.
 
     Example: taskweb web merge all.db laptop.db cluster.db
     """
@@ -175,6 +196,12 @@ def merge(
     for other, report in reports:
         disagree = f", {len(report.conflicts):,} disagree and were not changed" if report.conflicts else ""
         say(f"{other}: {report.added:,} runs added, {report.already_there:,} were already in it{disagree}.", quiet=quiet)
+        for conflict in report.conflicts[:_CONFLICTS_SHOWN]:
+            say(f"  {conflict}", quiet=quiet)
+        if len(report.conflicts) > _CONFLICTS_SHOWN:
+            say(f"  and {len(report.conflicts) - _CONFLICTS_SHOWN:,} more; --format json names all.", quiet=quiet)
+    if output is shared.TableFormat.json:
+        print_json([{"store": str(other), **dataclasses.asdict(report)} for other, report in reports])
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """Runs in files that others write and read: import and export, one format per file."""
 
 from taskweb.web.formats.authors_pickle import read_authors_pickle
+from taskweb.web.formats.declared import Declared
 from taskweb.web.formats.exporting import EXPORTERS, export_runs
 from taskweb.web.formats.hf_dataset import export_dataset
 from taskweb.web.formats.import_warnings import OnProgress, OnWarning
@@ -14,6 +15,7 @@ __all__ = [
     "BASELINES_FILE",
     "EXPORTERS",
     "KINDS",
+    "Declared",
     "OnProgress",
     "OnWarning",
     "detect_kind",

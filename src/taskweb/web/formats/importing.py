@@ -7,18 +7,32 @@ from pathlib import Path
 
 from taskweb.errors import InputError, unknown_name
 from taskweb.web.formats.authors_layout import contains_runs, import_authors_layout
+from taskweb.web.formats.declared import Declared
 from taskweb.web.formats.hf_dataset import import_dataset
 from taskweb.web.formats.import_warnings import OnProgress, OnWarning
 from taskweb.web.formats.jsonl import import_jsonl
+from taskweb.web.formats.lm_eval_results import import_lm_eval, result_files
+from taskweb.web.formats.matrix import import_matrix
 from taskweb.web.formats.research_release import PUBLISHED_COLUMNS, RUNS_FILE, import_published
 from taskweb.web.formats.table_files import open_table
 from taskweb.web.formats.tidy_runs import import_tidy
 from taskweb.web.formats.units import Units
 from taskweb.web.formats.untrusted import reading
+from taskweb.web.formats.wide_table import import_wide
 from taskweb.web.records.run import Run
 from taskweb.web.records.tidy_rows import REQUIRED_COLUMNS
 
-KINDS = ("tidy", "jsonl", "dataset", "published", "authors-layout", "authors-pickle")
+KINDS = ("tidy", "jsonl", "dataset", "published", "authors-layout", "authors-pickle", "wide", "matrix", "lm-eval")
+_DECLARED = {"wide": import_wide, "matrix": import_matrix, "lm-eval": import_lm_eval}
+_OF_TABLES = ("--setup", "--baseline", "--no-baseline", "--metric", "--missing", "--rename")
+_OPTIONS: Mapping[str, tuple[str, ...]] = {  # what may be declared about each kind
+    "wide": (
+        *("--base-column", "--method", "--source-column", "--seed-column", "--baseline-is-base", "--targets", "--not-targets"),
+        *("--values", *_OF_TABLES),
+    ),
+    "matrix": ("--rows", "--values", "--diagonal", *_OF_TABLES),
+    "lm-eval": ("--groups", *_OF_TABLES),
+}
 _VALID = f"Kinds: {', '.join(KINDS)}"
 
 
@@ -38,6 +52,7 @@ def import_runs(
     kind: str | None = None,
     units: Mapping[str, str] | None = None,
     baselines: str | Path | None = None,
+    declared: Declared | None = None,
     on_progress: OnProgress | None = None,
     on_warning: OnWarning | None = None,
     name: str | None = None,
@@ -46,7 +61,8 @@ def import_runs(
 
     kind: one of KINDS, by default chosen by `detect_kind`. units: percent or fraction by metric, such as
     `{"accuracy": "percent", "roberta/*:f1": "fraction"}`; fraction by default. baselines: the file
-    `recovered_baselines.csv`, for the kinds published and authors-layout. on_progress is called with the work done and its
+    `recovered_baselines.csv`, for the kinds published and authors-layout. declared: what the kinds wide, matrix and lm-eval
+    need to be told. on_progress is called with the work done and its
     total (0 while unknown). on_warning is called with a line on everything that was left out or looks wrong; without it these
     are Python warnings. name: the name of the path in errors. Arguments are checked now, the file while runs are taken.
     Raises InputError, NameNotFoundError for an unknown kind or unit, and MissingDependencyError.
@@ -62,6 +78,11 @@ def import_runs(
         raise InputError(
             f"{name or path} is of the kind {kind}, which takes no file of baselines: its baselines are runs without a source."
         )
+    _refuse_foreign(name or str(path), kind, declared or Declared())
+    if kind in _DECLARED:
+        return _DECLARED[kind](
+            path, declared or Declared(), units=units, on_progress=on_progress, on_warning=on_warning, name=name
+        )
     if kind == "jsonl":
         return import_jsonl(path, units=units, on_progress=on_progress, name=name)
     if kind == "tidy":
@@ -76,12 +97,23 @@ def import_runs(
     return importer(path, units=units, baselines=baselines, on_progress=on_progress, on_warning=on_warning, name=name)
 
 
+def _refuse_foreign(name: str, kind: str, declared: Declared) -> None:
+    """Raise InputError for what was declared and the kind does not take."""
+    foreign = [option for option in dict.fromkeys(declared.used()) if option not in _OPTIONS.get(kind, ())]
+    if foreign:
+        fitting = [other for other, options in _OPTIONS.items() if set(foreign) <= set(options)]
+        hint = f" Add --kind {' or '.join(fitting)} if it is one." if fitting else ""
+        raise InputError(f"{name} is of the kind {kind}, which takes no {', '.join(foreign)}.{hint}")
+
+
 def _kind_of_folder(path: Path) -> str | None:
     if (path / RUNS_FILE).is_file():
         return "published"
     if any((path / "data").glob("*.parquet")):
         return "dataset"
-    return "authors-layout" if contains_runs(path) else None
+    if contains_runs(path):
+        return "authors-layout"
+    return "lm-eval" if result_files(path) else None
 
 
 def _kind_of_file(path: Path) -> str | None:

@@ -32,7 +32,8 @@ def require_columns(where: str, found: Sequence[str]) -> None:
     if missing:
         raise InputError(
             f"{where} has no column '{missing[0]}'. Columns found: {', '.join(found[:12]) or 'none'}. It needs "
-            f"{', '.join(REQUIRED_COLUMNS)}, and may have {SEED_COLUMN} and others."
+            f"{', '.join(REQUIRED_COLUMNS)}, and may have {SEED_COLUMN} and others. A table with a column for each target is "
+            "imported with --kind wide or --kind matrix."
         )
 
 

@@ -28,16 +28,46 @@ class StoreInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class MergeConflict:
+    """One run that two stores know differently.
+
+    key: of the run. run: what it is, for people. own, given: status and metrics in this store, and in the other one.
+    """
+
+    key: str
+    run: str
+    own: str
+    given: str
+
+    @classmethod
+    def between(cls, own: Run, given: Run) -> MergeConflict:
+        """The conflict of two runs with the same key."""
+        source = "baseline" if own.source is None else own.source
+        seed = f"seed {own.seed}" if own.seed is not None else f"repetition {own.replicate + 1}"
+        return cls(own.key, f"{own.setup.name}, {source} -> {own.target}, {seed}", _outcome(own), _outcome(given))
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        return f"{self.run}: {self.own} here, {self.given} there"
+
+
+def _outcome(run: Run) -> str:
+    if run.status != "finished":
+        return run.status
+    return ", ".join(f"{metric} {'none' if value is None else f'{value:.6g}'}" for metric, value in sorted(run.metrics.items()))
+
+
+@dataclass(frozen=True, slots=True)
 class MergeReport:
     """What happened to the runs of another store.
 
     added: runs stored, new or in place of a failed one. already_there: runs that were stored before with the same outcome.
-    conflicts: keys stored before with another status or other metrics; the runs of this store are unchanged.
+    conflicts: runs stored before with another status or other metrics; the runs of this store are unchanged.
     """
 
     added: int
     already_there: int
-    conflicts: tuple[str, ...]
+    conflicts: tuple[MergeConflict, ...]
 
 
 class RunCollection(Protocol):

@@ -30,7 +30,7 @@ from taskweb.web.store.connection import (
     open_store_file,
     snapshot,
 )
-from taskweb.web.store.contract import MergeReport, RunCollection, StoreInfo
+from taskweb.web.store.contract import MergeConflict, MergeReport, RunCollection, StoreInfo
 from taskweb.web.store.damage import DamagedError, is_damage, lost_runs
 from taskweb.web.store.digest import (
     StoreDigest,
@@ -164,7 +164,7 @@ class RunStore(RunCollection):
     def merge(self, other: RunCollection, *, replace_failed: bool = False) -> MergeReport:
         """Store the runs of another collection; where the two disagree, those of this one stay."""
         added = already_there = 0
-        conflicts: list[str] = []
+        conflicts: list[MergeConflict] = []
         for batch in batches(other.runs(), _CHUNK):
             fresh: list[Run] = []
             for run in batch:
@@ -174,7 +174,7 @@ class RunStore(RunCollection):
                 elif _outcome(own) == _outcome(run):
                     already_there += 1
                 else:
-                    conflicts.append(run.key)
+                    conflicts.append(MergeConflict.between(own, run))
             added += self.add_many(fresh, replace_failed=replace_failed)
         return MergeReport(added, already_there, tuple(conflicts))
 
