@@ -50,7 +50,8 @@ def import_web(
 ) -> ImportReport:
     """Read runs from a file or folder of any known kind and write them to a store, new or existing.
 
-    declared: what tables of other people's results need to be told. If nothing can be read, a new store is removed again. Raises InputError and WebError.
+    declared: what tables of other people's results need to be told.
+    If nothing can be read, a new store is removed again. Raises InputError and WebError.
     """
     kind = kind or detect_kind(source)
     existed = os.path.lexists(store)

@@ -186,7 +186,7 @@ class CellReader:
         return value
 
     def stored(self, value: float | None, metric: str, setup: str, where: str) -> float | None:
-        """The score as it is stored: a fraction where the metric is a share; relative to a baseline of 1 for gains and ratios."""
+        """The score as it is stored: a fraction where the metric is a share; gains and ratios are relative to 1."""
         if value is None:
             return None
         if self._declared.values == "scores":

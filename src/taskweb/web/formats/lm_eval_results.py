@@ -155,9 +155,11 @@ def _results_of(content: Mapping[str, Any], file: str) -> Iterator[_Result]:
         for key, value in _metrics_of(figures):
             metric, _, chosen = key.partition(",")
             error = figures.get(f"{metric}_stderr,{chosen}" if chosen else f"{metric}_stderr")
-            yield _Result(
-                model, task, metric, chosen, value, float(error) if is_number(error) else None, conditions, versions, file
-            )
+            yield _Result(model, task, metric, chosen, value, _error(error), conditions, versions, file)
+
+
+def _error(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _entry(content: Mapping[str, Any], name: str, task: str) -> Any:
@@ -203,14 +205,12 @@ def _of_groups(found: list[_Result], groups: Mapping[str, set[str]], declared: D
         refuse_if_asked(
             name, [f"--groups whole or --groups parts: whether {shown(sorted(present))} count as one target or as several"]
         )
-    if declared.groups == "parts":
-        left_out = set(present)
-    else:
-        left_out = set().union(*(_all_parts(group, groups, set()) for group in present))
+    parts_of_all = (part for group in present for part in _all_parts(group, groups))
+    left_out = set(present if declared.groups == "parts" else parts_of_all)
     return [one for one in found if one.task not in left_out]
 
 
-def _all_parts(group: str, groups: Mapping[str, set[str]], seen: set[str]) -> set[str]:
+def _all_parts(group: str, groups: Mapping[str, set[str]]) -> set[str]:
     parts: set[str] = set()
     waiting = [group]
     while waiting:

@@ -75,7 +75,7 @@ class _Reader:
         refuse_if_asked(self._table.name, asked)
         self._require_baselines(labels)
         for number, (label, cells) in enumerate(self.rows(), start=1):
-            for source, target, value, where in self._pairs(number, label, cells):
+            for _, target, value, _ in self._pairs(number, label, cells):
                 self._targets[target] = None
                 if value is not None and declared.values == "scores":
                     unit_survey.add(declared.metric_of(target), value, declared.setup or "", number)

@@ -106,7 +106,8 @@ class _Reader:
         survey, warnings, number = UnitSurvey(self._units), ImportWarnings(on_warning), 0
         seen: set[tuple[str, str, int]] = set()
         has_baseline: dict[str, bool] = {}
-        for number, row in enumerate(self.rows(), start=1):
+        for row in self.rows():
+            number = row.number
             if row.is_empty:
                 warnings.add("rows have no score at all and are left out", f"{row.source} (row {row.number})")
                 continue
