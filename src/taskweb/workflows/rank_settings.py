@@ -32,7 +32,8 @@ class RankSettings:
 
     web: `published`, `none`, the path of a store or tidy file, or an open web. setup: one of the web's setups, or `all` for
     their mean. exclude: tasks to leave out, as source and as pivot. examples: a folder with the texts of the web's tasks.
-    unseen: predict for a task of the web as if it were unknown.
+    unseen: predict for a task of the web as if it were unknown. from_others: predict for a setup, which the web may lack, from
+    its other setups.
     """
 
     web: str | Path | TransferWeb = PUBLISHED
@@ -44,6 +45,7 @@ class RankSettings:
     selector_settings: SelectorSettings = field(default_factory=SelectorSettings)
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     target: TargetSettings = field(default_factory=TargetSettings)
+    from_others: bool = False
 
     @property
     def examples_folder(self) -> Path | None:

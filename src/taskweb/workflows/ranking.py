@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from taskweb.errors import InputError, unknown_name
+from taskweb.errors import InputError, NameNotFoundError, unknown_name
 from taskweb.selectors import DEFAULT_SELECTOR, CutTexts, Ranking, ReadableTexts, SelectionProblem, Selector
 from taskweb.selectors import rank as rank_problem
 from taskweb.selectors.judge import TaskCard
@@ -21,6 +21,8 @@ from taskweb.workflows.own_candidates import own_candidates, own_notes, with_dis
 from taskweb.workflows.progress import Progress, silent
 from taskweb.workflows.rank_settings import RankSettings, TargetSettings
 from taskweb.workflows.ranking_evidence import Evidence, Question, gather_evidence
+from taskweb.workflows.ranking_from_others import Prepared, rank_task_from_others, rank_unseen_from_others
+from taskweb.workflows.ranking_from_others import check_setup as check_from_others
 from taskweb.workflows.selector_settings import EncoderSettings, SelectorSettings
 from taskweb.workflows.target_examples import Target, examples_to_rank_by, printable, target_notes, task_of_web
 from taskweb.workflows.task_cards import card_of_examples, card_of_target, cards_of_web, nothing_to_judge
@@ -38,6 +40,7 @@ def rank(
     exclude: Iterable[str] = (),
     examples: str | Path | None = None,
     unseen: bool = False,
+    from_others: bool = False,
     target_settings: TargetSettings | None = None,
     selector_settings: SelectorSettings | None = None,
     encoder: EncoderSettings | None = None,
@@ -60,6 +63,7 @@ def rank(
         selector_settings or SelectorSettings(),
         encoder or EncoderSettings(),
         target_settings or TargetSettings(),
+        from_others,
     )
     return rank_with(settings, target, sources=sources, explain=explain, progress=progress)
 
@@ -73,6 +77,8 @@ def rank_with(
     progress: Progress = silent,
 ) -> Ranking:
     """Rank source tasks for a target, as `rank` does, with all settings in one object. Raises a TaskWebError."""
+    if settings.from_others:
+        return _ranked_from_others(settings, target, sources, explain, progress)
     found = _asked(settings, target, sources, explain)
     if isinstance(found, Ranking):
         return found
@@ -81,6 +87,34 @@ def rank_with(
     if settings.selector_settings.judge is not None:
         return _ranked_by_judge(settings.selector_settings.judge, question, evidence, settings, progress)
     return _ranked(selector, _problem(question, evidence, settings.setup), question, evidence)
+
+
+def _ranked_from_others(
+    settings: RankSettings, target: Target, sources: Candidates | None, explain: str | None, progress: Progress
+) -> Ranking:
+    """Rank for a setup of which the web knows little or nothing, from its other setups."""
+    web = settings.opened()
+    check_from_others(settings, web)
+    if settings.selector_settings.judge is not None:
+        raise InputError("--from-others predicts from measured transfers, so it asks no language model. Leave out --llm-model.")
+    task = task_of_web(target, web)
+    if task is not None and not settings.unseen:
+        _check_measured(task, sources, explain)
+        _check_excluded(settings.exclude, web, [], task)
+        web = web.without(*settings.exclude) if settings.exclude else web
+        ranking = rank_task_from_others(web, task, settings.setup)
+        return dataclasses.replace(ranking, notes=(*ranking.notes, *web.notes))
+
+    def prepared(other: RankSettings) -> Prepared:
+        found = selection_task(other, target, sources=sources, progress=progress)
+
+        def finished(ranking: Ranking) -> Ranking:
+            notes = (*found.notes, *ranking.notes)
+            return dataclasses.replace(ranking, target=found.name, notes=notes, cut=found.cut, readability=found.readability)
+
+        return found.selector, found.problem, finished
+
+    return rank_unseen_from_others(web, dataclasses.replace(settings, from_others=False), prepared, explain)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,7 +150,9 @@ def _asked(
 ) -> Ranking | tuple[Selector, Question]:
     """The selector and what it is asked about the target; for a task of the web that is not unseen, its measured ranking."""
     web = settings.opened()
-    web.check_setup(settings.setup)
+    if settings.setup != ALL_SETUPS and settings.setup not in web.setups:
+        fault = unknown_name("setup", settings.setup, (ALL_SETUPS, *web.setups))
+        raise NameNotFoundError(f"{fault} To rank for a setup that the web lacks, from its others, add --from-others.")
     selector = settings.built_selector()
     task = task_of_web(target, web)
     own = own_candidates(sources, settings.target.columns)

@@ -118,6 +118,14 @@ def benchmark(
             help="Leave out only these targets. Default: all except those that hyperparameters were chosen on.",
         ),
     ] = None,
+    leave_out: Annotated[
+        str,
+        typer.Option(
+            "--leave-out",
+            metavar="WHAT",
+            help="target: judge selectors on targets that they do not know. setup: judge how well other setups predict one.",
+        ),
+    ] = "target",
     drawing: DrawOptions,
     measuring: ReplayOptions,
     predictions: Annotated[
@@ -140,10 +148,21 @@ def benchmark(
 
     With --measure, replays what a few runs of the target would have changed, on a web whose single runs are known.
 
+    With --leave-out setup, predicts each setup (a base model and a method) from the others, and compares the orders.
+
     Example: taskweb benchmark --setup t5l/finetune --selector roe
     """
     start = time.monotonic()
+    from taskweb.errors import ParameterError, unknown_name
     from taskweb.workflows.benchmarking import BenchmarkSettings, benchmark_with
+
+    if leave_out not in ("target", "setup"):
+        raise unknown_name("value of --leave-out", leave_out, ("target", "setup"))
+    if leave_out == "setup":
+        if selector or predictions or measuring.measure:
+            raise ParameterError("--leave-out setup compares setups: leave out --selector, --predictions and --measure.")
+        _leave_setups_out(web, setup, shared.names(targets), as_json=output is shared.TableFormat.json, quiet=quiet)
+        return
 
     settings = BenchmarkSettings(
         web,
@@ -169,6 +188,20 @@ def benchmark(
     say_notes((*result.notes, *result.left_out()), quiet=quiet)
     if verbose:
         say(f"Evaluated {len(result.rows)} rows in {time.monotonic() - start:.1f} s.")
+
+
+def _leave_setups_out(web: str, setup: str, targets: tuple[str, ...] | None, *, as_json: bool, quiet: bool) -> None:
+    """Predict each setup from the others, and print how well."""
+    from taskweb.workflows.leaving_setups_out import leave_setups_out
+
+    result = leave_setups_out(web, setup=setup, targets=targets, progress=progress_for(quiet=quiet))
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        from taskweb.cli.tables.setups_left_out import setups_left_out_tables
+
+        print_tables(lambda width: setups_left_out_tables(result, width))
+    say_notes(result.notes, quiet=quiet)
 
 
 def _replay(settings: BenchmarkSettings, replaying: ReplaySettings, *, as_json: bool, quiet: bool) -> None:

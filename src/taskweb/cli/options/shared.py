@@ -153,6 +153,14 @@ Unseen = Annotated[
     bool,
     typer.Option("--unseen", rich_help_panel=WEB, help="Predict for a task of the web as if it were not measured."),
 ]
+FromOthers = Annotated[
+    bool,
+    typer.Option(
+        "--from-others",
+        rich_help_panel=WEB,
+        help="Rank for --setup, which the web may lack, from its other setups, as far as setups agree.",
+    ),
+]
 InputColumn = Annotated[
     list[str] | None,
     typer.Option(
@@ -327,6 +335,7 @@ class RankOptions:
     exclude: Exclude = None
     unseen: Unseen = False
     examples: Examples = None
+    from_others: FromOthers = False
 
     def settings(
         self, encoder: EncoderSettings, target: TargetSettings, selecting: SelectorSettings | None = None
@@ -346,4 +355,5 @@ class RankOptions:
             selecting or SelectorSettings(),
             encoder,
             target,
+            self.from_others,
         )

@@ -17,6 +17,7 @@ from taskweb.selectors.base import PivotEvidence
 from taskweb.tasks import catalogue
 from taskweb.tasks.spreadsheet_cells import inert
 from taskweb.web import ALL_SETUPS
+from taskweb.workflows.ranking_from_others import SELECTOR as FROM_OTHERS
 from taskweb.workflows.saved_rankings import REFINED
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
@@ -30,6 +31,9 @@ _PREDICTION = (
     "from sources with similar scores, on targets left out: median gain (PC), its 80% interval, and how often they harmed"
 )
 _AFTER_RUNS = "expected after the runs on the target (PC), its 80% interval, and the probability to harm"
+_FROM_OTHERS = (
+    "as the other setups have it (PC): its 80% interval and the probability of harm by the errors for setups left out"
+)
 _POPULARITY = "mean transfer T to the web's tasks: above 0 helps, below 0 harms"
 _POPULARITY_OF_Z_SCORES = "mean standardised score over the web's tasks; without baselines it says nothing about gains"
 _UNMEASURED = (
@@ -60,7 +64,11 @@ def ranking_csv(ranking: Ranking, top: int | None = None) -> str:
     """A ranking as CSV: rank, task, score, measured, similarity, popularity, pivots; then gains and probabilities if known."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    further = ("gain", "gain_low", "gain_high", "p_harm", "p_best") if ranking.assessment is not None else ()
+    further = (
+        ("gain", "gain_low", "gain_high", "p_harm", "p_best")
+        if ranking.assessment is not None or _is_from_others(ranking)
+        else ()
+    )
     writer.writerow(("rank", "task", "score", "measured", "similarity", "popularity", "pivots", *further))
     for source in ranking.sources[:top]:
         task, pivots = inert(source.task), inert(" ".join(f"{p.task}:{p.transfer:+.4f}" for p in source.pivots))
@@ -98,7 +106,13 @@ def _has_predictions(ranking: Ranking) -> bool:
     return ranking.assessment is not None and bool(ranking.assessment.predicted_gains)
 
 
+def _is_from_others(ranking: Ranking) -> bool:
+    return ranking.selector == FROM_OTHERS
+
+
 def _further_columns(ranking: Ranking) -> tuple[str, ...]:
+    if _is_from_others(ranking):
+        return _PREDICTION_COLUMNS if any(source.details for source in ranking.sources) else ()
     if _is_measured(ranking):
         return _MEASURED_COLUMNS
     return (*(_PREDICTION_COLUMNS if _has_predictions(ranking) else ()), *_EVIDENCE_COLUMNS)
@@ -108,6 +122,11 @@ def _further_cells(ranking: Ranking, source: RankedSource) -> tuple[str | Text, 
     if _is_measured(ranking):
         pm = source.details.get("pm")
         return signed(source.details.get("pc"), percent=True), "" if pm is None else f"{100 * pm:.0f}%"
+    if _is_from_others(ranking):
+        gain, low, high, harm = (source.details.get(name) for name in ("gain", "gain_low", "gain_high", "p_harm"))
+        if gain is None or low is None or high is None or harm is None:
+            return ()
+        return _prediction(PredictedGain(gain, low, high, harm))
     similarity = "" if source.similarity is None else f"{source.similarity:.2f}"
     evidence = (similarity, signed(source.popularity), _pivots(source.pivots))
     if ranking.assessment is None or not _has_predictions(ranking):
@@ -143,7 +162,8 @@ def _meanings(ranking: Ranking, shown: Sequence[RankedSource], columns: set[str]
     combined = ranking.scale == "combined"
     yield "score", ranking.meaning
     if "harm" in columns:
-        yield "gain, harm", _AFTER_RUNS if ranking.selector == REFINED else _PREDICTION
+        meanings = {REFINED: _AFTER_RUNS, FROM_OTHERS: _FROM_OTHERS}
+        yield "gain, harm", meanings.get(ranking.selector, _PREDICTION)
     if "popularity" in columns:
         yield "popularity", _POPULARITY if combined else _POPULARITY_OF_Z_SCORES
     if _EVIDENCE_COLUMNS[-1].lstrip("?") in columns:

@@ -177,10 +177,11 @@ def agreement(web: TransferWeb, seed: int = 0, *, resamples: int = RESAMPLES) ->
 
 
 def setup_parts(setup: str) -> SetupParts:
-    """The parts of a setup's name."""
-    model, _, rest = setup.partition("/")
+    """The parts of a setup's name; a model may have slashes in its own name."""
+    named = setup.partition("@")[0]
+    model, separator, method = named.rpartition("/") if "/" in named else (named, "", "")
     known = MODELS.get(model, Model(model, ""))
-    return SetupParts(model, known.family, known.size, rest.partition("@")[0])
+    return SetupParts(model, known.family, known.size, method if separator else "")
 
 
 def relation_of(first: str, second: str) -> str:
