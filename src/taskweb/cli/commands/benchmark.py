@@ -140,7 +140,9 @@ def benchmark(
 
     With --measure, replays what a few runs of the target would have changed, on a web whose single runs are known.
 
-    Example: taskweb benchmark --setup t5l/finetune --selector roe
+    Examples:
+        taskweb benchmark --setup t5l/finetune --selector roe
+        taskweb benchmark --web my_web.db --examples my_texts/ --draws 3  # on your own web
     """
     start = time.monotonic()
     from taskweb.workflows.benchmarking import BenchmarkSettings, benchmark_with
