@@ -291,8 +291,7 @@ def test_help_reads_like_documentation(command: list[str], run, monkeypatch: pyt
     done = run(*command, "--help")
     assert done.status == 0
     assert "taskweb " in done.out
-    if command:
-        assert "Example: taskweb" in done.out
+    assert "Examples:\n   taskweb " in done.out
 
 
 def test_version(run) -> None:

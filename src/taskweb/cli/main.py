@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -23,20 +24,28 @@ from taskweb.cli.commands.templates import templates
 from taskweb.cli.commands.train import train
 from taskweb.cli.commands.web import app as web
 from taskweb.cli.console import StoppedError, say
+from taskweb.cli.help_pages import CHOOSE, LEARN, MEASURE, TRAIN, CommandApp
 from taskweb.errors import TaskWebError
 from taskweb.version import __version__
 
 # Depending on its version, typer contains a copy of click or depends on it: this base class is right for both.
 _ClickException: type[Exception] = typer.BadParameter.__mro__[2]
 _INTERRUPTED = 130
+_FIRST_SCREEN = """\
+taskweb says which tasks to fine-tune on before, or together with, your own.
+
+  taskweb demo --quick         a first ranking, in a second or two
+  taskweb rank my_task.jsonl   rank sources for your own examples, one per line:
+                               {"input": "Is this a question?"}
+  taskweb --help               all commands"""
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
-app = typer.Typer(
+app = CommandApp(
     name="taskweb",
-    help="Find source tasks to fine-tune on before, or together with, your target task. Start with: taskweb demo",
-    no_args_is_help=True,
+    help="Find source tasks to fine-tune on before, or together with, your target task."
+    "\n\nExamples:\ntaskweb demo --quick\ntaskweb rank my_task.jsonl --top 5",
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -48,26 +57,26 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[
+    context: typer.Context,
+    _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        typer.echo(_FIRST_SCREEN)
 
 
-app.command(name="rank")(rank)
-app.command(name="refine")(refine)
-app.command(name="suggest")(suggest)
-app.command(name="pair-scores")(pair_scores)
-app.command(name="benchmark")(benchmark)
-app.command(name="run")(run)
-app.command(name="mix")(mix)
-app.command(name="templates")(templates)
-app.command(name="train")(train)
-app.command(name="evaluate")(evaluate)
-app.command(name="demo")(demo)
-app.add_typer(web, name="web")
-app.add_typer(study, name="study")
+_COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
+    CHOOSE: {"rank": rank, "refine": refine, "suggest": suggest, "pair-scores": pair_scores},
+    TRAIN: {"mix": mix, "train": train, "evaluate": evaluate, "templates": templates},
+    MEASURE: {"run": run, "benchmark": benchmark},
+    LEARN: {"demo": demo},
+}
+for _panel, _commands in _COMMANDS.items():
+    for _name, _command in _commands.items():
+        app.command(name=_name, rich_help_panel=_panel)(_command)
+app.add_typer(web, name="web", rich_help_panel=MEASURE)
+app.add_typer(study, name="study", rich_help_panel=LEARN)
 
 
 def main() -> None:

@@ -150,7 +150,9 @@ def benchmark(
 
     With --leave-out setup, predicts each setup (a base model and a method) from the others, and compares the orders.
 
-    Example: taskweb benchmark --setup t5l/finetune --selector roe
+    Examples:
+        taskweb benchmark --setup t5l/finetune --selector roe
+        taskweb benchmark --web my_web.db --examples my_texts/ --draws 3  # on your own web
     """
     start = time.monotonic()
     from taskweb.errors import ParameterError, unknown_name

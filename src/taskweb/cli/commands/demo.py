@@ -31,7 +31,9 @@ def demo(
 
     The second part needs the extra `train` and some minutes. It tests whether the chosen sources are better than others.
 
-    Example: taskweb demo --quick
+    Examples:
+        taskweb demo
+        taskweb demo --quick  # a second or two, without torch
     """
     start = time.monotonic()
     from taskweb.workflows.selector_settings import EncoderSettings

@@ -44,7 +44,9 @@ def evaluate(
 ) -> None:
     """Evaluate a model zero-shot: every template of every task, by the probability of each choice.
 
-    Example: taskweb evaluate my_model --task rte --examples my_texts/rte.jsonl --predictions answers.jsonl
+    Examples:
+        taskweb evaluate my_model --examples my_task.jsonl
+        taskweb evaluate my_model --task rte --examples my_texts/rte.jsonl --predictions answers.jsonl
     """
     from taskweb.evaluation import save_predictions, save_results
     from taskweb.workflows.evaluating import evaluate_model

@@ -41,7 +41,9 @@ def mix(
 
     Rows of the target, duplicates and unlabelled rows are left out and counted. The same command writes the same bytes.
 
-    Example: taskweb mix my_task.jsonl --sources my_sources/ --to my_mixture
+    Examples:
+        taskweb mix my_task.jsonl --sources my_sources/ --to my_mixture
+        taskweb mix --tasks colours,rhymes --sources my_sources/ --to chats --export chat  # a choice of your own
     """
     from taskweb.cli.tables.mixtures import mixture_notes, mixture_tables
     from taskweb.errors import ParameterError

@@ -128,7 +128,9 @@ def pair_scores(
 
     The table is for --pair-scores of rank and benchmark: FILE.csv, or FILE.csv:KIND where it has several kinds.
 
-    Example: taskweb pair-scores my_task.jsonl --sources my_sources/ --model ./my_model --to similar.csv
+    Examples:
+        taskweb pair-scores my_task.jsonl --sources my_sources/ --model ./my_model --to similar.csv
+        taskweb pair-scores my_task.jsonl --sources my_sources/ --model ./my_model --kind logme --limit 50 --to logme.csv
     """
     from taskweb.errors import ParameterError
     from taskweb.workflows.pair_scoring import check_new, save_pair_scores, score_pairs

@@ -97,7 +97,9 @@ def rank(
 
     The target is a few examples, one per line: {"input": "...", "choices": ["yes", "no"]}. Labels are not needed.
 
-    Example: taskweb rank my_task.jsonl --top 5
+    Examples:
+        taskweb rank my_task.jsonl --top 5
+        taskweb rank rte --unseen --explain cb  # why a source stands where it does
     """
     start = time.monotonic()
     from taskweb.errors import ParameterError

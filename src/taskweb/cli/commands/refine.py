@@ -180,7 +180,9 @@ def refine(
 
     If it is stopped, the same command continues it. The runs are a web: give --web DIR/web.db for the next target.
 
-    Example: taskweb refine my_task.jsonl --sources my_sources/ --model ./my_model --budget 15 --to measured
+    Examples:
+        taskweb refine my_task.jsonl --sources my_sources/ --model ./my_model --budget 15 --to measured
+        taskweb refine my_task.jsonl --sources my_sources/ --model ./my_model --budget 15 --to measured --dry-run
     """
     from taskweb.errors import ParameterError
     from taskweb.workflows.refining.refining import refine_question

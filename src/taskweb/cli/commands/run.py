@@ -90,7 +90,9 @@ def run(
 
     Every result is saved at once in the plan's store. Read it with: taskweb web show STORE.
 
-    Example: taskweb run my_plan.toml --executor process --workers 2
+    Examples:
+        taskweb run my_plan.toml --dry-run  # check the plan, and say what it would train
+        taskweb run my_plan.toml --executor process --workers 2
     """
     from taskweb.errors import unknown_name
     from taskweb.experiments import state_of

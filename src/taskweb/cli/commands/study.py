@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from taskweb.cli.console import print_json, print_tables, say, say_notes
+from taskweb.cli.help_pages import CommandApp
 from taskweb.cli.options import shared
 from taskweb.cli.options.option_groups import spread
 from taskweb.cli.options.training_options import recipe_with
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
 
 SWEEP = "Training with a TARGET"
 
-app = typer.Typer(
+app = CommandApp(
     name="study",
-    help="Answer the paper's first questions for a web. Example: taskweb study sanity --target rte",
+    help="Answer the paper's first questions for a web."
+    "\n\nExamples:\ntaskweb study sanity --setup t5l/finetune --target rte\ntaskweb study ksweep",
     no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -103,7 +104,9 @@ def sanity(
 ) -> None:
     """Does TaskShop rank the sources of an unknown task better than its baselines?
 
-    Example: taskweb study sanity --setup t5l/finetune --target rte
+    Examples:
+        taskweb study sanity --setup t5l/finetune --target rte
+        taskweb study sanity --setup t5b/finetune --draws 3
     """
     from taskweb.cli.tables import studies, study_panels
     from taskweb.workflows.studies import study_sanity
@@ -141,7 +144,9 @@ def pivots(
 ) -> None:
     """Does TaskShop need all pivots, or only those similar to the target? Are random ones as good?
 
-    Example: taskweb study pivots --setup t5l/finetune --plot pivots.svg
+    Examples:
+        taskweb study pivots --setup t5l/finetune --draws 2
+        taskweb study pivots --setup t5l/finetune --plot pivots.svg
     """
     from taskweb.cli.tables import studies, study_panels
     from taskweb.workflows.studies import study_pivots
@@ -251,9 +256,9 @@ def ksweep(
 
     With a TARGET, models are trained on its best 1, 3, 5, 10 and all sources. If it is stopped, the same command continues it.
 
-    Example: taskweb study ksweep --plot ksweep.svg
-
-    Example: taskweb study ksweep my_task.jsonl --sources my_sources/ --model google/t5-small-lm-adapt --results sweep.csv
+    Examples:
+        taskweb study ksweep --plot ksweep.svg
+        taskweb study ksweep my_task.jsonl --sources my_sources/ --model google/t5-small-lm-adapt --results sweep.csv
     """
     from taskweb.cli.tables import studies, study_panels
     from taskweb.workflows.studies import published_sweep, sweep_of_table

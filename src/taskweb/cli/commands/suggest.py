@@ -58,7 +58,9 @@ def suggest(
 
     A run trains on the source, then on the target, and its score is the target's. Gains are over the baseline of the same seed.
 
-    Example: taskweb suggest my_task.jsonl --runs my_runs.csv
+    Examples:
+        taskweb suggest my_task.jsonl  # the first run
+        taskweb suggest my_task.jsonl --runs my_runs.csv --k 3  # the next one
     """
     from taskweb.workflows.suggesting import read_own_runs, suggester
 

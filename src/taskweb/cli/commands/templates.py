@@ -42,7 +42,9 @@ def templates(
 ) -> None:
     """Show the templates of a task, each applied to an example. Without a task, list all tasks.
 
-    Example: taskweb templates rte --model my_model
+    Examples:
+        taskweb templates rte
+        taskweb templates rte --model my_model  # as the model reads them
     """
     from taskweb.cli.tables.rendered_templates import rendered_templates, template_list, templates_as_read
     from taskweb.workflows.template_examples import template_examples, template_names

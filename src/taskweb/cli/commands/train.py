@@ -37,7 +37,9 @@ def train(
 
     Several processes train together if torchrun or accelerate launch starts them (see configs/accelerate).
 
-    Example: taskweb train mixture --model google/t5-small-lm-adapt --epochs 5 --to model
+    Examples:
+        taskweb train my_mixture --model google/t5-small-lm-adapt --epochs 5 --to my_model
+        taskweb train my_mixture --model ./llama --method lora --seed 1 --seed 2 --to my_models  # two adapters
     """
     from taskweb.cli.progress.training_progress import TrainingProgress
     from taskweb.cli.tables.trainings import training_tables

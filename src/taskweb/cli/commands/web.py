@@ -10,16 +10,17 @@ from typing import Annotated
 import typer
 
 from taskweb.cli.console import print_csv, print_json, print_line, print_tables, say, say_notes
+from taskweb.cli.help_pages import CommandApp
 from taskweb.cli.options import shared
 from taskweb.cli.options.declared_options import DeclaredOptions
 from taskweb.cli.options.option_groups import spread
 from taskweb.cli.progress.work_progress import progress_for
 
-app = typer.Typer(
+app = CommandApp(
     name="web",
-    help="Store, score and analyse webs of measured transfers. Example: taskweb web show published",
+    help="Store, score and analyse webs of measured transfers."
+    "\n\nExamples:\ntaskweb web show published\ntaskweb web scores published --setup t5l/finetune --target rte",
     no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 _CONFLICTS_SHOWN = 20
@@ -63,7 +64,9 @@ def import_(
     Tables of other people (wide, matrix) and results of lm-evaluation-harness do not say everything: what is not known is
     asked for, never guessed.
 
-    Example: taskweb web import my_runs.csv --to my_web.db --unit accuracy=percent
+    Examples:
+        taskweb web import my_runs.csv --to my_web.db --unit accuracy=percent
+        taskweb web import my_runs.jsonl --to my_web.db  # what web export wrote
     """
     from taskweb.errors import InputError
     from taskweb.workflows.webs import import_web
@@ -92,7 +95,9 @@ def import_(
 def show(web: WebArgument, output: shared.TableOrJson = shared.TableFormat.table) -> None:
     """Describe a web: setups, tasks, seeds, runs, and how reliable its rankings are.
 
-    Example: taskweb web show published
+    Examples:
+        taskweb web show published
+        taskweb web show my_web.db --format json
     """
     from taskweb.workflows.webs import describe_web
 
@@ -121,7 +126,9 @@ def scores(
 ) -> None:
     """Print the transfer scores of a web: PC, PM and T of every measured pair, with errors and sign tests.
 
-    Example: taskweb web scores published --setup t5l/finetune --target rte
+    Examples:
+        taskweb web scores published --setup t5l/finetune --target rte
+        taskweb web scores my_web.db --format csv
     """
     from taskweb.web.opening import open_web
     from taskweb.workflows.webs import score_rows, write_scores
@@ -161,7 +168,9 @@ def analyze(
 ) -> None:
     """Analyse the transfers of a web: which help, in both directions, in chains, across setups, and in groups of tasks.
 
-    Example: taskweb web analyze published --analysis transitivity
+    Examples:
+        taskweb web analyze published --analysis transitivity
+        taskweb web analyze my_web.db
     """
     from taskweb.web.analysis import analyze as analyze_web
     from taskweb.web.opening import open_web
@@ -186,7 +195,9 @@ def merge(
 ) -> None:
     """Add the runs of other stores to one. If runs disagree, those in STORE stay, and each of them is named.
 
-    Example: taskweb web merge all.db laptop.db cluster.db
+    Examples:
+        taskweb web merge my_web.db laptop.db cluster.db
+        taskweb web merge my_web.db rerun.db --replace-failed
     """
     from taskweb.workflows.webs import merge_webs
 
@@ -215,7 +226,9 @@ def check(
 ) -> None:
     """Check a store: the file, its digest, and every record. The exit status is 1 if there is a problem.
 
-    Example: taskweb web check my_web.db
+    Examples:
+        taskweb web check my_web.db
+        taskweb web check my_web.db --repair repaired.db
     """
     from taskweb.workflows.webs import check_web, save_whole_runs
 
@@ -234,7 +247,9 @@ def check(
 def vacuum(store: StoreArgument, quiet: shared.Quiet = False) -> None:
     """Free the disk space of removed runs.
 
-    Example: taskweb web vacuum my_web.db
+    Examples:
+        taskweb web vacuum my_web.db
+        taskweb web vacuum my_web.db --quiet
     """
     from taskweb.web.store import RunStore
 
@@ -258,7 +273,9 @@ def export(
 ) -> None:
     """Write the runs of a web to a tidy table, JSON lines, or a folder that the datasets library loads.
 
-    Example: taskweb web export my_web.db --to my_runs.parquet
+    Examples:
+        taskweb web export my_web.db --to my_runs.jsonl
+        taskweb web export published --to scores.csv
     """
     from taskweb.workflows.webs import export_web
 

@@ -1,0 +1,71 @@
+"""Help pages that end with examples, and commands in groups that follow the work.
+
+The docstring of a command ends with its examples, a command a line; what follows a `#` says what one shows:
+
+Examples:
+        taskweb rank my_task.jsonl --top 5
+        taskweb rank rte --unseen  # as if rte were not measured
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+# The groups of `taskweb --help`, in this order.
+CHOOSE = "Choose sources"
+TRAIN = "Train and evaluate"
+MEASURE = "Measure your own web"
+SHARE = "See and share"
+LEARN = "Learn"
+
+_HEADING = re.compile(r"\n+[ \t]*Examples:[ \t]*\n")
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class _WithExamples:
+    """Lists the examples of a help page last, so that they stand right above the prompt."""
+
+    examples: tuple[str, ...]
+
+    def __init__(self, *arguments: Any, help: str | None = None, **settings: Any) -> None:  # noqa: A002 - typer's name
+        text, self.examples = examples_of(help or "")
+        super().__init__(*arguments, help=text, **settings)  # type: ignore[call-arg]  # typer's
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the page, then the examples."""
+        super().format_help(ctx, formatter)  # type: ignore[misc]  # typer's
+        if self.examples:
+            typer.secho(" Examples:", dim=True)
+        for example in self.examples:
+            command, mark, remark = example.partition("  # ")
+            typer.echo(f"   {typer.style(command, bold=True)}{typer.style(mark + remark, dim=True)}")
+
+
+class HelpPage(_WithExamples, TyperCommand):
+    """A command with its examples, as they are typed; a remark stands behind `#`."""
+
+
+class HelpPages(_WithExamples, TyperGroup):
+    """Commands, with examples of their own."""
+
+
+class CommandApp(typer.Typer):
+    """A typer app whose help pages have examples."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(cls=HelpPages, context_settings={"help_option_names": ["-h", "--help"]}, **settings)
+
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[_Function], _Function]:
+        """Add a command, as in typer."""
+        return super().command(name, cls=HelpPage, **settings)
+
+
+def examples_of(page: str) -> tuple[str, tuple[str, ...]]:
+    """A docstring without its examples, and the examples."""
+    text, *rest = _HEADING.split(page, maxsplit=1)
+    return text, tuple(line.strip() for line in "".join(rest).splitlines() if line.strip())
