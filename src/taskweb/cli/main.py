@@ -16,6 +16,7 @@ from taskweb.cli.commands.mix import mix
 from taskweb.cli.commands.pair_scores import pair_scores
 from taskweb.cli.commands.rank import rank
 from taskweb.cli.commands.refine import refine
+from taskweb.cli.commands.report import report
 from taskweb.cli.commands.run import run
 from taskweb.cli.commands.study import app as study
 from taskweb.cli.commands.suggest import suggest
@@ -65,6 +66,7 @@ app.command(name="mix")(mix)
 app.command(name="templates")(templates)
 app.command(name="train")(train)
 app.command(name="evaluate")(evaluate)
+app.command(name="report")(report)
 app.command(name="demo")(demo)
 app.add_typer(web, name="web")
 app.add_typer(study, name="study")
