@@ -3,7 +3,7 @@
     python scripts/fetch_vega.py
 
 `vendor/pins.toml` names the version of each, and the SHA-256 of the archive and of every file that is kept. The interpreter of
-expressions is published as a module only; it becomes a classic script here, so that it works in a page that is opened from disk.
+expressions is published as a module only; it becomes a classic script here, to work in a page opened from disk.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def test_a_page_names_no_address_to_load(tmp_path: Path) -> None:
     for name in SCRIPTS:
         page = page.replace(asset(name), "")
     assert not re.search(r"(src|href)\s*=\s*[\"'](?!#)|url\(|@import", page)
-    assert "default-src 'none'" in page
+    assert "default-src &#x27;none&#x27;" in page
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
 
 

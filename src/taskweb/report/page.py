@@ -28,9 +28,7 @@ def write_report(
         part.write_text(report_page(sections, title=title, subtitle=subtitle, data=data), encoding="utf-8")
 
 
-def report_page(
-    sections: Sequence[Section], *, title: str, subtitle: str = "", data: Mapping[str, Any] | None = None
-) -> str:
+def report_page(sections: Sequence[Section], *, title: str, subtitle: str = "", data: Mapping[str, Any] | None = None) -> str:
     """The page as HTML. Every text is escaped: names, paths and numbers from anywhere are shown, never interpreted."""
     scripts = [asset(name) for name in SCRIPTS]
     parts = [part for section in sections for part in section.parts]
@@ -41,7 +39,7 @@ def report_page(
         "views": {part.name: dict(part.settings) for part in parts if isinstance(part, View)},
         **(data or {}),
     }
-    return "".join(
+    page = "".join(
         (
             _head(title, scripts),
             _header(title, subtitle),
@@ -56,6 +54,7 @@ def report_page(
             "</body>\n</html>\n",
         )
     )
+    return page.encode("utf-8", errors="replace").decode("utf-8")  # half a character becomes a question mark
 
 
 def json_in_html(value: Any) -> str:
@@ -63,7 +62,7 @@ def json_in_html(value: Any) -> str:
     text = json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for character, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("\u2028", "\\u2028"), ("\u2029", "\\u2029")):
         text = text.replace(character, code)
-    return text.encode("utf-8", errors="replace").decode("utf-8")
+    return text
 
 
 def _plain(value: Any) -> Any:
@@ -87,8 +86,8 @@ def _theme(scheme: Any) -> dict[str, Any]:
 def _head(title: str, scripts: Sequence[str]) -> str:
     styles = css_variables() + "".join(asset(name) for name in STYLES)
     policy = (
-        f"default-src 'none'; script-src {' '.join(map(script_source, scripts))}; style-src 'unsafe-inline'; img-src data: blob:; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src {' '.join(map(script_source, scripts))}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -102,7 +101,7 @@ def _head(title: str, scripts: Sequence[str]) -> str:
 def _header(title: str, subtitle: str) -> str:
     return (
         '<a class="skip" href="#content">Skip to the content</a>\n<header class="top"><div>'
-        f'<h1><bdi>{escape(title)}</bdi></h1><p><bdi>{escape(subtitle)}</bdi></p></div>'
+        f"<h1><bdi>{escape(title)}</bdi></h1><p><bdi>{escape(subtitle)}</bdi></p></div>"
         '<label class="theme">Colours <select id="theme"><option value="">As the device</option>'
         '<option value="light">Light</option><option value="dark">Dark</option></select></label></header>\n'
     )

@@ -12,7 +12,9 @@ from taskweb.cli.options import shared
 
 
 def report(
-    web: Annotated[str, typer.Argument(metavar="WEB", help="'published', a store, or a tidy CSV or Parquet file.")] = "published",
+    web: Annotated[
+        str, typer.Argument(metavar="WEB", help="'published', a store, or a tidy CSV or Parquet file.")
+    ] = "published",
     *,
     to: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The page to write, such as report.html.")] = Path(
         "report.html"
@@ -25,7 +27,6 @@ def report(
     Example: taskweb report published -o report.html
     """
     from taskweb.report.page import write_report
-    from taskweb.report.sections.web_views import web_data
     from taskweb.report.sections.web_sections import web_sections
     from taskweb.workflows.webs import describe_web
 
@@ -34,6 +35,6 @@ def report(
     sections = web_sections(opened, None if described.info is None else described.info.runs, seed=seed)
     name = "The published web" if opened.name == "published" else f"Web {opened.name}"
     subtitle = f"{len(opened.tasks):,} tasks, {len(opened.setups):,} setups: how training on one task changes another"
-    write_report(to, sections, title=name, subtitle=subtitle, data={"web": web_data(opened)})
+    write_report(to, sections, title=name, subtitle=subtitle)
     say_notes(opened.notes, quiet=quiet)
     say(f"Wrote {to} ({to.stat().st_size / 1e6:.1f} MB). Open it in a browser.", quiet=quiet)

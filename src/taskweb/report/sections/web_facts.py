@@ -29,7 +29,7 @@ def web_facts(web: TransferWeb, runs: int | None = None) -> Section:
     elif seeds:
         facts.append(Fact("Seeds", seeds.split()[0], "runs with a score of each pair, median"))
     if reliability is not None:
-        facts.append(Fact("Reliability", f"{reliability:.2f}", "correlation of rankings between two halves of the seeds; at most 1"))
+        facts.append(Fact("Reliability", f"{reliability:.2f}", "correlation of rankings between halves of the seeds"))
     if hours:
         facts.append(Fact("Cost", f"{hours:,.0f} h", "run time of all runs together"))
     notes = (*((_SOURCE,) if web.name == PUBLISHED else ()), *(f"{note.rstrip('.')}." for note in web.notes))
@@ -58,13 +58,12 @@ def _setups(web: TransferWeb) -> TitledTable:
                 None if web.hours is None else float(np.nansum(web.hours[i])),
             )
         )
-    known = [row for row in rows if row[2] is not None]
-    best = max(known, key=lambda row: row[2], default=None)
-    worst = min(known, key=lambda row: row[2], default=None)
+    known = [(share, setup) for setup, _, share, *_ in rows if share is not None]
     sentence = "No transfer has a score."
-    if best is not None and worst is not None:
-        sentence = f"Transfers help most often with {best[0]}, in {best[2]:.0%} of pairs"
-        sentence += f", and least often with {worst[0]}, in {worst[2]:.0%}." if worst is not best else "."
+    if known:
+        (most, best), (least, worst) = max(known), min(known)
+        sentence = f"Transfers help most often with {best}, in {most:.0%} of pairs"
+        sentence += f", and least often with {worst}, in {least:.0%}." if worst != best else "."
     columns = ("setup", "pairs", "share with T > 0", "mean T", "reliability", "hours")
     return TitledTable("setups", "Setups", sentence, FigureTable(columns, tuple(rows)))
 
