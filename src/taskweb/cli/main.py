@@ -17,6 +17,7 @@ from taskweb.cli.commands.mix import mix
 from taskweb.cli.commands.pair_scores import pair_scores
 from taskweb.cli.commands.rank import rank
 from taskweb.cli.commands.refine import refine
+from taskweb.cli.commands.report import report
 from taskweb.cli.commands.run import run
 from taskweb.cli.commands.study import app as study
 from taskweb.cli.commands.suggest import suggest
@@ -24,7 +25,7 @@ from taskweb.cli.commands.templates import templates
 from taskweb.cli.commands.train import train
 from taskweb.cli.commands.web import app as web
 from taskweb.cli.console import StoppedError, say
-from taskweb.cli.help_pages import CHOOSE, LEARN, MEASURE, TRAIN, CommandApp
+from taskweb.cli.help_pages import CHOOSE, LEARN, MEASURE, SHARE, TRAIN, CommandApp
 from taskweb.errors import TaskWebError
 from taskweb.version import __version__
 
@@ -70,6 +71,7 @@ _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     CHOOSE: {"rank": rank, "refine": refine, "suggest": suggest, "pair-scores": pair_scores},
     TRAIN: {"mix": mix, "train": train, "evaluate": evaluate, "templates": templates},
     MEASURE: {"run": run, "benchmark": benchmark},
+    SHARE: {"report": report},
     LEARN: {"demo": demo},
 }
 for _panel, _commands in _COMMANDS.items():

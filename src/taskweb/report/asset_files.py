@@ -1,0 +1,31 @@
+"""The scripts and styles of reports, bundled and pinned: the report and the local page use the same."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from importlib.resources import files
+
+SCRIPTS = (
+    "vendor/vega.min.js",
+    "vendor/vega-lite.min.js",
+    "vendor/vega-interpreter.js",
+    "charts.js",
+    "tables.js",
+    "web_views.js",
+    "report.js",
+)
+"""In the order in which a page loads them. All but the last can be used by any page; the last one starts a report."""
+STYLES = ("report.css",)
+
+
+@cache
+def asset(name: str) -> str:
+    """The text of a bundled file, by its path below `assets`."""
+    return files("taskweb.report").joinpath("assets", *name.split("/")).read_text(encoding="utf-8")
+
+
+def script_source(text: str) -> str:
+    """The source expression by which a Content-Security-Policy allows exactly this inline script."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

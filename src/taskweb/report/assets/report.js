@@ -1,0 +1,41 @@
+// Starts a report: draws every part of the page from the data inside it.
+"use strict";
+(function () {
+  const data = JSON.parse(document.getElementById("report-data").textContent);
+  const root = document.documentElement;
+  const theme = document.getElementById("theme");
+  theme.addEventListener("change", () => {
+    if (theme.value) root.dataset.theme = theme.value;
+    else delete root.dataset.theme;
+    taskweb.themeChanged();
+  });
+  addEventListener("beforeprint", () => {
+    taskweb.printing = true;
+    taskweb.themeChanged();
+  });
+  addEventListener("afterprint", () => {
+    taskweb.printing = false;
+    taskweb.themeChanged();
+  });
+  for (const part of document.querySelectorAll("[data-part]")) {
+    const body = part.querySelector(".body");
+    const described = `${part.querySelector("h3").textContent}: ${part.querySelector(".sentence").textContent}`;
+    const kind = part.dataset.part;
+    if (kind === "figure") taskweb.drawFigure(body, part.id, data.figures[part.id], data.themes, described);
+    else if (kind === "table") {
+      const table = data.tables[part.id];
+      taskweb.drawTable(body, table, part.id, 25);
+      body.append(taskweb.element("div", { className: "tools" }, taskweb.element("button", { type: "button", textContent: "Save CSV", onclick: () => taskweb.saveAs(`${part.id}.csv`, taskweb.csv(table), "text/csv") })));
+    } else taskweb.webViews[kind](body, data.views[part.id], data, part);
+  }
+  const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));
+  const seen = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      for (const link of links.values()) link.removeAttribute("aria-current");
+      links.get(entry.target.id)?.setAttribute("aria-current", "true");
+    }
+  }, { rootMargin: "-20% 0px -70% 0px" });
+  for (const section of document.querySelectorAll("main > section")) seen.observe(section);
+  root.dataset.ready = "true";
+})();

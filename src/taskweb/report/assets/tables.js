@@ -1,0 +1,67 @@
+// Tables of any page: sorted by a click on a column, filtered by a text, and only as long as wanted.
+"use strict";
+
+taskweb.number = function (value) {
+  if (value === null || value === undefined || value === "") return "";
+  if (typeof value !== "number") return String(value);
+  if (Number.isInteger(value)) return value.toLocaleString("en-GB");
+  const size = Math.abs(value);
+  const digits = size >= 100 ? 1 : size >= 10 ? 2 : size >= 0.001 || size === 0 ? 3 : 5;
+  return value.toLocaleString("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "−");
+};
+
+// A cell that spreadsheets cannot take for a formula, quoted where it must be.
+taskweb.csvCell = function (value) {
+  if (value === null || value === undefined) return "";
+  let text = String(value);
+  if (typeof value === "string" && /^[=+\-@\t\r]/.test(text)) text = `'${text}`;
+  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+};
+
+taskweb.csv = (table) => [table.columns, ...table.rows].map((row) => row.map(taskweb.csvCell).join(",")).join("\n") + "\n";
+
+taskweb.drawTable = function (element, table, name, step = 50) {
+  const { element: make } = taskweb;
+  const numeric = table.columns.map((_column, i) => table.rows.every((row) => row[i] === null || typeof row[i] === "number"));
+  let shown = step, sortedBy = -1, down = false, filter = "";
+  const status = make("p", { className: "status", role: "status" });
+  const body = make("tbody");
+  const headers = table.columns.map((column, i) =>
+    make("th", { scope: "col", className: numeric[i] ? "number" : "" }, make("button", { type: "button", textContent: column, onclick: () => sort(i) }))
+  );
+  const more = make("button", { type: "button", textContent: "Show more", onclick: () => { shown += 10 * step; draw(); } });
+  const search = make("input", { type: "search", oninput: () => { filter = search.value.trim().toLowerCase(); shown = step; draw(); } });
+  const scroller = make("div", { className: "scroller", tabIndex: 0, role: "region" },
+    make("table", {}, make("thead", {}, make("tr", {}, ...headers)), body));
+  scroller.setAttribute("aria-label", `Table: ${name.replaceAll("-", " ")}`);
+  element.replaceChildren(...(table.rows.length > 12 ? [make("label", { className: "filter" }, "Filter ", search)] : []), scroller, status, more);
+
+  function sort(i) {
+    down = sortedBy === i ? !down : numeric[i];
+    sortedBy = i;
+    draw();
+  }
+
+  function compared(a, b) {
+    const [x, y] = [a[sortedBy], b[sortedBy]];
+    if (x === null || y === null) return (x === null) - (y === null); // missing ones last, in both directions
+    const order = numeric[sortedBy] ? x - y : String(x).localeCompare(String(y));
+    return down ? -order : order;
+  }
+
+  function draw() {
+    let rows = table.rows;
+    if (filter) rows = rows.filter((row) => row.some((cell) => typeof cell === "string" && cell.toLowerCase().includes(filter)));
+    if (sortedBy >= 0) rows = [...rows].sort(compared);
+    headers.forEach((header, i) => (i === sortedBy ? header.setAttribute("aria-sort", down ? "descending" : "ascending") : header.removeAttribute("aria-sort")));
+    body.replaceChildren(
+      ...rows.slice(0, shown).map((row) =>
+        make("tr", {}, ...row.map((cell, i) => make("td", { className: numeric[i] ? "number" : "" }, make("bdi", { textContent: taskweb.shortened(taskweb.number(cell), 200) }))))
+      )
+    );
+    const seen = Math.min(shown, rows.length);
+    status.textContent = rows.length === table.rows.length && seen === rows.length ? "" : `${seen.toLocaleString("en-GB")} of ${rows.length.toLocaleString("en-GB")} rows`;
+    more.hidden = seen === rows.length;
+  }
+  draw();
+};
