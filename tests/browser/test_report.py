@@ -11,7 +11,7 @@ import pytest
 from taskweb.report.figure import Figure, FigureTable
 from taskweb.report.page import write_report
 from taskweb.report.section import Section
-from taskweb.report.sections.web_sections import web_sections
+from taskweb.report.sections.web_facts import web_facts
 from taskweb.web.published import published_web
 
 pytestmark = pytest.mark.browser
@@ -45,7 +45,7 @@ def test_the_published_web(
 ) -> None:
     page.emulate_media(color_scheme=scheme)
     figure = Section("made-up", "Made up", "One figure.", (made_up_figure("a"),))
-    opened(page, tmp_path / "report.html", (*web_sections(published_web()), figure), width)
+    opened(page, tmp_path / "report.html", (web_facts(published_web()), figure), width)
     page.locator("#gains").scroll_into_view_if_needed()
     page.wait_for_selector("#gains svg")
     page.locator("#gains summary").click()
@@ -58,7 +58,7 @@ def test_the_published_web(
 
 
 def test_a_table_is_sorted_by_its_numbers(page: Any, tmp_path: Path) -> None:
-    opened(page, tmp_path / "report.html", web_sections(published_web()))
+    opened(page, tmp_path / "report.html", (web_facts(published_web()),))
     page.locator("#setups th button", has_text="mean T").click()
     column = page.locator("#setups td:nth-child(4)").all_inner_texts()
     values = [float(text.replace("−", "-")) for text in column]

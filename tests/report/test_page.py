@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from taskweb.errors import InputError
-from taskweb.report.asset_files import SCRIPTS, asset
+from taskweb.report.asset_files import CHART_LIBRARIES, SCRIPTS, asset
 from taskweb.report.figure import Figure, FigureTable
 from taskweb.report.page import json_in_html, report_page, write_report
 from taskweb.report.section import Fact, Facts, Section
@@ -62,3 +62,9 @@ def test_bundled_libraries_are_those_of_the_pins() -> None:
     kept = {name: entry["sha256"] for pin in pins.values() for name, entry in pin["files"].items()}
     assert {name: hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() for name in kept} == kept
     assert all(name in kept for name in (script.removeprefix("vendor/") for script in SCRIPTS if script.startswith("vendor/")))
+
+
+def test_only_a_page_with_figures_has_what_draws_them() -> None:
+    text = report_page([Section("facts", "Facts", "Facts.", (Facts((Fact("Tasks", "3"),)),))], title="A")
+    assert asset(CHART_LIBRARIES[0]) not in text
+    assert asset(CHART_LIBRARIES[0]) in report_page([hostile_section()], title="A")

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
 
 from taskweb.report.figure import Figure, FigureTable
-
-ViewKind = Literal["heatmap", "graph", "story"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +33,7 @@ class TitledTable:
     table: FigureTable
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """An interactive view that assets/web_views.js draws from the web of the page. name: as of a `Figure`."""
-
-    name: str
-    title: str
-    sentence: str
-    kind: ViewKind
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-
-Part = Figure | TitledTable | Facts | View
+Part = Figure | TitledTable | Facts
 
 
 @dataclass(frozen=True, slots=True)

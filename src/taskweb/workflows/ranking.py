@@ -114,7 +114,7 @@ def _ranked_from_others(
 
         return found.selector, found.problem, finished
 
-    return rank_unseen_from_others(web, dataclasses.replace(settings, from_others=False), prepared, explain)
+    return rank_unseen_from_others(web, dataclasses.replace(settings, web=web, from_others=False), prepared, explain)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

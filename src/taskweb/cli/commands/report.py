@@ -19,7 +19,6 @@ def report(
     to: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The page to write, such as report.html.")] = Path(
         "report.html"
     ),
-    seed: Annotated[int, typer.Option("--seed", help="Seed of permutations and bootstrap samples.")] = 0,
     quiet: shared.Quiet = False,
 ) -> None:
     """Write a report on a web as one page that opens from disk in any browser and loads nothing from elsewhere.
@@ -29,14 +28,14 @@ def report(
         taskweb report my_web.db -o my_web.html
     """
     from taskweb.report.page import write_report
-    from taskweb.report.sections.web_sections import web_sections
+    from taskweb.report.sections.web_facts import web_facts
     from taskweb.workflows.webs import describe_web
 
     described = describe_web(web)
     opened = described.web
-    sections = web_sections(opened, None if described.info is None else described.info.runs, seed=seed)
+    sections = (web_facts(opened, None if described.info is None else described.info.runs),)
     name = "The published web" if opened.name == "published" else f"Web {opened.name}"
     subtitle = f"{len(opened.tasks):,} tasks, {len(opened.setups):,} setups: how training on one task changes another"
     write_report(to, sections, title=name, subtitle=subtitle)
     say_notes(opened.notes, quiet=quiet)
-    say(f"Wrote {to} ({to.stat().st_size / 1e6:.1f} MB). Open it in a browser.", quiet=quiet)
+    say(f"Wrote {to} ({to.stat().st_size / 1e3:,.0f} kB). Open it in a browser.", quiet=quiet)

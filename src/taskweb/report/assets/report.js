@@ -22,11 +22,11 @@
     const described = `${part.querySelector("h3").textContent}: ${part.querySelector(".sentence").textContent}`;
     const kind = part.dataset.part;
     if (kind === "figure") taskweb.drawFigure(body, part.id, data.figures[part.id], data.themes, described);
-    else if (kind === "table") {
+    else {
       const table = data.tables[part.id];
       taskweb.drawTable(body, table, part.id, 25);
       body.append(taskweb.element("div", { className: "tools" }, taskweb.element("button", { type: "button", textContent: "Save CSV", onclick: () => taskweb.saveAs(`${part.id}.csv`, taskweb.csv(table), "text/csv") })));
-    } else taskweb.webViews[kind](body, data.views[part.id], data, part);
+    }
   }
   const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));
   const seen = new IntersectionObserver((entries) => {

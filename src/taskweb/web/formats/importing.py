@@ -62,9 +62,9 @@ def import_runs(
     kind: one of KINDS, by default chosen by `detect_kind`. units: percent or fraction by metric, such as
     `{"accuracy": "percent", "roberta/*:f1": "fraction"}`; fraction by default. baselines: the file
     `recovered_baselines.csv`, for the kinds published and authors-layout. declared: what the kinds wide, matrix and lm-eval
-    need to be told. on_progress is called with the work done and its
-    total (0 while unknown). on_warning is called with a line on everything that was left out or looks wrong; without it these
-    are Python warnings. name: the name of the path in errors. Arguments are checked now, the file while runs are taken.
+    need to be told. on_progress is called with the work done and its total (0 while unknown). on_warning is called with a line
+    on everything that was left out or looks wrong; without it these are Python warnings. name: the name of the path in errors.
+    Arguments are checked now, the file while runs are taken.
     Raises InputError, NameNotFoundError for an unknown kind or unit, and MissingDependencyError.
     """
     path = Path(path)

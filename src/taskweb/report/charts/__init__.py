@@ -1,1 +1,0 @@
-"""The figures of reports, one file each: plain values in, a `Figure` out."""
