@@ -16,6 +16,7 @@ from taskweb.experiments.pair_choosing import MeasuredSoFar, PairChooser, PairRu
 from taskweb.experiments.specs import Work
 from taskweb.experiments.task_data import TaskData
 from taskweb.web.store import RunStore
+from taskweb.workflows.pair_choices import UnseenTargetsChooser
 from tests.experiments.planned import TASKS, write_plan
 from tests.experiments.test_engine import kill_at_random_moments
 
@@ -108,13 +109,23 @@ def test_a_killed_round_keeps_its_runs_and_goes_on(tmp_path: Path) -> None:
     assert stored(tmp_path)[:4] == before
 
 
+def one_run_is_too_few_for_the_next(plan: Path) -> bool:
+    """Whether going on ends at once, since the next pair needs its baseline, too."""
+    stopped: list[str] = []
+    run_plan(plan, InlineExecutor(), chooser=UnseenTargetsChooser(), reports=Reports(on_stop=stopped.append))
+    return stopped == ["what is left of the budget is less than a run costs"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kills", [1, pytest.param(4, marks=pytest.mark.repeats)])
 def test_killed_at_random_moments_it_spends_the_same_budget(kills: int, tmp_path: Path) -> None:
     plan = chosen_plan(tmp_path, "runs = 14")
     assert kill_at_random_moments(plan, tmp_path / "web.db", kills) == kills
     runs = stored(tmp_path)
-    assert len(runs) == len(set(runs)) == 14
+    assert len(runs) == len(set(runs))
+    # What a kill interrupts changes the choices after it. A pair without its baseline takes two runs, so one may be left.
+    assert len(runs) == 14 or (len(runs) == 13 and one_run_is_too_few_for_the_next(plan))
+    assert stored(tmp_path) == runs
     assert all((None, target, seed) in runs for source, target, seed in runs if source)
     assert not checkpoint_cache_of(state_of(plan).plan).folder.exists()
 
