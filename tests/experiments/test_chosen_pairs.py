@@ -109,6 +109,25 @@ def test_a_killed_round_keeps_its_runs_and_goes_on(tmp_path: Path) -> None:
     assert stored(tmp_path)[:4] == before
 
 
+class _Nothing:
+    """Chooses nothing."""
+
+    def next_round(self, known: MeasuredSoFar, data: Mapping[str, TaskData], limit: RoundLimit) -> Sequence[PairRun]:
+        return []
+
+
+def test_a_pair_without_its_baseline_gets_it_first(tmp_path: Path) -> None:
+    plan = chosen_plan(tmp_path, "runs = 6")
+    run_plan(plan, InlineExecutor(), chooser=FirstPairs())
+    before = stored(tmp_path)
+    with RunStore.open(tmp_path / "web.db") as store:
+        lost = next(run.key for run in store.runs() if run.source is None)
+        assert store.remove([lost]) == 1
+    assert len(stored(tmp_path)) == len(before) - 1
+    run_plan(plan, InlineExecutor(), chooser=_Nothing())
+    assert sorted(map(str, stored(tmp_path))) == sorted(map(str, before))
+
+
 def one_run_is_too_few_for_the_next(plan: Path) -> bool:
     """Whether going on ends at once, since the next pair needs its baseline, too."""
     stopped: list[str] = []

@@ -237,9 +237,15 @@ def _costs(
 
 
 def _with_baselines(setup: PlannedSetup, known: MeasuredSoFar, wanted: Sequence[PairRun], most: int | None) -> list[RunSpec]:
-    """The runs, each after its baseline if that is missing; at most so many."""
+    """The runs, each after its baseline if that is missing; at most so many.
+
+    First come the baselines of pairs that were run without one, as where a stop came between the two: without it, a pair that
+    is paid for says nothing.
+    """
     made = {(run.source, run.target, run.seed) for run in known.runs}
-    found: list[RunSpec] = []
+    lacking = dict.fromkeys((run.target, run.seed) for run in known.runs if (None, run.target, run.seed) not in made)
+    found = [RunSpec(setup, None, target, seed) for target, seed in lacking if seed is not None][:most]
+    made |= {(None, spec.target, spec.seed) for spec in found}
     for run in wanted:
         new = [
             RunSpec(setup, source, run.target, run.seed)
