@@ -58,7 +58,6 @@ def test_the_cache_contains_what_the_page_says(encoder: SentenceEncoder) -> None
             "digests/*.json",
             "resolved/*.json",
             "unstored/*/*.json",
-            "matplotlib/*",
         )
     ]
     rank(TEXTS)
@@ -72,7 +71,7 @@ def test_the_cache_contains_what_the_page_says(encoder: SentenceEncoder) -> None
     for folder in ("digests", "resolved"):
         assert f'_FOLDER = "{folder}"' in CODE
     named = set(re.findall(r'default_cache_folder\(\) / "(\w+)"', CODE))
-    assert named == {"judge", "unstored", "matplotlib"}
+    assert named == {"judge", "unstored"}
 
 
 def test_without_a_cache_nothing_is_written() -> None:

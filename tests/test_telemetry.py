@@ -136,7 +136,7 @@ def test_a_command_writes_to_its_own_cache_and_calls_nobody(
 @pytest.mark.slow
 @pytest.mark.repeats
 def test_no_command_writes_elsewhere_or_calls_anybody(encoder: object, folder: Path, tmp_path: Path) -> None:
-    for package in ("torch", "datasets", "matplotlib"):
+    for package in ("torch", "datasets", "vl_convert"):
         pytest.importorskip(package)
     for command in COMMANDS:
         files, calls = at_home(command.split(), folder, tmp_path)

@@ -27,7 +27,7 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
 
 
 def test_ksweep_as_table_json_and_figure(run, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("vl_convert")
     status, out, err = run("ksweep", "--plot", str(tmp_path / "k.svg"))
     assert status == 0
     assert all(figure in out for figure in ("54.29", "59.03", "60.69", "59.36", "58.16", "45.44"))
@@ -40,7 +40,7 @@ def test_ksweep_as_table_json_and_figure(run, tmp_path: Path) -> None:
 
 
 def test_ksweep_of_own_results_shows_and_draws_time(run, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("vl_convert")
     table = tmp_path / "own.csv"
     table.write_text("k,target,score,hours\n1,a,0.5,1\n1,b,0.4,2\nall,a,0.6,9\nall,b,0.7,9\n")
     status, out, _ = run("ksweep", "--results", str(table), "--plot", str(tmp_path / "k.svg"))
@@ -51,7 +51,7 @@ def test_ksweep_of_own_results_shows_and_draws_time(run, tmp_path: Path) -> None
 
 
 def test_sanity_of_one_target_shows_rankings(run, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("vl_convert")
     status, out, _ = run(*SANITY, "--plot", str(tmp_path / "s.svg"))
     assert status == 0
     assert "rte left out" in out
@@ -64,7 +64,7 @@ def test_sanity_of_one_target_shows_rankings(run, tmp_path: Path) -> None:
 
 
 def test_pivots_as_table_json_and_figure(run, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("vl_convert")
     status, out, _ = run(*PIVOTS, "--plot", str(tmp_path / "p.svg"))
     assert status == 0
     assert "most similar" in out
@@ -77,7 +77,7 @@ def test_pivots_as_table_json_and_figure(run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("ksweep", "--plot", "f.pdf"), "written as .svg or .png"),
+        (("ksweep", "--plot", "f.gif"), "written as .svg, .png or .pdf"),
         (("ksweep", "--results", "missing.csv"), "cannot be read"),
         (("sanity", "--target", "rtee"), "There is no target named 'rtee'. Did you mean 'rte'?"),
         (("sanity", "--setup", "t5"), "There is no setup named 't5'"),
@@ -99,6 +99,6 @@ def test_studies_load_no_torch() -> None:
         f"for name in (['ksweep'], {PIVOTS!r}, {SANITY!r}):\n"
         "    sys.argv = ['taskweb', 'study', *name, '--quiet']\n"
         "    try:\n        main()\n    except SystemExit as stop:\n        assert not stop.code, stop.code\n"
-        "loaded = {'torch', 'transformers', 'matplotlib', 'pandas'} & set(sys.modules)\nassert not loaded, loaded\n"
+        "loaded = {'torch', 'transformers', 'vl_convert', 'pandas'} & set(sys.modules)\nassert not loaded, loaded\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL).returncode == 0

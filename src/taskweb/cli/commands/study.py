@@ -20,6 +20,7 @@ from taskweb.cli.tables.formatting import duration
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from taskweb.report.figure import Figure
     from taskweb.workflows.rank_settings import RankSettings
     from taskweb.workflows.studies import KSweep, PivotStudy, SanityStudy, StudySettings
     from taskweb.workflows.studies.trained_sets import SetResult
@@ -63,7 +64,7 @@ class ResultOptions:
     plot: Annotated[
         Path | None,
         typer.Option(
-            "--plot", metavar="FILE", rich_help_panel=shared.OUTPUT, help="Also draw the study to FILE.svg or FILE.png."
+            "--plot", metavar="FILE", rich_help_panel=shared.OUTPUT, help="Also draw the study to FILE.svg, .png or .pdf."
         ),
     ] = None
     output: shared.TableOrJson = shared.TableFormat.table
@@ -72,12 +73,12 @@ class ResultOptions:
     def check(self) -> None:
         """Raise a TaskWebError for a figure that cannot be drawn, before anything is computed."""
         if self.plot is not None:
-            from taskweb.report import figure_format
+            from taskweb.report.drawing import figure_format
 
             figure_format(self.plot)
 
     def show(
-        self, study: Study, tables: Callable[[Study, int], Iterable[RenderableType]], draw: Callable[[Study, Path], None]
+        self, study: Study, tables: Callable[[Study, int], Iterable[RenderableType]], figure: Callable[[Study], Figure]
     ) -> None:
         """Print a study as tables or JSON, draw it where a figure is wanted, and say its notes."""
         if self.output is shared.TableFormat.json:
@@ -85,7 +86,9 @@ class ResultOptions:
         else:
             print_tables(lambda width: tables(study, width))
         if self.plot is not None:
-            draw(study, self.plot)
+            from taskweb.report.drawing import draw_figure
+
+            draw_figure(figure(study), self.plot, titled=True)
             say(f"The figure is in {self.plot}.", quiet=self.quiet)
         say_notes(study.notes, quiet=self.quiet)
 
@@ -117,7 +120,7 @@ def sanity(
         target=None if target == "all" else target,
         progress=progress_for(quiet=result.quiet),
     )
-    result.show(study, studies.sanity_tables, study_panels.draw_sanity)
+    result.show(study, studies.sanity_tables, study_panels.sanity_figure)
 
 
 @app.command()
@@ -159,7 +162,7 @@ def pivots(
         targets=shared.names(targets),
         progress=progress_for(quiet=result.quiet),
     )
-    result.show(study, studies.pivots_tables, study_panels.draw_pivots)
+    result.show(study, studies.pivots_tables, study_panels.pivots_figure)
 
 
 @dataclass(frozen=True)
@@ -272,7 +275,7 @@ def ksweep(
         study = _trained_sweep(target, results, sweep, settings, quiet=result.quiet)
     else:
         study = published_sweep() if results is None else sweep_of_table(results)
-    result.show(study, studies.ksweep_tables, study_panels.draw_ksweep)
+    result.show(study, studies.ksweep_tables, study_panels.ksweep_figure)
 
 
 def _trained_sweep(target: Path, results: Path | None, sweep: SweepOptions, ranking: RankSettings, *, quiet: bool) -> KSweep:

@@ -1,12 +1,12 @@
-"""How studies are drawn: which figures go into which panel."""
+"""How studies are drawn: which figures go into which panel, and what they show in a sentence."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
-from taskweb.report import Panel, Series, write_figure
+from taskweb.report.charts.interval_panels import Panel, Series, interval_panels
+from taskweb.report.figure import Figure
 from taskweb.web.analysis.estimate import Estimate
 from taskweb.web.transfer_web import ALL_SETUPS
 from taskweb.workflows.studies import KSweep, PivotStudy, SanityStudy, SweepPoint
@@ -17,10 +17,10 @@ _UNITS = (("hours", 1.0), ("minutes", 1 / 60), ("seconds", 1 / 3600))
 
 
 def _intervals(resampled: str = "targets") -> str:
-    return f"bars: 95% intervals, bootstrap over {resampled}"
+    return f"Bars: 95% intervals, bootstrap over {resampled}."
 
 
-def draw_sanity(study: SanityStudy, path: Path) -> None:
+def sanity_figure(study: SanityStudy) -> Figure:
     """NDCG, Regret@5 and rank correlation of each selector."""
     rows = sorted(study.rows, key=lambda row: -row.ndcg.value)
     places = tuple(row.selector for row in rows)
@@ -33,11 +33,15 @@ def draw_sanity(study: SanityStudy, path: Path) -> None:
         )
     ]
     targets = f"{study.targets[0]} left out" if len(study.targets) == 1 else f"{len(study.targets)} targets, each left out"
-    note = _intervals() if len(study.targets) > 1 else f"means over {study.draws.draws} draws of examples"
-    write_figure(path, panels, title=f"Sanity of selectors: {_where(study.web, study.setup)}, {targets}", note=note)
+    note = _intervals() if len(study.targets) > 1 else f"Means over {study.draws.draws} draws of examples."
+    first, *others = rows
+    found = f"{first.selector} orders sources best, with an NDCG of {first.ndcg.value:.1f}%"
+    found += f"; the next is {others[0].selector} with {others[0].ndcg.value:.1f}%." if others else "."
+    title = f"Sanity of selectors: {_where(study.web, study.setup)}, {targets}"
+    return interval_panels("sanity", title, f"{found} {note}", panels)
 
 
-def draw_pivots(study: PivotStudy, path: Path) -> None:
+def pivots_figure(study: PivotStudy) -> Figure:
     """NDCG and Regret@5 against the number of pivots, the most similar and random ones; both curves end at all pivots."""
     (everything,), (none,) = study.of("all"), study.of("none")
     counts = [point.n_pivots for point in study.of("similar")]
@@ -52,10 +56,12 @@ def draw_pivots(study: PivotStudy, path: Path) -> None:
 
     panels = [panel("Order of sources", _NDCG, "ndcg"), panel("Performance lost", _REGRET, "regret_at_5")]
     title = f"Pivots of TaskShop: {_where(study.web, study.setup)}, {study.n_targets} targets, each left out"
-    write_figure(path, panels, title=title, note=f"{_intervals()}; random: mean over {study.random_seeds} seeds")
+    found = f"With all pivots the NDCG is {everything.ndcg.value:.1f}%, without any {none.ndcg.value:.1f}%."
+    note = f"{_intervals()} Random pivots: mean over {study.random_seeds} seeds."
+    return interval_panels("pivots", title, f"{found} {note}", panels)
 
 
-def draw_ksweep(study: KSweep, path: Path) -> None:
+def ksweep_figure(study: KSweep) -> Figure:
     """The score, and its gain over the most sources, against their number; where known also hours, choices and harm."""
     most = study.points[-1].label
     gain = f"gain over {most} (points)"
@@ -70,11 +76,25 @@ def draw_ksweep(study: KSweep, path: Path) -> None:
     if study.chosen_by:
         panels.append(_sweep_panel("Who chose the five", "chosen by", gain, study.chosen_by, "to_all", joined=False))
     if study.unhelpful:
-        title = f"Unhelpful sources among five ({len(study.unhelpful[0].per_target)} targets)"
+        title = f"Unhelpful ones of five, {len(study.unhelpful[0].per_target)} targets"
         panels.append(_sweep_panel(title, "unhelpful sources", gain, study.unhelpful, "to_all"))
-    write_figure(
-        path, panels, title=f"Number of sources: {study.web}", note=f"{_intervals(study.resampled)}; differences are paired"
-    )
+    note = f"{_intervals(study.resampled)} Differences are paired."
+    return interval_panels("ksweep", f"Number of sources: {study.web}", f"{_best_number(study.points)} {note}", panels)
+
+
+def _best_number(points: Sequence[SweepPoint]) -> str:
+    """Which number of sources scores highest, and whether that is clearly more than most sources score."""
+    best = max((point for point in points if point.score.known), key=lambda point: point.score.value)
+    most = points[-1]
+    what = "all sources score" if best.label == most.label else f"{best.label} source{'s' * (best.label != '1')} score"
+    found = f"Of these numbers, {what}{'s' * (best.label == '1')} highest, {best.score.value:.1f}%"
+    if best is most or not best.to_all.known:
+        return f"{found}."
+    low, high = best.to_all.low, best.to_all.high
+    clear = "clearly more" if low > 0 else "which cannot be told from what"
+    than = f"{most.label} sources" if most.label != "all" else "all sources"
+    ending = f"{clear} than {than}" if low > 0 else f"{clear} {than} score"
+    return f"{found}, {ending} (difference {best.to_all.value:+.1f} points, 95% interval {low:+.1f} to {high:+.1f})."
 
 
 def _sweep_panel(

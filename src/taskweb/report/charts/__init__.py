@@ -1,0 +1,1 @@
+"""Charts, one kind each: numbers in, a Vega-Lite specification out; they name no colours."""

@@ -1,0 +1,151 @@
+"""A figure as a file for papers and pages: SVG, PNG or PDF, drawn without a browser and without a network."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from taskweb.errors import InputError, MissingDependencyError
+from taskweb.report.figure import Figure
+from taskweb.report.themes import vega_config
+from taskweb.tasks.atomic import whole_file
+
+FigureFormat = Literal["svg", "png", "pdf"]
+Width = Literal["column", "full", "page"]
+VEGA_LITE = "6.4"
+FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
+_FORMATS: tuple[FigureFormat, ...] = ("svg", "png", "pdf")
+_SVG_WIDTH = re.compile(r'<svg[^>]*? width="([\d.]+)"')
+_LEAST_PANEL = 50.0
+_DRAWINGS = 3
+_EM = 0.55  # mean width of a letter, as a share of its size
+_LETTERS_PER_PANEL = 18
+
+
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """How a figure is set. points: its width; text: size of its labels; scale: dots of a PNG per point.
+
+    shape: the most height of a pair of axes, as a share of their width; small: whether marks and distances are small.
+    """
+
+    points: float
+    text: float
+    scale: float
+    shape: float
+    small: bool = True
+
+
+_SIZES: dict[Width, _Size] = {
+    "column": _Size(240, 7, 300 / 72, 0.7),  # of two columns, in points of a paper
+    "full": _Size(486, 7.5, 300 / 72, 0.45),
+    "page": _Size(760, 12, 2, 1.0, small=False),
+}
+
+
+def figure_format(path: Path) -> FigureFormat:
+    """The format given by the name. Call it before long work: it also checks for what draws.
+
+    Raises InputError for another ending, MissingDependencyError without vl-convert.
+    """
+    ending = path.suffix.lower().removeprefix(".")
+    for form in _FORMATS:
+        if ending == form:
+            _converter()
+            return form
+    raise InputError(f"A figure is written as .svg, .png or .pdf, but {path} has another ending. Give another name.")
+
+
+def draw_figure(figure: Figure, path: Path, *, width: Width = "page", titled: bool = False) -> None:
+    """Draw a figure into a file, written whole or not at all.
+
+    Equal input gives equal bytes, except for a PDF, whose objects are numbered at random.
+
+    width: of one column or the full width of a paper, or of a page on the screen. titled: whether its title and sentence stand
+    above; captions usually say them.
+
+    Raises InputError where the file cannot be written, MissingDependencyError without vl-convert.
+    """
+    form = figure_format(path)
+    drawn = drawing(figure, form, width=width, titled=titled)
+    with whole_file(path) as part:
+        part.write_bytes(drawn)
+
+
+def drawing(figure: Figure, form: FigureFormat, *, width: Width = "page", titled: bool = False) -> bytes:
+    """The bytes that `draw_figure` writes."""
+    size, converter = _SIZES[width], _converter()
+    spec = {**figure.spec, "config": _config(size)}
+    if titled:
+        lines = textwrap.wrap(figure.sentence, int(size.points / (_EM * size.text)))
+        spec["title"] = {"text": figure.title, "subtitle": lines, "anchor": "start", "offset": 1.2 * size.text}
+    spec = _sized(spec, size)
+    if form == "png":
+        return bytes(converter.vegalite_to_png(spec, vl_version=VEGA_LITE, scale=size.scale, allowed_base_urls=[]))
+    if form == "pdf":
+        return bytes(converter.vegalite_to_pdf(spec, vl_version=VEGA_LITE, allowed_base_urls=[]))
+    return str(converter.vegalite_to_svg(spec, vl_version=VEGA_LITE, allowed_base_urls=[])).encode("utf-8")
+
+
+def _sized(spec: dict[str, Any], size: _Size) -> dict[str, Any]:
+    """The specification in its size. Panels side by side share what their axes leave, which a first drawing shows."""
+    if "concat" not in spec:
+        fit = {"type": "fit-x", "contains": "padding"}
+        return {**spec, "width": size.points, "height": _height(spec, size.points, size), "autosize": fit}
+    panels = spec["concat"]
+    most = min(len(panels), max(1, int(size.points / (_LETTERS_PER_PANEL * size.text))))
+    columns = -(-len(panels) // -(-len(panels) // most))  # rows of equal length, as far as they can be
+    share = size.points / columns
+    spec = {**spec, "columns": columns, "spacing": size.text * 2}
+    for _ in range(_DRAWINGS):
+        spec["concat"] = [{**panel, "width": share, "height": _height(panel, share * 1.4, size)} for panel in panels]
+        found = _SVG_WIDTH.search(_converter().vegalite_to_svg(spec, vl_version=VEGA_LITE, allowed_base_urls=[]))
+        surplus = (float(found[1]) if found else size.points) - size.points
+        share = max(_LEAST_PANEL, share - surplus / columns)
+    return spec
+
+
+def _height(spec: Mapping[str, Any], width: float, size: _Size) -> Any:
+    """The height of one pair of axes; steps, for names one below the other, follow the size of the labels."""
+    given = spec.get("height")
+    if isinstance(given, Mapping):
+        return {**given, "step": given["step"] * size.text / _SIZES["page"].text}
+    return min(float(given or width), width * size.shape)
+
+
+def _config(size: _Size) -> dict[str, Any]:
+    text = {"labelFontSize": size.text, "titleFontSize": size.text + (0.5 if size.small else 0)}
+    config = vega_config("light")
+    mine: dict[str, Any] = {
+        "background": "white",
+        "font": FONT,
+        "padding": 2 if size.small else 8,
+        "axis": {**text, **({"titlePadding": 5, "labelPadding": 3, "labelLimit": 90} if size.small else {})},
+        "legend": {**text, **({"symbolSize": 30, "padding": 0, "offset": 4} if size.small else {})},
+        "title": {"fontSize": size.text + 1, "fontWeight": "bold", "subtitleFontSize": size.text, "offset": 6},
+        "style": {"label": {"fontSize": size.text}},
+        "point": {"size": 16 if size.small else 45},
+        "line": {"strokeWidth": 1.2 if size.small else 1.6},
+    }
+    return _merged(config, mine)
+
+
+def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(one)
+    for name, value in other.items():
+        own = found.get(name)
+        found[name] = _merged(own, value) if isinstance(own, Mapping) and isinstance(value, Mapping) else value
+    return found
+
+
+def _converter() -> Any:
+    """The library that draws."""
+    try:
+        import vl_convert
+    except ImportError:
+        raise MissingDependencyError("vl-convert-python", "report", "Drawing a figure") from None
+    return vl_convert
