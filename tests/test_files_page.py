@@ -55,6 +55,7 @@ def test_the_cache_contains_what_the_page_says(encoder: SentenceEncoder) -> None
             "*.vectors",
             "blend-*.learned",
             "judge/*.json",
+            "encoder/all-MiniLM-L6-v2/*",
             "digests/*.json",
             "resolved/*.json",
             "unstored/*/*.json",
@@ -71,7 +72,7 @@ def test_the_cache_contains_what_the_page_says(encoder: SentenceEncoder) -> None
     for folder in ("digests", "resolved"):
         assert f'_FOLDER = "{folder}"' in CODE
     named = set(re.findall(r'default_cache_folder\(\) / "(\w+)"', CODE))
-    assert named == {"judge", "unstored"}
+    assert named == {"judge", "encoder", "unstored"}
 
 
 def test_without_a_cache_nothing_is_written() -> None:

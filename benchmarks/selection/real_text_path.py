@@ -84,7 +84,7 @@ def prepare(data: Path) -> None:
         with gzip.open(data / f"{task}.jsonl.gz", "rt", encoding="utf-8") as lines:
             rows = one_prompt([json.loads(line) for line in lines])
         (TEXTS / f"{task}.jsonl").write_text("".join(_line(row) for row in rows), encoding="utf-8")
-    encoder = find_encoder()
+    encoder = find_encoder().folder
     for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"):
         shutil.copyfile(encoder / name, PLACE / "minilm" / name)
     total = MixtureSettings(total=TOTAL, held_out=0.0)

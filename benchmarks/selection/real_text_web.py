@@ -53,7 +53,7 @@ def prepare(data: Path) -> None:
         text = "".join(json.dumps({key: row[key] for key in ("input", "output", "choices")}) + "\n" for row in rows)
         (PLACE / "tasks" / f"{task}.jsonl").write_text(text, encoding="utf-8")
         print(f"{task}: {len(rows)} examples, {dict(Counter(row['output'] for row in rows))}")
-    encoder = find_encoder()
+    encoder = find_encoder().folder
     (PLACE / "minilm").mkdir(exist_ok=True)
     for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"):
         shutil.copyfile(encoder / name, PLACE / "minilm" / name)

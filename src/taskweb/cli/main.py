@@ -12,6 +12,7 @@ import typer
 
 from taskweb.cli.commands.benchmark import benchmark
 from taskweb.cli.commands.demo import demo
+from taskweb.cli.commands.encoder import app as encoder
 from taskweb.cli.commands.evaluate import evaluate
 from taskweb.cli.commands.mix import mix
 from taskweb.cli.commands.pair_scores import pair_scores
@@ -77,6 +78,7 @@ _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
 for _panel, _commands in _COMMANDS.items():
     for _name, _command in _commands.items():
         app.command(name=_name, rich_help_panel=_panel)(_command)
+app.add_typer(encoder, name="encoder", rich_help_panel=CHOOSE)
 app.add_typer(web, name="web", rich_help_panel=MEASURE)
 app.add_typer(study, name="study", rich_help_panel=LEARN)
 

