@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from taskweb.errors import unknown_name
+from taskweb.html_tables import Column, html_table
 from taskweb.tasks import Example, Task
 from taskweb.tasks.task import TaskKind
 
@@ -87,6 +88,21 @@ class Mixture:
         """The share that each task has of the training examples, by name."""
         total = sum(task.train for task in self.tasks)
         return {task.name: task.train / total for task in self.tasks}
+
+    def _repr_html_(self) -> str:
+        """The tasks and their shares as a table, for notebooks."""
+        realised = self.realised
+        columns = (
+            Column("task", [task.name for task in self.tasks]),
+            Column("kind", [task.kind for task in self.tasks]),
+            Column("requested", [task.rate for task in self.tasks], ".1%"),
+            Column("realised", [realised[task.name] for task in self.tasks], ".1%"),
+            Column("examples", [task.train for task in self.tasks], ",d"),
+            Column("held out", [task.held_out for task in self.tasks], ",d"),
+            Column("available", [task.available for task in self.tasks], ",d"),
+        )
+        facts = f"{len(self.train):,} training examples, {len(self.heldout):,} held out"
+        return html_table(f"Mixture of {len(self.tasks):,} tasks", facts, columns, rows=len(self.tasks))
 
     @cached_property
     def digest(self) -> str:

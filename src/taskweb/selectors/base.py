@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from taskweb.errors import ParameterError, WebError
+from taskweb.html_tables import Column, html_table, percent_range
 from taskweb.selectors.assessment import Assessment, Explanation
 from taskweb.selectors.readable_texts import ReadableTexts
 from taskweb.selectors.similarity import four_similarities, retrieval_on_one_scale
@@ -245,6 +246,30 @@ class Ranking:
     def top(self, k: int) -> tuple[str, ...]:
         """Names of the k best sources."""
         return tuple(source.task for source in self.sources[:k])
+
+    def _repr_html_(self) -> str:
+        """The first sources as a table, for notebooks."""
+
+        def detail(name: str) -> list[float | None]:
+            return [source.details.get(name) for source in self.sources]
+
+        setup = "mean of all setups" if self.setup == ALL_SETUPS else self.setup
+        columns = (
+            Column("rank", [source.rank for source in self.sources]),
+            Column("source", [source.task if source.measured else f"{source.task} (not measured)" for source in self.sources]),
+            Column("score", [source.score for source in self.sources], ".3f"),
+            Column(
+                "gain",
+                [gain if gain is not None else pc for gain, pc in zip(detail("gain"), detail("pc"), strict=True)],
+                "+.1%",
+            ),
+            Column("80% interval", list(map(percent_range, detail("gain_low"), detail("gain_high")))),
+            Column("harm", detail("p_harm"), ".0%"),
+            Column("similarity", [source.similarity for source in self.sources], ".2f"),
+            Column("popularity", [source.popularity for source in self.sources], "+.3f"),
+        )
+        facts = " · ".join((self.selector, *((f"web {self.web}",) if self.web else ()), setup))
+        return html_table(f"Sources for {self.target}", facts, columns, rows=len(self.sources), notes=self.notes)
 
     def to_dict(self, top: int | None = None) -> dict[str, Any]:
         """The ranking as plain JSON values; top: how many sources, None for all."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
 from taskweb.errors import MissingDependencyError, WebError, unknown_name
+from taskweb.html_tables import Column, html_table
 from taskweb.web.arrays import FloatArray, nan_mean
 
 ALL_SETUPS = "all"
@@ -143,6 +144,21 @@ class TransferWeb:
             **changed,  # type: ignore[arg-type]
         )
 
+    def _repr_html_(self) -> str:
+        """What is measured in each setup as a table, for notebooks."""
+        measured = [t[np.isfinite(t)] for t in self.t]
+        combined = self.scale == "combined"
+        columns = (
+            Column("setup", self.setups),
+            Column("transfers", [len(t) for t in measured], ",d"),
+            Column("that help", [float((t > 0).mean()) if combined and len(t) else None for t in measured], ".0%"),
+            Column("mean T", [float(t.mean()) if combined and len(t) else None for t in measured], "+.3f"),
+            Column("reliability", _setup_figures(self.reliability, np.nanmean, len(self.setups)), ".2f"),
+            Column("hours", _setup_figures(self.hours, np.nansum, len(self.setups)), ",.1f"),
+        )
+        facts = f"{len(self.tasks):,} tasks: {len(self.targets):,} as targets, {len(self.sources):,} as sources"
+        return html_table(f"Web {self.name}", facts, columns, rows=len(self.setups), notes=self.notes)
+
     def to_pandas(self) -> Any:
         """A pandas DataFrame with a row per measured setup, source and target, and a column per figure of the web.
 
@@ -179,6 +195,13 @@ def without_self(matrix: FloatArray, targets: Sequence[str], sources: Sequence[s
     masked = matrix.copy()
     masked[..., rows, columns] = np.nan
     return masked
+
+
+def _setup_figures(array: FloatArray | None, of: Callable[[FloatArray], Any], setups: int) -> list[float | None]:
+    """One figure per setup from an array (setups, targets); None where nothing is known."""
+    if array is None:
+        return [None] * setups
+    return [float(of(row)) if np.isfinite(row).any() else None for row in array]
 
 
 def combined_score(pc: FloatArray, pm: FloatArray) -> FloatArray:

@@ -73,6 +73,10 @@ class Refinement:
     folder: Path
     notes: tuple[str, ...] = ()
 
+    def _repr_html_(self) -> str:
+        """The ranking as a table, for notebooks."""
+        return self.ranking._repr_html_()
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values: the keys of `suggest`, what was spent, and the report."""
         return {
