@@ -65,7 +65,7 @@ def load_examples(
         task, examples = lm_eval_examples(where, hub_split, preferred)
         return _of_task(task, examples, name or task.name, sampling or Sampling())
     rows = rows_of(where, file_format=file_format, hub_split=hub_split, preferred=preferred)
-    return _collect(rows, name or name_of(where), columns or Columns(), sampling or Sampling())
+    return examples_of_rows(rows, name or name_of(where), columns, sampling)
 
 
 def example_files(folder: Path) -> dict[str, Path]:
@@ -135,7 +135,11 @@ def taken(items: Iterable[Item], sampling: Sampling) -> list[Item]:
     return chosen
 
 
-def _collect(rows: Rows, name: str, columns: Columns, sampling: Sampling) -> ExampleSet:
+def examples_of_rows(
+    rows: Rows, name: str, columns: Columns | None = None, sampling: Sampling | None = None
+) -> ExampleSet:
+    """The examples of rows, as `load_examples` reads them. Raises as it does."""
+    columns, sampling = columns or Columns(), sampling or Sampling()
     skipped = read = 0
     found = understood(rows, columns)
     reading = found.reading

@@ -5,6 +5,7 @@ Any input gives rows with their place, counted from 1, or an InputError.
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
@@ -13,7 +14,7 @@ from typing import IO
 
 from taskweb.errors import InputError
 from taskweb.tasks.paths import kind_of_path, unreadable
-from taskweb.tasks.reading.arrow_rows import rows_of_arrow, rows_of_parquet
+from taskweb.tasks.reading.arrow_rows import InMemory, rows_of_arrow, rows_of_parquet
 from taskweb.tasks.reading.csv_rows import rows_of_csv
 from taskweb.tasks.reading.dataset_folders import dataset_of
 from taskweb.tasks.reading.file_facts import FileFacts, Row
@@ -21,7 +22,7 @@ from taskweb.tasks.reading.formats import FILE_FORMATS, SUFFIXES, FileFormat, fo
 from taskweb.tasks.reading.json_rows import rows_of_json
 from taskweb.tasks.reading.split_names import TO_LEARN, no_split
 from taskweb.tasks.reading.text_lines import text_lines
-from taskweb.tasks.reading.unpacking import unpacked
+from taskweb.tasks.reading.unpacking import unpacked, unpacked_stream
 
 HUB = "hf:"
 STDIN = "-"
@@ -74,6 +75,24 @@ def rows_of(
     if text == STDIN:
         return Rows(origin_of(where), lambda facts: _rows_of_stdin(file_format or "jsonl", hub_split, preferred, facts))
     return Rows(text, lambda facts: _rows_of_path(Path(where), file_format, hub_split, preferred, facts))
+
+
+def rows_of_content(content: bytes, name: str, file_format: FileFormat) -> Rows:
+    """The rows of the bytes of a file, also compressed, of which nothing is written to disk. name: in messages.
+
+    Raises as `rows_of` does for a file.
+    """
+    return Rows(name, lambda facts: _rows_of_content(content, name, file_format, facts))
+
+
+def _rows_of_content(content: bytes, name: str, file_format: FileFormat, facts: FileFacts) -> Iterator[Row]:
+    if file_format == "parquet":
+        yield from rows_of_parquet([InMemory(name, content)], facts)
+    elif file_format == "arrow":
+        yield from rows_of_arrow([InMemory(name, content)], facts)
+    else:
+        with unpacked_stream(io.BytesIO(content), Path(name)) as stream:
+            yield from rows_of_stream(stream, name, file_format, facts)
 
 
 def shuffled_rows_of(reference: str, split: str | None = None, *, seed: int = 0) -> Rows:

@@ -32,7 +32,8 @@ _LLM_TABLES = ("llm_directed", "llm")
 class EncoderSettings:
     """Where the encoder's weights are and how it is used (see `find_encoder`).
 
-    max_tokens, prompt: None takes what the encoder states (see `SentenceEncoder`).
+    max_tokens, prompt: None takes what the encoder states (see `SentenceEncoder`). loaded: an embedder to use as it is, so that
+    many rankings share one.
     """
 
     where: str | None = None
@@ -40,12 +41,15 @@ class EncoderSettings:
     max_tokens: int | None = None
     prompt: str | None = None
     use_cache: bool = True
+    loaded: Embedder | None = field(default=None, repr=False)
 
     def embedder(self, bank: ExampleBank | None = None) -> Embedder:
         """An embedder with these settings; texts are cut as those of a bank were, unless `max_tokens` is set.
 
         Raises EncoderError where no weights are found.
         """
+        if self.loaded is not None:
+            return self.loaded
         cut = bank.stamp.max_tokens if bank is not None and bank.stamp is not None else None
         tokens = cut if self.max_tokens is None else self.max_tokens
         encoder = SentenceEncoder.find(self.where, allow_download=self.allow_download, max_tokens=tokens, prompt=self.prompt)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,21 @@ _BATCH = 256
 _HUGGING_FACE = b"huggingface"
 
 
-def rows_of_parquet(paths: Sequence[Path], facts: FileFacts) -> Iterator[Row]:
+@dataclass(frozen=True, slots=True)
+class InMemory:
+    """The bytes of a file that is not on disk, and its name in messages."""
+
+    name: str
+    content: bytes
+
+    def __str__(self) -> str:
+        return self.name
+
+
+File = Path | InMemory
+
+
+def rows_of_parquet(paths: Sequence[File], facts: FileFacts) -> Iterator[Row]:
     """The rows of Parquet files, one after the other, numbered from 1. Raises InputError for one that cannot be read."""
     pa = _pyarrow(paths[0])
     import pyarrow.parquet as pq
@@ -23,7 +38,7 @@ def rows_of_parquet(paths: Sequence[Path], facts: FileFacts) -> Iterator[Row]:
     number = 0
     for path in paths:
         try:
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(pa.BufferReader(path.content) if isinstance(path, InMemory) else path) as file:
                 _add_features(facts, file.schema_arrow)
                 for batch in file.iter_batches(batch_size=_BATCH):
                     for row in batch.to_pylist():
@@ -33,14 +48,14 @@ def rows_of_parquet(paths: Sequence[Path], facts: FileFacts) -> Iterator[Row]:
             raise InputError(f"{path} is not a readable Parquet file: {first_line(fault)}.") from None
 
 
-def rows_of_arrow(paths: Sequence[Path], facts: FileFacts) -> Iterator[Row]:
+def rows_of_arrow(paths: Sequence[File], facts: FileFacts) -> Iterator[Row]:
     """The rows of Arrow files, streams or Feather, as `rows_of_parquet` gives them."""
     pa = _pyarrow(paths[0])
     facts.form = _form("Arrow", paths)
     number = 0
     for path in paths:
         try:
-            with pa.OSFile(str(path), "rb") as file:
+            with _opened(pa, path) as file:
                 for batch in _batches(pa, file, facts):
                     batch.validate(full=True)  # the library reads damaged offsets as they are
                     for row in batch.to_pylist():
@@ -48,6 +63,10 @@ def rows_of_arrow(paths: Sequence[Path], facts: FileFacts) -> Iterator[Row]:
                         yield number, row
         except (pa.ArrowException, UnicodeDecodeError, ValueError) as fault:
             raise InputError(f"{path} is not a readable Arrow file: {first_line(fault)}.") from None
+
+
+def _opened(pa: Any, path: File) -> Any:
+    return pa.BufferReader(path.content) if isinstance(path, InMemory) else pa.OSFile(str(path), "rb")
 
 
 def _batches(pa: Any, file: Any, facts: FileFacts) -> Iterator[Any]:
@@ -63,7 +82,7 @@ def _batches(pa: Any, file: Any, facts: FileFacts) -> Iterator[Any]:
     yield from reader
 
 
-def _pyarrow(path: Path) -> Any:
+def _pyarrow(path: File) -> Any:
     try:
         import pyarrow as pa
         import pyarrow.ipc
@@ -81,5 +100,5 @@ def _add_features(facts: FileFacts, schema: Any) -> None:
         return
 
 
-def _form(name: str, paths: Sequence[Path]) -> str:
+def _form(name: str, paths: Sequence[File]) -> str:
     return name if len(paths) == 1 else f"{name}, {len(paths)} files"

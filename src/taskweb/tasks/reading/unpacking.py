@@ -32,21 +32,27 @@ def unpacked(path: Path) -> Iterator[IO[bytes]]:
 
     Raises InputError for a damaged file and one that unpacks to far more than it has, MissingDependencyError without a package.
     """
-    with path.open("rb") as raw:
-        packing = _packing_of(path, raw)
-        if packing is None:
-            yield raw
-            return
-        try:
-            size = max(1, raw.seek(0, 2))
-            raw.seek(0)
-            yield cast("IO[bytes]", _Limited(_opened(raw, packing, path), path, size))
-        except InputError:
+    with path.open("rb") as raw, unpacked_stream(raw, path) as stream:
+        yield stream
+
+
+@contextmanager
+def unpacked_stream(raw: IO[bytes], path: Path) -> Iterator[IO[bytes]]:
+    """As `unpacked`, of a file that is open, or of bytes in memory. path: the name, in messages too."""
+    packing = _packing_of(path, raw)
+    if packing is None:
+        yield raw
+        return
+    try:
+        size = max(1, raw.seek(0, 2))
+        raw.seek(0)
+        yield cast("IO[bytes]", _Limited(_opened(raw, packing, path), path, size))
+    except InputError:
+        raise
+    except Exception as fault:
+        if not _is_damage(fault):
             raise
-        except Exception as fault:
-            if not _is_damage(fault):
-                raise
-            raise _damaged(path, packing, fault) from None
+        raise _damaged(path, packing, fault) from None
 
 
 def _packing_of(path: Path, raw: IO[bytes]) -> str | None:
