@@ -31,11 +31,11 @@ def export_axolotl(mixture: Mixture, folder: Path, rates: ExportRates = "asked")
         "datasets:",
     ]
     for task, count in zip(files, used, strict=True):
-        lines += [*_entry(task.train), f"    weight: {weight_of(count, task.rows)!r}"]
+        lines += [*data_set_lines(task.train), f"    weight: {weight_of(count, task.rows)!r}"]
     if any(task.heldout for task in files):
         lines.append("test_datasets:")
         for task in files:
-            lines += _entry(task.heldout) if task.heldout else []
+            lines += data_set_lines(task.heldout) if task.heldout else []
     write_text(folder / "datasets.yaml", lines)
     if total == all_rows:
         return ()
@@ -71,7 +71,8 @@ def weight_of(count: int, rows: int) -> float:
     return count / rows
 
 
-def _entry(path: str) -> list[str]:
+def data_set_lines(path: str) -> list[str]:
+    """The entry of a file of conversations in a configuration, without its weight."""
     return [
         f"  - path: {json.dumps(path)}",
         "    ds_type: json",

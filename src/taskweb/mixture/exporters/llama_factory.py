@@ -9,23 +9,30 @@ they need `mix_strategy: interleave_over` (until the last set is used up, repeat
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from taskweb.mixture.exporters.per_task import ExportRates, write_task_files, write_text
+from taskweb.mixture.exporters.per_task import ExportRates, TaskFiles, write_task_files, write_text
 from taskweb.mixture.mixture import MixedExample, Mixture
 
 
 def export_llama_factory(mixture: Mixture, folder: Path, rates: ExportRates = "asked") -> tuple[str, ...]:
     """Write data sets, their descriptions, and `training.yaml` to put into a training configuration."""
     files = write_task_files(mixture, folder, _row, rates)
+    for name, lines in llama_factory_files(files).items():
+        write_text(folder / name, lines)
+    return ()
+
+
+def llama_factory_files(files: Sequence[TaskFiles]) -> dict[str, list[str]]:
+    """The lines of `dataset_info.json` and `training.yaml` for these files."""
     columns = {"prompt": "instruction", "response": "output"}
     sets: dict[str, Any] = {}
     for task in files:
         sets[task.name] = {"file_name": task.train, "formatting": "alpaca", "columns": columns}
         if task.heldout is not None:
             sets[f"{task.name}_heldout"] = {"file_name": task.heldout, "formatting": "alpaca", "columns": columns}
-    write_text(folder / "dataset_info.json", [json.dumps(sets, indent=2)])
     lines = [
         "# The data of a LLaMA-Factory training configuration. Run it in this folder, or give dataset_dir its full path.",
         "dataset_dir: .",
@@ -38,8 +45,7 @@ def export_llama_factory(mixture: Mixture, folder: Path, rates: ExportRates = "a
     if any(task.heldout for task in files):
         held_out = ",".join(f"{task.name}_heldout" for task in files if task.heldout)
         lines.append(f"# Held out, to evaluate on in a configuration without interleave_probs: {held_out}")
-    write_text(folder / "training.yaml", lines)
-    return ()
+    return {"dataset_info.json": [json.dumps(sets, indent=2)], "training.yaml": lines}
 
 
 def _row(example: MixedExample) -> dict[str, Any]:

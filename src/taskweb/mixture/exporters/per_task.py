@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -35,7 +35,7 @@ def write_task_files(mixture: Mixture, folder: Path, row: RowMaker, rates: Expor
     """Write `train/<name>.jsonl` and `heldout/<name>.jsonl` for every task, in the order of the mixture's examples."""
     wanted = mixture.rates if rates == "asked" else mixture.realised
     files = []
-    for task, name in safe_names(mixture).items():
+    for task, name in safe_names([task.name for task in mixture.tasks]).items():
         paths = {}
         for split, examples in (("train", mixture.train), ("heldout", mixture.heldout)):
             own = [example for example in examples if example.task == task]
@@ -58,17 +58,15 @@ def write_text(path: Path, lines: Iterable[str]) -> None:
     path.write_text("".join(line + "\n" for line in lines), encoding="utf-8", newline="\n")
 
 
-def safe_names(mixture: Mixture) -> dict[str, str]:
+def safe_names(tasks: Sequence[str]) -> dict[str, str]:
     """A name per task of letters, digits, dots, dashes and underscores, distinct also where case does not count."""
     names: dict[str, str] = {}
     taken: set[str] = set()
-    for task in mixture.tasks:
-        plain = re.sub(r"[^A-Za-z0-9._-]+", "_", task.name).lstrip(".-") or "task"
-        name = next(
-            n for n in (plain, *(f"{plain}_{i}" for i in range(2, len(mixture.tasks) + 2))) if n.casefold() not in taken
-        )
+    for task in tasks:
+        plain = re.sub(r"[^A-Za-z0-9._-]+", "_", task).lstrip(".-") or "task"
+        name = next(n for n in (plain, *(f"{plain}_{i}" for i in range(2, len(tasks) + 2))) if n.casefold() not in taken)
         taken.add(name.casefold())
-        names[task.name] = name
+        names[task] = name
     return names
 
 
