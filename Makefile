@@ -25,7 +25,7 @@ $(VENV)/.installed-train: $(VENV)/.installed
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed-train requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --editable '.[data,train,ray,report]' --requirement requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --editable '.[data,train,ray,report,ui]' --requirement requirements-dev.txt
 	touch $@
 
 demo: $(VENV)/.installed-train

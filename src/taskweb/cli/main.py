@@ -24,6 +24,7 @@ from taskweb.cli.commands.study import app as study
 from taskweb.cli.commands.suggest import suggest
 from taskweb.cli.commands.templates import templates
 from taskweb.cli.commands.train import train
+from taskweb.cli.commands.ui import ui
 from taskweb.cli.commands.web import app as web
 from taskweb.cli.console import StoppedError, say
 from taskweb.cli.help_pages import CHOOSE, LEARN, MEASURE, SHARE, TRAIN, CommandApp
@@ -72,7 +73,7 @@ _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     CHOOSE: {"rank": rank, "refine": refine, "suggest": suggest, "pair-scores": pair_scores},
     TRAIN: {"mix": mix, "train": train, "evaluate": evaluate, "templates": templates},
     MEASURE: {"run": run, "benchmark": benchmark},
-    SHARE: {"report": report},
+    SHARE: {"report": report, "ui": ui},
     LEARN: {"demo": demo},
 }
 for _panel, _commands in _COMMANDS.items():

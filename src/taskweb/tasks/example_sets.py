@@ -135,9 +135,7 @@ def taken(items: Iterable[Item], sampling: Sampling) -> list[Item]:
     return chosen
 
 
-def examples_of_rows(
-    rows: Rows, name: str, columns: Columns | None = None, sampling: Sampling | None = None
-) -> ExampleSet:
+def examples_of_rows(rows: Rows, name: str, columns: Columns | None = None, sampling: Sampling | None = None) -> ExampleSet:
     """The examples of rows, as `load_examples` reads them. Raises as it does."""
     columns, sampling = columns or Columns(), sampling or Sampling()
     skipped = read = 0

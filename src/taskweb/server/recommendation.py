@@ -1,0 +1,67 @@
+"""What a ranking recommends, before its table: what to train on, what to avoid, and how sure that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from taskweb.selectors import Ranking
+from taskweb.selectors.assessment import DEFAULT_K
+
+_HIGH_HARM = 0.6  # probability of harm from which a source is to avoid
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """What to do with a ranking. train_on: best first. avoid: all sources that are likely to harm, worst first.
+
+    sure: how sure that is, in sentences. suggested_k: how many sources are suggested; reason: why.
+    """
+
+    train_on: tuple[str, ...]
+    avoid: tuple[str, ...]
+    sure: tuple[str, ...]
+    suggested_k: int
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "train_on": list(self.train_on),
+            "avoid": list(self.avoid),
+            "sure": list(self.sure),
+            "suggested_k": self.suggested_k,
+            "reason": self.reason,
+        }
+
+
+def recommended(ranking: Ranking, k: int | None = None) -> Recommendation:
+    """What a ranking recommends. k: how many sources are taken; None takes as many as are suggested."""
+    known = ranking.assessment
+    if known is None:
+        suggested, reason = min(DEFAULT_K, len(ranking)), f"the selector does not say how many, and {DEFAULT_K} are usual"
+    else:
+        suggested, reason = known.suggestion.k, known.suggestion.reason
+    taken = ranking.top(suggested if k is None else k)
+    return Recommendation(taken, tuple(_harmful(ranking)), _sure(ranking), suggested, reason)
+
+
+def _harmful(ranking: Ranking) -> list[str]:
+    """Sources that are likely to harm, worst first; those that did, where transfers are measured."""
+    if ranking.assessment is not None:
+        gains = ranking.assessment.predicted_gains
+        return sorted((task for task, gain in gains.items() if gain.harm >= _HIGH_HARM), key=lambda task: -gains[task].harm)
+    measured = [(source.details.get("pc"), source.task) for source in ranking.sources]
+    return [task for gain, task in sorted((gain, task) for gain, task in measured if gain is not None and gain < 0)]
+
+
+def _sure(ranking: Ranking) -> tuple[str, ...]:
+    known = ranking.assessment
+    if ranking.selector == "measured":
+        return ("These transfers are measured, not predicted.",)
+    if known is None:
+        return (f"The selector '{ranking.selector}' does not say how sure it is: only the order counts.",)
+    first = [f"Number 1 is the best source with {100 * known.best_among(1):.0f}% probability"]
+    if len(known.p_best) > DEFAULT_K:
+        first.append(f"one of the first {DEFAULT_K} is with {100 * known.best_among(DEFAULT_K):.0f}%")
+    return (f"{'; '.join(first)}.", *(f"{line[:1].upper()}{line[1:]}." for line in known.advice))
