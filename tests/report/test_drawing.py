@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from taskweb.errors import InputError, MissingDependencyError
+from taskweb.errors import InputError, MissingDependencyError, ParameterError
 from taskweb.report.charts.interval_panels import Panel, Series, interval_panels
-from taskweb.report.drawing import Width, draw_figure, drawing, figure_format
+from taskweb.report.drawing import draw_figure, drawing, figure_format
+from taskweb.report.figure_size import WIDTHS, figure_size
 
 NAN = math.nan
 HOSTILE = "<script>alert(1)</script>\"'&\u202eabc"
@@ -50,15 +51,22 @@ def test_an_interval_is_drawn_only_where_there_is_one() -> None:
     assert rules == [1, 0]
 
 
-@pytest.mark.parametrize(("width", "points"), [("column", 240), ("full", 486), ("page", 760)])
-def test_a_figure_has_the_width_asked_for(width: Width, points: int) -> None:
-    found = re.search(rb'<svg[^>]* width="([\d.]+)"', drawing(FIGURE, "svg", width=width))
+@pytest.mark.parametrize(("width", "written"), [("column", "237.6pt"), ("120mm", "340.2pt"), ("5in", "360pt"), ("page", "760")])
+def test_a_figure_has_the_width_asked_for(width: str, written: str) -> None:
+    found = re.search(rb'<svg[^>]* width="([\d.]+)(pt)?"', drawing(FIGURE, "svg", size=figure_size(width)))
     assert found is not None
-    assert abs(float(found[1]) - points) <= 3
+    assert (found[2] or b"").decode() == written.lstrip("0123456789.")
+    assert abs(float(found[1]) - float(written.removesuffix("pt"))) <= 3
+
+
+@pytest.mark.parametrize("width", ["wide", "85", "1in", "200in", "-3in", ""])
+def test_other_widths_are_refused(width: str) -> None:
+    with pytest.raises(ParameterError, match="The width must be"):
+        figure_size(width)
 
 
 def test_a_pdf_embeds_its_fonts() -> None:
-    drawn = drawing(FIGURE, "pdf", width="column")
+    drawn = drawing(FIGURE, "pdf", size=WIDTHS["column"])
     assert drawn.startswith(b"%PDF")
     assert drawn.count(b"/Subtype /CIDFontType2") == drawn.count(b"/FontFile2") > 0
 

@@ -16,6 +16,7 @@ from taskweb.cli.commands.encoder import app as encoder
 from taskweb.cli.commands.evaluate import evaluate
 from taskweb.cli.commands.mix import mix
 from taskweb.cli.commands.pair_scores import pair_scores
+from taskweb.cli.commands.plot import app as plot
 from taskweb.cli.commands.rank import rank
 from taskweb.cli.commands.refine import refine
 from taskweb.cli.commands.report import report
@@ -81,6 +82,7 @@ for _panel, _commands in _COMMANDS.items():
         app.command(name=_name, rich_help_panel=_panel)(_command)
 app.add_typer(encoder, name="encoder", rich_help_panel=CHOOSE)
 app.add_typer(web, name="web", rich_help_panel=MEASURE)
+app.add_typer(plot, name="plot", rich_help_panel=SHARE)
 app.add_typer(study, name="study", rich_help_panel=LEARN)
 
 

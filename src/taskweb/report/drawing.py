@@ -5,46 +5,27 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from taskweb.errors import InputError, MissingDependencyError
 from taskweb.report.figure import Figure
+from taskweb.report.figure_size import ONE_COLUMN, PAGE, FigureSize
 from taskweb.report.themes import vega_config
 from taskweb.tasks.atomic import whole_file
 
 FigureFormat = Literal["svg", "png", "pdf"]
-Width = Literal["column", "full", "page"]
 VEGA_LITE = "6.4"
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 _FORMATS: tuple[FigureFormat, ...] = ("svg", "png", "pdf")
+_PAPER_DOTS, _SCREEN_DOTS = 300, 144  # of a PNG, per inch; a screen shows 72 points of them
 _SVG_WIDTH = re.compile(r'<svg[^>]*? width="([\d.]+)"')
+_SVG_SIZE = re.compile(r'(<svg[^>]*?) width="([\d.]+)" height="([\d.]+)"')
 _LEAST_PANEL = 50.0
 _DRAWINGS = 3
 _EM = 0.55  # mean width of a letter, as a share of its size
 _LETTERS_PER_PANEL = 18
-
-
-@dataclass(frozen=True, slots=True)
-class _Size:
-    """How a figure is set. points: its width; text: size of its labels; scale: dots of a PNG per point.
-
-    shape: the most height of a pair of axes, as a share of their width; small: whether marks and distances are small.
-    """
-
-    points: float
-    text: float
-    scale: float
-    shape: float
-    small: bool = True
-
-
-_SIZES: dict[Width, _Size] = {
-    "column": _Size(240, 7, 300 / 72, 0.7),  # of two columns, in points of a paper
-    "full": _Size(486, 7.5, 300 / 72, 0.45),
-    "page": _Size(760, 12, 2, 1.0, small=False),
-}
+_LEAST_TEXT = 5.0
 
 
 def figure_format(path: Path) -> FigureFormat:
@@ -60,38 +41,41 @@ def figure_format(path: Path) -> FigureFormat:
     raise InputError(f"A figure is written as .svg, .png or .pdf, but {path} has another ending. Give another name.")
 
 
-def draw_figure(figure: Figure, path: Path, *, width: Width = "page", titled: bool = False) -> None:
+def draw_figure(figure: Figure, path: Path, *, size: FigureSize = PAGE, titled: bool = False) -> None:
     """Draw a figure into a file, written whole or not at all.
 
     Equal input gives equal bytes, except for a PDF, whose objects are numbered at random.
 
-    width: of one column or the full width of a paper, or of a page on the screen. titled: whether its title and sentence stand
-    above; captions usually say them.
+    titled: whether its title and sentence stand above; captions of papers say them.
 
     Raises InputError where the file cannot be written, MissingDependencyError without vl-convert.
     """
     form = figure_format(path)
-    drawn = drawing(figure, form, width=width, titled=titled)
+    drawn = drawing(figure, form, size=size, titled=titled)
     with whole_file(path) as part:
         part.write_bytes(drawn)
 
 
-def drawing(figure: Figure, form: FigureFormat, *, width: Width = "page", titled: bool = False) -> bytes:
+def drawing(figure: Figure, form: FigureFormat, *, size: FigureSize = PAGE, titled: bool = False) -> bytes:
     """The bytes that `draw_figure` writes."""
-    size, converter = _SIZES[width], _converter()
+    converter = _converter()
     spec = {**figure.spec, "config": _config(size)}
     if titled:
         lines = textwrap.wrap(figure.sentence, int(size.points / (_EM * size.text)))
         spec["title"] = {"text": figure.title, "subtitle": lines, "anchor": "start", "offset": 1.2 * size.text}
     spec = _sized(spec, size)
     if form == "png":
-        return bytes(converter.vegalite_to_png(spec, vl_version=VEGA_LITE, scale=size.scale, allowed_base_urls=[]))
+        dots = _SCREEN_DOTS if size.screen else _PAPER_DOTS
+        return bytes(converter.vegalite_to_png(spec, vl_version=VEGA_LITE, ppi=dots, allowed_base_urls=[]))
     if form == "pdf":
         return bytes(converter.vegalite_to_pdf(spec, vl_version=VEGA_LITE, allowed_base_urls=[]))
-    return str(converter.vegalite_to_svg(spec, vl_version=VEGA_LITE, allowed_base_urls=[])).encode("utf-8")
+    text = str(converter.vegalite_to_svg(spec, vl_version=VEGA_LITE, allowed_base_urls=[]))
+    if not size.screen:  # without a unit, programs take numbers for pixels of 1/96 inch
+        text = _SVG_SIZE.sub(r'\1 width="\2pt" height="\3pt"', text, count=1)
+    return text.encode("utf-8")
 
 
-def _sized(spec: dict[str, Any], size: _Size) -> dict[str, Any]:
+def _sized(spec: dict[str, Any], size: FigureSize) -> dict[str, Any]:
     """The specification in its size. Panels side by side share what their axes leave, which a first drawing shows."""
     if "concat" not in spec:
         fit = {"type": "fit-x", "contains": "padding"}
@@ -109,27 +93,34 @@ def _sized(spec: dict[str, Any], size: _Size) -> dict[str, Any]:
     return spec
 
 
-def _height(spec: Mapping[str, Any], width: float, size: _Size) -> Any:
+def _height(spec: Mapping[str, Any], width: float, size: FigureSize) -> Any:
     """The height of one pair of axes; steps, for names one below the other, follow the size of the labels."""
     given = spec.get("height")
     if isinstance(given, Mapping):
-        return {**given, "step": given["step"] * size.text / _SIZES["page"].text}
+        return {**given, "step": given["step"] * size.text / PAGE.text}
     return min(float(given or width), width * size.shape)
 
 
-def _config(size: _Size) -> dict[str, Any]:
-    text = {"labelFontSize": size.text, "titleFontSize": size.text + (0.5 if size.small else 0)}
+def _config(size: FigureSize) -> dict[str, Any]:
+    text = {"labelFontSize": size.text, "titleFontSize": size.text + (0.5 if not size.screen else 0)}
     config = vega_config("light")
     mine: dict[str, Any] = {
         "background": "white",
         "font": FONT,
-        "padding": 2 if size.small else 8,
-        "axis": {**text, **({"titlePadding": 5, "labelPadding": 3, "labelLimit": 90} if size.small else {})},
-        "legend": {**text, **({"symbolSize": 30, "padding": 0, "offset": 4} if size.small else {})},
+        "padding": 2 if not size.screen else 8,
+        "axis": {**text, **({"titlePadding": 5, "labelPadding": 3, "labelLimit": 90} if not size.screen else {})},
+        "legend": {
+            **text,
+            **(
+                {"symbolSize": 30, "padding": 0, "offset": 4, "columns": 0 if size.points > ONE_COLUMN else 1}
+                if not size.screen
+                else {}
+            ),
+        },
         "title": {"fontSize": size.text + 1, "fontWeight": "bold", "subtitleFontSize": size.text, "offset": 6},
         "style": {"label": {"fontSize": size.text}},
-        "point": {"size": 16 if size.small else 45},
-        "line": {"strokeWidth": 1.2 if size.small else 1.6},
+        "point": {"size": 16 if not size.screen else 45},
+        "line": {"strokeWidth": 1.2 if not size.screen else 1.6},
     }
     return _merged(config, mine)
 

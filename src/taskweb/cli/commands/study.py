@@ -157,7 +157,7 @@ def pivots(
     result.check()
     study = study_pivots(
         studied.settings(encoding),
-        counts=_whole_numbers("--counts", counts),
+        counts=shared.whole_numbers("--counts", counts),
         random_seeds=random_seeds,
         targets=shared.names(targets),
         progress=progress_for(quiet=result.quiet),
@@ -223,7 +223,7 @@ class SweepOptions:
         return SweepSettings(
             tuple(self.sources or ()),
             recipe_with(self.recipe, values, training),
-            _whole_numbers("--counts", self.counts),
+            shared.whole_numbers("--counts", self.counts),
             MixtureSettings(self.examples_per_task, self.total, held_out=0.0),
             ranking,
         )
@@ -306,12 +306,3 @@ def _trained_sweep(target: Path, results: Path | None, sweep: SweepOptions, rank
         watch=lambda chosen, seed: TrainingProgress(f"Training on {named(chosen.name, seed)}", quiet=quiet),
         on_result=say_result,
     )
-
-
-def _whole_numbers(option: str, text: str) -> tuple[int, ...]:
-    from taskweb.errors import ParameterError
-
-    parts = shared.names(text) or ()
-    if wrong := [part for part in parts if not (part.isascii() and part.isdigit())]:
-        raise ParameterError(f"{option} takes whole numbers with commas between them, such as 1,3,5. Got '{wrong[0]}' instead.")
-    return tuple(int(part) for part in parts)

@@ -357,3 +357,13 @@ class RankOptions:
             target,
             self.from_others,
         )
+
+
+def whole_numbers(option: str, text: str) -> tuple[int, ...]:
+    """The numbers in `1,3,5`. Raises ParameterError for anything else; option: its name, for the message."""
+    from taskweb.errors import ParameterError
+
+    parts = names(text) or ()
+    if wrong := [part for part in parts if not (part.isascii() and part.isdigit())]:
+        raise ParameterError(f"{option} takes whole numbers with commas between them, such as 1,3,5. Got '{wrong[0]}' instead.")
+    return tuple(int(part) for part in parts)

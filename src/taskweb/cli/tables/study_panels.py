@@ -91,7 +91,7 @@ def _best_number(points: Sequence[SweepPoint]) -> str:
     if best is most or not best.to_all.known:
         return f"{found}."
     low, high = best.to_all.low, best.to_all.high
-    clear = "clearly more" if low > 0 else "which cannot be told from what"
+    clear = "clearly more" if low > 0 else "which the data do not distinguish from what"
     than = f"{most.label} sources" if most.label != "all" else "all sources"
     ending = f"{clear} than {than}" if low > 0 else f"{clear} {than} score"
     return f"{found}, {ending} (difference {best.to_all.value:+.1f} points, 95% interval {low:+.1f} to {high:+.1f})."

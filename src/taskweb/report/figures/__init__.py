@@ -1,0 +1,1 @@
+"""Figures of webs and results, one file each: typed values in, a `Figure` out."""
