@@ -1,4 +1,4 @@
-.PHONY: demo quick test test-all fuzz lint clean
+.PHONY: demo quick test test-all fuzz lint docs clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,6 +11,8 @@ WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 # Markers of the tests that `test` leaves to `test-all`.
 REST := repeats or browser
+
+SPELLED = *.md docs benchmarks plans scripts src
 
 # Each stamp stands for one finished installation; a changed project file makes it again.
 $(VENV)/.installed: pyproject.toml requirements-encoder.txt
@@ -28,6 +30,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed-train requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --editable '.[data,train,ray,report,ui]' --requirement requirements-dev.txt
 	touch $@
 
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	touch $@
+
 demo: $(VENV)/.installed-train
 	$(BIN)/taskweb demo
 
@@ -35,6 +41,12 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell $(SPELLED)
+
+# The documentation as a site, in site/: any broken link or warning is an error.
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "Open site/index.html."
 
 # Only tests that need no torch and take no seconds.
 quick: lint
@@ -53,4 +65,4 @@ fuzz: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.fuzzing $(FUZZ)
 
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) build dist site

@@ -20,7 +20,7 @@ from tests.conftest import REPOSITORY
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted(REPOSITORY.glob("docs/**/*.md"))]
 COMMANDS_IN = [*PAGES, *sorted(REPOSITORY.glob("benchmarks/**/*.md")), *sorted(REPOSITORY.glob("plans/*.toml"))]
-OF_OTHER_TOOLS = {"--dataset_mixer_list", "--config_file"}
+OF_OTHER_TOOLS = {"--dataset", "--dataset_mixer_list", "--config_file", "--help"}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 each_text = pytest.mark.parametrize("page", COMMANDS_IN, ids=lambda page: str(page.relative_to(REPOSITORY)))
@@ -97,8 +97,8 @@ def test_modules_and_public_names_are_there(page: Path) -> None:
 
 
 def test_methods_of_webs_are_there() -> None:
-    code = "\n".join(blocks((REPOSITORY / "README.md").read_text(encoding="utf-8"), "python"))
-    named = set(re.findall(r"\bweb\.(\w+)", code))
+    code = "\n".join(block for page in PAGES for block in blocks(page.read_text(encoding="utf-8"), "python"))
+    named = set(re.findall(r"\bweb\.(\w+)\(", code))
     assert named
     assert [name for name in named if not hasattr(TransferWeb, name) and name not in TransferWeb.__annotations__] == []
 
@@ -155,8 +155,13 @@ def options_of(command: Any) -> set[str]:
 
 
 def test_options_in_the_text_exist() -> None:
-    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    named = {option for code in inline_code(text) for option in re.findall(r"(?<![\w-])--\w[\w-]*", code)}
+    """On pages about taskweb itself."""
+    named = {
+        option
+        for page in (REPOSITORY / "README.md", *sorted(REPOSITORY.glob("docs/guides/*.md")))
+        for code in inline_code(page.read_text(encoding="utf-8"))
+        for option in re.findall(r"(?<![\w-])--\w[\w-]*", code)
+    }
     assert len(named) > 20
     assert named - OF_OTHER_TOOLS <= options_of(root())
 

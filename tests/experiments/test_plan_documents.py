@@ -17,7 +17,7 @@ from tests.conftest import REPOSITORY
 DOCUMENT = (REPOSITORY / "docs" / "plan.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/plan.md"])
+@pytest.mark.parametrize("document", ["docs/guides/web.md", "docs/plan.md"])
 def test_the_example_is_a_plan(document: str, tmp_path: Path) -> None:
     text = (REPOSITORY / document).read_text(encoding="utf-8")
     example = next(block for block in re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL) if "[setups." in block)
