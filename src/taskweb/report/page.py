@@ -9,32 +9,37 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from taskweb.report.asset_files import CHART_LIBRARIES, SCRIPTS, STYLES, asset, script_source
+from taskweb.report.asset_files import CHART_LIBRARIES, SCRIPTS, STYLES, WEB_SCRIPTS, asset, script_source
 from taskweb.report.figure import Figure, FigureTable
-from taskweb.report.section import Facts, Part, Section, TitledTable
-from taskweb.report.themes import COLOURS, css_variables, vega_config
+from taskweb.report.section import Facts, Part, Section, TitledTable, View
+from taskweb.report.themes import COLOURS, DIVERGING, css_variables, vega_config
 from taskweb.tasks.atomic import whole_file
 from taskweb.version import __version__
 
 
-def write_report(path: Path, sections: Sequence[Section], *, title: str, subtitle: str = "") -> None:
-    """Write a page of these sections, whole or not at all.
+def write_report(
+    path: Path, sections: Sequence[Section], *, title: str, subtitle: str = "", web: Mapping[str, Any] | None = None
+) -> None:
+    """Write a page of these sections, whole or not at all. web: what `web_data` says of a web, for the views of sections.
 
     Raises InputError where the file cannot be written.
     """
     with whole_file(path) as part:
-        part.write_text(report_page(sections, title=title, subtitle=subtitle), encoding="utf-8")
+        part.write_text(report_page(sections, title=title, subtitle=subtitle, web=web), encoding="utf-8")
 
 
-def report_page(sections: Sequence[Section], *, title: str, subtitle: str = "") -> str:
+def report_page(sections: Sequence[Section], *, title: str, subtitle: str = "", web: Mapping[str, Any] | None = None) -> str:
     """The page as HTML. Every text is escaped: names, paths and numbers from anywhere are shown, never interpreted."""
     parts = [part for section in sections for part in section.parts]
-    draws = any(isinstance(part, Figure) for part in parts)
-    scripts = [asset(name) for name in SCRIPTS if draws or name not in CHART_LIBRARIES]
+    draws = any(isinstance(part, Figure) or (isinstance(part, View) and part.kind == "story") for part in parts)
+    unused = (() if draws else CHART_LIBRARIES) + (() if web is not None else WEB_SCRIPTS)
+    scripts = [asset(name) for name in SCRIPTS if name not in unused]
     contents = {
         "themes": {scheme: _theme(scheme) for scheme in COLOURS},
         "figures": {part.name: {"spec": part.spec, "table": _table(part.table)} for part in parts if isinstance(part, Figure)},
         "tables": {part.name: _table(part.table) for part in parts if isinstance(part, TitledTable)},
+        "views": {part.name: part.settings for part in parts if isinstance(part, View)},
+        "web": web,
     }
     page = "".join(
         (
@@ -77,7 +82,7 @@ def _table(table: FigureTable) -> dict[str, Any]:
 
 
 def _theme(scheme: Any) -> dict[str, Any]:
-    return {"colours": COLOURS[scheme], "config": vega_config(scheme)}
+    return {"colours": COLOURS[scheme], "diverging": DIVERGING[scheme], "config": vega_config(scheme)}
 
 
 def _head(title: str, scripts: Sequence[str]) -> str:
@@ -123,7 +128,7 @@ def _section(section: Section) -> str:
 def _part(part: Part) -> str:
     if isinstance(part, Facts):
         return "".join(_facts(part))
-    kind = "figure" if isinstance(part, Figure) else "table"
+    kind = "figure" if isinstance(part, Figure) else "table" if isinstance(part, TitledTable) else part.kind
     return (
         f'<div class="part" id="{escape(part.name)}" data-part="{kind}"><h3>{escape(part.title)}</h3>'
         f'<p class="sentence">{escape(part.sentence)}</p><div class="body"></div></div>\n'

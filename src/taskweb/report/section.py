@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from taskweb.report.figure import Figure, FigureTable
+
+ViewKind = Literal["heatmap", "graph", "story"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,22 @@ class TitledTable:
     table: FigureTable
 
 
-Part = Figure | TitledTable | Facts
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a reader explores: drawn by a script from the web inside the page (`web_data`).
+
+    name: as of a `Figure`; kind: which script draws it; sentence: what to see before anything is chosen; settings: plain JSON
+    values for the script.
+    """
+
+    name: str
+    title: str
+    sentence: str
+    kind: ViewKind
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+Part = Figure | TitledTable | Facts | View
 
 
 @dataclass(frozen=True, slots=True)

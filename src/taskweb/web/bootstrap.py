@@ -65,10 +65,24 @@ def student_quantile(level: float, freedom: int) -> float:
 
     With t = sqrt(freedom) tan(a), the density of a is cos(a)^(freedom - 1).
     """
+    angles, below = _student_table(freedom)
+    return math.sqrt(freedom) * math.tan(float(np.interp(level * below[-1], below, angles)))
+
+
+def student_probability(bounds: FloatArray, freedom: int) -> FloatArray:
+    """The probability that Student's t with `freedom` degrees of freedom is below each bound; NaN for NaN."""
+    angles, below = _student_table(freedom)
+    half = np.interp(np.arctan(np.abs(bounds) / math.sqrt(freedom)), angles, below) / below[-1] / 2
+    probability: FloatArray = 0.5 + np.sign(bounds) * half
+    return probability
+
+
+@cache
+def _student_table(freedom: int) -> tuple[FloatArray, FloatArray]:
+    """Angles a from 0 to a right angle, and the weight of t = sqrt(freedom) tan(a) from 0 to there."""
     angles = np.linspace(0, np.pi / 2, 100_001)
     density = np.cos(angles) ** (freedom - 1)
-    below = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
-    return math.sqrt(freedom) * math.tan(float(np.interp(level * below[-1], below, angles)))
+    return angles, np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
 
 
 def percentile_interval(draws: FloatArray, *, level: float = LEVEL) -> tuple[FloatArray, FloatArray]:

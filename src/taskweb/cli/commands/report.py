@@ -28,14 +28,18 @@ def report(
         taskweb report my_web.db -o my_web.html
     """
     from taskweb.report.page import write_report
+    from taskweb.report.sections.transfers import transfers
     from taskweb.report.sections.web_facts import web_facts
+    from taskweb.report.web_data import web_data
+    from taskweb.web.setup_scores import scores_by_setup
     from taskweb.workflows.webs import describe_web
 
     described = describe_web(web)
     opened = described.web
-    sections = (web_facts(opened, None if described.info is None else described.info.runs),)
+    scores = scores_by_setup(opened)
+    sections = (web_facts(opened, None if described.info is None else described.info.runs), transfers(opened, scores))
     name = "The published web" if opened.name == "published" else f"Web {opened.name}"
     subtitle = f"{len(opened.tasks):,} tasks, {len(opened.setups):,} setups: how training on one task changes another"
-    write_report(to, sections, title=name, subtitle=subtitle)
+    write_report(to, sections, title=name, subtitle=subtitle, web=web_data(opened, scores))
     say_notes(opened.notes, quiet=quiet)
     say(f"Wrote {to} ({to.stat().st_size / 1e3:,.0f} kB). Open it in a browser.", quiet=quiet)

@@ -17,11 +17,14 @@
     taskweb.printing = false;
     taskweb.themeChanged();
   });
+  const web = data.web ? taskweb.openWeb(data.web) : null;
+  taskweb.web = web;
   for (const part of document.querySelectorAll("[data-part]")) {
     const body = part.querySelector(".body");
-    const described = `${part.querySelector("h3").textContent}: ${part.querySelector(".sentence").textContent}`;
-    const kind = part.dataset.part;
+    const kind = part.dataset.part, sentence = part.querySelector(".sentence");
+    const described = `${part.querySelector("h3").textContent}: ${sentence.textContent}`;
     if (kind === "figure") taskweb.drawFigure(body, part.id, data.figures[part.id], data.themes, described);
+    else if (kind !== "table") taskweb.views[kind](body, { web, themes: data.themes, settings: data.views[part.id], sentence, name: part.id });
     else {
       const table = data.tables[part.id];
       taskweb.drawTable(body, table, part.id, 25);

@@ -122,12 +122,10 @@ def structure(
         low, high = percentile_interval(drawn) if len(drawn) > 1 else (np.nan, np.nan)
         by_chance[name] = ByChance(float(nan_mean(drawn, axis=0)), float(low), float(high), one_sided_p(observed, drawn))
     again = _resampled(square, quantile, seed, resamples if graph.any() else 0)
-    distance = profile_distance(mean)
-    merges = average_linkage(distance)
-    order = optimal_order(distance, merges)
+    order, merges = similar_tasks_adjacent(mean)
     return Structure(
         square.tasks,
-        tuple(square.tasks[i] for i in _best_givers_first(order, mean)),
+        tuple(square.tasks[i] for i in order),
         tuple(merges),
         _threshold(mean, quantile),
         int((graph > 0).sum()),
@@ -138,6 +136,16 @@ def structure(
         _stability(labels, again),
         tuple(notes),
     )
+
+
+def similar_tasks_adjacent(t: FloatArray) -> tuple[list[int], list[Merge]]:
+    """An order of tasks in which similar ones are neighbours, those that give more first, and the tree that it is from.
+
+    t: (source, target), NaN where a pair was not measured.
+    """
+    distance = profile_distance(t)
+    merges = average_linkage(distance)
+    return _best_givers_first(optimal_order(distance, merges), t), merges
 
 
 def profile_distance(t: FloatArray) -> FloatArray:

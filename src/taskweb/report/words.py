@@ -1,0 +1,40 @@
+"""Names and numbers in the sentences of a report."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+_MOST = 48  # characters of a name inside a sentence
+_LETTERS = frozenset(("R", "AL", "AN"))  # written from right to left
+_CONTROLS = frozenset(("RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "PDF", "PDI", "FSI"))  # turn the text around them
+
+
+def shown_name(name: str) -> str:
+    """A name inside a sentence: long ones cut, and the direction of its letters kept from turning the sentence around."""
+    short = " ".join((name if len(name) <= _MOST else f"{name[: _MOST - 1]}…").split())
+    directions = [unicodedata.bidirectional(letter) for letter in short]
+    if not (_LETTERS | _CONTROLS) & set(directions):
+        return short
+    plain = "".join(letter for letter, direction in zip(short, directions, strict=True) if direction not in _CONTROLS)
+    return f"\u2068{plain}\u2069"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Names as a phrase: a, b and c."""
+    return ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else "".join(parts)
+
+
+def signed_percent(share: float, digits: int = 1) -> str:
+    """A share in percent with its sign, and a true minus."""
+    return f"{100 * share:+.{digits}f}%".replace("-", "−")
+
+
+def percent(share: float) -> str:
+    """A share in whole percent."""
+    return f"{100 * share:.0f}%"
+
+
+def counted(number: int, what: str, several: str = "") -> str:
+    """A number and what it counts: 1 setup, 2 setups."""
+    return f"{number:,} {what if number == 1 else several or what + 's'}"

@@ -1,0 +1,165 @@
+"""What a report shows of a web, in a browser: the numbers are the web's, for webs of any size and names."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from taskweb.report.page import write_report
+from taskweb.report.sections.transfers import transfers
+from taskweb.report.web_data import web_data
+from taskweb.web.published import published_web
+from taskweb.web.setup_scores import scores_by_setup
+from taskweb.web.transfer_web import TransferWeb, combined_score
+
+pytestmark = pytest.mark.browser
+HOSTILE = (
+    "</script><script>window.broken = 1</script>",
+    "<img src=x onerror='window.broken = 2'>",
+    "\"quotes' & \\n\u2028",
+    "\u202eمهمة اختبار",
+    "x" * 10_000,
+    "🙂 任务",
+    "=1+1",
+    "a\nb\tc",
+)
+
+
+def made_up(names: tuple[str, ...], setups: tuple[str, ...]) -> TransferWeb:
+    draw = np.random.default_rng(0)
+    shape = (len(setups), len(names), len(names))
+    pc = draw.normal(0.01, 0.05, shape) + draw.normal(0, 0.05, len(names))
+    pc[:, range(len(names)), range(len(names))] = np.nan
+    pm = np.clip(np.round(3 * (0.5 + 5 * pc)) / 3, 0, 1)
+    seeds = np.where(np.isfinite(pc), 3.0, np.nan)
+    return TransferWeb(
+        "made-up",
+        setups,
+        names,
+        names,
+        combined_score(pc, pm),
+        pc=pc,
+        pm=pm,
+        pc_se=np.abs(draw.normal(0.02, 0.01, shape)),
+        n_seeds=seeds,
+        score=0.5 * (1 + pc),
+        baseline=np.full(shape[:2], 0.5),
+    )
+
+
+def opened(page: Any, path: Path, web: TransferWeb, width: int = 1280) -> Any:
+    scores = scores_by_setup(web)
+    write_report(path, [transfers(web, scores)], title=web.name, web=web_data(web, scores))
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(path.as_uri())
+    page.wait_for_selector("#heatmap canvas[data-drawn]")
+    return page
+
+
+def numbers(page: Any) -> list[list[str]]:
+    """The rows of the table under the heatmap."""
+    if not page.locator("#heatmap details[open]").count():
+        page.locator("#heatmap summary").click()
+    page.wait_for_selector("#heatmap td")
+    return [row.split("\t") for row in page.locator("#heatmap tbody tr").all_inner_texts()]
+
+
+def number_of(text: str) -> float:
+    return float(text.replace("−", "-"))
+
+
+def test_the_numbers_are_those_of_the_web(page: Any, tmp_path: Path) -> None:
+    web = published_web()
+    opened(page, tmp_path / "report.html", web)
+    sentence = page.locator("#heatmap .sentence").inner_text()
+    for setup, label in (("all", "Mean of 7 setups"), ("t5l/finetune", "t5l/finetune")):
+        page.locator("#heatmap").get_by_role("combobox", name="Setup").select_option(label=label)
+        page.locator("#heatmap").get_by_role("searchbox", name="Sources").fill("squad")
+        page.locator("#heatmap").get_by_role("searchbox", name="Targets").fill("rte")
+        ((source, target, named, t, pc, pm, *_),) = numbers(page)
+        assert (source, target, named) == ("squad_v2", "rte", label)
+        for what, shown in (("t", t), ("pc", pc), ("pm", pm)):
+            wanted = web.matrix(what, setup)[web.target_index("rte"), web.source_index("squad_v2")]
+            assert number_of(shown) == pytest.approx(wanted, abs=0.0006)
+    assert page.locator("#heatmap .sentence").inner_text() != sentence
+
+
+def test_every_pair_is_in_the_table_and_sorted_by_its_numbers(page: Any, tmp_path: Path) -> None:
+    web = made_up(("a", "b", "c"), ("m/finetune",))
+    opened(page, tmp_path / "report.html", web)
+    assert page.get_by_role("combobox", name="Setup").count() == 0  # hidden
+    numbers(page)
+    page.locator("#heatmap th button", has_text="PC").click()
+    shown = [number_of(row[4]) for row in numbers(page)]
+    assert web.pc is not None
+    assert shown == pytest.approx(sorted(web.pc[np.isfinite(web.pc)], reverse=True), abs=0.0006)
+
+
+def test_a_cell_says_its_pair_to_mouse_and_keyboard(page: Any, tmp_path: Path) -> None:
+    web = made_up(("a", "b", "c"), ("m/finetune",))
+    opened(page, tmp_path / "report.html", web)
+    page.locator("#heatmap").get_by_role("combobox", name="Order").select_option("name")
+    page.locator("#heatmap canvas").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    said = page.locator(".tooltip").inner_text().split("\n")
+    assert said[:4] == ["source", "b", "target", "a"]
+    assert web.pc is not None
+    assert number_of(said[said.index("PC, mean gain") + 1].rstrip("%")) == pytest.approx(100 * web.pc[0, 0, 1], abs=0.06)
+    page.keyboard.press("Escape")
+    assert page.locator(".tooltip").is_hidden()
+
+
+def test_the_csv_has_every_pair(page: Any, tmp_path: Path) -> None:
+    opened(page, tmp_path / "report.html", made_up(HOSTILE, ("m/finetune", "<b>/lora")))
+    with page.expect_download() as download:
+        page.locator("#heatmap button", has_text="Save CSV").click()
+    text = Path(download.value.path()).read_text(encoding="utf-8")
+    assert text.startswith("source,target,setup,T,PC,PM,low,high,probability of harm,score,runs\n")
+    assert "\n'=1+1," in text  # no formula for spreadsheets
+    assert text.count("Mean of 2 setups") == 56
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_names_of_others_are_text(page: Any, tmp_path: Path, width: int) -> None:
+    opened(page, tmp_path / "report.html", made_up(HOSTILE, ("m/finetune", "<b>/lora")), width)
+    page.locator("#heatmap canvas").focus()
+    for key in ("ArrowDown", "ArrowRight", "ArrowDown"):
+        page.keyboard.press(key)
+        assert page.locator(".tooltip").inner_text().startswith("source")
+    numbers(page)
+    assert page.evaluate("window.broken") is None
+    assert page.locator("main :is(script, img, b)").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_readable_for_everyone(
+    page: Any, tmp_path: Path, axe_findings: Callable[[], list[str]], screenshots: Path | None, scheme: str, width: int
+) -> None:
+    page.emulate_media(color_scheme=scheme)
+    opened(page, tmp_path / "report.html", published_web(), width)
+    numbers(page)
+    assert axe_findings() == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    if screenshots is not None:
+        page.screenshot(path=screenshots / f"web-{width}-{scheme}.png", full_page=True)
+
+
+def test_two_hundred_tasks(page: Any, tmp_path: Path) -> None:
+    web = made_up(tuple(f"task {i}" for i in range(200)), ("a/finetune", "b/lora", "c/bitfit"))
+    start = time.monotonic()
+    opened(page, tmp_path / "report.html", web)
+    assert page.evaluate("performance.now()") < 3000
+    assert time.monotonic() - start < 10
+    assert page.locator("#heatmap canvas").get_attribute("data-drawn") == "40000"
+    redraw = "(() => { const start = performance.now(); taskweb.web.chooseSetup(2); return performance.now() - start; })()"
+    assert page.evaluate(redraw) < 1000
+    page.locator("#heatmap").get_by_role("searchbox", name="Sources").fill("task 19")
+    assert page.locator("#heatmap canvas").get_attribute("data-drawn") == str(11 * 200)
