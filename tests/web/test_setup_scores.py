@@ -47,11 +47,11 @@ def test_students_t() -> None:
     assert student_probability(bounds, 7) == pytest.approx([0.5, 0.975, 0.025, 1.0, np.nan], nan_ok=True)
 
 
-def test_doubt_of_single_runs_is_unknown() -> None:
+def test_the_sign_of_single_runs_is_unknown() -> None:
     web = made_up_web(setups=("a/finetune",))
     scores = scores_by_setup(web)
     assert scores.names == ("a/finetune",)
-    assert not scores.has_doubt
+    assert not scores.has_intervals
     assert scores.runs is None
 
 

@@ -32,7 +32,7 @@ class SetupScores:
     setups: FloatArray = field(repr=False)
 
     @property
-    def has_doubt(self) -> bool:
+    def has_intervals(self) -> bool:
         """Whether it is known of any pair how sure its sign is."""
         return bool(np.isfinite(self.harm).any())
 
@@ -53,7 +53,7 @@ def scores_by_setup(web: TransferWeb) -> SetupScores:
         reach, harm = _by_student(pc, error, runs - 1)
     if len(web.setups) < 2:
         return SetupScores(web.setups, t, pc, pm, score, reach, harm, runs, setups)
-    over, doubt = (unknown[0], unknown[0]) if pc is None else _over_setups(pc, reach, harm)
+    over, risk = (unknown[0], unknown[0]) if pc is None else _over_setups(pc, reach, harm)
 
     def with_all(array: FloatArray | None) -> FloatArray | None:
         return None if array is None else np.concatenate([nan_mean(array, axis=0)[None], array])
@@ -65,7 +65,7 @@ def scores_by_setup(web: TransferWeb) -> SetupScores:
         with_all(pm),
         with_all(score),
         np.concatenate([over[None], reach]),
-        np.concatenate([doubt[None], harm]),
+        np.concatenate([risk[None], harm]),
         None if runs is None else np.concatenate([_total(runs)[None], runs]),
         np.concatenate([setups.sum(axis=0)[None], setups]),
     )
@@ -77,8 +77,8 @@ def _over_setups(pc: FloatArray, reach: FloatArray, harm: FloatArray) -> tuple[F
     centred = np.where(np.isfinite(pc), pc - nan_mean(pc, axis=0), 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         error = np.where(count > 1, np.sqrt((centred**2).sum(axis=0) / (count - 1) / count), np.nan)
-    over, doubt = _by_student(nan_mean(pc, axis=0), error, count - 1.0)
-    return np.where(count == 1, nan_mean(reach, axis=0), over), np.where(count == 1, nan_mean(harm, axis=0), doubt)
+    over, risk = _by_student(nan_mean(pc, axis=0), error, count - 1.0)
+    return np.where(count == 1, nan_mean(reach, axis=0), over), np.where(count == 1, nan_mean(harm, axis=0), risk)
 
 
 def _by_student(mean: FloatArray, error: FloatArray, freedom: FloatArray) -> tuple[FloatArray, FloatArray]:

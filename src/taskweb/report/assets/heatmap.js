@@ -16,7 +16,7 @@ taskweb.views.heatmap = function (body, { web, themes, settings, sentence, name 
   const again = (key) => (value) => { choice[key] = value; draw(); };
   const controls = make("div", { className: "controls" }, taskweb.setupChoice(web), taskweb.choice("Score", scores, choice.score, again("score")),
     taskweb.choice("Order", orders, choice.order, again("order")), taskweb.searchField("Sources", again("sources")), taskweb.searchField("Targets", again("targets")));
-  if (web.has("harm")) controls.append(make("label", { className: "inline" }, fading, "Fade what is in doubt"));
+  if (web.has("harm")) controls.append(make("label", { className: "inline" }, fading, "Fade uncertain cells"));
   for (const field of controls.querySelectorAll("input[type=search]")) field.placeholder = "All";
   const tools = make("div", { className: "tools" });
   const numbers = make("div");

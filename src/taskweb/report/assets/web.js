@@ -61,7 +61,7 @@ taskweb.diverging = function (stops, at) {
   return a.map((channel, i) => Math.round(channel + part * (b[i] - channel)));
 };
 
-// How solid a cell is: 1 where its sign is sure, little where the probability of harm is near a half. Unknown doubt fades nothing.
+// How solid a cell is: 1 where its sign is sure, little where the probability of harm is near a half. Unknown ones fade nothing.
 taskweb.solidity = (harm) => (harm === harm ? 0.18 + 0.82 * Math.min(1, Math.max(0, (Math.abs(harm - 0.5) - 0.1) / 0.375)) : 1);
 
 // What is known of a pair, as rows of a tooltip.
@@ -92,16 +92,16 @@ taskweb.probability = (share) => (share < 0.005 ? "below 1%" : share > 0.995 ? "
 
 // All measured pairs of a setup as a table; keep: which ones, by target and source.
 taskweb.pairTable = function (web, setup, keep = () => true) {
-  const names = ["t", "pc", "pm"].filter(web.has), doubts = web.has("harm") ? ["low", "high", "probability of harm"] : [];
+  const names = ["t", "pc", "pm"].filter(web.has), known = web.has("harm") ? ["low", "high", "probability of harm"] : [];
   const more = ["score", "runs"].filter(web.has);
-  const columns = ["source", "target", "setup", ...names.map((name) => taskweb.scores[name].label), ...doubts, ...more];
+  const columns = ["source", "target", "setup", ...names.map((name) => taskweb.scores[name].label), ...known, ...more];
   const rows = [];
   const rounded = (value) => (value === value ? Number(value.toPrecision(5)) : null);
   for (let target = 0; target < web.targets.length; target++) {
     for (let source = 0; source < web.sources.length; source++) {
       const of = (name) => web.value(name, setup, target, source);
       if (of("t") !== of("t") || !keep(target, source)) continue;
-      const found = doubts.length ? [of("pc") - of("reach"), of("pc") + of("reach"), of("harm")] : [];
+      const found = known.length ? [of("pc") - of("reach"), of("pc") + of("reach"), of("harm")] : [];
       rows.push([web.sourceName(source), web.targetName(target), web.setups[setup], ...[...names.map(of), ...found, ...more.map(of)].map(rounded)]);
     }
   }

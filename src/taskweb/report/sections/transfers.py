@@ -52,9 +52,9 @@ def _notes(web: TransferWeb, scores: SetupScores) -> tuple[str, ...]:
             "PC is the mean relative change of the score over seeds, PM the share of seeds with a gain, and T combines both: "
             "0.5 PC + 0.5 (0.2 PM − 0.1)."
         )
-    if not scores.has_doubt:
+    if not scores.has_intervals:
         return (scale, "How sure the signs are is unknown: that needs several seeds of a pair, with baselines.")
     over = " over the seeds of a setup"
     if scores.names[0] == ALL_SETUPS:
         over += ", and for the mean over its setups"
-    return (scale, f"Doubt comes from Student's t{over}: a cell fades as the probability of harm nears 50%.")
+    return (scale, f"How sure a sign is comes from Student's t{over}: a cell fades as the probability of harm nears 50%.")
