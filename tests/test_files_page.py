@@ -59,6 +59,7 @@ def test_the_cache_contains_what_the_page_says(encoder: SentenceEncoder) -> None
             "digests/*.json",
             "resolved/*.json",
             "unstored/*/*.json",
+            "webs/*/*",
         )
     ]
     rank(TEXTS)
@@ -72,7 +73,7 @@ def test_the_cache_contains_what_the_page_says(encoder: SentenceEncoder) -> None
     for folder in ("digests", "resolved"):
         assert f'_FOLDER = "{folder}"' in CODE
     named = set(re.findall(r'default_cache_folder\(\) / "(\w+)"', CODE))
-    assert named == {"judge", "encoder", "unstored"}
+    assert named == {"judge", "encoder", "unstored", "webs"}
 
 
 def test_without_a_cache_nothing_is_written() -> None:

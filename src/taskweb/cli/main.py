@@ -27,6 +27,7 @@ from taskweb.cli.commands.templates import templates
 from taskweb.cli.commands.train import train
 from taskweb.cli.commands.ui import ui
 from taskweb.cli.commands.web import app as web
+from taskweb.cli.commands.web_sharing import pull, push
 from taskweb.cli.console import StoppedError, say
 from taskweb.cli.help_pages import CHOOSE, LEARN, MEASURE, SHARE, TRAIN, CommandApp
 from taskweb.errors import TaskWebError
@@ -80,6 +81,8 @@ _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
 for _panel, _commands in _COMMANDS.items():
     for _name, _command in _commands.items():
         app.command(name=_name, rich_help_panel=_panel)(_command)
+for _name, _command in (("push", push), ("pull", pull)):
+    web.command(name=_name)(_command)
 app.add_typer(encoder, name="encoder", rich_help_panel=CHOOSE)
 app.add_typer(web, name="web", rich_help_panel=MEASURE)
 app.add_typer(plot, name="plot", rich_help_panel=SHARE)

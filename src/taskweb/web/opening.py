@@ -1,9 +1,10 @@
-"""Opening a web by its name: `published`, a store of runs, a tidy file, or anything else that can be imported."""
+"""Opening a web by its name: `published`, a store of runs, a tidy file, a web of the Hub, or what else can be imported."""
 
 from __future__ import annotations
 
 import dataclasses
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,32 +15,59 @@ from taskweb.web.formats.tidy_table import TIDY_SUFFIXES, read_tidy
 from taskweb.web.published import PUBLISHED, published_web
 from taskweb.web.scores import score_runs
 from taskweb.web.seed_gains import SeedGains, seed_gains
+from taskweb.web.sharing.reference import HubWeb, is_on_hub
 from taskweb.web.store import RunStore, is_store
 from taskweb.web.transfer_web import TransferWeb
 
 NO_WEB = "none"
 
 
+@dataclass(frozen=True, slots=True)
+class LocatedWeb:
+    """Where a web is on this machine. name: as given; of a web on the Hub with its commit. notes: what a person should know."""
+
+    path: Path
+    name: str
+    notes: tuple[str, ...] = ()
+
+
+def locate_web(where: str | Path) -> LocatedWeb:
+    """The file or folder of a web. One on the Hub (`hf:<owner>/<name>[@<revision>]`) is fetched into the cache, as a store.
+
+    Raises InputError where that is not possible, and MissingDependencyError where a package is missing.
+    """
+    if not is_on_hub(where):
+        return LocatedWeb(Path(where), str(where))
+    from taskweb.web.sharing.pulling import pulled  # needed for webs of the Hub only
+
+    found = pulled(HubWeb.parse(str(where)))
+    return LocatedWeb(found.store, str(found.web), found.notes)
+
+
 def open_web(where: str | Path = PUBLISHED) -> TransferWeb:
     """The web named `published`, or that of a store of runs, a tidy CSV, TSV or Parquet file, or anything that can be imported.
 
-    `none` is an empty web, for ranking candidates by their texts alone. Raises InputError and WebError.
+    `hf:<owner>/<name>[@<revision>]` is a web on the Hub (see `locate_web`). `none` is an empty web, for ranking candidates by
+    their texts alone. Raises InputError and WebError.
     """
     if str(where) == PUBLISHED:
         return published_web()
     if str(where) == NO_WEB:
         return TransferWeb(NO_WEB, (), (), (), np.empty((0, 0, 0)))
-    path = Path(where)
+    located = locate_web(where)
+    path = located.path
     if kind_of_path(path) == "missing" and not path.suffix and len(path.parts) == 1:
         raise unknown_name("web or file", str(where), [PUBLISHED, NO_WEB])
     if is_store(path):
         with RunStore.open(path, read_only=True) as store:
-            web = score_runs(store.run_table(), str(where))
-            return dataclasses.replace(web, notes=(*web.notes, *store.notes))
+            web = score_runs(store.run_table(), located.name)
+            return dataclasses.replace(web, notes=(*web.notes, *located.notes, *store.notes))
     if path.suffix.lower() in TIDY_SUFFIXES and not _is_full_record(path):
         return score_runs(read_tidy(path), str(where))
     if kind_of_path(path) == "missing":
-        raise InputError(f"There is no web {path}. Give 'published', a store, or a tidy CSV or Parquet file.")
+        raise InputError(
+            f"There is no web {path}. Give 'published', a store, a tidy CSV or Parquet file, or hf:<owner>/<name>."
+        )
     return _web_of_runs(path, str(where))
 
 
@@ -48,10 +76,11 @@ def open_seed_gains(where: str | Path) -> SeedGains:
 
     Raises InputError for a web that is only a summary, WebError where no run has a baseline of its seed.
     """
-    path = Path(where)
+    located = locate_web(where)
+    path = located.path
     if str(where) not in (PUBLISHED, NO_WEB) and is_store(path):
         with RunStore.open(path, read_only=True) as store:
-            return seed_gains(store.run_table(), str(where))
+            return seed_gains(store.run_table(), located.name)
     if str(where) not in (PUBLISHED, NO_WEB) and kind_of_path(path) == "file" and path.suffix.lower() in TIDY_SUFFIXES:
         return seed_gains(read_tidy(path), str(where))
     raise InputError(

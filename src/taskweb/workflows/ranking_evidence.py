@@ -12,12 +12,11 @@ from taskweb.selectors.unmeasured import with_unmeasured
 from taskweb.tasks import ExampleSet
 from taskweb.tasks.overflow import CutReport
 from taskweb.web import ExampleBank, TransferWeb
-from taskweb.web.published import PUBLISHED, published_bank
 from taskweb.workflows.embedding import Embedder, Embeddings, Vectors
 from taskweb.workflows.progress import Progress
 from taskweb.workflows.rank_settings import RankSettings
 from taskweb.workflows.selector_settings import needs_texts, uses_texts
-from taskweb.workflows.task_texts import TaskTexts, embed_with_progress, may_have_texts, task_texts
+from taskweb.workflows.task_texts import TaskTexts, embed_with_progress, may_have_texts, shared_bank, task_texts, texts_folder
 
 _TARGET_KEY = "\0target"
 
@@ -86,12 +85,12 @@ def gather_evidence(question: Question, selector: Selector, settings: RankSettin
 
 def _embedder(question: Question, selector: Selector, settings: RankSettings) -> Embedder | None:
     """The encoder, where there is anything to embed."""
-    folder = settings.examples_folder
+    folder = texts_folder(question.web, settings.examples_folder)
     compares = needs_texts(selector) or (uses_texts(selector) and may_have_texts(question.web, folder))
     needed = (compares and (question.examples is not None or folder is not None)) or question.own_given
     if not needed:
         return None
-    return settings.encoder.embedder(published_bank() if folder is None and question.web.name == PUBLISHED else None)
+    return settings.encoder.embedder(shared_bank(question.web) if folder is None else None)
 
 
 def _embedded(question: Question, embedder: Embedder | None, progress: Progress) -> Embeddings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from taskweb.errors import InputError
 from taskweb.selectors import ReadableTexts
@@ -14,8 +15,12 @@ from taskweb.tasks import ExampleSet, Sampling, example_files, load_examples
 from taskweb.tasks.overflow import CutReport
 from taskweb.web import ExampleBank, TransferWeb
 from taskweb.web.published import PUBLISHED, published_bank
+from taskweb.web.sharing.reference import is_on_hub
 from taskweb.workflows.embedding import Embedder, Embeddings
 from taskweb.workflows.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from taskweb.web.sharing.pulling import PulledWeb
 
 SOURCE_EXAMPLES = 100
 
@@ -52,7 +57,30 @@ class TaskTexts:
 
 def may_have_texts(web: TransferWeb, examples: Path | None) -> bool:
     """Whether the texts of a web's tasks are known: from a folder, or with the web itself."""
-    return examples is not None or web.name == PUBLISHED
+    return texts_folder(web, examples) is not None or shared_bank(web) is not None
+
+
+def texts_folder(web: TransferWeb, examples: Path | None) -> Path | None:
+    """The folder with the texts of a web's tasks: the given one, or that of a web of the Hub which shares them."""
+    shared = _pulled(web)
+    return examples if examples is not None or shared is None else shared.texts
+
+
+def shared_bank(web: TransferWeb) -> ExampleBank | None:
+    """The embedding bank that comes with a web: the published one, or one of the Hub which shares its own; None elsewhere."""
+    if web.name == PUBLISHED:
+        return published_bank()
+    shared = _pulled(web)
+    return None if shared is None else shared.bank()
+
+
+def _pulled(web: TransferWeb) -> PulledWeb | None:
+    """The web in the cache, where it is one of the Hub."""
+    if not is_on_hub(web.name):
+        return None
+    from taskweb.web.sharing.pulling import cached_web  # needed for webs of the Hub only
+
+    return cached_web(web.name)
 
 
 def task_texts(
@@ -63,17 +91,17 @@ def task_texts(
     limit: int = SOURCE_EXAMPLES,
     progress: Progress = silent,
 ) -> TaskTexts:
-    """The bank of a web's tasks: from a folder of examples, or the one that comes with the published web.
+    """The bank of a web's tasks: from a folder of examples, or what comes with the web (see `texts_folder`, `shared_bank`).
 
-    embedder: None takes the published bank as it is. Raises EncoderError where the encoder is not the one of that bank.
+    embedder: None takes the bank as it is. Raises EncoderError where the encoder is not the one of that bank.
     """
-    if examples is not None and embedder is not None:
-        return _bank_of_folder(web, examples, embedder, limit, progress)
-    if web.name != PUBLISHED:
-        return TaskTexts(None)
-    bank = published_bank()
-    if embedder is not None and bank.stamp is not None:
-        bank.stamp.require_match(embedder.stamp, "Use all-MiniLM-L6-v2, or give the sources' texts with --examples DIR.")
+    folder = texts_folder(web, examples)
+    if folder is not None and embedder is not None:
+        return _bank_of_folder(web, folder, embedder, limit, progress)
+    bank = shared_bank(web)
+    if embedder is not None and bank is not None and bank.stamp is not None:
+        advice = f"Use {bank.stamp.name}, or give the sources' texts with --examples DIR."
+        bank.stamp.require_match(embedder.stamp, advice)
     return TaskTexts(bank)
 
 

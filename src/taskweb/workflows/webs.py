@@ -18,7 +18,7 @@ from taskweb.tasks.atomic import whole_file
 from taskweb.tasks.spreadsheet_cells import inert
 from taskweb.web import ALL_SETUPS, TransferWeb
 from taskweb.web.formats import Declared, detect_kind, export_runs, import_runs
-from taskweb.web.opening import open_web
+from taskweb.web.opening import locate_web, open_web
 from taskweb.web.published import PUBLISHED
 from taskweb.web.store import MergeReport, RunStore, StoreInfo, digest_file, is_store
 from taskweb.workflows.progress import Progress, silent
@@ -89,19 +89,27 @@ def _remove_store(store: Path) -> None:
 
 
 def merge_webs(
-    store: Path, others: Sequence[Path], *, replace_failed: bool = False, on_note: Callable[[str], object] = lambda _note: None
-) -> list[tuple[Path, MergeReport]]:
-    """Add the runs of other stores to one; runs that are already in `store` do not change. on_note: gets the stores' notes."""
-    for other in others:
+    store: Path,
+    others: Sequence[str | Path],
+    *,
+    replace_failed: bool = False,
+    on_note: Callable[[str], object] = lambda _note: None,
+) -> list[tuple[str, MergeReport]]:
+    """Add the runs of other stores, or webs of the Hub, to one; runs that are already in `store` do not change.
+
+    on_note: gets the notes of the others. Returns a report for each, with its name.
+    """
+    located = [locate_web(other) for other in others]
+    for name, other in ((found.name, found.path) for found in located):
         if other.resolve() == store.resolve():
-            raise InputError(f"{other} cannot be merged into itself. Name another store.")
+            raise InputError(f"{name} cannot be merged into itself. Name another store.")
         RunStore.open(other, read_only=True).close()  # before a new store is made, and before the first is merged
     reports = []
     with RunStore.open(store, create=True) as opened:
-        for other in others:
-            with RunStore.open(other, read_only=True) as given:
-                reports.append((other, opened.merge(given, replace_failed=replace_failed)))
-                for note in given.notes:
+        for found in located:
+            with RunStore.open(found.path, read_only=True) as given:
+                reports.append((found.name, opened.merge(given, replace_failed=replace_failed)))
+                for note in (*found.notes, *given.notes):
                     on_note(note)
     return reports
 
@@ -139,10 +147,11 @@ def export_web(
     """
     if web == PUBLISHED:
         return _export_scores(score_rows(open_web(web)), path, kind), "pairs"
-    if not is_store(Path(web)):
-        return export_runs(import_runs(Path(web), on_warning=lambda _line: None), path, kind=kind), "runs"
-    with RunStore.open(web, read_only=True) as store:
-        for note in store.notes:
+    located = locate_web(web)
+    if not is_store(located.path):
+        return export_runs(import_runs(located.path, on_warning=lambda _line: None), path, kind=kind), "runs"
+    with RunStore.open(located.path, read_only=True) as store:
+        for note in (*located.notes, *store.notes):
             on_note(note)
         return export_runs(store.runs(), path, kind=kind), "runs"
 
@@ -241,9 +250,10 @@ class WebDescription:
 def describe_web(web: str) -> WebDescription:
     """Open a web and count what it contains. Raises InputError and WebError."""
     opened = open_web(web)
-    if web == PUBLISHED or not is_store(Path(web)):
+    path = locate_web(opened.name).path
+    if web == PUBLISHED or not is_store(path):
         return WebDescription(opened, None)
-    with RunStore.open(web, read_only=True) as store:
+    with RunStore.open(path, read_only=True) as store:
         return WebDescription(opened, store.info())
 
 

@@ -23,9 +23,9 @@ app = CommandApp(
     no_args_is_help=True,
 )
 
-_CONFLICTS_SHOWN = 20
-
-WebArgument = Annotated[str, typer.Argument(metavar="WEB", help="'published', a store, or a tidy CSV or Parquet file.")]
+WebArgument = Annotated[
+    str, typer.Argument(metavar="WEB", help="'published', a store, a tidy CSV or Parquet file, or hf:<owner>/<name>.")
+]
 StoreArgument = Annotated[Path, typer.Argument(metavar="STORE", help="A store made by taskweb.")]
 
 
@@ -188,7 +188,9 @@ def analyze(
 @app.command()
 def merge(
     store: StoreArgument,
-    others: Annotated[list[Path], typer.Argument(metavar="OTHER...", help="Stores whose runs are added.")],
+    others: Annotated[
+        list[str], typer.Argument(metavar="OTHER...", help="Stores, or webs on the Hub (hf:), whose runs are added.")
+    ],
     replace_failed: Annotated[bool, typer.Option("--replace-failed", help="Replace failed runs by finished ones.")] = False,
     output: shared.TableOrJson = shared.TableFormat.table,
     quiet: shared.Quiet = False,
@@ -199,20 +201,17 @@ def merge(
         taskweb web merge my_web.db laptop.db cluster.db
         taskweb web merge my_web.db rerun.db --replace-failed
     """
+    from taskweb.cli.tables.merges import merge_lines
     from taskweb.workflows.webs import merge_webs
 
     notes: list[str] = []
     reports = merge_webs(store, others, replace_failed=replace_failed, on_note=notes.append)
     say_notes(notes, quiet=quiet)
     for other, report in reports:
-        disagree = f", {len(report.conflicts):,} disagree and were not changed" if report.conflicts else ""
-        say(f"{other}: {report.added:,} runs added, {report.already_there:,} were already in it{disagree}.", quiet=quiet)
-        for conflict in report.conflicts[:_CONFLICTS_SHOWN]:
-            say(f"  {conflict}", quiet=quiet)
-        if len(report.conflicts) > _CONFLICTS_SHOWN:
-            say(f"  and {len(report.conflicts) - _CONFLICTS_SHOWN:,} more; --format json names all.", quiet=quiet)
+        for line in merge_lines(other, report):
+            say(line, quiet=quiet)
     if output is shared.TableFormat.json:
-        print_json([{"store": str(other), **dataclasses.asdict(report)} for other, report in reports])
+        print_json([{"store": other, **dataclasses.asdict(report)} for other, report in reports])
 
 
 @app.command()

@@ -29,11 +29,11 @@ Web = Annotated[
         "--web",
         metavar="WEB",
         rich_help_panel=WEB,
-        help="Measured transfers: 'published', a store, a tidy table, or 'none'.",
+        help="Measured transfers: 'published', a store, a tidy table, hf:<owner>/<name>, or 'none'.",
     ),
 ]
 Evidence = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--evidence",
         metavar="WEB",

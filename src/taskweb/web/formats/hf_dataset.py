@@ -49,22 +49,27 @@ def export_dataset(runs: Iterable[Run], path: Path) -> int:
     licence and citation for the person to fill in. Raises InputError where the folder exists or cannot be written,
     ParameterError for runs that a tidy table cannot contain, and MissingDependencyError without pyarrow.
     """
-    require_pyarrow(path)
-    first_runs, runs = peek(runs)
-    if not first_runs:
-        raise ParameterError(f"There are no runs to write to {path}.")
-    extras = text_extras(first_runs)
     statuses: Counter[str] = Counter()
     with whole_folder(path) as folder:
-        (folder / "data").mkdir()
-        stream = _counted(runs, statuses)
-        for number in range(10**5):
-            first = next(stream, None)
-            if first is None:
-                break
-            write_parquet(_file_of(first, stream), folder / "data" / f"runs-{number:05d}.parquet", extras)
+        extras = write_data(_counted(runs, statuses), folder)
         (folder / "README.md").write_text(_card(path.name, statuses, extras), encoding="utf-8")
     return statuses.total()
+
+
+def write_data(runs: Iterable[Run], folder: Path) -> tuple[str, ...]:
+    """Write `data/runs-*.parquet` into a folder; return the names of further columns. Raises as `export_dataset`."""
+    require_pyarrow(folder)
+    first_runs, stream = peek(runs)
+    if not first_runs:
+        raise ParameterError(f"There are no runs to write to {folder}.")
+    extras = text_extras(first_runs)
+    (folder / "data").mkdir()
+    for number in range(10**5):
+        first = next(stream, None)
+        if first is None:
+            break
+        write_parquet(_file_of(first, stream), folder / "data" / f"runs-{number:05d}.parquet", extras)
+    return extras
 
 
 def import_dataset(
@@ -97,8 +102,6 @@ def _file_of(first: Run, stream: Iterator[Run]) -> Iterator[Run]:
 
 def _card(name: str, statuses: Counter[str], extras: Iterable[str]) -> str:
     counts = ", ".join(f"{count:,} {status}" for status, count in sorted(statuses.items()))
-    columns = [f"| `{column}` | {_type(column)} | {_DESCRIPTIONS[column]} |" for column in (*TIDY_COLUMNS, *RECORD_COLUMNS)]
-    columns += [f"| {_inline_code(column)} | string | further column |" for column in extras]
     return "\n".join(
         (
             "---",
@@ -121,9 +124,7 @@ def _card(name: str, statuses: Counter[str], extras: Iterable[str]) -> str:
             "",
             "## Columns",
             "",
-            "| column | type | meaning |",
-            "|---|---|---|",
-            *columns,
+            *column_table(extras),
             "",
             "A tidy table in the format of taskweb: `taskweb web import` reads this folder back.",
             "",
@@ -139,6 +140,13 @@ def _card(name: str, statuses: Counter[str], extras: Iterable[str]) -> str:
     )
 
 
+def column_table(extras: Iterable[str]) -> list[str]:
+    """What the columns of the runs mean, as lines of a Markdown table."""
+    known = [f"| `{column}` | {_type(column)} | {_DESCRIPTIONS[column]} |" for column in (*TIDY_COLUMNS, *RECORD_COLUMNS)]
+    further = [f"| {inline_code(column)} | string | further column |" for column in extras]
+    return ["| column | type | meaning |", "|---|---|---|", *known, *further]
+
+
 def _type(column: str) -> str:
     if column == "score":
         return "float64"
@@ -147,6 +155,6 @@ def _type(column: str) -> str:
     return "string (JSON)" if column in JSON_COLUMNS else "string"
 
 
-def _inline_code(text: str) -> str:
-    """A column name as inline code that cannot break a Markdown table."""
+def inline_code(text: str) -> str:
+    """A name as inline code that cannot break a Markdown table."""
     return "`" + " ".join(text.split()).replace("`", "'").replace("|", "/") + "`"

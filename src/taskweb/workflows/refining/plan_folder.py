@@ -13,6 +13,7 @@ from taskweb.mixture.cleaning import normalised
 from taskweb.mixture.kinds import task_for
 from taskweb.tasks import Example, ExampleSet, Task
 from taskweb.tasks.atomic import whole_file
+from taskweb.tasks.example_lines import example_line
 from taskweb.tasks.paths import expanded, kind_of_path
 from taskweb.workflows.refining.refine_settings import RefineSettings
 from taskweb.workflows.refining.target_parts import TargetParts
@@ -95,9 +96,9 @@ def write_folder(folder: RefineFolder, target: Task, parts: TargetParts, sources
         except OSError as error:
             raise InputError(f"The folder {folder.path} cannot be made: {error.strerror or error}.") from None
     for part in ("train", "choose", "report"):
-        _write(folder.path / f"target/{part}.jsonl", map(_row, getattr(parts, part)))
+        _write(folder.path / f"target/{part}.jsonl", map(example_line, getattr(parts, part)))
     for name, examples in sources.examples.items():
-        _write(folder.path / f"sources/{name}.jsonl", map(_row, examples))
+        _write(folder.path / f"sources/{name}.jsonl", map(example_line, examples))
     _write(folder.plan, _plan_lines(folder, target, parts, sources, how))
 
 
@@ -142,12 +143,6 @@ def _toml(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml, value))}]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _row(example: Example) -> str:
-    """A row that is read as this very example: several right answers as a list, and null choices, which say that it is free."""
-    output = list(example.references) if example.references else example.output
-    return json.dumps({"input": example.input, "output": output, "choices": example.choices}, ensure_ascii=False)
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:
