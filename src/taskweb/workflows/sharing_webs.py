@@ -19,7 +19,10 @@ from taskweb.web.published import PUBLISHED
 from taskweb.web.records.run import Run
 from taskweb.web.sharing import hub_api
 from taskweb.web.sharing.derivation import PUBLISHED_LICENCE, derived_from
-from taskweb.web.sharing.manifest import (
+from taskweb.web.sharing.pulling import PulledWeb, pulled
+from taskweb.web.sharing.reference import HubWeb
+from taskweb.web.sharing.shared_files import PackedWeb, Shared, pack
+from taskweb.web.sharing.shared_manifest import (
     CARD_FILE,
     MANIFEST_FILE,
     MOST_BYTES,
@@ -28,9 +31,6 @@ from taskweb.web.sharing.manifest import (
     is_file_of_web,
     read_manifest,
 )
-from taskweb.web.sharing.packing import PackedWeb, Shared, pack
-from taskweb.web.sharing.pulling import PulledWeb, pulled
-from taskweb.web.sharing.reference import HubWeb
 from taskweb.web.sharing.text_licences import may_be_shared
 from taskweb.web.store import MergeReport, RunStore, is_store
 from taskweb.workflows.embedding import Embedder

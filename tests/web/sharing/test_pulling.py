@@ -16,9 +16,9 @@ from taskweb.tasks.paths import default_cache_folder
 from taskweb.web.opening import open_seed_gains, open_web
 from taskweb.web.records.run import Run
 from taskweb.web.sharing import hub_api
-from taskweb.web.sharing.manifest import MANIFEST_FILE
 from taskweb.web.sharing.pulling import pulled
 from taskweb.web.sharing.reference import HubWeb
+from taskweb.web.sharing.shared_manifest import MANIFEST_FILE
 from taskweb.web.store import RunStore
 from taskweb.workflows.sharing_webs import ShareSettings, pull_web, push_web
 from tests.web.made_up_runs import exactly
@@ -213,7 +213,7 @@ def hostile() -> Iterator[Any]:
 def packed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The files of a web that was pushed."""
     pytest.importorskip("pyarrow")
-    from taskweb.web.sharing.packing import Shared, pack
+    from taskweb.web.sharing.shared_files import Shared, pack
 
     folder = tmp_path_factory.mktemp("packed")
     pack(HubWeb(NAME), runs(), Shared(), folder)

@@ -17,7 +17,7 @@ from taskweb.cli.options.option_groups import spread
 from taskweb.cli.progress.work_progress import progress_for
 
 if TYPE_CHECKING:
-    from taskweb.web.sharing.manifest import Manifest
+    from taskweb.web.sharing.shared_manifest import Manifest
     from taskweb.workflows.sharing_webs import ShareSettings
 
 _TEXTS = "Texts of the web's tasks"

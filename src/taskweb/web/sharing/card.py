@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator, Sequence
 
 from taskweb.web.formats.hf_dataset import column_table, inline_code
-from taskweb.web.sharing.manifest import MANIFEST_FILE, Manifest
 from taskweb.web.sharing.measured_facts import MeasuredFacts
 from taskweb.web.sharing.reference import HubWeb
+from taskweb.web.sharing.shared_manifest import MANIFEST_FILE, Manifest
 
 PAPER = "arXiv:2305.13256"
 _CREDIT = (

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from taskweb.tasks import catalogue
 from taskweb.web.records.run import Run, Scalar
-from taskweb.web.sharing.manifest import SharedSetup, SharedTask
+from taskweb.web.sharing.shared_manifest import SharedSetup, SharedTask
 
 _SECONDS_PER_HOUR = 3600
 

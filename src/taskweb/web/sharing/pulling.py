@@ -25,7 +25,8 @@ from taskweb.web.formats.importing import import_runs
 from taskweb.web.formats.untrusted import reading
 from taskweb.web.records.run import Run
 from taskweb.web.sharing.hub_api import RepositoryState, UnreachableError, download, is_offline, state_of
-from taskweb.web.sharing.manifest import (
+from taskweb.web.sharing.reference import HubWeb
+from taskweb.web.sharing.shared_manifest import (
     BANK_FILES,
     MANIFEST_FILE,
     MOST_BYTES_OF_MANIFEST,
@@ -33,7 +34,6 @@ from taskweb.web.sharing.manifest import (
     SharedFile,
     read_manifest,
 )
-from taskweb.web.sharing.reference import HubWeb
 from taskweb.web.store.run_store import RunStore
 
 _STORE, _TEXTS, _REVISIONS = "web.db", "texts", "revisions"

@@ -16,9 +16,9 @@ from taskweb.web.bank import EncoderStamp, load_bank
 from taskweb.web.published import published_bank, published_web
 from taskweb.web.records.run import SetupRecord
 from taskweb.web.sharing.derivation import derived_from
-from taskweb.web.sharing.manifest import MANIFEST_FILE, SharedFile, can_be_shared, read_manifest
-from taskweb.web.sharing.packing import PackedWeb, Shared, pack
 from taskweb.web.sharing.reference import HubWeb
+from taskweb.web.sharing.shared_files import PackedWeb, Shared, pack
+from taskweb.web.sharing.shared_manifest import MANIFEST_FILE, SharedFile, can_be_shared, read_manifest
 from taskweb.web.sharing.text_licences import may_be_shared
 from taskweb.workflows.sharing_webs import ShareSettings, _licence
 from tests.conftest import made_up_web

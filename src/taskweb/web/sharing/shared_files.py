@@ -15,9 +15,9 @@ from taskweb.web.bank import ExampleBank, save_bank
 from taskweb.web.formats.hf_dataset import write_data
 from taskweb.web.records.run import Run
 from taskweb.web.sharing.card import card
-from taskweb.web.sharing.manifest import CARD_FILE, MANIFEST_FILE, Manifest, SharedFile
 from taskweb.web.sharing.measured_facts import MeasuredFacts
 from taskweb.web.sharing.reference import HubWeb
+from taskweb.web.sharing.shared_manifest import CARD_FILE, MANIFEST_FILE, Manifest, SharedFile
 
 
 @dataclass(frozen=True)
