@@ -80,7 +80,7 @@ def test_merging_changes_nothing_that_is_there_and_reports_conflicts(store: Path
     with RunStore.open(other, create=True) as opened:
         opened.add_many([*made_up_runs(4), Run(SETUP, "b", "c", 9, {"accuracy": 0.7})])
     [(path, report)] = merge_webs(store, [other])
-    assert (path, report.already_there, report.conflicts) == (other, len(made_up_runs()), ())
+    assert (path, report.already_there, report.conflicts) == (str(other), len(made_up_runs()), ())
     assert report.added == 5
     with pytest.raises(InputError, match="into itself"):
         merge_webs(store, [store])
