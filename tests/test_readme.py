@@ -40,7 +40,7 @@ def inline_code(text: str) -> list[str]:
 def shell_lines(page: Path) -> list[str]:
     """Lines of shell code: of fenced blocks, or of the comments of a plan. Continued lines are joined."""
     text = page.read_text(encoding="utf-8")
-    found = re.findall(r"(?m)^# {4,}(.*)$", text) if page.suffix == ".toml" else blocks(text, "bash", "")
+    found = re.findall(r"(?m)^# {4,}(.*)$", text) if page.suffix == ".toml" else blocks(text, "bash", "sh", "")
     return re.sub(r"\\\n\s*", "", "\n".join(found)).splitlines()
 
 
