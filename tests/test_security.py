@@ -66,6 +66,12 @@ def test_nothing_in_the_package_runs_what_data_say() -> None:
             if ast.unparse(call.func) == "np.load":
                 assert ("allow_pickle", False) in settings, f"{file}:{call.lineno}"
         imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+        if file.name == "slurm_commands.py":  # starts Slurm's commands, each a list of arguments
+            (started,) = (call for call in calls(tree) if ast.unparse(call.func).startswith("subprocess."))
+            assert ast.unparse(started.args[0]) == "[program, *arguments]"
+            names = set(re.findall(r'_run\("(\w+)"', file.read_text(encoding="utf-8")))
+            assert names == {"sbatch", "squeue", "scancel", "sacct"}
+            imported.remove("subprocess")
         assert not imported & {"subprocess", "marshal", "shelve", "dill", "cloudpickle", "joblib"}, file
         assert "pickle" not in imported or file.name == "authors_pickle.py", file
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from taskweb.experiments.checks import CheckedPlan, check_plan
     from taskweb.experiments.engine import Reports, run_plan
-    from taskweb.experiments.executors import InlineExecutor, ProcessExecutor, RayExecutor
+    from taskweb.experiments.executors import InlineExecutor, ProcessExecutor, RayExecutor, SlurmExecutor
     from taskweb.experiments.pair_choosing import PairChooser
     from taskweb.experiments.plan import Plan
     from taskweb.experiments.plan_file import read_plan
     from taskweb.experiments.single_runs import SingleRuns, checked_runs, filling_alone
     from taskweb.experiments.state import PlanState, state_of
 
-EXECUTORS = ("inline", "process", "ray")
+EXECUTORS = ("inline", "process", "ray", "slurm")
 
 __all__ = [
     "EXECUTORS",
@@ -31,6 +31,7 @@ __all__ = [
     "RayExecutor",
     "Reports",
     "SingleRuns",
+    "SlurmExecutor",
     "check_plan",
     "checked_runs",
     "filling_alone",
@@ -49,6 +50,7 @@ _HOMES = {
     "RayExecutor": "executors",
     "Reports": "engine",
     "SingleRuns": "single_runs",
+    "SlurmExecutor": "executors",
     "check_plan": "checks",
     "checked_runs": "single_runs",
     "filling_alone": "single_runs",

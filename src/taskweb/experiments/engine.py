@@ -10,7 +10,8 @@ from pathlib import Path
 from taskweb.errors import ParameterError
 from taskweb.experiments.checkpoint_cache import checkpoint_cache_of
 from taskweb.experiments.checks import CheckedPlan, check_plan
-from taskweb.experiments.executors import Executor, InlineExecutor, Job
+from taskweb.experiments.executors import Executor, InlineExecutor, Job, SlurmExecutor
+from taskweb.experiments.executors.slurm import settle_earlier_jobs, store_spooled
 from taskweb.experiments.fusing import longest_first, most_together, work_of
 from taskweb.experiments.memory_needs import memory_warning
 from taskweb.experiments.pair_choosing import PairChooser, Round, Rounds
@@ -60,6 +61,8 @@ def run_plan(
     if checked.plan.is_chosen and chooser is None:
         raise ParameterError(f'The plan {plan_path} has mode = "chosen", so it needs a chooser of pairs. Give `chooser`.')
     with plan_lock(checked.plan.store):
+        earlier = store_spooled if isinstance(executor, SlurmExecutor) else settle_earlier_jobs
+        earlier(checked.plan.store, retry_failed)
         return (
             running.all_runs(retry_failed)
             if chooser is None or not checked.plan.is_chosen

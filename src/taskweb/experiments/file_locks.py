@@ -61,10 +61,10 @@ def release_lock(descriptor: int, path: Path | None = None) -> None:
 
 
 def json_files(folder: Path) -> list[Path]:
-    """The JSON files in a folder, by name; none where another process has removed the folder."""
+    """The JSON files in a folder, by name; none where another process has removed the folder, or others may not read it."""
     try:
         return sorted(file for file in folder.iterdir() if file.suffix == ".json")
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []
 
 

@@ -63,7 +63,7 @@ def most_together(fuse: Fuse, executor: Executor) -> int | None:
         return fuse
     import torch
 
-    return None if torch.cuda.is_available() or getattr(executor, "gpus", 0) else 1
+    return None if torch.cuda.is_available() or getattr(executor, "uses_gpus", False) else 1
 
 
 def is_fusable(setup: PlannedSetup) -> bool:

@@ -1,10 +1,17 @@
-"""Heartbeats: one small locked file per worker, beside the store, by which other processes see which runs it executes."""
+"""Heartbeats: one small locked file per worker, beside the store, by which other processes see which runs it executes.
+
+Processes of the same machine trust the lock. Those of another one, which may not see it, trust a heartbeat that was renewed
+within two minutes.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import socket
+import threading
 import time
+import weakref
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +20,12 @@ from typing import Self
 
 from taskweb.experiments.file_locks import is_locked, json_files, lock_file, release_lock
 from taskweb.experiments.specs import RunSpec
+from taskweb.experiments.spool import Spool
 from taskweb.web.records.run import Run
+
+EXPIRES = 120.0  # seconds after which a heartbeat of another machine counts as that of a dead worker
+_SECONDS_BETWEEN_RENEWALS = 20.0
+_open: weakref.WeakSet[Heartbeat] = weakref.WeakSet()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +64,11 @@ class RunningWorker:
 class Heartbeat:
     """The heartbeat of one worker. A killed worker leaves its file behind, and readers see that it is no longer locked.
 
-    name: distinguishes the heartbeats of one process.
+    name: distinguishes the heartbeats of one process. file: another place than the one beside the store.
     """
 
-    def __init__(self, store: Path, name: str = "") -> None:
-        self.file = _folder(store) / f"{os.getpid()}{name}.json"
+    def __init__(self, store: Path, name: str = "", *, file: Path | None = None) -> None:
+        self.file = file or _folder(store) / f"{os.getpid()}{name}.json"
         self._lock: int | None = None
         self._running: dict[tuple[str, str | None, str, int | None], float] = {}
         self._passes: PassFacts | None = None
@@ -77,14 +89,21 @@ class Heartbeat:
 
     def _write(self) -> None:
         runs = [[*run, since] for run, since in self._running.items()]
-        text = json.dumps({"runs": runs, "passes": self._passes and asdict(self._passes)})
+        text = json.dumps({"host": socket.gethostname(), "runs": runs, "passes": self._passes and asdict(self._passes)})
         with suppress(OSError):
             if self._lock is None:
                 self.file.parent.mkdir(parents=True, exist_ok=True)
                 self._lock = lock_file(self.file)
+                _renew_from_now_on(self)
             if self._lock is not None:
                 os.ftruncate(self._lock, 0)
                 os.pwrite(self._lock, text.encode(), 0)
+
+    def renew(self) -> None:
+        """Show that the worker is alive."""
+        if (lock := self._lock) is not None:
+            with suppress(OSError):
+                os.utime(lock)
 
     def close(self) -> None:
         """Release the lock and remove the file."""
@@ -102,20 +121,30 @@ class Heartbeat:
 
 
 def running_workers(store: Path) -> list[RunningWorker]:
-    """The live workers on this machine."""
-    return [worker for file, worker in _heartbeats(store) if is_locked(file)]
+    """The live workers, also those of a cluster, and those on another machine that sees the store's folder."""
+    return [*workers_in(_folder(store)), *workers_in(Spool.beside(store).heartbeats)]
+
+
+def workers_in(folder: Path) -> list[RunningWorker]:
+    """The live workers with a heartbeat in a folder."""
+    return [worker for _, worker, alive in _heartbeats(folder) if alive]
 
 
 def running_runs(store: Path) -> list[RunningRun]:
-    """The runs that live workers on this machine are executing."""
+    """The runs that live workers are executing."""
     return [run for worker in running_workers(store) for run in worker.runs]
+
+
+def runs_beside(store: Path) -> list[RunningRun]:
+    """The runs of live workers that write to the store, which those of a cluster do not."""
+    return [run for worker in workers_in(_folder(store)) for run in worker.runs]
 
 
 def abandoned_runs(store: Path) -> list[RunningRun]:
     """The runs that dead workers were executing. Removes their heartbeats."""
     found: list[RunningRun] = []
-    for file, worker in _heartbeats(store):
-        if not is_locked(file):
+    for file, worker, alive in _heartbeats(_folder(store)):
+        if not alive:
             found += worker.runs
             with suppress(OSError):
                 file.unlink(missing_ok=True)
@@ -124,9 +153,15 @@ def abandoned_runs(store: Path) -> list[RunningRun]:
     return found
 
 
-def _heartbeats(store: Path) -> list[tuple[Path, RunningWorker]]:
+def runs_in(heartbeat: Path) -> tuple[RunningRun, ...]:
+    """The runs in the file of a heartbeat, whether its worker is alive or not; none where it cannot be read."""
+    return next((worker.runs for file, worker, _ in _heartbeats(heartbeat.parent) if file == heartbeat), ())
+
+
+def _heartbeats(folder: Path) -> list[tuple[Path, RunningWorker, bool]]:
+    """The heartbeats in a folder, and whether their workers are alive."""
     found, now = [], time.time()
-    for file in json_files(_folder(store)):
+    for file in json_files(folder):
         with suppress(OSError, ValueError, TypeError, KeyError):
             read = json.loads(file.read_text(encoding="utf-8"))
             runs = [
@@ -134,8 +169,24 @@ def _heartbeats(store: Path) -> list[tuple[Path, RunningWorker]]:
                 for setup, source, target, seed, since in read["runs"]
             ]
             passes = None if read["passes"] is None else PassFacts(**read["passes"])
-            found.append((file, RunningWorker(tuple(runs), passes)))
+            is_here = read["host"] == socket.gethostname()
+            alive = is_locked(file) if is_here else now - file.stat().st_mtime < EXPIRES
+            found.append((file, RunningWorker(tuple(runs), passes), alive))
     return found
+
+
+def _renew_from_now_on(heartbeat: Heartbeat) -> None:
+    """Renew a heartbeat now and then, from one thread for all of this process."""
+    if not any(thread.name == _renew_all.__name__ for thread in threading.enumerate()):
+        threading.Thread(target=_renew_all, name=_renew_all.__name__, daemon=True).start()
+    _open.add(heartbeat)
+
+
+def _renew_all() -> None:
+    while True:
+        time.sleep(_SECONDS_BETWEEN_RENEWALS)
+        for heartbeat in list(_open):
+            heartbeat.renew()
 
 
 def _folder(store: Path) -> Path:

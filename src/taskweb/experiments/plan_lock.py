@@ -10,7 +10,7 @@ from pathlib import Path
 
 from taskweb.errors import InputError, TaskWebError
 from taskweb.experiments.file_locks import lock_file, release_lock
-from taskweb.experiments.heartbeats import abandoned_runs, running_runs
+from taskweb.experiments.heartbeats import abandoned_runs, runs_beside
 
 _TIMEOUT = 10.0  # seconds that workers of a killed run have to notice
 _PAUSE = 0.1
@@ -45,7 +45,7 @@ def plan_lock(store: Path) -> Iterator[None]:
 
 def _wait_for_workers(store: Path) -> None:
     deadline = time.monotonic() + _TIMEOUT
-    while running_runs(store):
+    while runs_beside(store):
         if time.monotonic() > deadline:
             raise TaskWebError(
                 f"Workers of an earlier run are still filling the store {store}. Wait until --status shows no running runs, or "

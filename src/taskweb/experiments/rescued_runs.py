@@ -7,18 +7,15 @@ checksum, in a folder per store, named by its key.
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 from taskweb.errors import InputError, StorageError, TaskWebError
 from taskweb.experiments.file_locks import json_files
-from taskweb.tasks.atomic import whole_file
+from taskweb.experiments.run_files import read_run, write_run
 from taskweb.tasks.paths import default_cache_folder
-from taskweb.tasks.sealed import CHECKSUM, is_intact, with_checksum
 from taskweb.web.records.run import Run
-from taskweb.web.records.run_json import json_text, run_of_json, run_to_json
 from taskweb.web.store import RunStore
 
 
@@ -53,13 +50,10 @@ def store_rescued(store: RunStore, *, replace_failed: bool) -> int:
     for folder in _folders(store.path):
         for file in json_files(folder):
             with suppress(OSError, ValueError, InputError):
-                record = json.loads(file.read_text(encoding="utf-8"))
-                if not is_intact(record):
-                    continue
-                run = run_of_json({name: value for name, value in record.items() if name != CHECKSUM})
-                store.add_many([run], replace_failed=replace_failed)
-                file.unlink()
-                stored += 1
+                if (run := read_run(file)) is not None:
+                    store.add_many([run], replace_failed=replace_failed)
+                    file.unlink()
+                    stored += 1
         with suppress(OSError):
             folder.rmdir()
     return stored
@@ -67,14 +61,9 @@ def store_rescued(store: RunStore, *, replace_failed: bool) -> int:
 
 def _rescued(run: Run, store: Path) -> Path | None:
     """Write a run where there is room; return the file, or None where there is none."""
-    content = json.dumps(with_checksum(json.loads(json_text(run_to_json(run)))))
     for folder in _folders(store):
-        place = folder / f"{run.key}.json"
         with suppress(OSError, InputError):
-            folder.mkdir(parents=True, exist_ok=True)
-            with whole_file(place) as part:
-                part.write_text(content, encoding="utf-8")
-            return place
+            return write_run(folder, run)
     return None
 
 

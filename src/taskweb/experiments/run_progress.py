@@ -11,6 +11,7 @@ from functools import partial
 
 from taskweb.errors import TaskWebError
 from taskweb.experiments.heartbeats import RunningRun, running_runs
+from taskweb.experiments.spool import waiting_jobs
 from taskweb.experiments.state import PlanState, stored_outcomes
 
 _SECONDS_BETWEEN_READS = 0.5
@@ -22,7 +23,8 @@ class PlanProgress:
     """The progress of a running plan. total: runs of the plan. known: those that were stored when it began.
 
     done: runs finished, failed or diverged since. failed: those of `done` without a score. seconds: since it began.
-    seconds_left: estimated from the speed so far; None before the first run is done.
+    seconds_left: estimated from the speed so far; None before the first run is done. waiting: jobs in a cluster's queue, and
+    why they wait.
     """
 
     plan: str
@@ -34,6 +36,7 @@ class PlanProgress:
     running: tuple[RunningRun, ...]
     seconds: float
     seconds_left: float | None
+    waiting: tuple[int, str] = (0, "")
 
     @property
     def runs_per_hour(self) -> float | None:
@@ -87,4 +90,5 @@ def _progress(
         running=tuple(running_runs(before.plan.store)),
         seconds=seconds,
         seconds_left=seconds / done * left if done else None,
+        waiting=waiting_jobs(before.plan.store),
     )

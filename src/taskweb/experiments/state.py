@@ -14,6 +14,7 @@ from taskweb.experiments.plan import Plan
 from taskweb.experiments.plan_file import plan_and_errors, refuse
 from taskweb.experiments.resolution import resolved_plan
 from taskweb.experiments.specs import RunSpec, keys_of
+from taskweb.experiments.spool import Spool, waiting_jobs
 from taskweb.experiments.task_data import Digested
 from taskweb.web.store import RunStore
 
@@ -41,7 +42,7 @@ class PlanState:
     spent: seconds that its runs took so far. seconds_left: that one worker needs for the runs that are left, each at the mean
     of its setup, or of all setups if its own has no measured run yet, and, where pairs are chosen, not more than the budget
     has left; None before the first measured run. pairs: of source, target and setup, that the plan has or may choose;
-    pairs_run: those with a run in the store.
+    pairs_run: those with a run in the store. waiting: jobs in a cluster's queue, and why they wait.
     """
 
     plan: Plan
@@ -53,10 +54,11 @@ class PlanState:
     seconds_left: float | None
     pairs: int = 0
     pairs_run: int = 0
+    waiting: tuple[int, str] = (0, "")
 
     @property
     def running(self) -> tuple[RunningRun, ...]:
-        """The runs that live workers on this machine are executing."""
+        """The runs that live workers are executing."""
         return tuple(run for worker in self.workers for run in worker.runs)
 
     @property
@@ -120,6 +122,7 @@ class PlanState:
             "missing": self.missing,
             "left": len(self.todo),
             "running": [{**asdict(run), "seconds": round(run.seconds, 1)} for run in self.running],
+            "waiting": self.waiting[0],
             "workers": [worker.passes and asdict(worker.passes) for worker in self.workers],
             "seconds_per_run": self.seconds_per_run,
             "runs_per_hour": self.runs_per_hour,
@@ -148,7 +151,8 @@ def state_of(plan_path: Path, *, retry_failed: bool = False) -> PlanState:
 def plan_state(plan: Plan, data: Mapping[str, Digested], *, retry_failed: bool = False) -> PlanState:
     """The state of a plan. retry_failed: runs that failed or diverged count as left."""
     specs = keys_of(plan, data)
-    found = {key: outcome for key, outcome in stored_outcomes(plan.store).items() if key in specs}
+    outcomes = stored_outcomes(plan.store) | spooled_outcomes(plan.store)
+    found = {key: outcome for key, outcome in outcomes.items() if key in specs}
     workers = tuple(running_workers(plan.store))
     seconds: dict[str, list[float]] = {setup.name: [] for setup in plan.setups}
     counts = {setup.name: dict.fromkeys(("finished", "failed", "diverged", "missing"), 0) for setup in plan.setups}
@@ -175,6 +179,7 @@ def plan_state(plan: Plan, data: Mapping[str, Digested], *, retry_failed: bool =
         _seconds_left(plan, todo, means, [value for values in seconds.values() for value in values], total),
         len(_pairs(specs.values())),
         len(_pairs(specs[key] for key in found)),
+        waiting_jobs(plan.store),
     )
 
 
@@ -188,6 +193,11 @@ def stored_outcomes(store: Path) -> dict[str, tuple[str, float | None]]:
         return {}
     with RunStore.open(store, read_only=True) as runs:
         return {key: (status, seconds) for key, status, seconds in runs.outcomes()}
+
+
+def spooled_outcomes(store: Path) -> dict[str, tuple[str, float | None]]:
+    """As `stored_outcomes`, of runs that jobs left for an owner that has not stored them yet."""
+    return {run.key: (run.status, sum(run.durations.values()) or None) for run in Spool.beside(store).outcomes()}
 
 
 def _seconds_left(

@@ -27,16 +27,25 @@ class ExecutorOptions:
     """Where the runs are carried out."""
 
     executor: Annotated[
-        str, typer.Option("--executor", metavar="NAME", help="Where runs are carried out: inline, process or ray.")
+        str, typer.Option("--executor", metavar="NAME", help="Where runs are carried out: inline, process, ray or slurm.")
     ] = "inline"
     workers: Annotated[
-        int, typer.Option("--workers", metavar="N", min=1, help="Number of processes, with --executor process.")
+        int,
+        typer.Option(
+            "--workers", metavar="N", min=1, help="Processes or Slurm jobs at once, with --executor process or slurm."
+        ),
     ] = 2
     ray_address: Annotated[
         str | None,
         typer.Option("--ray-address", metavar="ADDRESS", help="Address of a Ray cluster. Default: start a local one."),
     ] = None
-    gpus: Annotated[float, typer.Option("--gpus", metavar="N", min=0, help="GPUs per worker, with --executor ray.")] = 0.0
+    gpus: Annotated[
+        float, typer.Option("--gpus", metavar="N", min=0, help="GPUs per worker, with --executor ray or slurm.")
+    ] = 0.0
+    slurm: Annotated[
+        list[str] | None,
+        typer.Option("--slurm", metavar="KEY=VALUE", help="Option for sbatch, such as time=04:00:00. Repeatable."),
+    ] = None
     fuse: Annotated[
         str | None,
         typer.Option(
@@ -47,12 +56,14 @@ class ExecutorOptions:
     ] = None
 
     def check(self) -> None:
-        """Raise NameNotFoundError for an unknown executor, ParameterError for a wrong number of trainings at once."""
-        from taskweb.errors import unknown_name
+        """Raise NameNotFoundError for an unknown executor, ParameterError for wrong options."""
+        from taskweb.errors import ParameterError, unknown_name
         from taskweb.experiments import EXECUTORS
 
         if self.executor not in EXECUTORS:
             raise unknown_name("executor", self.executor, EXECUTORS)
+        if self.slurm and self.executor != "slurm":
+            raise ParameterError("--slurm is only for --executor slurm.")
         if self.fuse is not None:
             parse_fuse(self.fuse)
 
@@ -63,10 +74,12 @@ class ExecutorOptions:
 
     def built(self) -> Executor:
         """The executor."""
-        from taskweb.experiments import InlineExecutor, ProcessExecutor, RayExecutor
+        from taskweb.experiments import InlineExecutor, ProcessExecutor, RayExecutor, SlurmExecutor
 
         if self.executor == "process":
             return ProcessExecutor(self.workers)
+        if self.executor == "slurm":
+            return SlurmExecutor(self.workers, self.gpus, tuple(self.slurm or ()))
         return RayExecutor(self.ray_address, self.gpus) if self.executor == "ray" else InlineExecutor()
 
 
@@ -83,6 +96,7 @@ def run(
     retry: Annotated[
         str | None, typer.Option("--retry", metavar="failed", help="Also repeat runs that failed or diverged.")
     ] = None,
+    worker: Annotated[Path | None, typer.Option("--worker", metavar="FOLDER", hidden=True)] = None,
     output: shared.TableOrJson = shared.TableFormat.table,
     quiet: shared.Quiet = False,
 ) -> None:
@@ -100,6 +114,9 @@ def run(
     if retry not in (None, "failed"):
         raise unknown_name("kind of run to retry", retry, ["failed"])
     executing.check()
+    if worker is not None:
+        _work(plan, worker)
+        return
     as_json, retry_failed = output is shared.TableFormat.json, retry is not None
     if dry_run and not status:
         _dry_run(plan, executing.built(), retry_failed=retry_failed, as_json=as_json, quiet=quiet)
@@ -114,6 +131,14 @@ def run(
     from taskweb.cli.tables.plan_states import state_tables
 
     print_tables(lambda width: state_tables(state, width))
+
+
+def _work(plan: Path, folder: Path) -> None:
+    """Be a worker of a plan whose owner runs elsewhere."""
+    from taskweb.experiments.executors.slurm_worker import name_of_this_worker, work_in
+    from taskweb.experiments.spool import Spool
+
+    work_in(Spool(folder), plan, name_of_this_worker())
 
 
 def _dry_run(path: Path, executor: Executor, *, retry_failed: bool, as_json: bool, quiet: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from taskweb.cli.console import say
 from taskweb.cli.tables.formatting import duration
+from taskweb.cli.tables.plan_states import waiting_text
 
 if TYPE_CHECKING:
     from taskweb.experiments.run_progress import PlanProgress
@@ -34,6 +35,8 @@ def progress_line(progress: PlanProgress) -> str:
     parts = [f"{progress.known + progress.done:,} of {progress.total:,} runs are done"]
     if progress.running:
         parts.append(f"{len(progress.running):,} running")
+    if progress.waiting[0]:
+        parts.append(waiting_text(progress.waiting))
     if progress.failed:
         parts.append(f"{progress.failed:,} failed")
     if progress.left:

@@ -39,12 +39,20 @@ def state_tables(state: PlanState, width: int) -> Iterator[RenderableType]:
             table.add_row(run.setup, run.source or "none", run.target, str(run.seed), f"{run.seconds:.0f}")
         yield table.fitted(width)
     yield Text()
+    if state.waiting[0]:
+        yield from explained("queue", waiting_text(state.waiting), width)
     if lines := [_passes(worker.passes) for worker in state.workers if worker.passes is not None]:
         yield from explained("passes", "; ".join(lines), width)
     yield from explained("left", _left_to_choose(state) if plan.is_chosen else _left(state), width)
     if plan.most_hours is not None:
         yield from explained("budget", f"{state.spent / 3600:.2f} of {plan.most_hours:g} hours are spent", width)
     yield from explained("store", str(plan.store), width)
+
+
+def waiting_text(waiting: tuple[int, str]) -> str:
+    """How many jobs wait in a cluster's queue, and why."""
+    number, reason = waiting
+    return f"{counted(number, 'job')} in Slurm's queue{f' ({reason})' if reason and reason != 'None' else ''}"
 
 
 def rest_tables(rest: Purchase, width: int) -> Iterator[RenderableType]:

@@ -52,6 +52,11 @@ class RayExecutor:
         """See Executor."""
         return 0
 
+    @property
+    def uses_gpus(self) -> bool:
+        """Whether each worker has a GPU, or a part of one."""
+        return self.gpus > 0
+
     def run(self, job: Job, work: Sequence[Work]) -> Generator[int, None, None]:
         """See Executor. Outcomes are stored one by one as they arrive."""
         ray = _ray()
