@@ -180,6 +180,7 @@ def test_jobs_hand_over_what_one_process_would_measure(tmp_path: Path, monkeypat
 
 # --- real jobs --------------------------------------------------------------------------------------------------------------
 
+
 class Watch(threading.Thread):
     """Which outcomes appear in the folder of a store, each with the file that it is."""
 
