@@ -17,8 +17,9 @@ import pytest
 from taskweb.errors import TaskWebError
 from taskweb.experiments import InlineExecutor, run_plan, state_of
 from taskweb.experiments.executors.process import _no_interrupts
-from taskweb.experiments.heartbeats import running_runs
+from taskweb.experiments.heartbeats import Heartbeat, running_runs
 from taskweb.experiments.plan_lock import plan_lock
+from taskweb.experiments.specs import runs_of
 from tests.experiments.planned import write_plan
 from tests.experiments.test_engine import copied, outcomes, stored
 
@@ -156,6 +157,21 @@ def test_an_interrupt_while_workers_start_waits_until_they_have() -> None:
     assert steps == ["started"]
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)  # as before again
+
+
+def test_workers_of_another_machine_are_alive_while_their_heartbeat_is_renewed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = state_of(write_plan(tmp_path, seeds="[1]")).plan
+    with Heartbeat(plan.store) as heartbeat:
+        heartbeat.report(next(iter(runs_of(plan))))
+        monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
+        monkeypatch.setattr("taskweb.experiments.heartbeats.is_locked", lambda _: False)  # as file servers without locks say
+        assert len(running_runs(plan.store)) == 1
+        os.utime(heartbeat.file, (time.time() - 200, time.time() - 200))
+        assert running_runs(plan.store) == []
+        heartbeat.renew()
+        assert len(running_runs(plan.store)) == 1
 
 
 def test_without_a_folder_of_heartbeats_nobody_is_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

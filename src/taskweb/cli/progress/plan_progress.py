@@ -35,7 +35,7 @@ def progress_line(progress: PlanProgress) -> str:
     parts = [f"{progress.known + progress.done:,} of {progress.total:,} runs are done"]
     if progress.running:
         parts.append(f"{len(progress.running):,} running")
-    if progress.waiting[0]:
+    if progress.waiting[0] and progress.left:
         parts.append(waiting_text(progress.waiting))
     if progress.failed:
         parts.append(f"{progress.failed:,} failed")
