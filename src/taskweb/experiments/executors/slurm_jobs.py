@@ -120,7 +120,8 @@ class WorkerJobs:
     def queue(self) -> dict[str, Any]:
         """How many jobs wait, and why."""
         waiting = [state for state in self.alive.values() if state.waits]
-        return {"known": len(self.alive), "waiting": len(waiting), "reason": next((state.reason for state in waiting if state.reason), "")}
+        reason = next((state.reason for state in waiting if state.reason), "")
+        return {"known": len(self.alive), "waiting": len(waiting), "reason": reason}
 
     def end(self) -> bool:
         """End all jobs; whether all have ended."""
