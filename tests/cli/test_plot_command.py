@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from html import unescape
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,31 @@ def test_transitivity_says_what_the_analysis_says(plot) -> None:
     assert 'pt" height="' in Path("t.svg").read_text()
 
 
+def test_a_heatmap_has_a_cell_for_every_pair_and_names_every_task(plot) -> None:
+    pytest.importorskip("vl_convert")
+    status, said = plot("heatmap", "published", "--setup", "t5l/finetune", "-o", "h.svg", "--width", "column")
+    assert status == 0
+    assert "of 441 transfers help (T > 0) in this setup: cosmosqa helps the most targets, 18 of 20" in said
+    cells = [group.partition("</g>")[0].count("<path") for group in Path("h.svg").read_text().split("mark-rect role-mark")[1:]]
+    assert cells == [21, 441], "not measured, measured"
+    assert set(open_web("published").tasks) <= set(texts("h.svg"))
+
+
+def test_labels_of_many_tasks_do_not_overlap(plot) -> None:
+    pytest.importorskip("vl_convert")
+    names = [f"task_{i}_with_a_name" for i in range(64)]
+    pairs = [(a, b, i + j) for i, a in enumerate(["none", *names]) for j, b in enumerate(names[:62]) if a != b and (i + j) % 3]
+    rows = [f"{a},{b},m/lora,1,accuracy,0.{50 + place % 9}\n" for a, b, place in pairs]
+    Path("w.csv").write_text("source,target,setup,seed,metric,score\n" + "".join(rows))
+    assert plot("heatmap", "w.csv", "-o", "h.svg", "--width", "column", "--order", "name")[0] == 0
+    drawn = re.findall(
+        r'translate\(([\d.]+),3\) rotate\(270\)[^>]*font-size="([\d.]+)px"[^>]*opacity="1"', Path("h.svg").read_text()
+    )
+    across = sorted(float(x) for x, _ in drawn)
+    assert len(across) > 20
+    assert min(b - a for a, b in pairwise(across)) >= float(drawn[0][1]) >= 5
+
+
 def test_benchmark_draws_saved_results_of_the_setup_asked_for(plot) -> None:
     pytest.importorskip("vl_convert")
     status, said = plot("benchmark", "--results", "selectors.json", "-o", "b.svg", "--titled")
@@ -101,6 +127,8 @@ def test_measure_draws_saved_replays(plot) -> None:
         (("measure", "my.db", "--measure", "0,x", "-o", "k.svg"), "--measure takes whole numbers"),
         (("measure", "--results", "selectors.json", "-o", "k.svg"), "taskweb plot benchmark --results selectors.json"),
         (("benchmark", "--results", "measured.json", "-o", "k.svg"), "taskweb plot measure --results measured.json"),
+        (("heatmap", "published", "--what", "pn", "-o", "k.svg"), "quantity of a heatmap named 'pn'"),
+        (("heatmap", "published", "--order", "size", "-o", "k.svg"), "order of tasks named 'size'"),
         (("transitivity", "published", "--setup", "t5", "-o", "k.svg"), "There is no setup named 't5'"),
     ],
 )

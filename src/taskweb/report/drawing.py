@@ -26,6 +26,8 @@ _DRAWINGS = 3
 _EM = 0.55  # mean width of a letter, as a share of its size
 _LETTERS_PER_PANEL = 18
 _LEAST_TEXT = 5.0
+_CELLS = 0.8  # of the width of a figure with rows and columns, without the names of its rows
+_FILLED = 0.9  # of the distance of two labels
 
 
 def figure_format(path: Path) -> FigureFormat:
@@ -79,6 +81,7 @@ def _sized(spec: dict[str, Any], size: FigureSize) -> dict[str, Any]:
     """The specification in its size. Panels side by side share what their axes leave, which a first drawing shows."""
     if "concat" not in spec:
         fit = {"type": "fit-x", "contains": "padding"}
+        spec = {**spec, "config": {**spec["config"], **_small_labels(spec, size)}}
         return {**spec, "width": size.points, "height": _height(spec, size.points, size), "autosize": fit}
     panels = spec["concat"]
     most = min(len(panels), max(1, int(size.points / (_LETTERS_PER_PANEL * size.text))))
@@ -93,6 +96,19 @@ def _sized(spec: dict[str, Any], size: FigureSize) -> dict[str, Any]:
     return spec
 
 
+def _small_labels(spec: Mapping[str, Any], size: FigureSize) -> dict[str, Any]:
+    """Labels of many rows and columns, in smaller letters where they have less room; below 5 points, some are left out."""
+    found = {}
+    for channel, room in (("x", _CELLS * size.points), ("y", None)):
+        encoding = spec.get("layer", [spec])[0].get("encoding", {})
+        names = encoding.get(channel, {}).get("scale", {}).get("domain", ())
+        height = _height(spec, size.points, size)
+        if len(names) > 1 and (room is not None or isinstance(height, Mapping)):
+            step = room / len(names) if room is not None else height["step"]
+            found[f"axis{channel.upper()}"] = {"labelFontSize": min(size.text, max(_LEAST_TEXT, _FILLED * step))}
+    return found
+
+
 def _height(spec: Mapping[str, Any], width: float, size: FigureSize) -> Any:
     """The height of one pair of axes; steps, for names one below the other, follow the size of the labels."""
     given = spec.get("height")
@@ -105,6 +121,7 @@ def _config(size: FigureSize) -> dict[str, Any]:
     text = {"labelFontSize": size.text, "titleFontSize": size.text + (0.5 if not size.screen else 0)}
     config = vega_config("light")
     mine: dict[str, Any] = {
+        "aria": False,  # a name for every mark would make up most of a file
         "background": "white",
         "font": FONT,
         "padding": 2 if not size.screen else 8,

@@ -66,7 +66,8 @@ def _variables(scheme: Scheme) -> str:
 def vega_config(scheme: Scheme) -> dict[str, Any]:
     """The configuration of a Vega-Lite figure.
 
-    Marks may have the styles `muted`, `harm`, `gain`, `rule` (a line of reference) and `label`; figures name no colours.
+    Marks may have the styles `muted`, `harm`, `gain`, `rule` (a line of reference), `label` and `missing`; figures name no
+    colours.
     """
     colour = COLOURS[scheme]
     quiet = {"labelColor": colour["muted"], "titleColor": colour["muted"], "labelFontSize": 12, "titleFontSize": 12}
@@ -98,6 +99,7 @@ def vega_config(scheme: Scheme) -> dict[str, Any]:
             "gain": {"color": colour["gain"], "fill": colour["gain"], "stroke": colour["gain"]},
             "harm": {"color": colour["harm"], "fill": colour["harm"], "stroke": colour["harm"]},
             "rule": {"color": colour["muted"], "stroke": colour["muted"], "strokeWidth": 1},
+            "missing": {"color": colour["line"], "fill": colour["line"]},
             "label": {"color": colour["muted"], "fill": colour["muted"], "fontSize": 12},
         },
     }

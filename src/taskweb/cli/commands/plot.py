@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 app = CommandApp(
     name="plot",
     help="Draw figures of webs and results as SVG, PNG or PDF, for papers and slides."
-    "\n\nExamples:\ntaskweb plot transitivity published -o transitivity.pdf --width column"
+    "\n\nExamples:\ntaskweb plot heatmap published -o heatmap.pdf --width column"
     "\ntaskweb plot benchmark published -o benchmark.png --width page",
     no_args_is_help=True,
 )
@@ -72,6 +72,37 @@ class FileOptions:
         draw_figure(figure, self.to, size=self.check(), titled=self.titled)
         say(figure.sentence, quiet=self.quiet)
         say(f"Wrote {self.to}.", quiet=self.quiet)
+
+
+@app.command()
+@spread
+def heatmap(
+    *,
+    web: WebArgument,
+    setup: Setup = "all",
+    what: Annotated[
+        str, typer.Option("--what", metavar="NAME", help="t: the combined score T; pc: relative gain; pm: share of gains.")
+    ] = "t",
+    order: Annotated[
+        str | None,
+        typer.Option("--order", metavar="NAME", help="Order tasks by category, cluster or name. Default: the first there is."),
+    ] = None,
+    file: FileOptions,
+) -> None:
+    """Every transfer, source by target: blue where the source helps, orange where it harms, faint where that is not sure.
+
+    Examples:
+        taskweb plot heatmap published --setup t5l/finetune -o heatmap.pdf
+        taskweb plot heatmap my_web.db --what pc --order name -o heatmap.svg --width column
+    """
+    from taskweb.report.figures.heatmap_figure import heatmap_figure
+    from taskweb.web.opening import open_web
+    from taskweb.web.setup_scores import scores_by_setup
+
+    file.check()
+    opened = open_web(web)
+    say_notes(opened.notes, quiet=file.quiet)
+    file.draw(heatmap_figure(opened, scores_by_setup(opened), setup, what, order))  # type: ignore[arg-type]  # checked there
 
 
 @app.command()

@@ -13,13 +13,14 @@ from taskweb.web.transfer_web import ALL_SETUPS, TransferWeb
 
 def transfers(web: TransferWeb, scores: SetupScores) -> Section:
     """The section."""
-    sentences = [_sentence(web, scores, i) for i in range(len(scores.names))]
+    sentences = [transfers_sentence(web, scores, i) for i in range(len(scores.names))]
     view = View("heatmap", "Every transfer", sentences[0], "heatmap", {"sentences": sentences})
     intro = "Each cell says what training on one task (column) did to the score of another (row)."
     return Section("transfers", "Transfers", intro, (view,), _notes(web, scores))
 
 
-def _sentence(web: TransferWeb, scores: SetupScores, i: int) -> str:
+def transfers_sentence(web: TransferWeb, scores: SetupScores, i: int) -> str:
+    """What to see in the transfers of one of the setups of `scores`, by its position."""
     t = scores.t[i]
     measured = np.isfinite(t)
     if not measured.any():
