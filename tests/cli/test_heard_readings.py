@@ -58,3 +58,12 @@ def test_an_error_is_one_line_all_the_same(run, folder: Path) -> None:  # noqa: 
     done = run("rank", "loop.jsonl")
     assert (done.status, done.err.count("\n")) == (2, 1)
     assert "cannot be read" in done.err
+
+
+def test_many_files_that_are_read_alike_are_one_line(run, folder: Path) -> None:  # noqa: F811
+    (folder / "own").mkdir()
+    for number in range(5):
+        (folder / "own" / f"task{number}.json").write_text(json.dumps(ALPACA))
+    done = run("rank", "plain.jsonl", "--web", "none", "--sources", "own")
+    assert done.err.count("Read ") == 2
+    assert "Read 5 files in own: a JSON array, alpaca: input from instruction + input" in done.err

@@ -25,7 +25,7 @@ def test_broken_banks_are_one_line(tmp_path: Path) -> None:
     save_bank(BANK, tmp_path / "bank")
     with pytest.raises(WebError, match="cannot be read"):
         load_bank(tmp_path / "none")
-    np.save(tmp_path / "bank.npy", np.zeros((5, 16)))
+    np.save(tmp_path / "bank.npy", np.zeros((5, 16), np.float16))
     with pytest.raises(WebError, match="contains 5 vectors"):
         load_bank(tmp_path / "bank")
     with pytest.raises(WebError, match="stamp"):

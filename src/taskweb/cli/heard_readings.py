@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from taskweb.workflows.progress import Progress
 
 _LONGEST = 300
+_MOST_NAMED = 3  # files that are read alike before they are counted
 
 
 class Readings:
@@ -32,25 +34,47 @@ class Readings:
         self._show = show
         self._quiet = quiet
         self._heard: list[ReadFile] = []
-        self._said: set[str] = set()
+        self._said: set[tuple[str, str]] = set()
 
     def hear(self, file: ReadFile) -> None:
         """Remember a file."""
         self._heard.append(file)
 
     def say(self) -> None:
-        """Speak of the files that were read since the last time; of a file that is read in the same way again only once."""
-        for file in self._heard:
-            reading = file.reading
-            line = f"Read {escaped(reading.origin)}: {escaped(reading.line)}."
-            if line in self._said:
-                continue
-            self._said.add(line)
-            if not reading.is_plain or reading.origin == self._target or self._show:
-                say(line, quiet=self._quiet and not self._show)
-            if self._show:
-                show_examples(file.examples)
+        """Speak of the files that were read since the last time.
+
+        Of a file that is read in the same way again only once, and of many files that are read alike in one line.
+        """
+        new = {_key(file): file for file in self._heard if _key(file) not in self._said}
+        self._said.update(new)
         self._heard.clear()
+        if self._show:
+            for (origin, reading), file in new.items():
+                say(_line(origin, reading))
+                show_examples(file.examples)
+            return
+        told = [key for key, file in new.items() if not file.reading.is_plain or key[0] == self._target]
+        for line in _lines(told):
+            say(line, quiet=self._quiet)
+
+
+def _key(file: ReadFile) -> tuple[str, str]:
+    return file.reading.origin, file.reading.line
+
+
+def _lines(told: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """A line for each file, or one for many of a folder that are read alike. told: (file, how it is read)."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for origin, reading in told:
+        alike.setdefault((os.path.dirname(origin), reading), []).append(origin)  # noqa: PTH120 - also of `hf:` references
+    for (folder, reading), origins in alike.items():
+        if len(origins) > _MOST_NAMED:
+            origins = [f"{len(origins):,} files in {folder or 'this folder'}"]
+        yield from (_line(origin, reading) for origin in origins)
+
+
+def _line(name: str, reading: str) -> str:
+    return f"Read {escaped(name)}: {escaped(reading)}."
 
 
 _CURRENT: ContextVar[Readings | None] = ContextVar("readings", default=None)

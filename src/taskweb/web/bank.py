@@ -159,12 +159,16 @@ def load_bank(stem: Path) -> ExampleBank:
         counts = description["examples"]
         ends = np.cumsum(list(counts.values()))
         listed = sum(counts.values())
+        if rows.ndim != 2 or rows.dtype not in (np.float16, np.float32) or stamp.probes.shape[1:] != rows.shape[1:]:
+            raise ValueError("its vectors are not rows of numbers as the probes are")
+        if any(not isinstance(count, int) or count < 1 for count in counts.values()):
+            raise ValueError("it lists a task without examples")
         if len(rows) != listed:
             raise WebError(f"The embedding bank {stem}.npy contains {len(rows)} vectors, but {stem.name}.json lists {listed}.")
         return ExampleBank(
             {name: rows[end - count : end] for (name, count), end in zip(counts.items(), ends, strict=True)}, stamp
         )
-    except (OSError, ValueError, KeyError, TypeError) as fault:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
         raise WebError(f"The embedding bank {stem} cannot be read: {fault}.") from None
 
 

@@ -18,7 +18,7 @@ from taskweb.workflows.llm_similarity import JudgeSettings, judge_all
 from taskweb.workflows.progress import Progress, silent
 from taskweb.workflows.selector_settings import EncoderSettings, SelectorSettings, asks_judge, needs_texts, uses_texts
 from taskweb.workflows.task_cards import cards_of_web, nothing_to_judge
-from taskweb.workflows.task_texts import TaskTexts, task_texts, texts_folder
+from taskweb.workflows.task_texts import TaskTexts, embedder_of_texts, task_texts
 
 JUDGE_SELECTORS = ("llm", "taskshop-llm")  # evaluated too where a language model is named
 STANDARD_SELECTORS = ("random", "popularity", "roe", "text-embedding", "taskshop", "blend")
@@ -166,7 +166,7 @@ def benchmark_with(settings: BenchmarkSettings, progress: Progress = silent) -> 
     if selecting.judge is not None:
         names = settings.selectors or (*names, *JUDGE_SELECTORS)
         selecting, unjudged = _with_judgements(settings, selecting.judge, names, web, progress)
-    embedder = settings.encoder.embedder() if texts_folder(web, settings.examples) is not None else None
+    embedder = embedder_of_texts(settings.encoder, web, settings.examples)
     texts = task_texts(web, settings.examples, embedder, limit=POOL_EXAMPLES, progress=progress)
     selectors, left_out = _built(names, settings.selectors, selecting, texts)
     comparison = Comparison(

@@ -11,7 +11,7 @@ import hashlib
 import io
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
 from functools import cached_property
@@ -31,6 +31,7 @@ from taskweb.web import PROBE_TEXTS, EncoderStamp
 Vectors = npt.NDArray[np.float32]
 Counts = npt.NDArray[np.int32]
 _PROBES = "probes"
+_TEXTS_AT_ONCE = 1024  # encoded, then saved: an interrupted command goes on from there
 _SUFFIX, _OLD_SUFFIX = ".vectors", ".npy"
 
 
@@ -72,7 +73,7 @@ class Embedder:
     cache: Path | None = None
 
     def embed(self, sets: Sequence[ExampleSet], *, on_progress: Callable[[int], None] | None = None) -> Embeddings:
-        """Vectors and cuts by set name; texts of all sets that are not cached are encoded together."""
+        """Vectors and cuts by set name; sets that are not cached are encoded and saved in groups."""
         wanted = {item.name: _wanted(item) for item in sets}
         found = {name: self._completed(entry, wanted[name]) for name, entry in self._embed(wanted, on_progress).items()}
         limit = self.encoder.limit if found else 0
@@ -98,15 +99,17 @@ class Embedder:
     def _embed(self, wanted: Mapping[str, _Wanted], on_progress: Callable[[int], None] | None) -> dict[str, _Cached]:
         cached = {name: self._cached(self._key(item.digest)) for name, item in wanted.items()}
         result = {name: entry for name, entry in cached.items() if entry is not None}
-        missing = [name for name in wanted if name not in result]
-        texts = [text for name in missing for text in wanted[name].texts]
+        for group in _groups({name: own for name, own in wanted.items() if name not in result}):
+            result.update(self._encode(group, on_progress))
+        return result
+
+    def _encode(self, group: Mapping[str, _Wanted], on_progress: Callable[[int], None] | None) -> dict[str, _Cached]:
+        texts = [text for own in group.values() for text in own.texts]
         if not texts:
-            nothing = _Cached(np.empty((0, 0), np.float32), np.empty(0, np.int32), Readability())
-            return {**result, **dict.fromkeys(missing, nothing)}
+            return dict.fromkeys(group, _Cached(np.empty((0, 0), np.float32), np.empty(0, np.int32), Readability()))
         encoded = self.encoder.encode_and_count(texts, on_progress=on_progress)
-        start = 0
-        for name in missing:
-            own = wanted[name]
+        result, start = {}, 0
+        for name, own in group.items():
             part = slice(start, start + len(own.texts))
             start = part.stop
             result[name] = _Cached(encoded.vectors[part], encoded.lost[part], self.encoder.readability(own.inputs))
@@ -156,6 +159,20 @@ class Embedder:
             (self.cache / f"{self._key(digest)}{_OLD_SUFFIX}").unlink(missing_ok=True)
         except OSError:
             Path(temporary).unlink(missing_ok=True)
+
+
+def _groups(wanted: Mapping[str, _Wanted]) -> Iterator[dict[str, _Wanted]]:
+    """Sets in groups of at least _TEXTS_AT_ONCE texts, except the last."""
+    group: dict[str, _Wanted] = {}
+    texts = 0
+    for name, own in wanted.items():
+        group[name] = own
+        texts += len(own.texts)
+        if texts >= _TEXTS_AT_ONCE:
+            yield group
+            group, texts = {}, 0
+    if group:
+        yield group
 
 
 def _wanted(examples: ExampleSet) -> _Wanted:

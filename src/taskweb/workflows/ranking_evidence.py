@@ -16,7 +16,8 @@ from taskweb.workflows.embedding import Embedder, Embeddings, Vectors
 from taskweb.workflows.progress import Progress
 from taskweb.workflows.rank_settings import RankSettings
 from taskweb.workflows.selector_settings import needs_texts, uses_texts
-from taskweb.workflows.task_texts import TaskTexts, embed_with_progress, may_have_texts, shared_bank, task_texts, texts_folder
+from taskweb.workflows.task_texts import TaskTexts, embed_with_progress, known_bank, may_have_texts, task_texts, texts_folder
+from taskweb.workflows.text_banks import is_text_bank
 
 _TARGET_KEY = "\0target"
 
@@ -87,10 +88,10 @@ def _embedder(question: Question, selector: Selector, settings: RankSettings) ->
     """The encoder, where there is anything to embed."""
     folder = texts_folder(question.web, settings.examples_folder)
     compares = needs_texts(selector) or (uses_texts(selector) and may_have_texts(question.web, folder))
-    needed = (compares and (question.examples is not None or folder is not None)) or question.own_given
-    if not needed:
+    given = question.examples is not None or (folder is not None and not is_text_bank(folder))
+    if not (compares and given) and not question.own_given:
         return None
-    return settings.encoder.embedder(shared_bank(question.web) if folder is None else None)
+    return settings.encoder.embedder(known_bank(question.web, folder))
 
 
 def _embedded(question: Question, embedder: Embedder | None, progress: Progress) -> Embeddings:

@@ -27,7 +27,7 @@ from taskweb.web.seed_gains import SeedGains
 from taskweb.web.transfer_web import LEAST_GAIN, combined_score
 from taskweb.workflows.benchmarking import POOL_EXAMPLES, BenchmarkSettings
 from taskweb.workflows.progress import Progress, silent
-from taskweb.workflows.task_texts import task_texts, texts_folder
+from taskweb.workflows.task_texts import embedder_of_texts, task_texts
 
 FIGURES = ("ndcg", "regret_at_1", "regret_at_5", "ndcg_unbought", "regret_at_5_unbought", "coverage", "runs", "cost_hours")
 _FEWEST_TARGETS = 3  # of a setup, to be replayed
@@ -248,7 +248,7 @@ def replay_with(settings: BenchmarkSettings, replaying: ReplaySettings, progress
     """Replay measuring on the targets of a web whose runs are known. Raises a TaskWebError."""
     runs = open_seed_gains(settings.web)
     web = settings.opened()
-    embedder = settings.encoder.embedder() if texts_folder(web, settings.examples) is not None else None
+    embedder = embedder_of_texts(settings.encoder, web, settings.examples)
     texts = task_texts(web, settings.examples, embedder, limit=POOL_EXAMPLES, progress=progress)
     selector = settings.selector_settings.build((*settings.selectors, DEFAULT_SELECTOR)[0])
     policies = {name: POLICIES[name] for name in replaying.policies}

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from taskweb.errors import InputError
 from taskweb.selectors import ReadableTexts
 from taskweb.selectors.base import cut_note
@@ -18,11 +20,14 @@ from taskweb.web.published import PUBLISHED, published_bank
 from taskweb.web.sharing.reference import is_on_hub
 from taskweb.workflows.embedding import Embedder, Embeddings
 from taskweb.workflows.progress import Progress, silent
+from taskweb.workflows.selector_settings import EncoderSettings
+from taskweb.workflows.text_banks import is_text_bank, of_web, open_text_bank
 
 if TYPE_CHECKING:
     from taskweb.web.sharing.pulling import PulledWeb
 
 SOURCE_EXAMPLES = 100
+_MANY_TASKS, _EXAMPLES_OF_MANY = 60, 50  # from 50 examples of a source on, more do not help visibly (benchmarks/selection)
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class TaskTexts:
 
 def may_have_texts(web: TransferWeb, examples: Path | None) -> bool:
     """Whether the texts of a web's tasks are known: from a folder, or with the web itself."""
-    return texts_folder(web, examples) is not None or shared_bank(web) is not None
+    return texts_folder(web, examples) is not None or known_bank(web, examples) is not None
 
 
 def texts_folder(web: TransferWeb, examples: Path | None) -> Path | None:
@@ -66,8 +71,15 @@ def texts_folder(web: TransferWeb, examples: Path | None) -> Path | None:
     return examples if examples is not None or shared is None else shared.texts
 
 
-def shared_bank(web: TransferWeb) -> ExampleBank | None:
-    """The embedding bank that comes with a web: the published one, or one of the Hub which shares its own; None elsewhere."""
+def known_bank(web: TransferWeb, examples: Path | None) -> ExampleBank | None:
+    """The vectors of a web's tasks that need no encoder; None where there are none.
+
+    They are in the folder of texts, or come with the web: the published one, or one of the Hub that shares its own. Raises
+    WebError and InputError where they are damaged.
+    """
+    folder = texts_folder(web, examples)
+    if folder is not None:
+        return open_text_bank(folder) if is_text_bank(folder) else None
     if web.name == PUBLISHED:
         return published_bank()
     shared = _pulled(web)
@@ -88,21 +100,31 @@ def task_texts(
     examples: Path | None,
     embedder: Embedder | None,
     *,
-    limit: int = SOURCE_EXAMPLES,
+    limit: int | None = None,
     progress: Progress = silent,
 ) -> TaskTexts:
-    """The bank of a web's tasks: from a folder of examples, or what comes with the web (see `texts_folder`, `shared_bank`).
+    """The bank of a web's tasks: from a folder of examples or of their vectors, or what comes with the web.
 
-    embedder: None takes the bank as it is. Raises EncoderError where the encoder is not the one of that bank.
+    limit: most examples of a task; None takes `examples_per_task`. embedder: None takes a bank as it is.
+    Raises EncoderError where the encoder is not the one of the bank.
     """
+    limit = examples_per_task(len(web.tasks)) if limit is None else limit
+    folder, known = texts_folder(web, examples), known_bank(web, examples)
+    if folder is not None and known is None:
+        return TaskTexts(None) if embedder is None else _bank_of_folder(web, folder, embedder, limit, progress)
+    if embedder is not None and known is not None and known.stamp is not None:
+        advice = f"Use {known.stamp.name}, or give the sources' texts with --examples DIR."
+        known.stamp.require_match(embedder.stamp, advice)
+    if folder is None or known is None:
+        return TaskTexts(known)
+    own = of_web(known, web, folder).sampled(limit, np.random.default_rng(0))
+    return TaskTexts(own, _lacking_notes(web, own, folder))
+
+
+def embedder_of_texts(encoder: EncoderSettings, web: TransferWeb, examples: Path | None) -> Embedder | None:
+    """The encoder for a web's texts; None where there are none, or vectors in their place. Raises EncoderError."""
     folder = texts_folder(web, examples)
-    if folder is not None and embedder is not None:
-        return _bank_of_folder(web, folder, embedder, limit, progress)
-    bank = shared_bank(web)
-    if embedder is not None and bank is not None and bank.stamp is not None:
-        advice = f"Use {bank.stamp.name}, or give the sources' texts with --examples DIR."
-        bank.stamp.require_match(embedder.stamp, advice)
-    return TaskTexts(bank)
+    return None if folder is None or is_text_bank(folder) else encoder.embedder()
 
 
 def _bank_of_folder(web: TransferWeb, folder: Path, embedder: Embedder, limit: int, progress: Progress) -> TaskTexts:
@@ -115,9 +137,18 @@ def _bank_of_folder(web: TransferWeb, folder: Path, embedder: Embedder, limit: i
         )
     sets = [load_examples(path, sampling=Sampling(limit, seed=0), name=task) for task, path in wanted.items()]
     embedded = embed_with_progress(embedder, sets, "Embedding the web's tasks", progress)
-    lacking = [task for task in web.tasks if task not in wanted]
-    notes = (f"no examples of {', '.join(lacking)} in {folder}: nothing is known about their texts",) if lacking else ()
-    return TaskTexts(ExampleBank(embedded.vectors, embedder.stamp), notes, embedded.cut, embedded.read)
+    bank = ExampleBank(embedded.vectors, embedder.stamp)
+    return TaskTexts(bank, _lacking_notes(web, bank, folder), embedded.cut, embedded.read)
+
+
+def examples_per_task(tasks: int) -> int:
+    """How many examples of a task to compare: fewer where there are so many tasks that embedding them takes minutes."""
+    return _EXAMPLES_OF_MANY if tasks > _MANY_TASKS else SOURCE_EXAMPLES
+
+
+def _lacking_notes(web: TransferWeb, bank: ExampleBank, folder: Path) -> tuple[str, ...]:
+    lacking = [task for task in web.tasks if task not in bank]
+    return (f"no examples of {', '.join(lacking)} in {folder}: nothing is known about their texts",) if lacking else ()
 
 
 def embed_with_progress(embedder: Embedder, sets: list[ExampleSet], title: str, progress: Progress) -> Embeddings:

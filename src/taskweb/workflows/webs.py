@@ -22,6 +22,9 @@ from taskweb.web.opening import locate_web, open_web
 from taskweb.web.published import PUBLISHED
 from taskweb.web.store import MergeReport, RunStore, StoreInfo, digest_file, is_store
 from taskweb.workflows.progress import Progress, silent
+from taskweb.workflows.selector_settings import EncoderSettings
+from taskweb.workflows.task_texts import task_texts
+from taskweb.workflows.text_banks import is_text_bank, require_place, write_text_bank
 
 _PAIR_NAMES = ("setup", "source", "target")
 PAIR_FIGURES = ("pc", "pm", "t", "score", "score_se", "n_seeds", "pc_se", "sign_p")
@@ -36,6 +39,39 @@ class ImportReport:
     added: int
     info: StoreInfo
     warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedTexts:
+    """What was embedded. texts: vectors written. tasks: of the web, those with vectors. notes: what a person should know."""
+
+    texts: int
+    tasks: int
+    notes: tuple[str, ...]
+
+
+def embed_web(
+    web: str,
+    examples: Path,
+    to: Path,
+    *,
+    limit: int | None = None,
+    encoder: EncoderSettings | None = None,
+    progress: Progress = silent,
+) -> EmbeddedTexts:
+    """Write the vectors of the texts of a web's tasks into a folder that stands for them from then on.
+
+    limit: most examples of a task; None takes `examples_per_task`. Raises InputError, WebError and EncoderError.
+    """
+    if is_text_bank(examples):
+        raise InputError(f"{examples} contains vectors already. Give --examples DIR with <task>.jsonl files.")
+    require_place(to)
+    embedder = (encoder or EncoderSettings()).embedder()
+    found = task_texts(open_web(web), examples, embedder, limit=limit, progress=progress)
+    assert found.bank is not None
+    write_text_bank(found.bank, to)
+    vectors = found.bank.vectors.values()
+    return EmbeddedTexts(sum(map(len, vectors)), len(vectors), (*found.notes, *found.encoder_notes))
 
 
 def import_web(

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from taskweb.cli.console import print_csv, print_json, print_line, print_tables, say, say_notes
+from taskweb.cli.heard_readings import after_readings, tells_readings
 from taskweb.cli.help_pages import CommandApp
 from taskweb.cli.options import shared
 from taskweb.cli.options.declared_options import DeclaredOptions
@@ -89,6 +90,41 @@ def import_(
     say_notes(report.warnings, quiet=quiet)
     known = f", {report.read - report.added:,} were already in it" if report.added < report.read else ""
     say(f"Read {report.read:,} runs ({report.kind}): {report.added:,} are new in {to}{known}.", quiet=quiet)
+
+
+@app.command()
+@tells_readings
+@spread
+def embed(
+    *,
+    web: WebArgument,
+    examples: Annotated[
+        Path, typer.Option("--examples", metavar="DIR", help="Folder with the texts of the web's tasks, <task>.jsonl each.")
+    ],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder to write the vectors to.")],
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--source-examples", min=1, metavar="N", help="Most examples of a task. Default: 100, of more than 60 tasks 50."
+        ),
+    ] = None,
+    encoding: shared.EncoderOptions,
+    quiet: shared.Quiet = False,
+) -> None:
+    """Embed the texts of a web's tasks once: --examples takes the folder of vectors in place of the texts from then on.
+
+    The folder contains no texts: taskweb rank my_task.jsonl --web my_web.db --examples my_vectors
+
+    Examples:
+        taskweb web embed my_web.db --examples my_texts --to my_vectors
+        taskweb web embed my_web.db --examples my_texts --to my_vectors --source-examples 25  # twice as fast
+    """
+    from taskweb.workflows.webs import embed_web
+
+    progress = after_readings(progress_for(quiet=quiet))
+    found = embed_web(web, examples, to, limit=limit, encoder=encoding.settings(), progress=progress)
+    say_notes(found.notes, quiet=quiet)
+    say(f"Embedded {found.texts:,} texts of {found.tasks:,} tasks in {to}.", quiet=quiet)
 
 
 @app.command()

@@ -53,7 +53,8 @@ Examples = Annotated[
         "--examples",
         metavar="DIR",
         rich_help_panel=WEB,
-        help="Folder with the texts of the web's tasks, <task>.jsonl each. At most 100 of each are used, 480 by benchmark.",
+        help="Folder with the texts of the web's tasks, <task>.jsonl each, or with their vectors (taskweb web embed). "
+        "At most 100 of each are used, 50 of more than 60 tasks, 480 by benchmark.",
     ),
 ]
 EncoderPath = Annotated[

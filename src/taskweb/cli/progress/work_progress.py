@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from taskweb.cli.console import say
+from taskweb.cli.tables.formatting import duration
 
 if TYPE_CHECKING:
     from taskweb.workflows.progress import Progress
@@ -46,13 +47,16 @@ def _bar(title: str, total: int, *, least: int) -> Iterator[Callable[[int], None
 
 @contextmanager
 def _lines(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    done_so_far, last = 0, time.monotonic()
+    done_so_far, began = 0, time.monotonic()
+    last = began
 
     def advance(done: int) -> None:
         nonlocal done_so_far, last
         done_so_far += done
-        if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            say(f"{title}: {done_so_far} of {total}")
+        now = time.monotonic()
+        if now - last >= _SECONDS_BETWEEN_LINES:
+            last = now
+            left = (now - began) * (total - done_so_far) / max(done_so_far, 1)
+            say(f"{title}: {done_so_far:,} of {total:,}, about {duration(left)} left")
 
     yield advance

@@ -14,7 +14,7 @@ from taskweb.web.published import PUBLISHED
 from taskweb.workflows.benchmarking import POOL_EXAMPLES
 from taskweb.workflows.progress import Progress, silent
 from taskweb.workflows.selector_settings import EncoderSettings
-from taskweb.workflows.task_texts import TaskTexts, task_texts, texts_folder
+from taskweb.workflows.task_texts import TaskTexts, embedder_of_texts, task_texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class StudySettings:
 
     def texts(self, web: TransferWeb, progress: Progress = silent) -> TaskTexts:
         """The texts of the web's tasks. Raises InputError where there are none, EncoderError where no encoder is found."""
-        embedder = self.encoder.embedder() if texts_folder(web, self.examples) is not None else None
+        embedder = embedder_of_texts(self.encoder, web, self.examples)
         texts = task_texts(web, self.examples, embedder, limit=POOL_EXAMPLES, progress=progress)
         if texts.bank is None:
             raise InputError(

@@ -1,0 +1,54 @@
+"""A web's texts as vectors in a folder: made once, used and shared in place of the texts.
+
+A folder contains `bank.npy` (all vectors, float16) and `bank.json` (how many of each task, and which encoder made them); it
+does not contain texts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from taskweb.errors import InputError, WebError
+from taskweb.tasks.atomic import whole_folder
+from taskweb.web import ExampleBank, TransferWeb, load_bank, save_bank
+
+_STEM = "bank"
+
+
+def is_text_bank(folder: Path) -> bool:
+    """Whether a folder contains vectors in place of texts."""
+    return (folder / f"{_STEM}.json").is_file()
+
+
+def open_text_bank(folder: Path) -> ExampleBank:
+    """The vectors of a folder, mapped from disk. Raises WebError where they are damaged."""
+    bank = load_bank(folder / _STEM)
+    if not all(np.isfinite(rows).all() for rows in bank.vectors.values()):
+        raise WebError(f"The embedding bank {folder} contains vectors that are not numbers. Make it again: taskweb web embed.")
+    return bank
+
+
+def require_place(folder: Path) -> None:
+    """Raise InputError where `write_text_bank` may not write: over anything but vectors."""
+    if folder.exists() and not is_text_bank(folder):
+        raise InputError(f"{folder} exists and contains no vectors. Give the name of a new folder.")
+
+
+def write_text_bank(bank: ExampleBank, folder: Path) -> None:
+    """Write vectors into a new folder, or in place of the vectors of one; whole or not at all. Raises InputError."""
+    require_place(folder)
+    with whole_folder(folder, replace=folder.exists()) as temporary:
+        save_bank(bank, temporary / _STEM)
+
+
+def of_web(bank: ExampleBank, web: TransferWeb, folder: Path) -> ExampleBank:
+    """The part of a bank that belongs to a web's tasks. Raises InputError where there is none."""
+    own = {task: bank.vectors[task] for task in web.tasks if task in bank}
+    if not own:
+        raise InputError(
+            f"The folder {folder} contains no vectors of the web's tasks. It has {', '.join(bank.tasks[:8])}; the "
+            f"web has {', '.join(web.tasks[:8])}."
+        )
+    return ExampleBank(own, bank.stamp)
