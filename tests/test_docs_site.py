@@ -16,8 +16,6 @@ from scripts.docs_site.results import value
 from tests.conftest import REPOSITORY
 
 AGAIN = "run: python -m scripts.docs_site.filled_in"
-# Results of a second measurement or of a part, beside the one that the pages show.
-BESIDE = {"published_web"}
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)

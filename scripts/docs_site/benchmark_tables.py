@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks.selection import selector_tables
-from scripts.docs_site.results import figures, result_file
+from scripts.docs_site.results import figures
 
 SELECTORS = ("blend", "taskshop", "popularity", "text-embedding", "roe", "random")
 SINGLE = ("popularity", "roe", "text-embedding", "taskshop", "blend")
@@ -52,12 +52,6 @@ def selectors() -> str:
         label = f"**{name}**, the default" if name == "blend" else name
         rows.append((label, *(cell for one in (mean, large) for cell in ndcg_and_regret(one).split(" / ")), over))
     return table(("selector", "NDCG", "Regret@5", "NDCG, t5l", "Regret@5, t5l", "NDCG over popularity"), rows)
-
-
-def every_setup() -> str:
-    """What benchmarks/selection/results/published_web.md has."""
-    path = result_file("selection/published_web").with_suffix(".md")
-    return path.read_text(encoding="utf-8").strip()
 
 
 def selector_part(part: str) -> Callable[[], str]:
@@ -437,7 +431,6 @@ def store_throughput() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "selectors": selectors,
-    "every_setup": every_setup,
     **{
         f"selector_{part}": selector_part(part)
         for part in ("main", "destroyed", "families", "pivots", "examples", "encoders", "own")

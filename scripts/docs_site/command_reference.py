@@ -17,20 +17,24 @@ def page() -> str:
     root = typer.main.get_command(app)
     lines = ["# Commands", "", "Made from the commands themselves: `taskweb COMMAND --help` says the same.", ""]
     groups = [*dict.fromkeys(_panel(command) for command in root.commands.values())]
+    sections: list[tuple[str, Any]] = []
     for group in groups:
         own = [(name, command) for name, command in root.commands.items() if _panel(command) == group]
         names = ", ".join(f"[{name}](#taskweb-{name})" for name, _ in own)
         lines.append(f"- {group}: {names}")
-    for name, command in all_commands(root):
+        sections += [
+            one for name, command in own for one in ((f"taskweb {name}", command), *all_commands(command, f"taskweb {name}"))
+        ]
+    for name, command in sections:
         lines += ["", *_section(name, command)]
     return "\n".join(lines) + "\n"
 
 
-def all_commands(command: Any, name: str = "taskweb") -> Iterator[tuple[str, Any]]:
-    """Every command below this one, with its whole name; groups come before their commands."""
-    for part, own in getattr(command, "commands", {}).items():
-        yield f"{name} {part}", own
-        yield from all_commands(own, f"{name} {part}")
+def commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """A command and every one below it, with their whole names."""
+    yield name, command
+    for part, below in getattr(command, "commands", {}).items():
+        yield from commands(below, f"{name} {part}")
 
 
 def _panel(command: Any) -> str:
@@ -69,7 +73,7 @@ def _option(option: Any) -> str:
         return names
     choices = [one.value for one in kind] if isinstance(kind, type) and issubclass(kind, Enum) else []
     value = option.metavar or "|".join(choices) or option.name.upper()
-    return f"{names} `{value}`".replace("|", "\\|")
+    return f"{names} `{value}`"
 
 
 def _about(parameter: Any) -> str:
@@ -88,4 +92,4 @@ def _about(parameter: Any) -> str:
 def _plain(text: str) -> str:
     """A help text as Markdown: nothing in it is taken for markup."""
     paragraphs = [re.sub(r"\s+", " ", part).strip() for part in text.split("\n\n")]
-    return "\n\n".join(re.sub(r"([\\<>*_\[\]{}#])", r"\\\1", part) for part in paragraphs)
+    return "\n\n".join(re.sub(r"([\\*_\[\]{}#])", r"\\\1", part).replace("<", "&lt;") for part in paragraphs)

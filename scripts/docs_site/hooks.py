@@ -19,7 +19,7 @@ from mkdocs.structure.files import File, Files  # noqa: E402
 from scripts.docs_site import command_reference, layers, python_reference, repository_links  # noqa: E402
 
 GENERATED = {"reference/commands.md": command_reference.page, "reference/python.md": python_reference.page}
-_COMMENT = re.compile(r"(?s)<!--.*?-->\n?")
+_COMMENT = re.compile(r"(?m)^<!--[^\n]*-->\n|<!--[^\n]*?-->")
 _DRAWING = re.compile(r"!\[[^\]]*\]\([./]*images/(\w+)\.svg\)")
 
 
