@@ -22,9 +22,7 @@ def page() -> str:
         own = [(name, command) for name, command in root.commands.items() if _panel(command) == group]
         names = ", ".join(f"[{name}](#taskweb-{name})" for name, _ in own)
         lines.append(f"- {group}: {names}")
-        sections += [
-            one for name, command in own for one in ((f"taskweb {name}", command), *all_commands(command, f"taskweb {name}"))
-        ]
+        sections += [section for name, command in own for section in commands(command, f"taskweb {name}")]
     for name, command in sections:
         lines += ["", *_section(name, command)]
     return "\n".join(lines) + "\n"
