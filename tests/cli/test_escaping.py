@@ -116,4 +116,4 @@ def test_terminals_and_texts_of_rich_are_used_in_one_place_each() -> None:
 
 def test_a_terminal_without_measure_has_a_fixed_width(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", io.StringIO())
-    assert Terminal().width == 132
+    assert Terminal().width == 80

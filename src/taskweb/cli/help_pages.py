@@ -10,7 +10,8 @@ Examples:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import typer
@@ -23,7 +24,10 @@ MEASURE = "Measure your own web"
 SHARE = "See and share"
 LEARN = "Learn"
 
+BARE = ""
+"""The value of an option that may stand without one, where it does."""
 _HEADING = re.compile(r"\n+[ \t]*Examples:[ \t]*\n")
+_CALLED: ContextVar[Any] = ContextVar("called", default=None)
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -47,7 +51,23 @@ class _WithExamples:
 
 
 class HelpPage(_WithExamples, TyperCommand):
-    """A command with its examples, as they are typed; a remark stands behind `#`."""
+    """A command with its examples, as they are typed; a remark stands behind `#`.
+
+    An option whose metavar is in brackets, as in `--explain [TASK]`, may stand without a value, which then is `BARE`.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line."""
+        optional = {name for option in self.params if _may_be_bare(option) for name in option.opts}
+        return super().parse_args(ctx, _with_bare_values(args, optional))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Carry out the command."""
+        before = _CALLED.set(ctx)
+        try:
+            return super().invoke(ctx)
+        finally:
+            _CALLED.reset(before)
 
 
 class HelpPages(_WithExamples, TyperGroup):
@@ -63,6 +83,27 @@ class CommandApp(typer.Typer):
     def command(self, name: str | None = None, **settings: Any) -> Callable[[_Function], _Function]:
         """Add a command, as in typer."""
         return super().command(name, cls=HelpPage, **settings)
+
+
+def _may_be_bare(option: Any) -> bool:
+    return option.param_type_name == "option" and (option.metavar or "").startswith("[")
+
+
+def _with_bare_values(args: list[str], optional: Collection[str]) -> list[str]:
+    """The command line with a value for each of these options that has none."""
+    end = args.index("--") if "--" in args else len(args)
+    found: list[str] = []
+    for place, word in enumerate(args):
+        found.append(word)
+        following = args[place + 1] if place + 1 < end else "-"
+        if place < end and word in optional and following.startswith("-"):
+            found.append(BARE)
+    return found
+
+
+def called() -> Any:
+    """The context of the command that is carried out now, with its options as they were given; None where there is none."""
+    return _CALLED.get()
 
 
 def examples_of(page: str) -> tuple[str, tuple[str, ...]]:

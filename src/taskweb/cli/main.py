@@ -103,7 +103,8 @@ def main() -> None:
         if type(error).__name__ == "NoArgsIsHelpError":
             sys.stderr.write(f"{error}\n")  # a help text, which is ours
             sys.exit(2)
-        _fail(f"{error.format_message().rstrip('.')}.{where}")  # type: ignore[attr-defined]
+        message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
+        _fail(f"{message}{'' if message.endswith('?') else '.'}{where}")
     except StoppedError as stop:
         _stop(_INTERRUPTED, str(stop))
     except (typer.Abort, KeyboardInterrupt):

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from taskweb.cli.escaping import escaped
 
-_PLAIN_WIDTH = 132  # for pipes and files, where there is no terminal to measure
+_PLAIN_WIDTH = 80  # for pipes and files, where there is no terminal to measure
 
 
 class Terminal(Console):

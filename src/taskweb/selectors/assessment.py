@@ -8,6 +8,7 @@ from typing import Any
 
 DEFAULT_K = 5  # the paper's best number of sources (arXiv:2305.13256, section 5)
 BEST_AMONG_SHOWN = (1, 3, 5, 10)
+HIGH_HARM = 0.6  # probability of harm from which a source is to avoid: three targets harmed for two that gain
 CLEAR_EVIDENCE = 2.0  # standard errors above chance: about one in twenty webs of pure noise reaches it by accident
 # The first five stand out where they contain the best source clearly more often than five sources taken at random: 1.5 times
 # as often, or by this share of what a random choice lacks to certainty.
@@ -68,21 +69,24 @@ class Assessment:
         return suggest(list(self.predicted_gains.values()), len(self.p_best), distinguishes=self.distinguishes)
 
     @property
+    def stands_out(self) -> bool:
+        """Whether the first five contain the best source clearly more often than five sources taken at random."""
+        count = len(self.p_best)
+        at_random = min(DEFAULT_K, count) / count if count else 1.0
+        enough = min(_TIMES_CHANCE * at_random, at_random + _SHARE_OF_GAP * (1 - at_random))
+        return count <= DEFAULT_K or self.best_among(DEFAULT_K) >= enough
+
+    @property
     def advice(self) -> tuple[str, ...]:
         """What to know before acting on the ranking, one sentence each."""
-        count = len(self.p_best)
-        first = min(DEFAULT_K, count)
+        found = []
         if not self.distinguishes:
             why = "when targets of this web were left out, they were not ranked clearly better than by chance"
             if self.evidence == 0.0:  # no target could be judged
                 why = "too few transfers are measured, or too few differ, to learn from"
             found = [f"the evidence does not distinguish sources: {why}. Treat the order as a guess"]
-        else:
-            at_random = first / count
-            enough = min(_TIMES_CHANCE * at_random, at_random + _SHARE_OF_GAP * (1 - at_random))
-            found = []
-            if count > DEFAULT_K and self.best_among(first) < enough:
-                found.append("no source stands out for this target: treat the order as a guess")
+        elif not self.stands_out:
+            found.append("no source stands out for this target: treat the order as a guess")
         if self.predicted_gains and self.suggestion.k == 0:
             found.append(f"using no source is the best advice: {self.suggestion.reason}")
         return tuple(found)

@@ -7,8 +7,7 @@ from typing import Any
 
 from taskweb.selectors import Ranking
 from taskweb.selectors.assessment import DEFAULT_K
-
-_HIGH_HARM = 0.6  # probability of harm from which a source is to avoid
+from taskweb.selectors.recommended_sources import sources_to_avoid, sources_to_train_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +41,8 @@ def recommended(ranking: Ranking, k: int | None = None) -> Recommendation:
         suggested, reason = min(DEFAULT_K, len(ranking)), f"the selector does not say how many, and {DEFAULT_K} are usual"
     else:
         suggested, reason = known.suggestion.k, known.suggestion.reason
-    taken = ranking.top(suggested if k is None else k)
-    return Recommendation(taken, tuple(_harmful(ranking)), _sure(ranking), suggested, reason)
-
-
-def _harmful(ranking: Ranking) -> list[str]:
-    """Sources that are likely to harm, worst first; those that did, where transfers are measured."""
-    if ranking.assessment is not None:
-        gains = ranking.assessment.predicted_gains
-        return sorted((task for task, gain in gains.items() if gain.harm >= _HIGH_HARM), key=lambda task: -gains[task].harm)
-    measured = [(source.details.get("pc"), source.task) for source in ranking.sources]
-    return [task for gain, task in sorted((gain, task) for gain, task in measured if gain is not None and gain < 0)]
+    taken = sources_to_train_on(ranking) if k is None else ranking.top(k)
+    return Recommendation(taken, sources_to_avoid(ranking), _sure(ranking), suggested, reason)
 
 
 def _sure(ranking: Ranking) -> tuple[str, ...]:

@@ -79,6 +79,16 @@ def read_full_ranking(where: str | Path, *, accept_changed: bool = False) -> Ran
     return _parsed(where, lambda saved, _: _ranking(saved), accept_changed)
 
 
+def reasons(ranking: Ranking) -> tuple[str, tuple[str, ...]] | None:
+    """The source that a ranking explains, just made or saved, and why it has its rank, in sentences; None where it does not."""
+    if ranking.explanation is not None:
+        return ranking.explanation.task, ranking.explanation.words()
+    saved = ranking.kept.get("explanation")
+    if not isinstance(saved, Mapping) or not isinstance(saved.get("words"), list):
+        return None
+    return str(saved.get("task")), tuple(map(str, saved["words"]))
+
+
 def _parsed(where: str | Path, parse: Callable[[Mapping[str, Any], str], Parsed], accept_changed: bool) -> Parsed:
     content = sys.stdin.buffer.read() if str(where) == "-" else content_of(_file_of(where), _MOST_BYTES)
     shown = "standard input" if str(where) == "-" else str(where)

@@ -11,6 +11,8 @@ import typer
 
 from taskweb.cli.console import print_csv, print_json, print_tables, say, say_notes
 from taskweb.cli.heard_readings import say_readings, tells_readings
+from taskweb.cli.help_pages import BARE
+from taskweb.cli.next_commands import carried_over, say_next
 from taskweb.cli.options import shared
 from taskweb.cli.options.judge_options import Describe, JudgeOptions
 from taskweb.cli.options.option_groups import spread
@@ -80,7 +82,13 @@ def rank(
     ] = None,
     explain: Annotated[
         str | None,
-        typer.Option("--explain", metavar="TASK", rich_help_panel=shared.OUTPUT, help="Also explain the rank of this source."),
+        typer.Option(
+            "--explain",
+            metavar="[TASK]",
+            rich_help_panel=shared.OUTPUT,
+            help="Also print all columns, what every figure means and what the order is based on; with TASK, why this source "
+            "has its rank.",
+        ),
     ] = None,
     sampling: SamplingOptions,
     reading: shared.TargetOptions,
@@ -106,18 +114,21 @@ def rank(
     from taskweb.workflows.ranking import rank_with
 
     if (target is None) == (saved is None):
-        raise ParameterError("Give either a TARGET to rank sources for, or --ranking DIR with a saved ranking.")
+        swallowed = f" --explain took '{explain}' as a source: put it last." if explain and saved is None else ""
+        raise ParameterError(f"Give either a TARGET to rank sources for, or --ranking DIR with a saved ranking.{swallowed}")
+    screen = _Screen(output, top, everything=explain == BARE, quiet=quiet)
     if target is None:
-        from taskweb.workflows.saved_rankings import read_full_ranking
-
         assert saved is not None
-        _print(read_full_ranking(saved, accept_changed=accept_changed), output, top, quiet=quiet)
+        ranking = _saved_ranking(saved, explain or None, accept_changed=accept_changed)
+        screen.show(ranking)
+        screen.say_next(ranking, "mix", "--ranking", str(saved))
         return
     judge = judging.settings(use_cache=not encoding.no_cache, quiet=quiet, describe=describe)
     reads, selects = reading.settings(sampling.settings()), selection.settings(judge, seed)
     settings = ranked.settings(encoding.settings(), reads, selects)
-    ranking = rank_with(settings, target, sources=sources, explain=explain, progress=progress_for(quiet=quiet))
-    _print(ranking, output, top, quiet=quiet)
+    ranking = rank_with(settings, target, sources=sources, explain=explain or None, progress=progress_for(quiet=quiet))
+    screen.show(ranking)
+    screen.say_next(ranking, "mix", target)
     if verbose:
         say(
             f"Ranked {len(ranking)} sources from {ranking.n_examples} examples with {ranking.selector} "
@@ -125,17 +136,56 @@ def rank(
         )
 
 
-def _print(ranking: Ranking, output: shared.RankingFormat, top: int | None, *, quiet: bool) -> None:
-    if output is shared.RankingFormat.json:
-        from taskweb.workflows.saved_rankings import ranking_json
+@dataclass(frozen=True)
+class _Screen:
+    """How a ranking is printed. everything: also what the short screen leaves out."""
 
-        print_json(ranking_json(ranking, top))
-    else:
-        from taskweb.cli.tables.rankings import ranking_csv, ranking_tables
+    output: shared.RankingFormat
+    top: int | None
+    everything: bool
+    quiet: bool
 
-        if output is shared.RankingFormat.csv:
-            print_csv(ranking_csv(ranking, top))
+    def show(self, ranking: Ranking) -> None:
+        """Print the ranking on stdout, and on stderr what a person should know about it."""
+        notes = ranking.notes
+        if self.output is shared.RankingFormat.json:
+            from taskweb.workflows.saved_rankings import ranking_json
+
+            print_json(ranking_json(ranking, self.top))
+        elif self.output is shared.RankingFormat.csv:
+            from taskweb.cli.tables.rankings import ranking_csv
+
+            print_csv(ranking_csv(ranking, self.top))
         else:
-            print_tables(lambda width: ranking_tables(ranking, width, top))
-    say_readings()
-    say_notes(ranking.notes, quiet=quiet)
+            from taskweb.cli.tables.rankings import ranking_tables
+
+            print_tables(lambda width: ranking_tables(ranking, width, self.top, explain=self.everything))
+            answered = () if self.everything or ranking.assessment is None else ranking.assessment.advice
+            notes = tuple(note for note in notes if note not in answered)
+        say_readings()
+        say_notes(notes, quiet=self.quiet)
+
+    def say_next(self, ranking: Ranking, *words: str) -> None:
+        """Say how to mix the sources, where there are any to train on."""
+        from taskweb.selectors.recommended_sources import sources_to_train_on
+
+        if self.output is shared.RankingFormat.table and sources_to_train_on(ranking):
+            given = {"--sources", "--to"} & set(carried_over("mix"))
+            needed = () if given else ("--sources", "FOLDER")
+            remark = "" if given else "FOLDER: examples of the sources, <task>.jsonl each"
+            say_next(*words, *needed, "--to", "my_mixture", but=("--seed",), remark=remark, quiet=self.quiet)
+
+
+def _saved_ranking(where: Path, explain: str | None, *, accept_changed: bool) -> Ranking:
+    """A ranking that was saved. Raises ParameterError where it does not contain why a source has its rank."""
+    from taskweb.errors import ParameterError
+    from taskweb.workflows.saved_rankings import read_full_ranking, reasons
+
+    ranking = read_full_ranking(where, accept_changed=accept_changed)
+    why = reasons(ranking)
+    if explain is not None and (why is None or why[0] != explain):
+        raise ParameterError(
+            f"The saved ranking {where} does not contain why '{explain}' has its rank. Rank again: "
+            f"taskweb rank TARGET --explain {explain}, or leave out TASK to see what it contains."
+        )
+    return ranking

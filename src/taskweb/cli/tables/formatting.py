@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from taskweb.cli.tables.fitting import clipped, filled, shortened
 from taskweb.cli.tables.text import Text
 from taskweb.web.analysis.estimate import Estimate
 
@@ -14,10 +14,34 @@ _MOST_WIDTH = 124
 _UNITS = ((86400, "days"), (3600, "h"), (60, "min"))
 
 
-def explained(label: str, body: str, width: int) -> Iterator[Text]:
-    """A label and what it means, wrapped to the width of the terminal."""
-    for i, line in enumerate(textwrap.wrap(body, max(20, min(width, _MOST_WIDTH) - _LABEL_WIDTH)) or [""]):
-        yield Text.assemble((f"{label if i == 0 else '':>{_LABEL_WIDTH - 2}}  ", "cyan"), (line, "dim"))
+def explained(label: str, body: str, width: int, *, lines: int | None = None) -> Iterator[Text]:
+    """A label and what it means, wrapped to the width of the terminal.
+
+    lines: the most lines; if there were more, the last one ends in an ellipsis.
+    """
+    room = max(20, min(width, _MOST_WIDTH) - _LABEL_WIDTH)
+    wrapped = list(filled(body.split(), room)) or [Text()]
+    if lines is not None and len(wrapped) > lines:
+        wrapped = [*wrapped[: lines - 1], Text(f"{clipped(wrapped[lines - 1].plain, room - 2)} …")]
+    for i, line in enumerate(wrapped):
+        yield Text.assemble((f"{label if i == 0 else '':>{_LABEL_WIDTH - 2}}  ", "cyan"), (line.plain, "dim"))
+
+
+def answer(label: str, pieces: Iterable[str | Text], width: int) -> Iterator[Text]:
+    """A line of the answer, before all tables: its label and pieces, none of which is broken that fits into a line."""
+    for i, line in enumerate(filled(pieces, max(20, min(width, _MOST_WIDTH) - _LABEL_WIDTH))):
+        yield Text.assemble((f"{f'{label}:' if i == 0 else '':>{_LABEL_WIDTH - 2}}  ", "bold cyan"), line)
+
+
+def heading(name: str, facts: str, width: int, before: str = "") -> Text:
+    """The first line of a table: a name, and facts about it in the next line where one is too narrow."""
+    start = Text.assemble("\n", (before, "dim"), shortened(Text(name, style="bold cyan"), max(8, width - len(before))))
+    if not facts:
+        return start
+    wide = len(before) + shortened(name, width).cell_len + 3 + Text(facts).cell_len <= width
+    lines = [Text(facts)] if wide else list(filled(facts.split(), max(20, width - 2)))
+    between = "   " if wide else "\n  "
+    return Text.assemble(start, *((f"{between}{line.plain}", "dim") for line in lines))
 
 
 def signed(value: float | None, *, percent: bool = False) -> Text:

@@ -1,0 +1,133 @@
+"""What commands print for people: the answer first, nothing wider than 80 cells, and what to type next on stderr."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+from taskweb.cli import main as cli
+
+LONG = "a_task_with_a_long_name_" * 3
+ODD = ["数据集" * 12, "עברית שלום עולם טקסט ארוך", "😀🎉" * 20, "two\nlines"]
+Run = Callable[[str], tuple[list[str], str]]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Carry out a command line in a folder of its own: the lines on stdout, and what is on stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(line: str) -> tuple[list[str], str]:
+        monkeypatch.setattr(sys, "argv", shlex.split(line))
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        captured = capfd.readouterr()
+        assert (stop.value.code or 0) == (2 if captured.err.startswith("Error") else 0), captured.err
+        return captured.out.splitlines(), captured.err
+
+    return call
+
+
+def fits(lines: list[str]) -> bool:
+    return bool(lines) and max(map(cell_len, lines)) <= 80
+
+
+def write_examples(path: Path, name: str, count: int = 8) -> None:
+    rows = [
+        {"input": f"{name}: is {i} even?", "choices": ["yes", "no"], "output": "no" if i % 2 else "yes"} for i in range(count)
+    ]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Path:
+    write_examples(tmp_path / "my task.jsonl", "numbers")
+    for name in (LONG, *ODD):
+        write_examples(tmp_path / "my_sources" / f"{name}.jsonl", name[:5])
+    return tmp_path / "my task.jsonl"
+
+
+def legend(lines: list[str]) -> list[str]:
+    """The lines behind the table."""
+    return lines[len(lines) - lines[::-1].index("") :]
+
+
+def test_rank_answers_first_within_80_cells(run: Run, task: Path, encoder: object) -> None:
+    command = "taskweb rank 'my task.jsonl' --sources my_sources --setup t5l/finetune"
+    lines, said = run(command)
+    assert fits(lines)
+    assert lines[1].startswith("Sources for my task ")
+    assert [line[:10].strip() for line in lines[2:5]] == ["Train on:", "Avoid:", "How sure:"]
+    result = json.loads("\n".join(run(f"{command} --format json")[0]))
+    first = result["sources"][: result["doubt"]["suggested_k"]]
+    assert lines[2].split(maxsplit=2)[2] == ", ".join(source["task"] for source in first)
+    assert lines[6].split() == ["source", "about", "gain", "80%", "interval", "harm", "score"]
+    assert len(legend(lines)) <= 3
+    assert "Next: taskweb mix 'my task.jsonl' --to my_mixture --setup t5l/finetune --sources my_sources\n" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ("rte", ["anli_r3", "qqp (a loss in most seeds)", "measured, not predicted"]),
+        ("rte --web few.csv", ["no source (none of 2 helped)", "a, b (a loss in most seeds)", "measured, not predicted"]),
+        (
+            "rte --unseen --selector popularity",
+            ["cosmosqa", "this ranking predicts no gains", "popularity does not say"],
+        ),
+        (
+            "rte --from-others --setup t5s/finetune",
+            ["anli_r3", "quartz (harm of 60% or more)", "as the intervals"],
+        ),
+        ("rte --unseen --web few.csv", ["b, a", "not known", "a guess: the evidence does not distinguish"]),
+    ],
+)
+def test_every_kind_of_ranking_has_an_answer_and_a_short_legend(
+    options: str, parts: list[str], run: Run, tmp_path: Path, encoder: object
+) -> None:
+    scores = {"none": 50, "a": 40, "b": 45}
+    rows = "".join(
+        f"{source},{target},m/f,0,accuracy,{score}\n" for source, score in scores.items() for target in ("rte", "cb")
+    )
+    (tmp_path / "few.csv").write_text(f"source,target,setup,seed,metric,score\n{rows}")
+    for explained in ("", " --explain"):
+        lines, _ = run(f"taskweb rank {options}{explained}")
+        assert fits(lines)
+        assert [line[:10].strip() for line in lines[2:5]] == ["Train on:", "Avoid:", "How sure:"]
+        for line, part in zip(lines[2:5], parts, strict=True):
+            assert part in line
+        assert len(legend(lines)) <= 3 or explained
+
+
+def test_explain_alone_prints_what_the_short_screen_leaves_out(run: Run, task: Path, encoder: object) -> None:
+    short, _ = run("taskweb rank 'my task.jsonl' --top 4")
+    full, _ = run("taskweb rank 'my task.jsonl' --explain --top 4")
+    assert fits(full)
+    assert full[: len(short) - 3] == short[:-3]
+    text = "\n".join(full)
+    for part in ("popularity  mean transfer", "take  5:", "weights  learned on this web", "evidence  ", "▲ helped ▼ harmed"):
+        assert part in text
+        assert part not in "\n".join(short)
+    assert run("taskweb rank --explain 'my task.jsonl'")[1].startswith("Error: Give either a TARGET")
+
+
+def test_a_saved_ranking_explains_what_it_contains(run: Run, task: Path, encoder: object) -> None:
+    Path("saved.json").write_text("\n".join(run("taskweb rank 'my task.jsonl' --explain cb --format json")[0]))
+    assert any("cb is number" in line for line in run("taskweb rank --ranking saved.json --explain cb")[0])
+    assert any("weights  learned" in line for line in run("taskweb rank --ranking saved.json --explain")[0])
+    _, said = run("taskweb rank --ranking saved.json --explain rte")
+    assert said == (
+        "Error: The saved ranking saved.json does not contain why 'rte' has its rank. Rank again: "
+        "taskweb rank TARGET --explain rte, or leave out TASK to see what it contains.\n"
+    )
+
+
+def test_a_misspelt_command_ends_in_one_mark(run: Run) -> None:
+    assert run("taskweb rnak")[1] == "Error: No such command 'rnak'. Did you mean 'rank'? See: taskweb --help\n"
