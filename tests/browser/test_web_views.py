@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 
 from taskweb.report.page import write_report
+from taskweb.report.sections.one_task import one_task
+from taskweb.report.sections.strong_transfers import strong_transfers
 from taskweb.report.sections.transfers import transfers
 from taskweb.report.web_data import web_data
 from taskweb.web.published import published_web
@@ -54,7 +57,8 @@ def made_up(names: tuple[str, ...], setups: tuple[str, ...]) -> TransferWeb:
 
 def opened(page: Any, path: Path, web: TransferWeb, width: int = 1280) -> Any:
     scores = scores_by_setup(web)
-    write_report(path, [transfers(web, scores)], title=web.name, web=web_data(web, scores))
+    sections = [section(web, scores) for section in (transfers, strong_transfers, one_task)]
+    write_report(path, sections, title=web.name, web=web_data(web, scores))
     page.set_viewport_size({"width": width, "height": 900})
     page.goto(path.as_uri())
     page.wait_for_selector("#heatmap canvas[data-drawn]")
@@ -67,6 +71,14 @@ def numbers(page: Any) -> list[list[str]]:
         page.locator("#heatmap summary").click()
     page.wait_for_selector("#heatmap td")
     return [row.split("\t") for row in page.locator("#heatmap tbody tr").all_inner_texts()]
+
+
+def reached(page: Any, name: str) -> Any:
+    """A part of the page, drawn."""
+    part = page.locator(f"#{name}")
+    part.scroll_into_view_if_needed()
+    page.wait_for_selector(f"#{name} [data-drawn]")
+    return part
 
 
 def number_of(text: str) -> float:
@@ -133,6 +145,11 @@ def test_names_of_others_are_text(page: Any, tmp_path: Path, width: int) -> None
         page.keyboard.press(key)
         assert page.locator(".tooltip").inner_text().startswith("source")
     numbers(page)
+    reached(page, "graph").locator("g[role=button]").first.click()
+    story = reached(page, "story")
+    for task in range(len(HOSTILE)):
+        story.get_by_role("combobox", name="Task").select_option(str(task))
+    page.wait_for_selector("#story .panels svg")
     assert page.evaluate("window.broken") is None
     assert page.locator("main :is(script, img, b)").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -146,6 +163,8 @@ def test_readable_for_everyone(
     page.emulate_media(color_scheme=scheme)
     opened(page, tmp_path / "report.html", published_web(), width)
     numbers(page)
+    reached(page, "graph")
+    reached(page, "story")
     assert axe_findings() == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     if screenshots is not None:
@@ -163,3 +182,55 @@ def test_two_hundred_tasks(page: Any, tmp_path: Path) -> None:
     assert page.evaluate(redraw) < 1000
     page.locator("#heatmap").get_by_role("searchbox", name="Sources").fill("task 19")
     assert page.locator("#heatmap canvas").get_attribute("data-drawn") == str(11 * 200)
+    assert int(reached(page, "graph").locator(".graph").get_attribute("data-drawn")) <= 45
+    page.locator("#graph input[type=range]").fill("0")
+    assert page.locator("#graph .graph").get_attribute("data-drawn") == "400"
+    assert "only the 400 strongest are drawn" in page.locator("#graph .status").first.inner_text()
+    reached(page, "story")
+    assert page.locator("#story .panels > div > .status").first.inner_text().endswith("of 199; all are in the table.")
+
+
+def test_the_graph_shows_what_is_above_the_threshold(page: Any, tmp_path: Path) -> None:
+    web = published_web()
+    opened(page, tmp_path / "report.html", web)
+    graph = reached(page, "graph")
+    graph.get_by_role("combobox", name="Setup").select_option(label="t5l/finetune")
+    strongest = float(np.nanmax(web.transfer("t5l/finetune")))
+    for step in (100, 40):
+        graph.locator("input[type=range]").fill(str(step))
+        wanted = int((web.transfer("t5l/finetune") > strongest * step / 200).sum())
+        assert graph.locator(".graph").get_attribute("data-drawn") == str(wanted)
+        assert graph.locator(".status").first.inner_text().startswith(f"{wanted} transfers among")
+    first = graph.locator("g[role=button]").first
+    first.focus()
+    page.keyboard.press("Enter")
+    assert graph.locator("g[role=button][aria-pressed=true]").count() == 1
+    named = graph.locator("g[role=button][aria-pressed=true]").get_attribute("aria-label")
+    out, into = (int(part.split()[-1]) for part in named.split(": ")[1].split(","))
+    assert graph.locator("path[data-edge]").count() == out + into
+
+
+def test_the_story_of_a_task_is_that_of_the_web(page: Any, tmp_path: Path) -> None:
+    web = published_web()
+    opened(page, tmp_path / "report.html", web)
+    story = reached(page, "story")
+    story.get_by_role("combobox", name="Setup").select_option(label="t5s/finetune")
+    story.get_by_role("combobox", name="Task").select_option(label="rte")
+    page.wait_for_selector("#story [data-drawn=rte]")
+    gains = web.matrix("pc", "t5s/finetune")[web.target_index("rte")]
+    best = int(np.nanargmax(gains))
+    told = re.sub("[\u2068\u2069]", "", story.locator(".story").inner_text())
+    assert told.startswith(f"rte: {(gains > 0).sum()} of {np.isfinite(gains).sum()} sources help it")
+    assert f"most: {web.sources[best]} ({100 * gains[best]:+.1f}%)" in told
+    assert story.locator(".panels svg").count() == 2
+    assert page.locator("#heatmap").get_by_role("combobox", name="Setup").input_value() == str(
+        1 + web.setups.index("t5s/finetune")
+    )
+
+
+def test_a_web_without_scores_opens(page: Any, tmp_path: Path) -> None:
+    web = TransferWeb("empty", ("a/finetune",), ("x", "y"), ("x", "y"), np.full((1, 2, 2), np.nan))
+    opened(page, tmp_path / "report.html", web)
+    reached(page, "graph")
+    reached(page, "story")
+    assert page.locator("#heatmap .sentence").inner_text() == "No transfer has a score in this setup."

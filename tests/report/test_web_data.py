@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from taskweb.report.sections.one_task import one_task
+from taskweb.report.sections.strong_transfers import strong_transfers
 from taskweb.report.sections.transfers import transfers
 from taskweb.report.web_data import web_data
 from taskweb.report.words import shown_name
 from taskweb.web.published import published_web
 from taskweb.web.setup_scores import scores_by_setup
+from taskweb.web.transfer_web import TransferWeb
 from tests.conftest import made_up_web
 
 
@@ -62,3 +65,20 @@ def test_a_name_stays_inside_its_sentence() -> None:
     assert shown_name("a\n\tb") == "a b"
     assert shown_name("\u202eabc") == "\u2068abc\u2069"
     assert len(shown_name("x" * 10_000)) == 48
+
+
+def test_strong_transfers_say_the_strongest() -> None:
+    web = published_web()
+    (view,) = strong_transfers(web, scores_by_setup(web)).parts
+    mean = web.transfer()
+    target, source = np.unravel_index(np.nanargmax(mean), mean.shape)
+    assert view.sentence.startswith(f"The strongest transfer is from {web.sources[source]} to {web.targets[target]} (T ")
+    assert (mean > view.settings["thresholds"][0]).sum() == 40  # type: ignore[union-attr]
+
+
+def test_a_web_without_scores_has_its_sentences() -> None:
+    web = TransferWeb("empty", ("a/finetune",), ("x", "y"), ("x", "y"), np.full((1, 2, 2), np.nan))
+    scores = scores_by_setup(web)
+    for section in (transfers, strong_transfers, one_task):
+        assert section(web, scores).parts[0].sentence  # type: ignore[union-attr]
+    assert web_data(web, scores)["arrays"] == {"setups": {"data": "AAAAAA==", "step": 1.0}}

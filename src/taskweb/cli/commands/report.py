@@ -28,6 +28,8 @@ def report(
         taskweb report my_web.db -o my_web.html
     """
     from taskweb.report.page import write_report
+    from taskweb.report.sections.one_task import one_task
+    from taskweb.report.sections.strong_transfers import strong_transfers
     from taskweb.report.sections.transfers import transfers
     from taskweb.report.sections.web_facts import web_facts
     from taskweb.report.web_data import web_data
@@ -37,7 +39,12 @@ def report(
     described = describe_web(web)
     opened = described.web
     scores = scores_by_setup(opened)
-    sections = (web_facts(opened, None if described.info is None else described.info.runs), transfers(opened, scores))
+    sections = (
+        web_facts(opened, None if described.info is None else described.info.runs),
+        transfers(opened, scores),
+        strong_transfers(opened, scores),
+        one_task(opened, scores),
+    )
     name = "The published web" if opened.name == "published" else f"Web {opened.name}"
     subtitle = f"{len(opened.tasks):,} tasks, {len(opened.setups):,} setups: how training on one task changes another"
     write_report(to, sections, title=name, subtitle=subtitle, web=web_data(opened, scores))

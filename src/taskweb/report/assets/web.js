@@ -17,6 +17,7 @@ taskweb.openWeb = function (data) {
     // A score by positions in `setups`, `targets` and `sources`; NaN where there is none.
     value: (name, setup, target, source) => (arrays[name] ? arrays[name][(setup * targets + target) * sources + source] : NaN),
     baselineOf: (setup, target) => (baseline ? baseline[setup * targets + target] : NaN),
+    categoryNames: data.orders.category ? [...new Set(data.orders.category.map((task) => data.categories[task]))] : [],
     several: data.setups.length > 1,
     sourceName: (source) => data.tasks[data.sources[source]],
     targetName: (target) => data.tasks[data.targets[target]],
@@ -28,6 +29,7 @@ taskweb.openWeb = function (data) {
     // The largest size of a score that colours still distinguish, of 20 pairs one is larger: one for all setups, one for their mean.
     limits: {},
     limit(name) {
+      if (!web.has(name)) return 1;
       const mean = web.several && web.setup === 0, key = `${name} ${mean}`;
       if (!(key in web.limits)) {
         const pairs = targets * sources, [from, to] = mean ? [0, pairs] : [web.several ? pairs : 0, arrays[name].length];
