@@ -77,7 +77,7 @@ def reached(page: Any, name: str) -> Any:
     """A part of the page, drawn."""
     part = page.locator(f"#{name}")
     part.scroll_into_view_if_needed()
-    page.wait_for_selector(f"#{name} [data-drawn]")
+    page.wait_for_selector(f"#{name} [data-drawn]", state="attached")
     return part
 
 
