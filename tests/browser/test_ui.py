@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -25,10 +26,12 @@ from taskweb.server.guard import Access
 from taskweb.server.ranking_service import RankingService
 from taskweb.server.serving import Place, bound
 from taskweb.server.watching import Watch, find_watched
+from taskweb.tasks import Example
 from taskweb.web.records.run import Run, SetupRecord
 from taskweb.web.store import RunStore
 from taskweb.workflows.rank_settings import RankSettings
 from taskweb.workflows.ranking import rank
+from taskweb.workflows.saved_rankings import ranking_json
 
 pytestmark = pytest.mark.browser
 HOSTILE = "<script>window.ran=1</script><img src=x onerror='window.ran=1'>\"'`\u202e\u2066 😀 " + "långt" * 2000
@@ -97,7 +100,7 @@ def test_paste_rank_reasons_compare_and_download(page: Any, home: str, tmp_path:
     page.goto(home)
     assert page.locator("#empty").is_visible()
     paste(page, "\n".join(texts))
-    expected = rank([_example(text) for text in texts])
+    expected = rank([Example(text) for text in texts])
     names = page.locator("#table td.name bdi").all_text_contents()
     assert names == [source.task for source in expected.sources]
     assert expected.assessment is not None
@@ -120,12 +123,6 @@ def test_paste_rank_reasons_compare_and_download(page: Any, home: str, tmp_path:
         assert found.value.suggested_filename == name
         found.value.save_as(tmp_path / name)
     assert json.loads((tmp_path / "ranking.json").read_text())["sources"][0]["task"] == names[0]
-
-
-def _example(text: str) -> Any:
-    from taskweb.tasks import Example
-
-    return Example(text)
 
 
 def test_by_keyboard_alone(page: Any, home: str) -> None:
@@ -185,6 +182,35 @@ def test_hostile_names_and_texts_are_texts(page: Any, home: str) -> None:
     assert "\u202e" not in page.locator("body").text_content().replace(page.locator("#text").input_value(), "")
 
 
+def test_hostile_names_of_tasks_are_texts(page: Any, tmp_path: Path) -> None:
+    names = [f"{HOSTILE}{i}" for i in range(3)]
+    with (tmp_path / "web.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(("source", "target", "setup", "seed", "metric", "score"))
+        for i, target in enumerate(names):
+            for j, source in enumerate(names):
+                rows.writerow(("none" if i == j else source, target, HOSTILE, 1, "accuracy", 0.5 + 0.01 * (i + 2 * j)))
+    hostile = RankingService.open(RankSettings(web=str(tmp_path / "web.csv"), selector="popularity"), None)
+    with served(hostile) as home:
+        page.goto(home)
+        page.locator("#task option").nth(1).wait_for(state="attached")
+        page.select_option("#task", index=1)
+        says(page, "#recommendation", "measured, not predicted")
+        says(page, "#table", "<script>")
+        page.select_option("#setup", index=1)
+        page.get_by_role("button", name="Compare").click()
+        says(page, "#compared", "<script>")
+        with page.expect_download() as found:
+            page.get_by_role("button", name="axolotl").click()
+        assert found.value.suggested_filename == "axolotl.zip"
+        assert page.evaluate("window.ran") is None
+        assert page.locator("main script, main img").count() == 0
+        assert "\u202e" not in page.locator("main").inner_text()
+        for width in (390, 1280):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(
     page: Any, home: str, axe_findings: Callable[[], list[str]], scheme: str, screenshots: Path | None
@@ -214,6 +240,23 @@ def test_nothing_to_watch_is_said(browser: Any, home: str) -> None:
     page.goto(f"{home}/watch")
     says(page, "#error", "taskweb ui --watch STORE")
     page.close()
+
+
+def test_a_refinement_shows_its_ranking(
+    page: Any, service: RankingService, tmp_path: Path, axe_findings: Callable[[], list[str]], screenshots: Path | None
+) -> None:
+    setup = SetupRecord("tiny-t5/finetune")
+    with RunStore.open(tmp_path / "web.db", create=True) as store:
+        store.add_many([Run(setup, "mine", source, 1, {"accuracy": 0.5}) for source in (None, "rte", "cb")])
+    ranking = rank([Example("The soup was cold."), Example("What a lovely evening!")])
+    (tmp_path / "ranking.json").write_text(json.dumps(ranking_json(ranking)), encoding="utf-8")
+    with served(service, Watch(find_watched(tmp_path))) as home:
+        page.goto(f"{home}/watch")
+        says(page, "#summary", "3 runs so far")
+        assert page.locator("#ranking td.name bdi").all_text_contents() == [source.task for source in ranking.sources]
+        assert page.locator("#ranking svg").count() == len(ranking)
+        assert axe_findings() == []
+        picture(page, screenshots, "refinement")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -128,6 +128,20 @@ def test_own_candidates_are_ranked_and_mixed(open_page: Open, service: RankingSe
     assert not list(Path(tempfile.gettempdir()).glob("taskweb-mixture-*"))
 
 
+def test_a_task_of_the_web_is_never_a_file_nor_its_own_source(
+    open_page: Open, service: RankingService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("rte", "cb"):
+        rows = [json.dumps({"input": f"{name} number {i}", "output": "yes"}) for i in range(12)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(rows))
+    (tmp_path / "rte").write_text('{"input": "a secret"}')
+    monkeypatch.chdir(tmp_path)
+    page = open_page(RankingService.open(service.settings, str(tmp_path)))
+    assert asked(page, content="", task="rte")["ranking"]["selector"] == "measured"
+    answer = page.post("/api/download/mixture", params={"task": "rte", "k": 1})
+    assert [task["name"] for task in json.loads(unzipped(answer.content)["manifest.json"])["tasks"]] == ["cb"]
+
+
 @pytest.mark.parametrize(
     ("status", "path", "values", "content", "message"),
     [

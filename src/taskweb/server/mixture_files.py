@@ -18,7 +18,6 @@ from taskweb.mixture.exporters.per_task import TaskFiles, safe_names
 from taskweb.mixture.sampling import DEFAULT_EXAMPLES_PER_TASK
 from taskweb.selectors import Ranking
 from taskweb.selectors.assessment import DEFAULT_K
-from taskweb.tasks import ExampleSet
 from taskweb.workflows.mixing import MixArguments, mix_with
 from taskweb.workflows.saved_mixtures import write_with_exports
 from taskweb.workflows.saved_rankings import ranking_json
@@ -38,13 +37,12 @@ class Download:
     content: bytes = field(repr=False)
 
 
-def mixture_archive(ranking: Ranking, k: int | None, sources: str, target: ExampleSet | None) -> Download:
-    """The mixture of the best sources as a zip file: rows, manifest, exports for trainers, and the ranking.
+def mixture_archive(arguments: MixArguments, ranking: Ranking) -> Download:
+    """A mixture as a zip file: rows, manifest, exports for trainers, and the ranking that it is made from.
 
     Raises what mixing raises. Its folder is removed at once.
     """
-    examples = None if target is None else target.examples
-    mixture = mix_with(MixArguments(examples, (sources,), ranking, k=number(ranking, k)))
+    mixture = mix_with(arguments)
     with tempfile.TemporaryDirectory(prefix="taskweb-mixture-") as place:
         folder = Path(place) / "mixture"
         write_with_exports(mixture, folder, exports=EXPORTS)

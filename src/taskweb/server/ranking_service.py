@@ -10,7 +10,7 @@ from typing import Any
 from taskweb.errors import InputError, ParameterError, unknown_name
 from taskweb.selectors import SELECTOR_NAMES, Ranking
 from taskweb.server.given_examples import Given, read_given
-from taskweb.server.mixture_files import TOOLS, Download, configuration, mixture_archive
+from taskweb.server.mixture_files import TOOLS, Download, configuration, mixture_archive, number
 from taskweb.server.recommendation import recommended
 from taskweb.server.request_limits import Limits
 from taskweb.server.warm_encoder import WarmEmbedder
@@ -19,10 +19,12 @@ from taskweb.tasks.reading.named_columns import MEANINGS
 from taskweb.version import __version__
 from taskweb.web import ALL_SETUPS
 from taskweb.web.published import PUBLISHED, published_bank
+from taskweb.workflows.mixing import MixArguments
 from taskweb.workflows.own_candidates import own_candidates
 from taskweb.workflows.rank_settings import RankSettings
 from taskweb.workflows.ranking import rank_with
 from taskweb.workflows.saved_rankings import ranking_json
+from taskweb.workflows.target_examples import Target, TaskOfWeb
 
 PAGE_SELECTORS = tuple(name for name in SELECTOR_NAMES if "llm" not in name)
 """Those that ask no language model."""
@@ -132,8 +134,11 @@ class RankingService:
         """A mixture without any of the target's rows that were given, used for the ranking or not."""
         if self.sources is None:
             raise InputError("A mixture needs the rows of its sources. Start the page with: taskweb ui --sources DIR")
-        target = None if wanted.given is None else read_given(wanted.given, self.limits, whole=True)
-        return mixture_archive(ranking, wanted.k, self.sources, target)
+        target: Target | None = None if wanted.task is None else TaskOfWeb(wanted.task)
+        if wanted.given is not None:
+            target = read_given(wanted.given, self.limits, whole=True).examples
+        k = number(ranking, wanted.k)
+        return mixture_archive(MixArguments(target, (self.sources,), ranking, k=k, rank_settings=self.settings), ranking)
 
     def _ranking(self, wanted: Wanted) -> tuple[Ranking, ExampleSet | None]:
         if wanted.task is not None:
@@ -144,12 +149,9 @@ class RankingService:
         return self._ranked(list(examples.examples), wanted, examples.name), examples
 
     def _of_task(self, task: str, wanted: Wanted) -> Ranking:
-        web = self.settings.opened()
-        if task not in web.targets:
-            raise unknown_name("task in the web", task, web.targets)
         unseen = wanted.unseen or self.settings.unseen
         settings = dataclasses.replace(self._settings(wanted), unseen=unseen)
-        return rank_with(settings, task, sources=(self.own or None) if unseen else None, explain=wanted.explain)
+        return rank_with(settings, TaskOfWeb(task), sources=(self.own or None) if unseen else None, explain=wanted.explain)
 
     def _ranked(self, examples: list[Example], wanted: Wanted, name: str = "target") -> Ranking:
         settings = self._settings(wanted)

@@ -16,7 +16,7 @@ from taskweb.workflows.progress import Progress
 from taskweb.workflows.rank_settings import RankSettings
 from taskweb.workflows.ranking import rank_with
 from taskweb.workflows.saved_rankings import UsedRanking, used_ranking
-from taskweb.workflows.target_examples import Target, task_of_web
+from taskweb.workflows.target_examples import Target, TaskOfWeb, task_of_web
 from taskweb.workflows.task_texts import SOURCE_EXAMPLES
 
 AUTO: Literal["auto"] = "auto"  # as many sources as the ranking suggests
@@ -119,9 +119,9 @@ def usable_sources(ranking: UsedRanking, places: Mapping[str, str], skipped: Seq
 
 def places_of_target(target: object, task: str | None, places: Mapping[str, str]) -> list[str]:
     """Sources that are the target itself: the same file, or the name of the web's task that the target is."""
-    if not isinstance(target, str | Path):
+    if not isinstance(target, str | Path | TaskOfWeb):
         return []
-    if kind_of_path(Path(target)) == "file":
+    if not isinstance(target, TaskOfWeb) and kind_of_path(Path(target)) == "file":
         return [name for name, place in places.items() if not place.startswith(HUB) and Path(place).samefile(target)]
     return [task] if task is not None and task in places else []
 

@@ -26,7 +26,7 @@ from taskweb.workflows.choosing import AUTO, Choice, Number, best_of, places_of_
 from taskweb.workflows.progress import Progress, silent
 from taskweb.workflows.rank_settings import RankSettings, TargetSettings
 from taskweb.workflows.saved_rankings import read_ranking, used_ranking
-from taskweb.workflows.target_examples import Target, all_examples, task_of_web
+from taskweb.workflows.target_examples import Target, TaskOfWeb, all_examples, task_of_web
 
 _UNCHECKED = "the target's examples are not known, so sources were not checked for them: give TARGET as a file"
 _PACKAGES = ("numpy", "onnxruntime", "tokenizers", "pyarrow", "datasets")
@@ -233,7 +233,7 @@ def _record(arguments: MixArguments, choice: Choice, target_examples: int, sourc
 
 
 def _plain(value: object) -> str | None:
-    if value is None or isinstance(value, str | Path):
+    if value is None or isinstance(value, str | Path | TaskOfWeb):
         return None if value is None else str(value)
     return f"in memory ({type(value).__name__})"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from taskweb.errors import InputError, unknown_name
@@ -17,11 +18,30 @@ from taskweb.workflows.candidate_sources import load_source
 from taskweb.workflows.rank_settings import TargetSettings
 
 FEW_EXAMPLES = 8  # with fewer, rankings vary a lot (benchmarks/README.md)
-Target = str | Path | Sequence[Example]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOfWeb:
+    """The task of the web with this name, whatever files there are."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Target = str | Path | TaskOfWeb | Sequence[Example]
 
 
 def task_of_web(target: Target, web: TransferWeb) -> str | None:
-    """The task of the web that the target names; None for a target given as examples. A file goes before a name."""
+    """The task of the web that the target names; None for a target given as examples. A file goes before a name.
+
+    Raises NameNotFoundError for a name of neither.
+    """
+    if isinstance(target, TaskOfWeb):
+        if target.name not in web.tasks:
+            raise unknown_name("task in the web", target.name, web.tasks)
+        return target.name
     if not isinstance(target, str) or target == "-" or target.startswith("hf:"):
         return None
     kind = kind_of_path(Path(target))
@@ -41,13 +61,18 @@ def examples_to_rank_by(target: Target, settings: TargetSettings) -> ExampleSet:
     """The examples of the target, at most as many as the settings sample. Raises InputError where there are none."""
     if isinstance(target, str | Path):
         return _loaded(target, settings)
-    if not isinstance(target, Sequence) or not all(isinstance(example, Example) for example in target):
-        raise InputError("The target must be a path, the name of a task in the web, or a list of taskweb.Example.")
-    usable = tuple(e for e in target if isinstance(e, Example) and e.input.strip())
+    examples = _checked(target)
+    usable = tuple(example for example in examples if example.input.strip())
     if not usable:
         raise InputError("The target contains no usable examples. Give at least one Example with text in its input.")
     chosen = usable[: settings.sampling.limit]
-    return ExampleSet(settings.name or "target", chosen, "the target", len(target) - len(usable), len(target))
+    return ExampleSet(settings.name or "target", chosen, "the target", len(examples) - len(usable), len(examples))
+
+
+def _checked(target: object) -> Sequence[Example]:
+    if not isinstance(target, Sequence) or not all(isinstance(example, Example) for example in target):
+        raise InputError("The target must be a path, the name of a task in the web, or a list of taskweb.Example.")
+    return target
 
 
 def all_examples(
@@ -59,10 +84,10 @@ def all_examples(
     """
     if target is None:
         return None
-    if not isinstance(target, str | Path):
-        return ExampleSet(settings.name or "target", tuple(target), "the target")
     if task is not None:
         return load_source(task, places[task], settings.columns, Sampling(None)) if task in places else None
+    if not isinstance(target, str | Path):
+        return ExampleSet(settings.name or "target", tuple(_checked(target)), "the target")
     return _loaded(target, dataclasses.replace(settings, sampling=Sampling(None)))
 
 

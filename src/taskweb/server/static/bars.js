@@ -18,6 +18,12 @@ function dot(at, isGain) {
   return svg("rect", { x: at - 2, y: 4, width: 4, height: 12, rx: 1, class: isGain ? "gain" : "harm" });
 }
 
+// The predicted gain of a source of a ranking, null where there is none.
+export function gainOf(source) {
+  const is = typeof source.gain === "number" && typeof source.gain_low === "number";
+  return is ? { gain: source.gain, low: source.gain_low, high: source.gain_high } : null;
+}
+
 // Gains with intervals, on one scale for all of them.
 export function intervals(gains) {
   const known = gains.filter((gain) => gain !== null);

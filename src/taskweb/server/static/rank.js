@@ -1,6 +1,6 @@
 // The page that ranks: examples in, a recommendation and the table out.
 
-import { intervals, bars } from "./bars.js";
+import { bars, gainOf, intervals } from "./bars.js";
 import { setUpComparison } from "./compare.js";
 import { ask, fill, find, make, named, percent, request, show, shown, table } from "./dom.js";
 import { showReasons } from "./reasons.js";
@@ -175,11 +175,6 @@ function sourceTable(ranking, k) {
   if (harms) heads.push(make("th", { class: "number broad", scope: "col" }, measured ? "Seeds that gain" : "Harm"));
   if (ranking.doubt && !measured) heads.push(make("th", { class: "number", scope: "col" }, "Why"));
   return table(heads, rows);
-}
-
-function gainOf(source) {
-  const is = typeof source.gain === "number" && typeof source.gain_low === "number";
-  return is ? { gain: source.gain, low: source.gain_low, high: source.gain_high } : null;
 }
 
 function about(source) {

@@ -1,6 +1,6 @@
 // The page that watches a plan or refinement: asks for its state every few seconds and shows it.
 
-import { bars, shares } from "./bars.js";
+import { bars, gainOf, intervals, shares } from "./bars.js";
 import { ask, duration, fill, find, make, named, percent, scroller, show, shown, table } from "./dom.js";
 
 const PAUSE = 1500; // milliseconds between two looks
@@ -132,10 +132,18 @@ function gainTable(transfers) {
 }
 
 function rankingTable(sources) {
-  const rows = sources.map((one) =>
-    make("tr", {}, make("td", { class: "rank" }, String(one.rank)), make("td", { class: "name" }, named(one.task)), cell(percent(one.gain)), cell(one.p_harm === null || one.p_harm === undefined ? "" : `${Math.round(100 * one.p_harm)}%`)),
+  const gains = intervals(sources.map(gainOf));
+  const rows = sources.map((one, i) =>
+    make(
+      "tr",
+      {},
+      make("td", { class: "rank" }, String(one.rank)),
+      make("td", { class: "name" }, named(one.task, LONGEST), make("span", { class: "about" }, plural(one.runs ?? 0, "run"))),
+      make("td", { class: "spread" }, gains[i]),
+      cell(typeof one.p_harm === "number" ? `${Math.round(100 * one.p_harm)}%` : ""),
+    ),
   );
-  return scroller("The ranking after these runs", table([head("#"), "Source", head("Expected gain"), head("Harm")], rows));
+  return scroller("The ranking after these runs", table([head("#"), "Source", "Expected gain, 80% interval", head("Harm")], rows));
 }
 
 function setupTable(setups) {
