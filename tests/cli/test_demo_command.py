@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import io
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,56 +20,140 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from taskweb.training import TrainingSettings
-from taskweb.workflows import selection_trials
-from taskweb.workflows.trial_records import TrialSettings
-from tests.cli.test_commands import run  # noqa: F401 - a fixture
+import typer
+from rich.console import Console
 
-FEW = TrialSettings(
-    ("helpful", "unrelated"),
-    targets=1,
-    seeds=(1,),
+from taskweb.cli import main as cli
+from taskweb.cli.demo_steps import demo_steps
+from taskweb.cli.tables.demo_comparison import comparison_tables
+from taskweb.experiments.executors import process
+from taskweb.training import TrainingSettings
+from taskweb.workflows import demo, selection_trials
+from taskweb.workflows.trial_records import NULL_FAMILY, SelectionTrials, Trial, TrialSettings
+from tests.cli.test_commands import run  # noqa: F401 - a fixture
+from tests.workflows.test_selection_trials import Here
+
+FEW = dataclasses.replace(
+    selection_trials.DEMO_SETTINGS,
+    families=("helpful",),
+    targets=2,
     source_examples=20,
     evaluation_examples=20,
     training=TrainingSettings(epochs=1, batch_size=32, device="cpu"),
     target_epochs=1,
+    updates=2,
 )
+PAIRS = '\n[pairs]\nmode = "sampled"\nshare = 0.5\n'
+SMALL = demo.DemoFiles(
+    source_examples=60, target_examples=40, plan=re.sub(r"epochs = \d+", "epochs = 1", demo.DemoFiles().plan)
+)
+WIDTH = 80
+
+
+@contextlib.contextmanager
+def here(_workers: int) -> Iterator[Here]:
+    yield Here()
 
 
 @pytest.mark.slow
-def test_the_demo_runs_all_steps(run, encoder: object, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_the_demo_runs_all_steps_and_may_be_repeated(
+    run,  # noqa: F811
+    encoder: object,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(selection_trials, "DEMO_SETTINGS", FEW)
+    monkeypatch.setattr(demo, "DEMO_FILES", SMALL)
+    monkeypatch.setattr(process, "worker_pool", here)
+    monkeypatch.chdir(tmp_path)
     done = run("demo")
     assert done.status == 0, done.err
-    assert "Which sources to train on" in done.out
-    assert "Where transfers say nothing" in done.out
-    assert "taskweb rank my_task.jsonl" in done.out
+    assert [int(number) for number in re.findall(r"(?m)^(\d)  [A-Z]", done.out)] == list(range(1, 10))
+    assert done.out.count("$ taskweb ") == 8
+    for other in ("2 random", "all"):
+        assert re.search(rf"(?m)^{other} .*(better|worse|cannot be told)", done.out)
+    folder = tmp_path / "taskweb-demo"
+    assert str(folder.name + "/report.html") in done.out
+    assert "<html" in (folder / "report.html").read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["taskweb-demo"]
+    monkeypatch.chdir(folder)  # what was shown can be typed there
+    for step in demo_steps():
+        typed = step.command.partition(" > ")[0]
+        if typed.startswith(("taskweb rank", "taskweb web", "taskweb run")):
+            assert run(*shlex.split(typed)[1:]).status == 0
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("taskweb.cli.commands.demo._all_steps", lambda *_arguments, **_settings: pytest.fail("began"))
+    (folder / demo.MARK).unlink()
+    refused = run("demo")
+    assert (refused.status, refused.out) == (2, "")
+    assert "taskweb-demo exists and is not of an earlier demo" in refused.err
+
+
+def test_the_command_line_understands_every_step() -> None:
+    for step in demo_steps():
+        command, words = typer.main.get_command(cli.app), shlex.split(step.command.partition(" > ")[0])[1:]
+        context = command.make_context("taskweb", list(words))
+        while hasattr(command, "commands"):
+            name, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+            context = command.make_context(name, rest, parent=context)
+        assert all(len(line) <= WIDTH - 5 for line in step.lines())
+        assert " ".join(line.removesuffix(" \\").strip() for line in step.lines()) == step.command
+
+
+@pytest.mark.parametrize(
+    ("top", "said"), [((0.9, 0.85, 0.9), "better"), ((0.1, 0.12, 0.1), "worse"), ((0.9, 0.1, 0.5), "cannot be told")]
+)
+def test_the_last_screen_says_what_the_intervals_say(top: tuple[float, ...], said: str) -> None:
+    settings = TrialSettings(("common_domains", NULL_FAMILY), targets=3, updates=100, strategies=("top", "random", "all"))
+    made = [
+        Trial(family, f"t{place}", strategy, 1, (), value if (strategy, family) == ("top", "common_domains") else 0.5, 0.0)
+        for family in settings.families
+        for strategy in settings.strategies
+        for place, value in enumerate(top)
+    ]
+    console = Console(record=True, width=WIDTH, file=io.StringIO())
+    for part in comparison_tables(SelectionTrials(settings, tuple(made)), WIDTH):
+        console.print(part)
+    text = console.export_text()
+    assert all(len(line.rstrip()) <= WIDTH for line in text.splitlines())
+    for other in ("2 random", "all"):
+        (row,) = re.findall(rf"(?m)^{other} .*$", text[text.index("against") :])
+        assert row.rstrip().endswith(said)
+    assert "6 targets" not in text
+    assert re.search(rf"2 random, {NULL_FAMILY} .*cannot be told", text)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes where Linux lists them")
 def test_an_interrupt_leaves_nothing_behind(encoder: object, tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)}
-    demo = subprocess.Popen(
-        [sys.executable, "-m", "taskweb", "demo"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    for name in ("tmp", "here"):
+        (tmp_path / name).mkdir()
+    paths = os.pathsep.join(str(Path(path).absolute()) for path in sys.path)
+    environment = {**os.environ, "PYTHONPATH": paths, "TMPDIR": str(tmp_path / "tmp"), "PYTHONUNBUFFERED": "1"}
+    started = subprocess.Popen(
+        [sys.executable, "-m", "taskweb", "demo"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path / "here",
     )
-    assert demo.stderr is not None
-    for line in demo.stderr:
-        if "generated tasks" in line:
+    assert started.stdout is not None
+    for line in started.stdout:
+        if "taskweb run" in line:
             break
-    deadline = time.monotonic() + 60
-    while not (started := _children_of(demo.pid)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    demo.send_signal(signal.SIGINT)
-    _, said = demo.communicate(timeout=60)
-    assert demo.returncode == 130
+    children = _children_of(started.pid)
+    started.send_signal(signal.SIGINT)
+    _, said = started.communicate(timeout=60)
+    assert started.returncode == 130
     assert said.splitlines()[-1].startswith("Stopped.")
     assert "Traceback" not in said
-    assert started
-    while (left := [one for one in started if Path(f"/proc/{one}").exists()]) and time.monotonic() < deadline + 30:
+    assert children
+    deadline = time.monotonic() + 30
+    while (left := [one for one in children if Path(f"/proc/{one}").exists()]) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not left
-    assert not list(tmp_path.glob("taskweb-demo-*"))
+    assert not [*(tmp_path / "here").iterdir(), *(tmp_path / "tmp").glob("taskweb-demo-*")]
 
 
 def _children_of(parent: int) -> list[int]:

@@ -228,7 +228,7 @@ class CausalModel:
 
         It matters where positions scale with the length, and to the balance of experts.
         """
-        return self.text.router_loss or scales_by_length(self.module.config)
+        return self.text.router_loss or self._scales
 
     def _sharing(self, lengths: Sequence[int]) -> list[list[int]]:
         """Indices of sequences that may share a batch: positions are encoded alike, and padding is harmless."""
@@ -238,7 +238,12 @@ class CausalModel:
         return [parts[key] for key in sorted(parts)]
 
     def _regime(self, length: int) -> int:
-        return regime_of(self.module.config, length)
+        return regime_of(self.module.config, length) if self._scales else 0
+
+    @cached_property
+    def _scales(self) -> bool:
+        """Whether positions are encoded otherwise in longer sequences."""
+        return scales_by_length(self.module.config)
 
     def _groups_to_score(self, questions: Sequence[Question], batch_size: int) -> Iterator[tuple[bool, list[int]]]:
         """Examples of similar length, and whether their choices are read as a tree."""

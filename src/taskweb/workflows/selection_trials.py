@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import fields, replace
 from pathlib import Path
@@ -32,7 +32,8 @@ from taskweb.workflows.ranking import rank
 from taskweb.workflows.selector_settings import EncoderSettings
 from taskweb.workflows.trial_records import STRATEGIES, SelectionTrials, Trial, TrialSettings, TrialTarget
 
-DEMO_SETTINGS = TrialSettings()
+# One model per choice and more targets, since the interval is over targets; as many updates for few sources as for all.
+DEMO_SETTINGS = TrialSettings(targets=6, seeds=(1,), updates=100, strategies=("top", "random", "all"))
 _TARGET_EXAMPLES = 32
 _BANK_EXAMPLES = 100
 _PLAN = """
@@ -50,20 +51,27 @@ source_training = {{epochs = {source_epochs}, batch_size = {source_batch}}}
 """
 
 
+def begin_webs(settings: TrialSettings, folder: Path, pool: Executor) -> dict[Future[Path], str]:
+    """Let `pool` measure the web of each family; the name of the family that each measures. folder: for webs and plans."""
+    return {pool.submit(measure_web, name, settings, folder / name): name for name in settings.families}
+
+
 def run_trials(
     settings: TrialSettings,
     folder: Path,
     pool: Executor,
     *,
+    webs: Mapping[Future[Path], str] | None = None,
     encoder: EncoderSettings | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> SelectionTrials:
-    """Run all trials: measure and train in `pool`, and rank here. folder: for webs and plans.
+    """Run all trials: measure and train in `pool`, and rank here.
 
+    folder: for webs and plans. webs: from `begin_webs`, where they are being measured already.
     on_progress: called with the number of webs and models that are done, and of all. Raises what any of the steps raises.
     """
     total = len(settings.families) * (1 + settings.targets * len(settings.seeds))
-    webs = {pool.submit(measure_web, name, settings, folder / name): name for name in settings.families}
+    webs = begin_webs(settings, folder, pool) if webs is None else webs
     waiting: set[Future[Any]] = set(webs)
     rankings: dict[TrialTarget, Ranking] = {}
     trials: list[Trial] = []
@@ -146,7 +154,7 @@ def trials_of(name: str, target: str, ranking: tuple[str, ...], seed: int, setti
     use_threads(1)
     known: dict[tuple[str, ...], tuple[float, float]] = {}
     trials = []
-    for strategy in STRATEGIES:
+    for strategy in settings.strategies:
         chosen = chosen_sources(ranking, strategy, settings.k, seed)
         key = tuple(sorted(chosen))
         if key not in known:
@@ -167,7 +175,8 @@ def zero_shot(
     task = family.tasks_by_name[target]
     model = tiny_model(settings.model, family.texts(), shared_head(family_of_tiny(settings.model), mixture), seed=seed)
     method_of("finetune").apply(model, seed=seed)
-    history = fit_mixture(model, mixture, settings.training, seed=seed)
+    training = settings.training if settings.updates is None else replace(settings.training, steps=settings.updates)
+    history = fit_mixture(model, mixture, training, seed=seed)
     if model.family != "encoder":
         model.set_head(head_for(task.kind, examples), seed=seed)
     return evaluate(model, task, examples)["accuracy"], history.seconds

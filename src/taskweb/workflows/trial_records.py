@@ -28,7 +28,8 @@ class TrialSettings:
 
     k: number of sources to choose. seeds: of the trained models, one each; web_seeds: of the measured web. source_examples:
     training examples of each source, in the web and in the mixtures; evaluation_examples: of the target. training: of a
-    mixture, and of the web's sources; also of its targets, except for their epochs and batch size.
+    mixture, and of the web's sources; also of its targets, except for their epochs and batch size. updates: of every mixture,
+    however many sources it has; None for the epochs of `training`. strategies: the ways to choose, `top` and others.
     Raises NameNotFoundError for an unknown family, ParameterError for numbers out of range.
     """
 
@@ -44,6 +45,8 @@ class TrialSettings:
     training: TrainingSettings = _TRAINING
     target_epochs: int = 10
     target_batch_size: int = 16
+    updates: int | None = None
+    strategies: tuple[str, ...] = STRATEGIES
 
     def __post_init__(self) -> None:
         for name in self.families:
@@ -138,13 +141,13 @@ class SelectionTrials:
                 "training": self.settings.training.to_dict(),
             },
             "families": [
-                {"family": name, "accuracy": {strategy: self.accuracy(name, strategy) for strategy in STRATEGIES}}
+                {"family": name, "accuracy": {strategy: self.accuracy(name, strategy) for strategy in self.settings.strategies}}
                 for name in self.settings.families
             ],
             "top_less": {
                 name: {
                     "targets": len(places),
-                    **{other: _plain(self.difference(other, places)) for other in STRATEGIES[1:]},
+                    **{other: _plain(self.difference(other, places)) for other in self.settings.strategies if other != "top"},
                 }
                 for name, places in self.groups().items()
                 if places
