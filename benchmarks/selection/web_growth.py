@@ -2,17 +2,20 @@
 
 Gains have a part that sources have in common, an interaction that texts show, and noise; texts are made of words of a topic.
 Each command is a process of its own, as a user starts it, with one folder for its caches: `rank` is measured cold (its web was
-never seen, its texts are embedded) and when it is asked again. Seconds are wall time; memory is the process's largest resident
-set. The exponent of a step is the slope of log seconds over log tasks, after taking off what the smallest command takes.
+never seen, its texts are embedded) and when it is asked again. Memory is the process's largest resident set, and never less than
+that of this script. The exponent of a step is the slope of log processor seconds over log tasks, after taking off what a command
+takes that does nothing. The number of runs grows as the square of the tasks.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
+import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +24,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks import harness
+
 SETUPS, SEEDS = 3, 3
 SIZES = (30, 60, 120)
 EXAMPLES, TOPICS, WORDS = 60, 12, 40
 MILLION = 334  # tasks of a square web with 3 setups and 3 seeds: 1,004,004 rows
 WIDE = (1000, 50)
+STEPS_WITH_TEXTS = ("analyze", "embed", "rank", "rank again", "benchmark", "report")
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ def _write_examples(file: Path, words: list[str], count: int, draw: np.random.Ge
 
 
 def run(arguments: Iterable[object], folder: Path) -> dict[str, float]:
-    """Seconds and the largest resident set (MB) of one command of taskweb. Raises SystemExit with its errors if it fails."""
+    """Seconds, of them the processor's, and the largest resident set (MB) of a command. Raises SystemExit with its errors."""
     environment = {**os.environ, "TASKWEB_CACHE": str(folder / "cache")}
     with (folder / "errors").open("w") as errors, (folder / "output").open("w") as output:
         began = time.perf_counter()
@@ -97,27 +103,84 @@ def run(arguments: Iterable[object], folder: Path) -> dict[str, float]:
         seconds = time.perf_counter() - began
     if status:
         raise SystemExit(f"{' '.join(command)}: {(folder / 'errors').read_text()[-2000:]}")
-    return {"seconds": round(seconds, 2), "peak_mb": round(used.ru_maxrss / 1024)}
+    busy = used.ru_utime + used.ru_stime
+    return {"seconds": round(seconds, 2), "processor_seconds": round(busy, 2), "peak_mb": round(used.ru_maxrss / 1024)}
 
 
-def measured(shape: Shape, folder: Path) -> dict[str, Any]:
-    """Seconds and memory of each step for one web."""
+def measured(shape: Shape, folder: Path, examples: int, left_out: Collection[str] = ()) -> dict[str, Any]:
+    """Seconds and memory of each step for one web. examples: of a task, to embed. left_out: steps that are not measured."""
     rows = write_runs(shape, folder / "runs.parquet")
-    write_texts(shape.sources, folder / "texts")
-    store, texts, setup = folder / "web.db", folder / "texts", "model0/finetune"
-    target = ("rank", folder / "target.jsonl", "--web", store, "--examples", texts, "--setup", setup)
+    store, vectors, setup = folder / "web.db", folder / "vectors", "model0/finetune"
+    rank = ("rank", folder / "target.jsonl", "--web", store, "--examples", vectors, "--setup", setup)
     steps: dict[str, Sequence[object]] = {
         "import": ("web", "import", folder / "runs.parquet", "--to", store),
         "scores": ("web", "scores", store, "--format", "csv"),
         "analyze": ("web", "analyze", store),
-        "embed": ("web", "embed", store, "--examples", texts),
-        "rank": target,
-        "rank again": target,
-        "benchmark": ("benchmark", store, "--examples", texts, "--setup", setup, "--selector", "blend"),
+        "embed": (
+            "web",
+            "embed",
+            store,
+            "--examples",
+            folder / "texts",
+            "--to",
+            vectors,
+            "--source-examples",
+            examples,
+        ),
+        "rank": rank,
+        "rank again": rank,
+        "benchmark": ("benchmark", "--web", store, "--examples", vectors, "--setup", setup, "--selector", "blend"),
         "report": ("report", store, "-o", folder / "report.html"),
     }
+    if "embed" not in left_out:
+        write_texts(shape.sources, folder / "texts")
     found: dict[str, Any] = {"tasks": shape.name, "rows": rows}
     for step, arguments in steps.items():
-        found[step] = run(arguments, folder)
-        print(shape.name, step, found[step], flush=True)
+        if step not in left_out:
+            found[step] = run(arguments, folder)
+            print(shape.name, step, found[step], flush=True)
     return found
+
+
+def exponents(webs: Sequence[Mapping[str, Any]], idle: float) -> dict[str, float]:
+    """Of each step: e where its processor seconds, less those of a command that does nothing, grow as tasks to the power e."""
+    sizes = np.log([float(web["tasks"]) for web in webs])
+    steps = [step for step, cost in webs[0].items() if isinstance(cost, dict)]
+    seconds = {step: np.array([web[step]["processor_seconds"] for web in webs]) - idle for step in steps}
+    return {step: round(float(np.polyfit(sizes, np.log(values.clip(0.01)), 1)[0]), 1) for step, values in seconds.items()}
+
+
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options given."""
+    options = harness.parser(__doc__, __file__)
+    options.add_argument("--sizes", type=harness.at_least_one, nargs="+", default=list(SIZES), help="tasks (%(default)s)")
+    options.add_argument(
+        "--million", type=harness.at_least_one, default=MILLION, help="tasks of the import alone (%(default)s)"
+    )
+    options.add_argument(
+        "--wide", type=harness.at_least_one, nargs=2, default=list(WIDE), help="sources, targets (%(default)s)"
+    )
+    return harness.parse(options, argv, quick={"sizes": [6, 12], "million": 12, "wide": [20, 6]})
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure all webs, and write the result."""
+    given = arguments(argv)
+    plans = [
+        *((Shape(size, size), EXAMPLES, ()) for size in given.sizes),
+        (Shape(*given.wide), 8, ("benchmark",)),
+        (Shape(given.million, given.million), 0, STEPS_WITH_TEXTS),
+    ]
+    webs = []
+    for shape, examples, left_out in plans:
+        with tempfile.TemporaryDirectory() as folder:
+            webs.append(measured(shape, Path(folder), examples, left_out))
+            idle = min(run(("--version",), Path(folder))["processor_seconds"] for _ in range(3))
+    square = webs[: len(given.sizes)]
+    found = {"processor_seconds_of_no_work": idle, "exponents": exponents(square, idle), "webs": webs}
+    print(found["exponents"])
+    harness.write_result(__file__, given, found)
+
+
+if __name__ == "__main__":
+    main()
