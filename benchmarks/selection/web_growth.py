@@ -2,9 +2,9 @@
 
 Gains have a part that sources have in common, an interaction that texts show, and noise; texts are made of words of a topic.
 Each command is a process of its own, as a user starts it, with one folder for its caches: `rank` is measured cold (its web was
-never seen, its texts are embedded) and when it is asked again. Memory is the process's largest resident set, and never less than
-that of this script. The exponent of a step is the slope of log processor seconds over log tasks, after taking off what a command
-takes that does nothing. The number of runs grows as the square of the tasks.
+never seen, its texts are embedded) and when it is asked again. Memory is the process's largest resident set, and never less
+than that of this script. The exponent of a step is the slope of log processor seconds over log tasks, after taking off what a
+command takes that does nothing. The number of runs grows as the square of the tasks.
 """
 
 from __future__ import annotations

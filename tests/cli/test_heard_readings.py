@@ -67,3 +67,13 @@ def test_many_files_that_are_read_alike_are_one_line(run, folder: Path) -> None:
     done = run("rank", "plain.jsonl", "--web", "none", "--sources", "own")
     assert done.err.count("Read ") == 2
     assert "Read 5 files in own: a JSON array, alpaca: input from instruction + input" in done.err
+
+
+def test_a_table_of_candidates_is_read_once(run, folder: Path) -> None:  # noqa: F811
+    rows = [f"{task},The {task} grew {i}. Did it?\n" for task in ("rivers", "joy") for i in range(9)]
+    (folder / "all.csv").write_text("task,text\n" + "".join(rows))
+    done = run("rank", "plain.jsonl", "--web", "none", "--sources", "all.csv", "--task-column", "task", "--format", "json")
+    assert {row["task"] for row in json.loads(done.out)["sources"]} == {"rivers", "joy"}
+    assert done.err.count("Read all.csv") == 1
+    assert "--task-column NAME" in run("rank", "plain.jsonl", "--web", "none", "--sources", "all.csv").err
+    assert "give it with --sources FILE" in run("rank", "plain.jsonl", "--task-column", "task").err

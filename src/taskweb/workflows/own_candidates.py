@@ -6,9 +6,14 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+from taskweb.errors import InputError
 from taskweb.tasks import Columns, ExampleSet, Sampling, load_folder
+from taskweb.tasks.paths import expanded, kind_of_path
+from taskweb.tasks.task_tables import load_task_table
 from taskweb.workflows.target_examples import FEW_EXAMPLES
 from taskweb.workflows.task_texts import SOURCE_EXAMPLES
+
+SAMPLING = Sampling(SOURCE_EXAMPLES, seed=0)
 
 
 def own_candidates(sources: str | Path | Sequence[ExampleSet] | None, columns: Columns) -> list[ExampleSet]:
@@ -16,8 +21,26 @@ def own_candidates(sources: str | Path | Sequence[ExampleSet] | None, columns: C
     if sources is None:
         return []
     if isinstance(sources, str | Path):
-        return list(load_folder(Path(sources), columns=columns, sampling=Sampling(SOURCE_EXAMPLES, seed=0)))
+        return list(load_folder(Path(sources), columns=columns, sampling=SAMPLING))
     return list(sources)
+
+
+def candidates(sources: Path | None, task_column: str | None, columns: Columns) -> Path | list[ExampleSet] | None:
+    """A folder of candidates as it is, or the candidates of one table, whose column names the task of each row.
+
+    Raises InputError where a table has no such column named, or a column is named and there is no table.
+    """
+    is_table = sources is not None and kind_of_path(expanded(str(sources))) == "file"
+    if sources is None or not is_table:
+        if task_column is not None:
+            raise InputError("The option --task-column is for one table of candidates: give it with --sources FILE.")
+        return sources
+    if task_column is None:
+        raise InputError(
+            f"{sources} is a file, not a folder with one <task>.jsonl per task. If it has the rows of many tasks, name the "
+            "column that says which: --task-column NAME."
+        )
+    return load_task_table(expanded(str(sources)), task_column, columns=columns, sampling=SAMPLING)
 
 
 def with_distinct_names(own: Sequence[ExampleSet], taken: Sequence[str]) -> tuple[list[ExampleSet], list[str]]:

@@ -74,7 +74,17 @@ def rank(
             "--sources",
             metavar="DIR",
             rich_help_panel=shared.WEB,
-            help="Folder with your own candidate sources, <task>.jsonl each. At most 100 examples of each are used.",
+            help="Folder with your own candidate sources, <task>.jsonl each, or one table of them with --task-column. At most "
+            "100 examples of each are used.",
+        ),
+    ] = None,
+    task_column: Annotated[
+        str | None,
+        typer.Option(
+            "--task-column",
+            metavar="NAME",
+            rich_help_panel=shared.WEB,
+            help="The column of the table --sources that says which task a row belongs to.",
         ),
     ] = None,
     top: Annotated[
@@ -111,6 +121,7 @@ def rank(
     """
     start = time.monotonic()
     from taskweb.errors import ParameterError
+    from taskweb.workflows.own_candidates import candidates
     from taskweb.workflows.ranking import rank_with
 
     if (target is None) == (saved is None):
@@ -126,9 +137,11 @@ def rank(
     judge = judging.settings(use_cache=not encoding.no_cache, quiet=quiet, describe=describe)
     reads, selects = reading.settings(sampling.settings()), selection.settings(judge, seed)
     settings = ranked.settings(encoding.settings(), reads, selects)
-    ranking = rank_with(settings, target, sources=sources, explain=explain or None, progress=progress_for(quiet=quiet))
+    own = candidates(sources, task_column, settings.target.columns)
+    ranking = rank_with(settings, target, sources=own, explain=explain or None, progress=progress_for(quiet=quiet))
     screen.show(ranking)
-    screen.say_next(ranking, "mix", target)
+    if task_column is None:  # a mixture needs a file per task
+        screen.say_next(ranking, "mix", target)
     if verbose:
         say(
             f"Ranked {len(ranking)} sources from {ranking.n_examples} examples with {ranking.selector} "
