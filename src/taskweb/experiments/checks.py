@@ -132,7 +132,10 @@ def _check_model(setups: list[PlannedSetup], data: Mapping[str, TaskData], count
         model = outline_of(name, revision=revision, text=first.text, family=first.family, texts=texts_of(data))
     except TaskWebError as error:
         return _Found([f"{where}: {error}"])
+    found.errors += _ready_errors(setups, model, data)
     for task, own in data.items():
+        if not (own.source or own.target):  # a ready source without examples
+            continue
         try:
             model.set_head(head_of(own), seed=0)
             examples = list(dict.fromkeys((*own.source, *own.target, *own.evaluation)))
@@ -149,6 +152,22 @@ def _check_model(setups: list[PlannedSetup], data: Mapping[str, TaskData], count
         except TaskWebError as error:
             found.errors.append(f"{where} with [tasks.{task}]: {error}")
     return found
+
+
+def _ready_errors(setups: list[PlannedSetup], model: TaskModel, data: Mapping[str, TaskData]) -> list[str]:
+    """Why ready sources do not fit the setups of a model."""
+    from taskweb.models import method_of
+    from taskweb.models.ready_weights import check_ready
+
+    errors = []
+    for setup in setups:
+        for task, own in data.items():
+            try:
+                if own.ready is not None:
+                    check_ready(model, method_of(setup.method, setup.method_parameters), own.ready)
+            except TaskWebError as error:
+                errors.append(f'[setups."{setup.name}"] with [tasks.{task}]: {str(error).rstrip(".")}')
+    return errors
 
 
 def _note_memory(

@@ -6,12 +6,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from taskweb.errors import TaskWebError
 from taskweb.experiments.plan import Plan, PlannedTask
+from taskweb.experiments.ready_sources import weight_files
 from taskweb.experiments.task_data import Digested, TaskData, task_data_and_errors
 from taskweb.tasks.atomic import whole_file
 from taskweb.tasks.paths import default_cache_folder
@@ -31,6 +32,7 @@ class TaskDigest:
     source_digest: str
     target_digest: str
     evaluation_digest: str
+    ready_digest: str = ""
 
 
 def digests_and_errors(plan: Plan) -> tuple[dict[str, Digested], dict[str, str]]:
@@ -52,7 +54,7 @@ def digests_and_errors(plan: Plan) -> tuple[dict[str, Digested], dict[str, str]]
 def cache_digests(plan: Plan, data: Mapping[str, TaskData]) -> None:
     """Cache the digests of examples that were read. A cache that cannot be written is skipped."""
     for name, own in data.items():
-        digest = TaskDigest(**{field: getattr(own, field) for field in TaskDigest.__slots__})
+        digest = TaskDigest(**{field.name: getattr(own, field.name) for field in fields(TaskDigest)})
         with suppress(OSError, TaskWebError):
             path = _cache_path(plan, plan.tasks[name])
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +64,8 @@ def cache_digests(plan: Plan, data: Mapping[str, TaskData]) -> None:
 
 def _cache_path(plan: Plan, planned: PlannedTask) -> Path:
     """The cache file for the digest of a task, named by all that its examples depend on. Raises OSError for a missing file."""
-    stats = [(path.stat().st_size, path.stat().st_mtime_ns) for path in (planned.file, planned.eval_file) if path]
+    files = [path for path in (planned.file, planned.eval_file) if path] + weight_files(planned.ready)
+    stats = [(path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     defining = [_FORMAT, __version__, asdict(plan.examples), plan.synthetic, asdict(planned), stats]
     text = json.dumps(defining, sort_keys=True, default=_plain)
     return default_cache_folder() / _FOLDER / f"{hashlib.sha256(text.encode()).hexdigest()}.json"

@@ -19,6 +19,7 @@ from taskweb.models import TaskModel, save_model
 from taskweb.models.base import device_of
 from taskweb.models.input_limits import within_limits
 from taskweb.models.methods.trainable import trainable
+from taskweb.models.ready_weights import put_ready
 from taskweb.models.saving import notes_of
 from taskweb.models.tensor_file import is_whole
 from taskweb.tasks import Example
@@ -81,6 +82,8 @@ class GroupRunner:
         if (found := cached_weights(cached)) is not None:
             return found
         assert group.source is not None
+        if self.data[group.source].ready is not None:
+            return self.ready_source(group, cached)
         data, settings = self.data[group.source], group.setup.source_settings_for(group.source)
         record = self.record_of(next(group.specs()))
 
@@ -98,6 +101,21 @@ class GroupRunner:
         if done.status != "finished":
             return done
         return Source(cached.path, done.durations["source_training"], int(str(done.extra["halved_batches"])))
+
+    def ready_source(self, group: RunGroup, cached: CachedSource) -> Source | Run:
+        """Weights that were trained on the source elsewhere, as weights after it; or the outcome that all its runs share."""
+        folder = self.data[str(group.source)].ready
+        record = self.record_of(next(group.specs()))
+
+        def put() -> Run:
+            assert folder is not None
+            model = self.models.for_task(group.setup, self.data[group.targets[0]], group.seed)
+            put_ready(model, folder)
+            cached.write(partial(save_model, model))
+            return record
+
+        done = _guarded(record, put)
+        return Source(cached.path, 0.0) if done is record else done
 
     def _transfer(self, record: Run, spec: RunSpec, source: Source | None) -> Run:
         """Train the target, from the source's weights where there is a source, and measure."""

@@ -87,15 +87,15 @@ class FusedExecution:
         torch.set_num_threads(self.runner.threads)
         with self.stack:
             for group in self.work.groups:
-                self._queue(group)
+                yield from self._queue(group)
             while any(lane.jobs or lane.running for lane in self.lanes.values()):
                 if not self.may_start() and not any(lane.running for lane in self.lanes.values()):
                     return
                 for lane in list(self.lanes.values()):
                     yield from self._drain(lane)
 
-    def _queue(self, group: RunGroup) -> None:
-        """Put what a group begins with into its lane: its source, or its runs where there is none or it is cached."""
+    def _queue(self, group: RunGroup) -> Events:
+        """Put what a group begins with into its lane: its source, or its runs where there is none, or it is cached or ready."""
         if group.source is None:
             for spec in group.specs():
                 self._put(TrainingJob(group, self.runner.record_of(spec).key, spec))
@@ -103,7 +103,15 @@ class FusedExecution:
         key = group.source_key(self.runner.data, self.runner.threads)
         cached = self.stack.enter_context(self.runner.checkpoints.locked_source(key))
         weights = SourceWeights(group, key, cached, len(group.targets))
-        if (found := cached_weights(cached)) is not None:
+        found: Source | Run | None = cached_weights(cached)
+        if found is None and self.runner.data[group.source].ready is not None:
+            found = self.runner.ready_source(group, cached)
+        if isinstance(found, Run):
+            for spec in group.specs():
+                yield spec
+                yield without_source(self.runner.record_of(spec), found)
+                found = replace(found, durations={})
+        elif found is not None:
             self._queue_transfers(weights, found)
         else:
             self._put(TrainingJob(group, key, weights=weights))
@@ -157,7 +165,8 @@ class FusedExecution:
         lane.aside = base.put_aside()
 
     def _tasks_of(self, lane: Lane) -> list[str]:
-        names = {name for group in self.work.groups for name in (group.source, *group.targets) if name is not None}
+        given = {name for group in self.work.groups for name in (group.source, *group.targets) if name is not None}
+        names = {name for name in given if self.runner.data[name].source or self.runner.data[name].target}
         return sorted(name for name in names if (self.runner.data[name].task.kind == "span_qa") == lane.spans)
 
     def _probe(self, job: TrainingJob) -> Probe | None:

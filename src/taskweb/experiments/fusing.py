@@ -53,7 +53,11 @@ def _examples_read(group: RunGroup, data: Mapping[str, Digested]) -> int:
         return settings.steps * settings.batch_size if settings.steps else settings.epochs * examples
 
     setup, source = group.setup, group.source
-    own = 0 if source is None else read(setup.source_settings_for(source), data[source].source_examples)
+    own = (
+        0
+        if source is None or data[source].ready_digest
+        else read(setup.source_settings_for(source), data[source].source_examples)
+    )
     return own + sum(read(setup.settings_for(target), data[target].target_examples) for target in group.targets)
 
 

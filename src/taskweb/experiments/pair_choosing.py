@@ -203,6 +203,8 @@ def examples_read(setup: PlannedSetup, data: Mapping[str, TaskData], task: str, 
     """How many examples a training on that task reads, all updates together."""
     if not as_source and setup.trains_only_sources:
         return 0
+    if as_source and data[task].ready_digest:
+        return 0
     settings = setup.source_settings_for(task) if as_source else setup.settings_for(task)
     examples = data[task].source_examples if as_source else data[task].target_examples
     return settings.steps * settings.batch_size if settings.steps else settings.epochs * examples

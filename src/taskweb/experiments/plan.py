@@ -38,7 +38,8 @@ class PlannedTask:
     hub: `hf:<id>[/<config>][@<revision>]`. split, eval_split: of it. Without eval_file or eval_split, examples are held out.
     columns: of rows that are prompts. labels: the texts for the numbers 0, 1, ... in the output column, and the choices.
     templates: make prompts of rows instead; each row gets one template, in turn. group_pattern: a regular expression that
-    matches a whole input; its groups are the underlying text, which several prompts may share.
+    matches a whole input; its groups are the underlying text, which several prompts may share. ready: a folder, or
+    `hf:<owner>/<name>@<revision>`, with weights that were trained on the task elsewhere: as a source it is not trained.
     """
 
     task: Task
@@ -52,11 +53,17 @@ class PlannedTask:
     labels: tuple[str, ...] | None = None
     templates: tuple[Template, ...] = ()
     group_pattern: str | None = None
+    ready: str | None = None
 
     @property
     def origin(self) -> str:
-        """Where its examples come from, to show to people."""
-        return str(self.file or self.hub or "synthetic")
+        """Where its examples, or else its weights, come from, to show to people."""
+        return str(self.file or self.hub or self.ready or "synthetic")
+
+    @property
+    def has_examples(self) -> bool:
+        """Whether it has any, in files, on the Hub or in a synthetic family: a ready source may have none."""
+        return self.ready is None or self.file is not None or self.hub is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ PLAN_KEYS = (
     "fuse",
     "examples",
     "folder",
+    "ready",
     "tasks",
     "setups",
     "pairs",

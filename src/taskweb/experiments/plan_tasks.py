@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from taskweb.errors import TaskWebError, unknown_name
 from taskweb.experiments.plan import ROLES, PlannedTask
 from taskweb.experiments.plan_values import PlanErrors, plan_path
+from taskweb.experiments.ready_sources import HUB, checked_place, ready_places
 from taskweb.metrics import METRICS
 from taskweb.tasks import Columns, Task, catalogue, example_files
 from taskweb.tasks.hub import parse_hub_reference
@@ -36,6 +38,7 @@ TASK_KEYS = (
     "templates",
     "group_column",
     "group_pattern",
+    "ready",
 )
 SYNTHETIC_KEYS = ("preset", "tasks")
 _ONLY_WITH = {"eval_file": "file", "split": "hub", "eval_split": "hub"}
@@ -55,6 +58,7 @@ def read_tasks(raw: Mapping[str, Any], base: Path, errors: PlanErrors) -> tuple[
     """
     reader = _TaskReader(base, _files_of(raw, base, errors), errors)
     tasks = {name: found for name, entry in _entries(raw, reader).items() if (found := reader.read(name, entry))}
+    tasks |= _ready_tasks(raw, base, tasks, errors)
     synthetic = errors.table("", "synthetic", raw, SYNTHETIC_KEYS)
     preset = errors.text("[synthetic] ", synthetic, "preset")
     if preset is not None:
@@ -64,6 +68,28 @@ def read_tasks(raw: Mapping[str, Any], base: Path, errors: PlanErrors) -> tuple[
     if not tasks and not errors.found:
         errors.add("it has no tasks; add [tasks.NAME] tables, a folder of task files, or [synthetic]")
     return tasks, preset
+
+
+def _ready_tasks(
+    raw: Mapping[str, Any], base: Path, tasks: Mapping[str, PlannedTask], errors: PlanErrors
+) -> dict[str, PlannedTask]:
+    """The tasks whose weights are in the plan's folder of ready sources; those without examples are only sources."""
+    folder = errors.path("", raw, "ready", base) if "ready" in raw else None
+    if folder is None:
+        return {}
+    try:
+        found = ready_places([str(folder)])
+    except TaskWebError as error:
+        errors.add(f"ready: {error}")
+        return {}
+    known = {name: tasks[name] for name in found if name in tasks}
+    others = {name: PlannedTask(_task_of(name), role="source") for name in found if name not in tasks}
+    return {name: replace(task, ready=task.ready or found[name]) for name, task in (known | others).items()}
+
+
+def _task_of(name: str) -> Task:
+    """The catalogue's task of that name, or one that is generated, as a source without examples is nothing else."""
+    return catalogue().get(name) or Task(name, "generation", METRICS_OF_KIND["generation"])
 
 
 def _files_of(raw: Mapping[str, Any], base: Path, errors: PlanErrors) -> dict[str, Path] | None:
@@ -113,13 +139,17 @@ class _TaskReader:
             if one in entry and other in entry:
                 errors.add(f"{where}has both {one} and {other}; keep one")
         task = self._record(where, name, entry)
-        file, hub, splits = self._place(where, name, entry)
+        ready = self._ready(where, entry)
+        alone = ready is not None and not {"file", "hub"} & set(entry) and name not in (self.files or {})
+        file, hub, splits = (None, None, (None, None)) if alone else self._place(where, name, entry)
+        if alone and entry.get("role", "source") != "source":
+            errors.add(f"{where}has no examples, only ready weights, so its role is source. Add file or hub for others")
         return (
             None
             if task is None
             else PlannedTask(
                 task,
-                role=errors.choice(where, entry, "role", ROLES, "both"),
+                role=errors.choice(where, entry, "role", ROLES, "source" if alone else "both"),
                 file=file,
                 eval_file=self._file(where, entry, "eval_file"),
                 hub=hub,
@@ -129,8 +159,19 @@ class _TaskReader:
                 labels=errors.texts(where, entry, "labels"),
                 templates=self._templates(where, name, entry),
                 group_pattern=self._pattern(where, entry),
+                ready=ready,
             )
         )
+
+    def _ready(self, where: str, entry: Mapping[str, Any]) -> str | None:
+        given = self.errors.text(where, entry, "ready")
+        if given is None:
+            return None
+        try:
+            return checked_place(given if given.startswith(HUB) else str(plan_path(self.base, given)))
+        except TaskWebError as error:
+            self.errors.add(f"{where}ready: {str(error).rstrip('.')}")
+            return None
 
     def _is_of_catalogue(self, entry: Mapping[str, Any]) -> bool:
         """Whether the task's examples are the catalogue's data set."""

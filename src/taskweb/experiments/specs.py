@@ -49,11 +49,12 @@ class RunSpec:
             del definition["train_data"]
         if self.source is not None:
             given = data[self.source]
-            definition |= {
+            trained: dict[str, Scalar] = {
                 "source_examples": given.source_examples,
                 "source_data": given.source_digest,
                 "source_training": _as_text(self.setup.source_settings_for(self.source)),
             }
+            definition |= {"source_weights": given.ready_digest} if given.ready_digest else trained
         if self.setup.is_made_from_texts:
             definition["vocabulary"] = _vocabulary(data)
         parameters = {f"method.{name}": value for name, value in self.setup.method_parameters.items()}
@@ -102,7 +103,9 @@ class RunGroup:
         assert self.source is not None
         own = RunSpec(self.setup, None, self.source, self.seed).record(data, threads)
         settings = self.setup.source_settings_for(self.source)
-        defining = {"source_data": data[self.source].source_digest, "training": repr(settings.to_dict())}
+        given = data[self.source]
+        defining = {"source_data": given.source_digest, "training": repr(settings.to_dict())}
+        defining = {"source_weights": given.ready_digest} if given.ready_digest else defining
         return outcome(own, definition={**own.definition, **defining}).key
 
 

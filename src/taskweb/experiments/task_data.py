@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from pathlib import Path
 from typing import Protocol
 
 from taskweb.errors import InputError, ParameterError, TaskWebError
 from taskweb.experiments.examples import GroupedExample, LeftOut, examples_of_file, examples_of_hub, one_per_group
 from taskweb.experiments.plan import ExampleCounts, Plan, PlannedTask
+from taskweb.experiments.ready_sources import digest_of_weights, ready_folder
 from taskweb.tasks import Example, Task
 from taskweb.tasks.synthetic import find_family
 from taskweb.tasks.task import digest_of
@@ -50,13 +52,19 @@ class Digested(Protocol):
         """Digest of the examples to evaluate on."""
         ...
 
+    @property
+    def ready_digest(self) -> str:
+        """Digest of the weights that stand for training on it as a source; empty where it is trained on."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class TaskData:
     """Labelled examples of one task. No underlying text is both trained and evaluated on; evaluation contains each text once.
 
     source, target: to train on in either role. evaluation: to evaluate on. Digests stand for their content in run records.
-    left_out: rows that gave no example.
+    left_out: rows that gave no example. ready: the folder with weights that stand for training on it as a source; ready_digest:
+    of them.
     """
 
     task: Task
@@ -67,6 +75,8 @@ class TaskData:
     target_digest: str
     evaluation_digest: str
     left_out: LeftOut = field(default_factory=LeftOut)
+    ready: Path | None = None
+    ready_digest: str = ""
 
     @property
     def source_examples(self) -> int:
@@ -112,6 +122,16 @@ def left_out_note(data: Mapping[str, TaskData]) -> str:
 
 
 def _read(plan: Plan, planned: PlannedTask) -> TaskData:
+    if planned.ready is None:
+        return _with_examples(plan, planned)
+    folder = ready_folder(planned.ready)
+    nothing = digest_of(())
+    empty = TaskData(planned.task, (), (), (), nothing, nothing, nothing)
+    data = _with_examples(plan, planned) if planned.has_examples else empty
+    return replace(data, ready=folder, ready_digest=digest_of_weights(folder))
+
+
+def _with_examples(plan: Plan, planned: PlannedTask) -> TaskData:
     if planned.file is None and planned.hub is None:
         return _synthetic(plan, planned)
     left_out = LeftOut()

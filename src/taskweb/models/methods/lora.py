@@ -85,10 +85,18 @@ class LoRA:
         lengths = sum(shape[1 if transposed else 0] for shape, transposed in shapes) if self.use_dora else 0
         return Trained(added=sum(self.r * sum(shape) for shape, _ in shapes) + lengths, layers=frozenset(chosen))
 
+    def layers_of(self, model: TaskModel) -> dict[str, tuple[int, int]]:
+        """The layers that get updates by name, with the number of their inputs and outputs."""
+        shapes = {name: (tuple(layer.weight.shape), isinstance(layer, Conv1D)) for name, layer in self._named(model).items()}
+        return {name: (shape[0], shape[1]) if turned else (shape[1], shape[0]) for name, (shape, turned) in shapes.items()}
+
+    def _named(self, model: TaskModel) -> dict[str, Any]:
+        targets = self.targets_of(model)
+        return {name: layer for name, layer in _linear_layers(model).items() if any(_matches(name, end) for end in targets)}
+
     def _chosen(self, model: TaskModel) -> list[Any]:
         """The layers that get updates."""
-        targets = self.targets_of(model)
-        return [layer for name, layer in _linear_layers(model).items() if any(_matches(name, end) for end in targets)]
+        return list(self._named(model).values())
 
     def apply(self, model: TaskModel, *, seed: int) -> None:
         """Add the updates. Raises MissingDependencyError without PEFT, ParameterError where PEFT cannot adapt these layers."""
