@@ -10,7 +10,7 @@ TORCH ?= torch==2.13.0
 WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 # Markers of the tests that `test` leaves to `test-all`.
-REST := repeats or browser
+REST := repeats or browser or ray
 
 SPELLED = *.md docs benchmarks plans scripts src
 

@@ -3,8 +3,8 @@
 `--quick` runs what needs no torch and takes no seconds. It leaves out the folders of `TORCH_FOLDERS`, files that say
 `pytest.importorskip("torch")`, and tests marked `slow`. A test that loads torch all the same fails.
 
-`repeats` marks more repetitions of a check that runs without the marker too. `make test` leaves them out, `make test-all` runs
-only them.
+`make test` leaves out what is marked `repeats` (many repetitions, or whole commands that take long), `browser` or `ray`; `make
+test-all` runs only that.
 """
 
 from __future__ import annotations
