@@ -28,22 +28,26 @@ def report(
         taskweb report my_web.db -o my_web.html
     """
     from taskweb.report.page import write_report
+    from taskweb.report.sections.analyses import analyses
     from taskweb.report.sections.one_task import one_task
     from taskweb.report.sections.strong_transfers import strong_transfers
     from taskweb.report.sections.transfers import transfers
     from taskweb.report.sections.web_facts import web_facts
     from taskweb.report.web_data import web_data
     from taskweb.web.setup_scores import scores_by_setup
+    from taskweb.workflows.quick_analyses import quick_analyses
     from taskweb.workflows.webs import describe_web
 
     described = describe_web(web)
     opened = described.web
     scores = scores_by_setup(opened)
+    found = quick_analyses(opened)
     sections = (
         web_facts(opened, None if described.info is None else described.info.runs),
         transfers(opened, scores),
         strong_transfers(opened, scores),
         one_task(opened, scores),
+        analyses(opened, found.transitivity, found.commutativity, found.agreement, found.notes),
     )
     name = "The published web" if opened.name == "published" else f"Web {opened.name}"
     subtitle = f"{len(opened.tasks):,} tasks, {len(opened.setups):,} setups: how training on one task changes another"

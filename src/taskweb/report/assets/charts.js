@@ -54,7 +54,8 @@ taskweb.drawChart = async function (element, spec, themes, description) {
   const width = Math.max(240, Math.floor(element.clientWidth) - 8);
   const most = spec.usermeta && spec.usermeta.mostWidth ? spec.usermeta.mostWidth : 860;
   const sized = composed || (spec.width !== undefined && spec.width !== "container") ? spec : { ...spec, width: Math.min(width, most), autosize: { type: "fit-x", contains: "padding" } };
-  const config = vega.mergeConfig({}, themes[taskweb.scheme()].config, spec.config || {});
+  const narrow = width < 480 ? { legend: { symbolDirection: "vertical", columns: 1 } } : {};
+  const config = vega.mergeConfig({}, themes[taskweb.scheme()].config, narrow, spec.config || {});
   const compiled = vegaLite.compile({ ...sized, config }, { logger: taskweb.quietLogger }).spec;
   const view = new vega.View(vega.parse(compiled, null, { ast: true }), {
     expr: vega.expressionInterpreter,
