@@ -8,7 +8,7 @@ import pytest
 from taskweb.report.figure import Figure
 from taskweb.report.figures.agreement_figure import agreement_figure
 from taskweb.report.figures.commutativity_figure import commutativity_figure
-from taskweb.report.sections.analyses import analyses
+from taskweb.report.sections.web_analyses import analyses
 from taskweb.web.analysis import agreement, commutativity, transitivity
 from taskweb.web.published import published_web
 from tests.conftest import made_up_web

@@ -28,10 +28,10 @@ def report(
         taskweb report my_web.db -o my_web.html
     """
     from taskweb.report.page import write_report
-    from taskweb.report.sections.analyses import analyses
     from taskweb.report.sections.one_task import one_task
     from taskweb.report.sections.strong_transfers import strong_transfers
     from taskweb.report.sections.transfers import transfers
+    from taskweb.report.sections.web_analyses import analyses
     from taskweb.report.sections.web_facts import web_facts
     from taskweb.report.web_data import web_data
     from taskweb.web.setup_scores import scores_by_setup
