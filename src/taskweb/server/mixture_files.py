@@ -17,7 +17,7 @@ from taskweb.mixture.exporters.open_instruct import open_instruct_files
 from taskweb.mixture.exporters.per_task import TaskFiles, safe_names
 from taskweb.mixture.sampling import DEFAULT_EXAMPLES_PER_TASK
 from taskweb.selectors import Ranking
-from taskweb.selectors.assessment import DEFAULT_K
+from taskweb.selectors.recommended_sources import sources_to_train_on
 from taskweb.workflows.mixing import MixArguments, mix_with
 from taskweb.workflows.saved_mixtures import write_with_exports
 from taskweb.workflows.saved_rankings import ranking_json
@@ -68,8 +68,7 @@ def configuration(ranking: Ranking, k: int | None, tool: str) -> Download:
 
 def number(ranking: Ranking, k: int | None) -> int:
     """How many sources to take: k, else as many as are suggested. Raises InputError where that is none, or not 1 to all."""
-    known = ranking.assessment
-    taken = k if k is not None else DEFAULT_K if known is None else known.suggestion.k
+    taken = len(sources_to_train_on(ranking)) if k is None else k
     if taken == 0:
         raise InputError("Using no source is the best advice for this target. Choose a number of sources to take some anyway.")
     if not 1 <= taken <= len(ranking):

@@ -7,7 +7,7 @@ from typing import Any
 
 from taskweb.selectors import Ranking
 from taskweb.selectors.assessment import DEFAULT_K
-from taskweb.selectors.recommended_sources import sources_to_avoid, sources_to_train_on
+from taskweb.selectors.recommended_sources import has_measured_gains, is_measured, sources_to_avoid, sources_to_train_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +36,23 @@ class Recommendation:
 
 def recommended(ranking: Ranking, k: int | None = None) -> Recommendation:
     """What a ranking recommends. k: how many sources are taken; None takes as many as are suggested."""
-    known = ranking.assessment
-    if known is None:
-        suggested, reason = min(DEFAULT_K, len(ranking)), f"the selector does not say how many, and {DEFAULT_K} are usual"
-    else:
-        suggested, reason = known.suggestion.k, known.suggestion.reason
-    taken = sources_to_train_on(ranking) if k is None else ranking.top(k)
-    return Recommendation(taken, sources_to_avoid(ranking), _sure(ranking), suggested, reason)
+    suggested = sources_to_train_on(ranking)
+    taken = suggested if k is None else ranking.top(k)
+    return Recommendation(taken, sources_to_avoid(ranking), _sure(ranking), len(suggested), _reason(ranking))
+
+
+def _reason(ranking: Ranking) -> str:
+    """Why as many sources are suggested."""
+    if ranking.assessment is not None:
+        return ranking.assessment.suggestion.reason
+    if has_measured_gains(ranking):
+        return f"those of the first {DEFAULT_K} that helped"
+    return f"the selector does not say how many, and {DEFAULT_K} are usual"
 
 
 def _sure(ranking: Ranking) -> tuple[str, ...]:
     known = ranking.assessment
-    if ranking.selector == "measured":
+    if is_measured(ranking):
         return ("These transfers are measured, not predicted.",)
     if known is None:
         return (f"The selector '{ranking.selector}' does not say how sure it is: only the order counts.",)

@@ -14,13 +14,14 @@ from taskweb.cli.options.option_groups import spread
 
 if TYPE_CHECKING:
     from taskweb.server.serving import Place
+    from taskweb.server.watching import Watch
 
 PAGE = "The page"
 
 
 @dataclass(frozen=True)
-class PlaceOptions:
-    """Where the page is served."""
+class PageOptions:
+    """Where the page is served, and what it shows beside rankings."""
 
     host: Annotated[
         str,
@@ -41,18 +42,6 @@ class PlaceOptions:
     token: Annotated[
         bool, typer.Option("--token", rich_help_panel=PAGE, help="Ask for a token also on this machine, which others may use.")
     ] = False
-
-    def settings(self) -> Place:
-        """The settings that the options stand for."""
-        from taskweb.server.serving import Place
-
-        return Place(self.host, self.port, self.token)
-
-
-@spread
-def ui(
-    *,
-    place: PlaceOptions,
     watch: Annotated[
         Path | None,
         typer.Option(
@@ -61,7 +50,25 @@ def ui(
             rich_help_panel=PAGE,
             help="Also show the runs of a plan, or of a folder of taskweb refine, as they arrive. Reads only.",
         ),
-    ] = None,
+    ] = None
+
+    def place(self) -> Place:
+        """Where the page is served."""
+        from taskweb.server.serving import Place
+
+        return Place(self.host, self.port, self.token)
+
+    def watched(self) -> Watch | None:
+        """What is watched. Raises InputError for anything that cannot be watched."""
+        from taskweb.server.watching import Watch, find_watched
+
+        return None if self.watch is None else Watch(find_watched(self.watch))
+
+
+@spread
+def ui(
+    *,
+    page: PageOptions,
     ranked: shared.RankOptions,
     sources: Annotated[
         Path | None,
@@ -88,14 +95,13 @@ def ui(
     check_installed()
     from taskweb.server.ranking_service import RankingService
     from taskweb.server.serving import serve
-    from taskweb.server.watching import Watch, find_watched
     from taskweb.workflows.rank_settings import TargetSettings
 
-    watched = None if watch is None else Watch(find_watched(watch))
+    watch = page.watched()
     settings = ranked.settings(encoding.settings(), TargetSettings())
     service = RankingService.open(settings, None if sources is None else str(sources))
     try:
-        serve(service, place.settings(), watched, say)
+        serve(service, page.place(), watch, say)
     except KeyboardInterrupt:
         raise StoppedError("The page is closed.") from None
     say("The page is closed.", quiet=quiet)
