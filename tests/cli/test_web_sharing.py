@@ -114,6 +114,24 @@ def test_a_shared_bank_ranks_by_similarity(
     assert np.isfinite(list(scores.values())).all()
 
 
+@pytest.mark.usefixtures("encoder")
+def test_vectors_made_before_are_shared_without_texts(
+    run,
+    hub: FakeHub,
+    store: Path,
+    texts: Path,
+    tmp_path: Path,
+) -> None:
+    assert run("web", "embed", str(store), "--examples", str(texts), "--to", str(tmp_path / "vectors")).status == 0
+    vectors = ("--examples", str(tmp_path / "vectors"))
+    assert run("web", "push", str(store), "hf:me/my-web", *vectors, "--with-bank", "--yes").status == 0
+    shared = json.loads(hub.files("me/my-web")["bank.json"])
+    assert shared["examples"] == json.loads((tmp_path / "vectors" / "bank.json").read_text())["examples"]
+    assert str(Path.home()) not in json.dumps(shared)
+    refused = run("web", "push", str(store), "hf:me/my-web", *vectors, "--with-texts", "--yes")
+    assert (refused.status, "contains vectors and no texts" in refused.err) == (2, True)
+
+
 @pytest.mark.parametrize(("answer", "shares"), [("y\n", True), ("Yes\n", True), ("\n", False), ("no\n", False), ("", False)])
 def test_on_a_terminal_a_person_is_asked(answer: str, shares: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):

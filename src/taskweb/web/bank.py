@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,10 @@ class ExampleBank:
     def without(self, *tasks: str) -> ExampleBank:
         """The bank without these tasks."""
         return replace(self, vectors={name: rows for name, rows in self.vectors.items() if name not in tasks})
+
+    def only(self, tasks: Container[str]) -> ExampleBank:
+        """The part of the bank that belongs to these tasks."""
+        return replace(self, vectors={name: rows for name, rows in self.vectors.items() if name in tasks})
 
     def joined(self, more: Mapping[str, Vectors]) -> ExampleBank:
         """The bank with further tasks; new vectors replace those of a task with the same name."""

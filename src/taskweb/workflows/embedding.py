@@ -13,7 +13,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -95,6 +95,14 @@ class Embedder:
             self.encoder.max_tokens,
             self._embed({_PROBES: _Wanted(_PROBES, list(PROBE_TEXTS), [])}, None)[_PROBES].vectors,
         )
+
+    @property
+    def public_stamp(self) -> EncoderStamp:
+        """The stamp without the folders of this machine: with the encoder's id, where it is in the cache of the Hub."""
+        folder = self.encoder.folder
+        is_of_hub = folder.parent.name == "snapshots"
+        name = folder.parent.parent.name.removeprefix("models--").replace("--", "/") if is_of_hub else folder.name
+        return replace(self.stamp, name=name)
 
     def _embed(self, wanted: Mapping[str, _Wanted], on_progress: Callable[[int], None] | None) -> dict[str, _Cached]:
         cached = {name: self._cached(self._key(item.digest)) for name, item in wanted.items()}

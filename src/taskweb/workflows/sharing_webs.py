@@ -33,10 +33,10 @@ from taskweb.web.sharing.shared_manifest import (
 )
 from taskweb.web.sharing.text_licences import may_be_shared
 from taskweb.web.store import MergeReport, RunStore, is_store
-from taskweb.workflows.embedding import Embedder
 from taskweb.workflows.progress import Progress, silent
 from taskweb.workflows.selector_settings import EncoderSettings
 from taskweb.workflows.task_texts import SOURCE_EXAMPLES, embed_with_progress
+from taskweb.workflows.text_banks import is_text_bank, open_text_bank
 from taskweb.workflows.webs import merge_webs
 
 TEXTS_PER_TASK = 480  # as many as a benchmark draws from
@@ -183,6 +183,8 @@ def _tasks_of(located: LocatedWeb) -> set[str]:
 def _with_examples(shared: Shared, tasks: set[str], how: ShareSettings, notes: list[str], progress: Progress) -> Shared:
     """With the texts and vectors that may be shared, after consent."""
     assert how.examples is not None
+    if is_text_bank(how.examples):
+        return _with_vectors(shared, tasks, how)
     files = {task: path for task, path in example_files(how.examples).items() if task in tasks}
     if not files:
         known = ", ".join(sorted(tasks)[:8])
@@ -196,6 +198,18 @@ def _with_examples(shared: Shared, tasks: set[str], how: ShareSettings, notes: l
         how.consent(_in_words(texts, licences, len(files) if how.with_bank else 0))
     bank = _bank_of(files, how, progress) if how.with_bank else None
     return dataclasses.replace(shared, texts=texts, text_licences={**shared.text_licences, **licences}, bank=bank)
+
+
+def _with_vectors(shared: Shared, tasks: set[str], how: ShareSettings) -> Shared:
+    """With the vectors of a folder that contains no texts, after consent."""
+    assert how.examples is not None
+    if how.with_texts:
+        raise InputError(f"{how.examples} contains vectors and no texts. Leave --with-texts out, or name a folder of texts.")
+    bank = open_text_bank(how.examples).only(tasks)
+    if not bank:
+        raise InputError(f"{how.examples} contains no vectors of the web's tasks, which are {', '.join(sorted(tasks)[:8])}.")
+    how.consent(_in_words({}, {}, len(bank)))
+    return dataclasses.replace(shared, bank=bank)
 
 
 def _allowed(files: Mapping[str, Path], how: ShareSettings, notes: list[str]) -> dict[str, str]:
@@ -232,15 +246,7 @@ def _bank_of(files: Mapping[str, Path], how: ShareSettings, progress: Progress) 
     embedder = how.encoder.embedder()
     sets = [load_examples(path, sampling=Sampling(SOURCE_EXAMPLES, seed=0), name=task) for task, path in sorted(files.items())]
     embedded = embed_with_progress(embedder, sets, "Embedding the web's tasks", progress)
-    return ExampleBank(embedded.vectors, dataclasses.replace(embedder.stamp, name=_public_name(embedder)))
-
-
-def _public_name(embedder: Embedder) -> str:
-    """The name of an encoder without the folders of this machine: its id, where it is in the cache of the Hub."""
-    folder = Path(embedder.stamp.name)
-    if folder.parent.name == "snapshots":
-        return folder.parent.parent.name.removeprefix("models--").replace("--", "/")
-    return folder.name
+    return ExampleBank(embedded.vectors, embedder.public_stamp)
 
 
 def _pushed(packed: PackedWeb, how: ShareSettings) -> tuple[PackedWeb, str]:

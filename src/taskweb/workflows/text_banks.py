@@ -45,10 +45,10 @@ def write_text_bank(bank: ExampleBank, folder: Path) -> None:
 
 def of_web(bank: ExampleBank, web: TransferWeb, folder: Path) -> ExampleBank:
     """The part of a bank that belongs to a web's tasks. Raises InputError where there is none."""
-    own = {task: bank.vectors[task] for task in web.tasks if task in bank}
+    own = bank.only(web.tasks)
     if not own:
         raise InputError(
             f"The folder {folder} contains no vectors of the web's tasks. It has {', '.join(bank.tasks[:8])}; the "
             f"web has {', '.join(web.tasks[:8])}."
         )
-    return ExampleBank(own, bank.stamp)
+    return own

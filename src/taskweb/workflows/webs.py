@@ -16,7 +16,7 @@ import numpy as np
 from taskweb.errors import InputError
 from taskweb.tasks.atomic import whole_file
 from taskweb.tasks.spreadsheet_cells import inert
-from taskweb.web import ALL_SETUPS, TransferWeb
+from taskweb.web import ALL_SETUPS, ExampleBank, TransferWeb
 from taskweb.web.formats import Declared, detect_kind, export_runs, import_runs
 from taskweb.web.opening import locate_web, open_web
 from taskweb.web.published import PUBLISHED
@@ -69,7 +69,7 @@ def embed_web(
     embedder = (encoder or EncoderSettings()).embedder()
     found = task_texts(open_web(web), examples, embedder, limit=limit, progress=progress)
     assert found.bank is not None
-    write_text_bank(found.bank, to)
+    write_text_bank(ExampleBank(found.bank.vectors, embedder.public_stamp), to)
     vectors = found.bank.vectors.values()
     return EmbeddedTexts(sum(map(len, vectors)), len(vectors), (*found.notes, *found.encoder_notes))
 
