@@ -31,8 +31,8 @@ def _runs(found: Any) -> str:
 def _transfers(found: Any) -> str:
     shares = found["analyses"]["shares"]
     helpful = next(of["positive_t"]["value"] for of in shares["by_setup"])
-    best = "".join(f" The best: {pair['source']} → {pair['target']}." for pair in shares["strongest"][:1])
-    return f"{100 * helpful:.0f}% of the transfers help.{best}"
+    best = "".join(f"; best: {pair['source']} → {pair['target']}" for pair in shares["strongest"][:1])
+    return f"{100 * helpful:.0f}% of the transfers help{best}."
 
 
 def _ranking(found: Any) -> str:

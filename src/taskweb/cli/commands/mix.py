@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from taskweb.cli import completion
 from taskweb.cli.console import print_json, print_tables, say_notes
 from taskweb.cli.heard_readings import say_readings, tells_readings
 from taskweb.cli.options import shared
@@ -23,6 +24,7 @@ def mix(
         str | None,
         typer.Argument(
             metavar="[TARGET]",
+            autocompletion=completion.targets,
             help="Target to rank sources for, as in taskweb rank. Its examples are left out of the mixture.",
         ),
     ] = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from taskweb.cli import completion
 from taskweb.cli.console import say, say_notes
 from taskweb.cli.help_pages import CommandApp
 from taskweb.cli.options import shared
@@ -30,9 +31,18 @@ app = CommandApp(
     no_args_is_help=True,
 )
 
-WebArgument = Annotated[str, typer.Argument(metavar="WEB", help="'published', a store, or a tidy CSV or Parquet file.")]
+WebArgument = Annotated[
+    str,
+    typer.Argument(metavar="WEB", autocompletion=completion.webs, help="'published', a store, or a tidy CSV or Parquet file."),
+]
 Setup = Annotated[
-    str, typer.Option("--setup", metavar="MODEL/METHOD", help="Draw one setup, such as t5l/finetune, or 'all' together.")
+    str,
+    typer.Option(
+        "--setup",
+        metavar="MODEL/METHOD",
+        autocompletion=completion.setups,
+        help="Draw one setup, such as t5l/finetune, or 'all' together.",
+    ),
 ]
 Results = Annotated[
     Path | None,
@@ -133,7 +143,13 @@ def benchmark(
     setup: Setup = "all",
     results: Results = None,
     selector: Annotated[
-        list[str] | None, typer.Option("--selector", metavar="NAME", help="Judge this selector. Repeatable. Default: all.")
+        list[str] | None,
+        typer.Option(
+            "--selector",
+            metavar="NAME",
+            autocompletion=completion.selectors,
+            help="Judge this selector. Repeatable. Default: all.",
+        ),
     ] = None,
     draws: Annotated[int, typer.Option("--draws", metavar="N", min=1, help="Draw examples N times and average.")] = 10,
     file: FileOptions,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from taskweb.cli import completion
 from taskweb.cli.console import print_csv, print_json, print_tables, say, say_notes
 from taskweb.cli.heard_readings import say_readings, tells_readings
 from taskweb.cli.help_pages import BARE
@@ -54,7 +55,9 @@ def rank(
     target: Annotated[
         str | None,
         typer.Argument(
-            metavar="[TARGET]", help="A file of examples (JSONL, CSV, Parquet), '-', hf:<id>, or a task of the web."
+            metavar="[TARGET]",
+            autocompletion=completion.targets,
+            help="A file of examples (JSONL, CSV, Parquet), '-', hf:<id>, or a task of the web.",
         ),
     ] = None,
     saved: Annotated[

@@ -7,13 +7,17 @@ from typing import Annotated
 
 import typer
 
+from taskweb.cli import completion
 from taskweb.cli.console import say, say_notes
 from taskweb.cli.options import shared
 
 
 def report(
     web: Annotated[
-        str, typer.Argument(metavar="WEB", help="'published', a store, or a tidy CSV or Parquet file.")
+        str,
+        typer.Argument(
+            metavar="WEB", autocompletion=completion.webs, help="'published', a store, or a tidy CSV or Parquet file."
+        ),
     ] = "published",
     *,
     to: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The page to write, such as report.html.")] = Path(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from taskweb.cli import completion
 from taskweb.cli.console import print_json, print_tables, say, say_notes
 from taskweb.cli.help_pages import CommandApp
 from taskweb.cli.options import shared
@@ -100,7 +101,12 @@ def sanity(
     studied: StudyOptions,
     target: Annotated[
         str,
-        typer.Option("--target", metavar="TASK", help="Leave out this task and print the rankings; 'all': each task in turn."),
+        typer.Option(
+            "--target",
+            metavar="TASK",
+            autocompletion=completion.tasks,
+            help="Leave out this task and print the rankings; 'all': each task in turn.",
+        ),
     ] = "all",
     encoding: shared.EncoderOptions,
     result: ResultOptions,

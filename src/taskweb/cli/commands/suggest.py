@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from taskweb.cli import completion
 from taskweb.cli.commands.rank import SamplingOptions
 from taskweb.cli.console import print_json, print_tables, say_notes
 from taskweb.cli.heard_readings import say_readings, tells_readings
@@ -21,7 +22,11 @@ def suggest(
     *,
     target: Annotated[
         str,
-        typer.Argument(metavar="TARGET", help="A file of examples (JSONL, CSV, Parquet), '-', hf:<id>, or a task of the web."),
+        typer.Argument(
+            metavar="TARGET",
+            autocompletion=completion.targets,
+            help="A file of examples (JSONL, CSV, Parquet), '-', hf:<id>, or a task of the web.",
+        ),
     ],
     ranked: shared.RankOptions,
     runs: Annotated[

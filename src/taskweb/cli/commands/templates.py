@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from taskweb.cli import completion
 from taskweb.cli.console import print_json, print_tables
 from taskweb.cli.options import shared
 from taskweb.cli.options.option_groups import spread
@@ -16,7 +17,12 @@ from taskweb.cli.options.reading_options import READING, PromptOptions
 @spread
 def templates(
     *,
-    task: Annotated[str | None, typer.Argument(metavar="[TASK]", help="A task of the catalogue. Default: list all.")] = None,
+    task: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[TASK]", autocompletion=completion.catalogued, help="A task of the catalogue. Default: list all."
+        ),
+    ] = None,
     file: Annotated[
         Path | None,
         typer.Option("--file", metavar="FILE", help="Use your own templates: .toml, or promptsource's templates.yaml."),

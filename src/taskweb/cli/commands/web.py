@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from taskweb.cli import completion
 from taskweb.cli.console import print_csv, print_json, print_line, print_tables, say, say_notes
 from taskweb.cli.heard_readings import after_readings, tells_readings
 from taskweb.cli.help_pages import CommandApp
@@ -25,7 +26,12 @@ app = CommandApp(
 )
 
 WebArgument = Annotated[
-    str, typer.Argument(metavar="WEB", help="'published', a store, a tidy CSV or Parquet file, or hf:<owner>/<name>.")
+    str,
+    typer.Argument(
+        metavar="WEB",
+        autocompletion=completion.webs,
+        help="'published', a store, a tidy CSV or Parquet file, or hf:<owner>/<name>.",
+    ),
 ]
 StoreArgument = Annotated[Path, typer.Argument(metavar="STORE", help="A store made by taskweb.")]
 
@@ -153,11 +159,20 @@ def scores(
     setup: Annotated[
         str | None,
         typer.Option(
-            "--setup", metavar="MODEL/METHOD", help="Print one setup, or 'all' for the mean of all. Default: each setup."
+            "--setup",
+            metavar="MODEL/METHOD",
+            autocompletion=completion.setups,
+            help="Print one setup, or 'all' for the mean of all. Default: each setup.",
         ),
     ] = None,
-    target: Annotated[str | None, typer.Option("--target", metavar="TASK", help="Print only transfers to this task.")] = None,
-    source: Annotated[str | None, typer.Option("--source", metavar="TASK", help="Print only transfers from this task.")] = None,
+    target: Annotated[
+        str | None,
+        typer.Option("--target", metavar="TASK", autocompletion=completion.tasks, help="Print only transfers to this task."),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--source", metavar="TASK", autocompletion=completion.tasks, help="Print only transfers from this task."),
+    ] = None,
     output: shared.TableJsonOrCsv = shared.RankingFormat.table,
 ) -> None:
     """Print the transfer scores of a web: PC, PM and T of every measured pair, with errors and sign tests.
@@ -197,7 +212,12 @@ def analyze(
     ] = None,
     setup: Annotated[
         list[str] | None,
-        typer.Option("--setup", metavar="MODEL/METHOD", help="Analyse only this setup. Repeatable. Default: all."),
+        typer.Option(
+            "--setup",
+            metavar="MODEL/METHOD",
+            autocompletion=completion.setups,
+            help="Analyse only this setup. Repeatable. Default: all.",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of permutations and bootstrap samples.")] = 0,
     output: shared.TableOrJson = shared.TableFormat.table,

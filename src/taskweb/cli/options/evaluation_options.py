@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from taskweb.cli import completion
 from taskweb.cli.options import shared
 from taskweb.cli.options.reading_options import READING, ReadingOptions, StorageOptions
 
@@ -25,7 +26,13 @@ class TaskOptions:
 
     task: Annotated[
         list[str] | None,
-        typer.Option("--task", "-t", metavar="TASK", help="Task to evaluate on. Repeatable. Default: the examples' name."),
+        typer.Option(
+            "--task",
+            "-t",
+            metavar="TASK",
+            autocompletion=completion.catalogued,
+            help="Task to evaluate on. Repeatable. Default: the examples' name.",
+        ),
     ] = None
     examples: Annotated[
         str | None,

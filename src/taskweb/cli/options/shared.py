@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from taskweb.cli import completion
+
 if TYPE_CHECKING:
     from taskweb.tasks import Columns, Sampling
     from taskweb.tasks.reading.formats import FileFormat
@@ -29,6 +31,7 @@ Web = Annotated[
         "--web",
         metavar="WEB",
         rich_help_panel=WEB,
+        autocompletion=completion.webs,
         help="Measured transfers: 'published', a store, a tidy table, hf:<owner>/<name>, or 'none'.",
     ),
 ]
@@ -44,7 +47,11 @@ Evidence = Annotated[
 Setup = Annotated[
     str,
     typer.Option(
-        "--setup", metavar="MODEL/METHOD", rich_help_panel=WEB, help="Use one setup of the web, such as t5l/finetune, or 'all'."
+        "--setup",
+        metavar="MODEL/METHOD",
+        rich_help_panel=WEB,
+        autocompletion=completion.setups,
+        help="Use one setup of the web, such as t5l/finetune, or 'all'.",
     ),
 ]
 Examples = Annotated[
@@ -141,13 +148,18 @@ Selector = Annotated[
         "--selector",
         metavar="NAME",
         rich_help_panel=SELECTOR,
+        autocompletion=completion.selectors,
         help="Rank with blend (default), taskshop, taskshop-llm, roe, text-embedding, llm, popularity or random.",
     ),
 ]
 Exclude = Annotated[
     list[str] | None,
     typer.Option(
-        "--exclude", metavar="TASK", rich_help_panel=WEB, help="Leave a task out, as source and as pivot. Repeatable."
+        "--exclude",
+        metavar="TASK",
+        rich_help_panel=WEB,
+        autocompletion=completion.tasks,
+        help="Leave a task out, as source and as pivot. Repeatable.",
     ),
 ]
 Unseen = Annotated[

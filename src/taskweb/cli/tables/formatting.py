@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from taskweb.cli.tables.fitting import clipped, filled, shortened
 from taskweb.cli.tables.text import Text
-from taskweb.web.analysis.estimate import Estimate
+
+if TYPE_CHECKING:
+    from taskweb.web.analysis.estimate import Estimate
 
 _LABEL_WIDTH = 12
 _MOST_WIDTH = 124
