@@ -38,3 +38,12 @@ def percent(share: float) -> str:
 def counted(number: int, what: str, several: str = "") -> str:
     """A number and what it counts: 1 setup, 2 setups."""
     return f"{number:,} {what if number == 1 else several or what + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit in which it is easiest to read: 40 s, 12 min, 3.5 h, 9 days."""
+    for unit, size in (("days", 86_400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * size or (unit != "days" and seconds >= size):
+            amount = seconds / size
+            return f"{amount:,.0f} {unit}" if amount >= 10 or amount == round(amount) else f"{amount:.1f} {unit}"
+    return f"{seconds:.0f} s"

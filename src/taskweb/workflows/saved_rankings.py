@@ -31,7 +31,7 @@ REFINED = "refine"
 Parsed = TypeVar("Parsed")
 _MOST_BYTES = 256 << 20
 _OF_SOURCE = ("rank", "task", "score", "measured", "similarity", "popularity", "pivots")
-_KEPT = ("cut", "readability", "explanation")  # figures that nothing computes with
+_KEPT = ("cut", "readability", "explanation", "next", "stopped")  # figures that nothing computes with
 _FACTS = ("target", "selector", "setup", "web", "n_examples", "parameters")
 
 

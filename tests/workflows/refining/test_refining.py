@@ -24,6 +24,7 @@ from taskweb.web.store import RunStore
 from taskweb.workflows.rank_settings import RankSettings
 from taskweb.workflows.refining.measuring import Measuring
 from taskweb.workflows.refining.refine_settings import RefineSettings
+from taskweb.workflows.refining.refined_folder import read_refined
 from taskweb.workflows.refining.refining import refine_question
 from taskweb.workflows.saved_rankings import read_full_ranking
 from tests.cli.test_commands import run  # noqa: F401 - a fixture
@@ -117,6 +118,19 @@ def test_the_ranking_is_printed_again_and_mixed(run, finished: Any) -> None:  # 
     for wrong in ([], ["rte", "--ranking", str(folder / "out")]):
         assert "Give either a TARGET" in run("rank", *wrong).err
     assert "ranking.json" in run("rank", "--ranking", str(folder)).err
+
+
+def test_the_folder_says_what_was_run_in_which_order_and_what_is_next(run, finished: Any, tmp_path: Path) -> None:  # noqa: F811
+    folder, found, _ = finished
+    read = read_refined(folder / "out")
+    assert [(one.source, one.seed) for one, _ in read.made] == [(one.source, one.seed) for one in found.measuring.made]
+    assert [gain for _, gain in read.made] == [found.measuring.gain(one) for one in found.measuring.made]
+    assert read.coming
+    assert [one.source for one in read.coming] == [one.source for one in found.measuring.further()]
+    assert read.stopped == "the budget of 4 runs is spent"
+    assert run("report", "published", "--refined", str(folder / "out"), "-o", str(tmp_path / "r.html")).status == 0
+    assert "the budget of 4 runs is spent" in (tmp_path / "r.html").read_text()
+    assert "is not a folder of taskweb refine" in run("report", "published", "--refined", str(folder)).err
 
 
 def test_any_saved_ranking_reads_back_whole(tmp_path: Path) -> None:

@@ -10,19 +10,24 @@ import typer
 from taskweb.cli import completion
 from taskweb.cli.console import say, say_notes
 from taskweb.cli.options import shared
+from taskweb.cli.options.option_groups import spread
+from taskweb.cli.options.report_options import TargetSectionOptions
+from taskweb.cli.progress.work_progress import progress_for
 
 
+@spread
 def report(
+    *,
     web: Annotated[
         str,
         typer.Argument(
             metavar="WEB", autocompletion=completion.webs, help="'published', a store, or a tidy CSV or Parquet file."
         ),
     ] = "published",
-    *,
     to: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The page to write, such as report.html.")] = Path(
         "report.html"
     ),
+    targets: TargetSectionOptions,
     quiet: shared.Quiet = False,
 ) -> None:
     """Write a report on a web as one page that opens from disk in any browser and loads nothing from elsewhere.
@@ -30,7 +35,9 @@ def report(
     Examples:
         taskweb report published -o report.html
         taskweb report my_web.db -o my_web.html
+        taskweb report published --target my_task.jsonl -o my_task.html  # and the sources of a target
     """
+    from taskweb.cli.report_findings import target_sections
     from taskweb.report.page import write_report
     from taskweb.report.sections.one_task import one_task
     from taskweb.report.sections.strong_transfers import strong_transfers
@@ -45,6 +52,7 @@ def report(
     described = describe_web(web)
     opened = described.web
     scores = scores_by_setup(opened)
+    own = target_sections(targets, opened, progress_for(quiet=quiet))
     found = quick_analyses(opened)
     sections = (
         web_facts(opened, None if described.info is None else described.info.runs),
@@ -52,6 +60,7 @@ def report(
         strong_transfers(opened, scores),
         one_task(opened, scores),
         analyses(opened, found.transitivity, found.commutativity, found.agreement, found.notes),
+        *own,
     )
     name = "The published web" if opened.name == "published" else f"Web {opened.name}"
     subtitle = f"{len(opened.tasks):,} tasks, {len(opened.setups):,} setups: how training on one task changes another"

@@ -105,9 +105,16 @@ class Measuring:
 
     def next(self, count: int = _SHOWN) -> list[NextRun]:
         """The runs worth making now, best first; empty once it has stopped. A seed without a baseline gets that first."""
-        if self.stopped is not None:
+        return self._coming(self._may_run(()), count) if self.stopped is None else []
+
+    def further(self, count: int = _SHOWN) -> list[NextRun]:
+        """The same, whether or not it has stopped: what to run with a larger budget."""
+        return self._coming(self._may_run((), last=False), count)
+
+    def _coming(self, may_run: BoolArray, count: int) -> list[NextRun]:
+        if not may_run.any():
             return []
-        found = self._choices(self.suggester.posterior, ())[:count]
+        found = self._choices(self.suggester.posterior, (), may_run)[:count]
         return found if found[0].seed in self.seeds else [self._baseline(found[0]), *found]
 
     def batch(self) -> list[NextRun]:
@@ -117,7 +124,7 @@ class Measuring:
         if self.settings.budget.runs is not None:
             room = min(room, self.settings.budget.runs - len(self.made))
         while len(planned) < room and self._may_run(planned).any():
-            best = self._choices(posterior, planned)[0]
+            best = self._choices(posterior, planned, self._may_run(planned))[0]
             if best.source is None or best.seed not in self._seeds(planned):
                 planned.append(self._baseline(best))
                 continue
@@ -151,9 +158,9 @@ class Measuring:
             "seconds_left": self.seconds_left,
         }
 
-    def _choices(self, posterior: Posterior, planned: Sequence[NextRun]) -> list[NextRun]:
+    def _choices(self, posterior: Posterior, planned: Sequence[NextRun], may_run: BoolArray) -> list[NextRun]:
         """A run of each source that may be run, beside those that are planned; the one to make first, others by their value."""
-        costs, seconds, may_run = self.costs, self._seconds(planned), self._may_run(planned)
+        costs, seconds = self.costs, self._seconds(planned)
         seeds, k = [self._seed_of(name, planned) for name in posterior.sources], self.settings.k
         draw = np.random.default_rng((self.settings.seed, len(self.made) + len(planned)))
         known = Choosing(posterior, may_run, self._counts(planned), seeds, seconds, k, draw)
@@ -205,10 +212,14 @@ class Measuring:
                 return seed
         return next(seed for seed in range(self.settings.seed, self.settings.seed + len(runs) + 1) if seed not in tried)
 
-    def _may_run(self, planned: Sequence[NextRun]) -> BoolArray:
-        """Which sources may be run: those that did not fail, and whose baseline does not take the last run."""
+    def _may_run(self, planned: Sequence[NextRun], *, last: bool | None = None) -> BoolArray:
+        """Which sources may be run: those that did not fail, and whose baseline does not take the last run.
+
+        last: whether one run is left at most; None looks at the budget.
+        """
         failed, seeds, budget = self._failed_sources(), self._seeds(planned), self.settings.budget.runs
-        last = budget is not None and bool(seeds) and budget - len(self.made) - len(planned) < 2
+        if last is None:
+            last = budget is not None and bool(seeds) and budget - len(self.made) - len(planned) < 2
         sources = self.suggester.prior.sources
         return np.array([name not in failed and not (last and self._seed_of(name, planned) not in seeds) for name in sources])
 

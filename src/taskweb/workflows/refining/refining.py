@@ -174,11 +174,11 @@ def refined(question: RefineQuestion, to: Path, *, on_run: OnRun = lambda _: Non
         while measuring.stopped is None:
             measuring.step()
             forget_others(measuring)
-            _save(folder, refined_ranking(question.ranking, measuring.suggester))
+            _save(folder, _ranking_so_far(question, measuring))
             on_run(measuring)
         warnings += [] if (same := measuring.no_difference) is None else [same]
         report = reported(measuring, folder)
-        ranking = refined_ranking(question.ranking, measuring.suggester)
+        ranking = _ranking_so_far(question, measuring)
         _save(folder, ranking)
         runs.clean_up()
     return Refinement(measuring, ranking, report, to, (*question.notes, *warnings))
@@ -251,6 +251,13 @@ def _few_sources(count: int, k: int) -> list[str]:
         return []
     usable = "is 1 usable source" if count == 1 else f"are {count} usable sources"
     return [f"k is {k}, and there {usable}: runs say in which order they come, not which to leave out"]
+
+
+def _ranking_so_far(question: RefineQuestion, measuring: Measuring) -> Ranking:
+    """The ranking after the runs made, with those that would be next, and why no more are made."""
+    ranking = refined_ranking(question.ranking, measuring.suggester)
+    coming = [{"source": run.source, "seed": run.seed, "improvement": run.improvement} for run in measuring.further()]
+    return dataclasses.replace(ranking, kept={**ranking.kept, "next": coming, "stopped": measuring.stopped})
 
 
 def _save(folder: RefineFolder, ranking: Ranking) -> None:

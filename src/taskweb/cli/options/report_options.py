@@ -1,0 +1,50 @@
+"""What a report is asked to show beside its web."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+TARGETS = "Targets"
+
+
+@dataclass(frozen=True)
+class TargetSectionOptions:
+    """Targets with their rankings."""
+
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--target",
+            metavar="TARGET",
+            rich_help_panel=TARGETS,
+            help="Rank the sources of this target: a file of examples, hf:<id>, or a task of the web. Repeatable.",
+        ),
+    ] = None
+    setup: Annotated[
+        str,
+        typer.Option(
+            "--setup", metavar="MODEL/METHOD", rich_help_panel=TARGETS, help="Rank by one setup of the web, or by 'all'."
+        ),
+    ] = "all"
+    ranking: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--ranking",
+            metavar="FILE",
+            rich_help_panel=TARGETS,
+            help="Show a ranking that 'taskweb rank --format json' wrote. Repeatable.",
+        ),
+    ] = None
+    refined: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--refined",
+            metavar="DIR",
+            rich_help_panel=TARGETS,
+            help="Show what 'taskweb refine --to DIR' measured, and what to measure next. Repeatable.",
+        ),
+    ] = None

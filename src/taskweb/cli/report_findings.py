@@ -1,0 +1,60 @@
+"""What a report shows beside its web, collected through workflows and handed over as plain values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from taskweb.cli.options.report_options import TargetSectionOptions
+    from taskweb.report.section import Section
+    from taskweb.report.sections.target_ranking import TargetFindings
+    from taskweb.web import TransferWeb
+    from taskweb.workflows.progress import Progress
+
+
+def target_sections(asked: TargetSectionOptions, web: TransferWeb, progress: Progress) -> list[Section]:
+    """A section for each target: those to rank by the web, those ranked before, and those measured. Raises a TaskWebError."""
+    from taskweb.report.sections.target_ranking import target_ranking
+
+    found = [*_ranked(asked, web, progress), *_read(asked.ranking or ()), *_refined(asked.refined or ())]
+    return [target_ranking(one, number) for number, one in enumerate(found, start=1)]
+
+
+def _ranked(asked: TargetSectionOptions, web: TransferWeb, progress: Progress) -> Iterator[TargetFindings]:
+    from taskweb.report.sections.target_ranking import NextRun, TargetFindings
+    from taskweb.workflows.rank_settings import RankSettings
+    from taskweb.workflows.ranking import rank_with
+    from taskweb.workflows.suggesting import suggester
+
+    settings = RankSettings(web, asked.setup)
+    for target in asked.target or ():
+        ranking = rank_with(settings, target, progress=progress)
+        coming = []
+        if ranking.assessment is not None and ranking.assessment.predicted_gains:
+            coming = suggester(target, settings=settings, progress=progress).suggest()
+        yield TargetFindings(ranking, next_runs=tuple(NextRun(run.source, run.seed, run.improvement) for run in coming))
+
+
+def _read(rankings: Sequence[Path]) -> Iterator[TargetFindings]:
+    from taskweb.report.sections.target_ranking import TargetFindings
+    from taskweb.workflows.saved_rankings import read_full_ranking
+
+    for path in rankings:
+        yield TargetFindings(read_full_ranking(path))
+
+
+def _refined(folders: Sequence[Path]) -> Iterator[TargetFindings]:
+    from taskweb.report.sections.target_ranking import MadeRun, NextRun, TargetFindings
+    from taskweb.workflows.refining.refined_folder import read_refined
+
+    for folder in folders:
+        found = read_refined(folder)
+        made = tuple(
+            MadeRun(run.source, run.seed, run.status, dict(run.metrics), gain, math.fsum(run.durations.values()) or None)
+            for run, gain in found.made
+        )
+        coming = tuple(NextRun(run.source, run.seed, run.improvement) for run in found.coming)
+        yield TargetFindings(found.ranking, made, coming, found.stopped)

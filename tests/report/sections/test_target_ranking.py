@@ -1,0 +1,65 @@
+"""The section about a target says what its ranking and its runs say."""
+
+from __future__ import annotations
+
+import taskweb
+from taskweb.report.figure import Figure
+from taskweb.report.section import Facts, Section, TitledTable
+from taskweb.report.sections.target_ranking import MadeRun, NextRun, TargetFindings, target_ranking
+from taskweb.selectors.base import RankedSource, Ranking
+
+
+def part(section: Section, name: str) -> Figure | TitledTable:
+    return next(one for one in section.parts if not isinstance(one, Facts) and one.name == name)
+
+
+def test_sentences_are_those_of_the_predicted_gains() -> None:
+    ranking = taskweb.rank("rte", unseen=True)
+    section = target_ranking(TargetFindings(ranking), 2)
+    assert ranking.assessment is not None
+    gains = ranking.assessment.predicted_gains
+    first = ranking.sources[0].task
+    shown = part(section, "target-2-gains").sentence
+    assert shown.startswith(f"{first} comes first, with a gain of {100 * gains[first].gain:+.1f}%".replace("-", "−"))
+    assert f"{sum(gain.gain > 0 for gain in gains.values())} of {len(gains)} sources have a gain above zero" in shown
+    risky = [task for task, gain in gains.items() if gain.harm > 0.5]
+    harm = part(section, "target-2-harm").sentence
+    assert harm.startswith(f"{len(risky)} sources are more likely to harm" if risky else "No source is more likely to harm")
+    facts = {fact.label: fact.value for one in section.parts if isinstance(one, Facts) for fact in one.facts}
+    assert facts["Sources to take"] == str(ranking.assessment.suggestion.k)
+    table = part(section, "target-2-sources").table
+    assert [row[0] for row in table.rows] == [source.task for source in ranking.sources]
+    assert "similar tasks it helped" in table.columns
+
+
+def test_runs_stand_in_their_order_and_the_next_one_is_named() -> None:
+    sources = tuple(RankedSource(i + 1, f"s{i}", 1.0 - i, details={"gain": 0.1, "measured_gain": 0.2}) for i in range(2))
+    made = (
+        MadeRun(None, 1, "finished", {"accuracy": 0.5}, None, 3600.0),
+        MadeRun("s1", 1, "finished", {"accuracy": 0.6}, 0.2, 3600.0),
+        MadeRun("s0", 1, "failed", {}, None, None),
+    )
+    found = TargetFindings(
+        Ranking("t", "refine", "m/lora", sources, ""), made, (NextRun("s0", 2, 0.31),), "the budget is spent"
+    )
+    section = target_ranking(found, 1)
+    runs = part(section, "target-1-runs")
+    assert runs.sentence == (
+        "3 runs on the target in 2 h, in this order; the largest gain was +20.0%, after training on s1; 1 did not finish."
+    )
+    assert [row[:2] for row in runs.table.rows] == [("none (baseline)", 1), ("s1", 2), ("s0", 3)]
+    following = part(section, "target-1-next").sentence
+    assert following.startswith("It stopped because the budget is spent. The next run to make is s0 with seed 2")
+    series = {row.get("series") for row in part(section, "target-1-gains").spec["data"]["values"]}  # type: ignore[union-attr]
+    assert series == {"expected", "measured"}
+
+
+def test_scores_without_gains_are_drawn_as_scores() -> None:
+    found = TargetFindings(taskweb.rank("rte", unseen=True, selector="popularity"))
+    section = target_ranking(found, 1)
+    assert part(section, "target-1-scores").sentence.startswith(found.ranking.sources[0].task)
+    assert [one.name for one in section.parts if not isinstance(one, Facts)] == ["target-1-scores", "target-1-sources"]
+
+
+def test_a_ranking_without_sources_is_said_to_be_empty() -> None:
+    assert target_ranking(TargetFindings(Ranking("t", "blend", "all", (), "")), 1).parts == ()
