@@ -66,7 +66,7 @@ def test_how_choices_are_scored_stands_in_table_and_json(run, folder: Path) -> N
     changed = [*call, "--normalise", "bytes", "--end-mark", "out"]
     record = json.loads(run(*changed, "--format", "json").out)
     assert [record[key] for key in ("score", "normalise", "end_mark")] == ["sum", "bytes", "out"]
-    done = run(*changed)
+    done = run(*changed, "--explain")
     assert "1 row has only one choice in" in done.err
     table = " ".join(done.out.split())
     assert "1 row with one choice left out" in table

@@ -28,7 +28,7 @@ def test_the_same_command_gives_the_same_bytes_and_a_table(run, sources: str, tm
         line = next(line for line in lines if line and line[0] == task.name)
         assert line[1] == f"{100 * task.rate:.1f}%"
         assert str(task.train) in line
-    assert f"taskweb train {one}" in done.out
+    assert f"Next: taskweb train {one} --model" in done.err
     assert "the licence of" in done.err
     quiet = run(*arguments, "--to", str(other), "--quiet", "--format", "json")
     assert quiet.err == ""

@@ -129,5 +129,19 @@ def test_a_saved_ranking_explains_what_it_contains(run: Run, task: Path, encoder
     )
 
 
+def test_mix_says_first_how_much_of_each_task_is_in(run: Run, task: Path) -> None:
+    command = "taskweb mix --sources my_sources --tasks " + shlex.quote(",".join((LONG, *ODD[:3]))) + " --to 'my mixture'"
+    lines, said = run(f"{command} --held-out 0.2")
+    assert fits(lines)
+    assert [line[:10].strip() for line in lines[1:4]] == ["my mixture", "Mixture:", "Shares:"]
+    assert "24 examples of 4 tasks, and 8 held out" in lines[2]
+    assert lines[3].count("25%") >= 1
+    assert len(legend(lines)) <= 3
+    assert said.endswith("Next: taskweb train 'my mixture' --model google/t5-small-lm-adapt --to 'my mixture-model'\n")
+    full, _ = run(f"{command} --explain")
+    assert fits(full)
+    assert "\n".join(full).count(" unknown") >= 4
+
+
 def test_a_misspelt_command_ends_in_one_mark(run: Run) -> None:
     assert run("taskweb rnak")[1] == "Error: No such command 'rnak'. Did you mean 'rank'? See: taskweb --help\n"

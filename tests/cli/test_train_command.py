@@ -59,9 +59,9 @@ def test_the_graphs_of_a_gpu_are_said_and_recorded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("taskweb.training.loop.recorder_for", lambda _: CallRecorder())
-    short = run("train", mixture, *QUICK, "--epochs", "1", "--to", str(tmp_path / "short"))
+    short = run("train", mixture, *QUICK, "--epochs", "1", "--explain", "--to", str(tmp_path / "short"))
     assert "no CUDA graphs: recording takes longer than 6 updates" in " ".join(short.out.split())
-    long = run("train", mixture, *QUICK, "--epochs", "4", "--to", str(tmp_path / "long"))
+    long = run("train", mixture, *QUICK, "--epochs", "4", "--explain", "--to", str(tmp_path / "long"))
     assert "24 updates by" in long.out
     record = json.loads((tmp_path / "long" / "training.json").read_text())["history"]["graphs"]
     assert (record["updates"], record["reason"]) == (24, None)
@@ -329,7 +329,9 @@ def test_a_chat_template_is_taken_and_said(run, mixture: str, chat_model: str, t
     assert record["recipe"]["prompt_format"] == "auto"
     again = open_model(str(place))
     assert (again.prompts.name, again.text.system) == ("chat", "Be brief.")
-    plain = run("train", mixture, "--model", chat_model, *FEW, "--prompt-format", "plain", "--to", str(tmp_path / "p"))
+    plain = run(
+        "train", mixture, "--model", chat_model, *FEW, "--prompt-format", "plain", "--explain", "--to", str(tmp_path / "p")
+    )
     assert "inputs are read as" not in plain.err
     assert " prompts  plain" in plain.out
 
@@ -346,7 +348,7 @@ def test_only_decoders_chat(run, mixture: str, tmp_path: Path) -> None:  # noqa:
 
 def test_inputs_that_are_cut_are_said_before_and_after(run, mixture: str, tmp_path: Path) -> None:  # noqa: F811
     place = tmp_path / "m"
-    done = run("train", mixture, "--model", "tiny:gpt2", *FEW, "--max-input", "8", "--to", str(place))
+    done = run("train", mixture, "--model", "tiny:gpt2", *FEW, "--max-input", "8", "--explain", "--to", str(place))
     names = [task.name for task in synthetic_mixture().tasks]
     assert done.err.count("were cut to fit into 8 tokens") == 2
     cut = json.loads((place / "training.json").read_text())["cut"]

@@ -38,6 +38,7 @@ def evaluate(
     reading: ReadingOptions,
     storage: StorageOptions,
     files: ResultFileOptions,
+    explain: shared.Explain = False,
     output: shared.TableOrJson = shared.TableFormat.table,
     quiet: shared.Quiet = False,
     verbose: shared.Verbose = False,
@@ -55,7 +56,9 @@ def evaluate(
     files.check()
     settings = computing.model_settings(model, reading, storage)
     if adapter:
-        _with_adapters(settings, adapter, tasks.settings(), scoring, files, output, quiet=quiet, verbose=verbose)
+        _with_adapters(
+            settings, adapter, tasks.settings(), scoring, files, output, explain=explain, quiet=quiet, verbose=verbose
+        )
         return
     found = evaluate_model(settings, tasks.settings(), scoring, progress=after_readings(progress_for(quiet=quiet)))
     if files.predictions_file is not None:
@@ -68,9 +71,9 @@ def evaluate(
     if output is shared.TableFormat.json:
         print_json(found.to_dict())
         return
-    from taskweb.cli.tables.evaluations import result_tables
+    from taskweb.cli.tables.evaluations import evaluation_tables
 
-    print_tables(lambda width: (part for result in found.results for part in result_tables(result, found.scored, width)))
+    print_tables(lambda width: evaluation_tables(model, found.results, found.scored, width, explain=explain))
 
 
 def _with_adapters(
@@ -81,6 +84,7 @@ def _with_adapters(
     files: ResultFileOptions,
     output: shared.TableFormat,
     *,
+    explain: bool,
     quiet: bool,
     verbose: bool,
 ) -> None:
@@ -101,7 +105,7 @@ def _with_adapters(
     if output is shared.TableFormat.json:
         print_json(found.to_dict())
     else:
-        print_tables(lambda width: adapter_tables(found, width))
+        print_tables(lambda width: adapter_tables(found, width, explain=explain))
 
 
 def _say_how(found: ModelEvaluation | AdaptersEvaluation) -> None:

@@ -10,6 +10,7 @@ import typer
 from taskweb.cli import completion
 from taskweb.cli.console import print_json, print_tables, say_notes
 from taskweb.cli.heard_readings import say_readings, tells_readings
+from taskweb.cli.next_commands import say_next
 from taskweb.cli.options import shared
 from taskweb.cli.options.mixture_options import AmountOptions, ChoiceOptions, FileOptions, ModelReadingOptions
 from taskweb.cli.options.option_groups import spread
@@ -36,6 +37,7 @@ def mix(
     reading: shared.TargetOptions,
     encoding: shared.EncoderOptions,
     read: ModelReadingOptions,
+    explain: shared.Explain = False,
     output: shared.TableOrJson = shared.TableFormat.table,
     quiet: shared.Quiet = False,
 ) -> None:
@@ -47,7 +49,7 @@ def mix(
         taskweb mix my_task.jsonl --sources my_sources/ --to my_mixture
         taskweb mix --tasks colours,rhymes --sources my_sources/ --to chats --export chat  # a choice of your own
     """
-    from taskweb.cli.tables.mixtures import mixture_notes, mixture_tables
+    from taskweb.cli.tables.mixtures import mixture_notes, mixture_tables, next_training
     from taskweb.errors import ParameterError
     from taskweb.mixture.kinds import parse_kinds
     from taskweb.mixture.mixture_reader import read_manifest
@@ -92,6 +94,8 @@ def mix(
     if output is shared.TableFormat.json:
         print_json({"folder": str(to), **read_manifest(to)})
     else:
-        print_tables(lambda width: mixture_tables(mixture, to, width))
+        print_tables(lambda width: mixture_tables(mixture, to, width, explain=explain))
     say_readings()
     say_notes([*mixture_notes(mixture), *(as_read.notes if as_read else ()), *notes], quiet=quiet)
+    if output is shared.TableFormat.table:
+        say_next(*next_training(mixture, to), but=("--seed",), quiet=quiet)

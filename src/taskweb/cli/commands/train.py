@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from taskweb.cli.console import print_json, print_tables, say, say_notes
+from taskweb.cli.console import print_json, print_tables, say_notes
 from taskweb.cli.heard_readings import show_examples
+from taskweb.cli.next_commands import say_next
 from taskweb.cli.options import shared
 from taskweb.cli.options.option_groups import spread
 from taskweb.cli.options.reading_options import ReadingOptions, StorageOptions
@@ -30,6 +31,7 @@ def train(
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that is in the folder.")] = False,
     show_reading: shared.ShowReading = False,
+    explain: shared.Explain = False,
     output: shared.TableOrJson = shared.TableFormat.table,
     quiet: shared.Quiet = False,
 ) -> None:
@@ -42,7 +44,7 @@ def train(
         taskweb train my_mixture --model ./llama --method lora --seed 1 --seed 2 --to my_models  # two adapters
     """
     from taskweb.cli.progress.training_progress import TrainingProgress
-    from taskweb.cli.tables.trainings import training_tables
+    from taskweb.cli.tables.trainings import best_of, training_tables
     from taskweb.mixture import read_mixture
     from taskweb.tasks.reading.hearing import SHOWN_EXAMPLES
     from taskweb.training.workers import joined_workers
@@ -73,5 +75,7 @@ def train(
     if output is shared.TableFormat.json:
         print_json([one.to_dict() for one in trained])
         return
-    print_tables(lambda width: training_tables(mixed, trained, width))
-    say(f"Next: taskweb evaluate {trained[0].place} --examples my_task.jsonl", quiet=quiet)
+    print_tables(lambda width: training_tables(mixed, trained, recipe, width, explain=explain))
+    target = str(mixed.record.get("arguments", {}).get("given", {}).get("target"))
+    examples = target if Path(target).is_file() else "my_task.jsonl"
+    say_next("evaluate", str(best_of(trained).place), "--examples", examples, only=("--device",), quiet=quiet)

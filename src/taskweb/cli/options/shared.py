@@ -107,6 +107,10 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel=OUTPUT, he
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", rich_help_panel=OUTPUT, help="Also print what was used and how long it took.")
 ]
+Explain = Annotated[
+    bool,
+    typer.Option("--explain", rich_help_panel=OUTPUT, help="Also print what every figure means, and all details."),
+]
 AcceptChanged = Annotated[
     bool,
     typer.Option("--accept-changed", help="Use a saved ranking that was changed after it was saved (its checksum is wrong)."),

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
 
-from taskweb.cli.tables.formatting import counted, explained
+from taskweb.cli.tables.formatting import answer, counted, explained, heading
 from taskweb.cli.tables.grid import Grid
 from taskweb.cli.tables.text import Text
 from taskweb.evaluation import Summary, TaskResult
+from taskweb.tasks.overflow import CutReport
 
 _MOST_CLASSES = 12
 METRIC_TITLES = {
@@ -31,25 +32,63 @@ _NORMALISED = {
 }
 
 
-def result_tables(result: TaskResult, record: Mapping[str, Any], width: int) -> Iterator[RenderableType]:
-    """Each template, their mean with spread and interval, and the confusion table over all templates.
+def evaluation_tables(
+    model: str, results: Sequence[TaskResult], record: Mapping[str, Any], width: int, *, explain: bool = False
+) -> Iterator[RenderableType]:
+    """The scores with their intervals; then each task with its templates, and the confusion table over all templates.
 
-    record: of the evaluation, which says how choices were scored.
+    record: of the evaluation, which says how choices were scored. explain: also all that these figures depend on.
     """
+    yield heading(model, "", width)
+    if len(results) == 1:
+        yield from answer("Score", _scores(results[0]), width)
+    else:
+        yield _overview(results).fitted(width)
+    for result in results:
+        yield from _task(result, width)
+    yield Text()
+    yield from (_full_legend if explain else _short_legend)(results, record, width)
+
+
+def _scores(result: TaskResult) -> list[str | Text]:
+    """The first metric, then the others."""
+    found: list[str | Text] = []
+    for metric, summary in result.summary.items():
+        with_interval = f"{_percent(summary.mean)} (95% interval {_interval(summary)})"
+        found += [*METRIC_TITLES[metric].split(), Text(with_interval, style="" if found else "bold"), "and"]
+    templates = f", mean of {counted(len(result.templates), 'template')}" if len(result.templates) > 1 else ""
+    return [*found[:-1], *f"on {counted(result.examples, 'example')}{templates}".split()]
+
+
+def _overview(results: Sequence[TaskResult]) -> Grid:
+    grid = Grid("~task", "metric", ">score", ">95% interval", "?>examples", "?>templates")
+    for result in results:
+        for place, (metric, summary) in enumerate(result.summary.items()):
+            grid.add_row(
+                "" if place else result.task,
+                METRIC_TITLES[metric],
+                Text(_percent(summary.mean), "" if place else "bold"),
+                Text(_interval(summary), "dim"),
+                *(("", "") if place else (f"{result.examples:,}", str(len(result.templates)))),
+            )
+    return grid
+
+
+def _task(result: TaskResult, width: int) -> Iterator[RenderableType]:
+    """Each template, their mean with spread and interval, and the confusion table."""
     names = list(result.summary)
-    counts = f"   {counted(result.examples, 'example')} · {counted(len(result.templates), 'template')} · {result.origin}"
+    counts = f"{counted(result.examples, 'example')} · {counted(len(result.templates), 'template')} · {result.origin}"
     if result.single_choice:
         counts += f" · {counted(result.single_choice, 'row')} with one choice left out"
-    yield Text.assemble("\n", (result.task, "bold cyan"), (counts, "dim"))
-    too_long = ["?>too long"] if result.cut else []
-    grid = Grid("template", *(f">{METRIC_TITLES[name]}" for name in names), "?>examples", *too_long)
+    yield heading(result.task, counts, width)
+    grid = Grid("~template", *(f">{METRIC_TITLES[name]}" for name in names), "?>examples", "?>too long")
     for template in result.templates:
         count = template.cut.cut + template.cut.dropped
         grid.add_row(
             template.name,
             *(_percent(template.metrics[name]) for name in names),
             Text(str(len(template.predictions)), "dim"),
-            *([f"{count:,}" if count else ""] if too_long else []),
+            f"{count:,}" if count else "",
         )
     grid.add_row(Text("mean", "bold"), *(Text(_percent(result.summary[name].mean), "bold") for name in names))
     if len(result.templates) > 1:
@@ -58,17 +97,32 @@ def result_tables(result: TaskResult, record: Mapping[str, Any], width: int) -> 
     yield grid.fitted(width)
     if result.confusion and len(result.labels) <= _MOST_CLASSES:
         yield Text()
-        table = Grid("right \\ answered", *(f">{label}" for label in result.labels))
+        table = Grid("~right \\ answered", *(f">~{label}" for label in result.labels))
         for label, row in zip(result.labels, result.confusion, strict=True):
             table.add_row(label, *map(str, row))
-        yield table.fitted(width)
-    yield Text()
+        yield from table.parts(width)
+
+
+def _short_legend(results: Sequence[TaskResult], record: Mapping[str, Any], width: int) -> Iterator[Text]:
+    """At most three lines."""
+    several = any(len(result.templates) > 1 for result in results)
+    over = "over templates, in percent; interval" if several else "in percent; interval"
+    yield from explained("mean", f"{over}: 95%, bootstrap over examples", width, lines=1)
+    total = sum((result.cut for result in results), CutReport())
+    if total:
+        yield from explained("too long", total.line("all tasks"), width, lines=1)
+    if _how_scored(record):
+        yield from explained("more", "--explain says how the choices were scored", width, lines=1)
+
+
+def _full_legend(results: Sequence[TaskResult], record: Mapping[str, Any], width: int) -> Iterator[Text]:
     yield from explained("mean", "over templates, in percent; spread: standard deviation over templates", width)
     yield from explained("interval", "95%, bootstrap over examples, with the same templates", width)
-    if "accuracy" in names and (line := _how_scored(record)):
+    if line := _how_scored(record):
         yield from explained("score", line, width)
-    if result.cut:
-        yield from explained("too long", result.cut.line(f"{result.task} under all templates"), width)
+    for result in results:
+        if result.cut:
+            yield from explained("too long", result.cut.line(f"{result.task} under all templates"), width)
 
 
 def _how_scored(record: Mapping[str, Any]) -> str:

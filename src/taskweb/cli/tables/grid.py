@@ -50,8 +50,21 @@ class Grid:
 
     def left_out(self, width: int) -> tuple[str, ...]:
         """The titles of the columns that `fitted` leaves out and that are not empty."""
+        return tuple(_title(self.titles[i]) for i in self._hidden(width))
+
+    def further(self, width: int, first: int = 1) -> Iterator[Table]:
+        """The columns that `fitted` leaves out, beside the `first` columns; shortened where they are wider than that."""
+        hidden = self._hidden(width)
+        if not any(_title(self.titles[i]) for i in hidden):
+            return
+        places = [*range(first), *(i for i in hidden if _title(self.titles[i]))]
+        grid = Grid(*(self.titles[i] if i < first or ">" in self.titles[i] else "~" + _title(self.titles[i]) for i in places))
+        grid.rows = [[row[i] for i in places] for row in self.rows]
+        yield from grid.parts(width, first)
+
+    def _hidden(self, width: int) -> list[int]:
         shown = self._chosen(width)
-        return tuple(_title(t) for i, t in enumerate(self.titles) if i not in shown and any(row[i].plain for row in self.rows))
+        return [i for i in range(len(self.titles)) if i not in shown and any(row[i].plain for row in self.rows)]
 
     def _widths(self) -> list[int]:
         """The width of every column; of names at most the usual one."""

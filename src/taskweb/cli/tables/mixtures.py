@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import shlex
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
 
-from taskweb.cli.tables.formatting import explained
+from taskweb.cli.tables.fitting import name
+from taskweb.cli.tables.formatting import answer, counted, explained, heading
 from taskweb.cli.tables.grid import Grid
 from taskweb.cli.tables.text import Text
 from taskweb.mixture import Mixture
@@ -18,39 +19,101 @@ from taskweb.tasks.overflow import CutReport
 
 _NO_LICENCE = ("unknown", "unstated")
 _FORMATS = {"chat": "messages of a chat", "plain": "plain text"}
+_SMALL_MODEL = "google/t5-small-lm-adapt"
+_MOST_SHARES = 5
+_ROUNDING = 0.0005  # shares that differ by less print the same
 _TOLERANCE = 0.02  # how far a realised rate may lie below the requested one
 
 
-def mixture_tables(mixture: Mixture, folder: Path, width: int) -> Iterator[RenderableType]:
-    """A mixture task by task, what was dropped, and the next command."""
+def mixture_tables(mixture: Mixture, folder: Path, width: int, *, explain: bool = False) -> Iterator[RenderableType]:
+    """How much of each task is in a mixture, then the table, and what was dropped. explain: also the reasons, task by task."""
+    yield heading(str(folder), "", width)
+    yield from _answer(mixture, width)
+    yield Text()
+    grid = _grid(mixture)
+    yield grid.fitted(width)
+    yield Text()
+    if not explain:
+        yield from _short_legend(mixture, grid.left_out(width), width)
+        return
+    for part in grid.further(width):
+        yield part
+        yield Text()
+    for task in mixture.tasks:
+        if task.dropped:
+            listed = ", ".join(f"{count:,} {reason}" for reason, count in task.dropped.items())
+            yield from explained("dropped", f"of {task.name}: {listed}", width)
+    yield from explained("realised", "the share of examples after rounding; rate: the requested one, where it differs", width)
+    yield from _how_read(mixture, width)
+
+
+def next_training(mixture: Mixture, folder: Path) -> list[str]:
+    """The arguments by which `taskweb train` trains on the mixture, read as it was read here."""
+    model = _model_options(mixture.record.get("read_by", {"model": _SMALL_MODEL, "given": {}}))
+    return ["train", str(folder), *model, "--to", f"{folder}-model"]
+
+
+def _answer(mixture: Mixture, width: int) -> Iterator[Text]:
     ranking = mixture.record.get("ranking")
-    chosen = f"best of the ranking for {ranking['target']} ({ranking['selector']})" if ranking else "tasks given by name"
-    tasks = "1 task" if len(mixture.tasks) == 1 else f"{len(mixture.tasks)} tasks"
-    facts = f"   {len(mixture.train):,} examples of {tasks} · {chosen}"
-    yield Text.assemble("\n", (str(folder), "bold cyan"), (facts, "dim"))
-    grid = Grid("task", "?>rate", ">realised", ">examples", "??>held out", "??>dropped", "???licence")
+    held_out = sum(task.held_out for task in mixture.tasks)
+    evaluated = f", and {held_out:,} held out to evaluate on" if held_out else ""
+    total = f"{counted(len(mixture.train), 'example')} of {counted(len(mixture.tasks), 'task')}{evaluated}"
+    yield from answer("Mixture", total.split(), width)
     realised = mixture.realised
+    shares = [
+        (f"{100 * realised[task.name]:.0f}%", task.name) for task in sorted(mixture.tasks, key=lambda t: -realised[t.name])
+    ]
+    yield from answer("Shares", _listed_shares(shares), width)
+    chosen: list[str | Text] = ["by", "name"]
+    if ranking:
+        chosen = ["the", "best", "for", name(str(ranking["target"]), "bold"), f"({ranking['selector']})"]
+    yield from answer("Chosen", chosen, width)
+
+
+def _listed_shares(shares: Sequence[tuple[str, str]]) -> list[str | Text]:
+    """Shares with the names of their tasks; beyond the first, they are counted."""
+    shown = shares[:_MOST_SHARES]
+    pieces: list[str | Text] = [
+        Text.assemble(name(task, "bold green"), f" {share}", "," if place < len(shown) else "")
+        for place, (share, task) in enumerate(shown, start=1)
+    ]
+    return pieces if len(shown) == len(shares) else [*pieces, "and", f"{len(shares) - len(shown):,}", "more"]
+
+
+def _grid(mixture: Mixture) -> Grid:
+    rates = any(abs(mixture.realised[task.name] - task.rate) >= _ROUNDING for task in mixture.tasks)
+    grid = Grid("~task", *(["?>rate"] if rates else []), ">realised", ">examples", "?>held out", "?>dropped", "??licence")
     for task in mixture.tasks:
         dropped = sum(task.dropped.values())
         grid.add_row(
             Text(task.name, style="bold"),
-            f"{100 * task.rate:.1f}%",
-            f"{100 * realised[task.name]:.1f}%",
+            *([f"{100 * task.rate:.1f}%"] if rates else []),
+            f"{100 * mixture.realised[task.name]:.1f}%",
             f"{task.train:,}",
             f"{task.held_out:,}" if task.held_out else "",
             Text(f"{dropped:,}", style="yellow") if dropped else "",
             Text(task.licence, style="yellow" if task.licence in _NO_LICENCE else "dim"),
         )
-    yield grid.fitted(width)
-    yield Text()
+    return grid
+
+
+def _short_legend(mixture: Mixture, further: Sequence[str], width: int) -> Iterator[Text]:
+    """At most three lines."""
+    dropped = Counter[str]()
     for task in mixture.tasks:
-        if task.dropped:
-            listed = ", ".join(f"{count:,} {reason}" for reason, count in task.dropped.items())
-            yield from explained("dropped", f"of {task.name}: {listed}", width)
-    yield from _how_read(mixture, width)
-    model = _model_options(mixture.record.get("read_by", {"model": "google/t5-small-lm-adapt", "given": {}}))
-    command = shlex.join(["taskweb", "train", str(folder), *model, "--to", f"{folder}-model"])
-    yield Text.assemble(("Next: ", "dim"), (command, "bold"), no_wrap=True, overflow="ignore")
+        dropped.update(task.dropped)
+    if dropped:
+        body = ", ".join(f"{count:,} {reason}" for reason, count in dropped.most_common())
+        yield from explained("dropped", body, width, lines=1)
+    reading = mixture.record.get("read_by")
+    if reading is not None:
+        long = [CutReport(**cut["train"]) + CutReport(**cut["heldout"]) for cut in reading["cut"].values()]
+        total = sum(long, CutReport())
+        said = total.line("all tasks", ahead=True) if total else "none of all inputs"
+        yield from explained("too long", f"{said}, for {reading['model']}", width, lines=1)
+    if dropped or reading is not None or further:
+        columns = f" and {', '.join(further)}" if further else ""
+        yield from explained("more", f"--explain shows this task by task{columns}", width, lines=1)
 
 
 def _how_read(mixture: Mixture, width: int) -> Iterator[Text]:
@@ -70,12 +133,12 @@ def _how_read(mixture: Mixture, width: int) -> Iterator[Text]:
 def _model_options(reading: Mapping[str, Any]) -> Iterator[str]:
     """The options by which `taskweb train` reads the mixture as it was read here."""
     yield from ("--model", reading["model"])
-    for name, value in reading["given"].items():
-        if name == "template_options":
+    for option_name, value in reading["given"].items():
+        if option_name == "template_options":
             for key, option in value.items():
                 yield from ("--template-option", f"{key}={json.dumps(option) if not isinstance(option, str) else option}")
         else:
-            yield from (f"--{name.replace('_', '-')}", str(value))
+            yield from (f"--{option_name.replace('_', '-')}", str(value))
 
 
 def mixture_notes(mixture: Mixture) -> list[str]:

@@ -35,14 +35,11 @@ class Column:
 
 def ranking_grid(ranking: Ranking, shown: Sequence[RankedSource]) -> Grid:
     """A row per source. Rank, source, gain and harm always stay; of the others, the interval of gains is the last to go."""
-    return _grid([*_first(ranking), *columns(ranking)], shown)
-
-
-def further_grid(ranking: Ranking, shown: Sequence[RankedSource], names: Sequence[str]) -> Grid:
-    """The columns of these names, which did not fit into the table."""
-    further = [column for column in columns(ranking) if column.name in names and column.name]
-    marked = [Column("~" + column.name if column.name == PIVOTS else column.title, column.cell) for column in further]
-    return _grid([*_first(ranking), *marked], shown)
+    of = [*_first(ranking), *columns(ranking)]
+    grid = Grid(*(column.title for column in of))
+    for source in shown:
+        grid.add_row(*(column.cell(source) for column in of))
+    return grid
 
 
 def columns(ranking: Ranking) -> list[Column]:
@@ -54,13 +51,6 @@ def columns(ranking: Ranking) -> list[Column]:
         bar = Column("?????", lambda source: _bar((source.score - low) / (high - low) if high > low else 1.0))
         found.append(bar)
     return found if is_measured(ranking) else [*found, *_evidence()]
-
-
-def _grid(shown_columns: Sequence[Column], shown: Sequence[RankedSource]) -> Grid:
-    grid = Grid(*(column.title for column in shown_columns))
-    for source in shown:
-        grid.add_row(*(column.cell(source) for column in shown_columns))
-    return grid
 
 
 def _first(ranking: Ranking) -> Iterator[Column]:

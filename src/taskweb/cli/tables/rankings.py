@@ -10,7 +10,7 @@ from rich.console import RenderableType
 
 from taskweb.cli.tables.formatting import explained, heading
 from taskweb.cli.tables.ranking_answers import ranking_answer
-from taskweb.cli.tables.ranking_columns import further_grid, ranking_grid
+from taskweb.cli.tables.ranking_columns import ranking_grid
 from taskweb.cli.tables.ranking_legends import full_legend, short_legend
 from taskweb.cli.tables.text import Text
 from taskweb.selectors import Ranking
@@ -37,10 +37,9 @@ def ranking_tables(ranking: Ranking, width: int, top: int | None = None, *, expl
     if not explain:
         yield from short_legend(ranking, shown, width)
     else:
-        if further := grid.left_out(width):
-            for part in further_grid(ranking, shown, further).parts(width, first=2):
-                yield part
-                yield Text()
+        for part in grid.further(width, first=2):
+            yield part
+            yield Text()
         yield from full_legend(ranking, shown, width)
     if (why := reasons(ranking)) is not None:
         yield Text()
