@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from taskweb.errors import ParameterError, WebError
 from taskweb.metrics import ndcg, regret_at_k
-from taskweb.selectors.base import FloatArray, SelectionProblem, Selector
+from taskweb.selectors.assessment import PredictedGain
+from taskweb.selectors.base import Assessor, FloatArray, SelectionProblem, Selector
 from taskweb.selectors.pair_scores import PairScores
 from taskweb.selectors.random import RandomSelector
 from taskweb.tasks import catalogue
@@ -123,7 +124,8 @@ class BenchmarkRow:
 class ScoredTarget:
     """A selector's scores for one target left out, in one draw, beside the truth.
 
-    scores, truth: one number per candidate, T of the setup for truth; only candidates that were measured.
+    scores, truth: one number per candidate, T of the setup for truth; only candidates that were measured. predicted: the gain
+    predicted of each, empty where it was not asked for or the selector predicts none.
     """
 
     selector: str
@@ -133,6 +135,7 @@ class ScoredTarget:
     candidates: tuple[str, ...]
     scores: FloatArray = field(repr=False)
     truth: FloatArray = field(repr=False)
+    predicted: tuple[PredictedGain, ...] = field(default=(), repr=False)
 
 
 def benchmark(
@@ -146,13 +149,15 @@ def benchmark(
     settings: DrawSettings | None = None,
     on_progress: Callable[[], None] | None = None,
     on_scores: Callable[[ScoredTarget], None] | None = None,
+    predict_gains: bool = False,
 ) -> list[BenchmarkRow]:
     """Evaluate selectors, and tables of predictions, on every target of a web.
 
     selectors: by the name shown. predictions: score tables by the name shown. pool: example vectors of the web's tasks, from
     which each draw takes some of the target's and of the sources'. setup: one setup, or `all` for each and their mean.
     targets: None takes all but those on which the web's hyperparameters were tuned. on_progress: called after each target.
-    on_scores: called with the scores of every selector (not of tables), draw by draw. Returns a row per selector and setup,
+    on_scores: called with the scores of every selector (not of tables), draw by draw; predict_gains: with the gains that it
+    predicts, too. Returns a row per selector and setup,
     tables first; popularity and TaskShop have none where they cannot be evaluated on any target. Raises WebError where another
     selector, or all of them, cannot.
     """
@@ -168,7 +173,7 @@ def benchmark(
         _compare_tables(results, truths, tables)
         for draw in range(0 if results.are_left_out(selectors, truths) else settings.draws):
             problem = drawn_problem(target, known, pool, draw, settings)
-            for scored in _scored(results, truths, selectors, problem, draw):
+            for scored in _scored(results, truths, selectors, problem, draw, predict_gains=predict_gains):
                 if on_scores is not None:
                     on_scores(scored)
         if on_progress is not None:
@@ -210,10 +215,14 @@ class _Truth:
         regret = regret_at_k(truth, raw, predicted, REGRET_K) if np.isfinite(raw).all() else float("nan")
         return ndcg(truth, predicted), regret
 
-    def beside(self, scores: FloatArray, selector: str, draw: int) -> ScoredTarget:
+    def beside(
+        self, scores: FloatArray, selector: str, draw: int, gains: Mapping[str, PredictedGain] | None = None
+    ) -> ScoredTarget:
         """A selector's scores and the truth, for the candidates that were measured."""
         measured = tuple(name for name, known in zip(self.candidates, self.measured, strict=True) if known)
-        return ScoredTarget(selector, self.setup, self.target, draw, measured, scores[self.measured], self.t[self.measured])
+        predicted = tuple(gains[name] for name in measured) if gains else ()
+        truth = self.t[self.measured]
+        return ScoredTarget(selector, self.setup, self.target, draw, measured, scores[self.measured], truth, predicted)
 
 
 class _Results:
@@ -294,7 +303,13 @@ def _compare_tables(results: _Results, truths: Sequence[_Truth], tables: Mapping
 
 
 def _scored(
-    results: _Results, truths: Sequence[_Truth], selectors: Mapping[str, Selector], problem: SelectionProblem, draw: int
+    results: _Results,
+    truths: Sequence[_Truth],
+    selectors: Mapping[str, Selector],
+    problem: SelectionProblem,
+    draw: int,
+    *,
+    predict_gains: bool,
 ) -> Iterator[ScoredTarget]:
     """Score the sources with each selector in each setup, and compare the scores with the truth.
 
@@ -310,7 +325,9 @@ def _scored(
                     results.leave_out(name, truth, str(fault))
                     continue
                 results.add(name, truth, draw, scores)
-                yield truth.beside(scores, name, draw)
+                assessor = selector if predict_gains and isinstance(selector, Assessor) else None
+                gains = None if assessor is None else assessor.assess(problem, scores).predicted_gains
+                yield truth.beside(scores, name, draw, gains)
 
 
 def _scores(selector: Selector, problem: SelectionProblem) -> FloatArray:

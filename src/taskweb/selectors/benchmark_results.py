@@ -11,6 +11,7 @@ from typing import Any
 
 from taskweb.errors import InputError, unknown_name
 from taskweb.selectors.benchmark import MEAN, REFERENCES
+from taskweb.selectors.harm_results import HarmResults, parse_harm
 from taskweb.tasks.small_files import content_of
 from taskweb.web.analysis.estimate import UNKNOWN, Estimate
 from taskweb.web.transfer_web import ALL_SETUPS
@@ -48,11 +49,12 @@ class MeasuredResult:
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkResults:
-    """What one benchmark found: selectors, or replays of measuring, of a web."""
+    """What one benchmark found: selectors, or replays of measuring, of a web; harm: over all setups that were judged."""
 
     web: str
     selectors: tuple[SelectorResult, ...] = ()
     measured: tuple[MeasuredResult, ...] = ()
+    harm: HarmResults | None = None
 
     def in_setup(self, setup: str = ALL_SETUPS) -> BenchmarkResults:
         """The results of one setup; `all` are those of the mean over setups, or of the only setup.
@@ -66,7 +68,7 @@ class BenchmarkResults:
         if wanted not in names:
             raise unknown_name("setup in the results", wanted, names)
         selectors = tuple(row for row in self.selectors if row.setup == wanted)
-        return BenchmarkResults(self.web, selectors, tuple(row for row in self.measured if row.setup == wanted))
+        return BenchmarkResults(self.web, selectors, tuple(row for row in self.measured if row.setup == wanted), self.harm)
 
 
 def parse_results(found: Mapping[str, Any]) -> BenchmarkResults:
@@ -75,7 +77,8 @@ def parse_results(found: Mapping[str, Any]) -> BenchmarkResults:
     if not rows:
         raise ValueError("no results")
     measured = tuple(_measured(row) for row in rows if "policy" in row)
-    return BenchmarkResults(str(found.get("web", "")), tuple(_selector(row) for row in rows if "policy" not in row), measured)
+    selectors = tuple(_selector(row) for row in rows if "policy" not in row)
+    return BenchmarkResults(str(found.get("web", "")), selectors, measured, parse_harm(found.get("harm")))
 
 
 def read_results(path: Path) -> BenchmarkResults:

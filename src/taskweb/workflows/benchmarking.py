@@ -10,6 +10,7 @@ from pathlib import Path
 from taskweb.errors import InputError
 from taskweb.selectors import DEFAULT_SELECTOR, PairScores, RandomSelector, ReadableTexts, Selector, read_pair_scores
 from taskweb.selectors.benchmark import MEAN, REFERENCES, BenchmarkRow, DrawSettings, ScoredTarget, benchmark
+from taskweb.selectors.harm_results import HarmJudge, HarmResults
 from taskweb.tasks.overflow import CutReport
 from taskweb.web import ALL_SETUPS, TransferWeb
 from taskweb.web.opening import open_web
@@ -31,7 +32,8 @@ class BenchmarkSettings:
 
     web: as `open_web` takes it. setup: one of its setups, or `all`. selectors: names; none means the standard ones, or only
     the references where `predictions` are given: a table with the columns selector, target, source, score. examples: a folder
-    with the texts of the web's tasks. targets: None takes all but those that hyperparameters were chosen on.
+    with the texts of the web's tasks. targets: None takes all but those that hyperparameters were chosen on. harm: whether to
+    judge how well harm is predicted, too.
     """
 
     web: str | Path = PUBLISHED
@@ -43,6 +45,7 @@ class BenchmarkSettings:
     predictions: Path | None = None
     selector_settings: SelectorSettings = field(default_factory=SelectorSettings)
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    harm: bool = False
 
     def opened(self) -> TransferWeb:
         """The web. Raises a TaskWebError, also where it lacks the setup or a target."""
@@ -58,6 +61,7 @@ class BenchmarkResult:
     """All rows of a benchmark, and how they were made.
 
     cut: what the sentence encoder cut from the tasks' texts, readability: which of them it can read; None where it read none.
+    harm: how well harm is predicted, None where that was not asked for.
     """
 
     web: str
@@ -66,6 +70,7 @@ class BenchmarkResult:
     notes: tuple[str, ...]
     cut: CutReport | None = None
     readability: ReadableTexts | None = None
+    harm: HarmResults | None = None
 
     def references_of(self, row: BenchmarkRow) -> dict[str, BenchmarkRow]:
         """The rows that a row is compared with: popularity and TaskShop in the same setup."""
@@ -91,6 +96,7 @@ class BenchmarkResult:
             "notes": [*self.notes, *self.left_out()],
             **({} if self.cut is None else {"cut": self.cut.to_dict()}),
             **({} if self.readability is None else {"readability": self.readability.to_dict()}),
+            **({} if self.harm is None else {"harm": self.harm.to_dict()}),
             "results": [row.to_dict(self.references_of(row)) for row in self.rows],
         }
 
@@ -180,15 +186,23 @@ def benchmark_with(settings: BenchmarkSettings, progress: Progress = silent) -> 
         settings.draws,
         [*web.notes, *_judge_notes(selecting, unjudged), *texts.notes, *texts.encoder_notes, *left_out],
     )
-    return leave_targets_out(comparison, progress=progress)
+    if not settings.harm:
+        return leave_targets_out(comparison, progress=progress)
+    judge = HarmJudge(web)
+    result = leave_targets_out(comparison, on_scores=judge.add, predict_gains=True, progress=progress)
+    return dataclasses.replace(result, harm=judge.results())
 
 
 def leave_targets_out(
-    comparison: Comparison, *, on_scores: Callable[[ScoredTarget], None] | None = None, progress: Progress = silent
+    comparison: Comparison,
+    *,
+    on_scores: Callable[[ScoredTarget], None] | None = None,
+    predict_gains: bool = False,
+    progress: Progress = silent,
 ) -> BenchmarkResult:
     """Evaluate built selectors on each target, with one draw where nothing compares texts; notes say which are left out.
 
-    on_scores: see `benchmark`. Raises a TaskWebError.
+    on_scores, predict_gains: see `benchmark`. Raises a TaskWebError.
     """
     web, targets = comparison.web, comparison.chosen_targets
     draws = comparison.draws if comparison.compares_texts else dataclasses.replace(comparison.draws, draws=1)
@@ -203,6 +217,7 @@ def leave_targets_out(
             settings=draws,
             on_progress=lambda: advance(1),
             on_scores=on_scores,
+            predict_gains=predict_gains,
         )
     notes = [*comparison.notes]
     tuned = [t for t in web.tuning_targets if t in web.targets and t not in (*targets, *comparison.unusable)]

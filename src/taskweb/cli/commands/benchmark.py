@@ -135,6 +135,9 @@ def benchmark(
     per_target: Annotated[
         bool, typer.Option("--per-target", rich_help_panel=shared.OUTPUT, help="Also print every target and category.")
     ] = False,
+    harm: Annotated[
+        bool, typer.Option("--harm", rich_help_panel=shared.OUTPUT, help="Also judge how well selectors predict harm.")
+    ] = False,
     selection: shared.SelectorOptions,
     judging: JudgeOptions,
     encoding: shared.EncoderOptions,
@@ -176,6 +179,7 @@ def benchmark(
         predictions,
         selection.settings(judging.settings(use_cache=not encoding.no_cache, quiet=quiet)),
         encoding.settings(),
+        harm,
     )
     if (replaying := measuring.settings()) is not None:
         _replay(settings, replaying, as_json=output is shared.TableFormat.json, quiet=quiet)

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from rich.console import RenderableType
 from rich.table import Table
 
-from taskweb.cli.tables.formatting import explained, interval, number, with_interval
+from taskweb.cli.tables.formatting import explained, interval, interval_of, number, with_interval
 from taskweb.cli.tables.grid import Grid
 from taskweb.cli.tables.text import Text
 from taskweb.selectors.benchmark import MEAN, METRIC_NAMES, REFERENCES, BenchmarkRow
+from taskweb.selectors.harm_results import HarmResults
 from taskweb.workflows.benchmarking import BenchmarkResult
 
 _NDCG, _REGRET = range(len(METRIC_NAMES))
@@ -42,6 +43,8 @@ def benchmark_tables(result: BenchmarkResult, width: int, *, per_target: bool = 
         if per_target:
             yield Text()
             yield _per_target(rows, width)
+    if result.harm is not None:
+        yield from _harm(result.harm, width)
     yield Text()
     yield from explained("NDCG", "agreement with the true order, 100 = perfect", width)
     yield from explained("Regret@5", "raw performance lost by taking the five predicted best, 0 = none; all in percent", width)
@@ -69,6 +72,19 @@ def _difference(row: BenchmarkRow, reference: BenchmarkRow | None) -> str:
     if reference is None or reference.selector == row.selector:
         return ""
     return with_interval(*row.difference(reference, _NDCG), "+.1f")
+
+
+def _harm(found: HarmResults, width: int) -> Iterator[RenderableType]:
+    """How well harm is predicted: a row per selector, and how often predictions came true."""
+    yield Text.assemble("\n", ("Detecting harm", "bold cyan"), ("   sources with a gain below zero, mean over setups", "dim"))
+    grid = Grid("selector", ">AUC", ">95%", "?>targets")
+    for row in found.detection:
+        grid.add_row(row.selector, f"{row.auc.value:.3f}", interval_of(row.auc, ".2f"), Text(str(row.n_targets), style="dim"))
+    yield grid.fitted(width)
+    yield from explained("AUC", "how often a harmful source gets a higher risk than a harmless one; 0.5 = by chance", width)
+    for one in found.calibration:
+        what = f"{one.selector}: 80% intervals contain {100 * one.coverage:.0f}% of the gains"
+        yield from explained("calibration", what, width)
 
 
 def _per_target(rows: Sequence[BenchmarkRow], width: int) -> Table:
