@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 
 from taskweb.report.page import write_report
+from taskweb.report.section import Section
 from taskweb.report.sections.one_task import one_task
 from taskweb.report.sections.strong_transfers import strong_transfers
 from taskweb.report.sections.transfers import transfers
+from taskweb.report.sections.web_analyses import analyses
 from taskweb.report.web_data import web_data
 from taskweb.web.published import published_web
 from taskweb.web.setup_scores import scores_by_setup
 from taskweb.web.transfer_web import TransferWeb, combined_score
+from taskweb.workflows.quick_analyses import quick_analyses
 
 pytestmark = pytest.mark.browser
 HOSTILE = (
@@ -54,10 +57,10 @@ def made_up(names: tuple[str, ...], setups: tuple[str, ...]) -> TransferWeb:
     )
 
 
-def opened(page: Any, path: Path, web: TransferWeb, width: int = 1280) -> Any:
+def opened(page: Any, path: Path, web: TransferWeb, width: int = 1280, more: Sequence[Section] = ()) -> Any:
     scores = scores_by_setup(web)
     sections = [section(web, scores) for section in (transfers, strong_transfers, one_task)]
-    write_report(path, sections, title=web.name, web=web_data(web, scores))
+    write_report(path, [*sections, *more], title=web.name, web=web_data(web, scores))
     page.set_viewport_size({"width": width, "height": 900})
     page.goto(path.as_uri())
     page.wait_for_selector("#heatmap canvas[data-drawn]")
@@ -234,3 +237,15 @@ def test_a_web_without_scores_opens(page: Any, tmp_path: Path) -> None:
     reached(page, "graph")
     reached(page, "story")
     assert page.locator("#heatmap .sentence").inner_text() == "No transfer has a score in this setup."
+
+
+def test_analyses_are_drawn_and_readable(page: Any, tmp_path: Path, axe_findings: Callable[[], list[str]]) -> None:
+    web = published_web().restrict(targets=published_web().targets[:8], sources=published_web().targets[:8])
+    found = quick_analyses(web)
+    section = analyses(web, found.transitivity, found.commutativity, found.agreement, found.notes)
+    opened(page, tmp_path / "report.html", web, 390, [section])
+    for name in ("transitivity", "commutativity", "agreement"):
+        page.locator(f"#{name} .body").scroll_into_view_if_needed()
+        page.wait_for_selector(f"#{name} svg")
+    assert page.locator("#agreement svg text", has_text="t5l/finetune").count() == 2
+    assert axe_findings() == []

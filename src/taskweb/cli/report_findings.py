@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from taskweb.cli.options.report_options import TargetSectionOptions
+    from taskweb.cli.options.report_options import BenchmarkSectionOptions, TargetSectionOptions
     from taskweb.report.section import Section
     from taskweb.report.sections.target_ranking import TargetFindings
     from taskweb.web import TransferWeb
@@ -58,3 +58,15 @@ def _refined(folders: Sequence[Path]) -> Iterator[TargetFindings]:
         )
         coming = tuple(NextRun(run.source, run.seed, run.improvement) for run in found.coming)
         yield TargetFindings(found.ranking, made, coming, found.stopped)
+
+
+def benchmark_sections(asked: BenchmarkSectionOptions, where: str, web: TransferWeb, progress: Progress) -> list[Section]:
+    """The section on selectors, none where there are no results. Raises a TaskWebError."""
+    from taskweb.errors import ParameterError
+    from taskweb.report.sections.selector_benchmark import selector_benchmark
+    from taskweb.workflows.report_benchmarks import report_benchmarks
+
+    if asked.results and asked.benchmark:
+        raise ParameterError("--benchmark computes what --results reads from files. Give one of them.")
+    found = report_benchmarks(where, web, asked.results or (), compute=asked.benchmark, progress=progress)
+    return [] if found.empty else [selector_benchmark(found.results, found.notes)]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from html import escape
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -119,10 +120,17 @@ def _section(section: Section) -> str:
     notes = "".join(f"<li><bdi>{escape(note)}</bdi></li>" for note in section.notes)
     return (
         f'<section id="{name}" aria-labelledby="{name}-title"><h2 id="{name}-title">{escape(section.title)}</h2>\n'
-        f'<p class="intro">{escape(section.intro)}</p>\n{"".join(map(_part, section.parts))}'
+        f'<p class="intro">{escape(section.intro)}</p>\n{"".join(_parts(section.parts))}'
         + (f'<ul class="notes">{notes}</ul>\n' if notes else "")
         + "</section>\n"
     )
+
+
+def _parts(parts: Sequence[Part]) -> Iterator[str]:
+    """All parts; figures that follow each other stand side by side where there is room."""
+    for figures, group in groupby(parts, key=lambda part: isinstance(part, Figure)):
+        found = "".join(map(_part, group))
+        yield f'<div class="figures">{found}</div>\n' if figures else found
 
 
 def _part(part: Part) -> str:

@@ -100,6 +100,7 @@ def vega_config(scheme: Scheme) -> dict[str, Any]:
             "harm": {"color": colour["harm"], "fill": colour["harm"], "stroke": colour["harm"]},
             "rule": {"color": colour["muted"], "stroke": colour["muted"], "strokeWidth": 1},
             "missing": {"color": colour["line"], "fill": colour["line"]},
+            "on-strong": {"color": colour["on-accent"], "fill": colour["on-accent"]},
             "label": {"color": colour["muted"], "fill": colour["muted"], "fontSize": 12},
         },
     }

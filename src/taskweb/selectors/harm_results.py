@@ -1,7 +1,7 @@
 """How well harm is predicted before it is measured: detection by each selector, and calibration of its probabilities.
 
-Of a target left out, harm is a gain (PC) below zero. A ROC curve says what share of the harmful sources a selector flags, by the
-share of harmless ones that it flags wrongly; curves are means over draws, targets and setups.
+Of a target left out, harm is a gain (PC) below zero. A ROC curve says what share of the harmful sources a selector flags, by
+the share of harmless ones that it flags wrongly; curves are means over draws, targets and setups.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from taskweb.cli import completion
 from taskweb.cli.console import say, say_notes
 from taskweb.cli.options import shared
 from taskweb.cli.options.option_groups import spread
-from taskweb.cli.options.report_options import TargetSectionOptions
+from taskweb.cli.options.report_options import BenchmarkSectionOptions, TargetSectionOptions
 from taskweb.cli.progress.work_progress import progress_for
 
 
@@ -28,6 +28,7 @@ def report(
         "report.html"
     ),
     targets: TargetSectionOptions,
+    judging: BenchmarkSectionOptions,
     quiet: shared.Quiet = False,
 ) -> None:
     """Write a report on a web as one page that opens from disk in any browser and loads nothing from elsewhere.
@@ -35,9 +36,10 @@ def report(
     Examples:
         taskweb report published -o report.html
         taskweb report my_web.db -o my_web.html
+        taskweb report my_web.db --benchmark -o my_web.html  # and how good selectors are on it
         taskweb report published --target my_task.jsonl -o my_task.html  # and the sources of a target
     """
-    from taskweb.cli.report_findings import target_sections
+    from taskweb.cli.report_findings import benchmark_sections, target_sections
     from taskweb.report.page import write_report
     from taskweb.report.sections.one_task import one_task
     from taskweb.report.sections.strong_transfers import strong_transfers
@@ -53,6 +55,7 @@ def report(
     opened = described.web
     scores = scores_by_setup(opened)
     own = target_sections(targets, opened, progress_for(quiet=quiet))
+    judged = benchmark_sections(judging, web, opened, progress_for(quiet=quiet))
     found = quick_analyses(opened)
     sections = (
         web_facts(opened, None if described.info is None else described.info.runs),
@@ -60,6 +63,7 @@ def report(
         strong_transfers(opened, scores),
         one_task(opened, scores),
         analyses(opened, found.transitivity, found.commutativity, found.agreement, found.notes),
+        *judged,
         *own,
     )
     name = "The published web" if opened.name == "published" else f"Web {opened.name}"

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+SELECTORS = "Selectors"
 TARGETS = "Targets"
 
 
@@ -48,3 +49,26 @@ class TargetSectionOptions:
             help="Show what 'taskweb refine --to DIR' measured, and what to measure next. Repeatable.",
         ),
     ] = None
+
+
+@dataclass(frozen=True)
+class BenchmarkSectionOptions:
+    """How good selectors are on the web."""
+
+    results: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--results",
+            metavar="FILE",
+            rich_help_panel=SELECTORS,
+            help="Show what 'taskweb benchmark --format json' wrote, with --harm or --measure too. Repeatable.",
+        ),
+    ] = None
+    benchmark: Annotated[
+        bool,
+        typer.Option(
+            "--benchmark",
+            rich_help_panel=SELECTORS,
+            help="Compute how good selectors are on this web, and cache it for later reports. Takes a minute or more.",
+        ),
+    ] = False

@@ -48,14 +48,26 @@ taskweb.vegaTooltip = function (_handler, event, _item, value) {
   taskweb.tooltip.show(rows, event.clientX, event.clientY);
 };
 
+// A specification as wide as there is room for; panels that do not fit side by side stand below each other.
+taskweb.sizedSpec = function (spec, width, most) {
+  if (spec.concat) {
+    const columns = Math.max(1, Math.min(spec.columns || 1, spec.concat.length, Math.floor(width / 250)));
+    const panel = Math.max(150, Math.min(360, Math.floor(width / columns) - 78));
+    return { ...spec, columns, concat: spec.concat.map((part) => ({ ...part, width: panel })) };
+  }
+  const composed = ["hconcat", "vconcat", "facet", "repeat"].some((key) => key in spec);
+  if (composed || (spec.width !== undefined && spec.width !== "container")) return spec;
+  return { ...spec, width: Math.min(width, most), autosize: { type: "fit-x", contains: "padding" } };
+};
+
 // Draw a Vega-Lite specification into an element, as wide as it; returns the view. description: what a screen reader says.
 taskweb.drawChart = async function (element, spec, themes, description) {
-  const composed = ["hconcat", "vconcat", "concat", "facet", "repeat"].some((key) => key in spec);
   const width = Math.max(240, Math.floor(element.clientWidth) - 8);
   const most = spec.usermeta && spec.usermeta.mostWidth ? spec.usermeta.mostWidth : 860;
-  const sized = composed || (spec.width !== undefined && spec.width !== "container") ? spec : { ...spec, width: Math.min(width, most), autosize: { type: "fit-x", contains: "padding" } };
-  const narrow = width < 480 ? { legend: { symbolDirection: "vertical", columns: 1 } } : {};
-  const config = vega.mergeConfig({}, themes[taskweb.scheme()].config, narrow, spec.config || {});
+  const sized = taskweb.sizedSpec(spec, width, most);
+  const room = Math.min(width, most);
+  const legends = room < 480 ? { symbolDirection: "vertical", columns: 1 } : { columns: Math.floor(room / 150) };
+  const config = vega.mergeConfig({}, themes[taskweb.scheme()].config, { legend: legends }, spec.config || {});
   const compiled = vegaLite.compile({ ...sized, config }, { logger: taskweb.quietLogger }).spec;
   const view = new vega.View(vega.parse(compiled, null, { ast: true }), {
     expr: vega.expressionInterpreter,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 VegaSpec = dict[str, Any]
+_STRONG = 0.6  # of the way to an end of the diverging colours, from which text on them has the colour of text on accents
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 
 
@@ -43,3 +44,18 @@ def by_series(labels: Sequence[str], *, shapes: bool = True) -> VegaSpec:
 def joined(parts: Sequence[str]) -> str:
     """Names as a phrase: a, b and c."""
     return ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else "".join(parts)
+
+
+def numbers_in_cells(field: str, form: str, low: float, middle: float, high: float) -> list[VegaSpec]:
+    """Layers of numbers that can be read on cells of diverging colours, also on their dark or light ends.
+
+    low, middle, high: of the colours' scale.
+    """
+    strong = (
+        f"datum['{field}'] < {middle - _STRONG * (middle - low)} || datum['{field}'] > {middle + _STRONG * (high - middle)}"
+    )
+    text = {"text": {"field": field, "type": "quantitative", "format": form}}
+    return [
+        {"transform": [{"filter": f"!({strong})"}], "mark": {"type": "text", "fontSize": 11}, "encoding": text},
+        {"transform": [{"filter": strong}], "mark": {"type": "text", "fontSize": 11, "style": "on-strong"}, "encoding": text},
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from taskweb.report.charts.chart_parts import VegaSpec, known, values
+from taskweb.report.charts.chart_parts import VegaSpec, known, numbers_in_cells, values
 from taskweb.report.figure import Cell, Figure, FigureTable
 from taskweb.web.analysis.agreement import Agreement
 
@@ -57,8 +57,7 @@ def _spec(found: Agreement) -> VegaSpec:
     colour = {"field": "value", "type": "quantitative", "scale": colours, "legend": legend}
     layers: list[VegaSpec] = [{"mark": {"type": "rect", "cornerRadius": 2}, "encoding": {"color": colour, "tooltip": tooltip}}]
     if len(setups) <= 10:
-        text = {"field": "value", "type": "quantitative", "format": ".2f"}
-        layers.append({"mark": {"type": "text", "fontSize": 11}, "encoding": {"text": text}})
+        layers += numbers_in_cells("value", ".2f", -1.0, 0.0, 1.0)
     step = 34 if len(setups) <= 10 else max(10, 400 // len(setups))
     encoding = {"x": x, "y": y}
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from taskweb.report.charts.chart_parts import VegaSpec, values
+from taskweb.report.charts.chart_parts import VegaSpec, numbers_in_cells, values
 from taskweb.report.figure import Figure, FigureTable
 from taskweb.selectors.benchmark_results import BenchmarkResults
 
@@ -27,7 +27,18 @@ def targets_figure(results: BenchmarkResults, name: str = "targets") -> Figure:
     names = [row.selector for row in selectors]
     figures = tuple((target, *(row.per_target.get(target) for row in selectors)) for target in order)
     table = FigureTable(("target", *(f"NDCG of {one}" for one in names)), figures)
-    return Figure(name, "Target by target", _sentence(order, best.selector, best.per_target), _spec(cells, names, order), table)
+    return Figure(
+        name,
+        "Target by target",
+        _sentence(order, best.selector, best.per_target),
+        _spec(cells, names, order, _chance(results)),
+        table,
+    )
+
+
+def _chance(results: BenchmarkResults) -> float:
+    """NDCG of a random order, about a half where it was not judged."""
+    return next((row.ndcg.value for row in results.selectors if row.selector == "random" and row.ndcg.known), 50.0)
 
 
 def _sentence(order: list[str], selector: str, ndcg: Mapping[str, float]) -> str:
@@ -35,16 +46,26 @@ def _sentence(order: list[str], selector: str, ndcg: Mapping[str, float]) -> str
     if len(known) < 2:
         return "Too few targets were judged to compare them."
     easy, hard = known[0], known[-1]
-    return f"{selector} orders the sources of {easy} best (NDCG {ndcg[easy]:.0f}%) and those of {hard} worst ({ndcg[hard]:.0f}%)."
+    return (
+        f"{selector} orders the sources of {easy} best (NDCG {ndcg[easy]:.0f}%) and those of {hard} worst ({ndcg[hard]:.0f}%); "
+        "blue is better than a random order, orange worse."
+    )
 
 
-def _spec(cells: list[dict[str, object]], selectors: list[str], targets: list[str]) -> VegaSpec:
+def _spec(cells: list[dict[str, object]], selectors: list[str], targets: list[str], chance: float) -> VegaSpec:
     def side(field: str, names: list[str], **axis: object) -> VegaSpec:
         scale = {"domain": names, "paddingInner": 0.04}
-        return {"field": field, "type": "nominal", "sort": None, "scale": scale, "title": None, "axis": {"labelLimit": 130, **axis}}
+        return {
+            "field": field,
+            "type": "nominal",
+            "sort": None,
+            "scale": scale,
+            "title": None,
+            "axis": {"labelLimit": 130, **axis},
+        }
 
-    colours = {"domain": [0, 50, 100], "range": "diverging", "interpolate": "rgb"}
-    legend = {"title": "NDCG, %", "gradientLength": 140, "gradientThickness": 8, "values": [0, 50, 100]}
+    colours = {"domain": [0, chance, 100], "range": "diverging", "interpolate": "rgb"}
+    legend = {"title": "NDCG, %", "gradientLength": 140, "gradientThickness": 8, "values": [0, round(chance), 100]}
     tooltip = [
         {"field": "target"},
         {"field": "selector"},
@@ -54,9 +75,8 @@ def _spec(cells: list[dict[str, object]], selectors: list[str], targets: list[st
     layers: list[VegaSpec] = [{"mark": {"type": "rect", "cornerRadius": 2}, "encoding": {"color": colour, "tooltip": tooltip}}]
     named = len(targets) <= _MOST_NAMED
     if named:
-        text = {"field": "ndcg", "type": "quantitative", "format": ".0f"}
-        layers.append({"mark": {"type": "text", "fontSize": 11}, "encoding": {"text": text}})
-    across = side("selector", selectors, labelAngle=-30, orient="top")
+        layers += numbers_in_cells("ndcg", ".0f", 0.0, chance, 100.0)
+    across = side("selector", selectors, labelAngle=-40, orient="bottom")
     return {
         "data": values(cells),
         "height": {"step": 20 if named else max(3, 1200 // len(targets))},

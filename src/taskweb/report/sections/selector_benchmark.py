@@ -19,15 +19,12 @@ def selector_benchmark(results: BenchmarkResults, notes: Sequence[str] = ()) -> 
     figures: list[Figure] = []
     if shown.selectors:
         figures += [selector_figure(shown), targets_figure(shown)]
-    if shown.harm is not None and shown.harm.detection:
-        figures.append(harm_figure(shown.harm.detection))
+    detection = [] if shown.harm is None else [row for row in shown.harm.detection if row.selector != "random"]
+    if detection:
+        figures.append(harm_figure(detection))
     if shown.harm is not None and shown.harm.calibration:
         figures.append(calibration_figure(shown.harm.calibration))
     if shown.measured:
         figures.append(measuring_figure(shown))
     intro = "Every target is left out in turn: selectors rank its sources without knowing its transfers, which then judge them."
-    return Section("selectors", "Selectors", intro, tuple(figures), tuple(f"{_capital(note)}." for note in notes))
-
-
-def _capital(note: str) -> str:
-    return f"{note[:1].upper()}{note[1:].rstrip('.')}"
+    return Section("selectors", "Selectors", intro, tuple(figures), tuple(f"{note.rstrip('.')}." for note in notes))
