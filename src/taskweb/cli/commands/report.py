@@ -11,7 +11,7 @@ from taskweb.cli import completion
 from taskweb.cli.console import say, say_notes
 from taskweb.cli.options import shared
 from taskweb.cli.options.option_groups import spread
-from taskweb.cli.options.report_options import TargetSectionOptions
+from taskweb.cli.options.report_options import ModelSectionOptions, TargetSectionOptions
 from taskweb.cli.progress.work_progress import progress_for
 
 
@@ -28,6 +28,7 @@ def report(
         "report.html"
     ),
     targets: TargetSectionOptions,
+    models: ModelSectionOptions,
     quiet: shared.Quiet = False,
 ) -> None:
     """Write a report on a web as one page that opens from disk in any browser and loads nothing from elsewhere.
@@ -37,7 +38,7 @@ def report(
         taskweb report my_web.db -o my_web.html
         taskweb report published --target my_task.jsonl -o my_task.html  # and the sources of a target
     """
-    from taskweb.cli.report_findings import target_sections
+    from taskweb.cli.report_findings import model_sections, target_sections
     from taskweb.report.page import write_report
     from taskweb.report.sections.one_task import one_task
     from taskweb.report.sections.strong_transfers import strong_transfers
@@ -52,7 +53,7 @@ def report(
     described = describe_web(web)
     opened = described.web
     scores = scores_by_setup(opened)
-    own = target_sections(targets, opened, progress_for(quiet=quiet))
+    own = [*target_sections(targets, opened, progress_for(quiet=quiet)), *model_sections(models)]
     found = quick_analyses(opened)
     sections = (
         web_facts(opened, None if described.info is None else described.info.runs),

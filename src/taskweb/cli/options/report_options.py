@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-TARGETS = "Targets"
+TARGETS, MODELS = "Targets", "Trained models"
 
 
 @dataclass(frozen=True)
@@ -46,5 +46,30 @@ class TargetSectionOptions:
             metavar="DIR",
             rich_help_panel=TARGETS,
             help="Show what 'taskweb refine --to DIR' measured, and what to measure next. Repeatable.",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class ModelSectionOptions:
+    """Trained models and their answers."""
+
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--model",
+            metavar="DIR",
+            rich_help_panel=MODELS,
+            help="Show the mixture and the curves of a model that 'taskweb train' wrote. Repeatable.",
+        ),
+    ] = None
+    predictions: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--predictions",
+            metavar="FILE",
+            rich_help_panel=MODELS,
+            help="Show how many answers are right, of what 'taskweb evaluate --predictions FILE' saved. Repeatable: models are "
+            "compared in pairs.",
         ),
     ] = None
