@@ -65,4 +65,4 @@ fuzz: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.fuzzing $(FUZZ)
 
 clean:
-	rm -rf $(VENV) build dist site
+	rm -rf $(VENV) build dist taskweb-demo site
