@@ -45,7 +45,7 @@ lint: $(VENV)/.installed-dev
 
 # The documentation as a site, in site/: any broken link or warning is an error.
 docs: $(VENV)/.installed-docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "Open site/index.html."
 
 # Only tests that need no torch and take no seconds.
@@ -65,4 +65,4 @@ fuzz: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.fuzzing $(FUZZ)
 
 clean:
-	rm -rf $(VENV) build dist site
+	rm -rf $(VENV) build dist taskweb-demo site

@@ -38,6 +38,11 @@ def test_every_result_is_in_a_table_and_every_table_on_a_page() -> None:
     assert {name for name in benchmark_tables.TABLES if f"<!-- table {name} -->" not in text} == set()
 
 
+def test_every_page_is_in_the_navigation() -> None:
+    named = set(re.findall(r"(?m)^ +- .*: (\S+\.md)$", (REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8")))
+    assert {path.relative_to(REPOSITORY / "docs").as_posix() for path in REPOSITORY.glob("docs/**/*.md")} <= named
+
+
 def test_a_figure_that_is_not_there_is_an_error() -> None:
     with pytest.raises(KeyError):
         filled_in("<!-- value selection/how_many: mean_by_k > 7 as .1f -->1<!-- end -->")

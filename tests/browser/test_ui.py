@@ -126,6 +126,16 @@ def test_paste_rank_reasons_compare_and_download(page: Any, home: str, tmp_path:
     assert json.loads((tmp_path / "ranking.json").read_text())["sources"][0]["task"] == names[0]
 
 
+def test_what_is_given_before_the_page_is_ready_is_ranked(page: Any, home: str) -> None:
+    held: list[Any] = []
+    page.route("**/api/options", held.append)
+    with page.expect_request("**/api/options"):
+        page.goto(home)
+    page.click("#sample")
+    held[0].continue_()
+    page.wait_for_selector("#table tr.taken")
+
+
 def test_by_keyboard_alone(page: Any, home: str) -> None:
     page.goto(home)
     page.keyboard.press("Tab")

@@ -22,6 +22,7 @@ from benchmarks.evaluation import made_up_checkpoints
 from taskweb.mixture import read_mixture, write_mixture
 from taskweb.models import open_model
 from taskweb.tasks import Example
+from taskweb.workflows.trained_folders import read_trained
 from tests.cli.test_commands import run  # noqa: F401 - a fixture
 from tests.evaluation.prompted_tasks import write_rows
 from tests.training.made_up_mixture import synthetic_mixture
@@ -44,6 +45,9 @@ def test_from_a_mixture_to_a_model_with_its_curves(run, mixture: str, tmp_path: 
     record = json.loads((place / "training.json").read_text())
     assert record["recipe"]["training"]["epochs"] == 2
     assert record["history"]["step"] == 12
+    found = read_trained(place)
+    assert {share.task: share.realised for share in found.shares} == synthetic_mixture().realised
+    assert {point.task for point in found.points} == {"", *synthetic_mixture().realised}
     with (place / "curves.csv").open() as file:
         rows = list(csv.DictReader(file))
     tasks = {task.name for task in synthetic_mixture().tasks}

@@ -142,6 +142,23 @@ def test_the_model_of_the_demo_answers_an_unseen_task_after_related_ones_and_not
     assert far < 0.7
 
 
+def test_few_and_many_sources_get_as_many_updates(monkeypatch: pytest.MonkeyPatch) -> None:
+    family = find_family("helpful")
+    settings = TrialSettings(source_examples=20, evaluation_examples=20, updates=3)
+    made: list[int] = []
+    own_fit = selection_trials.fit_mixture
+
+    def watched(*arguments: Any, **given: Any) -> Any:
+        history = own_fit(*arguments, **given)
+        made.append(history.losses[-1].step)
+        return history
+
+    monkeypatch.setattr(selection_trials, "fit_mixture", watched)
+    for count in (1, 7):
+        zero_shot(family, family.task_names[0], family.task_names[1 : count + 1], 1, settings)
+    assert made == [3, 3]
+
+
 @pytest.mark.slow
 def test_the_target_is_hidden_until_the_evaluation(encoder: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = TrialSettings(

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from taskweb.cli.options.report_options import BenchmarkSectionOptions, TargetSectionOptions
+    from taskweb.cli.options.report_options import BenchmarkSectionOptions, ModelSectionOptions, TargetSectionOptions
     from taskweb.report.section import Section
     from taskweb.report.sections.target_ranking import TargetFindings
+    from taskweb.report.sections.trained_models import ModelFindings
     from taskweb.web import TransferWeb
     from taskweb.workflows.progress import Progress
 
@@ -70,3 +71,32 @@ def benchmark_sections(asked: BenchmarkSectionOptions, where: str, web: Transfer
         raise ParameterError("--benchmark computes what --results reads from files. Give one of them.")
     found = report_benchmarks(where, web, asked.results or (), compute=asked.benchmark, progress=progress)
     return [] if found.empty else [selector_benchmark(found.results, found.notes)]
+
+
+def model_sections(asked: ModelSectionOptions) -> list[Section]:
+    """A section for trained models, and one for their answers. Raises a TaskWebError."""
+    sections = []
+    if asked.model:
+        from taskweb.report.sections.trained_models import trained_models
+
+        sections.append(trained_models([_trained(place) for place in asked.model]))
+    if asked.predictions:
+        from taskweb.report.sections.answered_prompts import Answered, answered_prompts
+        from taskweb.workflows.saved_answers import read_answers
+
+        answers = [one for path in asked.predictions for one in read_answers(path)]
+        sections.append(answered_prompts([Answered(one.model, one.task, one.prompt, one.right) for one in answers]))
+    return sections
+
+
+def _trained(place: Path) -> ModelFindings:
+    from taskweb.report.sections.trained_models import CurvePoint, MixedTask, ModelFindings
+    from taskweb.workflows.trained_folders import read_trained
+
+    found = read_trained(place)
+    shares = tuple(
+        MixedTask(one.task, one.metrics[0], one.requested, one.realised, one.train, one.held_out) for one in found.shares
+    )
+    points = tuple(CurvePoint(point.step, point.task, point.metric, point.value) for point in found.points)
+    course = found.updates, found.seconds, found.tokens
+    return ModelFindings(str(place), found.base, found.method, found.seed, *course, shares, found.losses, points)

@@ -58,5 +58,5 @@ def _sure(ranking: Ranking) -> tuple[str, ...]:
         return (f"The selector '{ranking.selector}' does not say how sure it is: only the order counts.",)
     first = [f"Number 1 is the best source with {100 * known.best_among(1):.0f}% probability"]
     if len(known.p_best) > DEFAULT_K:
-        first.append(f"one of the first {DEFAULT_K} is with {100 * known.best_among(DEFAULT_K):.0f}%")
+        first.append(f"the best one is among the first {DEFAULT_K} with {100 * known.best_among(DEFAULT_K):.0f}%")
     return (f"{'; '.join(first)}.", *(f"{line[:1].upper()}{line[1:]}." for line in known.advice))

@@ -222,13 +222,34 @@ def _write(
     *,
     merge: bool,
 ) -> None:
-    record = {"recipe": recipe.to_dict(), "mixture": mixture.digest, **trained.to_dict()}
+    record = {
+        "recipe": recipe.to_dict(),
+        "mixture": mixture.digest,
+        "tasks": _shares(mixture),
+        **trained.to_dict(),
+    }
     del record["model"]  # the folder that it is in
     tasks = [task.name for task in mixture.tasks]
     notes = {"trained_on": {"mixture": mixture.digest, "tasks": tasks, "seed": trained.seed}}
     files = {HISTORY: json.dumps(record, indent=2, allow_nan=False) + "\n", CURVES: curves_csv(trained.history)}
     facts = facts_of(mixture, recipe, trained.history, trained.seed)
     save_bundle(model, trained.place, notes=notes, weights=weights, files=files, merge=merge, facts=facts)
+
+
+def _shares(mixture: Mixture) -> list[dict[str, Any]]:
+    """What each task was to have of the training examples, and what it has."""
+    realised = mixture.realised
+    return [
+        {
+            "task": task.name,
+            "metrics": list(task.metrics),
+            "requested": task.rate,
+            "realised": realised[task.name],
+            "train": task.train,
+            "held_out": task.held_out,
+        }
+        for task in mixture.tasks
+    ]
 
 
 def facts_of(mixture: Mixture, recipe: Recipe, history: TrainingHistory, seed: int) -> TrainingFacts:

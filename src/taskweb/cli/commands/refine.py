@@ -151,6 +151,15 @@ def refine(
             help="Sources to train on: a folder with <task>.jsonl files, a file, or a Hub data set. Repeatable.",
         ),
     ] = None,
+    ready_sources: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ready-sources",
+            metavar="DIR|FILE|hf:ID",
+            help="Sources that were trained elsewhere: a folder with an adapter or a model <task>/ each, one on the Hub, or a "
+            ".txt list of these. They are not trained again. Repeatable.",
+        ),
+    ] = None,
     model: Annotated[
         str | None, typer.Option("--model", metavar="ID|FOLDER", rich_help_panel=MODEL, help="Model that runs start from.")
     ] = None,
@@ -183,11 +192,13 @@ def refine(
     Examples:
         taskweb refine my_task.jsonl --sources my_sources/ --model ./my_model --budget 15 --to measured
         taskweb refine my_task.jsonl --sources my_sources/ --model ./my_model --budget 15 --to measured --dry-run
+        taskweb refine my_task.jsonl --ready-sources my_adapters/ --model ./my_model --measures zero-shot --to measured
     """
     from taskweb.errors import ParameterError
+    from taskweb.workflows.refining.ready_candidates import with_ready_sources
     from taskweb.workflows.refining.refining import refine_question
 
-    options = (("--sources", sources), ("--model", model), ("--to", to))
+    options = (("--sources", sources or ready_sources), ("--model", model), ("--to", to))
     if missing := [option for option, value in options if not value]:
         raise ParameterError(
             f"{' and '.join(missing)} must be given: taskweb refine TARGET --sources DIR --model MODEL --to DIR"
@@ -198,7 +209,7 @@ def refine(
     if measuring.measures != "transfer":
         entries["measures"] = measuring.measures
     rank_settings = ranked.settings(encoding.settings(), reading.settings(sampling.settings()), selection.settings(None))
-    how = _settings(model, method, entries, measuring)
+    how = with_ready_sources(_settings(model, method, entries, measuring), ready_sources or [])
     progress = progress_for(quiet=quiet)
     question = refine_question(target, tuple(sources or ()), how, rank_settings, progress, evidence=evidence)
     if dry_run:

@@ -11,7 +11,7 @@ from taskweb.cli import completion
 from taskweb.cli.console import say, say_notes
 from taskweb.cli.options import shared
 from taskweb.cli.options.option_groups import spread
-from taskweb.cli.options.report_options import BenchmarkSectionOptions, TargetSectionOptions
+from taskweb.cli.options.report_options import BenchmarkSectionOptions, ModelSectionOptions, TargetSectionOptions
 from taskweb.cli.progress.work_progress import progress_for
 
 
@@ -28,6 +28,7 @@ def report(
         "report.html"
     ),
     targets: TargetSectionOptions,
+    models: ModelSectionOptions,
     judging: BenchmarkSectionOptions,
     quiet: shared.Quiet = False,
 ) -> None:
@@ -39,7 +40,7 @@ def report(
         taskweb report my_web.db --benchmark -o my_web.html  # and how good selectors are on it
         taskweb report published --target my_task.jsonl -o my_task.html  # and the sources of a target
     """
-    from taskweb.cli.report_findings import benchmark_sections, target_sections
+    from taskweb.cli.report_findings import benchmark_sections, model_sections, target_sections
     from taskweb.report.page import write_report
     from taskweb.report.sections.one_task import one_task
     from taskweb.report.sections.strong_transfers import strong_transfers
@@ -54,7 +55,7 @@ def report(
     described = describe_web(web)
     opened = described.web
     scores = scores_by_setup(opened)
-    own = target_sections(targets, opened, progress_for(quiet=quiet))
+    own = [*target_sections(targets, opened, progress_for(quiet=quiet)), *model_sections(models)]
     judged = benchmark_sections(judging, web, opened, progress_for(quiet=quiet))
     found = quick_analyses(opened)
     sections = (

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-SELECTORS = "Selectors"
-TARGETS = "Targets"
+SELECTORS, TARGETS, MODELS = "Selectors", "Targets", "Trained models"
 
 
 @dataclass(frozen=True)
@@ -72,3 +71,28 @@ class BenchmarkSectionOptions:
             help="Compute how good selectors are on this web, and cache it for later reports. Takes a minute or more.",
         ),
     ] = False
+
+
+@dataclass(frozen=True)
+class ModelSectionOptions:
+    """Trained models and their answers."""
+
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--model",
+            metavar="DIR",
+            rich_help_panel=MODELS,
+            help="Show the mixture and the curves of a model that 'taskweb train' wrote. Repeatable.",
+        ),
+    ] = None
+    predictions: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--predictions",
+            metavar="FILE",
+            rich_help_panel=MODELS,
+            help="Show how many answers are right, of what 'taskweb evaluate --predictions FILE' saved. Repeatable: models are "
+            "compared in pairs.",
+        ),
+    ] = None

@@ -15,7 +15,7 @@ from taskweb.cli.tables.formatting import duration
 if TYPE_CHECKING:
     from taskweb.workflows.progress import Progress
 
-_SECONDS_BETWEEN_LINES = 5.0
+_FEWEST_SECONDS, _MOST_SECONDS = 5.0, 60.0  # between two lines: a quarter of what has passed, within these
 _LEAST_ITEMS_SHOWN = 64
 
 
@@ -54,7 +54,7 @@ def _lines(title: str, total: int) -> Iterator[Callable[[int], None]]:
         nonlocal done_so_far, last
         done_so_far += done
         now = time.monotonic()
-        if now - last >= _SECONDS_BETWEEN_LINES:
+        if now - last >= min(max((now - began) / 4, _FEWEST_SECONDS), _MOST_SECONDS):
             last = now
             left = (now - began) * (total - done_so_far) / max(done_so_far, 1)
             say(f"{title}: {done_so_far:,} of {total:,}, about {duration(left)} left")

@@ -53,6 +53,7 @@ function hasQuestion() {
 }
 
 function later(pause = PAUSE) {
+  if (state.options === null) return; // the page is not ready; it asks when it is
   clearTimeout(state.timer);
   state.timer = setTimeout(rank, pause);
 }
@@ -235,7 +236,7 @@ function choose(id, names, words, selected) {
 }
 
 async function takeFile(file) {
-  const most = state.options.limits.megabytes;
+  const most = state.options?.limits.megabytes ?? Infinity; // the server checks, too
   if (file.size > most * 1048576) {
     fill("error", `The file is larger than ${most} MiB. Give fewer examples: 32 are enough.`);
     return;
@@ -311,11 +312,11 @@ async function begin() {
   find("examples").max = options.limits.examples;
   fill("about", `taskweb ${options.version}, web '${shown(options.web)}'. Nothing that you give leaves this machine.`);
   setUpDownloads(options.mixes);
-  setUpGiving();
-  setUpNumber();
   setUpComparison(options, question, () => state.found !== null);
-  if (find("file").files.length) takeFile(find("file").files[0]); // given before the page was ready
-  else if (hasQuestion()) later(0); // a page that the browser restored
+  if (find("file").files.length) takeFile(find("file").files[0]); // given before this script ran
+  else if (hasQuestion()) later(0); // given before the page was ready, or restored by the browser
 }
 
+setUpGiving();
+setUpNumber();
 begin().catch((fault) => fill("error", shown(fault.message, 2000)));

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +59,23 @@ class RefineFolder:
 
 @dataclass(frozen=True, slots=True)
 class UsableSources:
-    """The labelled examples of sources, without those that are the target's. notes: what was left out."""
+    """The labelled examples of sources, without those that are the target's. notes: what was left out.
+
+    ready: places of weights by task, of sources that are not trained; some have no examples.
+    """
 
     examples: Mapping[str, tuple[Example, ...]]
     notes: tuple[str, ...] = ()
+    ready: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them, those with examples first."""
+        return tuple(dict.fromkeys((*self.examples, *self.ready)))
 
 
-def usable_sources(sources: Iterable[ExampleSet], parts: TargetParts) -> UsableSources:
-    """The sources that can be trained on. Raises InputError where there is none."""
+def usable_sources(sources: Iterable[ExampleSet], parts: TargetParts, ready: Mapping[str, str]) -> UsableSources:
+    """The sources that can be trained on, or are trained already. Raises InputError where there is none."""
     taken = {normalised(example.input) for example in parts.labelled}
     found: dict[str, tuple[Example, ...]] = {}
     notes = []
@@ -80,10 +89,10 @@ def usable_sources(sources: Iterable[ExampleSet], parts: TargetParts) -> UsableS
         if kept:
             found[source.name] = kept
         else:
-            notes.append(f"{source.name} has no row to train on and is left out")
-    if not found:
+            notes.append(f"{source.name} has no row to train on{'' if source.name in ready else ' and is left out'}")
+    if not found and not ready:
         raise InputError("None of the sources has labelled rows to train on. Add files with an output to --sources.")
-    return UsableSources(found, tuple(notes))
+    return UsableSources(found, tuple(notes), ready)
 
 
 def write_folder(folder: RefineFolder, target: Task, parts: TargetParts, sources: UsableSources, how: RefineSettings) -> None:
@@ -119,7 +128,10 @@ def _plan_lines(
     yield from _task_lines(target, {"role": "target", **files})
     for name, examples in sources.examples.items():
         source = task_for(name, examples, how.kinds.get(name))
-        yield from _task_lines(source, {"role": "source", "file": f"sources/{name}.jsonl"})
+        ready = {"ready": sources.ready[name]} if name in sources.ready else {}
+        yield from _task_lines(source, {"role": "source", "file": f"sources/{name}.jsonl", **ready})
+    for name in sources.names[len(sources.examples) :]:
+        yield f"\n[tasks.{_toml(name)}]\nready = {_toml(sources.ready[name])}"
 
 
 def model_of(model: str) -> str:

@@ -52,7 +52,8 @@ class RefineSettings:
     k: how many sources are decided on. until: stop once less is left to gain, in percent of the target's score. seed: the first
     one. source_examples, target_examples: most examples to train on as a source, and of the target. fuse: runs that are chosen
     at once, and share passes where the method allows it; `auto` is 4 on a GPU that can do so, else 1. kinds: of tasks whose
-    examples do not show them. policy: the rule that says which run is next, one of `POLICIES`; for comparisons.
+    examples do not show them. policy: the rule that says which run is next, one of `POLICIES`; for comparisons. ready: places
+    of weights that were trained on sources elsewhere, by task; these are not trained again.
     """
 
     model: str
@@ -67,6 +68,7 @@ class RefineSettings:
     fuse: Fuse = "auto"
     kinds: Mapping[str, str] = field(default_factory=dict)
     policy: str = DEFAULT_POLICY
+    ready: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:

@@ -30,6 +30,7 @@ from taskweb.workflows.rank_settings import RankSettings
 from taskweb.workflows.ranking import selection_task
 from taskweb.workflows.refining.measuring import Measuring
 from taskweb.workflows.refining.plan_folder import RefineFolder, UsableSources, usable_sources, write_folder
+from taskweb.workflows.refining.ready_candidates import only_unknown, ready_of, with_ready_sources, with_unknown
 from taskweb.workflows.refining.refine_settings import RefineSettings, parse_budget
 from taskweb.workflows.refining.refined_ranking import refined_ranking
 from taskweb.workflows.refining.report import MOST_TRAININGS, Report, forget_others, reported
@@ -90,7 +91,7 @@ class Refinement:
 def refine(
     target: Target,
     *,
-    sources: str | Path | Sequence[str | Path],
+    sources: str | Path | Sequence[str | Path] = (),
     model: str,
     to: str | Path,
     method: str = "lora",
@@ -102,6 +103,7 @@ def refine(
     fuse: Fuse = "auto",
     setup: Mapping[str, Any] | None = None,
     evidence: str | Path | None = None,
+    ready_sources: Sequence[str | Path] = (),
     rank_settings: RankSettings | None = None,
     on_run: OnRun = lambda _: None,
     progress: Progress = silent,
@@ -113,11 +115,13 @@ def refine(
     k: how many sources to decide on. until: stop once less is left to gain, in percent of the target's score. fuse: runs to
     choose at once, which share passes; `auto` is 4 on a GPU where the method allows it, else 1. setup: further keys of a plan's
     setup table, such as `training`. evidence: a web with runs on this very target in other setups, such as with a smaller
-    model. rank_settings: instead of `web`. on_run: called before the first run and after every one, or after those that share
-    passes.
+    model. ready_sources: places of adapters or models that were trained on sources elsewhere (docs/ready_sources.md); LoRA's
+    parameters are theirs, unless `setup` says others. rank_settings: instead of `web`. on_run: called before the first run and
+    after every one, or after those that share passes.
     Raises a TaskWebError for anything that cannot be used.
     """
     how = RefineSettings(model, method, setup or {}, parse_budget(budget), k, until, seed, fuse=fuse)
+    how = with_ready_sources(how, [str(place) for place in ready_sources])
     settings = rank_settings or RankSettings(web=web)
     places = (sources,) if isinstance(sources, str | Path) else tuple(sources)
     question = refine_question(target, places, how, settings, progress, evidence=evidence)
@@ -135,7 +139,7 @@ def refine_question(
 ) -> RefineQuestion:
     """Read target and sources, and rank. The ranking does not see the report rows. Raises a TaskWebError."""
     ranked = dataclasses.replace(ranked, web=ranked.opened())
-    places = find_sources(sources)
+    places = find_sources(sources) if sources or not how.ready else {}
     task_name = task_of_web(target, ranked.opened())
     known = all_examples(target, task_name, ranked.target, places)
     if known is None:
@@ -147,9 +151,10 @@ def refine_question(
     parts = divided(known.examples, task.kind, most_trained=how.target_examples)
     columns, sampling = ranked.target.columns, Sampling(how.source_examples, seed=0)
     loaded = [load_source(own, place, columns, sampling) for own, place in places.items()]
-    usable = usable_sources(loaded, parts)
+    ready, left_out = ready_of(how.ready, name, ranked.exclude)
+    usable = usable_sources(loaded, parts, ready)
     prior, ranking, about = _ranked(name, parts.seen, usable, ranked, evidence, progress)
-    notes = (*parts.notes(), *usable.notes, *ranking.notes, *about, *_few_sources(len(prior.sources), how.k))
+    notes = (*parts.notes(), *usable.notes, *left_out, *ranking.notes, *about, *_few_sources(len(prior.sources), how.k))
     return RefineQuestion(task, parts, usable, prior, ranking, how, notes)
 
 
@@ -219,6 +224,9 @@ def _ranked(
     """
     web = ranked.opened()
     sampling = Sampling(SOURCE_EXAMPLES, seed=0)
+    unknown = [task for task in usable.names if task not in usable.examples and task not in web.sources]
+    if len(unknown) == len(usable.names):
+        return only_unknown(name, unknown)
     own = [
         ExampleSet(task, tuple(taken(rows, sampling)), task)
         for task, rows in usable.examples.items()
@@ -231,7 +239,7 @@ def _ranked(
     )
     found = selection_task(settings, seen, sources=own or None, progress=progress)
     names = {candidate: candidate.removesuffix(_OWN) for candidate in found.problem.candidates}
-    places = [i for i, candidate in enumerate(found.problem.candidates) if names[candidate] in usable.examples]
+    places = [i for i, candidate in enumerate(found.problem.candidates) if names[candidate] in usable.names]
     prior, notes = prior_of(found, evidence)
     kept = dataclasses.replace(
         prior,
@@ -243,7 +251,8 @@ def _ranked(
     shown = [source for source in ranking.sources if names[source.task] in kept.sources]
     renamed = [dataclasses.replace(source, task=names[source.task], rank=rank) for rank, source in enumerate(shown, start=1)]
     ranking = dataclasses.replace(ranking, target=name, sources=tuple(renamed), cut=found.cut, readability=found.readability)
-    return kept, ranking, notes
+    kept, ranking, about = with_unknown(kept, ranking, unknown)
+    return kept, ranking, (*notes, *about)
 
 
 def _few_sources(count: int, k: int) -> list[str]:
