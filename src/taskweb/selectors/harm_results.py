@@ -6,7 +6,7 @@ the share of harmless ones that it flags wrongly; curves are means over draws, t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -157,13 +157,8 @@ def _roc(harms: BoolArray, risk: FloatArray) -> tuple[float, FloatArray]:
     last = np.append(np.diff(risk[order]) != 0, [True])  # equal risks are flagged together
     found, wrong = (np.append([0.0], np.cumsum(kind[order])[last] / kind.sum()) for kind in (harms, ~harms))
     area = float(np.sum(np.diff(wrong) * (found[1:] + found[:-1]) / 2))
-    return area, np.asarray(_interpolated(wrong, found))
-
-
-def _interpolated(wrong: FloatArray, found: FloatArray) -> Sequence[float]:
-    """The upper end of the curve at each share of false alarms."""
-    top = np.append(np.diff(wrong) > 0, [True])
-    return np.interp(FALSE_ALARMS, wrong[top], found[top]).tolist()
+    top = np.append(np.diff(wrong) > 0, [True])  # the upper ends of vertical steps
+    return area, np.asarray(np.interp(FALSE_ALARMS, wrong[top], found[top]))
 
 
 def _calibration(selector: str, rows: FloatArray) -> Calibration:

@@ -29,10 +29,10 @@ def harm_figure(found: Sequence[HarmDetection], name: str = "harm") -> Figure:
         f"harmless ones{_compared(found)}; on the dotted line, flags are by chance."
     )
     columns = ("selector", "AUC", "low", "high", *(f"found at {share:.0%}" for share in FALSE_ALARMS))
-    rows = tuple((row.selector, row.auc.value, row.auc.low, row.auc.high, *row.found) for row in found)
+    rows = tuple((row.selector, *map(_known, (row.auc.value, row.auc.low, row.auc.high, *row.found))) for row in found)
     spec = {**line_chart(lines, axes), "height": 320, "usermeta": {"mostWidth": 520}}
     title = "Are harmful sources recognised?"
-    return Figure(name, title, sentence, spec, FigureTable(columns, tuple(tuple(map(_known, row)) for row in rows)))
+    return Figure(name, title, sentence, spec, FigureTable(columns, rows))
 
 
 def calibration_figure(found: Sequence[Calibration], name: str = "calibration") -> Figure:
@@ -65,5 +65,5 @@ def _compared(found: Sequence[HarmDetection]) -> str:
     return f"{said}; {others[0].selector} {others[0].auc.value:.2f})" if others else f"{said})"
 
 
-def _known(value: str | float) -> str | float | None:
+def _known(value: float) -> float | None:
     return None if value != value else value  # NaN: unknown
