@@ -1,4 +1,4 @@
-.PHONY: demo quick test test-all fuzz lint docs clean
+.PHONY: demo quick test test-all fuzz lint docs screenshots clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -47,6 +47,10 @@ lint: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "Open site/index.html."
+
+# The pictures in docs/images: needs Chromium.
+screenshots: $(VENV)/.installed-dev
+	$(BIN)/python -m scripts.screenshots
 
 # Only tests that need no torch and take no seconds.
 quick: lint

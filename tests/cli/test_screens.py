@@ -143,5 +143,59 @@ def test_mix_says_first_how_much_of_each_task_is_in(run: Run, task: Path) -> Non
     assert "\n".join(full).count(" unknown") >= 4
 
 
+def write_web(path: Path) -> None:
+    """A web of tasks with long names, of which the first helps every other one."""
+    tasks, header = [LONG, *ODD[:3], "short"], "source,target,setup,seed,metric,score\n"
+    setups = (f"{LONG}/finetune", "m/lora")
+    rows = [
+        f"{source},{target},{setup},{seed},accuracy,{50 + 5 * (source == LONG) - tasks.index(target) % 2 + seed}\n"
+        for setup in setups
+        for seed in (0, 1)
+        for source in ("none", *tasks)
+        for target in tasks
+        if source != target
+    ]
+    path.write_text(header + "".join(rows))
+
+
+def test_web_analyze_has_a_sentence_for_each_analysis_first(run: Run, tmp_path: Path) -> None:
+    write_web(tmp_path / "own.csv")
+    lines, _ = run("taskweb web analyze own.csv")
+    assert fits(lines)
+    assert lines[1] == "What this web says: own.csv"
+    labels = [line[:10].strip() for line in lines[2 : lines.index("", 2)]]
+    assert [label for label in labels if label] == ["Help:", "Both ways:", "In chains:", "Setups:", "Together:"]
+    full, _ = run("taskweb web analyze own.csv --explain")
+    assert fits(full)
+    assert len(full) > len(lines)
+    assert any(line.startswith("       95%  bootstrap over tasks") for line in full)
+    one, _ = run("taskweb web analyze own.csv --analysis shares")
+    assert one[1].startswith("Which transfers help")
+
+
+@pytest.mark.parametrize("command", ["show", "scores"])
+def test_webs_of_long_names_fit(command: str, run: Run, tmp_path: Path) -> None:
+    write_web(tmp_path / "own.csv")
+    lines, _ = run(f"taskweb web {command} own.csv")
+    assert fits(lines)
+    assert len(legend(lines)) <= 3
+
+
+def test_suggest_says_first_what_to_run(run: Run, task: Path, encoder: object) -> None:
+    lines, _ = run("taskweb suggest 'my task.jsonl' --sources my_sources")
+    assert fits(lines)
+    assert lines[1] == "Sources for my task   0 runs so far"
+    assert lines[2].startswith(" Run next:  the baseline with seed 1")
+    assert any(line.startswith(" Best now:  ") for line in lines[3:8])
+    assert len(legend(lines)) <= 3
+
+
+def test_benchmark_names_the_best_selector_first(run: Run, encoder: object) -> None:
+    lines, _ = run("taskweb benchmark --setup t5l/finetune --selector popularity --draws 1 --targets rte,cb --per-target")
+    assert fits(lines)
+    assert lines[2].startswith("     Best:  taskshop NDCG ")
+    assert len(legend(lines)) <= 3
+
+
 def test_a_misspelt_command_ends_in_one_mark(run: Run) -> None:
     assert run("taskweb rnak")[1] == "Error: No such command 'rnak'. Did you mean 'rank'? See: taskweb --help\n"

@@ -34,7 +34,7 @@ def test_every_analysis_is_shown_with_its_sentence(published: WebAnalysis) -> No
     for result in published.results.values():
         assert " ".join(result.verdict.split()) in flat
     for said in (
-        "cosmosqa → socialiqa",
+        "cosmosqa   socialiqa",
         "same model, other method",
         "by strengths",
         "imdb, rotten_tomatoes",
@@ -53,7 +53,7 @@ def test_narrow_terminals_get_fewer_columns_and_nothing_cut(published: WebAnalys
     assert "gpt2m/finetune        210    -0.04  -0.30 to +0.20" in wide  # figures stand on the right
     assert "Spearman  " in wide
     assert "Spearman  " not in narrow
-    for said in ("cosmosqa → socialiqa", "same family, other size and method", "mean of all setups", "by sensitivity"):
+    for said in ("cosmosqa   socialiqa", "same family, other size and method", "mean of all setups", "by sensitivity"):
         assert said in narrow
 
 

@@ -220,6 +220,7 @@ def analyze(
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of permutations and bootstrap samples.")] = 0,
+    explain: shared.Explain = False,
     output: shared.TableOrJson = shared.TableFormat.table,
 ) -> None:
     """Analyse the transfers of a web: which help, in both directions, in chains, across setups, and in groups of tasks.
@@ -238,7 +239,7 @@ def analyze(
         return
     from taskweb.cli.tables.analyses import web_analysis_tables
 
-    print_tables(lambda width: web_analysis_tables(result, width))
+    print_tables(lambda width: web_analysis_tables(result, width, explain=explain))
 
 
 @app.command()

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from rich.console import RenderableType
 from rich.table import Table
 
-from taskweb.cli.tables.formatting import explained, interval, interval_of, number, with_interval
+from taskweb.cli.tables.fitting import name
+from taskweb.cli.tables.formatting import answer, counted, explained, heading, interval, interval_of, number, with_interval
 from taskweb.cli.tables.grid import Grid
 from taskweb.cli.tables.text import Text
 from taskweb.selectors.benchmark import MEAN, METRIC_NAMES, REFERENCES, BenchmarkRow
@@ -17,11 +18,11 @@ from taskweb.workflows.benchmarking import BenchmarkResult
 _NDCG, _REGRET = range(len(METRIC_NAMES))
 _ROUNDING = 1e-9
 _TITLES = (
-    "selector",
+    "~selector",
     ">NDCG",
-    "??>95%",
+    "??>95% interval",
     ">Regret@5",
-    "??>95%",
+    "??>95% of Regret@5",
     "???>± draws",
     "?>targets",
     *(f"????>NDCG vs {name}" for name in REFERENCES),
@@ -34,24 +35,38 @@ def benchmark_tables(result: BenchmarkResult, width: int, *, per_target: bool = 
     for setup in setups if len(setups) > 2 else setups[:1]:
         rows = [row for row in result.rows if row.setup == setup]
         where = "mean over setups" if setup == MEAN else setup
-        yield Text.assemble("\n", (where, "bold cyan"), (f"   web '{result.web}', each target left out in turn", "dim"))
+        yield heading(where, f"web '{result.web}', each target left out in turn", width)
+        ordered = sorted(rows, key=lambda row: -row.figure(_NDCG))
+        yield from _answer(ordered[0], result.references_of(ordered[0]), width)
+        yield Text()
         grid = Grid(*_TITLES)
-        best = max(row.figure(_NDCG) for row in rows)
-        for row in sorted(rows, key=lambda row: -row.figure(_NDCG)):
+        best = ordered[0].figure(_NDCG)
+        for row in ordered:
             grid.add_row(*_cells(row, result.references_of(row), best))
         yield grid.fitted(width)
         if per_target:
             yield Text()
-            yield _per_target(rows, width)
+            yield from _per_target(rows, width)
     if result.harm is not None:
         yield from _harm(result.harm, width)
     yield Text()
-    yield from explained("NDCG", "agreement with the true order, 100 = perfect", width)
-    yield from explained("Regret@5", "raw performance lost by taking the five predicted best, 0 = none; all in percent", width)
+    yield from explained("NDCG", "agreement with the true order, 100 = perfect; random: exact mean", width, lines=1)
+    yield from explained("Regret@5", "score lost by taking the five predicted best, 0 = none; in percent", width, lines=1)
     drawn = result.draws
     sizes = f"{drawn.target_examples} target and up to {drawn.source_examples} source examples"
-    yield from explained("draws", f"{drawn.draws} draws of {sizes}; ± is their standard deviation", width)
-    yield from explained("random", "the exact mean over all orders", width)
+    yield from explained("draws", f"{counted(drawn.draws, 'draw')} of {sizes}; ±: spread", width, lines=1)
+
+
+def _answer(best: BenchmarkRow, references: dict[str, BenchmarkRow], width: int) -> Iterator[Text]:
+    """The best selector, and by how much it is better than the others that are known."""
+    figures = f"NDCG {with_interval(best.figure(_NDCG), *best.interval(_NDCG), '.1f')}, Regret@5 {best.figure(_REGRET):.2f}"
+    yield from answer("Best", [name(best.selector, "bold green"), *figures.split()], width)
+    for reference in REFERENCES:
+        if difference := _difference(best, references.get(reference)):
+            points = f"by {difference} points of NDCG"
+            low = best.difference(references[reference], _NDCG)[1]
+            sure = "" if low > 0 else ", not clearly"
+            yield from answer("", ["better", "than", name(reference), *f"{points}{sure}".split()], width)
 
 
 def _cells(row: BenchmarkRow, references: dict[str, BenchmarkRow], best: float) -> Sequence[str | Text]:
@@ -76,10 +91,12 @@ def _difference(row: BenchmarkRow, reference: BenchmarkRow | None) -> str:
 
 def _harm(found: HarmResults, width: int) -> Iterator[RenderableType]:
     """How well harm is predicted: a row per selector, and how often predictions came true."""
-    yield Text.assemble("\n", ("Detecting harm", "bold cyan"), ("   sources with a gain below zero, mean over setups", "dim"))
+    yield heading("Detecting harm", "sources with a gain below zero, mean over setups", width)
     grid = Grid("selector", ">AUC", ">95%", "?>targets")
     for row in found.detection:
-        grid.add_row(row.selector, f"{row.auc.value:.3f}", interval_of(row.auc, ".2f"), Text(str(row.n_targets), style="dim"))
+        grid.add_row(
+            name(row.selector), f"{row.auc.value:.3f}", interval_of(row.auc, ".2f"), Text(str(row.n_targets), style="dim")
+        )
     yield grid.fitted(width)
     yield from explained("AUC", "how often a harmful source gets a higher risk than a harmless one; 0.5 = by chance", width)
     for one in found.calibration:
@@ -87,13 +104,13 @@ def _harm(found: HarmResults, width: int) -> Iterator[RenderableType]:
         yield from explained("calibration", what, width)
 
 
-def _per_target(rows: Sequence[BenchmarkRow], width: int) -> Table:
-    table = Grid("NDCG / Regret@5", *(f">{row.selector}" for row in rows))
+def _per_target(rows: Sequence[BenchmarkRow], width: int) -> Iterator[Table]:
+    table = Grid("~NDCG / Regret@5", *(f">{row.selector}" for row in rows))
     for title, figures in (("category", [row.per_category() for row in rows]), ("target", [row.per_target() for row in rows])):
         table.add_row(Text(f"by {title}", style="dim"))
-        for name in dict.fromkeys(key for one in figures for key in one):
-            table.add_row(f"  {name}", *(_pair(one.get(name)) for one in figures))
-    return table.fitted(width)
+        for key in dict.fromkeys(key for one in figures for key in one):
+            table.add_row(f"  {key}", *(_pair(one.get(key)) for one in figures))
+    yield from table.parts(width)
 
 
 def _pair(figures: dict[str, float | None] | None) -> str:

@@ -33,7 +33,7 @@ def explained(label: str, body: str, width: int, *, lines: int | None = None) ->
 def answer(label: str, pieces: Iterable[str | Text], width: int) -> Iterator[Text]:
     """A line of the answer, before all tables: its label and pieces, none of which is broken that fits into a line."""
     for i, line in enumerate(filled(pieces, max(20, min(width, _MOST_WIDTH) - _LABEL_WIDTH))):
-        yield Text.assemble((f"{f'{label}:' if i == 0 else '':>{_LABEL_WIDTH - 2}}  ", "bold cyan"), line)
+        yield Text.assemble((f"{f'{label}:' if i == 0 and label else '':>{_LABEL_WIDTH - 2}}  ", "bold cyan"), line)
 
 
 def heading(name: str, facts: str, width: int, before: str = "") -> Text:

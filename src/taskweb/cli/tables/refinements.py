@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 
 from rich.console import RenderableType
 
-from taskweb.cli.tables.formatting import counted, duration, explained
-from taskweb.cli.tables.suggestions import beliefs, meanings, shown_run
+from taskweb.cli.tables.formatting import answer, counted, duration, explained, heading
+from taskweb.cli.tables.suggestions import beliefs, best_now, meanings, next_runs
 from taskweb.cli.tables.text import Text
 from taskweb.web.records.run import Run
 from taskweb.workflows.refining.measuring import Measuring
@@ -19,11 +19,13 @@ _MOST_SHOWN = 8
 
 
 def dry_run_tables(found: Measuring, trainings: Mapping[str, int | None], width: int) -> Iterator[RenderableType]:
-    """The ranking before a further run, and what the runs would come to."""
+    """What the runs would come to, and the ranking before a further run."""
+    yield _title(found, width)
+    yield from answer("Run next", _next(found), width)
+    yield from answer("Trainings", _trainings(found, trainings).split(), width)
+    yield from answer("Time", _time(found).split(), width)
+    yield Text()
     yield from _beliefs(found, width, most=None)
-    yield from explained("trainings", _trainings(found, trainings), width)
-    yield from explained("time", _time(found), width)
-    yield from explained("first", _next(found), width)
     yield from meanings(found.settings.k, width)
 
 
@@ -36,10 +38,12 @@ def run_tables(found: Measuring, width: int) -> Iterator[RenderableType]:
         report = f"; the report follows, with up to {MOST_TRAININGS} trainings" if found.seeds else ""
         yield from explained("stopped", f"{found.stopped}{report}", width)
         return
+    if len(found.made) == len(found.latest):
+        yield _title(found, width)
     yield from _beliefs(found, width, most=_MOST_SHOWN)
     if (same := found.no_difference) is not None:
         yield from explained("note", same, width)
-    yield from explained("next", _next(found), width)
+    yield from answer("Run next", _next(found), width)
     if left := found.seconds_left:
         yield from explained("time left", f"about {duration(left)}", width)
 
@@ -58,30 +62,35 @@ def run_line(found: Measuring, run: Run, place: int) -> str:
 
 
 def refinement_tables(found: Refinement, width: int) -> Iterator[RenderableType]:
-    """What was measured, why it stopped, and the scores on the report rows."""
+    """What to train on with its scores on the report rows, why measuring stopped, and what is believed of each source."""
     measuring = found.measuring
+    yield _title(measuring, width)
+    yield from best_now(measuring.suggester.to_dict()["sources"], measuring.settings.k, width)
+    for i, line in enumerate(_report(found.report, zero_shot=measuring.runs.setup.trains_only_sources)):
+        yield from answer("Report" if i == 0 else "", line.split(), width)
+    yield from answer("Stopped", (measuring.stopped or "").split(), width)
+    yield Text()
     yield from _beliefs(measuring, width, most=None)
-    yield from explained("stopped", measuring.stopped or "", width)
-    for line in _report(found.report, zero_shot=measuring.runs.setup.trains_only_sources):
-        yield from explained("report", line, width)
-    yield from explained("saved", f"{found.folder}: the ranking (taskweb rank --ranking, mix --ranking) and the runs", width)
     yield from meanings(measuring.settings.k, width)
+    yield from explained("saved", f"{found.folder}: the ranking and the runs", width)
+
+
+def _title(found: Measuring, width: int) -> Text:
+    facts = f"{counted(len(found.made), 'run')} so far" if found.made else "before any run"
+    return heading(found.suggester.target, facts, width, "Sources for ")
 
 
 def _beliefs(found: Measuring, width: int, most: int | None) -> Iterator[RenderableType]:
     sources = found.suggester.to_dict()["sources"]
     shown = [source for source in sources if most is None or source["rank"] <= most or source["runs"]]
-    if len(found.made) == 0 or most is None:
-        facts = f"   {counted(len(found.made), 'run')} so far" if found.made else "   before any run"
-        yield Text.assemble("\n", (f"Sources for {found.suggester.target}", "bold cyan"), (facts, "dim"))
     yield beliefs(shown, found.settings.k).fitted(width)
     if hidden := len(sources) - len(shown):
         yield Text(f"   and {hidden} more", style="dim")
     yield Text()
 
 
-def _next(found: Measuring) -> str:
-    return f"nothing: {found.stopped}" if found.stopped is not None else "; ".join(map(shown_run, found.batch()))
+def _next(found: Measuring) -> list[str | Text]:
+    return ["nothing:", *found.stopped.split()] if found.stopped is not None else next_runs(found.batch())
 
 
 def _trainings(found: Measuring, trainings: Mapping[str, int | None]) -> str:

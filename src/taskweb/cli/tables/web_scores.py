@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from rich.console import RenderableType
 
-from taskweb.cli.tables.formatting import counted, explained, signed
+from taskweb.cli.tables.formatting import counted, explained, heading, signed
 from taskweb.cli.tables.grid import Grid
 from taskweb.cli.tables.text import Text
 from taskweb.web.published import PUBLISHED
 from taskweb.workflows.webs import WebDescription
 
 _RELIABILITY = "rank correlation of a target's sources between two halves of the seeds, mean over targets; 1 = the seeds agree"
-_SIGN_TEST = "probability that chance alone puts as many seeds, or more, on one side; small = not by chance"
+_SIGN_TEST = "probability of as many seeds on one side by chance; small: no chance"
 
 
 def description_table(description: WebDescription, width: int) -> Iterator[RenderableType]:
@@ -23,9 +23,8 @@ def description_table(description: WebDescription, width: int) -> Iterator[Rende
     facts, web = description.to_dict(), description.web
     both = [task for task in web.targets if task in web.sources]
     roles = f"{counted(len(web.targets), 'target')}, {counted(len(web.sources), 'source')}, {len(both)} are both"
-    counts = f"   {counted(len(web.tasks), 'task')}: {roles}"
-    yield Text.assemble("\n", (web.name, "bold cyan"), (counts, "dim"))
-    table = Grid("setup", ">pairs measured", ">mean T", ">reliability", "?>hours")
+    yield heading(web.name, f"{counted(len(web.tasks), 'task')}: {roles}", width)
+    table = Grid("~setup", ">pairs measured", ">mean T", ">reliability", "?>hours")
     for setup in web.setups:
         t = web.transfer(setup)
         known = t[np.isfinite(t)]
@@ -45,7 +44,7 @@ def description_table(description: WebDescription, width: int) -> Iterator[Rende
 def scores_table(rows: Sequence[Mapping[str, Any]], width: int) -> Iterator[RenderableType]:
     """Transfer scores, a row per pair; with a column for the setup where there are several."""
     names = ("setup", "source", "target") if len({row["setup"] for row in rows}) > 1 else ("source", "target")
-    table = Grid(*names, ">T", ">PC", "?>± se", ">PM", "?>sign test", "?>score", "?>seeds")
+    table = Grid(*(f"~{name}" for name in names), ">T", ">PC", "?>± se", ">PM", "?>sign test", "?>score", "?>seeds")
     for row in rows:
         table.add_row(
             *(str(row[name]) for name in names),
@@ -59,10 +58,10 @@ def scores_table(rows: Sequence[Mapping[str, Any]], width: int) -> Iterator[Rend
         )
     yield table.fitted(width)
     yield Text()
-    yield from explained("T", "0.5 PC + 0.1 PM - 0.05: above 0 the source helped", width)
-    yield from explained("PC", "mean gain over the target's own baseline of the same seed; se: its standard error", width)
-    yield from explained("PM", "share of seeds that gain", width)
-    yield from explained("sign test", _SIGN_TEST, width)
+    yield from explained("T", "0.5 PC + 0.1 PM - 0.05, above 0 helps; PM: share of seeds that gain", width, lines=1)
+    yield from explained("PC", "mean gain over the baseline of the same seed; se: its standard error", width, lines=1)
+    if "sign test" not in table.left_out(width) and any(row["sign_p"] is not None for row in rows):
+        yield from explained("sign test", _SIGN_TEST, width, lines=1)
 
 
 def _runs_in_words(runs: Mapping[str, Any] | None, web: str) -> str:
