@@ -89,14 +89,6 @@ def test_the_best_ready_sources_are_mixed_into_one_adapter(run, folder: Path) ->
     record = json.loads((folder / "sum/mixture.json").read_text())
     assert [(entry["task"], entry["weight"]) for entry in record["mixed"]] == [("boats", 0.75), ("birds", 0.25)]
     assert record["mixed"][0]["sha256"] == digest_of_weights(folder / "ready/boats")
-    evaluated = run(
-        *("evaluate", str(folder / "model"), *ready, "--adapter", str(folder / "sum"), "--format", "json"),
-        *("--examples", str(folder / "apples.jsonl"), "--device", "cpu"),
-    )
-    assert evaluated.status == 0, evaluated.err
-    assert [one["adapter"] for one in json.loads(evaluated.out)["adapters"]] == [
-        *(str(folder / "sum"), "apples", "birds", "boats")
-    ]
     for options, message in {
         ("--rates", "proportional", "--tasks", "boats"): "Adapters have no rows, so rates cannot be proportional",
         ("--export", "chat", "--tasks", "boats"): "mixes weights, so there are no rows to export",
@@ -106,6 +98,20 @@ def test_the_best_ready_sources_are_mixed_into_one_adapter(run, folder: Path) ->
         refused = run("mix", *options, *ready, "--to", str(folder / "other"))
         assert (refused.status, message in refused.err, refused.err.count("\n")) == (2, True, 1), refused.err
         assert not (folder / "other").exists()
+
+
+@pytest.mark.repeats
+def test_ready_sources_are_evaluated_beside_their_base(run, folder: Path) -> None:  # noqa: F811
+    ready = ["--ready-sources", str(folder / "ready")]
+    run("mix", "--tasks", "boats,birds", *ready, "--to", str(folder / "sum"))
+    evaluated = run(
+        *("evaluate", str(folder / "model"), *ready, "--adapter", str(folder / "sum"), "--format", "json"),
+        *("--examples", str(folder / "apples.jsonl"), "--device", "cpu"),
+    )
+    assert evaluated.status == 0, evaluated.err
+    assert [one["adapter"] for one in json.loads(evaluated.out)["adapters"]] == [
+        *(str(folder / "sum"), "apples", "birds", "boats")
+    ]
 
 
 def test_ready_sources_are_ranked_by_their_texts(run, folder: Path) -> None:  # noqa: F811
@@ -125,7 +131,10 @@ def test_ready_sources_are_ranked_by_their_texts(run, folder: Path) -> None:  # 
     assert done.status == 0, done.err
     found = json.loads(done.out)
     assert [(entry["task"], entry["weight"]) for entry in found["mixed"]] == [("birds", 1.0)]
-    assert any("not ranked, because they have no texts (--sources) and are not in the web: boats" in n for n in found["notes"])
+    assert found["notes"][:2] == [
+        "the ready source apples was trained on the target itself, and is left out",
+        "not ranked, because they have no texts (--sources) and are not in the web: boats",
+    ]
 
 
 def test_adapters_of_different_kinds_are_one_line(folder: Path) -> None:
