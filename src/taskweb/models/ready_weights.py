@@ -25,7 +25,7 @@ from taskweb.models.methods.trainable import trainable
 from taskweb.models.outline import outline_of
 from taskweb.models.peft_folder import ADAPTER_WEIGHTS
 
-_PREFIX, _NAME = "base_model.model.", ".default"
+PREFIX, _NAME = "base_model.model.", ".default"
 _PARTS = ("lora_A", "lora_B", "lora_magnitude_vector")
 _DRAWN = (True, False, None, "gaussian", "eva", "orthogonal")  # ways to begin that leave the base's weights as they are
 _OTHERWISE = (  # what LoRA of PEFT may do, and ours does not
@@ -48,7 +48,7 @@ class ReadyAdapter:
     @classmethod
     def read(cls, folder: Path) -> ReadyAdapter:
         """Read what an adapter is, without its weights. Raises InputError for one that our LoRA cannot stand for."""
-        config = _config_of(folder)
+        config = adapter_config(folder)
         if str(config.get("peft_type")).upper() != "LORA":
             kind = config.get("peft_type")
             raise InputError(f"The adapter {folder} is of the kind {kind}. Only LoRA can be trained on from.")
@@ -184,7 +184,7 @@ def _adapter_tensors(model: TaskModel, folder: Path) -> dict[str, torch.Tensor]:
     if base is not None and base.fingerprint not in (None, model.origin.fingerprint):
         raise InputError(f"{folder} was trained on other weights than those of {model.origin.name}. It belongs to {base.name}.")
     with _opened(folder) as file:
-        return {f"{_plain(name)}{_NAME}.weight": file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return {f"{plain_name(name)}{_NAME}.weight": file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 def _whole_tensors(model: TaskModel, folder: Path) -> dict[str, torch.Tensor]:
@@ -192,7 +192,8 @@ def _whole_tensors(model: TaskModel, folder: Path) -> dict[str, torch.Tensor]:
     return {name: found[name].detach() for name in trainable(model.module) if name in found}
 
 
-def _config_of(folder: Path) -> Mapping[str, Any]:
+def adapter_config(folder: Path) -> Mapping[str, Any]:
+    """What `adapter_config.json` says. Raises InputError for a file that is no JSON object, or too large for one."""
     path = folder / ADAPTER_CONFIG
     try:
         if path.stat().st_size > _MOST_BYTES_OF_CONFIG:
@@ -223,16 +224,16 @@ def _shapes_in(folder: Path) -> dict[str, tuple[int, ...]]:
         names = list(file.keys())
         if foreign := next((name for name in names if not _is_part(name)), None):
             raise InputError(f"The adapter {folder} contains the tensor {foreign}, which is no part of LoRA on a linear layer.")
-        return {_plain(name): tuple(file.get_slice(name).get_shape()) for name in names}
+        return {plain_name(name): tuple(file.get_slice(name).get_shape()) for name in names}
 
 
 def _is_part(name: str) -> bool:
-    return name.startswith(_PREFIX) and _plain(name).rpartition(".")[2] in _PARTS
+    return name.startswith(PREFIX) and plain_name(name).rpartition(".")[2] in _PARTS
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """The name of a part of LoRA behind that of its layer: `model.layers.0.self_attn.q_proj.lora_A`."""
-    return name.removeprefix(_PREFIX).removesuffix(".weight").removesuffix(_NAME)
+    return name.removeprefix(PREFIX).removesuffix(".weight").removesuffix(_NAME)
 
 
 def _shapes_of(tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from taskweb.errors import InputError, ParameterError, TaskWebError
@@ -98,12 +99,13 @@ def evaluate_adapters(
     tasks: TaskSettings,
     scoring: EvaluationSettings | None = None,
     *,
+    ready: Mapping[str, Path] | None = None,
     progress: Progress = silent,
 ) -> AdaptersEvaluation:
     """Evaluate adapters and their base, which is read once, and compare each adapter with the base on the same rows.
 
-    Everything is checked before anything is computed. Raises a TaskWebError for models, examples or a device that cannot be
-    used, and for an adapter of another base.
+    ready: folders of further adapters, by the names to show. Everything is checked before anything is computed. Raises a
+    TaskWebError for models, examples or a device that cannot be used, and for an adapter of another base.
     """
     begin, scoring = time.monotonic(), scoring or EvaluationSettings()
     if twice := sorted({name for name in adapters if list(adapters).count(name) > 1}):
@@ -112,7 +114,8 @@ def evaluate_adapters(
     prompted = tasks.load()
     shared = BaseWithAdapters(settings.model, family=settings.family, weights=settings.weights)
     alone, reason = _base_alone(shared, settings, prompted, scoring)
-    models = {name: shared.with_adapter(name, text=settings.text) for name in adapters}
+    places = {**{name: name for name in adapters}, **{name: str(folder) for name, folder in (ready or {}).items()}}
+    models = {name: shared.with_adapter(place, text=settings.text) for name, place in places.items()}
     for model in models.values():
         check_model(model, prompted, scoring)
     base = None if alone is None else evaluated(alone, settings, prompted, scoring, device, progress)

@@ -135,7 +135,7 @@ def mix(
 def mix_with(arguments: MixArguments, progress: Progress = silent) -> Mixture:
     """Mix sources, as `mix` does, with all arguments in one object. Raises a TaskWebError."""
     places = find_sources(arguments.sources)
-    choice, examples = _choice_and_examples(arguments, places, progress)
+    choice, examples = choice_and_examples(arguments, places, progress)
     sources, errors = _loaded(choice, places, arguments, progress)
     target = () if examples is None else examples.examples
     return sample_mixture(
@@ -148,7 +148,7 @@ def mix_with(arguments: MixArguments, progress: Progress = silent) -> Mixture:
     )
 
 
-def _choice_and_examples(
+def choice_and_examples(
     arguments: MixArguments, places: Mapping[str, str], progress: Progress
 ) -> tuple[Choice, ExampleSet | None]:
     """Which sources are mixed, and all examples of the target that can be found."""

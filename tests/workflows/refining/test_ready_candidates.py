@@ -13,6 +13,7 @@ pytest.importorskip("peft")
 
 import taskweb
 from taskweb.errors import InputError
+from taskweb.experiments.ready_sources import digest_of_weights
 from taskweb.selectors import Ranking
 from taskweb.selectors.base import RankedSource
 from taskweb.selectors.gain_prior import ignorant_prior
@@ -77,6 +78,63 @@ def test_adapters_alone_are_only_evaluated(folder: Path) -> None:
     with RunStore.open(folder / "out/web.db", read_only=True) as store:
         assert {run.sizes["steps"] for run in store.runs()} == {0}  # nothing was trained at all
     assert found.ranking.selector == "refine"
+
+
+def test_the_best_ready_sources_are_mixed_into_one_adapter(run, folder: Path) -> None:  # noqa: F811
+    ready = ["--ready-sources", str(folder / "ready")]
+    done = run("mix", "--tasks", "boats,birds", *ready, "--rates", "boats=0.75,birds=0.25", "--to", str(folder / "sum"))
+    assert done.status == 0, done.err
+    assert "LoRA of rank 8 on " in done.out
+    assert "75.0%" in done.out
+    record = json.loads((folder / "sum/mixture.json").read_text())
+    assert [(entry["task"], entry["weight"]) for entry in record["mixed"]] == [("boats", 0.75), ("birds", 0.25)]
+    assert record["mixed"][0]["sha256"] == digest_of_weights(folder / "ready/boats")
+    for options, message in {
+        ("--rates", "proportional", "--tasks", "boats"): "Adapters have no rows, so rates cannot be proportional",
+        ("--export", "chat", "--tasks", "boats"): "mixes weights, so there are no rows to export",
+        ("--tasks", "ships"): "There is no ready source named 'ships'",
+        (str(folder / "apples.jsonl"), "--web", "none"): "Nothing is known of these ready sources to rank them by",
+    }.items():
+        refused = run("mix", *options, *ready, "--to", str(folder / "other"))
+        assert (refused.status, message in refused.err, refused.err.count("\n")) == (2, True, 1), refused.err
+        assert not (folder / "other").exists()
+
+
+@pytest.mark.repeats
+def test_ready_sources_are_evaluated_beside_their_base(run, folder: Path) -> None:  # noqa: F811
+    ready = ["--ready-sources", str(folder / "ready")]
+    run("mix", "--tasks", "boats,birds", *ready, "--to", str(folder / "sum"))
+    evaluated = run(
+        *("evaluate", str(folder / "model"), *ready, "--adapter", str(folder / "sum"), "--format", "json"),
+        *("--examples", str(folder / "apples.jsonl"), "--device", "cpu"),
+    )
+    assert evaluated.status == 0, evaluated.err
+    assert [one["adapter"] for one in json.loads(evaluated.out)["adapters"]] == [
+        *(str(folder / "sum"), "apples", "birds", "boats")
+    ]
+
+
+def test_ready_sources_are_ranked_by_their_texts(run, folder: Path) -> None:  # noqa: F811
+    done = run(
+        *(
+            "mix",
+            str(folder / "apples.jsonl"),
+            "--ready-sources",
+            str(folder / "ready"),
+            "--web",
+            "none",
+            "--selector",
+            "random",
+        ),
+        *("--sources", str(folder / "sources"), "--k", "1", "--to", str(folder / "sum"), "--format", "json"),
+    )
+    assert done.status == 0, done.err
+    found = json.loads(done.out)
+    assert [(entry["task"], entry["weight"]) for entry in found["mixed"]] == [("birds", 1.0)]
+    assert found["notes"][:2] == [
+        "the ready source apples was trained on the target itself, and is left out",
+        "not ranked, because they have no texts (--sources) and are not in the web: boats",
+    ]
 
 
 def test_adapters_of_different_kinds_are_one_line(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,6 +34,15 @@ def evaluate(
             help="Adapter of MODEL (taskweb's or PEFT's), compared with MODEL alone. Repeatable; MODEL is read once.",
         ),
     ] = None,
+    ready_sources: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ready-sources",
+            metavar="DIR|FILE|hf:ID",
+            help="Adapters of MODEL in one place: a folder with an adapter <task>/ each, one on the Hub, or a .txt list of "
+            "these. Repeatable.",
+        ),
+    ] = None,
     tasks: TaskOptions,
     computing: ComputeOptions,
     reading: ReadingOptions,
@@ -47,6 +57,7 @@ def evaluate(
 
     Examples:
         taskweb evaluate my_model --examples my_task.jsonl
+        taskweb evaluate ./my_model --ready-sources my_adapters/ --examples my_task.jsonl
         taskweb evaluate my_model --task rte --examples my_texts/rte.jsonl --predictions answers.jsonl
     """
     from taskweb.evaluation import save_predictions, save_results
@@ -55,9 +66,19 @@ def evaluate(
     scoring = computing.scoring()
     files.check()
     settings = computing.model_settings(model, reading, storage)
-    if adapter:
+    if adapter or ready_sources:
+        ready = _ready(ready_sources or [])
         _with_adapters(
-            settings, adapter, tasks.settings(), scoring, files, output, explain=explain, quiet=quiet, verbose=verbose
+            settings,
+            adapter or [],
+            ready,
+            tasks.settings(),
+            scoring,
+            files,
+            output,
+            explain=explain,
+            quiet=quiet,
+            verbose=verbose,
         )
         return
     found = evaluate_model(settings, tasks.settings(), scoring, progress=after_readings(progress_for(quiet=quiet)))
@@ -76,9 +97,17 @@ def evaluate(
     print_tables(lambda width: evaluation_tables(model, found.results, found.scored, width, explain=explain))
 
 
+def _ready(given: list[str]) -> dict[str, Path]:
+    """The folders of ready sources by task; those on the Hub are fetched."""
+    from taskweb.experiments.ready_sources import ready_folder, ready_places
+
+    return {name: ready_folder(place) for name, place in ready_places(given).items()}
+
+
 def _with_adapters(
     settings: ModelSettings,
     adapters: list[str],
+    ready: dict[str, Path],
     tasks: TaskSettings,
     scoring: EvaluationSettings,
     files: ResultFileOptions,
@@ -93,7 +122,8 @@ def _with_adapters(
     from taskweb.evaluation import save_predictions, save_results
     from taskweb.workflows.comparing_adapters import evaluate_adapters
 
-    found = evaluate_adapters(settings, adapters, tasks, scoring, progress=after_readings(progress_for(quiet=quiet)))
+    progress = after_readings(progress_for(quiet=quiet))
+    found = evaluate_adapters(settings, adapters, tasks, scoring, ready=ready, progress=progress)
     if files.predictions_file is not None:
         models, results = zip(*found.results_by_model, strict=True)
         save_predictions(results, files.predictions_file, models)

@@ -36,6 +36,16 @@ class ChoiceOptions:
             "another name. Repeatable.",
         ),
     ] = None
+    ready_sources: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ready-sources",
+            metavar="DIR|FILE|hf:ID",
+            rich_help_panel=CHOICE,
+            help="Mix LoRA adapters that were trained on sources, instead of rows: a folder with an adapter <task>/ each, "
+            "one on the Hub, or a .txt list. The result is one adapter. Repeatable.",
+        ),
+    ] = None
     ranking: Annotated[
         str | None,
         typer.Option(
