@@ -56,6 +56,7 @@ def test_the_cache_contains_what_the_page_says(encoder: SentenceEncoder) -> None
             "blend-*.learned",
             "judge/*.json",
             "encoder/all-MiniLM-L6-v2/*",
+            "benchmarks/*.json",
             "digests/*.json",
             "resolved/*.json",
             "unstored/*/*.json",
@@ -70,7 +71,7 @@ def test_the_cache_contains_what_the_page_says(encoder: SentenceEncoder) -> None
     assert [name for name in names if not any(fnmatch(name, pattern) for pattern in patterns)] == []
     for file in files:  # no text of an example or a prompt
         assert not any(word in file.read_bytes() for word in (b"today", b"weather", b"tides"))
-    for folder in ("digests", "resolved"):
+    for folder in ("benchmarks", "digests", "resolved"):
         assert f'_FOLDER = "{folder}"' in CODE
     named = set(re.findall(r'default_cache_folder\(\) / "(\w+)"', CODE))
     assert named == {"judge", "encoder", "unstored", "webs"}
