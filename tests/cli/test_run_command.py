@@ -148,6 +148,7 @@ def test_the_paper_s_plan_comes_to_its_runs_on_rows_in_the_columns_of_the_hub(
     [
         (["{folder}/none.toml"], "There is no plan"),
         (["{plan}", "--executor", "rai"], "no executor named 'rai'"),
+        (["{plan}", "--artifacts", "s3://mine"], "--artifacts is only for --executor ray"),
         (["{plan}", "--slurm", "time=1:00:00"], "--slurm is only for --executor slurm"),
         (["{plan}", "--executor", "slurm", "--slurm", "array=1"], "array is set by taskweb"),
         (["{plan}", "--worker", "web.db.slurm"], "--worker is for jobs that --executor slurm submits"),
