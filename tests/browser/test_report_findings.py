@@ -1,4 +1,4 @@
-"""Targets, models and answers in a report: readable for everyone, and names of others are text."""
+"""Targets, models, answers and runs in a report: readable for everyone, and names of others are text."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ import taskweb
 from taskweb.report.page import write_report
 from taskweb.report.section import Section
 from taskweb.report.sections.answered_prompts import Answered, answered_prompts
+from taskweb.report.sections.store_runs import store_runs
 from taskweb.report.sections.target_ranking import MadeRun, NextRun, TargetFindings, target_ranking
 from taskweb.report.sections.trained_models import CurvePoint, MixedTask, ModelFindings, trained_models
 from taskweb.selectors.base import RankedSource, Ranking
+from taskweb.web.records.run import Run, SetupRecord
+from taskweb.web.run_statistics import run_statistics
 
 pytestmark = pytest.mark.browser
 HOSTILE = "</script><script>window.broken = 1</script>\"'&\u202e\u05d0" + "x" * 10_000 + "🙂"
@@ -26,7 +29,19 @@ def models(name: str) -> tuple[Section, ...]:
     model = ModelFindings(name, name, "lora", 1, 20, 9.0, 1000, shares, ((1, 5.0), (20, 2.5)), points)
     rows = {(row, "x"): float(row % 2) for row in range(9)}
     answers = [Answered(f"{name} {side}", name, prompt, rows) for side in "ab" for prompt in ("p", name)]
-    return (trained_models([model]), answered_prompts(answers))
+    runs = [
+        Run(
+            SetupRecord(name),
+            name,
+            None,
+            seed,
+            status="finished" if seed else "failed",
+            reason=name,
+            durations={"train": 9.0 + seed},
+        )
+        for seed in range(40)
+    ]
+    return (trained_models([model]), answered_prompts(answers), store_runs(run_statistics(runs)))
 
 
 def opened(page: Any, path: Path, sections: tuple[Section, ...], width: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,140 @@ def test_the_same_bits_after_a_node_dies(cluster: Any, tmp_path: Path, monkeypat
     assert not (other / "web.db.sources").exists()
     assert not (other / "web.db.running").exists()
     assert outcomes(other / "web.db") == outcomes(one / "web.db")
+
+
+@pytest.fixture
+def own_cluster(ray_folder: str) -> Iterator[Any]:
+    """A cluster whose head does no run."""
+    from ray.cluster_utils import Cluster
+
+    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    yield started
+    ray.shutdown()
+    started.shutdown()
+
+
+@pytest.fixture
+def saved(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
+    """All runs that are stored, in order."""
+    found: list[Run] = []
+    save = OpenJob.save
+
+    def noted(self: OpenJob, run: Run, store: RunStore) -> None:
+        save(self, run, store)
+        found.append(run)
+
+    monkeypatch.setattr(OpenJob, "save", noted)
+    return found
+
+
+def keys(runs: list[Run]) -> list[str]:
+    return [run.key for run in runs]
+
+
+@pytest.mark.repeats
+def test_three_nodes_one_dies_one_joins_and_no_source_is_trained_twice(
+    own_cluster: Any, saved: list[Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nodes without a common folder: weights reach the node that joins as artifacts."""
+    plan = write_plan(tmp_path, seeds="[1, 2]")
+    nodes = [own_cluster.add_node(num_cpus=1) for _ in range(2)]
+    own_cluster.wait_for_nodes()
+
+    @contextmanager
+    def unseen(_cache: object) -> Iterator[str]:
+        yield "no such file"
+
+    monkeypatch.setattr("taskweb.experiments.executors.ray._probe_file", unseen)
+    save = OpenJob.save
+
+    def kill_after_first_transfer(self: OpenJob, run: Run, store: RunStore) -> None:
+        save(self, run, store)
+        if run.source is not None and nodes:  # the other transfer of this source is under way or next
+            for node in nodes:
+                own_cluster.remove_node(node, allow_graceful=False)
+            nodes.clear()
+            own_cluster.add_node(num_cpus=1)
+
+    monkeypatch.setattr(OpenJob, "save", kill_after_first_transfer)
+    state = run_plan(plan, RayExecutor(own_cluster.address, artifacts=str(tmp_path / "weights")))
+    assert (state.finished, state.failed, state.todo) == (18, 0, ())
+    assert nodes == []
+    assert len(keys(saved)) == len(set(keys(saved))) == 18
+    trained = [(run.source, run.seed) for run in saved if "source_training" in run.durations]
+    assert len(trained) == len(set(trained))
+    assert list((tmp_path / "weights" / "plan").iterdir()) == []
+
+
+@pytest.mark.repeats
+def test_the_head_dies_and_the_same_plan_goes_on_with_a_new_cluster(
+    ray_folder: str, saved: list[Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setattr("taskweb.experiments.executors.ray_head.PATIENCE", 3.0)
+    plan = write_plan(tmp_path, seeds="[1, 2, 3, 4]")
+    first = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    for _ in range(2):
+        first.add_node(num_cpus=1)
+    first.wait_for_nodes()
+
+    def kill() -> None:
+        deadline = time.monotonic() + 120
+        while len(saved) < 3 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        first.remove_node(first.head_node, allow_graceful=False)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        with pytest.raises(TaskWebError, match=r"The head of the Ray cluster at .* is gone") as lost:
+            run_plan(plan, RayExecutor(first.address))
+        assert "\n" not in str(lost.value)
+    finally:
+        killer.join()
+        first.shutdown()
+    before = len(saved)
+    assert 3 <= before < 36
+    second = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    try:
+        state = run_plan(plan, RayExecutor(second.address))
+    finally:
+        ray.shutdown()
+        second.shutdown()
+    assert (state.finished, state.failed, state.todo) == (36, 0, ())
+    assert len(keys(saved)) == len(set(keys(saved))) == 36
+
+
+@pytest.mark.repeats
+def test_runs_share_a_gpu_and_fused_groups_are_one_task(
+    own_cluster: Any, saved: list[Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_cluster.add_node(num_cpus=3, num_gpus=1)
+    own_cluster.wait_for_nodes()
+    training = '{learning_rate = 0.01, batch_size = 8, steps = 20, device = "cpu"}'
+    plan = write_plan(tmp_path, seeds="[1]", setups=f'[setups."tiny/lora"]\nmodel = "./model"\ntraining = {training}\n')
+    most, submitted = [0], []
+    handle, submit = WorkerPool._handle_event, WorkerPool._submit
+
+    def handled(self: WorkerPool, generator: Any) -> Iterator[int]:
+        yield from handle(self, generator)
+        most[0] = max(most[0], sum(stream.running is not None for stream in self.streams.values()))
+
+    def counted(self: WorkerPool, work: Any) -> None:
+        submitted.append(work)
+        submit(self, work)
+
+    monkeypatch.setattr(WorkerPool, "_handle_event", handled)
+    monkeypatch.setattr(WorkerPool, "_submit", counted)
+    assert run_plan(plan, RayExecutor(own_cluster.address, gpus=0.5), fuse=1).finished == 9
+    assert most[0] == 2  # of three that the CPUs would allow
+    assert len(submitted) == 4  # the baselines, and a group per source
+    (tmp_path / "web.db").unlink()
+    submitted.clear()
+    assert run_plan(plan, RayExecutor(own_cluster.address, gpus=0.5), fuse=4).finished == 9
+    assert len(submitted) == 1
+    assert {run.extra.get("fused") for run in saved[-9:]} == {4}
 
 
 def test_a_cluster_that_does_not_exist_is_an_error_in_one_line(tmp_path: Path) -> None:

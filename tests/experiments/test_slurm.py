@@ -8,17 +8,21 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from taskweb.errors import InputError, ParameterError, TaskWebError
 from taskweb.experiments import InlineExecutor, SlurmExecutor, run_plan, state_of
-from taskweb.experiments.executors import slurm_commands, slurm_jobs
+from taskweb.experiments.executors import Job, slurm_commands, slurm_jobs
+from taskweb.experiments.executors.pieces import piece_of, work_of_piece
 from taskweb.experiments.executors.slurm_worker import WorkerName, work_in
+from taskweb.experiments.fusing import work_of
 from taskweb.experiments.heartbeats import running_runs
+from taskweb.experiments.specs import groups_of, runs_of
 from taskweb.experiments.spool import Ending, Piece, Spool
+from taskweb.web.store import RunStore
 from tests.experiments import fake_slurm
 from tests.experiments.planned import write_plan
 from tests.experiments.test_engine import copied, outcomes, stored
@@ -176,6 +180,55 @@ def test_jobs_hand_over_what_one_process_would_measure(tmp_path: Path, monkeypat
     assert (state.finished, state.failed, state.todo) == (9, 0, ())
     assert outcomes(other / "web.db") == outcomes(one / "web.db")
     assert leftovers(other) == set()
+
+
+def test_pieces_are_the_work_that_was_written_down(tmp_path: Path) -> None:
+    lora = '[setups."tiny/lora"]\nmodel = "./model"\ntraining = {learning_rate = 0.01, batch_size = 8, device = "cpu"}\n'
+    path = write_plan(tmp_path, seeds="[1]", setups=lora)
+    opened = Job(path).open()
+    groups = groups_of(runs_of(opened.plan))
+    spool = Spool.beside(opened.plan.store)
+    spool.create()
+    for number, work in enumerate((groups[1], *work_of(groups, 4))):
+        spool.offer(piece_of(number, work, opened))
+        taken = spool.take("1_0-0")
+        assert taken is not None
+        assert work_of_piece(taken.piece, opened) == work
+        spool.finish(taken)
+    write_plan(tmp_path, seeds="[1]", setups=lora.replace("0.01", "0.02"))
+    with pytest.raises(InputError, match="changed while it ran"):
+        work_of_piece(taken.piece, Job(path).open())
+
+
+def test_another_executor_ends_the_jobs_and_stores_what_they_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = write_plan(tmp_path, seeds="[1]")
+    store = tmp_path / "web.db"
+    run_plan(plan, InlineExecutor())
+    with RunStore.open(store, read_only=True) as opened:
+        run = replace(next(iter(opened.runs())), durations={"training": 1234.0})
+    store.unlink()
+    Path(f"{store}.digest").unlink()
+    RunStore.open(store, create=True).close()
+    spool = Spool.beside(store)
+    spool.create()
+    spool.hand_over(Piece(0, (), (run.key,)), run)
+    assert state_of(plan).finished == 1  # not stored yet, but done
+    spool.note({"plan": "", "jobs": ["7"]})
+    cancelled: list[object] = []
+    alive = {"7_0": slurm_commands.JobState("RUNNING")}
+    monkeypatch.setattr(slurm_jobs, "_SECONDS_TO_END", 0.0)
+    monkeypatch.setattr(slurm_commands, "cancel", cancelled.append)
+    monkeypatch.setattr(slurm_commands, "look", lambda _: alive)
+    with pytest.raises(TaskWebError, match="The Slurm jobs 7 of an earlier run do not end"):
+        run_plan(plan, InlineExecutor())
+    alive.clear()
+    assert run_plan(plan, InlineExecutor()).finished == 9
+    assert cancelled == [["7"]] * 2
+    with RunStore.open(store, read_only=True) as opened:
+        found = opened.get(run.key)
+    assert found is not None
+    assert found.durations == {"training": 1234.0}  # not done again
+    assert leftovers(tmp_path) == set()
 
 
 # --- real jobs --------------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from taskweb.report.sections.trained_models import ModelFindings
     from taskweb.web import TransferWeb
     from taskweb.workflows.progress import Progress
+    from taskweb.workflows.webs import WebDescription
 
 
 def target_sections(asked: TargetSectionOptions, web: TransferWeb, progress: Progress) -> list[Section]:
@@ -100,3 +101,15 @@ def _trained(place: Path) -> ModelFindings:
     points = tuple(CurvePoint(point.step, point.task, point.metric, point.value) for point in found.points)
     course = found.updates, found.seconds, found.tokens
     return ModelFindings(str(place), found.base, found.method, found.seed, *course, shares, found.losses, points)
+
+
+def run_sections(web: str, described: WebDescription) -> list[Section]:
+    """A section for the runs of a store; none for a web without single runs. Raises a TaskWebError."""
+    if described.info is None or not described.info.runs:
+        return []
+    from taskweb.report.sections.store_runs import store_runs
+    from taskweb.web.run_statistics import run_statistics
+    from taskweb.web.store import RunStore
+
+    with RunStore.open(Path(web), read_only=True) as store:
+        return [store_runs(run_statistics(store.runs()))]

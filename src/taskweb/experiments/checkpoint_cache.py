@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from taskweb.errors import StorageError
+from taskweb.experiments.artifacts import Artifacts
 from taskweb.experiments.file_locks import lock_file, release_lock
 from taskweb.experiments.plan import CheckpointLimits, Plan
 from taskweb.tasks.atomic import cannot_write
@@ -24,11 +25,14 @@ class CheckpointCache:
     Weights after a source are removed once all runs of the source are done, unless they are `kept`; the checkpoint of a
     training is removed once it has ended. Files that a killed process left are used when its plan is resumed. Files that no run
     needs are removed when the plan is run again, and all files when it is finished.
+
+    artifacts: a place that other machines see, too: files are copied there, and taken from there where the folder lacks them.
     """
 
     folder: Path
     limits: CheckpointLimits = field(default_factory=CheckpointLimits)
     kept: bool = False
+    artifacts: Artifacts | None = None
 
     def source_path(self, key: str) -> Path:
         """The file for the weights after the source of that key, whether it exists or not."""
@@ -52,14 +56,31 @@ class CheckpointCache:
     def training(self, key: str) -> Iterator[Path]:
         """The file for the checkpoint of a training. Removed when the training ends or fails, not when it is interrupted."""
         path = self.training_path(key)
+        self.fetch(path)
         try:
             yield path
         except StorageError:
             raise
         except Exception:
-            path.unlink(missing_ok=True)
+            self.drop(path)
             raise
+        self.drop(path)
+
+    def fetch(self, path: Path) -> None:
+        """Take a file from other machines, if it is not here but there."""
+        if self.artifacts is not None and not path.exists():
+            self.artifacts.fetch(path)
+
+    def share(self, path: Path) -> None:
+        """Let other machines have a file."""
+        if self.artifacts is not None:
+            self.artifacts.share(path)
+
+    def drop(self, path: Path) -> None:
+        """Remove a file, here and there."""
         path.unlink(missing_ok=True)
+        if self.artifacts is not None:
+            self.artifacts.remove(path.name)
 
     def make_room(self, size: int) -> None:
         """Remove unused weights after sources, the least recently used first, until there is room for `size` more bytes."""
@@ -84,6 +105,10 @@ class CheckpointCache:
                     file.unlink(missing_ok=True)
             with suppress(OSError):
                 self.folder.rmdir()
+        if self.artifacts is not None:
+            for name in self.artifacts.names():
+                if name.endswith((_SOURCE, _TRAINING)) and name.rpartition(".")[0] not in keys:
+                    self.artifacts.remove(name)
 
 
 class CachedSource:
@@ -100,6 +125,7 @@ class CachedSource:
 
     def acquire(self) -> None:
         """Lock the weights if they exist, and mark them as just used."""
+        self.cache.fetch(self.path)
         with suppress(OSError):
             self._lock = lock_file(self.path, shared=True, create=False)
             os.utime(self.path)
@@ -113,6 +139,7 @@ class CachedSource:
             self.cache.make_room(part.stat().st_size)
             self._lock = lock_file(part, shared=True, create=False)
             part.replace(self.path)
+            self.cache.share(self.path)
         except OSError as error:
             raise cannot_write(part.parent, error) from None
         finally:
@@ -123,6 +150,8 @@ class CachedSource:
         if self._lock is not None:
             release_lock(self._lock, self.path if remove else None)
             self._lock = None
+            if remove and self.cache.artifacts is not None:
+                self.cache.artifacts.remove(self.path.name)
 
     def finish(self) -> None:
         """All runs of the source are done: release the lock, and delete the weights unless the cache keeps them."""

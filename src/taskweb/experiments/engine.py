@@ -10,7 +10,7 @@ from pathlib import Path
 from taskweb.errors import ParameterError
 from taskweb.experiments.checkpoint_cache import checkpoint_cache_of
 from taskweb.experiments.checks import CheckedPlan, check_plan
-from taskweb.experiments.executors import Executor, InlineExecutor, Job, SlurmExecutor
+from taskweb.experiments.executors import Executor, InlineExecutor, Job, RayExecutor, SlurmExecutor
 from taskweb.experiments.executors.slurm import settle_earlier_jobs, store_spooled
 from taskweb.experiments.fusing import longest_first, most_together, work_of
 from taskweb.experiments.memory_needs import memory_warning
@@ -141,4 +141,6 @@ class _Running:
             for spec in todo
             if spec.source is not None
         }
-        checkpoint_cache_of(self.checked.plan).remove_others(sources | {spec.record(data, threads).key for spec in todo})
+        plan, executor = self.checked.plan, self.executor
+        cache = executor.cached(plan) if isinstance(executor, RayExecutor) else checkpoint_cache_of(plan)
+        cache.remove_others(sources | {spec.record(data, threads).key for spec in todo})

@@ -136,8 +136,9 @@ class GroupRunner:
         self, model: TaskModel, examples: Sequence[Example], settings: TrainingSettings, seed: int, key: str
     ) -> TrainingHistory:
         """Train. Resumes where a killed process left a checkpoint of the same training."""
-        with self.checkpoints.training(key) as path:
-            checkpoint = CheckpointSettings(path, every=None, seconds=self.checkpoints.limits.seconds, strict=False)
+        cache = self.checkpoints
+        with cache.training(key) as path:
+            checkpoint = CheckpointSettings(path, every=None, seconds=cache.limits.seconds, strict=False, on_saved=cache.share)
             return fit(model, examples, settings, seed=seed, checkpoint=checkpoint)
 
 

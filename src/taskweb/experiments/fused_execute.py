@@ -206,6 +206,7 @@ class FusedExecution:
         identity = identity_of(model, encoded, settings, seed)
         run = FusedRun(model.head, encoded, settings, seed, trained_tensors(model))
         path = self.runner.checkpoints.training_path(job.key)
+        self.runner.checkpoints.fetch(path)
         if path.exists():
             with suppress(InputError):  # of another training, or damaged: from the start
                 state = load_state(path, run.start, identity)
@@ -238,7 +239,7 @@ class FusedExecution:
                 yield from self._end_source(own, training)
         yield from self._end_targets(lane, [own for own in learnt if own.job.spec is not None], training)
         for own in ended:  # not before their outcomes are known: who kills this in between loses no training
-            own.checkpoint.unlink(missing_ok=True)
+            self.runner.checkpoints.drop(own.checkpoint)
 
     def _end_source(self, own: RunningTraining, training: FusedTraining) -> Events:
         try:
@@ -326,6 +327,7 @@ class FusedExecution:
                 first, second = training.moments_of(own.place)
                 state = TrainingState(training.weights_of(own.place), first, second, own.place.history)
                 save_state(own.checkpoint, state, own.identity)
+                self.runner.checkpoints.share(own.checkpoint)
         self.saved = time.monotonic()
 
 

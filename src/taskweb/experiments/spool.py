@@ -258,7 +258,7 @@ def waiting_jobs(store: Path) -> tuple[int, str]:
     """How many jobs wait in a cluster's queue, and why, as the owner saw within the last two minutes; 0 where there is none."""
     spool = Spool.beside(store)
     facts = spool.facts()
-    if not facts or time.time() - facts["seen"] > _SECONDS_OF_FACTS:
+    if time.time() - facts.get("seen", 0.0) > _SECONDS_OF_FACTS:
         return 0, ""
     begun = len(json_files(spool.heartbeats))  # perhaps since
     return max(0, min(facts["waiting"], facts["known"] - begun)), facts["reason"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,13 +36,15 @@ class CheckpointSettings:
 
     every: updates between checkpoints; None for no such rule. seconds: time between checkpoints, for a single process only;
     None for no such rule. Only `every` saves the end of a training too. strict: raise for a file that is damaged or of another
-    training, instead of overwriting it. The file stays when training ends; the caller removes it.
+    training, instead of overwriting it. on_saved: called with the path of a file that was just written. The file stays when
+    training ends; the caller removes it.
     """
 
     path: Path
     every: int | None = 500
     seconds: float | None = None
     strict: bool = True
+    on_saved: Callable[[Path], None] | None = None
 
     def __post_init__(self) -> None:
         if self.every is not None and self.every < 1:

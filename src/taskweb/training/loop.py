@@ -261,6 +261,8 @@ class _TrainingLoop:
             save_checkpoint(
                 checkpoint.path, self.model, self.optimizer, self.history, self.identity, write=self.workers.is_first
             )
+            if checkpoint.on_saved and self.workers.is_first:
+                checkpoint.on_saved(checkpoint.path)
             self.saved = time.monotonic()
 
     def _is_evaluation_due(self, step: int) -> bool:

@@ -40,7 +40,7 @@ def report(
         taskweb report my_web.db --benchmark -o my_web.html  # and how good selectors are on it
         taskweb report published --target my_task.jsonl -o my_task.html  # and the sources of a target
     """
-    from taskweb.cli.report_findings import benchmark_sections, model_sections, target_sections
+    from taskweb.cli.report_findings import benchmark_sections, model_sections, run_sections, target_sections
     from taskweb.report.page import write_report
     from taskweb.report.sections.one_task import one_task
     from taskweb.report.sections.strong_transfers import strong_transfers
@@ -66,6 +66,7 @@ def report(
         analyses(opened, found.transitivity, found.commutativity, found.agreement, found.notes),
         *judged,
         *own,
+        *run_sections(web, described),
     )
     name = "The published web" if opened.name == "published" else f"Web {opened.name}"
     subtitle = f"{len(opened.tasks):,} tasks, {len(opened.setups):,} setups: how training on one task changes another"

@@ -42,6 +42,12 @@ class ExecutorOptions:
     gpus: Annotated[
         float, typer.Option("--gpus", metavar="N", min=0, help="GPUs per worker, with --executor ray or slurm.")
     ] = 0.0
+    artifacts: Annotated[
+        str | None,
+        typer.Option(
+            "--artifacts", metavar="URL", help="Folder for weights that all Ray nodes see, such as s3://bucket/folder."
+        ),
+    ] = None
     slurm: Annotated[
         list[str] | None,
         typer.Option("--slurm", metavar="KEY=VALUE", help="Option for sbatch, such as time=04:00:00. Repeatable."),
@@ -64,6 +70,8 @@ class ExecutorOptions:
             raise unknown_name("executor", self.executor, EXECUTORS)
         if self.slurm and self.executor != "slurm":
             raise ParameterError("--slurm is only for --executor slurm.")
+        if self.artifacts and self.executor != "ray":
+            raise ParameterError("--artifacts is only for --executor ray.")
         if self.fuse is not None:
             parse_fuse(self.fuse)
 
@@ -80,7 +88,7 @@ class ExecutorOptions:
             return ProcessExecutor(self.workers)
         if self.executor == "slurm":
             return SlurmExecutor(self.workers, self.gpus, tuple(self.slurm or ()))
-        return RayExecutor(self.ray_address, self.gpus) if self.executor == "ray" else InlineExecutor()
+        return RayExecutor(self.ray_address, self.gpus, self.artifacts) if self.executor == "ray" else InlineExecutor()
 
 
 @spread

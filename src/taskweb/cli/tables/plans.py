@@ -37,7 +37,7 @@ def plan_tables(plan: Plan, data: Mapping[str, TaskData], width: int) -> Iterato
     yield Text()
     pairs, runs = pairs_of(plan), runs_of(plan)
     setups = Grid(
-        "setup", "??model", "?method", ">epochs", ">batch size", ">learning rate", ">seeds", ">baselines", ">transfers"
+        "setup", "??model", "?method", ">epochs", ">batch size", ">learning rate", ">?seeds", ">baselines", ">transfers"
     )
     targets = {target for _, target in pairs}
     for setup in plan.setups:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import socket
@@ -16,17 +17,21 @@ from pathlib import Path
 from typing import Any
 
 from taskweb.errors import MissingDependencyError, ParameterError, TaskWebError
-from taskweb.experiments.checkpoint_cache import CheckpointCache
+from taskweb.experiments.artifacts import Artifacts
+from taskweb.experiments.checkpoint_cache import CheckpointCache, checkpoint_cache_of
 from taskweb.experiments.execute import GroupRunner
 from taskweb.experiments.executors.base import Job, OpenJob
+from taskweb.experiments.executors.ray_head import HeadWatch, head_is_gone
 from taskweb.experiments.fused_execute import Event, events_of
 from taskweb.experiments.heartbeats import Heartbeat, PassFacts
+from taskweb.experiments.plan import Plan
 from taskweb.experiments.specs import FusedGroups, RunGroup, RunSpec, Work, outcome
 from taskweb.web.records.run import Run
 from taskweb.web.store import RunStore
 
 _MAX_LOSSES = 3
 _TIMEOUT = 5.0  # seconds
+_SECONDS_BETWEEN_LOOKS = 2.0  # at the head of the cluster, while nothing comes
 _FOLDER = "taskweb-run-"
 _runners: dict[str, GroupRunner] = {}
 
@@ -37,15 +42,18 @@ class RayExecutor:
 
     gpus: GPUs per group of runs, a fraction where several groups share one. If a node dies, only its unfinished runs are lost,
     and other nodes do them again. Plan and data are sent to the workers; a model given as a folder must exist on every node.
-    Weights are cached beside the store where workers can see it, else in the temporary folder of their machine.
+    Weights are cached beside the store where workers can see it, else in the temporary folder of their machine. artifacts: a
+    folder that all nodes see, such as `s3://bucket/folder`: weights and checkpoints are copied there, to a folder with
+    the plan's name, so that other nodes and later clusters go on from them.
     """
 
     address: str | None = None
     gpus: float = 0.0
+    artifacts: str | None = None
 
     def __post_init__(self) -> None:
-        if self.gpus < 0:
-            raise ParameterError(f"The number of GPUs must be 0 or more. Got {self.gpus} instead.")
+        if self.gpus < 0 or (self.gpus > 1 and self.gpus != int(self.gpus)):
+            raise ParameterError(f"The number of GPUs must be a fraction of one, or a whole number. Got {self.gpus:g} instead.")
 
     @property
     def workers_here(self) -> int:
@@ -57,10 +65,23 @@ class RayExecutor:
         """Whether each worker has a GPU, or a part of one."""
         return self.gpus > 0
 
+    def cached(self, plan: Plan) -> CheckpointCache:
+        """The checkpoint cache of a plan, with its artifacts."""
+        cache = checkpoint_cache_of(plan)
+        if self.artifacts is None:
+            return cache
+        is_local = "://" not in self.artifacts and "::" not in self.artifacts
+        folder = str(Path(self.artifacts).absolute()) if is_local else self.artifacts.rstrip("/")
+        return replace(cache, artifacts=Artifacts(f"{folder}/{plan.name}"))
+
     def run(self, job: Job, work: Sequence[Work]) -> Generator[int, None, None]:
         """See Executor. Outcomes are stored one by one as they arrive."""
         ray = _ray()
         opened = job.open()
+        cache = self.cached(opened.plan)
+        if cache.artifacts is not None:
+            cache.artifacts.require()
+            opened = replace(opened, runner=replace(opened.runner, checkpoints=cache))
         started = not ray.is_initialized()
         if started:
             _connect(ray, self.address)
@@ -69,9 +90,12 @@ class RayExecutor:
                 pool = WorkerPool(ray, opened, store, name, self.gpus)
                 with closing(pool.do(work)) as done:
                     yield from done
+        except SystemExit:  # what Ray raises in this process when its own on this machine are gone
+            raise head_is_gone(self.address or "") from None
         finally:
             if started:
-                ray.shutdown()
+                with suppress(SystemExit):
+                    ray.shutdown()
 
 
 class WorkerPool:
@@ -85,6 +109,8 @@ class WorkerPool:
         self.streams: dict[Any, _Stream] = {}
         self.numbers = count()
         self.losses: Counter[tuple[str, str | None, int, str | None]] = Counter()
+        self.head = HeadWatch(ray.get_runtime_context().gcs_address)
+        _warn_of_missing(ray, opened.plan.threads, gpus)
 
     def do(self, work: Sequence[Work]) -> Generator[int, None, None]:
         """Do all work, and that of lost workers again. Yields 1 for each stored run."""
@@ -92,7 +118,8 @@ class WorkerPool:
             self._submit(piece)
         try:
             while self.streams:
-                ready, _ = self.ray.wait(list(self.streams), num_returns=1)
+                ready, _ = self.ray.wait(list(self.streams), num_returns=1, timeout=_SECONDS_BETWEEN_LOOKS)
+                self.head.check()
                 for generator in ready:
                     yield from self._handle_event(generator)
         finally:
@@ -132,6 +159,8 @@ class WorkerPool:
         """Give the runs of a lost worker to another one. A run whose workers keep dying is recorded as failed."""
         reason = " ".join(str(error).split())[:200]
         if isinstance(error, self.ray.exceptions.RayTaskError):
+            if isinstance(error.cause, TaskWebError):
+                raise type(error.cause)(str(error.cause)) from None
             raise TaskWebError(f"A worker of the cluster failed: {reason}") from None
         if isinstance(stream.work, FusedGroups):  # one by one, so that it shows which run is at fault
             for group in stream.work.groups:
@@ -217,6 +246,14 @@ def _own_folder(name: str) -> Path:
         except (OSError, ValueError):
             continue  # of another user, or of another name
     return Path(tempfile.gettempdir()) / f"{_FOLDER}{name}-{os.getpid()}"
+
+
+def _warn_of_missing(ray: Any, cpus: float, gpus: float) -> None:
+    """Say it where no node can do a run now: it waits, perhaps for a node that joins later."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if not any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes):
+        wanted = f"{cpus:g} CPUs" + (f" and {gpus:g} GPUs" if gpus else "")
+        logging.getLogger("taskweb").warning(f"No node of the Ray cluster has {wanted}. The runs wait for one that does.")
 
 
 def _connect(ray: Any, address: str | None) -> None:
