@@ -33,7 +33,7 @@ class WorkerThreads:
         try:
             return await asyncio.wait_for(future, most)
         except TimeoutError:
-            message = f"This takes longer than {most:g} s, so it was given up. Give fewer or shorter examples."
+            message = f"This takes longer than {most:g} s, so it was given up. Give fewer examples, or try again when less is going on."
             raise RequestError(HTTPStatus.GATEWAY_TIMEOUT, message) from None
 
     def _ended(self, future: asyncio.Future[_Result]) -> None:
