@@ -128,7 +128,11 @@ def test_paste_rank_reasons_compare_and_download(page: Any, home: str, tmp_path:
 
 def test_what_is_given_before_the_page_is_ready_is_ranked(page: Any, home: str) -> None:
     held: list[Any] = []
-    page.route("**/api/options", held.append)
+
+    def hold(route: Any) -> None:
+        held.append(route)
+
+    page.route("**/api/options", hold)
     with page.expect_request("**/api/options"):
         page.goto(home)
     page.click("#sample")

