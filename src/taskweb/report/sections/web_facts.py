@@ -6,6 +6,7 @@ import numpy as np
 
 from taskweb.report.figure import FigureTable
 from taskweb.report.section import Fact, Facts, Section, TitledTable
+from taskweb.report.words import shown_name
 from taskweb.web.arrays import FloatArray
 from taskweb.web.published import PUBLISHED
 from taskweb.web.transfer_web import TransferWeb, without_self
@@ -60,10 +61,12 @@ def _setups(web: TransferWeb) -> TitledTable:
     sentence = "No transfer has a score."
     if known:
         (most, best), (least, worst) = max(known), min(known)
-        sentence = f"Transfers help most often with {best}, in {most:.0%} of pairs"
-        sentence += f", and least often with {worst}, in {least:.0%}." if worst != best else "."
+        sentence = f"Transfers help most often with {shown_name(best)}, in {most:.0%} of pairs"
+        sentence += f", and least often with {shown_name(worst)}, in {least:.0%}." if worst != best else "."
     columns = ("setup", "pairs", "share with T > 0", "mean T", "reliability", "hours")
-    return TitledTable("setups", "Setups", sentence, FigureTable(columns, tuple(rows)))
+    known_columns = [j for j in range(len(columns)) if j < 2 or any(row[j] is not None for row in rows)]
+    table = FigureTable(tuple(columns[j] for j in known_columns), tuple(tuple(row[j] for j in known_columns) for row in rows))
+    return TitledTable("setups", "Setups", sentence, table)
 
 
 def _possible(web: TransferWeb) -> int:
