@@ -70,6 +70,8 @@ COMMANDS = [
     "evaluate model --examples target.jsonl",
     "refine target.jsonl --sources sources --model model --to refined --dry-run",
     "study ksweep --plot figure.png",
+    "plot heatmap published -o heatmap.pdf",
+    "report my.db --model model -o report.html",
 ]
 
 

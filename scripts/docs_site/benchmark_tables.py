@@ -88,24 +88,26 @@ def small_webs() -> str:
 def parts_of_the_web() -> str:
     """Parts of the published web."""
     rows = [
-        (str(row["tasks"]), *(f"{row[name]:.1f}" for name in SINGLE), difference(row["blend_over_best"]), f"{row['held']:.0%}")
+        (
+            str(row["tasks"]),
+            *(f"{row[name]:.1f}" for name in SINGLE),
+            *(difference(row[f"{name}_over_best"]) for name in ("taskshop", "blend")),
+            f"{row['held']:.0%}",
+        )
         for row in figures("selection/parts_of_the_web")
     ]
-    return table(("tasks", *SINGLE, "blend over the best single selector", "80% intervals contain"), rows)
+    over = ("taskshop over the best single selector", "blend over it", "80% intervals contain")
+    return table(("tasks", *SINGLE, *over), rows)
 
 
 def unmeasured() -> str:
     """Sources without transfers of their own."""
+    forms = {"ndcg": ".1f", "regret_at_5": ".2f", "rmse_of_t": ".4f", "popularity_correlation": "+.2f"}
     rows = [
-        (
-            name,
-            f"{own['ndcg']:.1f}",
-            f"{own['regret_at_5']:.2f}",
-            f"{own['popularity_correlation']:+.2f}" if len(own) > 2 else "",
-        )
+        (name, *(format(own[key], form) if key in own else "" for key, form in forms.items()))
         for name, own in figures("selection/unmeasured_sources").items()
     ]
-    return table(("kernel over texts", "NDCG", "Regret@5", "correlation with measured popularity"), rows)
+    return table(("kernel over texts", "NDCG", "Regret@5", "RMSE of T", "correlation with measured popularity"), rows)
 
 
 def across_setups() -> str:
@@ -120,6 +122,17 @@ def across_setups() -> str:
         if row["setup"] == "mean"
     ]
     return table(("ranked by", "correlation with the measured order", "over own popularity"), rows)
+
+
+def across_simulated_setups() -> str:
+    """The same on simulated tables of base models, by regime."""
+    ways = ("own popularity", "mean of other setups", "other setups", "other setups and own targets")
+    rows = [
+        (regime, *(f"{own[way]['spearman']:.2f}" for way in ways), f"{100 * own['other setups']['coverage_80']:.0f}%")
+        for regime, own in figures("selection/cross_setups").items()
+        if regime != "published"
+    ]
+    return table(("regime", *ways, "80% intervals of other setups contain"), rows)
 
 
 def how_many() -> str:
@@ -181,20 +194,35 @@ def real_text_web() -> str:
             own = task[setup]
             cells += [f"{100 * own[name]:.1f}" for name in ("alone", "after_a_source")]
             cells.append(f"{100 * own['after_the_best']:.1f} ({own['best_source']})")
-        rows.append(cells)
+        rows.append([*cells, f"{task['minilm/lora']['split_half_reliability']:.2f}"])
     parts = ("alone", "after a source", "after the best")
-    return table(("task", "majority", *(f"{setup}: {part}" for setup in setups for part in parts)), rows)
+    return table(("task", "majority", *(f"{setup}: {part}" for setup in setups for part in parts), "reliability"), rows)
 
 
 def real_text_path() -> str:
     """Mixtures of chosen sources on real text."""
     found = figures("selection/real_text_path")
     names = ("majority", "alone", "top", "random", "all")
-    rows = [(own["target"], *(f"{100 * own[name]:.1f}" for name in names)) for own in found["targets"]]
-    less = [
-        ("chosen less this", "", _points(found["top_less_alone"]), "", *(_points(found[f"top_less_{n}"]) for n in names[3:]))
+    rows = [
+        (
+            own["target"],
+            *(f"{100 * own[name]:.1f}" for name in names[:3]),
+            f"{100 * own['random']:.1f} ({', '.join(f'{100 * one:.1f}' for one in own['of_random'])})",
+            f"{100 * own['all']:.1f}",
+            ", ".join(own["top_sources"]),
+        )
+        for own in found["targets"]
     ]
-    return table(("target", "majority", "target alone", "best 5", "random 5", "all 11"), [*rows, *less])
+    less = (
+        "best 5 less this",
+        "",
+        _points(found["top_less_alone"]),
+        "",
+        *(_points(found[f"top_less_{n}"]) for n in names[3:]),
+        "",
+    )
+    heads = ("target", "majority", "target alone", "best 5", "random 5 (three draws)", "all 11", "the five")
+    return table(heads, [*rows, less])
 
 
 # Measured runs
@@ -213,12 +241,20 @@ def measured_runs() -> str:
 
 
 def measured_simulated() -> str:
-    """The same on simulated webs, whose true gains are known."""
+    """The same on simulated webs, whose true gains are known; differences with standard errors over webs."""
     rows = [
-        (row["policy"], str(row["measured"]), f"{row['ndcg']:.1f}", f"{row['regret_at_5']:.2f}", f"{row['coverage']:.0f}%")
+        (
+            row["policy"],
+            str(row["measured"]),
+            f"{row['ndcg']:.1f}",
+            f"{row['regret_at_5']:.2f}",
+            f"{row['coverage']:.0f}%",
+            *("{:+.2f} ± {:.2f}".format(*row[f"regret_at_5_against_{other}"]) for other in ("uniform", "none")),
+        )
         for row in figures("selection/measured_simulated")
     ]
-    return table(("policy", "runs", "NDCG", "Regret@5", "80% intervals contain"), rows)
+    heads = ("policy", "runs", "NDCG", "Regret@5", "80% intervals contain", "Regret@5 against uniform", "against no run")
+    return table(heads, rows)
 
 
 def whole_webs(name: str) -> Callable[[], str]:
@@ -264,9 +300,17 @@ def model_evidence(where: str) -> Callable[[], str]:
     def made() -> str:
         found = figures("selection/model_evidence")
         own = found["real_text"]["rows"] if where == "real_text" else found[where]
-        against = next(key for key in own[0] if key.startswith("ndcg_against_")) if own else ""
-        rows = [(row["order"], interval(row["ndcg"]), interval(row[against], "+.1f") if against in row else "") for row in own]
-        return table(("ordered by", "NDCG", f"over {against.removeprefix('ndcg_against_')}"), rows)
+        others = () if where == "early" else ("blend", "roe")
+        rows = [
+            (
+                row["order"],
+                interval(row["ndcg"]),
+                interval(row["regret_at_1"]),
+                *(interval(row[key], "+.1f") if (key := f"ndcg_against_{other}") in row else "" for other in others),
+            )
+            for row in own
+        ]
+        return table(("ordered by", "NDCG", "Regret@1", *(f"NDCG over {other}" for other in others)), rows)
 
     return made
 
@@ -275,15 +319,16 @@ def model_evidence(where: str) -> Callable[[], str]:
 
 
 def engine_throughput() -> str:
-    """Runs per hour beside the Trainer of Transformers."""
+    """Runs per hour beside the Trainer of Transformers; `without it`: without the Trainer's collection of garbage."""
     rows = []
     for cell in figures("engine/engine_throughput")["cells"]:
         speed = [
             f"{cell['ways'][way]['runs_per_hour']:,.0f}" if way in cell["ways"] else "" for way in ("trainer", "alone", "fused")
         ]
-        ratios = [_ratio(cell["ratios"].get(f"{way}_over_trainer")) for way in ("alone", "fused")]
-        rows.append((f"{cell['shape']}, {cell['method']}", *speed, *ratios))
-    return table(("runs per hour", "Trainer", "alone", "fused", "alone / Trainer", "fused / Trainer"), rows)
+        names = ("alone_over_trainer", "alone_over_trainer_without_collecting", "fused_over_trainer", "fused_over_alone")
+        rows.append((f"{cell['shape']}, {cell['method']}", *speed, *(_ratio(cell["ratios"].get(name)) for name in names)))
+    ratios = ("alone / Trainer", "without it", "fused / Trainer", "fused / alone")
+    return table(("model, method", "Trainer", "alone", "fused", *ratios), rows)
 
 
 def _ratio(own: Mapping[str, float] | None) -> str:
@@ -294,11 +339,11 @@ def time_shares() -> str:
     """Where the engine's time goes."""
     found = figures("engine/time_shares")["rows"]
     heads = [f"{row['model']}, {row['method']}{', fused' if row['fuse'] else ''}" for row in found]
-    parts = sorted(
-        {part for row in found for part in row["percent"]}, key=lambda part: (-found[0]["percent"].get(part, 0.0), part)
-    )
+    most = {part: max(row["percent"].get(part, 0.0) for row in found) for row in found for part in row["percent"]}
+    parts = sorted((part for part in most if most[part] > 0.1), key=lambda part: (-found[0]["percent"].get(part, 0.0), part))
+    speeds = ("runs per hour", *(f"{row['runs_per_hour']['median']:,.0f}" for row in found))
     rows = [(part, *(f"{row['percent'][part]:.1f}" if part in row["percent"] else "" for row in found)) for part in parts]
-    return table(("percent", *heads), rows)
+    return table(("percent", *heads), [speeds, *rows])
 
 
 def update_limit() -> str:
@@ -316,14 +361,18 @@ def web_cost() -> str:
     """GPU hours of webs, on paper."""
     rows = [
         (
-            f"{row['web']}: {row['setup']}",
+            row["web"],
+            row["setup"],
             f"{row['runs']:,}",
+            f"{row['trainings']:,}",
+            f"{row['operations'] / 1e18:.2g}" if row["operations"] < 1e18 else f"{row['operations'] / 1e18:.1f}",
             *(_hours(row["hours"][way]) for way in ("alone", "fused")),
             _hours(row["published_hours_of_targets"]),
         )
         for row in figures("engine/web_cost")["rows"]
     ]
-    return table(("web", "runs", "hours alone", "hours fused", "published hours of targets"), rows)
+    hours = ("hours alone", "hours fused", "published hours of targets")
+    return table(("web", "setup", "runs", "trainings", "10^18 operations", *hours), rows)
 
 
 def _hours(value: float | None) -> str:
@@ -331,15 +380,14 @@ def _hours(value: float | None) -> str:
 
 
 def lora_memory() -> str:
-    """Memory of many runs in a row."""
+    """Memory of many runs in a row, in MiB."""
     found = figures("engine/lora_memory")
-    own = (
-        f"{found['runs']}",
-        f"{found['base']:,}",
-        f"{max(found['peaks']):,}",
-        f"{found['largest_of_later_runs_to_first']:.3f}",
+    sizes = (found["base"], found["own"], max(found["peaks"]))
+    ratios = (f"{found['ratio']:.2f}", f"{found['largest_of_later_runs_to_first']:.3f}")
+    heads = ("base: the weights", "own: one run by a loop written by hand", f"peak of {found['runs']} runs")
+    return table(
+        (*heads, "ratio to base and own", "largest of later runs, to the first"), [(*(f"{size:,}" for size in sizes), *ratios)]
     )
-    return table(("LoRA runs", "base, MiB", "largest peak, MiB", "later runs / first"), [own])
 
 
 def synthetic_family() -> str:
@@ -392,10 +440,16 @@ def rank_speed(name: str) -> Callable[[], str]:
 
     def made() -> str:
         rows = [
-            (row["what"], f"{row['tokens']:,}", _between(row["seconds"], ".2f"), _between(row["peak_mb"], ".0f"))
+            (
+                row["what"],
+                f"{row['tokens']:,}",
+                _between(row["seconds"], ".2f"),
+                f"{row['processor_seconds']['median']:.2f}" if "processor_seconds" in row else "",
+                f"{row['peak_mb']['median']:.0f}",
+            )
             for row in figures(f"selection/{name}")
         ]
-        return table(("command", "tokens", "seconds", "MB"), rows)
+        return table(("command", "tokens", "seconds", "processor seconds", "peak, MB"), rows)
 
     return made
 
@@ -440,6 +494,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "parts_of_the_web": parts_of_the_web,
     "unmeasured": unmeasured,
     "across_setups": across_setups,
+    "across_simulated_setups": across_simulated_setups,
     "how_many": how_many,
     "trials": trials("selection_trials"),
     "trials_t5": trials("selection_trials_t5"),

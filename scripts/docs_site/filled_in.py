@@ -1,4 +1,4 @@
-"""Fill in the tables, figures and pictures of README.md and docs/ from the results of the benchmarks: none of them is typed.
+"""Fill in tables, figures and pictures of README.md, docs/ and the notes of benchmarks from the results: none of them is typed.
 
     python -m scripts.docs_site.filled_in
 
@@ -24,7 +24,8 @@ _VALUE = re.compile(r"(?s)(<!-- value ([\w/]+): ([^\n]+?) as (x100 )?(\S+) -->).
 
 def pages() -> list[Path]:
     """The pages that may have something to fill in."""
-    return [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+    places = ("docs/**/*.md", "benchmarks/*/README.md")
+    return [REPOSITORY / "README.md", *(page for place in places for page in sorted(REPOSITORY.glob(place)))]
 
 
 def filled_in(markdown: str) -> str:

@@ -189,6 +189,10 @@ def test_hostile_names_and_texts_are_texts(page: Any, home: str) -> None:
     paste(page, "\n".join(json.dumps(row) for row in rows))
     page.click("#samples summary")
     assert "<script>" in page.locator("#sample-rows").text_content()
+    page.fill("#name", "")
+    page.set_input_files("#file", {"name": f"{HOSTILE[:90]}.csv", "mimeType": "text/csv", "buffer": b"text\nfirst\n"})
+    says(page, "#read", "1 example used. Read as CSV")
+    assert "<script>" in page.locator("#text").get_attribute("placeholder")
     assert page.evaluate("window.ran") is None
     assert page.locator("main script, main img").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -124,6 +124,7 @@ def test_measure_draws_saved_replays(plot) -> None:
         (("ksweep", "-o", "k.svg", "--width", "3 miles"), "The width must be column, full, page, or a length"),
         (("ksweep", "missing.csv", "-o", "k.svg"), "'missing.csv' cannot be read"),
         (("measure", "published", "-o", "k.svg"), "The single runs of the web 'published' are not known"),
+        (("transitivity", "few.csv", "-o", "k.svg"), "There is nothing to draw. Transitivity is unknown"),
         (("measure", "my.db", "--measure", "0,x", "-o", "k.svg"), "--measure takes whole numbers"),
         (("measure", "--results", "selectors.json", "-o", "k.svg"), "taskweb plot benchmark --results selectors.json"),
         (("benchmark", "--results", "measured.json", "-o", "k.svg"), "taskweb plot measure --results measured.json"),
@@ -134,10 +135,11 @@ def test_measure_draws_saved_replays(plot) -> None:
 )
 def test_what_cannot_be_drawn_is_said_in_one_line(plot, arguments: tuple[str, ...], message: str) -> None:
     pytest.importorskip("vl_convert")
+    Path("few.csv").write_text("source,target,setup,seed,metric,score\nnone,b,m/x,0,accuracy,0.5\na,b,m/x,0,accuracy,0.6\n")
     status, said = plot(*arguments)
     assert status == 2
     assert message in said
-    assert not [path for path in Path().iterdir() if path.suffix != ".json"]
+    assert not [path for path in Path().iterdir() if path.suffix not in (".json", ".csv")]
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,7 @@ def transitivity(*, web: WebArgument, setup: Setup = "all", file: FileOptions) -
         taskweb plot transitivity published -o transitivity.pdf
         taskweb plot transitivity my_web.db --setup t5-small/lora -o transitivity.svg --width column
     """
+    from taskweb.errors import WebError
     from taskweb.report.figures.transitivity_figure import transitivity_figure
     from taskweb.web.analysis import transitivity as chains
     from taskweb.web.opening import open_web
@@ -132,6 +133,8 @@ def transitivity(*, web: WebArgument, setup: Setup = "all", file: FileOptions) -
     opened = open_web(web)
     found = chains(opened if setup == "all" else opened.restrict(setups=[setup]))
     say_notes((*opened.notes, *found.notes), quiet=file.quiet)
+    if found.finding == "unknown":
+        raise WebError(f"There is nothing to draw. {found.verdict}")
     file.draw(transitivity_figure(found))
 
 

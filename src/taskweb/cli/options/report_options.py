@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from taskweb.cli import completion
+
 SELECTORS, TARGETS, MODELS = "Selectors", "Targets", "Trained models"
 
 
@@ -27,7 +29,11 @@ class TargetSectionOptions:
     setup: Annotated[
         str,
         typer.Option(
-            "--setup", metavar="MODEL/METHOD", rich_help_panel=TARGETS, help="Rank by one setup of the web, or by 'all'."
+            "--setup",
+            metavar="MODEL/METHOD",
+            autocompletion=completion.setups,
+            rich_help_panel=TARGETS,
+            help="Rank by one setup of the web, or by 'all'.",
         ),
     ] = "all"
     ranking: Annotated[
