@@ -20,6 +20,7 @@ from scripts.docs_site import command_reference, layers, python_reference, repos
 
 GENERATED = {"reference/commands.md": command_reference.page, "reference/python.md": python_reference.page}
 _COMMENT = re.compile(r"(?m)^<!--[^\n]*-->\n|<!--[^\n]*?-->")
+_INLINE_CODE = re.compile(r"`[^`\n]+`")
 _DRAWING = re.compile(r"!\[[^\]]*\]\([./]*images/(\w+)\.svg\)")
 
 
@@ -37,7 +38,13 @@ def on_files(files: Files, config: Any, **_: Any) -> Files:
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """The page as the site shows it."""
     linked = repository_links.with_site_links(markdown, page.file.src_uri)
-    return repository_links.outside_code(layers.drawn(linked), lambda text: _DRAWING.sub(_drawing, _COMMENT.sub("", text)))
+    return repository_links.outside_code(layers.drawn(linked), _as_the_site_reads_it)
+
+
+def _as_the_site_reads_it(text: str) -> str:
+    """Without comments, with drawings inside; in code, GitHub's tables need a mark before `|` that the site would show."""
+    piped = _INLINE_CODE.sub(lambda found: found[0].replace("\\|", "|"), text)
+    return _DRAWING.sub(_drawing, _COMMENT.sub("", piped))
 
 
 def on_post_page(output: str, **_: Any) -> str:
