@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 import tempfile
@@ -82,6 +83,7 @@ def light() -> list[Subject]:
         *_evaluation_tasks(),
         *_tables(),
         *_webs(),
+        *_shared_webs(),
         *_tables_of_others(),
         *_saved(),
         *_answers(),
@@ -90,9 +92,20 @@ def light() -> list[Subject]:
 
 def with_torch() -> list[Subject]:
     """The readers of plans and recipes, whose modules load torch."""
+    import torch
+    from safetensors.torch import save
+
     from taskweb.experiments.plan_file import plan_and_errors
+    from taskweb.models.loading import ADAPTER_CONFIG
+    from taskweb.models.peft_folder import ADAPTER_WEIGHTS
+    from taskweb.models.ready_weights import ReadyAdapter
     from taskweb.training.recipe import recipe_of, recipe_values
 
+    parts = {
+        f"base_model.model.layer.q.{part}.weight": torch.ones(shape) for part, shape in (("lora_A", (4, 8)), ("lora_B", (8, 4)))
+    }
+    weights = {ADAPTER_WEIGHTS: save(parts)}
+    adapter = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "base_model_name_or_path": "me/m", "target_modules": ["q"]}
     plan = """
 seeds = [1, 2]
 store = "s.db"
@@ -131,6 +144,8 @@ training = {learning_rate = 1e-3, epochs = 2, batch_size = 4, schedule = "linear
 """
     rows = _lines(ROWS["plain"])
     return [
+        Subject("ready adapter, configuration", {ADAPTER_CONFIG: json.dumps(adapter).encode(), **weights}, ReadyAdapter.read),
+        Subject("ready adapter, weights", {**weights, ADAPTER_CONFIG: json.dumps(adapter).encode()}, ReadyAdapter.read),
         Subject("plan", {"p.toml": plan.encode(), "rte.jsonl": rows}, lambda at: plan_and_errors(at / "p.toml")),
         Subject("recipe", {"r.toml": recipe.encode()}, lambda at: recipe_of(recipe_values(str(at / "r.toml")))),
     ]
@@ -252,6 +267,29 @@ def _webs() -> list[Subject]:
             found.append(records(name.partition(".")[2], name, path.read_bytes()))
             found += [web("Parquet", name, path.read_bytes())] if name == "w.parquet" else []
     return found
+
+
+def _shared_webs() -> list[Subject]:
+    """The files of a web of the Hub; whoever damaged one may have written its checksum, too."""
+    from taskweb.web.published import published_bank
+    from taskweb.web.sharing.pulling import checked_bank
+    from taskweb.web.sharing.reference import HubWeb
+    from taskweb.web.sharing.shared_files import Shared, pack
+    from taskweb.web.sharing.shared_manifest import MANIFEST_FILE, read_manifest
+
+    bank = dataclasses.replace(published_bank(), vectors={"rte": published_bank().vectors["rte"][:3]})
+    with tempfile.TemporaryDirectory() as folder:
+        pack(HubWeb("me/web"), [simple_run(source=None), simple_run()], Shared("mit", "Doe", bank=bank), Path(folder))
+        files = {name: (Path(folder) / name).read_bytes() for name in (MANIFEST_FILE, "bank.json", "bank.npy")}
+    return [
+        Subject(
+            "shared web, manifest", {MANIFEST_FILE: files[MANIFEST_FILE]}, lambda at: read_manifest(at / MANIFEST_FILE, "w")
+        ),
+        *(
+            Subject(f"shared web, {first}", {first: files[first], **files}, lambda at: checked_bank(at, "w"))
+            for first in ("bank.json", "bank.npy")
+        ),
+    ]
 
 
 def _tables_of_others() -> list[Subject]:

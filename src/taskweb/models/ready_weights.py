@@ -7,6 +7,7 @@ before anything is copied: the base, the parameters of LoRA, and name and shape 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -64,7 +65,9 @@ class ReadyAdapter:
                 use_rslora=bool(config.get("use_rslora")),
                 use_dora=bool(config.get("use_dora")),
             )
-        except (KeyError, TypeError, ValueError) as fault:
+            if not math.isfinite(method.alpha):
+                raise ValueError(f"lora_alpha is {method.alpha}")
+        except (KeyError, TypeError, ValueError, OverflowError) as fault:
             raise InputError(f"{folder / ADAPTER_CONFIG} does not say what the adapter is: {fault}.") from None
         return cls(folder, str(config.get("base_model_name_or_path") or ""), method, _shapes_in(folder))
 

@@ -21,6 +21,9 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
     pytest.importorskip("pyarrow")
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # large files go by plain HTTP
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-login"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    for variable in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.delenv(variable, raising=False)  # other tests may have set it
     with serving() as fake:
         monkeypatch.setenv("HF_ENDPOINT", fake.address)
         monkeypatch.setenv("HF_TOKEN", TOKEN)

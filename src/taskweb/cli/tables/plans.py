@@ -70,7 +70,7 @@ def _counts(task: PlannedTask, data: TaskData | None) -> tuple[int | None, int |
     """Examples to train on as a source and as a target, and to evaluate on; None where the role needs none."""
     if data is None:
         return None, None, None
-    source, target = task.role != "target", task.role != "source"
+    source, target = task.role != "target" and not data.ready_digest, task.role != "source"
     return (
         len(data.source) if source else None,
         len(data.target) if target else None,

@@ -71,7 +71,7 @@ class PulledWeb:
             return None
         for name in BANK_FILES:
             _require_whole(self.folder / name, manifest.files[name], f"{self.web}, {name}")
-        return _checked_bank(self.folder, str(self.web))
+        return checked_bank(self.folder, str(self.web))
 
 
 def pulled(web: HubWeb) -> PulledWeb:
@@ -205,7 +205,7 @@ def _import(web: HubWeb, place: Path, manifest: Manifest) -> None:
             f"{name} contains {added:,} runs where its manifest says {manifest.runs:,}. Ask its owner to push it again."
         )
     if manifest.has_bank:
-        _checked_bank(place, name)
+        checked_bank(place, name)
 
 
 def _at_most(runs: Iterator[Run], most: int, name: str) -> Iterator[Run]:
@@ -215,7 +215,7 @@ def _at_most(runs: Iterator[Run], most: int, name: str) -> Iterator[Run]:
         yield run
 
 
-def _checked_bank(folder: Path, name: str) -> ExampleBank:
+def checked_bank(folder: Path, name: str) -> ExampleBank:
     """The bank of a folder, after a look at every number of it. Raises InputError."""
     with reading(f"{name}, {BANK_FILES[1]}", "an embedding bank"):
         try:
