@@ -37,6 +37,13 @@ def write_record(path: Path, record: Mapping[str, Any]) -> None:
         part.write_text(json.dumps(with_checksum(record)), encoding="utf-8")
 
 
+def write_lightly(path: Path, record: Mapping[str, Any]) -> None:
+    """As `write_record`, but much faster: a power cut may lose the file. Raises OSError."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(with_checksum(record)), encoding="utf-8")
+    part.replace(path)
+
+
 def read_record(path: Path) -> dict[str, Any] | None:
     """The JSON record in a file without its checksum; None where there is none, or where it is damaged."""
     with suppress(OSError, ValueError):

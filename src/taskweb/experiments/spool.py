@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 
 from taskweb.errors import InputError
 from taskweb.experiments.file_locks import json_files
-from taskweb.experiments.run_files import read_record, read_run, write_record, write_run
+from taskweb.experiments.run_files import read_record, read_run, write_lightly, write_record, write_run
 from taskweb.tasks.atomic import cannot_write
 from taskweb.web.records.run import Run
 
@@ -125,12 +125,19 @@ class Spool:
         return read_record(self.folder / "state.json") or {}
 
     def offer(self, piece: Piece) -> None:
-        """Put a piece where workers take it from."""
-        write_record(self.folder / "work" / f"{piece.number:08}.json", piece.to_dict())
+        """Put a piece where workers take it from. Raises InputError where that is impossible."""
+        try:
+            write_lightly(self.folder / "work" / f"{piece.number:08}.json", piece.to_dict())
+        except OSError as error:
+            raise cannot_write(self.folder, error) from None
 
     def offered(self) -> list[Piece]:
         """The pieces that no worker has taken."""
         return [piece for file in json_files(self.folder / "work") if (piece := _piece_in(file)) is not None]
+
+    def count_offered(self) -> int:
+        """How many pieces no worker has taken."""
+        return len(json_files(self.folder / "work"))
 
     def withdraw(self, piece: Piece) -> None:
         """Let no worker take a piece any more."""
@@ -149,11 +156,11 @@ class Spool:
             return False
         return True
 
-    def outcomes(self) -> Iterator[Run]:
-        """The outcomes of pieces that are not finished. Damaged ones are left out, and those runs are done again."""
+    def outcomes(self, known: Collection[str] = ()) -> Iterator[Run]:
+        """The outcomes of pieces that are not finished, without those of known keys. Damaged ones are left out: done again."""
         for folder in _folders_in(self.folder / "outcomes"):
             for file in json_files(folder):
-                if (run := read_run(file)) is not None and run.key == file.stem:
+                if file.stem not in known and (run := read_run(file)) is not None and run.key == file.stem:
                     yield run
 
     def finished(self) -> Iterator[tuple[int, tuple[str, ...]]]:

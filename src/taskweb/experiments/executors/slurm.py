@@ -149,12 +149,11 @@ class _Owner:
     def _collect(self) -> int:
         """Store the outcomes that are there, and return how many are new."""
         new = 0
-        for run in self.spool.outcomes():
-            if run.key not in self.stored:
-                self.opened.save(run, self.store)
-                self.stored.add(run.key)
-                self.jobs.deaths[None] = 0
-                new += 1
+        for run in self.spool.outcomes(self.stored):
+            self.opened.save(run, self.store)
+            self.stored.add(run.key)
+            self.jobs.deaths[None] = 0
+            new += 1
         for number, keys in list(self.spool.finished()):
             if self.stored.issuperset(keys):  # else a file server shows some of them later
                 piece = self.pieces.pop(number, None)

@@ -106,7 +106,7 @@ class WorkerJobs:
         if wanted <= 0 and not known:
             raise TaskWebError("All Slurm jobs of this plan were cancelled. The same command continues from here.")
         busy = len({own.worker for own in self.spool.taken()})
-        missing = min(wanted - known, pieces - known, len(self.spool.offered()) - max(0, known - busy))
+        missing = min(wanted - known, pieces - known, self.spool.count_offered() - max(0, known - busy))
         if missing <= 0:
             return
         try:
