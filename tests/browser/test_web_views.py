@@ -13,10 +13,14 @@ import pytest
 from taskweb.report.page import write_report
 from taskweb.report.section import Section
 from taskweb.report.sections.one_task import one_task
+from taskweb.report.sections.selector_benchmark import selector_benchmark
 from taskweb.report.sections.strong_transfers import strong_transfers
 from taskweb.report.sections.transfers import transfers
 from taskweb.report.sections.web_analyses import analyses
 from taskweb.report.web_data import web_data
+from taskweb.selectors.benchmark_results import BenchmarkResults, SelectorResult
+from taskweb.selectors.harm_results import FALSE_ALARMS, Calibration, HarmBin, HarmDetection, HarmResults
+from taskweb.web.analysis.estimate import Estimate
 from taskweb.web.published import published_web
 from taskweb.web.setup_scores import scores_by_setup
 from taskweb.web.transfer_web import TransferWeb, combined_score
@@ -249,3 +253,29 @@ def test_analyses_are_drawn_and_readable(page: Any, tmp_path: Path, axe_findings
         page.wait_for_selector(f"#{name} svg")
     assert page.locator("#agreement svg text", has_text="t5l/finetune").count() == 2
     assert axe_findings() == []
+
+
+def test_selectors_are_drawn_and_readable(page: Any, tmp_path: Path, axe_findings: Callable[[], list[str]]) -> None:
+    rows = [
+        SelectorResult(
+            name, "m/finetune", Estimate(ndcg, ndcg - 5, ndcg + 5), Estimate(2.0, 1.0, 3.0), 2, {}, {"a": ndcg, "b": 95.0}
+        )
+        for name, ndcg in (("blend", 72.0), (HOSTILE[0], 60.0), ("random", 45.0))
+    ]
+    harm = HarmResults(
+        (HarmDetection(HOSTILE[1], Estimate(0.7, 0.6, 0.8), 2, tuple(share**0.5 for share in FALSE_ALARMS)),),
+        (Calibration("blend", 0.8, (HarmBin(0.2, 0.25, 9), HarmBin(0.6, 0.5, 9))),),
+    )
+    results = BenchmarkResults("made-up", tuple(rows), (), harm)
+    opened(page, tmp_path / "report.html", made_up(("a", "b", "c"), ("m/finetune",)), 390, [selector_benchmark(results)])
+    for name in ("benchmark", "targets", "harm", "calibration"):
+        page.locator(f"#{name} .body").scroll_into_view_if_needed()
+        page.wait_for_selector(f"#{name} svg")
+    texts = page.locator("#targets svg text").all_text_contents()
+    assert {"72", "60", "45", "95"} <= set(texts)
+    page.locator("#targets summary").click()
+    page.wait_for_selector("#targets td")
+    assert page.locator("#targets tbody tr").all_inner_texts() == ["b\t95\t95\t95", "a\t72\t60\t45"]
+    assert page.evaluate("window.broken") is None
+    assert axe_findings() == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
