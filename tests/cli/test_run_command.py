@@ -60,7 +60,7 @@ def test_chosen_pairs_from_a_dry_run_to_a_larger_budget(run, tmp_path: Path) -> 
     plan = str(write_plan(tmp_path, more=f"{chosen}runs = 5"))
     dry = json.loads(run("run", plan, "--dry-run", "--format", "json").out)
     assert dry["budget_buys"] == {"pairs": 3, "runs": 5, "hours": None}
-    assert "about 5 runs, with 3 pairs that have none yet" in run("run", plan, "--dry-run").out
+    assert "about 5 runs, with 3 pairs that have none yet" in " ".join(run("run", plan, "--dry-run").out.split())
     done = run("run", plan)
     assert re.search(r"Round 1: \d runs of pairs, \d of them new, \d baselines?, \d sources? to train; how long", done.err)
     assert "No further pair is chosen: the budget of 5 runs is spent. 3 of 6 pairs were run" in done.err

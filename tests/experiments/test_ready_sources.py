@@ -13,12 +13,14 @@ pytest.importorskip("peft")
 from taskweb.errors import InputError, ParameterError
 from taskweb.experiments import InlineExecutor, run_plan
 from taskweb.experiments.checks import check_plan
-from taskweb.experiments.ready_sources import digest_of_weights, ready_places
+from taskweb.experiments.ready_sources import digest_of_weights, pinned, ready_folder, ready_places
 from taskweb.experiments.specs import keys_of
 from taskweb.web.records.run import Run
 from taskweb.web.store import RunStore
 from tests.experiments.planned import SETTINGS, write_checkpoint, write_plan
 from tests.models.ready import change_config, write_adapter
+from tests.web.sharing.fake_hub import FakeHub
+from tests.web.sharing.hub import hub  # noqa: F401 - a fixture
 
 LORA = "method_parameters = {r = 4, alpha = 8, targets = 'q,v'}"
 
@@ -139,3 +141,20 @@ def test_names_of_tasks(folder: Path, tmp_path: Path) -> None:
             ready_places([place])
     with pytest.raises(InputError, match="Two ready sources are of the task 'boats'"):
         ready_places([str(ready), "boats=hf:me/boats"])
+
+
+def test_a_source_on_the_hub_is_pinned_and_fetched_once(hub: FakeHub, folder: Path) -> None:  # noqa: F811
+    files = {path.name: path.read_bytes() for path in (folder / "ready" / "boats").iterdir() if path.suffix != ".md"}
+    first = hub.put("me/m-r4-task7", {**files, "adapter_model.bin": b"a pickle", "run.py": b"code"})
+    (name, place), *_ = ready_places(["hf:me/m-r4-task7"]).items()
+    assert (name, pinned(place)) == ("task7", f"{place}@{first}")
+    fetched = ready_folder(pinned(place))
+    assert digest_of_weights(fetched) == digest_of_weights(folder / "ready" / "boats")
+    assert {path.name for path in fetched.iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
+    hub.put("me/m-r4-task7", {**files, "adapter_model.safetensors": b"other"})
+    assert digest_of_weights(ready_folder(f"{place}@{first}")) == digest_of_weights(fetched)
+    hub.fault = lambda _method, _path: 503
+    assert ready_folder(f"{place}@{first}") == fetched  # cached
+    with pytest.raises(InputError, match=r"The model me/none cannot be loaded") as caught:
+        ready_folder("hf:me/none")
+    assert "\n" not in str(caught.value)

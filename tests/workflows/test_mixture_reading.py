@@ -69,7 +69,7 @@ def test_the_summary_and_the_manifest_count_what_train_will_cut(name: str, run, 
     tasks = ("long",) if name == "tiny:roberta" else ("long", "short")
     more = () if name == "tiny:roberta" else ("--max-input", "32")
     assert run(*arguments(sources, bare, tasks=tasks)).status == 0
-    done = run(*arguments(sources, to, "--model", name, *more, tasks=tasks))
+    done = run(*arguments(sources, to, "--model", name, *more, "--explain", tasks=tasks))
     assert done.status == 0, done.err
     mixture = read_mixture(to)
     reading = mixture.record["read_by"]
@@ -80,7 +80,7 @@ def test_the_summary_and_the_manifest_count_what_train_will_cut(name: str, run, 
     line = cut["long"].total.line("long", ahead=True)
     assert "will be cut to fit into" in line
     assert line in " ".join(done.out.split())
-    assert f"--model {name}{' --max-input 32' if more else ''} --to" in " ".join(done.out.split())
+    assert f"--model {name}{' --max-input 32' if more else ''} --to" in done.err
     changed = {file for file, content in contents(to).items() if content != contents(bare)[file]}
     assert changed == {"manifest.json", "manifest.sha256"}
     assert mixture.digest == read_mixture(bare).digest
@@ -119,7 +119,7 @@ def test_plain_prompts_and_inputs_that_are_left_out(run, sources: str, chat_mode
     assert len(rows) == len(mixture.train) - dropped
     kept = [item.example for item in mixture.train if len(item.example.input) < 1000]
     assert rows == [{"prompt": example.input, "completion": f" {example.output}"} for example in kept]
-    assert "and will be left out" in " ".join(done.out.split())
+    assert "tokens: left out" in " ".join(done.out.split())
 
 
 def test_a_system_message_without_a_model(run, sources: str, tmp_path: Path) -> None:  # noqa: F811

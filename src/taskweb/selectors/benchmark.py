@@ -28,21 +28,30 @@ MEAN = "mean"
 REGRET_K = 5
 REFERENCES = ("popularity", "taskshop")
 METRIC_NAMES = ("ndcg", "regret_at_5")
+_DRAWS, _MANY_TARGETS, _DRAWS_OF_MANY = 10, 60, 3
 
 
 @dataclass(frozen=True, slots=True)
 class DrawSettings:
-    """How examples are drawn. target_examples, source_examples: at most how many of the target and of each source, per draw."""
+    """How examples are drawn.
 
-    draws: int = 10
+    draws: how often; None leaves it to `draws_for`. target_examples, source_examples: at most how many of the target, and of
+    each source, per draw.
+    """
+
+    draws: int | None = None
     target_examples: int = 32
     source_examples: int = 100
     seed: int = 0
 
     def __post_init__(self) -> None:
         for name in ("draws", "target_examples", "source_examples"):
-            if getattr(self, name) < 1:
-                raise ParameterError(f"The '{name}' parameter must be at least 1. Got {getattr(self, name)} instead.")
+            if (number := getattr(self, name)) is not None and number < 1:
+                raise ParameterError(f"The '{name}' parameter must be at least 1. Got {number} instead.")
+
+    def draws_for(self, targets: int) -> int:
+        """How often to draw for so many targets: 10 times, or 3 times where many targets average out what a draw changes."""
+        return self.draws or (_DRAWS if targets <= _MANY_TARGETS else _DRAWS_OF_MANY)
 
 
 @dataclass(frozen=True)
@@ -165,13 +174,14 @@ def benchmark(
     tables = predictions or {}
     setups = web.setups if web.check_setup(setup) == ALL_SETUPS else (setup,)
     chosen = tuple(dict.fromkeys(targets if targets is not None else (t for t in web.targets if t not in web.tuning_targets)))
-    results = _Results(setups, chosen, dict.fromkeys(tables, 1) | dict.fromkeys(selectors, settings.draws))
+    draws = settings.draws_for(len(chosen))
+    results = _Results(setups, chosen, dict.fromkeys(tables, 1) | dict.fromkeys(selectors, draws))
     for target in chosen:
         known = web.without(target)
         truths = [_Truth.of(web, name, target, known.sources) for name in setups]
         _leave_out_unusable(results, truths, pool)
         _compare_tables(results, truths, tables)
-        for draw in range(0 if results.are_left_out(selectors, truths) else settings.draws):
+        for draw in range(0 if results.are_left_out(selectors, truths) else draws):
             problem = drawn_problem(target, known, pool, draw, settings)
             for scored in _scored(results, truths, selectors, problem, draw, predict_gains=predict_gains):
                 if on_scores is not None:

@@ -205,7 +205,8 @@ def leave_targets_out(
     on_scores, predict_gains: see `benchmark`. Raises a TaskWebError.
     """
     web, targets = comparison.web, comparison.chosen_targets
-    draws = comparison.draws if comparison.compares_texts else dataclasses.replace(comparison.draws, draws=1)
+    count = comparison.draws.draws_for(len(targets)) if comparison.compares_texts else 1
+    draws = dataclasses.replace(comparison.draws, draws=count)
     with progress("Leaving targets out", len(targets)) as advance:
         rows = benchmark(
             web,

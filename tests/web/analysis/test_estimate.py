@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from taskweb.metrics import correlation, rank_correlation
 from taskweb.web.analysis.estimate import Estimate, estimates_of, pair_means, plain, task_draws, weighted_correlations
-from taskweb.web.analysis.transitivity import _count
+from taskweb.web.analysis.transitivity import _Chains
 
 
 def drawn_web(t: np.ndarray, times: np.ndarray) -> np.ndarray:
@@ -59,10 +59,25 @@ def test_chains(seed: int) -> None:
     t, draws = holed(seed)
     grid = np.array([0.0, 0.5])
     for times in draws:
-        weighted, by_hand = _count(t, grid, times), _count(drawn_web(t, times), grid, exact=True)
+        drawn = drawn_web(t, times)
+        chains, of_drawn = _Chains.of(t), _Chains.of(drawn)
+        weighted = chains.count(chains.measured(t), grid, times)
+        by_hand = of_drawn.count(of_drawn.measured(drawn), grid, exact=True)
         np.testing.assert_allclose(weighted.triples, by_hand.triples)
         np.testing.assert_allclose(weighted.positive, by_hand.positive)
         np.testing.assert_allclose(weighted.base_rate, by_hand.base_rate)
+
+
+def test_chains_lead_through_tasks_that_are_source_and_target() -> None:
+    t = holed(1)[0]
+    t[:, 4], t[:, :, :2] = np.nan, np.nan  # one task is no source, two are no target
+    chains = _Chains.of(t)
+    counted = chains.count(chains.measured(t), np.zeros(1), exact=True)
+    size = t.shape[-1]
+    triples = [(a, b, c) for a in range(size) for b in range(size) for c in range(size) if t[0, a, b] > 0 and t[0, b, c] > 0]
+    assert counted.triples[0, 0] == sum(np.isfinite(t[0, a, c]) for a, _, c in triples)
+    assert counted.positive[0, 0] == sum(t[0, a, c] > 0 for a, _, c in triples)
+    assert chains.measured(t).shape[1:] == (size - 1, size - 2)
 
 
 def test_plain_values_contain_no_nan() -> None:

@@ -175,6 +175,12 @@ class _Handler(BaseHTTPRequestHandler):
         siblings = [{"rfilename": path, "size": len(content), "blobId": "0"} for path, content in found[1].items()]
         self._send(200, {"id": name, "sha": found[0], "private": repository.private, "siblings": siblings, "tags": []})
 
+    def tree(self, name: str, revision: str) -> None:
+        repository = self._repository(name)
+        found = None if repository is None else repository.at(revision)
+        if found is not None:
+            self._send(200, [{"type": "file", "path": path, "size": len(own), "oid": "0"} for path, own in found[1].items()])
+
     def preupload(self, name: str, _revision: str) -> None:
         if self._may_write() and self._repository(name) is not None:
             files = [
@@ -256,10 +262,11 @@ _NAME = r"([\w.-]+/[\w.-]+)"
 _ROUTES: list[tuple[str, Callable[..., None]]] = [
     (r"POST /api/repos/create", _Handler.create),
     (r"POST /api/validate-yaml", _Handler.check_card),
-    (rf"GET /api/datasets/{_NAME}/revision/(.+)", _Handler.info),
+    (rf"GET /api/(?:datasets|models)/{_NAME}/revision/(.+)", _Handler.info),
+    (rf"GET /api/models/{_NAME}/tree/([^/]+)", _Handler.tree),
     (rf"POST /api/datasets/{_NAME}/preupload/(.+)", _Handler.preupload),
     (rf"POST /datasets/{_NAME}\.git/info/lfs/objects/batch", _Handler.batch),
     (r"PUT /lfs/(\w+)", _Handler.upload),
     (rf"POST /api/datasets/{_NAME}/commit/(.+)", _Handler.commit),
-    (rf"(?:GET|HEAD) /datasets/{_NAME}/resolve/([^/]+)/(.+)", _Handler.resolve),
+    (rf"(?:GET|HEAD) /(?:datasets/)?{_NAME}/resolve/([^/]+)/(.+)", _Handler.resolve),
 ]

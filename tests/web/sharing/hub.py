@@ -26,6 +26,10 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
         monkeypatch.delenv(variable, raising=False)  # other tests may have set it
     with serving() as fake:
         monkeypatch.setenv("HF_ENDPOINT", fake.address)
+        monkeypatch.setattr(constants, "ENDPOINT", fake.address)  # what other parts of the package have read already
+        template = fake.address + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         yield fake
 

@@ -27,7 +27,12 @@ _MEASURING = "Measuring"
 class DrawOptions:
     """How examples are drawn."""
 
-    draws: Annotated[int, typer.Option("--draws", metavar="N", min=1, help="Draw examples N times and average.")] = 10
+    draws: Annotated[
+        int | None,
+        typer.Option(
+            "--draws", metavar="N", min=1, help="Draw examples N times and average. Default: 10, with more than 60 targets 3."
+        ),
+    ] = None
     target_examples: Annotated[
         int, typer.Option("--target-examples", metavar="N", min=1, help="Target examples in each draw.")
     ] = 32

@@ -54,7 +54,9 @@ def benchmark_tables(result: BenchmarkResult, width: int, *, per_target: bool = 
     yield from explained("Regret@5", "score lost by taking the five predicted best, 0 = none; in percent", width, lines=1)
     drawn = result.draws
     sizes = f"{drawn.target_examples} target and up to {drawn.source_examples} source examples"
-    yield from explained("draws", f"{counted(drawn.draws, 'draw')} of {sizes}; ±: spread", width, lines=1)
+    yield from explained(
+        "draws", f"{counted(drawn.draws_for(len(ordered[0].targets)), 'draw')} of {sizes}; ±: spread", width, lines=1
+    )
 
 
 def _answer(best: BenchmarkRow, references: dict[str, BenchmarkRow], width: int) -> Iterator[Text]:

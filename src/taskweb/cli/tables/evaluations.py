@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from taskweb.cli.tables.formatting import answer, counted, explained, heading
+from taskweb.cli.tables.formatting import answer, counted, explained, heading, too_long
 from taskweb.cli.tables.grid import Grid
 from taskweb.cli.tables.text import Text
 from taskweb.evaluation import Summary, TaskResult
@@ -110,7 +110,7 @@ def _short_legend(results: Sequence[TaskResult], record: Mapping[str, Any], widt
     yield from explained("mean", f"{over}: 95%, bootstrap over examples", width, lines=1)
     total = sum((result.cut for result in results), CutReport())
     if total:
-        yield from explained("too long", total.line("all tasks"), width, lines=1)
+        yield from explained("too long", too_long(total), width, lines=1)
     if _how_scored(record):
         yield from explained("more", "--explain says how the choices were scored", width, lines=1)
 

@@ -10,6 +10,7 @@ from taskweb.cli.tables.fitting import clipped, filled, shortened
 from taskweb.cli.tables.text import Text
 
 if TYPE_CHECKING:
+    from taskweb.tasks.overflow import CutReport
     from taskweb.web.analysis.estimate import Estimate
 
 _LABEL_WIDTH = 12
@@ -78,6 +79,13 @@ def with_interval(value: float, low: float, high: float, form: str) -> str:
 def counted(count: int, noun: str) -> str:
     """A number of things, in words."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def too_long(total: CutReport) -> str:
+    """How many inputs are longer than a model reads, and what becomes of them, in a few words."""
+    what = ((total.cut, "cut"), (total.dropped, "left out"))
+    done = " and ".join(f"{count:,} {word}" if total.cut and total.dropped else word for count, word in what if count)
+    return f"{total.cut + total.dropped:,} of {total.inputs:,} inputs have over {total.limit:,} tokens: {done}"
 
 
 def duration(seconds: float) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from taskweb.cli.tables.fitting import name
-from taskweb.cli.tables.formatting import answer, counted, explained, heading
+from taskweb.cli.tables.formatting import answer, counted, explained, heading, too_long
 from taskweb.cli.tables.grid import Grid
 from taskweb.cli.tables.text import Text
 from taskweb.mixture import Mixture
@@ -109,8 +109,8 @@ def _short_legend(mixture: Mixture, further: Sequence[str], width: int) -> Itera
     if reading is not None:
         long = [CutReport(**cut["train"]) + CutReport(**cut["heldout"]) for cut in reading["cut"].values()]
         total = sum(long, CutReport())
-        said = total.line("all tasks", ahead=True) if total else "none of all inputs"
-        yield from explained("too long", f"{said}, for {reading['model']}", width, lines=1)
+        said = too_long(total) if total else "no input"
+        yield from explained("too long", said, width, lines=1)
     if dropped or reading is not None or further:
         columns = f" and {', '.join(further)}" if further else ""
         yield from explained("more", f"--explain shows this task by task{columns}", width, lines=1)

@@ -25,7 +25,7 @@ def state_tables(state: PlanState, width: int) -> Iterator[RenderableType]:
     plan = state.plan
     counts = f"   {len(plan.tasks)} tasks · {len(plan.setups)} setups · {len(plan.all_seeds)} seeds · {state.total:,} runs"
     yield Text.assemble("\n", (plan.name, "bold cyan"), (counts, "dim"))
-    grid = Grid("setup", ">finished", ">failed", ">diverged", ">running", ">missing", ">seconds per run")
+    grid = Grid("~setup", ">finished", ">failed", ">diverged", ">running", ">missing", ">seconds per run")
     for setup in state.setups:
         grid.add_row(setup.setup, *_cells(setup))
     if len(state.setups) > 1:
@@ -34,7 +34,7 @@ def state_tables(state: PlanState, width: int) -> Iterator[RenderableType]:
     yield grid.fitted(width)
     if state.running:
         yield Text()
-        table = Grid("running", "source", "target", ">seed", ">seconds")
+        table = Grid("~running", "~source", "~target", ">seed", ">seconds")
         for run in state.running:
             table.add_row(run.setup, run.source or "none", run.target, str(run.seed), f"{run.seconds:.0f}")
         yield table.fitted(width)
@@ -80,7 +80,7 @@ def cut_tables(cut: Sequence[CutInputs], width: int) -> Iterator[RenderableType]
     """Tasks with inputs that are longer than a model reads."""
     if cut:
         yield Text()
-        grid = Grid("inputs cut for", "task", ">cut", ">of")
+        grid = Grid("~inputs cut for", "~task", ">cut", ">of")
         for own in cut:
             grid.add_row(", ".join(own.setups), own.task, f"{own.cut:,}", f"{own.examples:,}")
         yield grid.fitted(width)
@@ -90,7 +90,7 @@ def memory_tables(needs: Sequence[SetupMemory], width: int) -> Iterator[Renderab
     """The memory that each setup is estimated to need, and that its device has."""
     if needs:
         yield Text()
-        grid = Grid("memory, about", "??device", ">base", ">own", ">activations", ">one run", ">?workers", ">available")
+        grid = Grid("~memory, about", "??device", ">base", ">own", ">activations", ">one run", ">?workers", ">available")
         for own in needs:
             parts = (own.base, own.own, own.activations, own.peak)
             available = "" if own.available is None else _size(own.available)

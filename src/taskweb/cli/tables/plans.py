@@ -27,7 +27,7 @@ def plan_tables(plan: Plan, data: Mapping[str, TaskData], width: int) -> Iterato
     """
     from taskweb.experiments.specs import pairs_of, runs_of
 
-    tasks = Grid("task", "kind", "?role", ">source", ">target", ">evaluation", "???from")
+    tasks = Grid("~task", "?kind", "?role", ">source", ">target", ">evaluation", "???from")
     for name, task in plan.tasks.items():
         counts = _counts(task, data.get(name))
         figures = ("" if count is None else f"{count:,}" for count in counts)
@@ -37,7 +37,7 @@ def plan_tables(plan: Plan, data: Mapping[str, TaskData], width: int) -> Iterato
     yield Text()
     pairs, runs = pairs_of(plan), runs_of(plan)
     setups = Grid(
-        "setup", "??model", "?method", ">epochs", ">batch size", ">learning rate", ">?seeds", ">baselines", ">transfers"
+        "~setup", "??model", "??method", "?>epochs", "?>batch size", "?>learning rate", ">seeds", ">baselines", ">transfers"
     )
     targets = {target for _, target in pairs}
     for setup in plan.setups:

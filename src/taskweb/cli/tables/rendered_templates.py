@@ -22,7 +22,7 @@ _LABEL_WIDTH = 8
 
 def template_list(names: Mapping[str, Sequence[str]], width: int) -> Iterator[RenderableType]:
     """The tasks that have templates, and the names of these."""
-    grid = Grid("task", ">templates", "?names")
+    grid = Grid("~task", ">templates", "?names")
     for task, own in names.items():
         grid.add_row(task, str(len(own)), " · ".join(own))
     yield grid.fitted(width)

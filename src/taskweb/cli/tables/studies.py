@@ -26,7 +26,7 @@ def sanity_tables(study: SanityStudy, width: int) -> Iterator[RenderableType]:
     yield _title("Do selectors rank sources well", study.web, study.setup, what)
     metrics = ((">NDCG", "ndcg", ".1f"), (">Regret@5", "regret_at_5", ".2f"), (">rank correlation", "rank_correlation", "+.2f"))
     titles = [title for name, _, _ in metrics for title in ((name,) if single else (name, "??>95%"))]
-    grid = Grid("selector", *titles, "???>NDCG ± draws")
+    grid = Grid("~selector", *titles, "???>NDCG ± draws")
     best = max(row.ndcg.value for row in study.rows)
     for row in sorted(study.rows, key=lambda row: -row.ndcg.value):
         cells: list[str | Text] = [Text(row.selector, style="bold" if row.ndcg.value == best else "")]
@@ -50,7 +50,7 @@ def sanity_tables(study: SanityStudy, width: int) -> Iterator[RenderableType]:
 def _rankings(study: SanityStudy) -> Grid:
     (sources,) = study.rankings.values()
     names = [row.selector for row in study.rows if row.selector != "random"]
-    grid = Grid("source", ">T", ">measured place", *(f">{name}" for name in names))
+    grid = Grid("~source", ">T", ">measured place", *(f">{name}" for name in names))
     for source in sources:
         places = (f"{source.predicted[name]:.1f}" for name in names)
         grid.add_row(

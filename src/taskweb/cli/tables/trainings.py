@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import RenderableType
 
 from taskweb.cli.tables.fitting import name
-from taskweb.cli.tables.formatting import answer, counted, duration, explained, heading
+from taskweb.cli.tables.formatting import answer, counted, duration, explained, heading, too_long
 from taskweb.cli.tables.grid import Grid
 from taskweb.cli.tables.text import Text
 from taskweb.mixture import Mixture
@@ -99,7 +99,7 @@ def _short_legend(trained: Sequence[TrainedModel], width: int) -> Iterator[Text]
         yield from explained("loss, score", _LOSS_AND_SCORE, width, lines=1)
     total = sum((cut.total for cut in trained[0].cut.values()), CutReport())
     if total:
-        yield from explained("too long", total.line("all tasks"), width, lines=1)
+        yield from explained("too long", too_long(total), width, lines=1)
     yield from explained("more", "--explain shows how inputs were read, memory, graphs and curves", width, lines=1)
 
 

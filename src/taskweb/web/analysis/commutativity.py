@@ -28,6 +28,7 @@ from taskweb.web.arrays import FloatArray, nan_mean
 from taskweb.web.transfer_web import ALL_SETUPS, TransferWeb
 
 STRONG = 0.5  # the least correlation at which transfers are said to commute largely
+_MOST_NAMED = 12  # tasks in a note
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,8 @@ def commutativity(
     notes = list(square.notes)
     never = [task for i, task in enumerate(square.tasks) if i not in set(used.tolist())]
     if never:
-        notes.append(f"left out, as never measured in both directions: {', '.join(never)}")
+        named = [*never[:_MOST_NAMED], f"{len(never) - _MOST_NAMED:,} more"] if len(never) > _MOST_NAMED else never
+        notes.append(f"left out, as never measured in both directions: {', '.join(named)}")
     if len(used) < FEWEST_TASKS:
         notes.append(f"no intervals: they need {FEWEST_TASKS} tasks measured in both directions")
     by_chance = _relabelled(stack, seed, permutations if len(used) >= FEWEST_TASKS else 0)

@@ -176,12 +176,14 @@ def transitivity(
     square = square_of(web)
     measured = square.t[square.t > 0]
     grid = np.unique([0.0, *np.quantile(measured, quantiles)]) if len(measured) else np.zeros(1)
-    observed = _count(square.t, grid, exact=True)
+    chains = _Chains.of(square.t)
+    t = chains.measured(square.t)
+    observed = chains.count(t, grid, exact=True)
     draws = task_draws(len(square.tasks), resamples=resamples, seed=seed)
-    sampled = [_count(square.t, grid, weights) for weights in draws]
+    sampled = [chains.count(t, grid, weights) for weights in draws]
     enough = len(square.tasks) >= FEWEST_TASKS and bool(observed.triples.any())
     by_chance = {
-        name: _drawn_shares(null(square.t), grid, np.random.default_rng((seed, i)), permutations if enough else 0)
+        name: _drawn_shares(chains, null(t), grid, np.random.default_rng((seed, i)), permutations if enough else 0)
         for i, (name, null) in enumerate(NULL_MODELS.items())
     }
     names = (*square.setups, POOLED, ALL_SETUPS)
@@ -203,33 +205,61 @@ def transitivity(
     return Transitivity(tuple(grid.tolist()), tuple(curves), _notes(square, observed))
 
 
-def _count(t: FloatArray, grid: FloatArray, weights: FloatArray | None = None, *, exact: bool = False) -> _Counts:
-    """Count in each setup, pooled, and in T averaged over setups. t: (setups, source, target); weights: (tasks,), 1 if None.
+@dataclass(frozen=True, eq=False)
+class _Chains:
+    """Where the tasks of chains A -> B -> C stand, so that only those that can be counted are.
 
-    The paths from A to C are the matrix product of T(A -> B) > threshold with T(B -> C) > threshold. No task occurs twice
-    in a chain, since a task's transfer to itself is missing. exact: in double precision, and with pairs; draws need neither.
+    sources, targets: the tasks with a measured transfer from them, and to them. from_source, from_target: the tasks that are
+    both, among the sources and among the targets.
     """
-    kind: npt.DTypeLike = np.float64 if exact else np.float32
-    stack = np.concatenate([t, nan_mean(t, axis=0)[None]])
-    once: npt.NDArray[np.floating] = (np.ones(t.shape[-1]) if weights is None else weights).astype(kind)
-    above: npt.NDArray[np.floating] = (stack[:, None] > grid[:, None, None]).astype(kind)
-    ends = np.isfinite(stack) * once[:, None] * once
-    helped = ends * (stack > 0)
-    paths = np.matmul(above, once[:, None] * above).reshape(len(stack), len(grid), t.shape[-1] ** 2)
-    flat = np.stack([ends, helped], axis=-1).reshape(len(stack), paths.shape[-1], 2)
-    triples, positive = np.moveaxis(np.matmul(paths, flat), -1, 0).astype(float)
-    pairs = (
-        ((paths > 0) & np.isfinite(stack).reshape(len(stack), 1, paths.shape[-1])).sum(axis=-1)
-        if exact
-        else np.zeros(triples.shape)
-    )
-    positive_pairs, all_pairs = helped.sum(axis=(1, 2), dtype=float), ends.sum(axis=(1, 2), dtype=float)
-    return _Counts(
-        _with_pooled(triples),
-        _with_pooled(positive),
-        _with_pooled(pairs.astype(float)),
-        ratio(_with_pooled(positive_pairs), _with_pooled(all_pairs)),
-    )
+
+    sources: npt.NDArray[np.intp]
+    targets: npt.NDArray[np.intp]
+    from_source: npt.NDArray[np.intp]
+    from_target: npt.NDArray[np.intp]
+
+    @classmethod
+    def of(cls, t: FloatArray) -> _Chains:
+        """t: (setups, source, target), of all tasks."""
+        measured = np.asarray(np.isfinite(t).any(axis=0))
+        sources, targets = np.flatnonzero(measured.any(axis=1)), np.flatnonzero(measured.any(axis=0))
+        _, from_source, from_target = np.intersect1d(sources, targets, return_indices=True)
+        return cls(sources, targets, from_source, from_target)
+
+    def measured(self, t: FloatArray) -> FloatArray:
+        """T of all tasks -> (setups, sources, targets)."""
+        return t[:, self.sources[:, None], self.targets]
+
+    def count(self, t: FloatArray, grid: FloatArray, weights: FloatArray | None = None, *, exact: bool = False) -> _Counts:
+        """Count in each setup, pooled, and in T averaged over setups. t: (setups, sources, targets).
+
+        weights: of all tasks, 1 if None. The paths from A to C are the matrix product of T(A -> B) > threshold with T(B -> C) >
+        threshold. No task occurs twice in a chain, since a task's transfer to itself is missing. exact: in double precision,
+        and with pairs; draws need neither.
+        """
+        kind: npt.DTypeLike = np.float64 if exact else np.float32
+        stack = np.concatenate([t, nan_mean(t, axis=0)[None]])
+        above: npt.NDArray[np.floating] = (stack[:, None] > grid[:, None, None]).astype(kind)
+        finite, positive_ends = np.isfinite(stack), stack > 0
+        to_end = above[:, :, self.from_source]
+        ends = finite.astype(kind)
+        if weights is not None:
+            once = weights.astype(kind)
+            to_end = once[self.targets[self.from_target], None] * to_end
+            ends *= once[self.sources, None] * once[self.targets]
+        helped = ends * positive_ends
+        paths = np.matmul(above[..., self.from_target], to_end)
+        flat = paths.reshape(len(stack), len(grid), -1)
+        by_end = np.stack([ends, helped], axis=-1).reshape(len(stack), flat.shape[-1], 2)
+        triples, positive = np.moveaxis(np.matmul(flat, by_end), -1, 0).astype(float)
+        pairs = ((paths > 0) & finite[:, None]).sum(axis=(-2, -1)) if exact else np.zeros(triples.shape)
+        positive_pairs, all_pairs = helped.sum(axis=(1, 2), dtype=float), ends.sum(axis=(1, 2), dtype=float)
+        return _Counts(
+            _with_pooled(triples),
+            _with_pooled(positive),
+            _with_pooled(pairs.astype(float)),
+            ratio(_with_pooled(positive_pairs), _with_pooled(all_pairs)),
+        )
 
 
 def _with_pooled(counts: FloatArray) -> FloatArray:
@@ -237,10 +267,10 @@ def _with_pooled(counts: FloatArray) -> FloatArray:
     return np.concatenate([counts[:-1], counts[:-1].sum(axis=0, keepdims=True), counts[-1:]])
 
 
-def _drawn_shares(draw: Draw, grid: FloatArray, stream: np.random.Generator, permutations: int) -> FloatArray:
+def _drawn_shares(chains: _Chains, draw: Draw, grid: FloatArray, stream: np.random.Generator, permutations: int) -> FloatArray:
     """Shares in webs drawn at random: (permutations, matrices, thresholds)."""
-    drawn = [_count(draw(stream), grid).share for _ in range(permutations)]
-    return np.array(drawn) if drawn else np.zeros((0, len(_count(draw(stream), grid).share), len(grid)))
+    drawn = [chains.count(draw(stream), grid).share for _ in range(permutations)]
+    return np.array(drawn) if drawn else np.zeros((0, len(chains.count(draw(stream), grid).share), len(grid)))
 
 
 def _null_model_shares(observed: FloatArray, drawn: FloatArray) -> NullModelShares:
