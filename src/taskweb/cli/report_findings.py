@@ -70,7 +70,10 @@ def benchmark_sections(asked: BenchmarkSectionOptions, where: str, web: Transfer
 
     if asked.results and asked.benchmark:
         raise ParameterError("--benchmark computes what --results reads from files. Give one of them.")
-    found = report_benchmarks(where, web, asked.results or (), compute=asked.benchmark, progress=progress)
+    if asked.examples is not None and not asked.benchmark:
+        raise ParameterError("--examples are the texts for --benchmark. Give both.")
+    files, compute = asked.results or (), asked.benchmark
+    found = report_benchmarks(where, web, files, compute=compute, examples=asked.examples, progress=progress)
     return [] if found.empty else [selector_benchmark(found.results, found.notes)]
 
 

@@ -46,18 +46,24 @@ class ReportBenchmarks:
 
 
 def report_benchmarks(
-    where: str, web: TransferWeb, files: Sequence[Path] = (), *, compute: bool = False, progress: Progress = silent
+    where: str,
+    web: TransferWeb,
+    files: Sequence[Path] = (),
+    *,
+    compute: bool = False,
+    examples: Path | None = None,
+    progress: Progress = silent,
 ) -> ReportBenchmarks:
     """The results in the files; without files those of the cache, made before where `compute` says so.
 
-    where: the web as `open_web` takes it. Raises InputError for a file without results, WebError where nothing can be judged.
+    where: the web as `open_web` takes it. examples: a folder with the texts of its tasks. Raises InputError for a file without results, WebError where nothing can be judged.
     """
     if files:
         names = ", ".join(path.name for path in files)
         return ReportBenchmarks(_together([read_results(path) for path in files]), (f"results of the file {names}",))
     cached = default_cache_folder() / _FOLDER / f"{_digest(web)}.json"
     if compute:
-        made, notes = _computed(where, web, progress)
+        made, notes = _computed(where, web, examples, progress)
         with suppress(OSError, TaskWebError):
             cached.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(cached) as part:
@@ -71,14 +77,17 @@ def report_benchmarks(
     return ReportBenchmarks(BenchmarkResults(web.name))
 
 
-def _computed(where: str, web: TransferWeb, progress: Progress) -> tuple[list[dict[str, Any]], list[str]]:
+def _computed(
+    where: str, web: TransferWeb, examples: Path | None, progress: Progress
+) -> tuple[list[dict[str, Any]], list[str]]:
     if len(web.targets) < _FEWEST_TARGETS:
         raise InputError(f"A benchmark needs {_FEWEST_TARGETS} targets, and the web '{web.name}' has {len(web.targets)}.")
-    result = benchmark_with(BenchmarkSettings(where, draws=DrawSettings(_DRAWS), harm=web.pc is not None), progress)
+    settings = BenchmarkSettings(where, examples=examples, draws=DrawSettings(_DRAWS), harm=web.pc is not None)
+    result = benchmark_with(settings, progress)
     made, notes = [result.to_dict()], [*result.notes, *result.left_out()]
     if where != PUBLISHED:
         try:
-            replayed = replay_with(BenchmarkSettings(where), _REPLAYED, progress)
+            replayed = replay_with(BenchmarkSettings(where, examples=examples), _REPLAYED, progress)
         except TaskWebError as fault:
             notes.append(f"what measuring adds is not shown: {fault}")
         else:

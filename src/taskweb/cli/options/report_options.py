@@ -77,6 +77,15 @@ class BenchmarkSectionOptions:
             help="Compute how good selectors are on this web, and cache it for later reports. Takes a minute or more.",
         ),
     ] = False
+    examples: Annotated[
+        Path | None,
+        typer.Option(
+            "--examples",
+            metavar="DIR",
+            rich_help_panel=SELECTORS,
+            help="With --benchmark: texts of the web's tasks, <task>.jsonl each, for selectors that compare texts.",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)
