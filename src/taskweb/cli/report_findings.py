@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,21 +13,24 @@ if TYPE_CHECKING:
     from taskweb.report.section import Section
     from taskweb.report.sections.target_ranking import TargetFindings
     from taskweb.report.sections.trained_models import ModelFindings
+    from taskweb.selectors import Ranking
     from taskweb.web import TransferWeb
+    from taskweb.web.setup_scores import SetupScores
     from taskweb.workflows.progress import Progress
     from taskweb.workflows.webs import WebDescription
 
 
-def target_sections(asked: TargetSectionOptions, web: TransferWeb, progress: Progress) -> list[Section]:
+def target_sections(asked: TargetSectionOptions, web: TransferWeb, scores: SetupScores, progress: Progress) -> list[Section]:
     """A section for each target: those to rank by the web, those ranked before, and those measured. Raises a TaskWebError."""
     from taskweb.report.sections.target_ranking import target_ranking
 
-    found = [*_ranked(asked, web, progress), *_read(asked.ranking or ()), *_refined(asked.refined or ())]
+    found = [*_ranked(asked, web, scores, progress), *_read(asked.ranking or ()), *_refined(asked.refined or ())]
     return [target_ranking(one, number) for number, one in enumerate(found, start=1)]
 
 
-def _ranked(asked: TargetSectionOptions, web: TransferWeb, progress: Progress) -> Iterator[TargetFindings]:
+def _ranked(asked: TargetSectionOptions, web: TransferWeb, scores: SetupScores, progress: Progress) -> Iterator[TargetFindings]:
     from taskweb.report.sections.target_ranking import NextRun, TargetFindings
+    from taskweb.selectors.measured import MEASURED
     from taskweb.workflows.rank_settings import RankSettings
     from taskweb.workflows.ranking import rank_with
     from taskweb.workflows.suggesting import suggester
@@ -34,10 +38,29 @@ def _ranked(asked: TargetSectionOptions, web: TransferWeb, progress: Progress) -
     settings = RankSettings(web, asked.setup)
     for target in asked.target or ():
         ranking = rank_with(settings, target, progress=progress)
+        if ranking.selector == MEASURED:
+            ranking = _with_intervals(ranking, web, scores)
         coming = []
         if ranking.assessment is not None and ranking.assessment.predicted_gains:
             coming = suggester(target, settings=settings, progress=progress).suggest()
         yield TargetFindings(ranking, next_runs=tuple(NextRun(run.source, run.seed, run.improvement) for run in coming))
+
+
+def _with_intervals(ranking: Ranking, web: TransferWeb, scores: SetupScores) -> Ranking:
+    """A measured ranking with the 95% interval and the probability of harm of each transfer, where seeds or setups say them."""
+    setup = scores.names.index(ranking.setup) if ranking.setup in scores.names else 0
+    row = web.target_index(ranking.target)
+    sources = []
+    for source in ranking.sources:
+        at = (setup, row, web.source_index(source.task))
+        pc, reach, harm = (
+            float("nan") if array is None else float(array[at]) for array in (scores.pc, scores.reach, scores.harm)
+        )
+        known = {"pc_low": pc - reach, "pc_high": pc + reach, "p_harm": harm}
+        details = {**source.details, **{name: value for name, value in known.items() if math.isfinite(value)}}
+        sources.append(dataclasses.replace(source, details=details))
+    notes = tuple(note for note in ranking.notes if "--unseen" not in note)  # the section says it without that option
+    return dataclasses.replace(ranking, sources=tuple(sources), notes=notes)
 
 
 def _read(rankings: Sequence[Path]) -> Iterator[TargetFindings]:

@@ -8,6 +8,9 @@ from taskweb.errors import WebError
 from taskweb.selectors.base import RankedSource, Ranking
 from taskweb.web import ALL_SETUPS, TransferWeb
 
+MEASURED = "measured"
+"""The name that such a ranking has in place of a selector's."""
+
 
 def rank_measured(web: TransferWeb, target: str, setup: str = ALL_SETUPS, candidates: tuple[str, ...] | None = None) -> Ranking:
     """Rank sources by the transfers that were measured for this target. Sources without a measurement are left out.
@@ -34,7 +37,7 @@ def rank_measured(web: TransferWeb, target: str, setup: str = ALL_SETUPS, candid
         )
     return Ranking(
         target=target,
-        selector="measured",
+        selector=MEASURED,
         setup=setup,
         sources=tuple(
             RankedSource(

@@ -55,7 +55,7 @@ def report(
     described = describe_web(web)
     opened = described.web
     scores = scores_by_setup(opened)
-    own = [*target_sections(targets, opened, progress_for(quiet=quiet)), *model_sections(models)]
+    own = [*target_sections(targets, opened, scores, progress_for(quiet=quiet)), *model_sections(models)]
     judged = benchmark_sections(judging, web, opened, progress_for(quiet=quiet))
     found = quick_analyses(opened)
     sections = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -103,14 +104,11 @@ def _gain_figure(ranking: Ranking, sources: Sequence[RankedSource], name: str) -
     dots = []
     measured = any(source.details.get("measured_gain") is not None for source in sources)
     for source in sources[:_DRAWN]:
-        low, high = (_detail(source, end) for end in ("gain_low", "gain_high"))
+        low, high = (math.nan if end is None else end for end in _interval(source))
         dots.append(Dot(source.task, _gain(source) or 0.0, low, high, "expected" if measured else ""))
         if measured:
             dots.append(Dot(source.task, _detail(source, "measured_gain"), series="measured"))
-    rows = tuple(
-        (source.task, _gain(source), *(source.details.get(key) for key in ("gain_low", "gain_high", "measured_gain")))
-        for source in sources
-    )
+    rows = tuple((source.task, _gain(source), *_interval(source), source.details.get("measured_gain")) for source in sources)
     columns = ("source", "gain", "low", "high", "measured")
     title = "Measured gain" if ranking.selector == "measured" else "Expected gain"
     spec = dot_chart(dots, "gain over training on the target alone", x_format="+.1~%", rule=0.0)
@@ -119,10 +117,11 @@ def _gain_figure(ranking: Ranking, sources: Sequence[RankedSource], name: str) -
 
 def _gain_sentence(sources: Sequence[RankedSource]) -> str:
     first = sources[0]
-    low, high, harm = (first.details.get(name) for name in ("gain_low", "gain_high", "p_harm"))
+    (low, high), harm = _interval(first), first.details.get("p_harm")
+    level = "80%" if "gain_low" in first.details else "95%"
     start = f"{shown_name(first.task)} comes first, with a gain of {signed_percent(_gain(first) or 0.0)}"
     if low is not None and high is not None:
-        start += f" (80% interval {signed_percent(low)} to {signed_percent(high)})"
+        start += f" ({level} interval {signed_percent(low)} to {signed_percent(high)})"
     if harm is not None:
         start += f" and a {percent(harm)} probability of harm"
     above = sum((_gain(source) or 0.0) > 0 for source in sources)
@@ -245,6 +244,13 @@ def _coming(found: TargetFindings, name: str) -> TitledTable:
 def _gain(source: RankedSource) -> float | None:
     gain = source.details.get("gain")
     return source.details.get("pc") if gain is None else gain
+
+
+def _interval(source: RankedSource) -> tuple[float | None, float | None]:
+    """Of a prediction (80%), or of measured transfers (95%)."""
+    names = ("gain_low", "gain_high") if "gain_low" in source.details else ("pc_low", "pc_high")
+    low, high = (source.details.get(name) for name in names)
+    return low, high
 
 
 def _detail(source: RankedSource, name: str) -> float:
