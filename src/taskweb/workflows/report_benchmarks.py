@@ -56,7 +56,8 @@ def report_benchmarks(
 ) -> ReportBenchmarks:
     """The results in the files; without files those of the cache, made before where `compute` says so.
 
-    where: the web as `open_web` takes it. examples: a folder with the texts of its tasks. Raises InputError for a file without results, WebError where nothing can be judged.
+    where: the web as `open_web` takes it. examples: a folder with the texts of its tasks. Raises InputError for a file without
+    results, WebError where nothing can be judged.
     """
     if files:
         names = ", ".join(path.name for path in files)
