@@ -70,13 +70,16 @@ def test_adapters_alone_are_only_evaluated(folder: Path) -> None:
         ready_sources=[folder / "ready"],
         model=str(folder / "model"),
         to=folder / "out",
-        budget=3,
+        budget=9,
         web="none",
         setup={"measures": "zero-shot", "training": {"device": "cpu"}},
     )
     assert sorted(source["task"] for source in found.to_dict()["sources"]) == ["birds", "boats"]
+    assert found.measuring.stopped == "every source has its run: where nothing is trained, other seeds give the same score"
     with RunStore.open(folder / "out/web.db", read_only=True) as store:
-        assert {run.sizes["steps"] for run in store.runs()} == {0}  # nothing was trained at all
+        runs = list(store.runs())
+    assert sorted(str(own.source) for own in runs) == ["None", "birds", "boats"]
+    assert {own.sizes["steps"] for own in runs} == {0}  # nothing was trained at all
     assert found.ranking.selector == "refine"
 
 

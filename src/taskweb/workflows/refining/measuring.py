@@ -69,6 +69,8 @@ class Measuring:
             return None
         if self._failed_sources().issuperset(self.suggester.prior.sources):
             return "no source is left that did not fail"
+        if any(map(self.settings.is_trained_nowhere, self.suggester.prior.sources)):
+            return "every source has its run: where nothing is trained, other seeds give the same score"
         return "every source has a run with each seed, and the run that is left is too few for another seed"
 
     @property
@@ -215,13 +217,15 @@ class Measuring:
     def _may_run(self, planned: Sequence[NextRun], *, last: bool | None = None) -> BoolArray:
         """Which sources may be run: those that did not fail, and whose baseline does not take the last run.
 
-        last: whether one run is left at most; None looks at the budget.
+        A source whose runs train nothing has one run. last: whether one run is left at most; None looks at the budget.
         """
-        failed, seeds, budget = self._failed_sources(), self._seeds(planned), self.settings.budget.runs
+        done, seeds, budget = self._failed_sources(), self._seeds(planned), self.settings.budget.runs
         if last is None:
             last = budget is not None and bool(seeds) and budget - len(self.made) - len(planned) < 2
         sources = self.suggester.prior.sources
-        return np.array([name not in failed and not (last and self._seed_of(name, planned) not in seeds) for name in sources])
+        ran = [*(run.source for run in self.made), *(run.source for run in planned)]
+        done |= {name for name in ran if name is not None and self.settings.is_trained_nowhere(name)}
+        return np.array([name not in done and not (last and self._seed_of(name, planned) not in seeds) for name in sources])
 
     def _seconds(self, planned: Sequence[NextRun]) -> FloatArray:
         """The cost of a run of each source."""

@@ -79,6 +79,10 @@ class RefineSettings:
             if getattr(self, name) != "auto" and getattr(self, name) < least:
                 raise ParameterError(f"'{name}' must be {least} or more. Got {getattr(self, name)} instead.")
 
+    def is_trained_nowhere(self, source: str) -> bool:
+        """Whether a run of that source trains nothing, neither it nor the target, so that all seeds give the same score."""
+        return self.entries.get("measures") == "zero-shot" and source in self.ready
+
     @property
     def setup(self) -> str:
         """The name of the setup that runs are stored under. Runs that measure something else have a name of their own."""

@@ -206,7 +206,8 @@ def most_trainings(measuring: Measuring) -> dict[str, int | None]:
     """How many trainings are left at most: on the target, on sources, and for the report. None where time is the budget."""
     budget = measuring.settings.budget.runs
     left = None if budget is None else max(0, budget - len(measuring.made))
-    sources = None if left is None else max(0, left - (not measuring.seeds))
+    trains_none = set(measuring.suggester.prior.sources) <= set(measuring.settings.ready)
+    sources = 0 if trains_none else None if left is None else max(0, left - (not measuring.seeds))
     return {"target": left, "sources": sources, "report": MOST_TRAININGS}
 
 
