@@ -175,6 +175,8 @@ def test_the_command_shows_every_run(run, tmp_path: Path) -> None:  # noqa: F811
     assert "time left" in done.err
     assert "the budget of 2 runs is spent" in " ".join(done.out.split())
     assert "95% interval" in " ".join(done.out.split())
+    assert max(map(len, done.out.splitlines())) <= 80
+    assert " Best now:" in done.out.splitlines()[2]
     dry = run(*command(tmp_path, "--budget", "4", "--dry-run"))
     assert "a run so far" in " ".join(dry.out.split())
     again = run(*command(tmp_path, "--budget", "2", "--format", "json"))

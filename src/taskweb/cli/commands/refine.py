@@ -12,6 +12,7 @@ import typer
 from taskweb.cli.commands.rank import SamplingOptions
 from taskweb.cli.console import StoppedError, print_json, print_tables, say, say_notes
 from taskweb.cli.heard_readings import say_readings, tells_readings
+from taskweb.cli.next_commands import say_next
 from taskweb.cli.options import shared
 from taskweb.cli.options.option_groups import spread
 from taskweb.cli.options.reading_options import ReadingOptions, StorageOptions
@@ -222,9 +223,13 @@ def refine(
         print_json(found.to_dict())
         return
     from taskweb.cli.tables.refinements import refinement_tables
+    from taskweb.selectors.recommended_sources import sources_to_train_on
 
     print_tables(lambda width: refinement_tables(found, width))
     say_notes([note for note in found.notes if note not in question.notes], quiet=quiet)
+    if sources_to_train_on(found.ranking):
+        mixing = ("mix", target, "--ranking", str(to), "--to", "my_mixture")
+        say_next(*mixing, only=("--sources", "--ready-sources"), quiet=quiet)
 
 
 def _more_entries(lora: LoraOptions, reads: ReadingOptions, storage: StorageOptions) -> dict[str, Any]:
