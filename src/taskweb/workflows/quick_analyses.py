@@ -8,7 +8,7 @@ from taskweb.web.analysis import Agreement, Commutativity, Transitivity, agreeme
 from taskweb.web.analysis.estimate import RESAMPLES
 from taskweb.web.transfer_web import TransferWeb
 
-_WORK = 1.6e9  # draws * (setups + 1) * tasks^3 that take about 20 s on one core
+_WORK = 1.6e9  # draws * (setups + 1) * chains of tasks that take about 20 s on one core
 _FEWEST_DRAWS = 50  # enough for p-values below 0.05
 _MOST_COST = 2e8
 
@@ -25,16 +25,17 @@ class QuickAnalyses:
 
 def quick_analyses(web: TransferWeb, seed: int = 0) -> QuickAnalyses:
     """The analyses of a web, of a large one with fewer draws; as `analyze` where the web has less than about 60 tasks."""
-    cost = (len(web.setups) + 1) * len(web.tasks) ** 3
+    chains = len(web.sources) * len(set(web.sources) & set(web.targets)) * len(web.targets)
+    cost = (len(web.setups) + 1) * chains
     if cost > _MOST_COST:
         note = "The web is too large to analyse within a minute: taskweb web analyze does it in its own time."
         return QuickAnalyses(None, None, None, (note,))
     draws = RESAMPLES if cost == 0 else min(RESAMPLES, max(_FEWEST_DRAWS, int(_WORK / cost)))
-    chains = transitivity(web, seed, resamples=draws, permutations=draws)
+    found = transitivity(web, seed, resamples=draws, permutations=draws)
     reverse = commutativity(web, seed, resamples=draws, permutations=draws)
     agreed = agreement(web, seed, resamples=draws) if len(web.setups) > 1 else None
-    notes = [note for found in (chains, reverse, agreed) if found is not None for note in found.notes]
+    notes = [note for one in (found, reverse, agreed) if one is not None for note in one.notes]
     if draws < RESAMPLES:
         why = f"as the web is large; taskweb web analyze makes {RESAMPLES:,}"
         notes.append(f"intervals and null models are from {draws} draws, {why}")
-    return QuickAnalyses(chains, reverse, agreed, tuple(dict.fromkeys(notes)))
+    return QuickAnalyses(found, reverse, agreed, tuple(dict.fromkeys(notes)))
