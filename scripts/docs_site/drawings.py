@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from scripts.docs_site.results import figures
 
 WIDTH, HEIGHT = 560, 300
-LEFT, RIGHT, TOP, BOTTOM = 60, 110, 24, 44
+LEFT, RIGHT, TOP, BOTTOM = 60, 110, 38, 44
 DASHES = ("", "6 4", "2 3")
 # For a picture of its own; on a page of the site, the site's colours count.
 _STYLE = (
