@@ -33,7 +33,11 @@ app = CommandApp(
 
 WebArgument = Annotated[
     str,
-    typer.Argument(metavar="WEB", autocompletion=completion.webs, help="'published', a store, or a tidy CSV or Parquet file."),
+    typer.Argument(
+        metavar="WEB",
+        autocompletion=completion.webs,
+        help="'published', a store, a tidy CSV or Parquet file, or hf:<owner>/<name>.",
+    ),
 ]
 Setup = Annotated[
     str,

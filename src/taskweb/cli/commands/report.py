@@ -21,7 +21,9 @@ def report(
     web: Annotated[
         str,
         typer.Argument(
-            metavar="WEB", autocompletion=completion.webs, help="'published', a store, or a tidy CSV or Parquet file."
+            metavar="WEB",
+            autocompletion=completion.webs,
+            help="'published', a store, a tidy CSV or Parquet file, or hf:<owner>/<name>.",
         ),
     ] = "published",
     to: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The page to write, such as report.html.")] = Path(
