@@ -30,6 +30,9 @@ def test_a_plan_from_dry_run_to_a_web(run, tmp_path: Path) -> None:  # noqa: F81
     assert "9 runs" in status.out
     rows = json.loads(run("web", "scores", str(tmp_path / "web.db"), "--format", "json").out)
     assert len(rows) == 6
+    again = run("run", plan, "--retry", "failed")
+    assert "3 tasks · 1 setup · 1 seed · 9 runs" in again.out
+    assert f"Next: taskweb report {tmp_path / 'web.db'} -o {tmp_path / 'web.html'}\n" in again.err
     assert run("run", plan, "--retry", "failed", "--quiet").err == ""
 
 

@@ -106,6 +106,21 @@ def test_every_kind_of_ranking_has_an_answer_and_a_short_legend(
         assert len(legend(lines)) <= 3 or explained
 
 
+def test_the_next_command_takes_sources_from_the_texts_that_were_given(
+    run: Run, task: Path, tmp_path: Path, encoder: object
+) -> None:
+    rows = "".join(
+        f"{source},{target},m/f,0,accuracy,{50 + i}\n" for target in ("a", "b") for i, source in enumerate(("none", "a", "b"))
+    )
+    (tmp_path / "web.csv").write_text(f"source,target,setup,seed,metric,score\n{rows}")
+    for name in ("a", "b"):
+        write_examples(tmp_path / "my texts" / f"{name}.jsonl", name)
+    lines, said = run("taskweb rank 'my task.jsonl' --web web.csv --examples 'my texts'")
+    assert fits(lines)
+    assert "…" not in "".join(legend(lines))
+    assert "Next: taskweb mix 'my task.jsonl' --sources 'my texts' --to my_mixture --web web.csv --examples 'my texts'\n" in said
+
+
 def test_explain_alone_prints_what_the_short_screen_leaves_out(run: Run, task: Path, encoder: object) -> None:
     short, _ = run("taskweb rank 'my task.jsonl' --top 4")
     full, _ = run("taskweb rank 'my task.jsonl' --explain --top 4")

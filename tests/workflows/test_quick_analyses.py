@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from taskweb.web.analysis import Transitivity
@@ -26,6 +29,14 @@ def test_a_very_large_web_is_not_analysed(monkeypatch: pytest.MonkeyPatch) -> No
     found = quick_analyses(made_up_web(4, 4))
     assert found.transitivity is None
     assert found.notes[0].startswith("The web is too large to analyse within a minute")
+
+
+def test_why_chains_are_unknown_is_said_once() -> None:
+    web = made_up_web(3, 3)
+    found = quick_analyses(replace(web, t=-np.abs(web.t)))
+    assert found.transitivity is not None
+    assert found.transitivity.finding == "unknown"
+    assert not any("chain" in note for note in found.notes)
 
 
 def test_one_setup_has_nothing_to_agree_with() -> None:

@@ -34,7 +34,8 @@ def quick_analyses(web: TransferWeb, seed: int = 0) -> QuickAnalyses:
     found = transitivity(web, seed, resamples=draws, permutations=draws)
     reverse = commutativity(web, seed, resamples=draws, permutations=draws)
     agreed = agreement(web, seed, resamples=draws) if len(web.setups) > 1 else None
-    notes = [note for one in (found, reverse, agreed) if one is not None for note in one.notes]
+    told = None if found.finding == "unknown" else found  # where it is, its verdict says why
+    notes = [note for one in (told, reverse, agreed) if one is not None for note in one.notes]
     if draws < RESAMPLES:
         why = f"as the web is large; taskweb web analyze makes {RESAMPLES:,}"
         notes.append(f"intervals and null models are from {draws} draws, {why}")

@@ -54,6 +54,15 @@ def test_runs_stand_in_their_order_and_the_next_one_is_named() -> None:
     assert series == {"expected", "measured"}
 
 
+def test_the_next_run_names_the_baseline_that_it_needs() -> None:
+    ranking = Ranking("t", "refine", "m/lora", (RankedSource(1, "a", 1.0, details={"gain": 0.1}),), "")
+    section = target_ranking(TargetFindings(ranking, next_runs=(NextRun(None, 1, 0.2), NextRun("a", 1, 0.2))), 1)
+    assert part(section, "target-1-next").sentence == (
+        "The next run to make is a with seed 1, and the baseline that its gain is measured from, "
+        "expected to improve the decision by 0.2% of the score."
+    )
+
+
 def test_scores_without_gains_are_drawn_as_scores() -> None:
     found = TargetFindings(taskweb.rank("rte", unseen=True, selector="popularity"))
     section = target_ranking(found, 1)

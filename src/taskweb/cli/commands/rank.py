@@ -152,6 +152,9 @@ def rank(
         )
 
 
+_FOLDER = "FOLDER"  # in a command to type next, where a person's own is not known
+
+
 @dataclass(frozen=True)
 class _Screen:
     """How a ranking is printed. everything: also what the short screen leaves out."""
@@ -186,10 +189,21 @@ class _Screen:
         from taskweb.selectors.recommended_sources import sources_to_train_on
 
         if self.output is shared.RankingFormat.table and sources_to_train_on(ranking):
-            given = {"--sources", "--to"} & set(carried_over("mix"))
-            needed = () if given else ("--sources", "FOLDER")
-            remark = "" if given else "FOLDER: examples of the sources, <task>.jsonl each"
+            folder = _folder_of_sources()
+            needed = () if folder is None else ("--sources", folder)
+            remark = "FOLDER: examples of the sources, <task>.jsonl each" if folder == _FOLDER else ""
             say_next(*words, *needed, "--to", "my_mixture", but=("--seed",), remark=remark, quiet=self.quiet)
+
+
+def _folder_of_sources() -> str | None:
+    """Where `mix` finds the sources: the texts of the web's tasks where they were given, None where the command says it."""
+    from taskweb.workflows.text_banks import is_text_bank
+
+    given = carried_over("mix")
+    if "--sources" in given:
+        return None
+    texts = given[given.index("--examples") + 1] if "--examples" in given else None
+    return _FOLDER if texts is None or is_text_bank(Path(texts)) else texts
 
 
 def _saved_ranking(where: Path, explain: str | None, *, accept_changed: bool) -> Ranking:

@@ -50,6 +50,7 @@ def report(
     from taskweb.report.sections.web_analyses import analyses
     from taskweb.report.sections.web_facts import web_facts
     from taskweb.report.web_data import web_data
+    from taskweb.report.words import counted
     from taskweb.web.setup_scores import scores_by_setup
     from taskweb.workflows.quick_analyses import quick_analyses
     from taskweb.workflows.webs import describe_web
@@ -71,7 +72,8 @@ def report(
         *run_sections(web, described),
     )
     name = "The published web" if opened.name == "published" else f"Web {opened.name}"
-    subtitle = f"{len(opened.tasks):,} tasks, {len(opened.setups):,} setups: how training on one task changes another"
+    sizes = f"{counted(len(opened.tasks), 'task')}, {counted(len(opened.setups), 'setup')}"
+    subtitle = f"{sizes}: how training on one task changes another"
     write_report(to, sections, title=name, subtitle=subtitle, web=web_data(opened, scores))
     say_notes(opened.notes, quiet=quiet)
     say(f"Wrote {to} ({to.stat().st_size / 1e3:,.0f} kB). Open it in a browser.", quiet=quiet)

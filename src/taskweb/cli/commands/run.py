@@ -11,6 +11,7 @@ import typer
 
 from taskweb.cli.console import StoppedError, print_json, print_tables, say, say_notes
 from taskweb.cli.heard_readings import say_readings, tells_readings
+from taskweb.cli.next_commands import say_next
 from taskweb.cli.options import shared
 from taskweb.cli.options.option_groups import spread
 from taskweb.cli.options.training_options import parse_fuse
@@ -139,6 +140,9 @@ def run(
     from taskweb.cli.tables.plan_states import state_tables
 
     print_tables(lambda width: state_tables(state, width))
+    if not status and not state.todo:
+        store = state.plan.store
+        say_next("report", str(store), "-o", str(store.with_suffix(".html")), only=(), quiet=quiet)
 
 
 def _work(plan: Path, folder: Path) -> None:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 def state_tables(state: PlanState, width: int) -> Iterator[RenderableType]:
     """Runs finished, failed, running and missing, by setup, and how long the rest will take."""
     plan = state.plan
-    counts = f"   {len(plan.tasks)} tasks · {len(plan.setups)} setups · {len(plan.all_seeds)} seeds · {state.total:,} runs"
+    sizes = ((len(plan.tasks), "task"), (len(plan.setups), "setup"), (len(plan.all_seeds), "seed"), (state.total, "run"))
+    counts = f"   {' · '.join(counted(*size) for size in sizes)}"
     yield Text.assemble("\n", (plan.name, "bold cyan"), (counts, "dim"))
     grid = Grid("~setup", ">finished", ">failed", ">diverged", ">running", ">missing", ">seconds per run")
     for setup in state.setups:

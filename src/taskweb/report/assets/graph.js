@@ -77,12 +77,14 @@ taskweb.views.graph = function (body, { web, themes, settings, sentence, name })
 
   function picture(tasks, edges) {
     const { colours, config } = themes[taskweb.scheme()];
-    const wide = frame.clientWidth >= 640, size = Math.min(frame.clientWidth, wide ? 720 : 460), font = tasks.length > 90 ? 8 : tasks.length > 45 || !wide ? 10 : 12;
+    const wide = frame.clientWidth >= 640, room = Math.min(frame.clientWidth, wide ? 720 : 460), font = tasks.length > 90 ? 8 : tasks.length > 45 || !wide ? 10 : 12;
     const labels = new Map(tasks.map((task) => [task, taskweb.shortened(taskweb.label(web.tasks[task]), wide ? 19 : 12)]));
     const context = make("canvas").getContext("2d");
     context.font = `${font}px ${config.font}`;
-    const radius = size / 2 - 18 - Math.ceil(Math.max(0, ...[...labels.values()].map((text) => context.measureText(text).width))), middle = size / 2;
-    const angle = new Map(tasks.map((task, i) => [task, (2 * Math.PI * i) / tasks.length - Math.PI / 2]));
+    const margin = 18 + Math.ceil(Math.max(0, ...[...labels.values()].map((text) => context.measureText(text).width)));
+    const radius = Math.min(room / 2 - margin, 40 + 22 * tasks.length), middle = radius + margin, size = 2 * middle;
+    const first = tasks.length < 4 ? 0 : -Math.PI / 2; // few names lie rather than stand
+    const angle = new Map(tasks.map((task, i) => [task, (2 * Math.PI * i) / tasks.length + first]));
     const at = (task, far = radius) => [middle + far * Math.cos(angle.get(task)), middle + far * Math.sin(angle.get(task))];
     const chosen = choice.task, counts = new Map(tasks.map((task) => [task, { out: 0, in: 0 }]));
     for (const { from, to } of edges) { counts.get(from).out++; counts.get(to).in++; }

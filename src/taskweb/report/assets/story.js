@@ -39,7 +39,8 @@ taskweb.views.story = function (body, { web, themes, settings, name }) {
     const gains = list.filter(({ value }) => value > 0), surely = list.filter(sureGain).length, surelyHarm = list.filter(sureHarm).length;
     const known = list.some(({ harm }) => harm === harm);
     const count = `${gains.length} of ${list.length} ${asTarget ? "sources help it" : "tasks gain from it"}`;
-    const sure = known ? `, ${surely || "none"} of them clearly${surelyHarm ? `, and ${surelyHarm} ${asTarget ? "harm it" : "lose"} clearly` : ""}` : "";
+    const clear = gains.length ? `, ${surely || "none"} of them clearly` : "";
+    const sure = known ? `${clear}${surelyHarm ? `, and ${surelyHarm} ${asTarget ? "harm it" : "lose"} clearly` : ""}` : "";
     const best = gains.length ? `; most: ${gains.slice(0, 2).map(named).join(" and ")}` : "";
     const worst = list[list.length - 1].value < 0 ? `; worst: ${named(list[list.length - 1])}` : "";
     return `${count}${sure}${best}${worst}.`;

@@ -38,4 +38,7 @@ def _sentence(web: TransferWeb, received: FloatArray, known: npt.NDArray[np.intp
         return f"{shown_name(web.targets[target])} ({size})"
 
     order = known[np.argsort(-received[known], kind="stable")]
-    return f"The average source helps {told(int(order[0]))} most and {told(int(order[-1]))} least."
+    best, worst = int(order[0]), int(order[-1])
+    if received[best] <= 0:
+        return f"The average source helps no target; it harms {told(worst)} most and {told(best)} least."
+    return f"The average source helps {told(best)} most and {told(worst)} least."

@@ -229,13 +229,16 @@ def _made(made: Sequence[MadeRun], name: str) -> TitledTable:
 
 def _coming(found: TargetFindings, name: str) -> TitledTable:
     first = next((run for run in found.next_runs if run.source is not None), None)
-    stopped = f"It stopped because {found.stopped}. " if found.stopped else ""
-    sentence = f"{stopped}The baseline of a new seed comes next."
-    if first is not None:
-        worth = (
-            "" if first.improvement is None else f", expected to improve the decision by {first.improvement:.2g}% of the score"
-        )
-        sentence = f"{stopped}The next run to make is {shown_name(first.source or '')} with seed {first.seed}{worth}."
+    baseline = any(run.source is None and (first is None or run.seed == first.seed) for run in found.next_runs)
+    sentence = f"It stopped because {found.stopped}. " if found.stopped else ""
+    if first is None:
+        sentence += "The baseline of a new seed comes next."
+    else:
+        sentence += f"The next run to make is {shown_name(first.source or '')} with seed {first.seed}"
+        sentence += ", and the baseline that its gain is measured from" if baseline else ""
+        if first.improvement is not None:
+            sentence += f", expected to improve the decision by {first.improvement:.2g}% of the score"
+        sentence += "."
     columns = ("source", "seed", "expected improvement, % of the score")
     rows = tuple((run.source or "none (baseline)", run.seed, run.improvement) for run in found.next_runs)
     return TitledTable(name, "What to measure next", sentence, FigureTable(columns, rows))

@@ -39,7 +39,7 @@ def web_facts(web: TransferWeb, runs: int | None = None) -> Section:
 def _intro(reliability: float | None) -> str:
     what = "A web of transfers says how much training on one task changes the score on another."
     if reliability is None:
-        return f"{what} How reliable its rankings are is unknown: that needs several seeds."
+        return f"{what} How reliable its rankings are is unknown: that needs several seeds, and three sources of a target."
     return f"{what} Its rankings of sources from two halves of the seeds correlate at {reliability:.2f}."
 
 
