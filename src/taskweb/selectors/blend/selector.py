@@ -39,8 +39,8 @@ class BlendSelector:
     cache: Path | None = None
     name: str = "blend"
     meaning: str = (
-        "popularity, transfers to similar tasks and similarity combined; in standard deviations over the sources, of which only "
-        "the order counts"
+        "popularity, transfers to similar tasks and similarity combined; in standard deviations over the sources, of which "
+        "only the order counts"
     )
 
     def __post_init__(self) -> None:
