@@ -50,7 +50,7 @@ def test_the_published_web(
     page.wait_for_selector("#gains svg")
     page.locator("#gains summary").click()
     page.wait_for_selector("#gains td")
-    assert page.locator("#gains td").all_inner_texts() == ["a", "1.500", "b", "2"]
+    assert page.locator("#gains td").all_inner_texts() == ["a", "1.500", "b", "2.000"]
     assert axe_findings() == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     if screenshots is not None:

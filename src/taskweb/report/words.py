@@ -46,4 +46,4 @@ def duration(seconds: float) -> str:
         if seconds >= 2 * size or (unit != "days" and seconds >= size):
             amount = seconds / size
             return f"{amount:,.0f} {unit}" if amount >= 10 or amount == round(amount) else f"{amount:.1f} {unit}"
-    return f"{seconds:.0f} s"
+    return f"{seconds:.1g} s" if 0 < seconds < 1 else f"{seconds:.0f} s"

@@ -1,12 +1,17 @@
 // Tables of any page: sorted by a click on a column, filtered by a text, and only as long as wanted.
 "use strict";
 
-taskweb.number = function (value) {
+// Digits behind the point that suit all numbers of a column: those of its largest.
+taskweb.digits = function (values) {
+  const known = values.filter((value) => typeof value === "number");
+  if (known.every(Number.isInteger)) return 0;
+  const size = known.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  return size >= 100 ? 1 : size >= 10 ? 2 : size >= 0.01 ? 3 : size >= 0.001 ? 4 : 5;
+};
+
+taskweb.number = function (value, digits = taskweb.digits([value])) {
   if (value === null || value === undefined || value === "") return "";
   if (typeof value !== "number") return String(value);
-  if (Number.isInteger(value)) return value.toLocaleString("en-GB");
-  const size = Math.abs(value);
-  const digits = size >= 100 ? 1 : size >= 10 ? 2 : size >= 0.001 || size === 0 ? 3 : 5;
   return value.toLocaleString("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "−");
 };
 
@@ -23,6 +28,7 @@ taskweb.csv = (table) => [table.columns, ...table.rows].map((row) => row.map(tas
 taskweb.drawTable = function (element, table, name, step = 50) {
   const { element: make } = taskweb;
   const numeric = table.columns.map((_column, i) => table.rows.every((row) => row[i] === null || typeof row[i] === "number"));
+  const digits = table.columns.map((_column, i) => taskweb.digits(table.rows.map((row) => row[i])));
   let shown = step, sortedBy = -1, down = false, filter = "";
   const status = make("p", { className: "status", role: "status" });
   const body = make("tbody");
@@ -56,7 +62,7 @@ taskweb.drawTable = function (element, table, name, step = 50) {
     headers.forEach((header, i) => (i === sortedBy ? header.setAttribute("aria-sort", down ? "descending" : "ascending") : header.removeAttribute("aria-sort")));
     body.replaceChildren(
       ...rows.slice(0, shown).map((row) =>
-        make("tr", {}, ...row.map((cell, i) => make("td", { className: numeric[i] ? "number" : "" }, make("bdi", { textContent: taskweb.shortened(taskweb.number(cell), 200) }))))
+        make("tr", {}, ...row.map((cell, i) => make("td", { className: numeric[i] ? "number" : "" }, make("bdi", { textContent: taskweb.shortened(taskweb.number(cell, digits[i]), 200) }))))
       )
     );
     const seen = Math.min(shown, rows.length);

@@ -37,7 +37,7 @@ def bar_chart(
             x_title,
             zero=True,
             scale={} if most is None else {"domain": [0, most]},
-            axis={"grid": True, **({"format": x_format} if x_format else {})},
+            axis={"grid": True, "tickCount": 6, **({"format": x_format} if x_format else {})},
         ),
         **by_series(labels, shapes=False),
     }

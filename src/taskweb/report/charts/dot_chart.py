@@ -30,7 +30,7 @@ def dot_chart(dots: Sequence[Dot], x_title: str, *, x_format: str = "", rule: fl
         for dot in dots
         if known(dot.value)
     ]
-    axis = {"grid": True, **({"format": x_format} if x_format else {})}
+    axis = {"grid": True, "tickCount": 6, **({"format": x_format} if x_format else {})}
     order = list(dict.fromkeys(dot.name for dot in dots))
     y: VegaSpec = {"field": "name", "type": "nominal", "sort": order, "title": None, "axis": {"grid": False}}
     shared: VegaSpec = {"y": y, **by_series(labels)}
