@@ -148,6 +148,7 @@ def test_a_cpu_gets_tiny_and_small_models() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.repeats
 def test_every_way_trains_and_is_drawn(tmp_path: Path) -> None:
     out = tmp_path / "result.json"
     engine_throughput.main(["--quick", "--device", "cpu", "--shapes", "tiny-gpt2", "--out", str(out)])

@@ -16,6 +16,7 @@ from benchmarks.selection.refine_trial import WAYS, Outcome, figures, interval
 
 
 @pytest.mark.slow
+@pytest.mark.repeats
 def test_all_ways_are_judged_at_the_cost_that_they_had(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     refine_trial.main(["--quick", "--out", str(tmp_path / "found.json")])
     found = json.loads((tmp_path / "found.json").read_text())["figures"]

@@ -145,6 +145,8 @@ def test_no_command_writes_elsewhere_or_calls_anybody(encoder: object, folder: P
         assert (command, [file for file in files if not file.startswith(".cache/taskweb/")], calls) == (command, [], [])
 
 
+@pytest.mark.slow
+@pytest.mark.repeats
 def test_the_guard_sees_a_call(folder: Path, tmp_path: Path) -> None:
     """The checks above can fail: a judge elsewhere is looked up, because the user asks for it."""
     judge = "rank target.jsonl --sources sources --selector llm --llm-url http://judge.example/v1 --llm-model m --yes"

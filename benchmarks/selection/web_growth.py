@@ -28,7 +28,7 @@ from benchmarks import harness
 
 SETUPS, SEEDS = 3, 3
 SIZES = (30, 60, 120)
-EXAMPLES, TOPICS, WORDS = 60, 12, 40
+EXAMPLES, TOPICS, WORDS = 50, 12, 40
 MILLION = 334  # tasks of a square web with 3 setups and 3 seeds: 1,004,004 rows
 WIDE = (1000, 50)
 STEPS_WITH_TEXTS = ("analyze", "embed", "rank", "rank again", "benchmark", "report")

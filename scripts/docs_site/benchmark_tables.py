@@ -467,6 +467,19 @@ def scale() -> str:
     return table(("selector", "sources", "seconds", "MB"), rows)
 
 
+def web_growth() -> str:
+    """What each command costs as a web grows: seconds, and megabytes at most."""
+    found = figures("selection/web_growth")
+    webs = found["webs"]
+    steps = dict.fromkeys(step for web in webs for step, cost in web.items() if isinstance(cost, dict))
+    rows = []
+    for step in steps:
+        costs = (f"{web[step]['seconds']:.1f} s, {web[step]['peak_mb']:,} MB" if step in web else "" for web in webs)
+        rows.append((step, *costs, f"{found['exponents'][step]:.1f}"))
+    heads = (f"{web['tasks'].replace('x', ' x ')} tasks, {web['rows']:,} runs" for web in webs)
+    return table(("command", *heads, "exponent"), rows)
+
+
 def store_throughput() -> str:
     """Storing runs, and computing scores."""
     rows = [
@@ -521,5 +534,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "rank_speed": rank_speed("rank_speed"),
     "rank_speed_quiet": rank_speed("rank_speed_quiet"),
     "scale": scale,
+    "web_growth": web_growth,
     "store_throughput": store_throughput,
 }

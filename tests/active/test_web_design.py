@@ -145,6 +145,7 @@ def test_similar_texts_have_similar_kernels() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.repeats
 def test_a_hundred_tasks_are_planned_in_a_minute() -> None:
     web = made_up(100)
     runs = list(islice(chosen_runs(web, equal_costs(100), WebProgress.none(web.possible, 3)), 4500))

@@ -67,7 +67,7 @@ def test_rank_as_csv_and_as_a_table(run, target: Path, encoder: object) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [40, 60, 80, 100, 132])
+@pytest.mark.parametrize("width", [40, 80, *(pytest.param(width, marks=pytest.mark.repeats) for width in (60, 100, 132))])
 def test_no_terminal_is_too_narrow_for_rank_source_gain_and_harm(width: int, target: Path, encoder: object) -> None:
     environment = os.environ | {"COLUMNS": str(width)}
     command = f"{sys.executable} -m taskweb.cli.main rank {target}"

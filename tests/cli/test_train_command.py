@@ -130,7 +130,7 @@ def test_killed_on_the_way_it_ends_at_the_same_weights(kills: int, run, mixture:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("config", ["ddp", "fsdp"])
+@pytest.mark.parametrize("config", ["ddp", pytest.param("fsdp", marks=pytest.mark.repeats)])
 def test_the_configurations_of_accelerate_start_it(config: str, mixture: str, tmp_path: Path) -> None:
     pytest.importorskip("accelerate")
     place = Path(__file__).parents[2] / "configs" / "accelerate" / f"{config}.yaml"

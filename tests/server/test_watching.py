@@ -71,7 +71,7 @@ def test_the_plan_of_a_store_is_found_beside_it(tmp_path: Path) -> None:
     RunStore.open(tmp_path / "p.db", create=True).close()
     beside = find_watched(tmp_path / "p.db")
     assert beside.plan == plan
-    assert snapshot_of(beside)["missing"] == 6
+    assert snapshot_of(beside)["missing"] == 8  # two transfers and two baselines, for each of two seeds
 
 
 def test_a_refinement_is_a_folder_and_its_ranking_appears(tmp_path: Path) -> None:

@@ -47,8 +47,9 @@ def sign_test(differences: np.ndarray) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seeds", [8, pytest.param(24, marks=pytest.mark.repeats)])
-@pytest.mark.parametrize("setup", EPOCHS)
+@pytest.mark.parametrize(
+    ("setup", "seeds"), [("tiny:gpt2", 8), *(pytest.param(setup, 24, marks=pytest.mark.repeats) for setup in EPOCHS)]
+)
 def test_a_related_source_helps_and_an_opposed_one_harms(setup: str, seeds: int) -> None:
     torch.set_num_threads(1)
     related = FAMILY.relatedness - 2 * np.eye(FAMILY.tasks)
