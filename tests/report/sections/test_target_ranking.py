@@ -54,6 +54,16 @@ def test_runs_stand_in_their_order_and_the_next_one_is_named() -> None:
     assert series == {"expected", "measured"}
 
 
+def test_runs_that_all_score_the_same_are_no_evidence() -> None:
+    ranking = taskweb.rank("rte", unseen=True)
+    made = tuple(MadeRun(source, 1, "finished", {"accuracy": 0.5}, 0.0, 1.0) for source in (None, "a", "b"))
+    section = target_ranking(TargetFindings(ranking, made), 1)
+    assert part(section, "target-1-runs").sentence.endswith("all scored the same, so nothing distinguishes sources.")
+    facts = [fact for one in section.parts if isinstance(one, Facts) for fact in one.facts]
+    clear = next(fact for fact in facts if fact.label == "Clear evidence")
+    assert (clear.value, clear.note) == ("no", "all runs on the target scored the same")
+
+
 def test_the_next_run_names_the_baseline_that_it_needs() -> None:
     ranking = Ranking("t", "refine", "m/lora", (RankedSource(1, "a", 1.0, details={"gain": 0.1}),), "")
     section = target_ranking(TargetFindings(ranking, next_runs=(NextRun(None, 1, 0.2), NextRun("a", 1, 0.2))), 1)

@@ -61,7 +61,7 @@ class TargetFindings:
 def target_ranking(found: TargetFindings, number: int) -> Section:
     """The section. number: of the target in the report, for the names of its parts; from 1."""
     ranking, name = found.ranking, f"target-{number}"
-    parts: list[Part] = [Facts(tuple(_facts(ranking)))] if ranking.sources else []
+    parts: list[Part] = [Facts(tuple(_facts(ranking, found.made)))] if ranking.sources else []
     parts += _figures(ranking, name)
     if ranking.sources:
         parts.append(_reasons(ranking, f"{name}-sources"))
@@ -75,7 +75,7 @@ def target_ranking(found: TargetFindings, number: int) -> Section:
     return Section(name, f"Target {shown_name(ranking.target)}", intro, tuple(parts), notes)
 
 
-def _facts(ranking: Ranking) -> Iterator[Fact]:
+def _facts(ranking: Ranking, made: Sequence[MadeRun]) -> Iterator[Fact]:
     yield Fact("Best source", shown_name(ranking.sources[0].task), f"of {counted(len(ranking.sources), 'source')}")
     known = ranking.assessment
     if known is not None:
@@ -83,8 +83,11 @@ def _facts(ranking: Ranking) -> Iterator[Fact]:
         yield Fact("Sources to take", str(suggestion.k) if suggestion.k else "none", suggestion.reason)
         first = min(5, len(known.p_best))
         yield Fact("The truly best one", percent(known.best_among(first)), f"probability that it is among the first {first}")
-        clear = "yes" if known.distinguishes else "no"
-        yield Fact("Clear evidence", clear, "whether sources are distinguished by more than chance")
+        if _all_alike(made):
+            yield Fact("Clear evidence", "no", "all runs on the target scored the same")
+        else:
+            clear = "yes" if known.distinguishes else "no"
+            yield Fact("Clear evidence", clear, "whether sources are distinguished by more than chance")
     if ranking.n_examples:
         yield Fact("Examples", f"{ranking.n_examples:,}", "of the target, that the ranking is based on")
 
@@ -216,7 +219,9 @@ def _made(made: Sequence[MadeRun], name: str) -> TitledTable:
     seconds = sum(run.seconds or 0.0 for run in made)
     sentence = f"{counted(len(made), 'run')} on the target{f' in {duration(seconds)}' if seconds else ''}, in this order"
     best = max((run for run in made if run.gain is not None), key=lambda run: run.gain or 0.0, default=None)
-    if best is not None and (best.gain or 0.0) <= 0:
+    if _all_alike(made):
+        sentence += "; all scored the same, so nothing distinguishes sources"
+    elif best is not None and (best.gain or 0.0) <= 0:
         sentence += "; no source raised the score"
     elif best is not None:
         sentence += (
@@ -225,6 +230,12 @@ def _made(made: Sequence[MadeRun], name: str) -> TitledTable:
     if failed := sum(run.status != "finished" for run in made):
         sentence += f"; {failed} did not finish"
     return TitledTable(name, "What was measured", f"{sentence}.", _without_empty(columns, rows))
+
+
+def _all_alike(made: Sequence[MadeRun]) -> bool:
+    """Whether several runs, with and without sources, have one and the same score."""
+    scored = [run for run in made if run.metrics]
+    return len({run.source for run in scored}) > 1 and all(run.metrics == scored[0].metrics for run in scored)
 
 
 def _coming(found: TargetFindings, name: str) -> TitledTable:
