@@ -23,6 +23,7 @@ PROBE_TEXTS = (
     "['positive', 'negative']</s>What a dull, overlong evening at the cinema.",
 )
 _LEAST_PROBE_COSINE = 0.999
+_UNIT_VECTOR_SLACK = 0.01  # of a length, in half precision
 ROWS_PER_CHUNK = 1024  # a group of vectors then stays in the processor's cache while it is compared
 
 
@@ -78,6 +79,15 @@ class ExampleBank:
     def tasks(self) -> tuple[str, ...]:
         """Task names, in the bank's order."""
         return tuple(self.vectors)
+
+    @property
+    def damaged_task(self) -> str | None:
+        """A task with a vector that is not of length 1; None where all are. Reads every number."""
+        for task, rows in self.vectors.items():
+            lengths = np.linalg.norm(np.asarray(rows, np.float32), axis=-1)
+            if not np.all(np.abs(lengths - 1) < _UNIT_VECTOR_SLACK):
+                return task
+        return None
 
     def of(self, task: str) -> npt.NDArray[np.float32]:
         """The vectors of one task as float32. Raises NameNotFoundError."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from taskweb.errors import InputError, WebError
 from taskweb.tasks.atomic import whole_folder
 from taskweb.web import ExampleBank, TransferWeb, load_bank, save_bank
@@ -25,8 +23,10 @@ def is_text_bank(folder: Path) -> bool:
 def open_text_bank(folder: Path) -> ExampleBank:
     """The vectors of a folder, mapped from disk. Raises WebError where they are damaged."""
     bank = load_bank(folder / _STEM)
-    if not all(np.isfinite(rows).all() for rows in bank.vectors.values()):
-        raise WebError(f"The embedding bank {folder} contains vectors that are not numbers. Make it again: taskweb web embed.")
+    if (task := bank.damaged_task) is not None:
+        raise WebError(
+            f"The embedding bank {folder} has vectors of '{task}' that are not of length 1. Make it again: taskweb web embed."
+        )
     return bank
 
 
