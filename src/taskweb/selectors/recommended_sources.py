@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from taskweb.selectors.assessment import DEFAULT_K, HIGH_HARM, PredictedGain
 from taskweb.selectors.base import Ranking
+from taskweb.selectors.measured import MEASURED
 
 _SHARE_OF_LOSSES = 1 - HIGH_HARM  # a measured source whose share of gains is not above this is to avoid
 
@@ -53,7 +54,7 @@ def predicted_gains(ranking: Ranking) -> Mapping[str, PredictedGain]:
 
 def is_measured(ranking: Ranking) -> bool:
     """Whether the scores are the target's own measured transfers."""
-    return ranking.selector == "measured"
+    return ranking.selector == MEASURED
 
 
 def has_measured_gains(ranking: Ranking) -> bool:

@@ -6,6 +6,7 @@ does not contain texts.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from taskweb.errors import InputError, WebError
@@ -21,7 +22,12 @@ def is_text_bank(folder: Path) -> bool:
 
 
 def open_text_bank(folder: Path) -> ExampleBank:
-    """The vectors of a folder, mapped from disk. Raises WebError where they are damaged."""
+    """The vectors of a folder, mapped from disk; checked once while they stay as they are. Raises WebError for damaged ones."""
+    return _checked(folder, (folder / f"{_STEM}.json").stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _checked(folder: Path, _written_at: int) -> ExampleBank:
     bank = load_bank(folder / _STEM)
     if (task := bank.damaged_task) is not None:
         raise WebError(

@@ -27,12 +27,7 @@ _MEASURING = "Measuring"
 class DrawOptions:
     """How examples are drawn."""
 
-    draws: Annotated[
-        int | None,
-        typer.Option(
-            "--draws", metavar="N", min=1, help="Draw examples N times and average. Default: 10, with more than 60 targets 3."
-        ),
-    ] = None
+    draws: shared.Draws = None
     target_examples: Annotated[
         int, typer.Option("--target-examples", metavar="N", min=1, help="Target examples in each draw.")
     ] = 32

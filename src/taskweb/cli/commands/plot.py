@@ -158,7 +158,7 @@ def benchmark(
             help="Judge this selector. Repeatable. Default: all.",
         ),
     ] = None,
-    draws: Annotated[int, typer.Option("--draws", metavar="N", min=1, help="Draw examples N times and average.")] = 10,
+    draws: shared.Draws = None,
     file: FileOptions,
 ) -> None:
     """How well do selectors rank sources? NDCG and Regret@5, each target left out in turn.

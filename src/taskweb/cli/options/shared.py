@@ -64,6 +64,12 @@ Examples = Annotated[
         "At most 100 of each are used, 50 of more than 60 tasks, 480 by benchmark.",
     ),
 ]
+Draws = Annotated[
+    int | None,
+    typer.Option(
+        "--draws", metavar="N", min=1, help="Draw examples N times and average. Default: 10, with more than 60 targets 3."
+    ),
+]
 EncoderPath = Annotated[
     str | None,
     typer.Option(
