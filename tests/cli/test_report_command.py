@@ -42,7 +42,8 @@ def test_what_cannot_be_shown_is_one_line(run, table: Path, tmp_path: Path) -> N
         (("--results", str(table)), "contains no results of a benchmark"),
         (("--results", str(table), "--benchmark"), "Give one of them"),
         (("--benchmark",), "A benchmark needs 3 targets"),
-        (("--examples", str(tmp_path)), "--examples are the texts for --benchmark. Give both."),
+        (("--examples", str(tmp_path), "--results", str(table)), "Give one of them"),
+        (("--examples", str(tmp_path)), "contains no examples of the web's tasks"),
     ):
         done = run("report", str(table), "-o", str(tmp_path / "report.html"), *options)
         assert (done.status, said in done.err, done.err.count("\n")) == (2, True, 1)

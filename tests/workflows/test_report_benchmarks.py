@@ -6,17 +6,28 @@ import json
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from taskweb.errors import InputError
 from taskweb.report.figure import Figure
 from taskweb.report.sections.selector_benchmark import selector_benchmark
+from taskweb.web.opening import open_web
 from taskweb.web.published import published_web
 from taskweb.workflows import report_benchmarks as module
 from taskweb.workflows.benchmarking import BenchmarkResult, run_benchmark
 from taskweb.workflows.report_benchmarks import report_benchmarks
 from tests.conftest import made_up_web
+from tests.selectors.encoder.test_sentence_encoder import checkpoint
 
+RUNS = "source,target,setup,seed,metric,score\n" + "".join(
+    f"none,{target},m/f,{seed},accuracy,0.5\n{sources}"
+    for target in ("x", "y", "z")
+    for seed, sources in enumerate(
+        "".join(f"{name},{target},m/f,{seed},accuracy,0.{{{seed + place}}}\n" for name, place in (("a", 0), ("b", 2)))
+        for seed in (0, 1)
+    )
+)
 WEB = published_web().restrict(setups=["t5s/finetune"])
 
 
@@ -42,6 +53,38 @@ def test_what_was_computed_is_in_the_cache(monkeypatch: pytest.MonkeyPatch) -> N
     assert again.results == made.results
     assert again.notes == (*made.notes, "results of an earlier --benchmark, from the cache")
     assert report_benchmarks("published", published_web()).empty  # another web
+
+
+def test_results_are_those_of_the_same_texts_and_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "benchmark_with", quick)
+    for name in ("one", "other"):
+        monkeypatch.setenv("TASKWEB_ENCODER", str(checkpoint(tmp_path / name)))
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    (texts / "rte.jsonl").write_text('{"input": "the cat sat"}\n', encoding="utf-8")
+    made = report_benchmarks("published", WEB, compute=True, examples=texts)
+    assert report_benchmarks("published", WEB, examples=texts).results == made.results
+    assert report_benchmarks("published", WEB).empty  # they are of other texts than the web's own
+    monkeypatch.setenv("TASKWEB_ENCODER", str(tmp_path / "one"))
+    with pytest.raises(InputError, match=r"No results for this web and the texts in .* are in the cache. Add --benchmark"):
+        report_benchmarks("published", WEB, examples=texts)
+    monkeypatch.setenv("TASKWEB_ENCODER", str(tmp_path / "other"))
+    (texts / "rte.jsonl").write_text('{"input": "the dog sat"}\n', encoding="utf-8")
+    with pytest.raises(InputError, match="Add --benchmark"):
+        report_benchmarks("published", WEB, examples=texts)
+
+
+def test_results_are_those_of_the_same_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replays depend on single runs: their mean may stay while they change."""
+    monkeypatch.setattr(module, "benchmark_with", quick)
+    table = tmp_path / "runs.csv"
+    table.write_text(RUNS.format(*"5678"), encoding="utf-8")
+    web = open_web(table)
+    assert not report_benchmarks(str(table), web, compute=True).empty
+    assert not report_benchmarks(str(table), web).empty
+    table.write_text(RUNS.format(*"6587"), encoding="utf-8")
+    np.testing.assert_allclose(open_web(table).t, web.t)
+    assert report_benchmarks(str(table), web).empty
 
 
 def test_a_damaged_cache_is_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:

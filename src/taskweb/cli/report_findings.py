@@ -93,8 +93,8 @@ def benchmark_sections(asked: BenchmarkSectionOptions, where: str, web: Transfer
 
     if asked.results and asked.benchmark:
         raise ParameterError("--benchmark computes what --results reads from files. Give one of them.")
-    if asked.examples is not None and not asked.benchmark:
-        raise ParameterError("--examples are the texts for --benchmark. Give both.")
+    if asked.results and asked.examples is not None:
+        raise ParameterError("--examples are the texts of computed results, and --results are computed. Give one of them.")
     files, compute = asked.results or (), asked.benchmark
     found = report_benchmarks(where, web, files, compute=compute, examples=asked.examples, progress=progress)
     return [] if found.empty else [selector_benchmark(found.results, found.notes)]

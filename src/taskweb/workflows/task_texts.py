@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,6 +122,25 @@ def task_texts(
     return TaskTexts(own, _lacking_notes(web, own, folder))
 
 
+def texts_digest(web: TransferWeb, examples: Path | None, encoder: EncoderSettings, *, limit: int) -> str:
+    """A digest of what `task_texts` depends on: the vectors of a bank, or the examples, and the encoder that reads them.
+
+    Raises InputError, WebError and EncoderError as `task_texts` does.
+    """
+    digest = hashlib.sha256(repr(limit).encode())
+    folder, known = texts_folder(web, examples), known_bank(web, examples)
+    if known is not None:
+        for task in web.tasks:
+            if task in known:
+                rows = np.ascontiguousarray(known.vectors[task])
+                digest.update(repr((task, rows.shape, rows.dtype.str)).encode())
+                digest.update(rows.tobytes())
+    elif folder is not None:
+        digest.update(encoder.embedder().encoder.identity.encode())
+        digest.update(repr([(item.name, item.digest) for item in _sets_of_folder(web, folder, limit)]).encode())
+    return digest.hexdigest()
+
+
 def embedder_of_texts(encoder: EncoderSettings, web: TransferWeb, examples: Path | None) -> Embedder | None:
     """The encoder for a web's texts; None where there are none, or vectors in their place. Raises EncoderError."""
     folder = texts_folder(web, examples)
@@ -128,6 +148,14 @@ def embedder_of_texts(encoder: EncoderSettings, web: TransferWeb, examples: Path
 
 
 def _bank_of_folder(web: TransferWeb, folder: Path, embedder: Embedder, limit: int, progress: Progress) -> TaskTexts:
+    sets = _sets_of_folder(web, folder, limit)
+    embedded = embed_with_progress(embedder, sets, "Embedding the web's tasks", progress)
+    bank = ExampleBank(embedded.vectors, embedder.stamp)
+    return TaskTexts(bank, _lacking_notes(web, bank, folder), embedded.cut, embedded.read)
+
+
+def _sets_of_folder(web: TransferWeb, folder: Path, limit: int) -> list[ExampleSet]:
+    """At most `limit` examples of each of the web's tasks that the folder contains. Raises InputError where it has none."""
     files = example_files(folder)
     wanted = {task: files[task] for task in web.tasks if task in files}
     if not wanted:
@@ -135,10 +163,7 @@ def _bank_of_folder(web: TransferWeb, folder: Path, embedder: Embedder, limit: i
             f"The folder {folder} contains no examples of the web's tasks. It has {', '.join(list(files)[:8])}; the "
             f"web has {', '.join(web.tasks[:8])}."
         )
-    sets = [load_examples(path, sampling=Sampling(limit, seed=0), name=task) for task, path in wanted.items()]
-    embedded = embed_with_progress(embedder, sets, "Embedding the web's tasks", progress)
-    bank = ExampleBank(embedded.vectors, embedder.stamp)
-    return TaskTexts(bank, _lacking_notes(web, bank, folder), embedded.cut, embedded.read)
+    return [load_examples(path, sampling=Sampling(limit, seed=0), name=task) for task, path in wanted.items()]
 
 
 def examples_per_task(tasks: int) -> int:

@@ -83,7 +83,8 @@ class BenchmarkSectionOptions:
             "--examples",
             metavar="DIR",
             rich_help_panel=SELECTORS,
-            help="With --benchmark: texts of the web's tasks, <task>.jsonl each, for selectors that compare texts.",
+            help="Texts of the web's tasks, <task>.jsonl each, for selectors that compare texts: with --benchmark, or to show "
+            "its cached results for these texts.",
         ),
     ] = None
 
