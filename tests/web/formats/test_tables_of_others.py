@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,67 @@ def test_seeds_come_from_their_column_and_a_seed_cannot_repeat(tmp_path: Path) -
     assert [run.seed for run in read(table(tmp_path, WIDE), "wide", declared, PERCENT)[0]] == [1, 1, 1, 1, 2, 2]
     with pytest.raises(InputError, match="a, seed 2 occurs twice"):
         read(table(tmp_path, WIDE + "a,root,2,1,1\n"), "wide", declared, PERCENT)
+
+
+def test_several_models_of_one_source_or_several_baselines_are_repetitions_and_none_is_lost(tmp_path: Path) -> None:
+    renamed = Declared(**BY_COLUMN | {"baselines": ("root", "other root"), "rename": {"x/a": "a"}})
+    path = table(tmp_path, WIDE + "x/a,root,3,57,61\nother root,root,2,40,50\n")
+    runs, _ = read(path, "wide", renamed, PERCENT)
+    assert [(run.source, run.replicate, run.metrics["accuracy"]) for run in runs if run.target == "rte"] == [
+        (None, 0, 0.5), ("a", 0, 0.55), ("a", 1, 0.0), ("a", 2, 0.57), (None, 1, 0.4),
+    ]  # fmt: skip
+    with pytest.raises(InputError, match="other root, seed 1 occurs twice, first in row 1"):
+        read(
+            table(tmp_path, WIDE + "other root,root,1,1,1\n"), "wide", dataclasses.replace(renamed, seed_column="seed"), PERCENT
+        )
+    for rows, text in (
+        ("sources", "s,t,u\nb1,1,2\nb2,3,4\na,5,6\nx/a,7,8\n"),
+        ("targets", "s,b1,b2,a,x/a\nt,1,3,5,7\nu,2,4,6,8\n"),
+    ):
+        matrix = Declared(setup="m/p", rows=rows, baselines=("b1", "b2"), rename={"x/a": "a"}, metric="accuracy")  # type: ignore[arg-type]
+        runs, _ = read(table(tmp_path, text), "matrix", matrix, PERCENT)
+        assert sorted((run.source or "", run.target, run.replicate, run.metrics["accuracy"]) for run in runs) == [
+            ("", "t", 0, 0.01), ("", "t", 1, 0.03), ("", "u", 0, 0.02), ("", "u", 1, 0.04),
+            ("a", "t", 0, 0.05), ("a", "t", 1, 0.07), ("a", "u", 0, 0.06), ("a", "u", 1, 0.08),
+        ]  # fmt: skip
+
+
+def test_rows_that_repeat_all_scores_are_counted(tmp_path: Path) -> None:
+    _, warnings = read(table(tmp_path, "model,rte,cola\nroot,10,20\na,30,40\na,30,40\n"), "wide", Declared(**BY_COLUMN), PERCENT)
+    assert "1 rows repeat another of their source in all scores, and count as repetitions: a (row 3)" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("61%", "with a percent sign. Remove the signs"),
+        ('"1,061"', "with a comma. Write numbers without commas"),
+        ("1_0", "'1_0', not a number"),
+        ("nan", "--missing 'nan'"),
+    ],
+)
+def test_a_cell_that_is_nearly_a_number_says_how_to_write_it(cell: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        read(table(tmp_path, f"model,rte,cola\nroot,{cell},2\n"), "wide", Declared(**BY_COLUMN), PERCENT)
+
+
+def test_a_declared_nan_is_any_spelling_of_it(tmp_path: Path) -> None:
+    path = table(tmp_path, "model,rte,cola\nroot,NaN,2\na,nan,3\n")
+    runs, _ = read(path, "wide", Declared(**BY_COLUMN | {"missing": ("NaN",)}), PERCENT)
+    assert [run.metrics["accuracy"] for run in runs if run.target == "rte"] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model;rte;cola\nroot;1;2\n", "with semicolons in its name. A table has commas between cells"),
+        ("model\trte\tcola\n", "with tabs in its name"),
+        ('{"model": "root", "rte": 1}\n', "contains JSON, not a table"),
+    ],
+)
+def test_a_file_that_is_no_comma_separated_table_is_refused_by_what_it_is(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        read(table(tmp_path, text), "wide", Declared(**BY_COLUMN), PERCENT)
 
 
 def test_a_zero_is_no_score_only_where_that_is_declared(tmp_path: Path) -> None:
@@ -154,6 +216,25 @@ def test_scores_of_a_task_that_was_evaluated_in_two_ways_are_not_compared(tmp_pa
     results(tmp_path, "tuned", {"rte": {"acc,none": 0.6}}, **{"n-shot": {"rte": 5}})
     with pytest.raises(InputError, match=r"two ways: n_shot 0 in .*, n_shot 5 in"):
         read(tmp_path, "lm-eval", Declared(setup="base/sft", baselines=("base",)), {"acc": "fraction"})
+
+
+def test_checkpoints_of_a_model_are_sources_of_their_own_and_chat_templates_are_noted(tmp_path: Path) -> None:
+    for name, arguments, further in (
+        ("1", "pretrained=m/base,revision=main", {}),
+        ("2", "pretrained=m/tuned,revision=step1", {}),
+        ("3", "pretrained=m/tuned,revision=step9", {"chat_template": "{{ messages }}"}),
+        ("4", "pretrained=m/base,revision=step9,peft=me/lora", {}),
+    ):
+        model = arguments.split(",")[0].removeprefix("pretrained=")
+        path = tmp_path / name / "results_1.json"
+        path.parent.mkdir()
+        content = {"model_name": model, "config": {"model_args": arguments}, "results": {"rte": {"acc,none": int(name) / 10}}}
+        path.write_text(json.dumps({**content, **further}))
+    runs, warnings = read(tmp_path, "lm-eval", Declared(setup="base/sft", baselines=("m/base",)), {"acc": "fraction"})
+    assert [(run.source, run.replicate, run.metrics["acc"]) for run in runs] == [
+        (None, 0, 0.1), ("m/tuned@step1", 0, 0.2), ("m/tuned@step9", 0, 0.3), ("me/lora", 0, 0.4),
+    ]  # fmt: skip
+    assert "evaluated with a chat template: m/tuned@step9; without: m/base, m/tuned@step1, me/lora" in warnings[0]
 
 
 def test_other_json_in_a_folder_of_results_is_named(tmp_path: Path) -> None:

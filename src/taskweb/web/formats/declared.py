@@ -167,8 +167,10 @@ class CellReader:
 
     def __init__(self, declared: Declared, units: Units) -> None:
         self._declared, self._units = declared, units
-        self._texts = {"" if text == EMPTY else text.strip() for text in declared.missing}
-        self._numbers = {number for text in self._texts if (number := _number(text)) is not None and not math.isnan(number)}
+        texts = {"" if text == EMPTY else text.strip() for text in declared.missing}
+        numbers = {number for text in texts if (number := _number(text)) is not None}
+        self._numbers = {number for number in numbers if not math.isnan(number)}
+        self._texts = texts | ({"nan"} if len(numbers) > len(self._numbers) else set())
 
     def number(self, cell: object, where: str) -> float | None:
         """The number in a cell as it is written, None for a declared missing one. Raises InputError for any other."""
@@ -179,10 +181,7 @@ class CellReader:
         if text in self._texts or (value is not None and value in self._numbers):
             return None
         if value is None or math.isinf(value):
-            what = "is empty" if not text else f"is '{text[:40]}', not a number"
-            raise InputError(
-                f"{where}: the cell {what}. If it means no score, say so: --missing {EMPTY if not text else repr(text[:40])}."
-            )
+            raise InputError(f"{where}: the cell {_not_a_number(text)}")
         return value
 
     def stored(self, value: float | None, metric: str, setup: str, where: str) -> float | None:
@@ -202,7 +201,20 @@ def shown(names: Sequence[str]) -> str:
 
 
 def _number(text: str) -> float | None:
+    """The number that a text is; None for any other, also for `1_000`, which only programs write."""
     try:
-        return float(text)
+        return float(text) if "_" not in text else None
     except ValueError:
         return None
+
+
+def _not_a_number(text: str) -> str:
+    """What is wrong with a cell, and what to do."""
+    if not text:
+        return f"is empty. If it means no score, say so: --missing {EMPTY}."
+    short = text[:40]
+    if text.endswith("%") and _number(text[:-1]) is not None:
+        return f"is '{short}', with a percent sign. Remove the signs, and say --unit METRIC=percent."
+    if "," in text and _number(text.replace(",", "")) is not None:
+        return f"is '{short}', with a comma. Write numbers without commas, with a point before decimals."
+    return f"is '{short}', not a number. If it means no score, say so: --missing '{short}'."

@@ -26,7 +26,7 @@ from taskweb.web.formats.declared import (
     refuse_if_asked,
     shown,
 )
-from taskweb.web.formats.import_warnings import OnProgress, OnWarning
+from taskweb.web.formats.import_warnings import OnProgress, OnWarning, warn
 from taskweb.web.formats.units import Units, UnitSurvey
 from taskweb.web.formats.untrusted import reading
 from taskweb.web.records.run import Run, Scalar
@@ -40,7 +40,11 @@ _BASE_KEYS = ("pretrained", "model", "path", "engine")
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """One metric of one model on one task. filter: of the harness, such as strict-match; conditions: what defines the task."""
+    """One metric of one model on one task.
+
+    filter: of the harness, such as strict-match; conditions: what defines the task; is_chat: whether prompts were in the
+    model's chat template.
+    """
 
     model: str
     task: str
@@ -50,6 +54,7 @@ class _Result:
     error: float | None
     conditions: tuple[tuple[str, Scalar], ...]
     versions: tuple[tuple[str, str], ...]
+    is_chat: bool
     file: str
 
 
@@ -86,6 +91,7 @@ def import_lm_eval(
             if value is not None:
                 survey.add(one.metric, value, declared.setup or "", row)
         survey.check(name, on_warning)
+        _warn_of_chats(chosen, name, on_warning)
         yield from _runs(chosen, values, declared, cells)
 
 
@@ -140,6 +146,7 @@ def _results_of(content: Mapping[str, Any], file: str) -> Iterator[_Result]:
     )
     config = content.get("config")
     limit = config.get("limit") if isinstance(config, dict) else None
+    is_chat = bool(content.get("chat_template"))
     for task, figures in content["results"].items():
         if not isinstance(figures, dict):
             raise InputError(f"{file}: the results of the task '{task}' are not an object.")
@@ -155,7 +162,7 @@ def _results_of(content: Mapping[str, Any], file: str) -> Iterator[_Result]:
         for key, value in _metrics_of(figures):
             metric, _, chosen = key.partition(",")
             error = figures.get(f"{metric}_stderr,{chosen}" if chosen else f"{metric}_stderr")
-            yield _Result(model, task, metric, chosen, value, _error(error), conditions, versions, file)
+            yield _Result(model, task, metric, chosen, value, _error(error), conditions, versions, is_chat, file)
 
 
 def _error(value: Any) -> float | None:
@@ -177,15 +184,17 @@ def _metrics_of(figures: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _model_of(content: Mapping[str, Any], file: str) -> str:
-    """The adapter that was evaluated, or else the model."""
+    """The adapter that was evaluated, or else the model, with its revision where one is named: a checkpoint is a model."""
     config = content.get("config")
     given = config.get("model_args") if isinstance(config, dict) else None
     arguments = given if isinstance(given, dict) else _parsed_arguments(given)
-    candidates = [arguments.get(key) for key in _MODEL_KEYS]
-    candidates += [content.get("model_name"), *(arguments.get(key) for key in _BASE_KEYS)]
-    for found in candidates:
+    trained = [arguments.get(key) for key in _MODEL_KEYS]
+    whole = [content.get("model_name"), *(arguments.get(key) for key in _BASE_KEYS)]
+    revision = arguments.get("revision")
+    at = f"@{revision.strip()}" if isinstance(revision, str) and revision.strip() not in ("", "main") else ""
+    for found, suffix in [(found, "") for found in trained] + [(found, at) for found in whole]:
         if isinstance(found, str) and found.strip():
-            return found.strip()
+            return found.strip() + suffix
     raise InputError(f"{file} names no model: neither 'model_name' nor 'pretrained' in config.model_args. Add model_name.")
 
 
@@ -265,6 +274,17 @@ def _require_one_way(chosen: list[_Result], name: str) -> None:
                 f"{name}: the task '{one.task}' was evaluated in two ways: {ways[0]} in {known.file}, {ways[1]} in {one.file}. "
                 "Such scores cannot be compared: import the files from two folders, with two setups."
             )
+
+
+def _warn_of_chats(chosen: list[_Result], name: str, on_warning: OnWarning | None) -> None:
+    chats = list(dict.fromkeys(one.model for one in chosen if one.is_chat))
+    plain = list(dict.fromkeys(one.model for one in chosen if not one.is_chat))
+    if chats and plain:
+        warn(
+            on_warning,
+            f"{name}: evaluated with a chat template: {shown(chats)}; without: {shown(plain)}. Gains between them contain the "
+            "effect of the template.",
+        )
 
 
 def _require_baseline(chosen: list[_Result], declared: Declared, name: str) -> None:

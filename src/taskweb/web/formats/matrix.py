@@ -7,6 +7,7 @@ its diagonal are, so a person declares it (`Declared`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,7 @@ class _Reader:
             raise InputError(f"{table.name} has one column. A matrix has names in the first, and a column for each task.")
         self._cells = CellReader(declared, units)
         self._targets: dict[str, None] = {}
+        self._replicates: Counter[tuple[str | None, str]] = Counter()
 
     def survey(self, on_warning: OnWarning | None) -> int:
         """Ask for what is not declared, check every cell, and return how many rows there are."""
@@ -101,7 +103,7 @@ class _Reader:
         for source, target, value, where in self._pairs(number, label, cells):
             metric = declared.metric_of(target)
             stored = self._cells.stored(value, metric, setup.name, where)
-            yield Run(setup, target, source, None, {metric: stored})
+            yield Run(setup, target, source, None, {metric: stored}, replicate=self._replicate(source, target))
 
     def baselines_of_one(self) -> Iterator[Run]:
         """A baseline of 1 for each target, where cells are relative to one."""
@@ -122,6 +124,13 @@ class _Reader:
             own = given == target and declared.diagonal == "baseline"
             source = None if own or given in declared.baselines else declared.source(given, where)
             yield source, target, value, where
+
+    def _replicate(self, source: str | None, target: str) -> int:
+        """The number of earlier cells of a pair: several rows or columns may be baselines, or get the same name."""
+        if source is not None and source not in self._declared.rename.values():
+            return 0
+        self._replicates[source, target] += 1
+        return self._replicates[source, target] - 1
 
     def _labels(self) -> list[str]:
         labels = [label for label, _ in self.rows()]

@@ -15,6 +15,7 @@ from taskweb.web.records.tidy_rows import delimiter_of
 
 _MOST_CHARACTERS_A_CELL = 16 * 1024 * 1024
 _ROWS_PER_BATCH = 8192
+_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,20 @@ def open_table(path: Path, name: str) -> Table:
 
 def _csv_columns(path: Path, name: str) -> tuple[str, ...]:
     for header in _csv_lines(path, name):
+        _require_separated(header, path, name)
         return tuple(column or f"column {i}" for i, column in enumerate(header, start=1))
     raise InputError(f"{name} is empty. The first line of a CSV file names its columns.")
+
+
+def _require_separated(header: Sequence[str], path: Path, name: str) -> None:
+    """Raise InputError for a first line that is no list of names, but JSON, or names with other characters between them."""
+    if header[0].startswith("{"):
+        raise InputError(f"{name} contains JSON, not a table. Save it as CSV, TSV or Parquet, with a column for each field.")
+    usual = delimiter_of(path)
+    others = [written for character, written in _OTHER_SEPARATORS.items() if character in header[0] and character != usual]
+    if len(header) == 1 and others:
+        expected = "tabs between cells, as its name ends in .tsv" if usual == "\t" else "commas between cells (tabs in .tsv)"
+        raise InputError(f"{name} has one column, with {others[0]} in its name. A table has {expected}. Save it so.")
 
 
 def _csv_rows(path: Path, name: str) -> Iterator[Sequence[str]]:

@@ -98,27 +98,33 @@ class _Reader:
         refuse_if_asked(table.name, asked)
         self._cells = CellReader(declared, units)
         self._setups: dict[str | None, SetupRecord] = {}
-        self._replicates: Counter[tuple[str, str, int | None]] = Counter()
+        self._replicates: Counter[tuple[str, str | None, int | None]] = Counter()
         self._with_base_of_one: set[str] = set()
 
     def survey(self, on_warning: OnWarning | None) -> int:
         """Check every row, and return how many there are; also says what is left out."""
         survey, warnings, number = UnitSurvey(self._units), ImportWarnings(on_warning), 0
-        seen: set[tuple[str, str, int]] = set()
+        first: dict[tuple[str, str | None, int], int] = {}
+        known: set[int] = set()  # hashes of rows without a seed
         has_baseline: dict[str, bool] = {}
         for row in self.rows():
             number = row.number
             if row.is_empty:
-                warnings.add("rows have no score at all and are left out", f"{row.source} (row {row.number})")
+                warnings.add("rows have no score at all and are left out", self._place(row))
                 continue
             is_baseline = self._declared.is_baseline(row.source, row.base)
             has_baseline[row.setup.name] = has_baseline.get(row.setup.name, False) or is_baseline
+            source = self._stored_source(row)
             if row.seed is not None:
-                if (key := (row.setup.name, row.source, row.seed)) in seen:
+                if (earlier := first.setdefault((row.setup.name, source, row.seed), row.number)) != row.number:
                     raise InputError(
-                        f"{self._where(row)}: {row.setup.name}, {row.source}, seed {row.seed} occurs twice. Remove one."
+                        f"{self._where(row)}: {row.setup.name}, {row.source}, seed {row.seed} occurs twice, first in row "
+                        f"{earlier}. Remove one."
                     )
-                seen.add(key)
+            elif (content := hash((row.setup.name, source, row.values))) in known:
+                warnings.add("rows repeat another of their source in all scores, and count as repetitions", self._place(row))
+            else:
+                known.add(content)
             if self._declared.values == "scores":
                 for target, value in zip(self._targets, row.values, strict=True):
                     if value is not None:
@@ -152,9 +158,9 @@ class _Reader:
         if row.is_empty:
             return
         where, declared = self._where(row), self._declared
-        source = None if declared.is_baseline(row.source, row.base) else declared.source(row.source, where)
-        replicate = self._replicates[row.setup.name, row.source, row.seed]
-        self._replicates[row.setup.name, row.source, row.seed] += 1
+        source = self._stored_source(row)
+        replicate = self._replicates[row.setup.name, source, row.seed]
+        self._replicates[row.setup.name, source, row.seed] += 1
         if declared.values != "scores" and row.setup.name not in self._with_base_of_one:
             self._with_base_of_one.add(row.setup.name)
             for target in self._targets:
@@ -190,6 +196,16 @@ class _Reader:
                 f"{self._table.name}: no row has the source {named}, so there is no baseline. Check --baseline, or say "
                 "--no-baseline."
             )
+
+    def _stored_source(self, row: _Row) -> str | None:
+        """The name under which the row's source is stored, None for a baseline: several names may become one."""
+        if self._declared.is_baseline(row.source, row.base):
+            return None
+        return self._declared.source(row.source, self._where(row))
+
+    @staticmethod
+    def _place(row: _Row) -> str:
+        return f"{row.source} (row {row.number})"
 
     def _where(self, row: _Row) -> str:
         return f"{self._table.name}, row {row.number}"
