@@ -82,7 +82,8 @@ def test_several_models_of_one_source_or_several_baselines_are_repetitions_and_n
 
 
 def test_rows_that_repeat_all_scores_are_counted(tmp_path: Path) -> None:
-    _, warnings = read(table(tmp_path, "model,rte,cola\nroot,10,20\na,30,40\na,30,40\n"), "wide", Declared(**BY_COLUMN), PERCENT)
+    path = table(tmp_path, "model,rte,cola\nroot,10,20\na,30,40\na,30,40\n")
+    _, warnings = read(path, "wide", Declared(**BY_COLUMN), PERCENT)
     assert "1 rows repeat another of their source in all scores, and count as repetitions: a (row 3)" in warnings[0]
 
 
