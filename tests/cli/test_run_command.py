@@ -23,11 +23,15 @@ def test_a_plan_from_dry_run_to_a_web(run, tmp_path: Path) -> None:  # noqa: F81
     dry = json.loads(run("run", plan, "--dry-run", "--format", "json").out)
     assert (dry["total"], dry["left"], dry["finished"]) == (9, 9, 0)
     assert not (tmp_path / "web.db").exists()
+    begun = run("run", plan, "--status", "--executor", "process")
+    assert "Done:  0 of 9 runs (0%)" in begun.out
+    assert begun.err == f"Next: taskweb run {plan} --executor process  # start it\n"
     done = run("run", plan, "--format", "json")
     assert "0 of 9 runs are done" in done.err
     assert json.loads(done.out)["finished"] == 9
     status = run("run", plan, "--status")
-    assert "9 runs" in status.out
+    assert "Done:  all 9 runs, none failed" in status.out
+    assert max(map(len, status.out.splitlines())) <= 80
     rows = json.loads(run("web", "scores", str(tmp_path / "web.db"), "--format", "json").out)
     assert len(rows) == 6
     again = run("run", plan, "--retry", "failed")
@@ -69,7 +73,7 @@ def test_chosen_pairs_from_a_dry_run_to_a_larger_budget(run, tmp_path: Path) -> 
     assert "No further pair is chosen: the budget of 5 runs is spent. 3 of 6 pairs were run" in done.err
     write_plan(tmp_path, more=f"{chosen}hours = 1e-9")
     status = " ".join(run("run", plan, "--status").out.split())  # whatever the width
-    assert "the budget buys about 0 more; 3 of 6 pairs were run" in status
+    assert "Done: 5 runs, with 3 of 6 pairs, none failed Left: nothing within the budget" in status
     write_plan(tmp_path, more='[pairs]\nmode = "chosen"')
     failed = run("run", plan, "--dry-run")
     assert failed.status == 2

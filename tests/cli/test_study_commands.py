@@ -32,6 +32,8 @@ def test_ksweep_as_table_json_and_figure(run, tmp_path: Path) -> None:
     assert status == 0
     assert all(figure in out for figure in ("54.29", "59.03", "60.69", "59.36", "58.16", "45.44"))
     assert "web averaged over setups" in err
+    assert "Next:" not in err  # it was drawn
+    assert max(map(len, out.splitlines())) <= 80
     assert "How many sources" in (tmp_path / "k.svg").read_text()
     status, out, err = run("ksweep", "--format", "json", "--quiet")
     study = json.loads(out)
@@ -52,8 +54,10 @@ def test_ksweep_of_own_results_shows_and_draws_time(run, tmp_path: Path) -> None
 
 def test_sanity_of_one_target_shows_rankings(run, tmp_path: Path) -> None:
     pytest.importorskip("vl_convert")
-    status, out, _ = run(*SANITY, "--plot", str(tmp_path / "s.svg"))
+    status, out, err = run(*SANITY, "--plot", str(tmp_path / "s.svg"))
     assert status == 0
+    assert err.endswith("Next: taskweb benchmark --targets rte --setup t5l/finetune --draws 1  # all selectors\n")
+    assert max(map(len, out.splitlines())) <= 80
     assert "rte left out" in out
     assert "measured place" in out
     assert "anli_r3" in out
@@ -65,8 +69,9 @@ def test_sanity_of_one_target_shows_rankings(run, tmp_path: Path) -> None:
 
 def test_pivots_as_table_json_and_figure(run, tmp_path: Path) -> None:
     pytest.importorskip("vl_convert")
-    status, out, _ = run(*PIVOTS, "--plot", str(tmp_path / "p.svg"))
+    status, out, err = run(*PIVOTS, "--plot", str(tmp_path / "p.svg"))
     assert status == 0
+    assert "Next: taskweb benchmark --selector taskshop --n-pivots " in err
     assert "most similar" in out
     assert ">most similar<" in (tmp_path / "p.svg").read_text()
     study = json.loads(run(*PIVOTS, "--format", "json")[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -139,10 +140,17 @@ def run(
         return
     from taskweb.cli.tables.plan_states import state_tables
 
-    print_tables(lambda width: state_tables(state, width))
-    if not status and not state.todo:
-        store = state.plan.store
-        say_next("report", str(store), "-o", str(store.with_suffix(".html")), only=(), quiet=quiet)
+    print_tables(lambda width: state_tables(state, datetime.now().astimezone(), width))
+    _say_next(state, plan, quiet=quiet)
+
+
+def _say_next(state: PlanState, plan: Path, *, quiet: bool) -> None:
+    """Name the command to type next, with the options of this one where it is the same command."""
+    from taskweb.cli.tables.plan_answers import next_of_plan
+
+    words, remark = next_of_plan(state, str(plan))
+    only = None if words[0] == "run" else ()
+    say_next(*words, but=("--status", "--dry-run", "--retry"), only=only, remark=remark, quiet=quiet)
 
 
 def _work(plan: Path, folder: Path) -> None:
@@ -181,11 +189,12 @@ def _dry_run(path: Path, executor: Executor, *, retry_failed: bool, as_json: boo
         print_json(state.to_dict() | found | plan_facts(checked.plan, checked.data))
         return
     print_tables(lambda width: plan_tables(checked.plan, checked.data, width))
-    print_tables(lambda width: state_tables(state, width))
+    print_tables(lambda width: state_tables(state, datetime.now().astimezone(), width))
     if rest is not None:
         print_tables(lambda width: rest_tables(rest, width))
     print_tables(lambda width: cut_tables(checked.cut, width))
     print_tables(lambda width: memory_tables(checked.memory, width))
+    _say_next(state, path, quiet=quiet)
 
 
 def _rest_of_budget(checked: CheckedPlan) -> tuple[Purchase | None, list[str]]:

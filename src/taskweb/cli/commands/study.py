@@ -12,6 +12,7 @@ import typer
 from taskweb.cli import completion
 from taskweb.cli.console import print_json, print_tables, say, say_notes
 from taskweb.cli.help_pages import CommandApp
+from taskweb.cli.next_commands import say_next
 from taskweb.cli.options import shared
 from taskweb.cli.options.option_groups import spread
 from taskweb.cli.options.training_options import recipe_with
@@ -93,6 +94,11 @@ class ResultOptions:
             say(f"The figure is in {self.plot}.", quiet=self.quiet)
         say_notes(study.notes, quiet=self.quiet)
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing is said besides the result."""
+        return self.quiet or self.output is shared.TableFormat.json
+
 
 @app.command()
 @spread
@@ -127,6 +133,8 @@ def sanity(
         progress=progress_for(quiet=result.quiet),
     )
     result.show(study, studies.sanity_tables, study_panels.sanity_figure)
+    alone = () if target == "all" else ("--targets", target)
+    say_next("benchmark", *alone, remark="all selectors", quiet=result.is_silent)
 
 
 @app.command()
@@ -169,6 +177,9 @@ def pivots(
         progress=progress_for(quiet=result.quiet),
     )
     result.show(study, studies.pivots_tables, study_panels.pivots_figure)
+    best = max(study.of("similar"), key=lambda point: point.ndcg.value)
+    with_them = ("--selector", "taskshop", "--n-pivots", str(best.n_pivots))
+    say_next("benchmark", *with_them, remark="beside other selectors", quiet=result.is_silent)
 
 
 @dataclass(frozen=True)
@@ -270,6 +281,8 @@ def ksweep(
         taskweb study ksweep my_task.jsonl --sources my_sources/ --model google/t5-small-lm-adapt --results sweep.csv
     """
     from taskweb.cli.tables import studies, study_panels
+    from taskweb.web.published import PUBLISHED
+    from taskweb.web.published.multitask_results import ALL_SOURCES
     from taskweb.workflows.studies import published_sweep, sweep_of_table
 
     result.check()
@@ -282,6 +295,14 @@ def ksweep(
     else:
         study = published_sweep() if results is None else sweep_of_table(results)
     result.show(study, studies.ksweep_tables, study_panels.ksweep_figure)
+    if target is not None:
+        best = max(study.points, key=lambda point: point.score.value)
+        chosen = () if best.label == ALL_SOURCES else ("--k", best.label)
+        to = f"{target.stem}-mixture"
+        say_next("mix", str(target), *chosen, "--to", to, but=("--seed", "--model"), quiet=result.is_silent)
+    elif result.plot is None:
+        table = PUBLISHED if results is None else str(results)
+        say_next("plot", "ksweep", table, "-o", "ksweep.svg", quiet=result.is_silent)
 
 
 def _trained_sweep(target: Path, results: Path | None, sweep: SweepOptions, ranking: RankSettings, *, quiet: bool) -> KSweep:

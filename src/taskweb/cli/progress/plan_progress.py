@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from taskweb.cli.console import say
 from taskweb.cli.tables.formatting import duration
-from taskweb.cli.tables.plan_states import waiting_text
+from taskweb.cli.tables.plan_answers import waiting_text
 
 if TYPE_CHECKING:
     from taskweb.experiments.run_progress import PlanProgress

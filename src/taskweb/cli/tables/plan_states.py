@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 
-from taskweb.cli.tables.formatting import counted, duration, explained
+from taskweb.cli.tables.formatting import counted, duration, explained, heading
 from taskweb.cli.tables.grid import Grid
+from taskweb.cli.tables.plan_answers import state_answer
 from taskweb.cli.tables.text import Text
 
 if TYPE_CHECKING:
@@ -20,12 +22,13 @@ if TYPE_CHECKING:
     from taskweb.experiments.state import SetupState
 
 
-def state_tables(state: PlanState, width: int) -> Iterator[RenderableType]:
-    """Runs finished, failed, running and missing, by setup, and how long the rest will take."""
+def state_tables(state: PlanState, now: datetime, width: int) -> Iterator[RenderableType]:
+    """What is done and when the rest will be, then the runs by setup: finished, failed, running and missing."""
     plan = state.plan
     sizes = ((len(plan.tasks), "task"), (len(plan.setups), "setup"), (len(plan.all_seeds), "seed"), (state.total, "run"))
-    counts = f"   {' · '.join(counted(*size) for size in sizes)}"
-    yield Text.assemble("\n", (plan.name, "bold cyan"), (counts, "dim"))
+    yield heading(plan.name, " · ".join(counted(*size) for size in sizes), width)
+    yield from state_answer(state, now, width)
+    yield Text()
     grid = Grid("~setup", ">finished", ">failed", ">diverged", ">running", ">missing", ">seconds per run")
     for setup in state.setups:
         grid.add_row(setup.setup, *_cells(setup))
@@ -40,20 +43,11 @@ def state_tables(state: PlanState, width: int) -> Iterator[RenderableType]:
             table.add_row(run.setup, run.source or "none", run.target, str(run.seed), f"{run.seconds:.0f}")
         yield table.fitted(width)
     yield Text()
-    if state.waiting[0]:
-        yield from explained("queue", waiting_text(state.waiting), width)
     if lines := [_passes(worker.passes) for worker in state.workers if worker.passes is not None]:
         yield from explained("passes", "; ".join(lines), width)
-    yield from explained("left", _left_to_choose(state) if plan.is_chosen else _left(state), width)
     if plan.most_hours is not None:
         yield from explained("budget", f"{state.spent / 3600:.2f} of {plan.most_hours:g} hours are spent", width)
     yield from explained("store", str(plan.store), width)
-
-
-def waiting_text(waiting: tuple[int, str]) -> str:
-    """How many jobs wait in a cluster's queue, and why."""
-    number, reason = waiting
-    return f"{counted(number, 'job')} in Slurm's queue{f' ({reason})' if reason and reason != 'None' else ''}"
 
 
 def rest_tables(rest: Purchase, width: int) -> Iterator[RenderableType]:
@@ -120,28 +114,3 @@ def _passes(facts: PassFacts) -> str:
     if facts.utilisation is not None:
         parts.append(f"{facts.utilisation:.0%} utilisation")
     return ", ".join(parts)
-
-
-def _left_to_choose(state: PlanState) -> str:
-    """How many runs may still be chosen, and how many of them the budget buys."""
-    runs = f"{len(state.todo):,} runs, baselines included, of which some are chosen"
-    if not state.todo:
-        return "nothing: every pair was run with every seed"
-    if state.affordable is None:
-        return f"{runs}; how many the budget buys is known after the first run"
-    pairs = f"{state.pairs_run:,} of {state.pairs:,} pairs were run"
-    return f"{runs}; the budget buys about {state.affordable:,} more; {pairs}"
-
-
-def _left(state: PlanState) -> str:
-    """How many runs are left, and how long they will take at the current speed."""
-    runs = f"{len(state.todo):,} runs"
-    if not state.todo:
-        return "nothing: the plan is done"
-    if state.seconds_left is None:
-        return f"{runs}; how long they take is known after the first run"
-    workers = max(1, len(state.workers))
-    unmeasured = [setup.setup for setup in state.setups if setup.seconds_per_run is None]
-    assumed = f", with the mean for {', '.join(unmeasured)}" if unmeasured else ""
-    left, speed = duration(state.seconds_left / workers), state.runs_per_hour or 0.0
-    return f"{runs}, about {left} for {counted(workers, 'worker')} at the speed so far ({speed:,.0f} runs/h){assumed}"

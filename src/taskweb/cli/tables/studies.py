@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
 
-from taskweb.cli.tables.formatting import duration, explained, interval_of, number, signed, with_interval
+from taskweb.cli.tables.formatting import duration, explained, heading, interval_of, number, signed, with_interval
 from taskweb.cli.tables.grid import Grid
+from taskweb.cli.tables.study_answers import ksweep_answer, pivots_answer, sanity_answer
 from taskweb.cli.tables.text import Text
 from taskweb.web.analysis.estimate import Estimate
 from taskweb.web.transfer_web import ALL_SETUPS
@@ -23,7 +24,9 @@ def sanity_tables(study: SanityStudy, width: int) -> Iterator[RenderableType]:
     """The figures of each selector; for a single target also its rankings beside the measured order."""
     single = len(study.targets) == 1
     what = f"{study.targets[0]} left out" if single else f"{len(study.targets)} targets, each left out in turn"
-    yield _title("Do selectors rank sources well", study.web, study.setup, what)
+    yield _title("Do selectors rank sources well", study.web, study.setup, what, width)
+    yield from sanity_answer(study, width)
+    yield Text()
     metrics = ((">NDCG", "ndcg", ".1f"), (">Regret@5", "regret_at_5", ".2f"), (">rank correlation", "rank_correlation", "+.2f"))
     titles = [title for name, _, _ in metrics for title in ((name,) if single else (name, "??>95%"))]
     grid = Grid("~selector", *titles, "???>NDCG ± draws")
@@ -61,7 +64,10 @@ def _rankings(study: SanityStudy) -> Grid:
 
 def pivots_tables(study: PivotStudy, width: int) -> Iterator[RenderableType]:
     """A row per choice of pivots."""
-    yield _title("Which pivots does TaskShop need", study.web, study.setup, f"{study.n_targets} targets, each left out in turn")
+    what = f"{study.n_targets} targets, each left out in turn"
+    yield _title("Which pivots does TaskShop need", study.web, study.setup, what, width)
+    yield from pivots_answer(study, width)
+    yield Text()
     titles = (
         ">NDCG",
         "??>95%",
@@ -99,12 +105,17 @@ def _pivot_cells(point: PivotPoint) -> Sequence[str | Text]:
 
 def ksweep_tables(study: KSweep, width: int) -> Iterator[RenderableType]:
     """The score against the number of sources; for the published results also by who chose them, and with unhelpful ones."""
-    yield from _sweep("How many sources", study.web, "sources", study.points, width)
+    yield heading("How many sources", study.web, width)
+    yield from ksweep_answer(study, width)
+    yield Text()
+    yield from _sweep("sources", study.points, width)
     if study.chosen_by:
-        yield from _sweep("Who chose the five sources", study.web, "chosen by", study.chosen_by, width)
+        yield heading("Who chose the five sources", study.web, width)
+        yield from _sweep("chosen by", study.chosen_by, width)
     if study.unhelpful:
         few = f"{len(study.unhelpful[0].per_target)} targets: {', '.join(study.unhelpful[0].per_target)}"
-        yield from _sweep(f"How many of the five are unhelpful   ({few})", study.web, "unhelpful", study.unhelpful, width)
+        yield heading("How many of the five are unhelpful", few, width)
+        yield from _sweep("unhelpful", study.unhelpful, width)
     yield Text()
     yield from explained(
         "score",
@@ -118,8 +129,7 @@ def ksweep_tables(study: KSweep, width: int) -> Iterator[RenderableType]:
         yield from explained("examples", "training examples, at most 2,000 from each source; mean over targets", width)
 
 
-def _sweep(title: str, web: str, label: str, points: Sequence[SweepPoint], width: int) -> Iterator[RenderableType]:
-    yield Text.assemble("\n", (title, "bold cyan"), (f"   {web}", "dim"))
+def _sweep(label: str, points: Sequence[SweepPoint], width: int) -> Iterator[RenderableType]:
     has_hours = any(math.isfinite(point.hours) for point in points)
     has_examples = any(math.isfinite(point.examples) for point in points)
     further = (*([">time"] if has_hours else []), *(["???>examples"] if has_examples else []))
@@ -138,9 +148,9 @@ def _sweep(title: str, web: str, label: str, points: Sequence[SweepPoint], width
     yield grid.fitted(width)
 
 
-def _title(question: str, web: str, setup: str, facts: str) -> Text:
+def _title(question: str, web: str, setup: str, facts: str, width: int) -> Text:
     where = "mean over setups" if setup == ALL_SETUPS else setup
-    return Text.assemble("\n", (question, "bold cyan"), (f"   web '{web}' · {where} · {facts}", "dim"))
+    return heading(question, f"web '{web}' · {where} · {facts}", width)
 
 
 def _figure(estimate: Estimate, form: str) -> str:

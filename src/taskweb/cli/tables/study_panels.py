@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from taskweb.cli.tables.study_answers import best_number
 from taskweb.report.charts.interval_panels import Panel, Series, interval_panels
 from taskweb.report.figure import Figure
 from taskweb.web.analysis.estimate import Estimate
@@ -79,22 +80,8 @@ def ksweep_figure(study: KSweep) -> Figure:
         title = f"Unhelpful ones of five, {len(study.unhelpful[0].per_target)} targets"
         panels.append(_sweep_panel(title, "unhelpful sources", gain, study.unhelpful, "to_all"))
     note = f"{_intervals(study.resampled)} Differences are paired."
-    return interval_panels("ksweep", f"Number of sources: {study.web}", f"{_best_number(study.points)} {note}", panels)
-
-
-def _best_number(points: Sequence[SweepPoint]) -> str:
-    """Which number of sources scores highest, and whether that is clearly more than most sources score."""
-    best = max((point for point in points if point.score.known), key=lambda point: point.score.value)
-    most = points[-1]
-    what = "all sources score" if best.label == most.label else f"{best.label} source{'s' * (best.label != '1')} score"
-    found = f"Of these numbers, {what}{'s' * (best.label == '1')} highest, {best.score.value:.1f}%"
-    if best is most or not best.to_all.known:
-        return f"{found}."
-    low, high = best.to_all.low, best.to_all.high
-    clear = "clearly more" if low > 0 else "which the data do not distinguish from what"
-    than = f"{most.label} sources" if most.label != "all" else "all sources"
-    ending = f"{clear} than {than}" if low > 0 else f"{clear} {than} score"
-    return f"{found}, {ending} (difference {best.to_all.value:+.1f} points, 95% interval {low:+.1f} to {high:+.1f})."
+    found = best_number(study.points)
+    return interval_panels("ksweep", f"Number of sources: {study.web}", f"{found[0].upper()}{found[1:]} {note}", panels)
 
 
 def _sweep_panel(

@@ -16,11 +16,11 @@ from taskweb.metrics import mean_ranks, rank_correlation
 from taskweb.selectors import DEFAULT_SELECTOR
 from taskweb.selectors.benchmark import MEAN, BenchmarkRow, DrawSettings, ScoredTarget
 from taskweb.web import ALL_SETUPS
-from taskweb.web.analysis.estimate import Estimate, plain
+from taskweb.web.analysis.estimate import UNKNOWN, Estimate, plain
 from taskweb.workflows.benchmarking import Comparison, leave_targets_out
 from taskweb.workflows.progress import Progress, silent
 from taskweb.workflows.selector_settings import SelectorSettings
-from taskweb.workflows.studies.estimates import FloatArray, figure_of, over_targets
+from taskweb.workflows.studies.estimates import FloatArray, difference_of, figure_of, over_targets
 from taskweb.workflows.studies.study_settings import StudySettings
 
 SANITY_SELECTORS = tuple(dict.fromkeys(("taskshop", DEFAULT_SELECTOR, "roe", "popularity", "random")))
@@ -31,6 +31,7 @@ class SanityRow:
     """One selector over the targets that were left out.
 
     ndcg, regret_at_5: percent. rank_correlation: Spearman's, of predicted with measured scores, in [-1, 1]; 0 for chance.
+    taskshop_over: by how much TaskShop's NDCG is higher, paired over targets, in points; unknown for TaskShop itself.
     ndcg_draw_sd: standard deviation over draws of examples. per_target: the three figures of each target.
     """
 
@@ -38,6 +39,7 @@ class SanityRow:
     ndcg: Estimate
     regret_at_5: Estimate
     rank_correlation: Estimate
+    taskshop_over: Estimate
     ndcg_draw_sd: float
     per_target: Mapping[str, Mapping[str, float | None]] = field(repr=False)
 
@@ -100,20 +102,22 @@ def study_sanity(
     result = leave_targets_out(comparison, on_scores=seen.append, progress=progress)
     correlations = _correlations(seen)
     shown = MEAN if settings.setup == ALL_SETUPS else settings.setup
-    rows = tuple(_row(row, correlations[row.selector]) for row in result.rows if row.setup == shown)
+    found = [row for row in result.rows if row.setup == shown]
+    taskshop = next((row for row in found if row.selector == "taskshop"), None)
+    rows = tuple(_row(row, correlations[row.selector], taskshop) for row in found)
     notes = (*result.notes, *result.left_out())
     return SanityStudy(web.name, settings.setup, result.draws, rows, _rankings(seen), notes)
 
 
-def _row(row: BenchmarkRow, correlations: FloatArray) -> SanityRow:
+def _row(row: BenchmarkRow, correlations: FloatArray, taskshop: BenchmarkRow | None) -> SanityRow:
     """correlations: (setups, targets), see `_correlations`."""
     per_target = {
         name: figures | {"rank_correlation": float(np.nanmean(correlations[:, j]))}
         for j, (name, figures) in enumerate(row.per_target().items())
     }
-    return SanityRow(
-        row.selector, figure_of(row, 0), figure_of(row, 1), over_targets(correlations), row.draw_spread(0), per_target
-    )
+    over = UNKNOWN if taskshop is None or taskshop is row else difference_of(taskshop, row, 0)
+    figures = (figure_of(row, 0), figure_of(row, 1), over_targets(correlations))
+    return SanityRow(row.selector, *figures, over, row.draw_spread(0), per_target)
 
 
 def _correlations(seen: Sequence[ScoredTarget]) -> dict[str, FloatArray]:
