@@ -88,7 +88,7 @@ def reached(page: Any, name: str) -> Any:
 
 
 def number_of(text: str) -> float:
-    return float(text.replace("−", "-"))
+    return float(text.replace("−", "-").rstrip("%"))
 
 
 def test_the_numbers_are_those_of_the_web(page: Any, tmp_path: Path) -> None:
@@ -101,9 +101,10 @@ def test_the_numbers_are_those_of_the_web(page: Any, tmp_path: Path) -> None:
         page.locator("#heatmap").get_by_role("searchbox", name="Targets").fill("rte")
         ((source, target, named, t, pc, pm, *_),) = numbers(page)
         assert (source, target, named) == ("squad_v2", "rte", label)
-        for what, shown in (("t", t), ("pc", pc), ("pm", pm)):
+        for what, shown, size, digits in (("t", t, 1, 3), ("pc", pc, 100, 1), ("pm", pm, 100, 0)):
             wanted = web.matrix(what, setup)[web.target_index("rte"), web.source_index("squad_v2")]
-            assert number_of(shown) == pytest.approx(wanted, abs=0.0006)
+            assert number_of(shown) == pytest.approx(size * wanted, abs=0.6 * 10**-digits)
+        assert (pc[0] in "+−", pc[-1], pm[-1]) == (True, "%", "%")
     assert page.locator("#heatmap .sentence").inner_text() != sentence
 
 
@@ -115,7 +116,7 @@ def test_every_pair_is_in_the_table_and_sorted_by_its_numbers(page: Any, tmp_pat
     page.locator("#heatmap th button", has_text="PC").click()
     shown = [number_of(row[4]) for row in numbers(page)]
     assert web.pc is not None
-    assert shown == pytest.approx(sorted(web.pc[np.isfinite(web.pc)], reverse=True), abs=0.0006)
+    assert shown == pytest.approx(100 * np.sort(web.pc[np.isfinite(web.pc)])[::-1], abs=0.06)
 
 
 def test_a_cell_says_its_pair_to_mouse_and_keyboard(page: Any, tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ def test_a_cell_says_its_pair_to_mouse_and_keyboard(page: Any, tmp_path: Path) -
     said = page.locator(".tooltip").inner_text().split("\n")
     assert said[:4] == ["source", "b", "target", "a"]
     assert web.pc is not None
-    assert number_of(said[said.index("PC, mean gain") + 1].rstrip("%")) == pytest.approx(100 * web.pc[0, 0, 1], abs=0.06)
+    assert number_of(said[said.index("PC, mean gain") + 1]) == pytest.approx(100 * web.pc[0, 0, 1], abs=0.06)
     page.keyboard.press("Escape")
     assert page.locator(".tooltip").is_hidden()
 

@@ -192,9 +192,9 @@ def test_benchmark_of_all_setups_has_a_mean_row(run) -> None:
 @pytest.mark.slow
 def test_benchmark_as_a_table(run) -> None:
     done = run("benchmark", "--setup", "t5b/pfeiffer", "--draws", "1", "--per-target")
-    assert "Note: wsc in t5b/pfeiffer is left out: all its sources scored the same" in done.err
+    assert "Note: the target wsc in t5b/pfeiffer is left out: all its sources scored the same" in done.err
     assert "by category" in done.out
-    assert "piqa is not a target here" in done.err
+    assert "left out, as hyperparameters were chosen on it (name it to include it): piqa" in done.err
 
 
 @pytest.mark.slow

@@ -23,4 +23,5 @@ def test_a_measured_target_has_the_intervals_of_its_transfers() -> None:
     pc, reach, harm = (float(array[at]) for array in (scores.pc, scores.reach, scores.harm))
     assert gains.table.rows[0] == (first, pc, pc - reach, pc + reach)
     ends = " to ".join(f"{100 * end:+.1f}%".replace("-", "−") for end in (pc - reach, pc + reach))
-    assert f"(95% interval {ends}) and a {100 * harm:.0f}% probability of harm" in gains.sentence
+    said = "below 1%" if harm < 0.005 else f"of {100 * harm:.0f}%"
+    assert f"(95% interval {ends}) and a probability of harm {said}" in gains.sentence

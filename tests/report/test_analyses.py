@@ -45,7 +45,7 @@ def test_what_is_unknown_is_said_instead_of_drawn() -> None:
     found = transitivity(web, resamples=5, permutations=5), commutativity(web, resamples=5, permutations=5)
     section = analyses(web, *found, None, ["a remark"])
     assert section.parts == ()
-    assert section.notes == (found[0].verdict, found[1].verdict, "A remark.")
+    assert section.notes == (found[0].verdict, found[1].verdict, "a remark")
 
 
 def test_figures_in_the_order_in_which_they_are_read() -> None:

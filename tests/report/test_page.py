@@ -72,3 +72,7 @@ def test_only_a_page_with_figures_has_what_draws_them() -> None:
     text = report_page([Section("facts", "Facts", "Facts.", (Facts((Fact("Tasks", "3"),)),))], title="A")
     assert asset(CHART_LIBRARIES[0]) not in text
     assert asset(CHART_LIBRARIES[0]) in report_page([hostile_section()], title="A")
+
+
+def test_notes_of_every_section_are_sentences() -> None:
+    assert "<li><bdi>No runs.</bdi></li>" in report_page([Section("a", "A", "A.", (), ("no runs",))], title="A")

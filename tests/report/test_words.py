@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from taskweb.report.words import duration
+from taskweb.report.words import as_sentence, duration
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,18 @@ from taskweb.report.words import duration
 )
 def test_a_duration_has_the_unit_in_which_it_is_easiest_to_read(seconds: float, said: str) -> None:
     assert duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("note", "said"),
+    [
+        ("no transfer is above 0", "No transfer is above 0."),
+        ("left out: a, b.", "Left out: a, b."),
+        ("t5l/finetune has one seed", "t5l/finetune has one seed."),
+        ("my_task is new", "my_task is new."),
+        ("21 rows have no input", "21 rows have no input."),
+        ("<b>x</b>", "<b>x</b>."),
+    ],
+)
+def test_a_note_becomes_a_sentence_whose_names_stay_as_they_are(note: str, said: str) -> None:
+    assert as_sentence(note) == said

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 def target_sections(asked: TargetSectionOptions, web: TransferWeb, scores: SetupScores, progress: Progress) -> list[Section]:
     """A section for each target: those to rank by the web, those ranked before, and those measured. Raises a TaskWebError."""
-    from taskweb.report.sections.target_ranking import target_ranking
+    from taskweb.report.sections.target_ranking import target_rankings
 
     found = [*_ranked(asked, web, scores, progress), *_read(asked.ranking or ()), *_refined(asked.refined or ())]
-    return [target_ranking(one, number) for number, one in enumerate(found, start=1)]
+    return target_rankings(found)
 
 
 def _ranked(asked: TargetSectionOptions, web: TransferWeb, scores: SetupScores, progress: Progress) -> Iterator[TargetFindings]:
@@ -43,7 +43,8 @@ def _ranked(asked: TargetSectionOptions, web: TransferWeb, scores: SetupScores, 
         coming = []
         if ranking.assessment is not None and ranking.assessment.predicted_gains:
             coming = suggester(target, settings=settings, progress=progress).suggest()
-        yield TargetFindings(ranking, next_runs=tuple(NextRun(run.source, run.seed, run.improvement) for run in coming))
+        following = tuple(NextRun(run.source, run.seed, run.improvement) for run in coming)
+        yield TargetFindings(ranking, next_runs=following, origin="ranked by the web")
 
 
 def _with_intervals(ranking: Ranking, web: TransferWeb, scores: SetupScores) -> Ranking:
@@ -68,7 +69,7 @@ def _read(rankings: Sequence[Path]) -> Iterator[TargetFindings]:
     from taskweb.workflows.saved_rankings import read_full_ranking
 
     for path in rankings:
-        yield TargetFindings(read_full_ranking(path))
+        yield TargetFindings(read_full_ranking(path), origin=f"ranking of {path.name}")
 
 
 def _refined(folders: Sequence[Path]) -> Iterator[TargetFindings]:
@@ -82,7 +83,7 @@ def _refined(folders: Sequence[Path]) -> Iterator[TargetFindings]:
             for run, gain in found.made
         )
         coming = tuple(NextRun(run.source, run.seed, run.improvement) for run in found.coming)
-        yield TargetFindings(found.ranking, made, coming, found.stopped)
+        yield TargetFindings(found.ranking, made, coming, found.stopped, f"refined in {folder}")
 
 
 def benchmark_sections(asked: BenchmarkSectionOptions, where: str, web: TransferWeb, progress: Progress) -> list[Section]:

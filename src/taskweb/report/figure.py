@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 Cell = str | float | int | None
+Form = Literal["gain", "share", "probability", "part", "points"]
+"""How fractions are shown. gain: +3.4%; share: 34%; probability: as a share, or below 1%; part: 3.4%; points: +3.4."""
 
 
 @dataclass(frozen=True, slots=True)
 class FigureTable:
-    """The numbers of a figure as rows, for readers who do not see the chart, and for CSV. None: no score."""
+    """The numbers of a figure as rows, for readers who do not see the chart, and for CSV. None: no score.
+
+    forms: how the numbers of a column are shown, by its name; CSV has them as they are.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    forms: Mapping[str, Form] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from taskweb.report.asset_files import CHART_LIBRARIES, SCRIPTS, STYLES, WEB_SCR
 from taskweb.report.figure import Figure, FigureTable
 from taskweb.report.section import Facts, Part, Section, TitledTable, View
 from taskweb.report.themes import COLOURS, DIVERGING, css_variables, vega_config
+from taskweb.report.words import as_sentence
 from taskweb.tasks.atomic import whole_file
 from taskweb.version import __version__
 
@@ -117,7 +118,7 @@ def _navigation(sections: Sequence[Section]) -> str:
 
 def _section(section: Section) -> str:
     name = escape(section.name)
-    notes = "".join(f"<li><bdi>{escape(note)}</bdi></li>" for note in section.notes)
+    notes = "".join(f"<li><bdi>{escape(as_sentence(note))}</bdi></li>" for note in section.notes)
     return (
         f'<section id="{name}" aria-labelledby="{name}-title"><h2 id="{name}-title">{escape(section.title)}</h2>\n'
         f'<p class="intro">{escape(section.intro)}</p>\n{"".join(_parts(section.parts))}'

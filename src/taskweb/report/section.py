@@ -60,7 +60,7 @@ class Section:
     """One part of a report.
 
     name: lower case words joined by hyphens, unique within a page; it is the section's address. intro: one sentence on what the
-    section answers. notes: what a reader should know about how it was made, a sentence each.
+    section answers. notes: what a reader should know about how it was made, one each; the page makes sentences of them.
     """
 
     name: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 
@@ -30,9 +31,26 @@ def signed_percent(share: float, digits: int = 1) -> str:
     return f"{100 * share:+.{digits}f}%".replace("-", "−")
 
 
+def signed(value: float, digits: int = 2) -> str:
+    """A number with its sign, and a true minus."""
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def as_sentence(text: str) -> str:
+    """A note as a sentence: its first letter large, unless that would change a name such as t5l/finetune, and with its end."""
+    first = re.match(r"[^\W\d_]+(?=[\s,;:.)]|$)", text)
+    start = text[:1].upper() + text[1:] if first else text
+    return f"{start.rstrip('.')}."
+
+
 def percent(share: float) -> str:
     """A share in whole percent."""
     return f"{100 * share:.0f}%"
+
+
+def probability(share: float) -> str:
+    """A probability in whole percent; below 1% and above 99% where it would seem to be certain."""
+    return "below 1%" if share < 0.005 else "above 99%" if share > 0.995 else percent(share)
 
 
 def counted(number: int, what: str, several: str = "") -> str:

@@ -84,7 +84,7 @@ class BenchmarkResult:
         for row in self.rows:
             if row.setup != MEAN or setups == {MEAN}:
                 for target, reason in row.left_out.items():
-                    lines.setdefault(f"{target} in {row.setup} is left out: {reason}", []).append(row.selector)
+                    lines.setdefault(f"the target {target} in {row.setup} is left out: {reason}", []).append(row.selector)
         return [line if len(of) == len(selectors) else f"{', '.join(of)}: {line}" for line, of in lines.items()]
 
     def to_dict(self) -> dict[str, object]:
@@ -223,9 +223,9 @@ def leave_targets_out(
     notes = [*comparison.notes]
     tuned = [t for t in web.tuning_targets if t in web.targets and t not in (*targets, *comparison.unusable)]
     if tuned and comparison.targets is None:
-        notes.append(f"{', '.join(tuned)} is not a target here: hyperparameters were chosen on it (name it to include it)")
+        notes.append(f"left out, as hyperparameters were chosen on it (name it to include it): {', '.join(tuned)}")
     without_rows = [name for name in comparison.selectors if name not in {row.selector for row in rows}]
-    notes += [f"{name} is left out: it cannot be evaluated on any target of this web" for name in without_rows]
+    notes += [f"the selector {name} is left out: it cannot be evaluated on any target of this web" for name in without_rows]
     texts = comparison.texts
     return BenchmarkResult(web.name, tuple(rows), draws, tuple(notes), texts.total_cut, texts.readability)
 
@@ -272,5 +272,6 @@ def _built(
                 "--examples DIR with <task>.jsonl files."
             )
         else:
-            notes.append(f"{name} is left out: it compares texts, and there are none of the web's tasks (--examples DIR)")
+            why = "it compares texts, and there are none of the web's tasks (--examples DIR)"
+            notes.append(f"the selector {name} is left out: {why}")
     return built, notes

@@ -113,7 +113,7 @@ def _judged(settings: JudgeSettings, prompts: Mapping[Pair, str], what: str, pro
     judge, found = _first_answers(judges if known is None else [known], prompts, cache, progress, settings)
     notes = [_summary(settings, judge, found, what)]
     if len(set(found.log_odds.values())) == 1 < len(prompts):
-        notes.append(f"{judge.model} gave the same answer to every question, so its judgement says nothing")
+        notes.append(f"the model {judge.model} gave the same answer to every question, so its judgement says nothing")
     if _key_is_unencrypted(settings) and found.n_cached < len(prompts):
         notes.append("the key was sent over an unencrypted connection: use https")
     if found.unanswered:

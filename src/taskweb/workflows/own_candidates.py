@@ -67,5 +67,5 @@ def own_notes(own: Sequence[ExampleSet], target: ExampleSet | None) -> list[str]
     for item in own:
         shared = sum(example.input in inputs for example in item.examples)
         if shared:
-            notes.append(f"{item.name} contains {shared} of the target's own examples: leave them out before training")
+            notes.append(f"your {item.name} contains {shared} of the target's own examples: leave them out before training")
     return notes

@@ -5,8 +5,10 @@ from __future__ import annotations
 import taskweb
 from taskweb.report.figure import Figure
 from taskweb.report.section import Facts, Section, TitledTable
-from taskweb.report.sections.target_ranking import MadeRun, NextRun, TargetFindings, target_ranking
+from taskweb.report.sections.target_ranking import MadeRun, NextRun, TargetFindings, target_ranking, target_rankings
 from taskweb.selectors.base import RankedSource, Ranking
+
+SCORES_ORDER = "The score orders sources; how large gains are is not known."
 
 
 def part(section: Section, name: str) -> Figure | TitledTable:
@@ -20,7 +22,7 @@ def test_sentences_are_those_of_the_predicted_gains() -> None:
     gains = ranking.assessment.predicted_gains
     first = ranking.sources[0].task
     shown = part(section, "target-2-gains").sentence
-    assert shown.startswith(f"{first} comes first, with a gain of {100 * gains[first].gain:+.1f}%".replace("-", "−"))
+    assert shown.startswith(f"First comes {first}, with a gain of {100 * gains[first].gain:+.1f}%".replace("-", "−"))
     assert f"{sum(gain.gain > 0 for gain in gains.values())} of {len(gains)} sources have a gain above zero" in shown
     risky = [task for task, gain in gains.items() if gain.harm > 0.5]
     harm = part(section, "target-2-harm").sentence
@@ -76,9 +78,35 @@ def test_the_next_run_names_the_baseline_that_it_needs() -> None:
 def test_scores_without_gains_are_drawn_as_scores() -> None:
     found = TargetFindings(taskweb.rank("rte", unseen=True, selector="popularity"))
     section = target_ranking(found, 1)
-    assert part(section, "target-1-scores").sentence.startswith(found.ranking.sources[0].task)
+    assert part(section, "target-1-scores").sentence.endswith(f", of {found.ranking.sources[0].task}. {SCORES_ORDER}")
     assert [one.name for one in section.parts if not isinstance(one, Facts)] == ["target-1-scores", "target-1-sources"]
 
 
 def test_a_ranking_without_sources_is_said_to_be_empty() -> None:
     assert target_ranking(TargetFindings(Ranking("t", "blend", "all", (), "")), 1).parts == ()
+
+
+def test_gains_have_one_form_in_all_tables() -> None:
+    gains = {"gain": 0.034, "p_harm": 0.5}
+    ranking = Ranking("t", "refine", "m/lora", (RankedSource(1, "a", 1.0, details=gains),), "")
+    made = (MadeRun("a", 1, "finished", {"accuracy": 0.5}, 0.034, 1.0),)
+    section = target_ranking(TargetFindings(ranking, made), 1)
+    assert "a gain of +3.4% and a probability of harm of 50%" in part(section, "target-1-gains").sentence
+    for name in ("target-1-gains", "target-1-sources", "target-1-runs"):
+        table = part(section, name).table
+        assert (table.forms["gain"], "gain" in table.columns) == ("gain", True)
+
+
+def test_titles_distinguish_several_sections_on_one_target() -> None:
+    def found(target: str, origin: str) -> TargetFindings:
+        return TargetFindings(Ranking(target, "blend", "all", (), ""), origin=origin)
+
+    sections = target_rankings(
+        [found("t", "ranked by the web"), found("t", "refined in a"), found("t", "refined in a"), found("u", "x")]
+    )
+    assert [(one.name, one.title) for one in sections] == [
+        ("target-1", "Target t, ranked by the web"),
+        ("target-2", "Target t, refined in a (1)"),
+        ("target-3", "Target t, refined in a (2)"),
+        ("target-4", "Target u"),
+    ]

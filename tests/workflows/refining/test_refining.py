@@ -280,8 +280,8 @@ def test_rows_of_the_target_are_taken_out_of_sources(tmp_path: Path) -> None:
     write_examples(path, (*load_examples(path, sampling=ALL).examples, *own[:7]))
     write_examples(tmp_path / "sources/empty.jsonl", own[:3])
     found = taskweb.refine(**arguments(tmp_path, budget=1))
-    assert f"{name}: 7 rows are the target's, too, and are not trained on" in found.notes
-    assert "empty has no row to train on and is left out" in found.notes
+    assert f"the source {name}: 7 rows are the target's, too, and are not trained on" in found.notes
+    assert "the source empty has no row to train on and is left out" in found.notes
     written = load_examples(tmp_path / f"out/sources/{name}.jsonl", sampling=ALL).examples
     assert {example.input for example in written}.isdisjoint(example.input for example in own)
 

@@ -15,6 +15,23 @@ taskweb.number = function (value, digits = taskweb.digits([value])) {
   return value.toLocaleString("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "−");
 };
 
+// How numbers of a column are shown where their form is known (`Form` in figure.py): fractions as percent.
+taskweb.forms = {
+  gain: (value) => `${taskweb.signed(100 * value, 1)}%`,
+  share: (value) => `${Math.round(100 * value)}%`,
+  probability: (value) => taskweb.probability(value),
+  part: (value) => `${(100 * value).toFixed(1)}%`,
+  points: (value) => taskweb.signed(100 * value, 1),
+};
+
+taskweb.signed = function (value, digits) {
+  const text = Math.abs(value).toFixed(digits);
+  return Number(text) === 0 ? text : (value < 0 ? "−" : "+") + text;
+};
+
+// A probability, which the page has in steps of 0.4%: 0 and 1 are rounded ones.
+taskweb.probability = (share) => (share < 0.005 ? "below 1%" : share > 0.995 ? "above 99%" : `${Math.round(100 * share)}%`);
+
 // A cell that spreadsheets cannot take for a formula, quoted where it must be.
 taskweb.csvCell = function (value) {
   if (value === null || value === undefined) return "";
@@ -29,6 +46,10 @@ taskweb.drawTable = function (element, table, name, step = 50) {
   const { element: make } = taskweb;
   const numeric = table.columns.map((_column, i) => table.rows.every((row) => row[i] === null || typeof row[i] === "number"));
   const digits = table.columns.map((_column, i) => taskweb.digits(table.rows.map((row) => row[i])));
+  const written = table.columns.map((column, i) => {
+    const form = taskweb.forms[(table.forms || {})[column]];
+    return (cell) => (form && typeof cell === "number" ? form(cell) : taskweb.number(cell, digits[i]));
+  });
   let shown = step, sortedBy = -1, down = false, filter = "";
   const status = make("p", { className: "status", role: "status" });
   const body = make("tbody");
@@ -62,7 +83,7 @@ taskweb.drawTable = function (element, table, name, step = 50) {
     headers.forEach((header, i) => (i === sortedBy ? header.setAttribute("aria-sort", down ? "descending" : "ascending") : header.removeAttribute("aria-sort")));
     body.replaceChildren(
       ...rows.slice(0, shown).map((row) =>
-        make("tr", {}, ...row.map((cell, i) => make("td", { className: numeric[i] ? "number" : "" }, make("bdi", { textContent: taskweb.shortened(taskweb.number(cell, digits[i]), 200) }))))
+        make("tr", {}, ...row.map((cell, i) => make("td", { className: numeric[i] ? "number" : "" }, make("bdi", { textContent: taskweb.shortened(written[i](cell), 200) }))))
       )
     );
     const seen = Math.min(shown, rows.length);

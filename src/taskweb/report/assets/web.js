@@ -49,11 +49,6 @@ taskweb.scores = {
   pm: { label: "PM", middle: 0.5, text: (value) => `${Math.round(100 * value)}%`, short: (value) => String(Math.round(100 * value)), unit: "PM in %" },
 };
 
-taskweb.signed = function (value, digits) {
-  const text = Math.abs(value).toFixed(digits);
-  return Number(text) === 0 ? text : (value < 0 ? "−" : "+") + text;
-};
-
 // A colour between harm and gain; at: from -1 to 1.
 taskweb.diverging = function (stops, at) {
   const place = ((Math.max(-1, Math.min(1, at)) + 1) / 2) * (stops.length - 1);
@@ -89,9 +84,6 @@ taskweb.pairFacts = function (web, setup, target, source) {
   return rows;
 };
 
-// A probability, which the page has in steps of 0.4%.
-taskweb.probability = (share) => (share < 0.005 ? "below 1%" : share > 0.995 ? "above 99%" : `${Math.round(100 * share)}%`);
-
 // All measured pairs of a setup as a table; keep: which ones, by target and source.
 taskweb.pairTable = function (web, setup, keep = () => true) {
   const names = ["t", "pc", "pm"].filter(web.has), known = web.has("harm") ? ["low", "high", "probability of harm"] : [];
@@ -107,7 +99,7 @@ taskweb.pairTable = function (web, setup, keep = () => true) {
       rows.push([web.sourceName(source), web.targetName(target), web.setups[setup], ...[...names.map(of), ...found, ...more.map(of)].map(rounded)]);
     }
   }
-  return { columns, rows };
+  return { columns, rows, forms: { PC: "gain", PM: "share", low: "gain", high: "gain", "probability of harm": "probability" } };
 };
 
 // Controls with a visible label each.

@@ -38,6 +38,7 @@ def dot_chart(dots: Sequence[Dot], x_title: str, *, x_format: str = "", rule: fl
         shared["yOffset"] = {"field": "series", "sort": labels}
     ends = {"x": quantitative("low", x_title, axis=axis), "x2": {"field": "high"}}
     colours = {name: channel for name, channel in shared.items() if name != "shape"}
+    tooltip = _tooltip(x_title, x_format.replace("~", ""))  # with all digits
     layers: list[VegaSpec] = []
     if rule is not None:
         at = {"x": {"datum": rule, "type": "quantitative"}}
@@ -47,7 +48,7 @@ def dot_chart(dots: Sequence[Dot], x_title: str, *, x_format: str = "", rule: fl
         {"transform": filtered, "mark": {"type": "rule", "strokeWidth": 2, "opacity": 0.55}, "encoding": {**colours, **ends}},
         {
             "mark": {"type": "point", "filled": True, "opacity": 1},
-            "encoding": {**shared, "x": quantitative("value", x_title, axis=axis), "tooltip": _tooltip(x_title, x_format)},
+            "encoding": {**shared, "x": quantitative("value", x_title, axis=axis), "tooltip": tooltip},
         },
     ]
     step = max(_STEP, 14 * len(labels))

@@ -25,14 +25,14 @@ def harm_figure(found: Sequence[HarmDetection], name: str = "harm") -> Figure:
         points=False,
     )
     sentence = (
-        f"{best.selector} finds {best.found[_AT]:.0%} of the harmful sources when it flags {FALSE_ALARMS[_AT]:.0%} of the "
-        f"harmless ones{_compared(found)}; on the dotted line, flags are by chance."
+        f"The selector {best.selector} finds {best.found[_AT]:.0%} of the harmful sources when it flags "
+        f"{FALSE_ALARMS[_AT]:.0%} of the harmless ones{_compared(found)}; on the dotted line, flags are by chance."
     )
     columns = ("selector", "AUC", "low", "high", *(f"found at {share:.0%}" for share in FALSE_ALARMS))
     rows = tuple((row.selector, *map(_known, (row.auc.value, row.auc.low, row.auc.high, *row.found))) for row in found)
     spec = {**line_chart(lines, axes), "height": 320, "usermeta": {"mostWidth": 520}}
     title = "Are harmful sources recognised?"
-    return Figure(name, title, sentence, spec, FigureTable(columns, rows))
+    return Figure(name, title, sentence, spec, FigureTable(columns, rows, dict.fromkeys(columns[4:], "share")))
 
 
 def calibration_figure(found: Sequence[Calibration], name: str = "calibration") -> Figure:
@@ -48,13 +48,14 @@ def calibration_figure(found: Sequence[Calibration], name: str = "calibration") 
     pairs = sum(part.pairs for part in first.bins)
     off = sum(abs(part.predicted - part.observed) * part.pairs for part in first.bins) / pairs
     sentence = (
-        f"{first.selector}'s probabilities of harm are off by {100 * off:.0f} points on average, and its 80% intervals contain "
-        f"{first.coverage:.0%} of the gains; on the dotted line, what is predicted happens."
+        f"Probabilities of harm by {first.selector} are off by {100 * off:.0f} points on average, and its 80% intervals "
+        f"contain {first.coverage:.0%} of the gains; on the dotted line, what is predicted happens."
     )
     columns = ("selector", "predicted", "observed", "pairs")
     rows = tuple((one.selector, part.predicted, part.observed, part.pairs) for one in found for part in one.bins)
     spec = {**line_chart(lines, axes), "height": 320, "usermeta": {"mostWidth": 520}}
-    return Figure(name, "Do predictions come true?", sentence, spec, FigureTable(columns, rows))
+    table = FigureTable(columns, rows, {"predicted": "part", "observed": "part"})
+    return Figure(name, "Do predictions come true?", sentence, spec, table)
 
 
 def _compared(found: Sequence[HarmDetection]) -> str:

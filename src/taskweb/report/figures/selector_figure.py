@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from taskweb.report.charts.interval_panels import Panel, Series, interval_panels
 from taskweb.report.figure import Figure
+from taskweb.report.words import signed
 from taskweb.selectors.benchmark_results import BenchmarkResults, SelectorResult
 from taskweb.web.analysis.estimate import Estimate
 
@@ -31,11 +32,11 @@ def _panel(title: str, label: str, places: tuple[str, ...], figures: Sequence[Es
 
 def _found(rows: Sequence[SelectorResult]) -> str:
     best = rows[0]
-    start = f"{best.selector} orders sources best, with an NDCG of {best.ndcg.value:.1f}%"
+    start = f"The selector {best.selector} orders sources best, with an NDCG of {best.ndcg.value:.1f}%"
     known = [(name, found) for name, found in best.differences.items() if found.known]
     if not known:
         return f"{start}."
     reference, by = min(known, key=lambda one: one[1].value)
-    range_ = f"{by.value:+.1f} points, 95% interval {by.low:+.1f} to {by.high:+.1f}"
+    range_ = f"{signed(by.value, 1)} points, 95% interval {signed(by.low, 1)} to {signed(by.high, 1)}"
     clear = "more than" if by.low > 0 else "which the data do not distinguish from"
     return f"{start}, {clear} {reference} ({range_})."

@@ -47,8 +47,8 @@ def _sentence(order: list[str], selector: str, ndcg: Mapping[str, float]) -> str
         return "Too few targets were judged to compare them."
     easy, hard = known[0], known[-1]
     return (
-        f"{selector} orders the sources of {easy} best (NDCG {ndcg[easy]:.0f}%) and those of {hard} worst ({ndcg[hard]:.0f}%); "
-        "blue is better than a random order, orange worse."
+        f"The selector {selector} orders the sources of {easy} best (NDCG {ndcg[easy]:.0f}%) and those of {hard} "
+        f"worst ({ndcg[hard]:.0f}%); blue is better than a random order, orange worse."
     )
 
 

@@ -12,13 +12,14 @@ import numpy as np
 from taskweb.report.charts.dot_chart import Dot, dot_chart
 from taskweb.report.figure import Figure, FigureTable
 from taskweb.report.section import Section
-from taskweb.report.words import counted, listed, percent, shown_name
+from taskweb.report.words import counted, listed, percent, shown_name, signed
 from taskweb.web.analysis.estimate import Estimate
 from taskweb.web.bootstrap import student_interval
 
 Row = tuple[int, str]
 Pair = tuple[str, str, str, int, Estimate]
 """Two models, a task, how many rows both answered, and by how much more the second one is right."""
+_RANGE = ("right", "low", "high")
 _MOST_DOTS = 60
 _MOST_PAIRS = 10
 _NORMAL = 1.959964  # standard deviations in half a 95% interval
@@ -71,7 +72,7 @@ def _prompts(answers: Sequence[Answered]) -> Figure:
     else:
         sentence += "."
     rows = tuple((one.model, one.task, one.prompt, len(one.right), share.value, share.low, share.high) for one, share in found)
-    table = FigureTable(("model", "task", "prompt", "rows", "right", "low", "high"), rows)
+    table = FigureTable(("model", "task", "prompt", "rows", "right", "low", "high"), rows, dict.fromkeys(_RANGE, "part"))
     spec = dot_chart(dots, "answers that are right", x_format=".0%")
     return Figure("prompts", "Answers that are right, by prompt", sentence, spec, table)
 
@@ -98,8 +99,9 @@ def _pairs(answers: Sequence[Answered]) -> Iterator[Figure]:
         return
     dots = [Dot(_label(entry, found), *(100 * getattr(entry[4], end) for end in ("value", "low", "high"))) for entry in found]
     table = FigureTable(
-        ("first model", "second model", "task", "rows", "difference", "low", "high"),
+        ("first model", "second model", "task", "rows", "difference, in points", "low", "high"),
         tuple((*entry[:4], entry[4].value, entry[4].low, entry[4].high) for entry in found),
+        dict.fromkeys(("difference, in points", "low", "high"), "points"),
     )
     spec = dot_chart(dots, "difference, in points", x_format="+.1~f", rule=0.0)
     yield Figure("pairs", "Models compared in pairs, on the same rows", _compared(found), spec, table)
@@ -120,7 +122,7 @@ def _compared(found: Sequence[Pair]) -> str:
     if by.value == 0:
         return f"{start} answers as many right as {shown_name(first)}."
     size = f"{100 * abs(by.value):.1f} points {'more' if by.value > 0 else 'fewer'}"
-    interval = f"95% interval of the difference {100 * by.low:+.1f} to {100 * by.high:+.1f}"
+    interval = f"95% interval of the difference {signed(100 * by.low, 1)} to {signed(100 * by.high, 1)}"
     ending = "." if clear else ", which the data do not distinguish from no difference."
     return f"{start} answers {size} right than {shown_name(first)} ({interval}){ending}"
 

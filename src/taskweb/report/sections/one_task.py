@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from taskweb.report.section import Section, View
-from taskweb.report.words import shown_name, signed_percent
+from taskweb.report.words import shown_name, signed, signed_percent
 from taskweb.web.arrays import FloatArray, nan_mean
 from taskweb.web.setup_scores import SetupScores
 from taskweb.web.transfer_web import TransferWeb
@@ -34,7 +34,7 @@ def _sentence(web: TransferWeb, received: FloatArray, known: npt.NDArray[np.intp
 
     def told(target: int) -> str:
         value = float(received[target])
-        size = signed_percent(value) if in_percent else f"T {value:+.2f}".replace("-", "−")
+        size = signed_percent(value) if in_percent else f"T {signed(value)}"
         return f"{shown_name(web.targets[target])} ({size})"
 
     order = known[np.argsort(-received[known], kind="stable")]

@@ -27,4 +27,4 @@ def selector_benchmark(results: BenchmarkResults, notes: Sequence[str] = ()) -> 
     if shown.measured:
         figures.append(measuring_figure(shown))
     intro = "Every target is left out in turn: selectors rank its sources without knowing its transfers, which then judge them."
-    return Section("selectors", "Selectors", intro, tuple(figures), tuple(f"{note.rstrip('.')}." for note in notes))
+    return Section("selectors", "Selectors", intro, tuple(figures), tuple(notes))

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from taskweb.report.charts.bar_chart import Bar, bar_chart
 from taskweb.report.charts.dot_chart import Dot, dot_chart
-from taskweb.report.figure import Figure, FigureTable
+from taskweb.report.figure import Cell, Figure, FigureTable, Form
 from taskweb.report.section import Fact, Facts, Part, Section, TitledTable
-from taskweb.report.words import counted, duration, listed, percent, shown_name, signed_percent
+from taskweb.report.words import counted, duration, listed, probability, shown_name, signed, signed_percent
 from taskweb.selectors import RankedSource, Ranking
 from taskweb.selectors.base import PivotEvidence
 
@@ -49,17 +49,33 @@ class NextRun:
 class TargetFindings:
     """What is known of a target. made: runs on it, in the order in which they were made. next_runs: best first.
 
-    stopped: why no more runs are made, None where that is not known.
+    stopped: why no more runs are made, None where that is not known. origin: what distinguishes it from other findings on the
+    same target, such as `refined in out`.
     """
 
     ranking: Ranking
     made: tuple[MadeRun, ...] = ()
     next_runs: tuple[NextRun, ...] = ()
     stopped: str | None = None
+    origin: str = ""
 
 
-def target_ranking(found: TargetFindings, number: int) -> Section:
-    """The section. number: of the target in the report, for the names of its parts; from 1."""
+def target_rankings(found: Sequence[TargetFindings]) -> list[Section]:
+    """A section for each of these findings. Titles of one and the same target say where each ranking is from."""
+    targets = [shown_name(one.ranking.target) for one in found]
+    titles = [
+        f"Target {name}, {shown_name(one.origin)}" if one.origin and targets.count(name) > 1 else f"Target {name}"
+        for name, one in zip(targets, found, strict=True)
+    ]
+    numbered = [
+        f"{title} ({titles[:place].count(title) + 1})" if titles.count(title) > 1 else title
+        for place, title in enumerate(titles)
+    ]
+    return [target_ranking(one, place, title) for place, (one, title) in enumerate(zip(found, numbered, strict=True), start=1)]
+
+
+def target_ranking(found: TargetFindings, number: int, title: str = "") -> Section:
+    """The section. number: of the target in the report, for the names of its parts; from 1. title: else the target's name."""
     ranking, name = found.ranking, f"target-{number}"
     parts: list[Part] = [Facts(tuple(_facts(ranking, found.made)))] if ranking.sources else []
     parts += _figures(ranking, name)
@@ -71,8 +87,7 @@ def target_ranking(found: TargetFindings, number: int) -> Section:
         parts.append(_coming(found, f"{name}-next"))
     setup = "the mean of all setups" if ranking.setup == "all" else ranking.setup
     intro = _INTROS.get(ranking.selector, f"Which sources to train on for this target, by {ranking.selector} in {setup}.")
-    notes = tuple(f"{note[:1].upper()}{note[1:].rstrip('.')}." for note in ranking.notes)
-    return Section(name, f"Target {shown_name(ranking.target)}", intro, tuple(parts), notes)
+    return Section(name, title or f"Target {shown_name(ranking.target)}", intro, tuple(parts), ranking.notes)
 
 
 def _facts(ranking: Ranking, made: Sequence[MadeRun]) -> Iterator[Fact]:
@@ -82,7 +97,8 @@ def _facts(ranking: Ranking, made: Sequence[MadeRun]) -> Iterator[Fact]:
         suggestion = known.suggestion
         yield Fact("Sources to take", str(suggestion.k) if suggestion.k else "none", suggestion.reason)
         first = min(5, len(known.p_best))
-        yield Fact("The truly best one", percent(known.best_among(first)), f"probability that it is among the first {first}")
+        among = probability(known.best_among(first))
+        yield Fact("The truly best one", among, f"probability that it is among the first {first}")
         if _all_alike(made):
             yield Fact("Clear evidence", "no", "all runs on the target scored the same")
         else:
@@ -115,18 +131,20 @@ def _gain_figure(ranking: Ranking, sources: Sequence[RankedSource], name: str) -
     columns = ("source", "gain", "low", "high", "measured")
     title = "Measured gain" if ranking.selector == "measured" else "Expected gain"
     spec = dot_chart(dots, "gain over training on the target alone", x_format="+.1~%", rule=0.0)
-    return Figure(name, f"{title} of each source", _gain_sentence(sources), spec, _without_empty(columns, rows))
+    table = _without_empty(columns, rows, dict.fromkeys(columns[1:], "gain"))
+    return Figure(name, f"{title} of each source", _gain_sentence(sources), spec, table)
 
 
 def _gain_sentence(sources: Sequence[RankedSource]) -> str:
     first = sources[0]
     (low, high), harm = _interval(first), first.details.get("p_harm")
     level = "80%" if "gain_low" in first.details else "95%"
-    start = f"{shown_name(first.task)} comes first, with a gain of {signed_percent(_gain(first) or 0.0)}"
+    start = f"First comes {shown_name(first.task)}, with a gain of {signed_percent(_gain(first) or 0.0)}"
     if low is not None and high is not None:
         start += f" ({level} interval {signed_percent(low)} to {signed_percent(high)})"
     if harm is not None:
-        start += f" and a {percent(harm)} probability of harm"
+        said = probability(harm)
+        start += f" and a probability of harm {'of ' if said[0].isdigit() else ''}{said}"
     above = sum((_gain(source) or 0.0) > 0 for source in sources)
     rest = f"; {above} of {counted(len(sources), 'source')} {'has' if above == 1 else 'have'} a gain above zero."
     return start + rest + _only_first(len(sources))
@@ -135,8 +153,8 @@ def _gain_sentence(sources: Sequence[RankedSource]) -> str:
 def _score_figure(ranking: Ranking, name: str) -> Figure:
     first = ranking.sources[0]
     sentence = (
-        f"{shown_name(first.task)} has the highest score, {first.score:.3f}. The score orders sources; how large gains are is "
-        f"not known.{_only_first(len(ranking.sources))}"
+        f"The highest score is {first.score:.3f}, of {shown_name(first.task)}. The score orders sources; how large gains are "
+        f"is not known.{_only_first(len(ranking.sources))}"
     )
     spec = dot_chart([Dot(source.task, source.score) for source in ranking.sources[:_DRAWN]], "score")
     rows = tuple((source.task, source.score) for source in ranking.sources)
@@ -153,19 +171,19 @@ def _harm_figure(sources: Sequence[RankedSource], name: str) -> Figure:
         sentence = f"{counted(len(risky), 'source is', 'sources are')} more likely to harm than to help: {which}."
     else:
         sentence = "No source is more likely to harm than to help."
-    sentence += f" The least likely to harm is {shown_name(safest.task)}, {percent(_detail(safest, 'p_harm'))}."
+    sentence += f" The least likely to harm is {shown_name(safest.task)}, {probability(_detail(safest, 'p_harm'))}."
     harms = [(source.task, _detail(source, "p_harm")) for source in sources[:_DRAWN]]
     bars = [Bar(task, harm, _SIDES[harm > _LIKELY]) for task, harm in harms]
     spec = bar_chart(bars, "probability of harm", x_format=".0%", most=1, series=_SIDES)
     rows = tuple((source.task, source.details.get("p_harm")) for source in sources)
-    table = FigureTable(("source", "probability of harm"), rows)
+    table = FigureTable(("source", "probability of harm"), rows, {"probability of harm": "probability"})
     return Figure(name, "Probability of harm", sentence + _only_first(len(sources)), spec, table)
 
 
 def _reasons(ranking: Ranking, name: str) -> TitledTable:
     columns = (
-        "source", "rank", "score", "gain", "harm", "the best one", "similarity", "popularity", "similar tasks it helped",
-        "similar tasks it harmed",
+        "source", "rank", "score", "gain", "probability of harm", "the best one", "similarity", "popularity",
+        "similar tasks it helped", "similar tasks it harmed",
     )  # fmt: skip
     rows = tuple(
         (
@@ -182,7 +200,8 @@ def _reasons(ranking: Ranking, name: str) -> TitledTable:
         )
         for source in ranking.sources
     )
-    return TitledTable(name, "Why this order", _why(ranking), _without_empty(columns, rows))
+    forms: dict[str, Form] = {"gain": "gain", "probability of harm": "probability", "the best one": "probability"}
+    return TitledTable(name, "Why this order", _why(ranking), _without_empty(columns, rows, forms))
 
 
 def _why(ranking: Ranking) -> str:
@@ -193,12 +212,12 @@ def _why(ranking: Ranking) -> str:
         known.append(f"by similarity of its texts it is number {rank} ({first.similarity:.2f})")
     if first.popularity is not None:
         rank = 1 + sum((one.popularity or -1.0) > first.popularity for one in ranking.sources)
-        known.append(f"by popularity number {rank} (mean T {first.popularity:+.3f})")
+        known.append(f"by popularity number {rank} (mean T {signed(first.popularity, 3)})")
     if helped := [pivot for pivot in first.pivots if pivot.transfer > 0]:
         known.append(f"and it helped the similar {listed([_pivot(pivot) for pivot in helped[:_NAMED]])}")
     if not known:
         return f"{ranking.meaning[:1].upper()}{ranking.meaning[1:]}."
-    return f"{shown_name(first.task)} is first: {', '.join(known)}."
+    return f"First is {shown_name(first.task)}: {', '.join(known)}."
 
 
 def _made(made: Sequence[MadeRun], name: str) -> TitledTable:
@@ -229,7 +248,7 @@ def _made(made: Sequence[MadeRun], name: str) -> TitledTable:
         )
     if failed := sum(run.status != "finished" for run in made):
         sentence += f"; {failed} did not finish"
-    return TitledTable(name, "What was measured", f"{sentence}.", _without_empty(columns, rows))
+    return TitledTable(name, "What was measured", f"{sentence}.", _without_empty(columns, rows, {"gain": "gain"}))
 
 
 def _all_alike(made: Sequence[MadeRun]) -> bool:
@@ -277,14 +296,14 @@ def _pivots(pivots: Sequence[PivotEvidence], *, helped: bool) -> str:
 
 
 def _pivot(pivot: PivotEvidence) -> str:
-    return f"{shown_name(pivot.task)} ({pivot.transfer:+.2f})"
+    return f"{shown_name(pivot.task)} (T {signed(pivot.transfer)})"
 
 
 def _only_first(count: int) -> str:
     return f" The first {_DRAWN} are drawn; the table has all." if count > _DRAWN else ""
 
 
-def _without_empty(columns: Sequence[str], rows: Sequence[tuple[str | float | int | None, ...]]) -> FigureTable:
+def _without_empty(columns: Sequence[str], rows: Sequence[tuple[Cell, ...]], forms: Mapping[str, Form]) -> FigureTable:
     """The table without columns that have no entry."""
     kept = [i for i in range(len(columns)) if any(row[i] not in (None, "") for row in rows)]
-    return FigureTable(tuple(columns[i] for i in kept), tuple(tuple(row[i] for i in kept) for row in rows))
+    return FigureTable(tuple(columns[i] for i in kept), tuple(tuple(row[i] for i in kept) for row in rows), forms)

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from taskweb.report.charts.bar_chart import Bar, bar_chart
 from taskweb.report.charts.dot_chart import Dot, dot_chart
 from taskweb.report.charts.line_chart import Line, LineAxes, line_chart
-from taskweb.report.figure import Figure, FigureTable
+from taskweb.report.figure import Figure, FigureTable, Form
 from taskweb.report.section import Part, Section, TitledTable
 from taskweb.report.words import counted, duration, listed, percent, shown_name
 
 _MOST_TASKS = 30  # drawn; tables have all
 _MOST_LINES = 7  # as many colours as can be distinguished
+_SHARES: dict[str, Form] = {"requested": "part", "realised": "part"}
 _UNEQUAL = 0.005  # a difference of shares that is no rounding
 
 
@@ -123,8 +124,8 @@ def _mixture(model: ModelFindings, name: str) -> Iterator[Figure]:
     largest = shares[0]
     examples = sum(share.train for share in shares)
     sentence = (
-        f"{shown_name(model.name)} was trained on {counted(examples, 'example')} of {counted(len(shares), 'task')}; the "
-        f"largest share was requested for {shown_name(largest.task)}, {percent(largest.requested)}"
+        f"The model {shown_name(model.name)} was trained on {counted(examples, 'example')} of {counted(len(shares), 'task')}; "
+        f"the largest share was requested for {shown_name(largest.task)}, {percent(largest.requested)}"
     )
     off = max(shares, key=lambda one: abs(one.realised - one.requested))
     if abs(off.realised - off.requested) > _UNEQUAL:
@@ -135,7 +136,7 @@ def _mixture(model: ModelFindings, name: str) -> Iterator[Figure]:
     else:
         sentence += "; all shares are as requested."
     rows = tuple((one.task, one.requested, one.realised, one.train, one.held_out) for one in shares)
-    table = FigureTable(("task", "requested", "realised", "training examples", "held out"), rows)
+    table = FigureTable(("task", "requested", "realised", "training examples", "held out"), rows, _SHARES)
     spec = bar_chart(bars, "share of the training examples", x_format=".0%", series=("requested", "realised"))
     yield Figure(name, f"Mixture of {shown_name(model.name)}", sentence, spec, table)
 

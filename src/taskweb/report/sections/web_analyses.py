@@ -38,5 +38,4 @@ def analyses(
     elif agreed is not None:
         unknown.append(agreed.verdict)
     intro = "What all transfers say together, compared with chance."
-    remarks = (f"{note[:1].upper()}{note[1:].rstrip('.')}." for note in notes)
-    return Section("analyses", "Analyses", intro, tuple(figures), (*unknown, *remarks))
+    return Section("analyses", "Analyses", intro, tuple(figures), (*unknown, *notes))

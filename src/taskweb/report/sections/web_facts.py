@@ -32,7 +32,7 @@ def web_facts(web: TransferWeb, runs: int | None = None) -> Section:
         facts.append(Fact("Reliability", f"{reliability:.2f}", "correlation of rankings between halves of the seeds"))
     if hours:
         facts.append(Fact("Cost", f"{hours:,.0f} h", "run time of all runs together"))
-    notes = (*((_SOURCE,) if web.name == PUBLISHED else ()), *(f"{note.rstrip('.')}." for note in web.notes))
+    notes = (*((_SOURCE,) if web.name == PUBLISHED else ()), *web.notes)
     return Section("web", "What this web is", _intro(reliability), (Facts(tuple(facts)), _setups(web)), notes)
 
 
@@ -65,7 +65,11 @@ def _setups(web: TransferWeb) -> TitledTable:
         sentence += f", and least often with {shown_name(worst)}, in {least:.0%}." if worst != best else "."
     columns = ("setup", "pairs", "share with T > 0", "mean T", "reliability", "hours")
     known_columns = [j for j in range(len(columns)) if j < 2 or any(row[j] is not None for row in rows)]
-    table = FigureTable(tuple(columns[j] for j in known_columns), tuple(tuple(row[j] for j in known_columns) for row in rows))
+    table = FigureTable(
+        tuple(columns[j] for j in known_columns),
+        tuple(tuple(row[j] for j in known_columns) for row in rows),
+        {"share with T > 0": "share"},
+    )
     return TitledTable("setups", "Setups", sentence, table)
 
 

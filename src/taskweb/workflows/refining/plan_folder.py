@@ -83,13 +83,13 @@ def usable_sources(sources: Iterable[ExampleSet], parts: TargetParts, ready: Map
         labelled = [example for example in source.examples if example.output is not None]
         kept = tuple(example for example in labelled if normalised(example.input) not in taken)
         if same := len(labelled) - len(kept):
-            notes.append(f"{source.name}: {same} rows are the target's, too, and are not trained on")
+            notes.append(f"the source {source.name}: {same} rows are the target's, too, and are not trained on")
         if unlabelled := len(source.examples) - len(labelled):
-            notes.append(f"{source.name}: {unlabelled} rows have no label and are not trained on")
+            notes.append(f"the source {source.name}: {unlabelled} rows have no label and are not trained on")
         if kept:
             found[source.name] = kept
         else:
-            notes.append(f"{source.name} has no row to train on{'' if source.name in ready else ' and is left out'}")
+            notes.append(f"the source {source.name} has no row to train on{'' if source.name in ready else ' and is left out'}")
     if not found and not ready:
         raise InputError("None of the sources has labelled rows to train on. Add files with an output to --sources.")
     return UsableSources(found, tuple(notes), ready)
