@@ -19,6 +19,14 @@ def nan_mean(array: FloatArray, axis: int) -> FloatArray:
     return mean
 
 
+def known_mean(array: FloatArray, known: BoolArray) -> FloatArray:
+    """Mean over the first axis of the values that are known; NaN where none is: `nan_mean` for many arrays alike."""
+    total = np.where(known, array, 0.0).sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        mean: FloatArray = total / known.sum(axis=0)
+    return mean
+
+
 def ratio(numerator: npt.NDArray[np.floating], denominator: npt.NDArray[np.floating]) -> FloatArray:
     """Quotients; NaN where the denominator is not above 0."""
     quotient: FloatArray = np.divide(

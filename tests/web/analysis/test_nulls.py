@@ -27,6 +27,25 @@ def test_popularity_leaves_the_values_of_each_source_and_missing_pairs(seed: int
     np.testing.assert_array_equal(np.sort(drawn, axis=-1), np.sort(t, axis=-1))
 
 
+@given(st.integers(0, 10_000), st.sampled_from([0.0, 0.3]), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_targets_of_a_source_are_ordered_by_one_draw_for_all_setups(seed: int, missing: float, alike: bool) -> None:
+    """The k-th measured target of a source gets the transfer to the measured target with the k-th smallest number."""
+    t = holed(seed, setups=3, missing=missing)
+    if alike:
+        t[:, np.isnan(t).any(axis=0)] = np.nan
+    larger = np.random.default_rng(seed).random((20, 20))
+    for keys, drawn in (
+        (np.random.default_rng(seed).random(t.shape[1:]), popularity_null(t)(np.random.default_rng(seed))),
+        (larger[:6, :6], popularity_null(t, lambda stream: stream.random((20, 20))[:6, :6])(np.random.default_rng(seed))),
+    ):
+        expected = np.full(t.shape, np.nan)
+        for setup, source in np.ndindex(t.shape[:2]):
+            own = np.flatnonzero(np.isfinite(t[setup, source]))
+            expected[setup, source, own] = t[setup, source, own[np.argsort(keys[source, own])]]
+        np.testing.assert_array_equal(drawn, expected)
+
+
 def test_popularity_permutes_values_equally_in_all_setups() -> None:
     t = np.repeat(holed(0, setups=1, missing=0.0), 3, axis=0)
     drawn = popularity_null(t)(np.random.default_rng(0))

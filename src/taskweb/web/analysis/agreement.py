@@ -158,8 +158,8 @@ def agreement(web: TransferWeb, seed: int = 0, *, resamples: int = RESAMPLES) ->
     for row, (i, j) in enumerate(together):
         a, b = np.nonzero(np.isfinite(square.t[i]) & np.isfinite(square.t[j]))
         x, y = square.t[i][a, b], square.t[j][a, b]
-        of_pairs = weighted_correlations(x, y, np.ones((1, len(a))), ranks=True)
-        drawn = weighted_correlations(x, y, weights[:, b], ranks=True)
+        of_pairs = weighted_correlations(x, y, np.ones((1, len(square.tasks))), [b], ranks=True)
+        drawn = weighted_correlations(x, y, weights, [b], ranks=True)
         pairs.append(
             SetupPair(
                 square.setups[i],

@@ -5,12 +5,13 @@ Finding of the paper (arXiv:2305.13256, section 3): commutativity often does not
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from taskweb.metrics import correlation
 from taskweb.web.analysis.estimate import (
     FEWEST_TASKS,
     RESAMPLES,
@@ -24,11 +25,12 @@ from taskweb.web.analysis.estimate import (
 )
 from taskweb.web.analysis.nulls import SIGNIFICANT, additive_fit, one_sided_p
 from taskweb.web.analysis.square import square_of
-from taskweb.web.arrays import FloatArray, nan_mean
+from taskweb.web.arrays import BoolArray, FloatArray, nan_mean, ratio
 from taskweb.web.transfer_web import ALL_SETUPS, TransferWeb
 
 STRONG = 0.5  # the least correlation at which transfers are said to commute largely
 _MOST_NAMED = 12  # tasks in a note
+_RISKY = 1e-4  # of the largest product of deviations: below, sums of squares may nearly cancel
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +122,13 @@ def commutativity(
 def _row(name: str, t: FloatArray, draws: FloatArray, by_chance: dict[str, FloatArray]) -> SetupCommutativity:
     back = t.T
     a, b = np.nonzero(np.isfinite(t) & np.isfinite(back))
-    once, weights = np.ones((1, len(a))), draws[:, a] * draws[:, b]
+    once = np.ones((1, len(t)))
     rest = t - additive_fit(t)
 
     def estimate(matrix: FloatArray, *, ranks: bool = False) -> Estimate:
         x, y = matrix[a, b], matrix[b, a]
-        value = weighted_correlations(x, y, once, ranks=ranks)
-        return estimates_of(value, weighted_correlations(x, y, weights, ranks=ranks)[:, None])[0]
+        value = weighted_correlations(x, y, once, (a, b), ranks=ranks)
+        return estimates_of(value, weighted_correlations(x, y, draws, (a, b), ranks=ranks)[:, None])[0]
 
     pearson, spearman, residual = estimate(t), estimate(t, ranks=True), estimate(rest)
     opposite = np.where(np.isfinite(t) & np.isfinite(back), (np.sign(t) * np.sign(back) < 0).astype(float), np.nan)
@@ -152,23 +154,46 @@ def _relabelled(stack: FloatArray, seed: int, permutations: int) -> dict[str, Fl
         "spearman": np.array([ranked(t) for t in stack]),
         "residual": np.array([t - additive_fit(t) for t in stack]),
     }
+    there = _parts(stack, matrices)
+    back = _parts(stack.swapaxes(1, 2), {name: matrix.swapaxes(1, 2) for name, matrix in matrices.items()})
     drawn = {name: np.full((len(stack), permutations), np.nan) for name in (*matrices, "opposite")}
     for k in range(permutations):
         order = stream.permutation(stack.shape[1])
-        for name, matrix in matrices.items():
-            drawn[name][:, k] = _correlations(matrix, matrix.swapaxes(1, 2)[:, order][:, :, order])
-        product = np.sign(stack) * np.sign(stack.swapaxes(1, 2)[:, order][:, :, order])
-        drawn["opposite"][:, k] = nan_mean(np.where(np.isfinite(product), product < 0, np.nan).reshape(len(stack), -1), axis=1)
+        moved = back.take((order[:, None] * len(order) + order).ravel(), axis=-1)
+        sums = there @ moved.swapaxes(1, 2)
+        count = sums[:, 0, 0]
+        drawn["opposite"][:, k] = ratio((sums[:, 2, 2] - sums[:, 1, 1]) / 2, count)
+        for at, (name, matrix) in zip(range(3, sums.shape[1], 2), matrices.items(), strict=True):
+            found, risky = _correlations(sums, at)
+            for row in np.flatnonzero(risky).tolist():
+                found[row] = correlation(matrix[row].ravel(), matrix[row].T[order][:, order].ravel())
+            drawn[name][:, k] = found
     return drawn
 
 
-def _correlations(x: FloatArray, y: FloatArray) -> FloatArray:
-    """Pearson correlation of two stacks of matrices, matrix by matrix, where both are finite."""
-    finite: npt.NDArray[np.bool_] = np.isfinite(x) & np.isfinite(y)
-    count = np.maximum(finite.sum(axis=(1, 2), keepdims=True), 1)
-    a, b = np.where(finite, x, 0.0), np.where(finite, y, 0.0)
-    a = np.where(finite, a - a.sum(axis=(1, 2), keepdims=True) / count, 0.0)
-    b = np.where(finite, b - b.sum(axis=(1, 2), keepdims=True) / count, 0.0)
-    scale = np.sqrt((a * a).sum(axis=(1, 2))) * np.sqrt((b * b).sum(axis=(1, 2)))
-    result: FloatArray = np.divide((a * b).sum(axis=(1, 2)), scale, out=np.full(len(x), np.nan), where=scale > 0)
-    return result
+def _parts(stack: FloatArray, matrices: Mapping[str, FloatArray]) -> FloatArray:
+    """What sums over pairs are made of: (rows, parts, pairs), 0 where T is not known.
+
+    The parts: whether it is known, its sign, whether it has one, and of each matrix the deviations from the mean and their
+    squares, both in units of the largest deviation.
+    """
+    known = np.isfinite(stack)
+    signs = np.where(known, np.sign(stack), 0.0)
+    parts = [known.astype(float), signs, np.abs(signs)]
+    for matrix in matrices.values():
+        mean = nan_mean(matrix.reshape(len(matrix), -1), axis=1)[:, None, None]
+        deviation = np.where(known, matrix - mean, 0.0)
+        largest = np.abs(deviation).max(axis=(1, 2), keepdims=True, initial=0.0)
+        deviation /= np.where(largest > 0, largest, 1.0)
+        parts += [deviation, np.square(deviation)]
+    return np.stack(parts, axis=1).reshape(len(stack), len(parts), -1)
+
+
+def _correlations(sums: FloatArray, at: int) -> tuple[FloatArray, BoolArray]:
+    """Pearson's correlation of the part `at` with its reverse in each row, and whether its rounding errors may count."""
+    count = np.maximum(sums[:, 0, 0], 1.0)
+    x, y = sums[:, at, 0] / count, sums[:, 0, at] / count
+    one, other = sums[:, at + 1, 0] / count - x * x, sums[:, 0, at + 1] / count - y * y
+    scale = np.sqrt(one.clip(0.0)) * np.sqrt(other.clip(0.0))
+    risky: BoolArray = scale < _RISKY
+    return ratio(sums[:, at, at] / count - x * y, np.where(risky, 0.0, scale)), risky

@@ -6,34 +6,42 @@ All leave missing pairs where they are, and permute values in the same way in al
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
 from taskweb.web.arrays import FloatArray, nan_mean
 
 Draw = Callable[[np.random.Generator], FloatArray]
+Keys = Callable[[np.random.Generator], FloatArray]
 _MOST_SWEEPS = 200
 
 
-def popularity_null(t: FloatArray) -> Draw:
+def popularity_null(t: FloatArray, keys: Keys | None = None) -> Draw:
     """Webs in which the transfers of each source are the measured ones, but are assigned to targets at random.
 
-    t: (setups, sources, targets). The result draws arrays of that shape.
+    t: (setups, sources, targets). The result draws arrays of that shape. keys: draws the numbers (sources, targets) by which
+    the targets of a source are ordered, where they are part of a larger draw.
     """
     finite = np.isfinite(t)
-    slots = np.argsort(~finite, axis=-1, kind="stable")  # measured targets first
+    patterns = finite[:1] if (finite == finite[:1]).all() else finite  # one order does for setups that measured the same
+    slots = np.argsort(~patterns, axis=-1, kind="stable")  # measured targets first
+    values = t.reshape(len(t), t.shape[-2] * t.shape[-1])
+    rows = np.arange(t.shape[-2])[:, None] * t.shape[-1]
+    places = (slots + rows).reshape(len(patterns), values.shape[1])
 
     def draw(stream: np.random.Generator) -> FloatArray:
-        keys = np.where(finite, stream.random(t.shape[-2:]), np.inf)
-        moved = np.take_along_axis(t, np.argsort(keys, axis=-1, kind="stable"), axis=-1)
-        out = np.full(t.shape, np.nan)
-        np.put_along_axis(out, slots, moved, axis=-1)
-        return out
+        drawn = stream.random(t.shape[-2:]) if keys is None else keys(stream)
+        order = np.argsort(np.where(patterns, drawn, np.inf), axis=-1)
+        origin = np.empty_like(places)
+        np.put_along_axis(origin, places, (order + rows).reshape(places.shape), axis=-1)
+        moved = values[:, origin[0]] if len(origin) == 1 else np.take_along_axis(values, origin, axis=-1)
+        return moved.reshape(t.shape)
 
     return draw
 
 
-def strengths_null(t: FloatArray) -> Draw:
+def strengths_null(t: FloatArray, keys: Keys | None = None) -> Draw:
     """Webs in which T is an effect of the source plus an effect of the target plus noise of the target's own size.
 
     The residuals of an additive fit of source and target are divided by their spread in the target, permuted among the targets
@@ -42,11 +50,11 @@ def strengths_null(t: FloatArray) -> Draw:
     fitted = additive_fit(t)
     rest = t - fitted
     spread = _size(rest)
-    move = popularity_null(_divided(rest, spread))
+    move = popularity_null(_divided(rest, spread), keys)
     return lambda stream: fitted + spread * move(stream)
 
 
-def sensitivity_null(t: FloatArray) -> Draw:
+def sensitivity_null(t: FloatArray, keys: Keys | None = None) -> Draw:
     """The same, but the effect of the source is also proportional to the spread of T in the target.
 
     T is standardised per target before the additive fit, and scaled back after the draw. Averaged over draws, the means and
@@ -56,7 +64,7 @@ def sensitivity_null(t: FloatArray) -> Draw:
     spread = _size(t - mean)
     standard = _divided(t - mean, spread)
     fitted = additive_fit(standard)
-    move = popularity_null(standard - fitted)
+    move = popularity_null(standard - fitted, keys)
     return lambda stream: mean + spread * (fitted + move(stream))
 
 
@@ -77,9 +85,16 @@ def additive_fit(t: FloatArray) -> FloatArray:
     return t - rest
 
 
+class NullModel(Protocol):
+    """A null model of T: it draws webs that have its shape."""
+
+    def __call__(self, t: FloatArray, keys: Keys | None = None) -> Draw:
+        """t: (setups, sources, targets). keys: see `popularity_null`."""
+
+
 SIGNIFICANT = 0.05
 POPULARITY = "popularity"
-NULL_MODELS: dict[str, Callable[[FloatArray], Draw]] = {
+NULL_MODELS: dict[str, NullModel] = {
     POPULARITY: popularity_null,
     "strengths": strengths_null,
     "sensitivity": sensitivity_null,

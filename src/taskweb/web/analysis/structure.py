@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from taskweb.errors import ParameterError
-from taskweb.web.analysis.communities import Labels, adjusted_rand, communities, modularity
+from taskweb.web.analysis.communities import Graph, Labels, adjusted_rand, communities, modularity
 from taskweb.web.analysis.estimate import Estimate, plain_result
 from taskweb.web.analysis.leaf_order import Merge, average_linkage, optimal_order
 from taskweb.web.analysis.nulls import NULL_MODELS, POPULARITY, SIGNIFICANT, one_sided_p
 from taskweb.web.analysis.square import TaskSquare, square_of
-from taskweb.web.arrays import FloatArray, nan_mean
+from taskweb.web.arrays import BoolArray, FloatArray, known_mean, nan_mean
 from taskweb.web.bootstrap import percentile_interval, resample_counts
 from taskweb.web.transfer_web import TransferWeb
 
@@ -105,32 +105,34 @@ def structure(
         raise ParameterError(f"The 'quantile' parameter must be from 0 to 1. Got {quantile} instead.")
     square = square_of(web)
     mean = square.mean
-    graph = _strong(mean, quantile)
+    block = _Block.of(square.t)
+    graph = block.graph(mean[block.at], quantile)
     labels = communities(graph)
     observed = modularity(graph, labels)
     notes = list(square.notes)
-    if not graph.any():
+    if not graph.has_edges:
         notes.append("no transfer is above 0 and above the threshold, so there are no communities")
     if len(square.setups) < 2:
         notes.append("stability needs two setups or more")
     by_chance = {}
     for i, (name, null) in enumerate(NULL_MODELS.items()):
-        stream, draw = np.random.default_rng((seed, i)), null(square.t)
-        drawn = np.array(
-            [_modularity_of(nan_mean(draw(stream), axis=0), quantile) for _ in range(permutations if graph.any() else 0)]
-        )
+        stream, draw = np.random.default_rng((seed, i)), null(block.t, block.keys)
+        webs = (draw(stream) for _ in range(permutations if graph.has_edges else 0))
+        drawn = np.array([_modularity_of(block.graph(block.mean(t), quantile)) for t in webs])
         low, high = percentile_interval(drawn) if len(drawn) > 1 else (np.nan, np.nan)
         by_chance[name] = ByChance(float(nan_mean(drawn, axis=0)), float(low), float(high), one_sided_p(observed, drawn))
-    again = _resampled(square, quantile, seed, resamples if graph.any() else 0)
+    again = _resampled(block, quantile, seed, resamples if graph.has_edges else 0)
     order, merges = similar_tasks_adjacent(mean)
+    linked = np.zeros(len(square.tasks), bool)
+    linked[graph.givers[graph.weights.any(axis=1)]] = linked[graph.receivers[graph.weights.any(axis=0)]] = True
     return Structure(
         square.tasks,
         tuple(square.tasks[i] for i in order),
         tuple(merges),
         _threshold(mean, quantile),
-        int((graph > 0).sum()),
-        _described(square, graph, labels, again),
-        tuple(task for i, task in enumerate(square.tasks) if not (graph[i].any() or graph[:, i].any())),
+        int((graph.weights > 0).sum()),
+        _described(square, linked, labels, again),
+        tuple(task for task, joined in zip(square.tasks, linked.tolist(), strict=True) if not joined),
         observed,
         by_chance,
         _stability(labels, again),
@@ -158,7 +160,10 @@ def profile_distance(t: FloatArray) -> FloatArray:
     size = np.sqrt(nan_mean(t**2, axis=0))
     scaled = np.divide(t, size, out=np.where(np.isfinite(t), 0.0, np.nan), where=np.isfinite(t) & (size > 0))
     profiles = np.concatenate([scaled, scaled.T], axis=1)
-    squares = np.array([nan_mean((profiles - one) ** 2, axis=1) for one in profiles]).reshape(t.shape)
+    squares = np.zeros(t.shape)
+    for i, one in enumerate(profiles):
+        own = np.isfinite(one)  # of a task that is only a source, few
+        squares[i] = nan_mean((profiles[:, own] - one[own]) ** 2, axis=1)
     distance = np.sqrt((squares + squares.T) / 2)
     np.fill_diagonal(distance, 0.0)
     furthest = distance[np.isfinite(distance)].max(initial=0.0)
@@ -170,27 +175,60 @@ def _threshold(t: FloatArray, quantile: float) -> float:
     return max(0.0, float(np.quantile(measured, quantile))) if len(measured) else float("nan")
 
 
-def _strong(t: FloatArray, quantile: float) -> FloatArray:
-    return np.where(t > _threshold(t, quantile), t, 0.0)
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """The measured part of T, without tasks that are no source or no target. t: (setups, sources, targets)."""
+
+    tasks: int
+    sources: Labels
+    targets: Labels
+    t: FloatArray
+    known: BoolArray
+
+    @classmethod
+    def of(cls, t: FloatArray) -> _Block:
+        """t: (setups, source, target), of all tasks."""
+        measured = np.asarray(np.isfinite(t).any(axis=0))
+        sources, targets = np.flatnonzero(measured.any(axis=1)), np.flatnonzero(measured.any(axis=0))
+        part = t[:, sources[:, None], targets]
+        return cls(len(measured), sources, targets, part, np.isfinite(part))
+
+    @property
+    def at(self) -> tuple[Labels, Labels]:
+        """Where the block stands in a matrix of all tasks."""
+        return self.sources[:, None], self.targets
+
+    def keys(self, stream: np.random.Generator) -> FloatArray:
+        """The block's part of random numbers for all pairs of tasks."""
+        drawn: FloatArray = stream.random((self.tasks, self.tasks))[self.at]
+        return drawn
+
+    def mean(self, t: FloatArray) -> FloatArray:
+        """T of the block's shape and pattern, averaged over the setups that measured the pair."""
+        return known_mean(t, self.known)
+
+    def graph(self, mean: FloatArray, quantile: float) -> Graph:
+        """The graph of strong transfers. mean: (sources, targets)."""
+        strong = np.where(mean > _threshold(mean, quantile), mean, 0.0)
+        return Graph(strong, self.sources, self.targets, self.tasks)
 
 
-def _modularity_of(t: FloatArray, quantile: float) -> float:
-    graph = _strong(t, quantile)
+def _modularity_of(graph: Graph) -> float:
     return modularity(graph, communities(graph))
 
 
-def _resampled(square: TaskSquare, quantile: float, seed: int, resamples: int) -> list[Labels]:
+def _resampled(block: _Block, quantile: float, seed: int, resamples: int) -> list[Labels]:
     """Communities when setups are resampled with replacement."""
-    if len(square.setups) < 2:  # nothing to draw from
+    if len(block.t) < 2:  # nothing to draw from
         return []
-    times = resample_counts(len(square.setups), resamples=resamples, seed=seed)
-    finite = np.isfinite(square.t)
-    filled = np.where(finite, square.t, 0.0)
+    times = resample_counts(len(block.t), resamples=resamples, seed=seed)
+    finite = block.known
+    filled = np.where(finite, block.t, 0.0)
     found = []
     for weights in times:
         count, total = np.tensordot(weights, finite, 1), np.tensordot(weights, filled, 1)
         t = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
-        found.append(communities(_strong(t, quantile)))
+        found.append(communities(block.graph(t, quantile)))
     return found
 
 
@@ -202,14 +240,15 @@ def _stability(labels: Labels, again: list[Labels]) -> Estimate:
     return Estimate(float(nan_mean(values, axis=0)), float(low), float(high))
 
 
-def _described(square: TaskSquare, graph: FloatArray, labels: Labels, again: list[Labels]) -> tuple[Community, ...]:
+def _described(square: TaskSquare, linked: BoolArray, labels: Labels, again: list[Labels]) -> tuple[Community, ...]:
     groups = [np.flatnonzero(labels == label) for label in range(labels.max(initial=-1) + 1)]
     described = []
     for members in sorted(groups, key=lambda group: (-len(group), group[0])):
-        if not (graph[members].any() or graph[:, members].any()):
+        if not linked[members].any():
             continue
-        apart = ~np.eye(len(members), dtype=bool)
-        shares = [(other[members][:, None] == other[members][None, :])[apart].mean() for other in again if len(members) > 1]
+        size = len(members)
+        sizes = [np.bincount(other[members]) for other in again if size > 1]
+        shares = [float((each * (each - 1)).sum() / (size * (size - 1))) for each in sizes]
         described.append(Community(tuple(square.tasks[i] for i in members), float(np.mean(shares)) if shares else float("nan")))
     return tuple(described)
 

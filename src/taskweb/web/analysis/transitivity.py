@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from taskweb.errors import ParameterError
+from taskweb.web.analysis.chains import ChainCounts, Chains
 from taskweb.web.analysis.estimate import (
     FEWEST_TASKS,
     RESAMPLES,
@@ -24,7 +24,7 @@ from taskweb.web.analysis.estimate import (
 )
 from taskweb.web.analysis.nulls import NULL_MODELS, POPULARITY, SIGNIFICANT, Draw, one_sided_p
 from taskweb.web.analysis.square import POOLED, TaskSquare, square_of
-from taskweb.web.arrays import FloatArray, nan_mean, ratio
+from taskweb.web.arrays import FloatArray, nan_mean
 from taskweb.web.bootstrap import percentile_interval
 from taskweb.web.transfer_web import ALL_SETUPS, TransferWeb
 
@@ -141,24 +141,6 @@ class Transitivity:
         return {"finding": self.finding} | plain_result(self)
 
 
-@dataclass(frozen=True, eq=False)
-class _Counts:
-    """Counts of triples, of those with T(A -> C) > 0, and of their pairs (A, C): (matrices, thresholds); share of T > 0."""
-
-    triples: FloatArray
-    positive: FloatArray
-    pairs: FloatArray
-    base_rate: FloatArray
-
-    @property
-    def share(self) -> FloatArray:
-        return ratio(self.positive, self.triples)
-
-    @property
-    def lift(self) -> FloatArray:
-        return nan_mean(self.share, axis=1) - self.base_rate
-
-
 def transitivity(
     web: TransferWeb,
     seed: int = 0,
@@ -176,11 +158,12 @@ def transitivity(
     square = square_of(web)
     measured = square.t[square.t > 0]
     grid = np.unique([0.0, *np.quantile(measured, quantiles)]) if len(measured) else np.zeros(1)
-    chains = _Chains.of(square.t)
+    chains = Chains.of(square.t)
     t = chains.measured(square.t)
-    observed = chains.count(t, grid, exact=True)
+    steps, pairs = chains.steps(t, grid), chains.pairs(t, grid)
+    observed = steps.count()
     draws = task_draws(len(square.tasks), resamples=resamples, seed=seed)
-    sampled = [chains.count(t, grid, weights) for weights in draws]
+    sampled = [steps.count(weights) for weights in draws]
     enough = len(square.tasks) >= FEWEST_TASKS and bool(observed.triples.any())
     by_chance = {
         name: _drawn_shares(chains, null(t), grid, np.random.default_rng((seed, i)), permutations if enough else 0)
@@ -197,7 +180,7 @@ def transitivity(
                 float(observed.base_rate[i]),
                 tuple(estimates_of(observed.share[i], shares)),
                 tuple(int(n) for n in observed.triples[i]),
-                tuple(int(n) for n in observed.pairs[i]),
+                tuple(int(n) for n in pairs[i]),
                 estimates_of(observed.lift[i : i + 1], lifts)[0],
                 {key: _null_model_shares(observed.share[i], drawn[:, i]) for key, drawn in by_chance.items()},
             )
@@ -205,72 +188,10 @@ def transitivity(
     return Transitivity(tuple(grid.tolist()), tuple(curves), _notes(square, observed))
 
 
-@dataclass(frozen=True, eq=False)
-class _Chains:
-    """Where the tasks of chains A -> B -> C stand, so that only those that can be counted are.
-
-    sources, targets: the tasks with a measured transfer from them, and to them. from_source, from_target: the tasks that are
-    both, among the sources and among the targets.
-    """
-
-    sources: npt.NDArray[np.intp]
-    targets: npt.NDArray[np.intp]
-    from_source: npt.NDArray[np.intp]
-    from_target: npt.NDArray[np.intp]
-
-    @classmethod
-    def of(cls, t: FloatArray) -> _Chains:
-        """t: (setups, source, target), of all tasks."""
-        measured = np.asarray(np.isfinite(t).any(axis=0))
-        sources, targets = np.flatnonzero(measured.any(axis=1)), np.flatnonzero(measured.any(axis=0))
-        _, from_source, from_target = np.intersect1d(sources, targets, return_indices=True)
-        return cls(sources, targets, from_source, from_target)
-
-    def measured(self, t: FloatArray) -> FloatArray:
-        """T of all tasks -> (setups, sources, targets)."""
-        return t[:, self.sources[:, None], self.targets]
-
-    def count(self, t: FloatArray, grid: FloatArray, weights: FloatArray | None = None, *, exact: bool = False) -> _Counts:
-        """Count in each setup, pooled, and in T averaged over setups. t: (setups, sources, targets).
-
-        weights: of all tasks, 1 if None. The paths from A to C are the matrix product of T(A -> B) > threshold with T(B -> C) >
-        threshold. No task occurs twice in a chain, since a task's transfer to itself is missing. exact: in double precision,
-        and with pairs; draws need neither.
-        """
-        kind: npt.DTypeLike = np.float64 if exact else np.float32
-        stack = np.concatenate([t, nan_mean(t, axis=0)[None]])
-        above: npt.NDArray[np.floating] = (stack[:, None] > grid[:, None, None]).astype(kind)
-        finite, positive_ends = np.isfinite(stack), stack > 0
-        to_end = above[:, :, self.from_source]
-        ends = finite.astype(kind)
-        if weights is not None:
-            once = weights.astype(kind)
-            to_end = once[self.targets[self.from_target], None] * to_end
-            ends *= once[self.sources, None] * once[self.targets]
-        helped = ends * positive_ends
-        paths = np.matmul(above[..., self.from_target], to_end)
-        flat = paths.reshape(len(stack), len(grid), -1)
-        by_end = np.stack([ends, helped], axis=-1).reshape(len(stack), flat.shape[-1], 2)
-        triples, positive = np.moveaxis(np.matmul(flat, by_end), -1, 0).astype(float)
-        pairs = ((paths > 0) & finite[:, None]).sum(axis=(-2, -1)) if exact else np.zeros(triples.shape)
-        positive_pairs, all_pairs = helped.sum(axis=(1, 2), dtype=float), ends.sum(axis=(1, 2), dtype=float)
-        return _Counts(
-            _with_pooled(triples),
-            _with_pooled(positive),
-            _with_pooled(pairs.astype(float)),
-            ratio(_with_pooled(positive_pairs), _with_pooled(all_pairs)),
-        )
-
-
-def _with_pooled(counts: FloatArray) -> FloatArray:
-    """Counts of setups and of their mean web -> counts of setups, of all setups pooled, and of their mean web."""
-    return np.concatenate([counts[:-1], counts[:-1].sum(axis=0, keepdims=True), counts[-1:]])
-
-
-def _drawn_shares(chains: _Chains, draw: Draw, grid: FloatArray, stream: np.random.Generator, permutations: int) -> FloatArray:
+def _drawn_shares(chains: Chains, draw: Draw, grid: FloatArray, stream: np.random.Generator, permutations: int) -> FloatArray:
     """Shares in webs drawn at random: (permutations, matrices, thresholds)."""
-    drawn = [chains.count(draw(stream), grid).share for _ in range(permutations)]
-    return np.array(drawn) if drawn else np.zeros((0, len(chains.count(draw(stream), grid).share), len(grid)))
+    drawn = [chains.steps(draw(stream), grid).count().share for _ in range(max(1, permutations))]
+    return np.array(drawn)[:permutations]
 
 
 def _null_model_shares(observed: FloatArray, drawn: FloatArray) -> NullModelShares:
@@ -298,7 +219,7 @@ def _null_model_shares(observed: FloatArray, drawn: FloatArray) -> NullModelShar
     )
 
 
-def _notes(square: TaskSquare, observed: _Counts) -> tuple[str, ...]:
+def _notes(square: TaskSquare, observed: ChainCounts) -> tuple[str, ...]:
     notes = list(square.notes)
     if len(square.tasks) < FEWEST_TASKS:
         notes.append(f"a chain needs {FEWEST_TASKS} tasks")
