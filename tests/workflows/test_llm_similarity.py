@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ import pytest
 import taskweb
 from taskweb.errors import InputError, JudgeError, ParameterError, TaskWebError, WebError
 from taskweb.selectors.benchmark import DrawSettings
-from taskweb.selectors.judge import prompt_of, retries
+from taskweb.selectors.judge import http_judge, prompt_of, retries
+from taskweb.selectors.judge.retries import Retries
 from taskweb.tasks import Example, catalogue
 from taskweb.web.published import published_web
 from taskweb.workflows.benchmarking import run_benchmark
@@ -21,7 +24,7 @@ from taskweb.workflows.ranking import rank
 from taskweb.workflows.selector_settings import SelectorSettings
 from taskweb.workflows.task_cards import card_of_task
 from tests.conftest import made_up_web
-from tests.selectors.judge.endpoint_server import Script, completion, logprobs, question_of, says, serving, silent, status
+from tests.selectors.judge.endpoint_server import PATIENCE, Script, completion, logprobs, question_of, says, serving, status
 
 EXAMPLES = [Example(f"It is {w}. Is it warm?", None, ("yes", "no")) for w in ("hot", "cold", "mild", "icy")]
 ENTAILMENT = "follows"
@@ -168,15 +171,23 @@ def test_the_cost_is_shown_before_it_is_spent() -> None:
     assert f"about {(read * 2 + 352 * 8) / 1e6:.2g} at the prices given" in cost
 
 
-def test_a_round_that_is_cut_short_continues_from_the_cache() -> None:
-    held = []
+def test_a_round_that_is_cut_short_continues_from_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Retries] = []
+    monkeypatch.setattr(http_judge, "Retries", lambda seconds: made.append(Retries(seconds)) or made[-1])
+    all_ask = threading.Event()
 
-    def reply(handler, body) -> None:
-        held.append(None)
-        (logprobs(by_word) if len(held) <= 20 else silent(6))(handler, body)
+    def cut_short(handler, body) -> None:
+        if len(script) == 24:  # each of four threads has had its answer and asks again
+            made[0]._end = time.monotonic()
+            all_ask.set()
+        all_ask.wait(PATIENCE)
+        status(503)(handler, body)
 
-    with serving(reply) as script, pytest.raises(JudgeError, match="the answers are saved, so the same command continues"):
-        rank(EXAMPLES, selector="llm", selector_settings=settings(script, time_limit=2.5))
+    with (
+        serving(cut_short, *[logprobs(by_word)] * 20) as script,
+        pytest.raises(JudgeError, match="the answers are saved, so the same command continues"),
+    ):
+        rank(EXAMPLES, selector="llm", selector_settings=settings(script))
     with serving(logprobs(by_word)) as script:
         ranking = rank(EXAMPLES, selector="llm", selector_settings=settings(script))
         assert len(script) == 24

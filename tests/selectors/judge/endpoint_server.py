@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-Reply = Callable[["Handler", dict[str, Any]], None]
+Reply = Callable[["Handler", dict[str, Any]], object]
+PATIENCE = 60.0  # seconds that the server waits for what a test expects
 
 
 @dataclass
@@ -112,20 +113,30 @@ def logprobs(score: Callable[[str], float] = lambda _question: 1.0) -> Reply:
 
 
 @dataclass
-class Slow:
-    """Log-probabilities after a while; counts how many questions wait for theirs, up to the moment it starts to answer."""
+class Together:
+    """Log-probabilities, as soon as that many questions wait for theirs; the first question is answered alone.
 
-    seconds: float
+    most_at_once: how many questions waited at the same time.
+    """
+
+    expected: int
     most_at_once: int = 0
+    first_was_alone: bool = False
+    _asked: int = 0
     _waiting: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _lock: threading.Condition = field(default_factory=threading.Condition)
 
     def __call__(self, handler: Handler, body: dict[str, Any]) -> None:
         with self._lock:
+            self._asked += 1
+            is_first = self._asked == 1
             self._waiting += 1
             self.most_at_once = max(self.most_at_once, self._waiting)
-        time.sleep(self.seconds)
-        with self._lock:
+            self._lock.notify_all()
+            reached = 2 if is_first else self.expected
+            self._lock.wait_for(lambda: self.most_at_once >= reached, 0.1 if is_first else PATIENCE)
+            if is_first:
+                self.first_was_alone = self.most_at_once == 1
             self._waiting -= 1
         logprobs()(handler, body)
 
@@ -160,6 +171,11 @@ def raw(body: bytes, kind: str = "application/json", **headers: str) -> Reply:
 def silent(seconds: float) -> Reply:
     """Accepts the request and does not answer for `seconds`."""
     return lambda _handler, _body: time.sleep(seconds)
+
+
+def held(until: threading.Event) -> Reply:
+    """Accepts the request and does not answer before an event."""
+    return lambda _handler, _body: until.wait(PATIENCE)
 
 
 def dripping(seconds: float) -> Reply:

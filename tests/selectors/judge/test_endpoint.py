@@ -95,16 +95,16 @@ HEADS = {"a line": b"X", "headers": b"X-A: b\r\n", "continues": b"HTTP/1.1 100 C
 @pytest.mark.parametrize("head", HEADS)
 def test_a_head_that_never_ends_takes_no_more_time_than_allowed(head: str) -> None:
     start = time.monotonic()
-    with serving(endless(HEADS[head], 3)) as script, pytest.raises(TransientError, match="did not answer within"):
+    with serving(endless(HEADS[head], 60)) as script, pytest.raises(TransientError, match="did not answer within"):
         Endpoint(script.url, timeout=0.3).post("/x", {})
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 50
 
 
 def test_a_body_that_drips_takes_no_more_time_than_allowed() -> None:
     start = time.monotonic()
-    with serving(dripping(3)) as script, pytest.raises(TransientError, match="did not answer within"):
+    with serving(dripping(60)) as script, pytest.raises(TransientError, match="did not answer within"):
         Endpoint(script.url, timeout=0.3).post("/x", {})
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 50
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])

@@ -61,25 +61,27 @@ def test_each_item_is_done_once_and_errors_are_returned() -> None:
             raise ValueError("three")
         return item * item
 
-    found = dict(in_threads(work, range(8), 3, Retries(30)))
+    found = dict(in_threads(work, range(8), 3, Retries(600)))
     assert isinstance(found.pop(3), ValueError)
     assert found == {i: i * i for i in range(8) if i != 3}
 
 
 def test_nothing_more_is_started_once_it_is_stopped() -> None:
     started: list[int] = []
-    retries = Retries(30)
+    most = 0
+    retries = Retries(600)
     for item, _ in in_threads(lambda item: (started.append(item), time.sleep(0.01)), range(500), 2, retries):
-        if item >= 5:
+        if item >= 5 and not most:
             retries.stop.set()
+            most = len(started) + 2  # each thread may have been about to start one
     time.sleep(0.1)
-    assert len(started) < 50
+    assert 5 < len(started) <= most < 500
 
 
 def test_a_thread_that_hangs_does_not_delay_the_end() -> None:
     release = threading.Event()
     start = time.monotonic()
     with pytest.raises(TimeLimitError):
-        list(in_threads(lambda _item: release.wait(20), [1], 1, Retries(0.2)))
-    assert time.monotonic() - start < 5
+        list(in_threads(lambda _item: release.wait(120), [1], 1, Retries(0.2)))
+    assert time.monotonic() - start < 60
     release.set()
