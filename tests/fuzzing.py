@@ -29,7 +29,7 @@ from taskweb.errors import TaskWebError
 
 os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"  # a damaged name may be that of a data set on the Hub
 
-MOST_SECONDS = 10  # of one input
+MOST_SECONDS = 10  # of the processor, for one input
 MOST_MEMORY = 2 << 30  # bytes beyond those of the process at the start of a campaign
 LONGEST_MESSAGE = 4000
 _VALUE = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?|true|false|null')
@@ -152,18 +152,18 @@ def inputs(subject: Subject, count: int, seed: int) -> Iterator[bytes]:
 
 @contextmanager
 def limited(seconds: int) -> Iterator[None]:
-    """Raise TimeoutError in what takes longer."""
+    """Raise TimeoutError in what takes more processor time."""
 
     def too_long(*_arguments: object) -> None:
         raise TimeoutError
 
-    before = signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(seconds)
+    before = signal.signal(signal.SIGPROF, too_long)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def campaign(subject: Subject, count: int, seed: int, folder: Path, keep: Path | None = None) -> Outcome:

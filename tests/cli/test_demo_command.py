@@ -152,12 +152,12 @@ def test_an_interrupt_leaves_nothing_behind(encoder: object, tmp_path: Path) -> 
             break
     children = _children_of(started.pid)
     started.send_signal(signal.SIGINT)
-    _, said = started.communicate(timeout=60)
+    _, said = started.communicate(timeout=120)
     assert started.returncode == 130
     assert said.splitlines()[-1].startswith("Stopped.")
     assert "Traceback" not in said
     assert children
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while (left := [one for one in children if Path(f"/proc/{one}").exists()]) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not left

@@ -92,7 +92,7 @@ def test_a_terminal_is_asked_first(answer: str, requests: int, code: int, target
     with serving(logprobs(by_length)) as script:
         asking = ["rank", str(target), "--selector", "llm", "--llm-url", script.url, "--llm-model", "m"]
         done = subprocess.run(
-            [sys.executable, "-c", ON_A_TERMINAL, answer, *asking], capture_output=True, text=True, check=False, timeout=60
+            [sys.executable, "-c", ON_A_TERMINAL, answer, *asking], capture_output=True, text=True, check=False, timeout=180
         )
         assert done.stdout.index("44 requests") < done.stdout.index("Continue?")
         assert (done.returncode, len(script)) == (code, requests)
@@ -102,7 +102,7 @@ def test_a_terminal_is_asked_first(answer: str, requests: int, code: int, target
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=180,
         )
         assert (sure.returncode, len(script)) == (0, 44)
         assert "Continue?" not in sure.stdout
@@ -190,10 +190,10 @@ def test_an_interrupted_command_goes_on_where_it_stopped(target: Path) -> None:
         started = subprocess.Popen(
             [*command, "--llm-url", script.url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
         )
-        assert answered.wait(30)
+        assert answered.wait(120)
         time.sleep(0.3)
         started.send_signal(signal.SIGINT)
-        out, err = started.communicate(timeout=20)
+        out, err = started.communicate(timeout=120)
         assert (started.returncode, out) == (130, b"")
         assert err.decode().splitlines()[-1] == "Stopped."
     with serving(logprobs(by_length)) as script:

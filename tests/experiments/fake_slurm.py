@@ -7,6 +7,7 @@ up, and starts it again when it is preempted.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -56,10 +57,12 @@ def elements(folder: Path) -> dict[str, dict[str, Any]]:
 def update(folder: Path, element: str, **changes: Any) -> None:
     """Change what is known of an element, in one step."""
     file = folder / f"{element}.job"
-    known = json.loads(file.read_text()) if file.exists() else {}
-    part = file.with_suffix(f".{os.getpid()}")
-    part.write_text(json.dumps(known | changes))
-    part.replace(file)
+    with (folder / "lock").open("w") as lock:  # nobody writes back what another has changed since
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        known = json.loads(file.read_text()) if file.exists() else {}
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps(known | changes))
+        part.replace(file)
 
 
 def sbatch(arguments: list[str]) -> int:

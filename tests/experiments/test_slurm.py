@@ -55,6 +55,12 @@ class Cluster:
         """Let an element end like that."""
         fake_slurm.update(self.folder, element, wanted=state)
 
+    def end(self, element: str, state: str) -> None:
+        """Let an element end like that, and wait until its process has; it may run again by then."""
+        process = self.running()[element]
+        self.want(element, state)
+        wait_for(lambda: self.running().get(element) != process)
+
 
 @pytest.fixture
 def cluster(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
@@ -276,7 +282,7 @@ def test_preempted_killed_and_timed_out_jobs_lose_nothing(cluster: Cluster, tmp_
             before = stored(store) if store.exists() else 0
             wait_for(lambda: store.exists() and stored(store) > before and len(running_runs(store)) > 1)  # noqa: B023
             element = next(iter(cluster.running()))
-            cluster.want(element, state)
+            cluster.end(element, state)
             ended.append(element)
 
     disturbing = threading.Thread(target=disturb)
@@ -305,11 +311,9 @@ def test_an_owner_that_is_killed_and_the_next_one(cluster: Cluster, tmp_path: Pa
     first.kill()
     first.communicate()
     before = stored(store)
-    assert len(cluster.running()) == 2
-    wait_for(lambda: sum(1 for _ in Spool.beside(store).outcomes()) > before)
-    seen = state_of(plan)  # what jobs have done since counts
-    assert seen.finished > before
-    assert len(seen.workers) == 2
+    wait_for(lambda: len(cluster.running()) == 2)
+    wait_for(lambda: state_of(plan).finished > before)  # what jobs have done since counts
+    wait_for(lambda: len(state_of(plan).workers) == 2)
     state = run_plan(plan, SlurmExecutor(2, looks=LOOKS))
     assert (state.finished, state.failed, state.todo) == (18, 0, ())
     assert watch.twice() == []
@@ -324,11 +328,11 @@ def test_an_interrupt_ends_all_jobs(cluster: Cluster, tmp_path: Path) -> None:
     process = start(plan, "--executor", "slurm")
     wait_for(lambda: len(list((tmp_path / "web.db.sources").glob("*.training"))) == 2)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (130, ""), err
     assert err.endswith("Stopped: 0 of 9 runs are done and saved. The same command continues from here.\n")
     assert set(cluster.states().values()) == {"CANCELLED"}
-    assert members(process.pid) == []
+    wait_for(lambda: members(process.pid) == [])
     assert leftovers(tmp_path) == set()
     assert list((tmp_path / "web.db.sources").glob("*.training"))  # from which the same command goes on
     plan.write_text(plan.read_text().replace("steps = 100000", "steps = 2"))
@@ -358,8 +362,7 @@ def test_a_run_that_kills_its_jobs_fails_and_jobs_that_a_person_cancels_stay_awa
         for _ in range(3):
             wait_for(lambda: running_runs(store) and cluster.running())
             (element,) = cluster.running()
-            cluster.want(element, "KILLED")
-            wait_for(lambda: element not in cluster.running())  # noqa: B023
+            cluster.end(element, "KILLED")
         wait_for(lambda: stored(store) == 1)
         wait_for(lambda: running_runs(store) and cluster.running())
         found.extend(state_of(plan).setups)

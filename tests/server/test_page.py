@@ -6,7 +6,7 @@ import dataclasses
 import io
 import json
 import tempfile
-import time
+import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -208,20 +208,33 @@ def test_nothing_that_is_given_is_stored(page: TestClient) -> None:
 def test_too_many_and_too_slow_requests_are_told_so(
     open_page: Open, service: RankingService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    over, refused = threading.Event(), threading.Semaphore(0)
+
     def slow(_: RankingService) -> dict[str, str]:
-        time.sleep(0.5)
+        over.wait(60)
         return {}
+
+    def ask(page: TestClient) -> int:
+        status = page.get("/api/options").status_code
+        if status == 503:
+            refused.release()
+        return status
 
     monkeypatch.setattr(RankingService, "options", slow)
     with open_page(dataclasses.replace(service, limits=Limits(seconds=0.1))) as page:
         answer = page.get("/api/options")
         assert answer.status_code == 504
         assert "takes longer than 0.1 s" in line_of(answer)
+        over.set()
+    over.clear()
     with (
-        open_page(dataclasses.replace(service, limits=Limits(workers=1, waiting=1))) as page,
+        open_page(dataclasses.replace(service, limits=Limits(workers=1, waiting=1, seconds=120))) as page,
         ThreadPoolExecutor(4) as people,
     ):
-        statuses = sorted(answer.status_code for answer in people.map(lambda _: page.get("/api/options"), range(4)))
+        asked = [people.submit(ask, page) for _ in range(4)]
+        assert all(refused.acquire(timeout=60) for _ in range(2))
+        over.set()
+        statuses = sorted(answer.result() for answer in asked)
     assert statuses == [200, 200, 503, 503]
 
 

@@ -320,14 +320,16 @@ def test_a_stopped_command_goes_on_where_it_was(how: str, tmp_path: Path) -> Non
     write_family(tmp_path)
     script = [sys.executable, "-m", "taskweb", *command(tmp_path, "--budget", "40", "--quiet")]
     process = subprocess.Popen(script, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    store, deadline = tmp_path / "out/web.db", time.monotonic() + 60
-    while time.monotonic() < deadline and not (store.exists() and len(keys_of(store)) >= 2):
+    store, deadline = tmp_path / "out/web.db", time.monotonic() + 180
+    while not (store.exists() and len(keys_of(store)) >= 2):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
         time.sleep(0.05)
     if how == "kill":
         process.kill()
     else:
         process.send_signal(2)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=120)
     before = keys_of(store)
     assert 2 <= len(before) < 40
     if how == "interrupt":
