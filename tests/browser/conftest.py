@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 CHROMIUM = os.environ.get("TASKWEB_TEST_CHROMIUM") or shutil.which("chromium")
-OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
+OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage")
+PATIENCE = 90_000  # milliseconds to wait for what a page is to show
 SERIOUS = ("serious", "critical")
 REFUSED = (
     "the server responded with a status of 400"  # the browser says so of every request that the page answers with an error
@@ -24,6 +25,7 @@ def browser() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed (apt-get install chromium)")
+    playwright.expect.set_options(timeout=PATIENCE)
     with playwright.sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=CHROMIUM, args=list(OPTIONS))
         yield chromium
@@ -37,6 +39,7 @@ def page(browser: Any) -> Iterator[Any]:
     Errors of its scripts, messages of level error and requests to other machines fail the test.
     """
     context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    context.set_default_timeout(PATIENCE)
     opened = context.new_page()
     faults: list[str] = []
     opened.on("pageerror", lambda error: faults.append(f"error: {error}"))

@@ -62,7 +62,7 @@ def test_every_page_fits_a_phone(page: Any, site: Path, screenshots: Path | None
 def test_the_search_finds_pages_without_a_server(page: Any, site: Path) -> None:
     page.goto((site / "guides" / "rank.html").as_uri())
     page.locator(".md-search__input").press_sequentially("pivot")
-    page.locator(".md-search-result__item").first.wait_for(timeout=10_000)
+    page.locator(".md-search-result__item").first.wait_for()
     assert "Pivots, doubt and harm" in page.locator(".md-search-result__list").inner_text()
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from taskweb.tasks.paths import default_cache_folder
 from tests.selectors.judge.endpoint_server import logprobs, raw, serving, silent, status
 
 pytestmark = pytest.mark.slow  # each starts processes
@@ -191,7 +192,9 @@ def test_an_interrupted_command_goes_on_where_it_stopped(target: Path) -> None:
             [*command, "--llm-url", script.url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
         )
         assert answered.wait(120)
-        time.sleep(0.3)
+        deadline = time.monotonic() + 60
+        while len(list(default_cache_folder().rglob("*.json"))) < 12 - 4 and time.monotonic() < deadline:
+            time.sleep(0.05)
         started.send_signal(signal.SIGINT)
         out, err = started.communicate(timeout=120)
         assert (started.returncode, out) == (130, b"")

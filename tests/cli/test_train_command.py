@@ -165,7 +165,7 @@ def test_the_configurations_of_accelerate_start_it(config: str, mixture: str, tm
     ]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, *launch, *command], env=environment, capture_output=True, text=True, timeout=200, check=False
+        [sys.executable, *launch, *command], env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)[0]["history"]["step"] == 3

@@ -22,7 +22,7 @@ NAMES = ("tiny:t5", "tiny:gpt2", "tiny:roberta")
 def started_together(arguments: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
     known = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(REPOSITORY), *sys.path]), **environment}
     return subprocess.run(
-        [sys.executable, "-m", *arguments], env=known, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-m", *arguments], env=known, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False
     )
 
 
