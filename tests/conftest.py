@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 import shutil
 import signal
 import sys
@@ -34,8 +35,8 @@ SHARED = Path(os.environ.get("TASKWEB_SHARED", REPOSITORY.parent / "shared"))
 # Tests run side by side: each keeps to one thread, and so does what it starts.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-# A busy machine is no fault of a test.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A busy machine is no fault of a test, and a test that passed passes again.
+settings.register_profile("any machine", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
 # A shell that runs the tests in the background lets them, and all that they start, ignore interrupts; some tests send one.
@@ -136,6 +137,15 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.setenv("TASKWEB_CACHE", str(cache))
     yield
     shutil.rmtree(cache, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _own_random_numbers() -> None:
+    """What a test draws does not depend on the tests before it."""
+    random.seed(0)
+    np.random.seed(0)
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.manual_seed(0)
 
 
 @pytest.fixture(autouse=True)
