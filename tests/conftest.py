@@ -131,6 +131,12 @@ def encoder() -> SentenceEncoder:
 
 
 @pytest.fixture(autouse=True)
+def _notes_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a note is broken into lines depends on how long the names of temporary folders are."""
+    monkeypatch.setattr("taskweb.cli.console.text_width", lambda: 10_000)
+
+
+@pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Tests neither read nor write the user's cache, nor that of other tests."""
     cache = tmp_path_factory.getbasetemp() / f"cache{next(_numbers)}"

@@ -49,9 +49,35 @@ def print_tables(tables: Callable[[int], Iterable[RenderableType]]) -> None:
 
 
 def say_notes(notes: Iterable[str], *, quiet: bool) -> None:
-    """What a person should know about a result, a line each on stderr."""
+    """What a person should know about a result, each from a new line on stderr."""
     for note in dict.fromkeys(notes):
-        say(f"Note: {note.rstrip('.')}.", quiet=quiet)
+        say_text(f"Note: {note.rstrip('.')}.", quiet=quiet, indent=len("Note: "))
+
+
+def say_text(text: str, *, quiet: bool = False, indent: int = 0) -> None:
+    """Sentences on stderr, in lines of the terminal's width, 80 cells where there is none; no word is broken.
+
+    indent: of all lines but the first, in cells.
+    """
+    if quiet:
+        return
+    from rich.cells import cell_len
+
+    width = text_width()
+    lines: list[str] = []
+    for word in escaped(text).split():
+        if lines and cell_len(lines[-1]) + 1 + cell_len(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(f"{' ' * indent if lines else ''}{word}")
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
+
+
+def text_width() -> int:
+    """Cells of a line on stderr."""
+    from taskweb.cli.terminal import Terminal
+
+    return Terminal(stderr=True).width
 
 
 def say(message: str, *, quiet: bool = False) -> None:

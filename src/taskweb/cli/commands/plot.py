@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taskweb.cli import completion
-from taskweb.cli.console import say, say_notes
+from taskweb.cli.console import say, say_notes, say_text
 from taskweb.cli.help_pages import CommandApp
 from taskweb.cli.options import shared
 from taskweb.cli.options.option_groups import spread
@@ -84,7 +84,7 @@ class FileOptions:
         from taskweb.report.drawing import draw_figure
 
         draw_figure(figure, self.to, size=self.check(), titled=self.titled)
-        say(figure.sentence, quiet=self.quiet)
+        say_text(figure.sentence, quiet=self.quiet)
         say(f"Wrote {self.to}.", quiet=self.quiet)
 
 
