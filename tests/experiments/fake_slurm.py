@@ -31,6 +31,7 @@ KNOWN = (
     "cpus-per-task",
     "mem",
     "gpus-per-node",
+    "partition",
 )
 LIVE = ("PENDING", "RUNNING")
 
@@ -63,6 +64,11 @@ def update(folder: Path, element: str, **changes: Any) -> None:
         part = file.with_suffix(".part")
         part.write_text(json.dumps(known | changes))
         part.replace(file)
+
+
+def seconds(limit: str) -> float:
+    """The seconds of hours:minutes:seconds."""
+    return sum(float(part) * 60**place for place, part in enumerate(reversed(limit.split(":"))))
 
 
 def sbatch(arguments: list[str]) -> int:
@@ -106,7 +112,7 @@ def supervise(element: str, script: str, log: str) -> int:
             time.sleep(0.05)
             now = elements(FOLDER)[element]
             wanted = now.get("wanted")
-            if wanted is None and limit and time.monotonic() - began > float(limit.removeprefix("00:00:")):
+            if wanted is None and limit and time.monotonic() - began > seconds(limit):
                 wanted = "TIMEOUT"
                 update(FOLDER, element, wanted=wanted)
             if wanted and told is None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from tokenizers.processors import TemplateProcessing
-from transformers import GPT2Tokenizer
+from transformers import GPT2Tokenizer, LlamaConfig
 
+from taskweb.models import random_model
 from tests.models import tiny
 
 CHATML = (
@@ -53,3 +55,15 @@ def tokenizer(template: str, *, begin: bool = True) -> Any:
         )
     made.chat_template = template
     return made
+
+
+def write_model(folder: Path, template: str = QWEN3) -> Path:
+    """A small decoder with that template, as the library saves it; it reads 256 tokens."""
+    own = tokenizer(template)
+    config = LlamaConfig(
+        vocab_size=len(own), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+        max_position_embeddings=256, pad_token_id=own.pad_token_id, eos_token_id=own.eos_token_id,
+    )  # fmt: skip
+    random_model(config, own).module.save_pretrained(folder)
+    own.save_pretrained(folder)
+    return folder

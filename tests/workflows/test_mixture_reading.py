@@ -13,16 +13,15 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from transformers import AutoTokenizer, LlamaConfig
+from transformers import AutoTokenizer
 
 from taskweb.mixture import read_mixture
-from taskweb.models import random_model, save_bundle
 from taskweb.training.encoded_mixture import encode_mixture
 from taskweb.training.recipe import recipe_of
 from taskweb.workflows.starting_models import model_for
 from tests.cli.test_commands import run  # noqa: F401 - a fixture
 from tests.mixture.test_folder import contents
-from tests.models.chat import QWEN3, tokenizer
+from tests.models.chat import write_model
 from tests.workflows.sources import write_rows
 
 SYSTEM = "Answer in one word."
@@ -42,14 +41,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def chat_model(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A decoder whose tokenizer has a chat template; it reads 256 tokens."""
-    own = tokenizer(QWEN3)
-    config = LlamaConfig(
-        vocab_size=len(own), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
-        max_position_embeddings=256, pad_token_id=own.pad_token_id, eos_token_id=own.eos_token_id,
-    )  # fmt: skip
-    place = tmp_path_factory.mktemp("models") / "chat"
-    save_bundle(random_model(config, own), place)
-    return str(place)
+    return str(write_model(tmp_path_factory.mktemp("models") / "chat"))
 
 
 def arguments(sources: str, to: Path, *more: str, tasks: tuple[str, ...] = ("long", "short")) -> list[str]:
