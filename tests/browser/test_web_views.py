@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from taskweb.web.transfer_web import TransferWeb, combined_score
 from taskweb.workflows.quick_analyses import quick_analyses
 
 pytestmark = pytest.mark.browser
+SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = (
     "</script><script>window.broken = 1</script>",
     "<img src=x onerror='window.broken = 2'>",
@@ -144,6 +146,25 @@ def test_the_csv_has_every_pair(page: Any, tmp_path: Path) -> None:
     assert text.count("Mean of 2 setups") == 56
 
 
+def test_the_heatmap_as_svg_has_a_cell_per_pair_and_names_as_text(page: Any, tmp_path: Path) -> None:
+    web = made_up((*HOSTILE, "bell\x07"), ("m/finetune",))
+    opened(page, tmp_path / "report.html", web)
+    page.locator("#heatmap").get_by_role("checkbox").uncheck()
+    with page.expect_download() as download:
+        page.locator("#heatmap button", has_text="Save SVG").click()
+    assert download.value.suggested_filename == "heatmap.svg"
+    drawn = ElementTree.parse(download.value.path()).getroot()
+    assert {node.tag.removeprefix(SVG) for node in drawn.iter()} == {"svg", "title", "path", "text"}
+    texts = [node.text or "" for node in drawn.iter(f"{SVG}text")]
+    assert web.pc is not None
+    shown = sorted(number_of(text) for text in texts if re.fullmatch(r"[+−]?\d+", text))
+    assert shown == pytest.approx(np.sort(100 * web.pc[np.isfinite(web.pc)]), abs=0.51)
+    assert sum(node.get("d", "").count("z") for node in drawn.iter(f"{SVG}path")) == 1 + 9 * 8
+    for name in ("🙂 任务", "=1+1", "a b c", "bell\ufffd", "x" * 12):
+        assert sum(text.startswith(name) for text in texts) == 2
+    assert sum(text.startswith("</script>") for text in texts) == 2
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_names_of_others_are_text(page: Any, tmp_path: Path, width: int) -> None:
     opened(page, tmp_path / "report.html", made_up(HOSTILE, ("m/finetune", "<b>/lora")), width)
@@ -193,7 +214,7 @@ def test_two_hundred_tasks(page: Any, tmp_path: Path) -> None:
     assert int(reached(page, "graph").locator(".graph").get_attribute("data-drawn")) <= 45
     page.locator("#graph input[type=range]").fill("0")
     assert page.locator("#graph .graph").get_attribute("data-drawn") == "400"
-    assert "only the 400 strongest are drawn" in page.locator("#graph .status").first.inner_text()
+    assert "only the 400 strongest of them are drawn" in page.locator("#graph .status").first.inner_text()
     reached(page, "story")
     assert page.locator("#story .panels > div > .status").first.inner_text().endswith("of 199; all are in the table.")
 
@@ -203,19 +224,29 @@ def test_the_graph_shows_what_is_above_the_threshold(page: Any, tmp_path: Path) 
     opened(page, tmp_path / "report.html", web)
     graph = reached(page, "graph")
     graph.get_by_role("combobox", name="Setup").select_option(label="t5l/finetune")
-    strongest = float(np.nanmax(web.transfer("t5l/finetune")))
-    for step in (100, 40):
-        graph.locator("input[type=range]").fill(str(step))
-        wanted = int((web.transfer("t5l/finetune") > strongest * step / 200).sum())
-        assert graph.locator(".graph").get_attribute("data-drawn") == str(wanted)
-        assert graph.locator(".status").first.inner_text().startswith(f"{wanted} transfers among")
+    t = web.transfer("t5l/finetune")
+    for kind, sizes in (("gain", t), ("harm", -t), ("both", np.abs(t))):
+        graph.get_by_role("combobox", name="Show").select_option(kind)
+        for step in (100, 40):
+            graph.locator("input[type=range]").fill(str(step))
+            chosen = sizes > np.nanmax(sizes) * step / 200
+            gains, harms = int((chosen & (t > 0)).sum()), int((chosen & (t < 0)).sum())
+            assert graph.locator(".graph").get_attribute("data-drawn") == str(gains + harms)
+            said = graph.locator(".status").first.inner_text()
+            assert said.startswith(f"{gains + harms} transfers among")
+            counts = [
+                f"{n} {what}{'' if n == 1 else 's'}" for n, what in ((gains, "gain"), (harms, "harm")) if kind in (what, "both")
+            ]
+            assert f": {' and '.join(counts)}. " in said
+            assert graph.locator("path[stroke-dasharray][marker-end$='harm)']").count() == harms
+            assert graph.locator("path:not([stroke-dasharray])[marker-end$='gain)']").count() == gains
     first = graph.locator("g[role=button]").first
     first.focus()
     page.keyboard.press("Enter")
     assert graph.locator("g[role=button][aria-pressed=true]").count() == 1
     named = graph.locator("g[role=button][aria-pressed=true]").get_attribute("aria-label")
-    out, into = (int(part.split()[-1]) for part in named.split(": ")[1].split(","))
-    assert graph.locator("path[data-edge]").count() == out + into
+    counts = [int(part.split()[-1]) for part in named.split(": ")[1].split(",")]
+    assert (len(counts), graph.locator("path[data-edge]").count()) == (4, sum(counts))
 
 
 def test_the_story_of_a_task_is_that_of_the_web(page: Any, tmp_path: Path) -> None:

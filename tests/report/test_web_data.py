@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pytest
 
 from taskweb.report.sections.one_task import one_task
 from taskweb.report.sections.strong_transfers import strong_transfers
@@ -72,8 +73,22 @@ def test_strong_transfers_say_the_strongest() -> None:
     (view,) = strong_transfers(web, scores_by_setup(web)).parts
     mean = web.transfer()
     target, source = np.unravel_index(np.nanargmax(mean), mean.shape)
-    assert view.sentence.startswith(f"The strongest transfer is from {web.sources[source]} to {web.targets[target]} (T ")
-    assert (mean > view.settings["thresholds"][0]).sum() == 40  # type: ignore[union-attr]
+    assert view.sentence.startswith(f"The largest gain is from {web.sources[source]} to {web.targets[target]} (T +")
+    target, source = np.unravel_index(np.nanargmin(mean), mean.shape)
+    assert f"the largest harm is from {web.sources[source]} to {web.targets[target]} (T −" in view.sentence
+    strong = mean.ravel()[np.argsort(-np.abs(np.nan_to_num(mean.ravel())))[:40]]
+    assert f"Of the 40 strongest transfers, {(strong > 0).sum()} are gains and {(strong < 0).sum()} harms" in view.sentence
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(0.1, "largest gain is from y to x (T +0.10)"), (-0.1, "largest harm is from y to x (T −0.10)")]
+)
+def test_strong_transfers_of_one_sign_name_no_other(value: float, said: str) -> None:
+    t = np.full((1, 2, 2), np.nan)
+    t[0, 0, 1] = value
+    web = TransferWeb("one", ("a/finetune",), ("x", "y"), ("x", "y"), t)
+    (view,) = strong_transfers(web, scores_by_setup(web)).parts
+    assert view.sentence == f"The {said}."
 
 
 def test_a_web_without_scores_has_its_sentences() -> None:

@@ -9,7 +9,7 @@ from importlib.resources import files
 
 CHART_LIBRARIES = ("vendor/vega.min.js", "vendor/vega-lite.min.js", "vendor/vega-interpreter.js")
 """What draws figures: 0.8 MB, which a page without figures does not need."""
-WEB_SCRIPTS = ("web.js", "heatmap.js", "graph.js", "story.js")
+WEB_SCRIPTS = ("web.js", "svg.js", "heatmap.js", "graph.js", "story.js")
 """What draws the views of a web."""
 SCRIPTS = (*CHART_LIBRARIES, "charts.js", "tables.js", *WEB_SCRIPTS, "report.js")
 """In the order in which a page loads them. All but the last can be used by any page; the last one starts a report."""

@@ -100,6 +100,12 @@ taskweb.quietLogger = (() => {
   return logger;
 })();
 
+// An SVG as a file: names are escaped, and characters that no XML may contain are replaced.
+taskweb.saveSvg = function (name, svg) {
+  const text = typeof svg === "string" ? svg : new XMLSerializer().serializeToString(svg);
+  taskweb.saveAs(`${name}.svg`, text.replace(/[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, "\ufffd"), "image/svg+xml");
+};
+
 taskweb.saveAs = function (name, content, type) {
   const address = URL.createObjectURL(new Blob([content], { type }));
   taskweb.element("a", { href: address, download: name }).click();
@@ -111,7 +117,7 @@ taskweb.drawFigure = function (element, name, figure, themes, description) {
   const chart = taskweb.element("div", { className: "chart" });
   const tools = taskweb.element("div", { className: "tools" });
   const button = (label, act) => tools.append(taskweb.element("button", { type: "button", textContent: label, onclick: act }));
-  button("Save SVG", async () => taskweb.saveAs(`${name}.svg`, await chart.vegaView.toSVG(), "image/svg+xml"));
+  button("Save SVG", async () => taskweb.saveSvg(name, await chart.vegaView.toSVG()));
   button("Save CSV", () => taskweb.saveAs(`${name}.csv`, taskweb.csv(figure.table), "text/csv"));
   element.replaceChildren(chart, taskweb.numbers(name, figure.table), tools);
   let width = 0;

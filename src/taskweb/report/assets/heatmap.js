@@ -22,6 +22,7 @@ taskweb.views.heatmap = function (body, { web, themes, settings, sentence, name 
   const numbers = make("div");
   body.replaceChildren(controls, legend, frame, caption, numbers, tools);
   tools.append(
+    make("button", { type: "button", textContent: "Save SVG", onclick: () => taskweb.saveSvg(name, vectors()) }),
     make("button", { type: "button", textContent: "Save PNG", onclick: () => canvas.toBlob((blob) => taskweb.saveAs(`${name}.png`, blob, "image/png")) }),
     make("button", { type: "button", textContent: "Save CSV", onclick: () => taskweb.saveAs(`${name}.csv`, taskweb.csv(table()), "text/csv") })
   );
@@ -80,20 +81,35 @@ taskweb.views.heatmap = function (body, { web, themes, settings, sentence, name 
     return { columns, rows, labels, labelled, flat, turned, grouped, width, height, top, left: side, right: Math.max(names, overhang), wide };
   }
 
+  const fonts = (theme) => (size) => `${size}px ${theme.config.font}`;
+
+  function size() {
+    const { columns, rows, width, height, top, left } = layout;
+    return [Math.ceil(left + columns.length * width + layout.right + 2), Math.ceil(top + rows.length * height + 2)];
+  }
+
+  // What `draw` draws, as shapes and texts instead of pixels.
+  function vectors() {
+    const theme = themes[taskweb.scheme()], context = taskweb.svgContext(canvas.getContext("2d"), ...size());
+    context.fillStyle = theme.colours.background;
+    context.fillRect(0, 0, ...size());
+    cells(context, theme, fonts(theme));
+    names(context, theme.colours, fonts(theme));
+    return context.svg(`${sentence.textContent} ${legend.textContent}. ${caption.textContent}`);
+  }
+
   function draw() {
     const context = canvas.getContext("2d");
-    const theme = themes[taskweb.scheme()], { colours } = theme;
-    const font = (size) => `${size}px ${theme.config.font}`;
+    const theme = themes[taskweb.scheme()], { colours } = theme, font = fonts(theme);
     context.font = font(12);
     layout = measure(context);
-    const { columns, rows, width, height, top, left } = layout;
-    const size = [Math.ceil(left + columns.length * width + layout.right + 2), Math.ceil(top + rows.length * height + 2)];
+    const { columns, rows } = layout, [across, down] = size();
     const dense = Math.min(Math.max(1, devicePixelRatio) * (taskweb.printing ? 2 : 1), 3);
-    [canvas.width, canvas.height] = size.map((pixels) => Math.round(pixels * dense));
-    [canvas.style.width, canvas.style.height] = size.map((pixels) => `${pixels}px`);
+    [canvas.width, canvas.height] = [across, down].map((pixels) => Math.round(pixels * dense));
+    [canvas.style.width, canvas.style.height] = [across, down].map((pixels) => `${pixels}px`);
     context.setTransform(dense, 0, 0, dense, 0, 0);
     context.fillStyle = colours.background;
-    context.fillRect(0, 0, ...size);
+    context.fillRect(0, 0, across, down);
     cells(context, theme, font);
     names(context, colours, font);
     explain(theme);
