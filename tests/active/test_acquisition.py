@@ -33,10 +33,11 @@ def test_the_value_of_a_run_is_what_the_decision_gains_on_average() -> None:
     draw, before = np.random.default_rng(0), known.mean
     worth = improvements(known, [1, 2, 1, 2], weights)
     for source, seed in ((0, 1), (1, 2), (2, 1)):
-        parts = known.parts.with_seeds([seed], 0.3**2)
+        parts = known.parts.with_seeds([seed])
         place, simulated = 4 + parts.seeds.index(seed), []
+        covariance = parts.columns(np.arange(parts.mean.shape[1]))
         for part in draw.choice(len(parts.weights), 1500, p=parts.weights).tolist():
-            truth = draw.multivariate_normal(parts.mean[part], parts.covariance[part])
+            truth = draw.multivariate_normal(parts.mean[part], covariance[part])
             gain = truth[source] + truth[place] + draw.normal() * math.sqrt(parts.noise[part])
             after = known.after(MeasuredGain(SOURCES[source], seed, float(gain))).mean
             simulated.append(-np.sort(-after)[:2] @ weights - weights @ -np.sort(-before)[:2])

@@ -47,6 +47,48 @@ def test_runs_condition_it_exactly() -> None:
     assert posterior.covariance == pytest.approx(covariance - reach @ inverse @ reach.T, abs=1e-7)
 
 
+def test_parts_are_those_of_whole_covariances_to_the_last_digit() -> None:
+    """Against conditioning that stores a whole covariance for each part, and changes all of it with every run."""
+    draw = np.random.default_rng(0)
+    base = draw.normal(size=(9, 6))
+    wide = GainPrior(
+        tuple("abcdefghi"),
+        draw.normal(size=9),
+        base @ base.T + np.eye(9),
+        Spread(0, 0.8),
+        Spread(-0.7, 0.5),
+        baseline_noise=0.3,
+    )
+    runs = [MeasuredGain("abcdefghi"[draw.integers(9)], int(draw.integers(3)), float(draw.normal())) for _ in range(8)]
+    posterior = Posterior(wide).after(*runs[:3]).after(*runs[3:])
+    for part, (scale, noise) in enumerate(zip(posterior.parts.scale, posterior.parts.noise, strict=True)):
+        mean, covariance = np.zeros(12), np.diag(np.full(12, 0.3**2))
+        mean[:9], covariance[:9, :9] = math.sqrt(scale) * wide.shape, scale * wide.covariance
+        for run in runs:
+            at, shared = wide.sources.index(run.source), 9 + posterior.parts.seeds.index(run.seed)
+            reach = covariance[at] + covariance[shared]
+            variance = reach[at] + reach[shared] + noise
+            mean += reach * ((run.gain - mean[at] - mean[shared]) / variance)
+            covariance -= reach[:, None] * (reach / variance)[None]
+        np.testing.assert_allclose(posterior.parts.mean[part], mean, rtol=1e-13, atol=1e-15)
+        np.testing.assert_array_equal(posterior.parts.covariance(part), covariance[:9, :9])
+        np.testing.assert_allclose(posterior.parts.columns(np.arange(12))[part], covariance, rtol=0, atol=1e-13 * scale + 1e-15)
+
+
+def test_an_update_of_many_sources_stores_no_covariance_for_each_part() -> None:
+    many = ignorant_prior([f"source{i}" for i in range(600)])
+    posterior = Posterior(many).after(MeasuredGain("source3", 0, 0.1), MeasuredGain("source4", 1, 0.0))
+    parts = posterior.parts
+    own = sum(array.nbytes for array in (parts.mean, parts.reach, parts.variance, parts.noise, parts.log))
+    assert own < many.covariance.nbytes
+    assert parts.prior is many.covariance
+
+
+def test_draws_before_any_run_have_the_covariance_of_the_prior() -> None:
+    posterior = Posterior(prior([1.0, 0.0, -1.0, 0.5], ratio=Spread(math.log(0.5), 0.5)))
+    assert np.cov(posterior.draws.T) == pytest.approx(posterior.covariance, abs=0.002)
+
+
 def test_the_order_of_runs_does_not_matter() -> None:
     runs = [MeasuredGain("a", 1, 0.2), MeasuredGain("b", 1, -0.1), MeasuredGain("a", 2, 0.15)]
     wide = prior(baseline_noise=0.02, ratio=Spread(math.log(0.5), 0.5))

@@ -43,7 +43,7 @@ def improvements(posterior: Posterior, seeds: Sequence[int], weights: FloatArray
 
     seeds: the seed that the run of each source would have. weights: as `decision_weights`.
     """
-    parts = posterior.parts.with_seeds(seeds, posterior.prior.baseline_noise**2)
+    parts = posterior.parts.with_seeds(seeds)
     first = len(posterior.sources)
     shared = np.array([first + parts.seeds.index(seed) for seed in seeds], dtype=int)
     found = [
@@ -56,10 +56,9 @@ def improvements(posterior: Posterior, seeds: Sequence[int], weights: FloatArray
 def _improvements(parts: Parts, run: IntArray, shared: IntArray, weights: FloatArray, sources: int) -> FloatArray:
     """For runs of the sources `run`, whose seeds have the places `shared`."""
     each = np.arange(len(run))
-    reach = parts.covariance[:, :, run] + parts.covariance[:, :, shared]
-    variance = (
-        reach[:, run, each] + parts.covariance[:, run, shared] + parts.covariance[:, shared, shared] + parts.noise[:, None]
-    )
+    seeds, which = np.unique(shared, return_inverse=True)
+    reach = parts.columns(run) + parts.columns(seeds)[:, :, which]
+    variance = reach[:, run, each] + reach[:, shared, each] + parts.noise[:, None]
     expected = parts.mean[:, run] + parts.mean[:, shared]
     middle = parts.weights @ expected
     spread = np.sqrt(parts.weights @ (variance + (expected - middle) ** 2))

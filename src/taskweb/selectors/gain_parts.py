@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from taskweb.selectors.base import FloatArray
 from taskweb.selectors.gain_prior import GainPrior
@@ -13,20 +14,30 @@ from taskweb.selectors.gain_prior import GainPrior
 _SCALES = np.linspace(-1.5, 1.5, 7)  # of the grid, in standard deviations of the prior
 _RATIOS = np.linspace(-1.2, 1.2, 4)
 
+IntArray = npt.NDArray[np.int64]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parts:
     """The gains, and what the runs of each seed share, for each scale and noise of the grid: Gaussian.
 
-    mean: (parts, sources + seeds), the seeds behind the sources. covariance: (parts, sources + seeds, sources + seeds). noise:
+    mean: (parts, sources + seeds), the seeds behind the sources. prior: covariance of the gains before any run, in units of
+    scale squared, (sources, sources). scale: squared, (parts,). shared: variance of what the runs of a seed share. noise:
     variance of a run about gain and seed, (parts,). log: how well each part explains the runs, (parts,), but for a constant.
-    seeds: those used so far, in order.
+    seeds: those used so far, in order. reach: of each run made, its covariance with all before it, (runs, parts, sources +
+    seeds). variance: of each run before it, (runs, parts).
+
+    The covariance after the runs is that before them less one product of vectors for each run, so it is never stored whole.
     """
 
     mean: FloatArray = field(repr=False)
-    covariance: FloatArray = field(repr=False)
+    prior: FloatArray = field(repr=False)
+    scale: FloatArray = field(repr=False)
+    shared: float
     noise: FloatArray = field(repr=False)
     log: FloatArray = field(repr=False)
+    reach: FloatArray = field(repr=False)
+    variance: FloatArray = field(repr=False)
     seeds: tuple[int, ...] = ()
 
     @property
@@ -35,29 +46,63 @@ class Parts:
         found = np.exp(self.log - self.log.max())
         return np.asarray(found / found.sum())
 
-    def with_seeds(self, seeds: Iterable[int], variance: float) -> Parts:
+    def with_seeds(self, seeds: Iterable[int]) -> Parts:
         """With a place for each further seed, of which nothing is known but the variance of what its runs share."""
         new = [seed for seed in dict.fromkeys(seeds) if seed not in self.seeds]
         if not new:
             return self
-        known, size = self.mean.shape[1], self.mean.shape[1] + len(new)
-        mean, covariance = np.zeros((len(self.mean), size)), np.zeros((len(self.mean), size, size))
-        mean[:, :known], covariance[:, :known, :known] = self.mean, self.covariance
-        covariance[:, range(known, size), range(known, size)] = variance
-        return replace(self, mean=mean, covariance=covariance, seeds=(*self.seeds, *new))
+        mean = np.pad(self.mean, ((0, 0), (0, len(new))))
+        reach = np.pad(self.reach, ((0, 0), (0, 0), (0, len(new))))
+        return replace(self, mean=mean, reach=reach, seeds=(*self.seeds, *new))
 
     def after(self, source: int, seed: int, gain: float) -> Parts:
         """After a run of the source at that place, with a seed that has a place."""
-        shared = self.mean.shape[1] - len(self.seeds) + self.seeds.index(seed)
-        reach = self.covariance[:, source] + self.covariance[:, shared]
+        shared = len(self.prior) + self.seeds.index(seed)
+        reach = self._row(source) + self._row(shared)
         variance = reach[:, source] + reach[:, shared] + self.noise
         away = gain - self.mean[:, source] - self.mean[:, shared]
         return replace(
             self,
             mean=self.mean + reach * (away / variance)[:, None],
-            covariance=self.covariance - reach[:, :, None] * (reach / variance[:, None])[:, None, :],
             log=self.log - 0.5 * (away**2 / variance + np.log(variance)),
+            reach=np.concatenate([self.reach, reach[None]]),
+            variance=np.concatenate([self.variance, variance[None]]),
         )
+
+    def columns(self, places: IntArray) -> FloatArray:
+        """The covariance of sources and seeds with those at some places, (parts, sources + seeds, places)."""
+        before = np.stack([self._before(int(place)) for place in places], axis=-1)
+        by_part, ratio = self.reach.transpose(1, 2, 0), self.reach[:, :, places] / self.variance[..., None]
+        found: FloatArray = before - by_part @ ratio.transpose(1, 0, 2)
+        return found
+
+    def covariance(self, part: int) -> FloatArray:
+        """The covariance of the gains in one part, (sources, sources)."""
+        found: FloatArray = self.scale[part] * self.prior
+        for reach, variance in zip(self.reach[:, part, : len(found)], self.variance[:, part], strict=True):
+            found -= reach[:, None] * (reach / variance)[None]
+        return found
+
+    def mean_covariance(self) -> FloatArray:
+        """The mean over the parts of the covariance of the gains, (sources, sources)."""
+        count, weights = len(self.prior), self.weights
+        reach = self.reach[:, :, :count].reshape(-1, count)
+        found: FloatArray = (weights @ self.scale) * self.prior - (reach.T * (weights / self.variance).ravel()) @ reach
+        return found
+
+    def _before(self, place: int) -> FloatArray:
+        """The covariance with one place before any run, (parts, sources + seeds)."""
+        found = np.zeros(self.mean.shape)
+        if place < len(self.prior):
+            found[:, : len(self.prior)] = self.scale[:, None] * self.prior[place]
+        else:
+            found[:, place] = self.shared
+        return found
+
+    def _row(self, place: int) -> FloatArray:
+        """The covariance with one place, (parts, sources + seeds)."""
+        products = self.reach[:, :, place, None] * (self.reach / self.variance[..., None])
+        return np.asarray(np.subtract.reduce(np.concatenate([self._before(place)[None], products]), axis=0))
 
 
 def parts_before_any_run(prior: GainPrior) -> Parts:
@@ -65,5 +110,6 @@ def parts_before_any_run(prior: GainPrior) -> Parts:
     x, y = np.repeat(_SCALES, len(_RATIOS)), np.tile(_RATIOS, len(_SCALES))
     scale = np.exp(prior.scale.middle + x * prior.scale.deviation)
     noise = (scale * np.exp(prior.ratio.middle + y * prior.ratio.deviation)) ** 2
-    covariance = (scale**2)[:, None, None] * prior.covariance
-    return Parts(scale[:, None] * prior.shape, covariance, noise, -0.5 * (x**2 + y**2))
+    mean = scale[:, None] * prior.shape
+    nothing = np.zeros((0, *mean.shape)), np.zeros((0, len(scale)))
+    return Parts(mean, prior.covariance, scale**2, prior.baseline_noise**2, noise, -0.5 * (x**2 + y**2), *nothing)

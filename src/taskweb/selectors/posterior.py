@@ -66,9 +66,8 @@ class Posterior:
     @cached_property
     def covariance(self) -> FloatArray:
         """(sources, sources)."""
-        weights, away, count = self.parts.weights, self._means - self.mean, len(self.sources)
-        within = np.tensordot(weights, self.parts.covariance[:, :count, :count], axes=1)
-        return np.asarray(within + (weights[:, None] * away).T @ away)
+        away = self._means - self.mean
+        return np.asarray(self.parts.mean_covariance() + (self.parts.weights[:, None] * away).T @ away)
 
     @property
     def deviation(self) -> FloatArray:
@@ -96,12 +95,15 @@ class Posterior:
         """Gains drawn from the posterior, (draws, sources); always the same ones."""
         stream = np.random.default_rng(0)
         counts = np.round(np.cumsum(self.parts.weights) * _DRAWS).astype(int)
-        found, count = [], len(self.sources)
+        found, roots = [], dict[float, FloatArray]()
         for part, wanted in enumerate(np.diff(counts, prepend=0).tolist()):
-            if wanted:
-                values, vectors = np.linalg.eigh(self.parts.covariance[part, :count, :count])
-                root = vectors * np.sqrt(np.maximum(values, 0.0))
-                found.append(self._means[part] + stream.standard_normal((wanted, count)) @ root.T)
+            if not wanted:
+                continue
+            which = float(self.parts.scale[part]) if not self.runs else part  # before any run, noise makes no difference
+            if which not in roots:
+                values, vectors = np.linalg.eigh(self.parts.covariance(part))
+                roots[which] = vectors * np.sqrt(np.maximum(values, 0.0))
+            found.append(self._means[part] + stream.standard_normal((wanted, len(self.sources))) @ roots[which].T)
         return np.concatenate(found)
 
     def measured(self) -> dict[str, tuple[int, float]]:
@@ -116,7 +118,7 @@ class Posterior:
         """The gains for each scale and noise of the grid."""
         counted, parts = self.known or (0, parts_before_any_run(self.prior))
         runs = self.runs[counted:]
-        parts = parts.with_seeds((run.seed for run in runs), self.prior.baseline_noise**2)
+        parts = parts.with_seeds(run.seed for run in runs)
         for run in runs:
             parts = parts.after(self.sources.index(run.source), run.seed, run.gain)
         return parts
