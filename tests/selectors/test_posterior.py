@@ -79,7 +79,7 @@ def test_an_update_of_many_sources_stores_no_covariance_for_each_part() -> None:
     many = ignorant_prior([f"source{i}" for i in range(600)])
     posterior = Posterior(many).after(MeasuredGain("source3", 0, 0.1), MeasuredGain("source4", 1, 0.0))
     parts = posterior.parts
-    own = sum(array.nbytes for array in (parts.mean, parts.reach, parts.variance, parts.noise, parts.log))
+    own = sum(array.nbytes for array in (parts.mean, parts.reach, parts.pull, parts.noise, parts.log))
     assert own < many.covariance.nbytes
     assert parts.prior is many.covariance
 

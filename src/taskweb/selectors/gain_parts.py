@@ -25,7 +25,7 @@ class Parts:
     scale squared, (sources, sources). scale: squared, (parts,). shared: variance of what the runs of a seed share. noise:
     variance of a run about gain and seed, (parts,). log: how well each part explains the runs, (parts,), but for a constant.
     seeds: those used so far, in order. reach: of each run made, its covariance with all before it, (runs, parts, sources +
-    seeds). variance: of each run before it, (runs, parts).
+    seeds). pull: the same, divided by the variance of the run.
 
     The covariance after the runs is that before them less one product of vectors for each run, so it is never stored whole.
     """
@@ -37,7 +37,7 @@ class Parts:
     noise: FloatArray = field(repr=False)
     log: FloatArray = field(repr=False)
     reach: FloatArray = field(repr=False)
-    variance: FloatArray = field(repr=False)
+    pull: FloatArray = field(repr=False)
     seeds: tuple[int, ...] = ()
 
     @property
@@ -51,9 +51,11 @@ class Parts:
         new = [seed for seed in dict.fromkeys(seeds) if seed not in self.seeds]
         if not new:
             return self
-        mean = np.pad(self.mean, ((0, 0), (0, len(new))))
-        reach = np.pad(self.reach, ((0, 0), (0, 0), (0, len(new))))
-        return replace(self, mean=mean, reach=reach, seeds=(*self.seeds, *new))
+        mean, reach, pull = (
+            np.concatenate([array, np.zeros((*array.shape[:-1], len(new)))], axis=-1)
+            for array in (self.mean, self.reach, self.pull)
+        )
+        return replace(self, mean=mean, reach=reach, pull=pull, seeds=(*self.seeds, *new))
 
     def after(self, source: int, seed: int, gain: float) -> Parts:
         """After a run of the source at that place, with a seed that has a place."""
@@ -66,28 +68,31 @@ class Parts:
             mean=self.mean + reach * (away / variance)[:, None],
             log=self.log - 0.5 * (away**2 / variance + np.log(variance)),
             reach=np.concatenate([self.reach, reach[None]]),
-            variance=np.concatenate([self.variance, variance[None]]),
+            pull=np.concatenate([self.pull, (reach / variance[:, None])[None]]),
         )
 
     def columns(self, places: IntArray) -> FloatArray:
         """The covariance of sources and seeds with those at some places, (parts, sources + seeds, places)."""
-        before = np.stack([self._before(int(place)) for place in places], axis=-1)
-        by_part, ratio = self.reach.transpose(1, 2, 0), self.reach[:, :, places] / self.variance[..., None]
-        found: FloatArray = before - by_part @ ratio.transpose(1, 0, 2)
-        return found
+        count = len(self.prior)
+        found = np.zeros((len(self.mean), len(places), self.mean.shape[1]))
+        gains, seeds = np.flatnonzero(places < count), np.flatnonzero(places >= count)
+        found[:, gains, :count] = self.scale[:, None, None] * self.prior[places[gains]]
+        found[:, seeds, places[seeds]] = self.shared
+        found -= self.pull[:, :, places].transpose(1, 2, 0) @ self.reach.transpose(1, 0, 2)
+        return found.swapaxes(1, 2)
 
     def covariance(self, part: int) -> FloatArray:
         """The covariance of the gains in one part, (sources, sources)."""
         found: FloatArray = self.scale[part] * self.prior
-        for reach, variance in zip(self.reach[:, part, : len(found)], self.variance[:, part], strict=True):
-            found -= reach[:, None] * (reach / variance)[None]
+        for reach, pull in zip(self.reach[:, part, : len(found)], self.pull[:, part, : len(found)], strict=True):
+            found -= reach[:, None] * pull
         return found
 
     def mean_covariance(self) -> FloatArray:
         """The mean over the parts of the covariance of the gains, (sources, sources)."""
         count, weights = len(self.prior), self.weights
-        reach = self.reach[:, :, :count].reshape(-1, count)
-        found: FloatArray = (weights @ self.scale) * self.prior - (reach.T * (weights / self.variance).ravel()) @ reach
+        reach, pull = ((self.reach * weights[:, None])[:, :, :count], self.pull[:, :, :count])
+        found: FloatArray = (weights @ self.scale) * self.prior - reach.reshape(-1, count).T @ pull.reshape(-1, count)
         return found
 
     def _before(self, place: int) -> FloatArray:
@@ -101,7 +106,7 @@ class Parts:
 
     def _row(self, place: int) -> FloatArray:
         """The covariance with one place, (parts, sources + seeds)."""
-        products = self.reach[:, :, place, None] * (self.reach / self.variance[..., None])
+        products = self.reach[:, :, place, None] * self.pull
         return np.asarray(np.subtract.reduce(np.concatenate([self._before(place)[None], products]), axis=0))
 
 
@@ -111,5 +116,5 @@ def parts_before_any_run(prior: GainPrior) -> Parts:
     scale = np.exp(prior.scale.middle + x * prior.scale.deviation)
     noise = (scale * np.exp(prior.ratio.middle + y * prior.ratio.deviation)) ** 2
     mean = scale[:, None] * prior.shape
-    nothing = np.zeros((0, *mean.shape)), np.zeros((0, len(scale)))
+    nothing = np.zeros((2, 0, *mean.shape))
     return Parts(mean, prior.covariance, scale**2, prior.baseline_noise**2, noise, -0.5 * (x**2 + y**2), *nothing)
