@@ -41,7 +41,7 @@ def models(name: str) -> tuple[Section, ...]:
         )
         for seed in range(40)
     ]
-    return (trained_models([model]), answered_prompts(answers), store_runs(run_statistics(runs)))
+    return (trained_models([model]), answered_prompts(answers), store_runs(run_statistics(runs), name))
 
 
 def opened(page: Any, path: Path, sections: tuple[Section, ...], width: int) -> None:

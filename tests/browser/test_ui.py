@@ -269,13 +269,18 @@ def test_a_refinement_shows_its_ranking(
     setup = SetupRecord("tiny-t5/finetune")
     with RunStore.open(tmp_path / "web.db", create=True) as store:
         store.add_many([Run(setup, "mine", source, 1, {"accuracy": 0.5}) for source in (None, "rte", "cb")])
+        store.add(Run(setup, HOSTILE, HOSTILE, 1, status="failed", reason=HOSTILE))
     ranking = rank([Example("The soup was cold."), Example("What a lovely evening!")])
     (tmp_path / "ranking.json").write_text(json.dumps(ranking_json(ranking)), encoding="utf-8")
     with served(service, Watch(find_watched(tmp_path))) as home:
         page.goto(f"{home}/watch")
-        says(page, "#summary", "3 runs so far")
+        says(page, "#summary", "4 runs so far")
         assert page.locator("#ranking td.name bdi").all_text_contents() == [source.task for source in ranking.sources]
         assert page.locator("#ranking svg").count() == len(ranking)
+        says(page, "#failures", "<script>")
+        says(page, "#scope", "Shown are the runs of this refinement.")
+        assert page.evaluate("window.ran") is None
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert axe_findings() == []
         picture(page, screenshots, "refinement")
         page.goto("about:blank")  # which asks no more
@@ -303,9 +308,8 @@ def test_a_live_run_is_watched(
         with RunStore.open(tmp_path / "live.db") as store:
             assert store.info().runs == 32
             store.add(Run(SetupRecord("tiny-t5/finetune"), HOSTILE, HOSTILE, 1, status="failed", reason=HOSTILE))
-        says(page, "#failures", "<script>")
-        assert page.evaluate("window.ran") is None
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        says(page, "#scope", "Shown are the runs of the plan live.toml. The store has 1 run of other plans, not shown here.")
+        assert page.locator("#failures-part").is_hidden()
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             assert axe_findings() == []

@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 
 from taskweb.errors import InputError
+from taskweb.experiments.heartbeats import RunningRun, RunningWorker
+from taskweb.experiments.plan_file import plan_and_errors
+from taskweb.experiments.specs import RunSpec
+from taskweb.experiments.state import PlanState
 from taskweb.server.watching import Watch, find_watched, snapshot_of
 from taskweb.web.records.run import Run, SetupRecord
 from taskweb.web.store import RunStore
@@ -45,6 +49,7 @@ def test_a_store_without_a_plan_shows_what_is_in_it(tmp_path: Path) -> None:
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
     assert found["counts"] == {"finished": 4, "failed": 1, "diverged": 0}
     assert (found["kind"], found["total"], found["running"]) == ("store", None, [])
+    assert (found["plan"], found["others"]) == (None, 0)
     assert [(one["source"], round(one["gain"], 9)) for one in found["transfers"]] == [("a", 0.2), ("c", -0.2)]
     assert [run["source"] for run in found["latest"]] == [None, HOSTILE, "c", "a", None]
     assert found["latest"][0]["scores"] == {"accuracy": None}
@@ -61,6 +66,26 @@ def test_a_plan_whose_store_is_not_there_yet(tmp_path: Path) -> None:
     assert found["seconds_left"] is None
     plan.write_text("seeds = 7")
     assert "cannot be run" in str(snapshot_of(find_watched(plan))["problem"])
+
+
+def test_a_plan_shows_its_own_runs_and_counts_those_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "p.toml").write_text(PLAN)
+    own = [made(None, 0.5), made("a", 0.6), Run(SETUP, "b", "c", 1, status="failed", reason="no room")]
+    others = [made(None, 0.4, 9), made("a", 0.1, 9), Run(SETUP, "b", HOSTILE, 9, status="failed", reason="of others")]
+    write_runs(tmp_path / "p.db", *own, *others)
+    plan, _ = plan_and_errors(tmp_path / "p.toml")
+    specs = {run.key: RunSpec(plan.setups[0], run.source, run.target, 1) for run in own}
+    state = PlanState(plan, 3, (), (), (), 0.0, None, specs=specs)
+    monkeypatch.setattr("taskweb.server.watching.state_of", lambda _: state)
+    working = [RunningRun(SETUP.name, source, "b", 1, 2.0) for source in ("a", HOSTILE)]
+    workers = [RunningWorker(tuple(working)), RunningWorker((working[1],)), RunningWorker(())]
+    monkeypatch.setattr("taskweb.server.watching.running_workers", lambda _: workers)
+    found = snapshot_of(find_watched(tmp_path / "p.toml"))
+    assert (found["plan"], found["others"], found["workers"]) == ("p.toml", 3, 2)
+    assert [run["source"] for run in found["latest"]] == ["c", "a", None]
+    assert [run["reason"] for run in found["failures"]] == ["no room"]
+    assert [run["source"] for run in found["running"]] == ["a"]
+    assert [(one["source"], round(one["gain"], 9), one["seeds"]) for one in found["transfers"]] == [("a", 0.2, 1.0)]
 
 
 @pytest.mark.slow

@@ -139,4 +139,4 @@ def run_sections(web: str, described: WebDescription) -> list[Section]:
     from taskweb.web.store import RunStore
 
     with RunStore.open(Path(web), read_only=True) as store:
-        return [store_runs(run_statistics(store.runs()))]
+        return [store_runs(run_statistics(store.runs()), store.path.name)]

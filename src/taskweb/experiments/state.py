@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -42,7 +42,8 @@ class PlanState:
     spent: seconds that its runs took so far. seconds_left: that one worker needs for the runs that are left, each at the mean
     of its setup, or of all setups if its own has no measured run yet, and, where pairs are chosen, not more than the budget
     has left; None before the first measured run. pairs: of source, target and setup, that the plan has or may choose;
-    pairs_run: those with a run in the store. waiting: jobs in a cluster's queue, and why they wait.
+    pairs_run: those with a run in the store. waiting: jobs in a cluster's queue, and why they wait. specs: all runs of the
+    plan, by key.
     """
 
     plan: Plan
@@ -55,6 +56,7 @@ class PlanState:
     pairs: int = 0
     pairs_run: int = 0
     waiting: tuple[int, str] = (0, "")
+    specs: Mapping[str, RunSpec] = field(default_factory=dict, repr=False)
 
     @property
     def running(self) -> tuple[RunningRun, ...]:
@@ -180,6 +182,7 @@ def plan_state(plan: Plan, data: Mapping[str, Digested], *, retry_failed: bool =
         len(_pairs(specs.values())),
         len(_pairs(specs[key] for key in found)),
         waiting_jobs(plan.store),
+        specs,
     )
 
 

@@ -6,24 +6,26 @@ import math
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from taskweb.errors import InputError, TaskWebError
-from taskweb.experiments.heartbeats import running_workers
+from taskweb.experiments.heartbeats import RunningWorker, running_workers
 from taskweb.experiments.plan_file import plan_and_errors
+from taskweb.experiments.specs import RunSpec
 from taskweb.experiments.state import PlanState, state_of
 from taskweb.tasks.paths import kind_of_path
 from taskweb.web import TransferWeb
-from taskweb.web.opening import open_web
 from taskweb.web.records.run import Run
+from taskweb.web.scores import score_runs
 from taskweb.web.store import RunStore, is_store
 from taskweb.workflows.refining.plan_folder import STORE, RefineFolder
 from taskweb.workflows.saved_rankings import ranking_json, read_full_ranking
 
+Specs = Mapping[str, RunSpec]
 LATEST_RUNS, LATEST_FAILURES, MOST_TRANSFERS = 25, 10, 300
 _LARGEST_SHARE = 0.1  # of the time, for reading
 _LEAST_SECONDS = 0.5
@@ -87,15 +89,21 @@ class Watch:
 
 
 def snapshot_of(watched: Watched) -> dict[str, Any]:
-    """Progress, running runs, the latest runs and failures, and transfers measured so far, as plain JSON values."""
+    """Progress, running runs, the latest runs and failures, and transfers measured so far, as plain JSON values.
+
+    They are those of the plan where there is one, and `others` says how many runs of other plans the store has.
+    """
     state, problem = _state(watched)
-    workers = running_workers(watched.store)
-    latest, failures, counts = _runs(watched.store)
+    specs = None if state is None else state.specs
+    workers = [own for worker in running_workers(watched.store) if (own := _of_plan(worker, specs)) is not None]
+    latest, failures, counts, others = _runs(watched.store, specs)
     known = {} if state is None else state.to_dict()
     is_plan = state is not None
     left = known.get("seconds_left")
     return {
         "name": watched.name,
+        "plan": watched.plan.name if is_plan and watched.plan is not None else None,
+        "others": others,
         "kind": "refinement" if watched.is_refinement else "plan" if is_plan else "store",
         "counts": {status: known[status] for status in counts} if is_plan else counts,
         "total": known.get("total") if is_plan else None,
@@ -108,7 +116,7 @@ def snapshot_of(watched: Watched) -> dict[str, Any]:
         "workers": len(workers),
         "latest": latest,
         "failures": failures,
-        "transfers": _transfers(watched.store),
+        "transfers": _transfers(watched.store, specs),
         "ranking": _ranking(watched),
         "problem": problem,
     }
@@ -124,19 +132,29 @@ def _state(watched: Watched) -> tuple[PlanState | None, str | None]:
         return None, str(error)
 
 
-def _runs(store: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, int]]:
-    """The latest runs and the latest failures, newest first, and the number of runs by status."""
+def _of_plan(worker: RunningWorker, specs: Specs | None) -> RunningWorker | None:
+    """The worker with its runs of the plan; None for one that is at work for others only. specs: None for runs of any plan."""
+    if specs is None or not worker.runs:
+        return worker
+    planned = {(spec.setup.name, spec.source, spec.target, spec.seed) for spec in specs.values()}
+    own = tuple(run for run in worker.runs if (run.setup, run.source, run.target, run.seed) in planned)
+    return replace(worker, runs=own) if own else None
+
+
+def _runs(store: Path, specs: Specs | None) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, int], int]:
+    """The latest runs and the latest failures, newest first, the number of runs by status, and how many are of other plans."""
     counts = {"finished": 0, "failed": 0, "diverged": 0}
     if not store.exists():
-        return [], [], counts
+        return [], [], counts, 0
     with RunStore.open(store, read_only=True) as runs:
-        outcomes = runs.outcomes()
+        every = runs.outcomes()
+        outcomes = [outcome for outcome in every if specs is None or outcome[0] in specs]
         for _, status, _ in outcomes:
             counts[status] += 1
         newest = outcomes[::-1]
         latest = [runs.get(key) for key, _, _ in newest[:LATEST_RUNS]]
         failed = [runs.get(key) for key, status, _ in newest if status != "finished"][:LATEST_FAILURES]
-    return [_run(run) for run in latest if run], [_run(run) for run in failed if run], counts
+    return [_run(run) for run in latest if run], [_run(run) for run in failed if run], counts, len(every) - len(outcomes)
 
 
 def _run(run: Run) -> dict[str, Any]:
@@ -152,12 +170,13 @@ def _run(run: Run) -> dict[str, Any]:
     }
 
 
-def _transfers(store: Path) -> list[dict[str, Any]]:
+def _transfers(store: Path, specs: Specs | None) -> list[dict[str, Any]]:
     """Mean gains of pairs measured so far, the largest first; empty before the first pair with a baseline."""
     if not store.exists():
         return []
     try:
-        web = open_web(store)
+        with RunStore.open(store, read_only=True) as runs:
+            web = score_runs(runs.run_table(None if specs is None else specs.keys()), store.name)
     except TaskWebError:  # nothing to score yet
         return []
     found = _gains(web)

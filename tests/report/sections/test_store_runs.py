@@ -15,7 +15,7 @@ def made_up(setup: str, seconds: float, seed: int, status: str = "finished", rea
 
 
 def section_of(runs: list[Run]) -> tuple[Section, dict[str, str]]:
-    section = store_runs(run_statistics(runs))
+    section = store_runs(run_statistics(runs), "my_web.db")
     sentences = {part.name: part.sentence for part in section.parts if isinstance(part, Figure | TitledTable)}
     return section, sentences
 
@@ -25,6 +25,7 @@ def test_durations_failures_and_throughput() -> None:
     runs += [made_up("m/quick", 5.0, 9, "failed", "no   memory."), made_up("m/quick", 5.0, 10, "failed", "no memory")]
     runs += [made_up("m/slow", 0.0, 11, "diverged")]
     section, sentences = section_of(runs)
+    assert section.intro == "How all runs of the store my_web.db went, whichever plan they are of."
     assert sentences["durations"].startswith("Half of the runs of m/slow take 2 h or more, those of m/quick 1 min or more.")
     assert sentences["failures"] == ("3 runs did not finish, for 2 reasons; the most frequent one, of 2 runs, is: no memory.")
     assert "course" not in sentences, "too few runs"

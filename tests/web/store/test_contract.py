@@ -239,3 +239,17 @@ def test_nothing_to_score(store: RunCollection) -> None:
     store.add(made_up_run(0))
     with pytest.raises(WebError, match="contains only baselines"):
         store.run_table()
+
+
+def test_some_runs_are_scored_as_if_the_others_were_not_there(store: RunCollection, tmp_path: Path) -> None:
+    runs = list(made_up_runs(40))
+    kept = [run for i, run in enumerate(runs) if i % 3]
+    store.add_many(runs)
+    with RunStore.open(tmp_path / "other.db", create=True) as other:
+        other.add_many(kept)
+        wanted, found = other.run_table(), store.run_table({run.key for run in kept})
+    assert (found.setups, found.targets, found.sources) == (wanted.setups, wanted.targets, wanted.sources)
+    for column in ("setup", "target", "source", "seed", "score"):
+        np.testing.assert_array_equal(getattr(found, column), getattr(wanted, column))
+    with pytest.raises(WebError, match="contains no runs"):
+        store.run_table(())

@@ -18,8 +18,8 @@ _FEWEST_TO_CHART, _PARTS = 20, 40  # runs, and parts of their order
 _OFTEN = 1.5  # times as long, to be said
 
 
-def store_runs(found: RunStatistics) -> Section:
-    """The section. found: of at least one run."""
+def store_runs(found: RunStatistics, store: str) -> Section:
+    """The section. found: of at least one run. store: its name."""
     parts: list[Part] = [Facts(tuple(_facts(found)))]
     timed = [setup for setup in found.setups if setup.seconds]
     if timed:
@@ -28,8 +28,9 @@ def store_runs(found: RunStatistics) -> Section:
         parts.append(_course(found))
     if found.failures:
         parts.append(_failures(found))
+    intro = f"How all runs of the store {shown_name(store)} went, whichever plan they are of."
     notes = () if timed else ("How long runs took is not known: the store does not say it.",)
-    return Section("runs", "Runs", "How the runs of this store went.", tuple(parts), notes)
+    return Section("runs", "Runs", intro, tuple(parts), notes)
 
 
 def _facts(found: RunStatistics) -> Iterator[Fact]:

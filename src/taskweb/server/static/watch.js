@@ -28,6 +28,7 @@ function render(found) {
   if (find("summary").textContent !== words) fill("summary", words); // said aloud only when it changes
   if (found.problem) fill("error", shown(found.problem, 1000));
   renderProgress(found);
+  fill("scope", scope(found));
   part("running", found.running, runningTable);
   part("failures", found.failures, (runs) => runTable(runs, true));
   part("setups", found.setups.length > 1 ? found.setups : [], setupTable);
@@ -49,6 +50,14 @@ function summary(found) {
   if (found.total === null) return `${plural(count, "run")} so far${found.workers ? `, ${plural(found.workers, "worker")} at work` : ", no worker at work on this machine"}.`;
   const left = found.left === 0 ? "the plan is done" : found.seconds_left === null ? `${plural(found.left, "run")} left` : `${plural(found.left, "run")} left, about ${duration(found.seconds_left)}`;
   return `${count.toLocaleString("en")} of ${plural(found.total, "run")} done: ${left}.`;
+}
+
+// Whose runs are shown.
+function scope(found) {
+  if (found.kind === "refinement") return "Shown are the runs of this refinement.";
+  if (found.plan === null) return `Shown are all runs of the store, whichever plan they are of${found.problem ? ", as the plan cannot be read" : ""}.`;
+  const others = found.others ? ` The store has ${plural(found.others, "run")} of other plans, not shown here.` : "";
+  return make("span", {}, "Shown are the runs of the plan ", named(found.plan, LONGEST), `.${others}`);
 }
 
 function plural(count, what) {

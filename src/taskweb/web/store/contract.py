@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import EllipsisType
 from typing import Protocol
@@ -125,8 +125,8 @@ class RunCollection(Protocol):
         """Delete the runs with these keys; return how many there were."""
         ...
 
-    def run_table(self) -> RunTable:
-        """All runs as columns, ready to be scored; those that did not finish have no score."""
+    def run_table(self, keys: Collection[str] | None = None) -> RunTable:
+        """All runs as columns, or those with these keys, ready to be scored; those that did not finish have no score."""
         ...
 
     def info(self) -> StoreInfo:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +97,14 @@ class Facts:
     def statuses(self) -> list[str]:
         """The status of each run."""
         return [RUN_STATUSES[code] for code in self.runs["status"].tolist()]
+
+    def only(self, keys: Collection[str]) -> Facts:
+        """The facts of the runs with these keys, in their order."""
+        kept = np.fromiter((key in keys for key in self.keys), bool, len(self.runs))
+        places = np.cumsum(kept) - 1
+        measured = kept[self.of_run]
+        values, of_run = self.values[measured], places[self.of_run[measured]]
+        return dataclasses.replace(self, runs=self.runs[kept], values=values, of_run=of_run)
 
 
 def read_facts(connection: sqlite3.Connection, *, checksums: bool = True) -> Facts:

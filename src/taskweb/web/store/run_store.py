@@ -8,7 +8,7 @@ import os
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from types import EllipsisType, TracebackType
 from typing import Any, Self
@@ -233,12 +233,13 @@ class RunStore(RunCollection):
             raise ParameterError(f"The status of runs must be one of {', '.join(RUN_STATUSES)}. Got '{status}' instead.")
         return self._stream(setup, target, source, status)
 
-    def run_table(self) -> RunTable:
-        """All runs as columns, ready to be scored; those that did not finish have no score.
+    def run_table(self, keys: Collection[str] | None = None) -> RunTable:
+        """All runs as columns, or those with these keys, ready to be scored; those that did not finish have no score.
 
         Raises WebError where there is nothing to score, and for conflicting runs, which differ in hyperparameters or data only.
         """
-        return run_table(self._facts(), self.path)
+        facts = self._facts()
+        return run_table(facts if keys is None else facts.only(keys), self.path)
 
     def info(self) -> StoreInfo:
         """Numbers and names of what is stored."""
