@@ -86,7 +86,8 @@ class OtherSetups:
         measured = np.isfinite(self._z[: self._others, place]).any(axis=-1)
         if not measured.any():
             raise WebError(
-                f"No other setup of the web '{self._web.name}' measured transfers to '{target}'. Give its examples as a file."
+                f"No other setup of the web '{self._web.name}' measured transfers from {FEWEST_SOURCES} sources to '{target}'. "
+                "Give its examples as a file."
             )
         weights = self._weights(place)
         own = self._others if self._has_own else None

@@ -104,7 +104,10 @@ def leave_setups_out(
             _judge(opened, name, places, figures[:, i], {way: found[i] for way, found in inside.items()})
             advance(1)
     if not np.isfinite(figures).any():
-        raise WebError(f"The web {opened.name} has no target that two setups measured with {FEWEST_SOURCES} sources or more.")
+        raise WebError(
+            f"The web {opened.name} has no target that two setups measured with {FEWEST_SOURCES} sources or more, and different "
+            "scores."
+        )
     rows = [_row(way, name, names, figures, [i], inside) for i, name in enumerate(chosen) for way in WAYS]
     if setup == ALL_SETUPS:
         rows += [_row(way, MEAN, names, figures, list(range(len(chosen))), inside) for way in WAYS]

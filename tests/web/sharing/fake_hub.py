@@ -108,6 +108,9 @@ class _Handler(BaseHTTPRequestHandler):
         if status is not None:
             self._send(status, {"error": "made up"})
             return
+        if self._token() not in ("", TOKEN, READER):
+            self._send(401, {"error": "wrong token"}, {"X-Error-Message": "Invalid credentials in Authorization header"})
+            return
         for pattern, answer in _ROUTES:
             found = re.fullmatch(pattern, f"{self.command} {path}")
             if found:

@@ -114,6 +114,10 @@ def test_a_private_web_needs_a_token(hub: FakeHub, store: Path, monkeypatch: pyt
     assert open_web(WEB).sources == ("boolq", "imdb")
     with pytest.raises(InputError, match="the token in HF_TOKEN is not allowed to do that"):
         push_web(str(store), WEB)
+    monkeypatch.setenv("HF_TOKEN", "hf_isNoLongerValid0123456789")
+    for asked in (lambda: open_web("hf:me/public"), lambda: push_web(str(store), WEB)):
+        with pytest.raises(InputError, match="the token in HF_TOKEN is not valid"):
+            asked()
     monkeypatch.setenv("HF_TOKEN", "")
     with pytest.raises(InputError, match="does not exist, or it is private"):
         open_web(WEB)

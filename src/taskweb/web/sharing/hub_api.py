@@ -20,6 +20,7 @@ from taskweb.web.sharing.reference import HubWeb
 _REPOSITORY_TYPE = "dataset"
 _YES = ("1", "ON", "YES", "TRUE")
 _SERVER_FAULT, _TOO_MANY = 500, 429
+_INVALID = "Invalid credentials"  # as the Hub says of a token that it does not know
 
 
 class UnreachableError(InputError):
@@ -146,6 +147,8 @@ def _one_line(web: HubWeb, done: str, fault: Exception) -> InputError:
         return cannot_write(Path(disk.filename or "the file"), disk)
     if "RevisionNotFoundError" in kinds:
         return InputError(f"{web} has no revision '{web.wanted_revision}'. Leave it out for the newest one.")
+    if status == 401 and _token() and (done != "read" or _INVALID in _said(fault)):
+        return InputError(f"{web} cannot be {done}: the token in HF_TOKEN is not valid. Set another one, or unset it to read.")
     if status in (401, 404) or "RepositoryNotFoundError" in kinds:
         return InputError(
             f"{web} cannot be {done}: it does not exist, or it is private. Check the name, and set HF_TOKEN to a token "
@@ -167,6 +170,12 @@ def _one_line(web: HubWeb, done: str, fault: Exception) -> InputError:
 def _status(fault: BaseException) -> int | None:
     status = getattr(getattr(fault, "response", None), "status_code", None)
     return status if isinstance(status, int) and status >= 400 else None
+
+
+def _said(fault: Exception) -> str:
+    """What the Hub says about a refusal, in a header of its answer."""
+    headers = (getattr(getattr(own, "response", None), "headers", None) for own in _chain(fault))
+    return " ".join(str(found.get("X-Error-Message", "")) for found in headers if found is not None)
 
 
 def _without_token(fault: Exception) -> str:
