@@ -5,10 +5,10 @@ import pytest
 
 from taskweb.selectors.similarity import (
     centred_cosine,
-    coverage,
     example_text,
     four_similarities,
     mean_embedding_cosine,
+    retrieval_both_ways,
     retrieval_of_experts,
     retrieval_on_one_scale,
 )
@@ -29,7 +29,8 @@ def test_similarities_agree_with_plain_loops() -> None:
     for j, name in enumerate(BANK.tasks):
         dots = TARGET @ BANK.of(name).T
         assert retrieval_of_experts(TARGET, BANK, BANK.tasks)[j] == pytest.approx(dots.max(axis=1).mean(), abs=1e-6)
-        assert coverage(TARGET, BANK, BANK.tasks)[j] == pytest.approx(dots.max(axis=0).mean(), abs=1e-6)
+        both = retrieval_both_ways([BANK.of("t3"), TARGET], BANK, BANK.tasks)
+        assert both[1, j] == pytest.approx((dots.max(axis=1).mean() + dots.max(axis=0).mean()) / 2, abs=1e-6)
         a, b = TARGET.mean(axis=0), BANK.of(name).mean(axis=0)
         cosine = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
         assert mean_embedding_cosine(TARGET, BANK, BANK.tasks)[j] == pytest.approx(cosine, abs=1e-6)
@@ -38,7 +39,7 @@ def test_similarities_agree_with_plain_loops() -> None:
 def test_a_task_is_most_similar_to_itself() -> None:
     assert retrieval_of_experts(BANK.of("t3"), BANK, BANK.tasks).argmax() == 3
     assert retrieval_of_experts(BANK.of("t3"), BANK, ["t3"])[0] == pytest.approx(1.0, abs=1e-6)
-    assert coverage(BANK.of("t3"), BANK, ["t3"])[0] == pytest.approx(1.0, abs=1e-6)
+    assert retrieval_both_ways([BANK.of("t3")], BANK, ["t3"])[0, 0] == pytest.approx(1.0, abs=1e-6)
 
 
 def test_the_largest_of_a_few_is_expected_exactly() -> None:
@@ -65,8 +66,10 @@ def test_four_similarities_in_one_pass_are_each_of_them() -> None:
     uneven = ExampleBank({**bank.vectors, "b": bank.of("b")[:5]})
     for one in (bank, uneven):
         found = four_similarities(bank.of("a"), one, ("b", "c"))
-        for values, similarity in zip(found[:3], (retrieval_of_experts, coverage, mean_embedding_cosine), strict=True):
+        for values, similarity in ((found[0], retrieval_of_experts), (found[2], mean_embedding_cosine)):
             assert values == pytest.approx(similarity(bank.of("a"), one, ("b", "c")), abs=1e-6)
+        both = retrieval_both_ways([bank.of("a")], one, ("b", "c"))[0]
+        assert found[:2].mean(axis=0) == pytest.approx(both, abs=1e-6)
         means = np.stack([one.of(name).mean(axis=0) for name in ("b", "c")])
         target = bank.of("a").mean(axis=0)
         assert found[3] == pytest.approx(centred_cosine(target[None], means)[0], abs=1e-6)

@@ -5,6 +5,7 @@ import pytest
 
 from taskweb.errors import NameNotFoundError, ParameterError
 from taskweb.selectors.unmeasured import with_unmeasured
+from taskweb.web import ExampleBank
 from tests.conftest import made_up_bank, made_up_web
 
 WEB = made_up_web()
@@ -31,6 +32,17 @@ def test_the_estimate_for_a_copy_of_a_source_is_close_to_it() -> None:
     for wanted, liked, unliked in ((one, 0, 1), (other, 1, 0)):
         distance = [np.abs(estimate - wanted).mean() for estimate in estimates]
         assert distance[liked] < distance[unliked]
+
+
+def test_the_bank_is_read_once_for_all_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"new{i}" for i in range(6)]
+    bank = BANK.joined({name: BANK.of("task6") for name in names})
+    read, chunks = [], ExampleBank.chunks
+    monkeypatch.setattr(ExampleBank, "chunks", lambda self, *given: read.append(1) or chunks(self, *given))
+    together = with_unmeasured(WEB, bank, names).t
+    assert len(read) == 1
+    alone = [with_unmeasured(WEB, bank, [name]).t[..., -1:] for name in names]
+    np.testing.assert_allclose(together[..., -len(names) :], np.concatenate(alone, axis=-1), rtol=1e-9)
 
 
 def test_names_are_checked() -> None:

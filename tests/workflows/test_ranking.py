@@ -18,6 +18,7 @@ from taskweb.web.published import published_bank, published_web
 from taskweb.workflows.benchmarking import run_benchmark
 from taskweb.workflows.demo import demo_target
 from taskweb.workflows.embedding import Embedder
+from taskweb.workflows.own_candidates import own_notes, with_distinct_names
 from taskweb.workflows.rank_settings import TargetSettings
 from taskweb.workflows.ranking import rank
 from taskweb.workflows.selector_settings import EncoderSettings, SelectorSettings
@@ -399,6 +400,15 @@ def test_own_candidates_with_examples_of_the_target_are_reported(tmp_path: Path)
     assert any(
         "copy contains 3 of the target's own examples" in note for note in rank(EXAMPLES, sources=tmp_path / "own").notes
     )
+
+
+def test_many_candidates_with_the_same_remark_are_counted_and_not_all_named() -> None:
+    copies = [ExampleSet(f"t{i}", EXAMPLES[:2]) for i in range(2000)]
+    _, renamed = with_distinct_names(copies, [item.name for item in copies])
+    for notes in (renamed, own_notes(copies, ExampleSet("target", EXAMPLES[:2]))):
+        assert len(notes) <= 10
+        assert max(map(len, notes)) < 250
+        assert any("1,992 more" in note for note in notes)
 
 
 def test_names_of_own_candidates_never_clash(tmp_path: Path) -> None:

@@ -37,14 +37,22 @@ def retrieval_of_experts(target: Vectors, bank: ExampleBank, sources: Sequence[s
     return _per_source(bank, sources, score)
 
 
-def coverage(target: Vectors, bank: ExampleBank, sources: Sequence[str]) -> FloatArray:
-    """RoE reversed: for each source, the mean over its examples of the largest dot product with an example of the target."""
-    transposed = np.ascontiguousarray(target.T, dtype=np.float32)
+def retrieval_both_ways(targets: Sequence[Vectors], bank: ExampleBank, sources: Sequence[str]) -> FloatArray:
+    """The mean of RoE and coverage for several targets, (targets, sources); the bank is read once.
 
-    def score(vectors: Vectors, starts: npt.NDArray[np.intp]) -> FloatArray:
-        return _covered(vectors @ transposed, starts)
-
-    return _per_source(bank, sources, score)
+    Coverage is RoE reversed: the mean over a source's examples of the largest dot product with an example of the target.
+    """
+    transposed = [np.ascontiguousarray(target.T, dtype=np.float32) for target in targets]
+    scores = np.empty((len(targets), len(sources)))
+    position = 0
+    for names, vectors, starts in bank.chunks(sources):
+        at = slice(position, position + len(names))
+        for i, columns in enumerate(transposed):
+            cosines = vectors @ columns
+            best = np.maximum.reduceat(cosines, starts, axis=0).mean(axis=1, dtype=np.float64)
+            scores[i, at] = (best + _covered(cosines, starts)) / 2
+        position += len(names)
+    return scores
 
 
 def mean_embedding_cosine(target: Vectors, bank: ExampleBank, sources: Sequence[str]) -> FloatArray:
@@ -76,7 +84,7 @@ def centred_cosine(queries: FloatArray, tasks: FloatArray | Vectors) -> FloatArr
 
 
 def four_similarities(target: Vectors, bank: ExampleBank, sources: Sequence[str]) -> FloatArray:
-    """`retrieval_of_experts`, `coverage`, `mean_embedding_cosine` and `centred_cosine` in one pass: (4, sources)."""
+    """RoE, coverage (RoE reversed), `mean_embedding_cosine` and `centred_cosine` in one pass: (4, sources)."""
     transposed = np.ascontiguousarray(target.T, dtype=np.float32)
     mean = target.mean(axis=0, dtype=np.float64)
     centre = mean / max(float(np.linalg.norm(mean)), 1e-12)

@@ -18,7 +18,7 @@ import numpy as np
 
 from taskweb.errors import ParameterError
 from taskweb.selectors.base import FloatArray
-from taskweb.selectors.similarity import coverage, retrieval_of_experts
+from taskweb.selectors.similarity import retrieval_both_ways
 from taskweb.web import ExampleBank, TransferWeb
 from taskweb.web.transfer_web import PAIR_FIELDS, without_self
 
@@ -35,11 +35,7 @@ def with_unmeasured(web: TransferWeb, bank: ExampleBank, names: Sequence[str], *
             raise ParameterError(f"The source '{name}' is a task of the web already. Give yours another name.")
     measured = [source for source in web.sources if source in bank]
     at = [web.sources.index(source) for source in measured]
-    weights = (
-        np.stack([_similarity_weights(bank, name, measured, width) for name in names], axis=1)
-        if measured
-        else np.ones((0, len(names)))
-    )
+    weights = _similarity_weights(bank, names, measured, width) if measured and names else np.ones((len(measured), len(names)))
     t = without_self(web.t[:, :, at], web.targets, measured)
     known = np.isfinite(t)
     total = np.where(known, t, 0.0) @ weights
@@ -59,11 +55,13 @@ def with_unmeasured(web: TransferWeb, bank: ExampleBank, names: Sequence[str], *
     )
 
 
-def _similarity_weights(bank: ExampleBank, name: str, measured: Sequence[str], width: float) -> FloatArray:
-    own = bank.of(name)
-    similarity = (retrieval_of_experts(own, bank, measured) + coverage(own, bank, measured)) / 2
-    spread = float(similarity.std())
-    return np.exp((similarity - similarity.mean()) / spread / width) if spread > 0 else np.ones(len(measured))
+def _similarity_weights(bank: ExampleBank, names: Sequence[str], measured: Sequence[str], width: float) -> FloatArray:
+    """The weight of each measured source for each new one: (measured, names)."""
+    similarity = retrieval_both_ways([bank.of(name) for name in names], bank, measured)
+    weights = [
+        np.exp((row - row.mean()) / row.std() / width) if row.std() > 0 else np.ones(len(measured)) for row in similarity
+    ]
+    return np.stack(weights, axis=1)
 
 
 def _padded(array: FloatArray, more: int) -> FloatArray:

@@ -105,8 +105,8 @@ def leave_setups_out(
             advance(1)
     if not np.isfinite(figures).any():
         raise WebError(
-            f"The web {opened.name} has no target that two setups measured with {FEWEST_SOURCES} sources or more, and different "
-            "scores."
+            f"The web {opened.name} has no target that two setups measured with {FEWEST_SOURCES} sources or more, with "
+            "different scores."
         )
     rows = [_row(way, name, names, figures, [i], inside) for i, name in enumerate(chosen) for way in WAYS]
     if setup == ALL_SETUPS:

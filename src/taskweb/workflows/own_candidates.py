@@ -14,6 +14,7 @@ from taskweb.workflows.target_examples import FEW_EXAMPLES
 from taskweb.workflows.task_texts import SOURCE_EXAMPLES
 
 SAMPLING = Sampling(SOURCE_EXAMPLES, seed=0)
+_NAMED = 8
 
 
 def own_candidates(sources: str | Path | Sequence[ExampleSet] | None, columns: Columns) -> list[ExampleSet]:
@@ -46,15 +47,15 @@ def candidates(sources: Path | None, task_column: str | None, columns: Columns) 
 def with_distinct_names(own: Sequence[ExampleSet], taken: Sequence[str]) -> tuple[list[ExampleSet], list[str]]:
     """Rename candidates that have the name of a task in the web, as they may be something else; with a note for each."""
     used = {*taken, *(item.name for item in own)}
-    result, notes = [], []
+    result, renamed = [], []
     for item in own:
         name = item.name
         if name in taken:
             name = next(f"{name} (own{tail})" for tail in ("", *range(2, 1000)) if f"{name} (own{tail})" not in used)
             used.add(name)
-            notes.append(f"your {item.name} has the name of a task in the web and is listed as '{name}', not measured")
+            renamed.append(f"your {item.name} has the name of a task in the web and is listed as '{name}', not measured")
         result.append(dataclasses.replace(item, name=name))
-    return result, notes
+    return result, _first_of(renamed, "candidates have names of tasks in the web")
 
 
 def own_notes(own: Sequence[ExampleSet], target: ExampleSet | None) -> list[str]:
@@ -62,10 +63,18 @@ def own_notes(own: Sequence[ExampleSet], target: ExampleSet | None) -> list[str]
     notes = []
     few = [f"{item.name} ({len(item)})" for item in own if len(item) < FEW_EXAMPLES]
     if few:
-        notes.append(f"few examples, so their similarity is uncertain: {', '.join(few)}")
+        more = f" and {len(few) - _NAMED:,} more" if len(few) > _NAMED else ""
+        notes.append(f"few examples, so their similarity is uncertain: {', '.join(few[:_NAMED])}{more}")
     inputs = set() if target is None else {example.input for example in target.examples}
+    copies = []
     for item in own:
         shared = sum(example.input in inputs for example in item.examples)
         if shared:
-            notes.append(f"your {item.name} contains {shared} of the target's own examples: leave them out before training")
-    return notes
+            copies.append(f"your {item.name} contains {shared} of the target's own examples: leave them out before training")
+    return [*notes, *_first_of(copies, "candidates contain examples of the target")]
+
+
+def _first_of(notes: Sequence[str], what: str) -> list[str]:
+    """The first notes of one kind, and how many more there are. what: what they say, of several."""
+    more = len(notes) - _NAMED
+    return [*notes[:_NAMED], *([f"{more:,} more {what}"] if more > 0 else [])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +29,10 @@ from taskweb.selectors.blend.standardise import peaked_rows, standardised_rows
 from taskweb.selectors.blend.text_similarity import mean_similarity, similarity_within
 from taskweb.selectors.blend.utility import REGRET_WEIGHT, HarmTruth, OrderTruth
 from taskweb.selectors.blend.validation import MOST_SOURCES, MOST_TARGETS, thinned, validate
-from taskweb.selectors.similarity import coverage, mean_embedding_cosine, retrieval_of_experts
+from taskweb.selectors.similarity import mean_embedding_cosine, retrieval_both_ways, retrieval_of_experts
 from taskweb.selectors.unmeasured import with_unmeasured
 from taskweb.web import ExampleBank, TransferWeb
+from taskweb.web.arrays import FloatArray
 from taskweb.web.published import published_bank, published_web
 from tests.conftest import made_up_bank, made_up_web
 
@@ -243,7 +245,7 @@ def test_similarity_within_a_bank_is_that_of_the_functions() -> None:
     bank = made_up_bank(TASKS)
     found = similarity_within(bank, TASKS[:3], TASKS, examples=50).values
     for i, query in enumerate(TASKS[:3]):
-        for form, similarity in enumerate((retrieval_of_experts, coverage, mean_embedding_cosine)):
+        for form, similarity in enumerate((retrieval_of_experts, _coverage, mean_embedding_cosine)):
             assert found[form, i] == pytest.approx(similarity(bank.of(query), bank, TASKS), abs=1e-6)
 
 
@@ -343,3 +345,7 @@ def test_the_published_web_distinguishes_sources_well() -> None:
 def test_the_rate_is_checked() -> None:
     with pytest.raises(ParameterError, match="'rate' parameter of the blend"):
         BlendSelector(rate=-1.0)
+
+
+def _coverage(target: FloatArray, bank: ExampleBank, sources: Sequence[str]) -> FloatArray:
+    return 2 * retrieval_both_ways([target], bank, sources)[0] - retrieval_of_experts(target, bank, sources)
