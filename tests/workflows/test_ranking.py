@@ -403,9 +403,9 @@ def test_own_candidates_with_examples_of_the_target_are_reported(tmp_path: Path)
 
 
 def test_many_candidates_with_the_same_remark_are_counted_and_not_all_named() -> None:
-    copies = [ExampleSet(f"t{i}", EXAMPLES[:2]) for i in range(2000)]
+    copies = [ExampleSet(f"t{i}", EXAMPLES[:2], "made up") for i in range(2000)]
     _, renamed = with_distinct_names(copies, [item.name for item in copies])
-    for notes in (renamed, own_notes(copies, ExampleSet("target", EXAMPLES[:2]))):
+    for notes in (renamed, own_notes(copies, ExampleSet("target", EXAMPLES[:2], "made up"))):
         assert len(notes) <= 10
         assert max(map(len, notes)) < 250
         assert any("1,992 more" in note for note in notes)

@@ -46,11 +46,12 @@ def candidates(sources: Path | None, task_column: str | None, columns: Columns) 
 
 def with_distinct_names(own: Sequence[ExampleSet], taken: Sequence[str]) -> tuple[list[ExampleSet], list[str]]:
     """Rename candidates that have the name of a task in the web, as they may be something else; with a note for each."""
-    used = {*taken, *(item.name for item in own)}
+    known = set(taken)
+    used = known | {item.name for item in own}
     result, renamed = [], []
     for item in own:
         name = item.name
-        if name in taken:
+        if name in known:
             name = next(f"{name} (own{tail})" for tail in ("", *range(2, 1000)) if f"{name} (own{tail})" not in used)
             used.add(name)
             renamed.append(f"your {item.name} has the name of a task in the web and is listed as '{name}', not measured")
