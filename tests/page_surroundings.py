@@ -77,6 +77,7 @@ def ray(_folder: Path) -> Iterator[Variables]:
     # The path is short: those of sockets hold 107 characters.
     folder = tempfile.mkdtemp(prefix="taskweb-", dir="/tmp")
     variables = {"RAY_TMPDIR": folder, "HOME": folder, "RAY_OVERRIDE_RESOURCES": '{"CPU": 2, "GPU": 1}'}
+    variables["RAY_AUTH_MODE"] = "token"  # what the page says to type in each shell
     try:
         yield variables | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "RAY_USAGE_STATS_ENABLED": "0"}
     finally:

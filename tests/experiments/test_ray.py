@@ -147,38 +147,78 @@ def test_the_head_dies_and_the_same_plan_goes_on_with_a_new_cluster(
 ) -> None:
     from ray.cluster_utils import Cluster
 
-    monkeypatch.setattr("taskweb.experiments.executors.ray_head.PATIENCE", 3.0)
-    plan = write_plan(tmp_path, seeds="[1, 2, 3, 4]")
+    monkeypatch.setattr("taskweb.experiments.executors.ray_head.PATIENCE", 0.3)
+    monkeypatch.setattr("taskweb.experiments.executors.ray_head._SECONDS_BETWEEN_LOOKS", 0.1)
+    monkeypatch.setattr("taskweb.experiments.executors.ray._SECONDS_BETWEEN_LOOKS", 0.1)
+    plan = write_plan(tmp_path, seeds="[1, 2, 3, 4, 5, 6]")
     first = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     for _ in range(2):
         first.add_node(num_cpus=1)
     first.wait_for_nodes()
+    save, dead = OpenJob.save, []
 
-    def kill() -> None:
-        deadline = time.monotonic() + 120
-        while len(saved) < 3 and time.monotonic() < deadline:
-            time.sleep(0.02)
-        first.remove_node(first.head_node, allow_graceful=False)
+    def kill_after_third(self: OpenJob, run: Run, store: RunStore) -> None:
+        save(self, run, store)
+        if len(saved) == 3 and not dead:  # not by `remove_node`, which would only end this process's use of the cluster
+            first.head_node.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
+            dead.append(not first.head_node.any_processes_alive())
 
-    killer = threading.Thread(target=kill)
-    killer.start()
-    try:
-        with pytest.raises(TaskWebError, match=r"The head of the Ray cluster at .* is gone") as lost:
-            run_plan(plan, RayExecutor(first.address))
-        assert "\n" not in str(lost.value)
-    finally:
-        killer.join()
-        first.shutdown()
-    before = len(saved)
-    assert 3 <= before < 36
+    with monkeypatch.context() as patch:
+        patch.setattr(OpenJob, "save", kill_after_third)
+        try:
+            with pytest.raises(TaskWebError, match=r"The head of the Ray cluster at .* is gone") as lost:
+                run_plan(plan, RayExecutor(first.address))
+            assert "\n" not in str(lost.value)
+        finally:
+            first.shutdown()
+    assert dead == [True]
+    assert 3 <= len(saved) < 54
     second = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
     try:
         state = run_plan(plan, RayExecutor(second.address))
     finally:
         ray.shutdown()
         second.shutdown()
-    assert (state.finished, state.failed, state.todo) == (36, 0, ())
-    assert len(keys(saved)) == len(set(keys(saved))) == 36
+    assert (state.finished, state.failed, state.todo) == (54, 0, ())
+    assert len(keys(saved)) == len(set(keys(saved))) == 54
+
+
+@pytest.mark.repeats
+def test_ray_ends_in_this_process_and_the_plan_goes_to_no_other_cluster(
+    own_cluster: Any, cluster: Any, saved: list[Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after the death of the head, for Ray: `ray.get` would connect to the latest cluster of this machine."""
+    own_cluster.add_node(num_cpus=1)
+    own_cluster.wait_for_nodes()
+    plan = write_plan(tmp_path, seeds="[1]")
+    save = OpenJob.save
+
+    def disconnect_after_second(self: OpenJob, run: Run, store: RunStore) -> None:
+        save(self, run, store)
+        if len(saved) == 2:
+            ray.shutdown()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OpenJob, "save", disconnect_after_second)
+        with pytest.raises(TaskWebError, match=r"The head of the Ray cluster at .* is gone"):
+            run_plan(plan, RayExecutor(own_cluster.address))
+    assert not ray.is_initialized()
+    assert len(saved) == 2
+    assert run_plan(plan, RayExecutor(own_cluster.address)).finished == 9
+    assert len(keys(saved)) == len(set(keys(saved))) == 9
+
+
+@pytest.mark.repeats
+def test_paths_of_a_plan_are_relative_to_where_the_command_runs(
+    own_cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers of a cluster start where the cluster was started."""
+    own_cluster.add_node(num_cpus=1)
+    own_cluster.wait_for_nodes()
+    write_plan(tmp_path, seeds="[1]")
+    monkeypatch.chdir(tmp_path)
+    state = run_plan(Path("plan.toml"), RayExecutor(own_cluster.address))
+    assert (state.finished, state.failed) == (9, 0)
 
 
 @pytest.mark.repeats

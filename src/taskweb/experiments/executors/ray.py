@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 import uuid
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
@@ -92,6 +93,10 @@ class RayExecutor:
                     yield from done
         except SystemExit:  # what Ray raises in this process when its own on this machine are gone
             raise head_is_gone(self.address or "") from None
+        except ray.exceptions.RayError as error:
+            if not ray.is_initialized():
+                raise head_is_gone(self.address or "") from None
+            raise TaskWebError(f"The Ray cluster failed: {_shortened(error)}") from None
         finally:
             if started:
                 with suppress(SystemExit):
@@ -105,6 +110,7 @@ class WorkerPool:
         self.ray, self.opened, self.store, self.name = ray, opened, store, name
         runner = opened.runner
         self.runner = ray.put(GroupRunner(runner.data, runner.checkpoints, runner.threads, runner.texts))
+        self.folder = str(Path.cwd())  # paths of a plan may be relative to it
         self.task = ray.remote(num_cpus=opened.plan.threads, num_gpus=gpus, max_retries=0)(_events)
         self.streams: dict[Any, _Stream] = {}
         self.numbers = count()
@@ -118,6 +124,7 @@ class WorkerPool:
             self._submit(piece)
         try:
             while self.streams:
+                self._require_connection()
                 ready, _ = self.ray.wait(list(self.streams), num_returns=1, timeout=_SECONDS_BETWEEN_LOOKS)
                 self.head.check()
                 for generator in ready:
@@ -129,7 +136,7 @@ class WorkerPool:
     def _submit(self, work: Work) -> None:
         missing = self.opened.missing_of(work, self.store)
         if missing is not None:
-            generator = self.task.options(num_returns="streaming").remote(self.name, self.runner, missing)
+            generator = self.task.options(num_returns="streaming").remote(self.name, self.folder, self.runner, missing)
             self.streams[generator] = _Stream(missing, Heartbeat(self.opened.plan.store, f"-{next(self.numbers)}"))
 
     def _handle_event(self, generator: Any) -> Iterator[int]:
@@ -140,6 +147,7 @@ class WorkerPool:
             self._close(generator)
             return
         except self.ray.exceptions.RayError as error:
+            self._require_connection()
             self._close(generator)
             self._resubmit(stream, error)
             return
@@ -155,9 +163,14 @@ class WorkerPool:
             stream.running = event
             stream.heartbeat.report(event)
 
+    def _require_connection(self) -> None:
+        """Raise TaskWebError where Ray has ended this process's use of the cluster: it would connect to any other one."""
+        if not self.ray.is_initialized():
+            raise head_is_gone(self.head.address)
+
     def _resubmit(self, stream: _Stream, error: Exception) -> None:
         """Give the runs of a lost worker to another one. A run whose workers keep dying is recorded as failed."""
-        reason = " ".join(str(error).split())[:200]
+        reason = _shortened(error)
         if isinstance(error, self.ray.exceptions.RayTaskError):
             if isinstance(error.cause, TaskWebError):
                 raise type(error.cause)(str(error.cause)) from None
@@ -167,7 +180,10 @@ class WorkerPool:
                 self._submit(group)
             return
         lost, group = stream.running or stream.work, stream.work
-        self.losses[_id_of(lost)] += 1
+        if self.head.answers():
+            self.losses[_id_of(lost)] += 1
+        else:  # the run is not at fault
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
         if self.losses[_id_of(lost)] >= _MAX_LOSSES:
             if stream.running is None:
                 raise TaskWebError(
@@ -199,6 +215,10 @@ class _Stream:
     running: RunSpec | None = None
 
 
+def _shortened(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
 def _id_of(lost: RunSpec | RunGroup) -> tuple[str, str | None, int, str | None]:
     return lost.setup.name, lost.source, lost.seed, lost.target if isinstance(lost, RunSpec) else None
 
@@ -219,10 +239,15 @@ def _probe_file(checkpoints: CheckpointCache) -> Iterator[str]:
             probe.parent.rmdir()
 
 
-def _events(name: str, runner: GroupRunner, work: Work) -> Iterator[Event]:
-    """Do work on a worker, and yield its events. Models stay loaded for the next work of the worker."""
+def _events(name: str, folder: str, runner: GroupRunner, work: Work) -> Iterator[Event]:
+    """Do work on a worker, and yield its events. Models stay loaded for the next work of the worker.
+
+    folder: that relative paths start from, where this machine has it.
+    """
     if name not in _runners:
         _runners.clear()
+        with suppress(OSError):
+            os.chdir(folder)
         checkpoints = runner.checkpoints
         if not (checkpoints.folder / name).exists():
             checkpoints = replace(checkpoints, folder=_own_folder(name))
@@ -258,18 +283,22 @@ def _warn_of_missing(ray: Any, cpus: float, gpus: float) -> None:
 
 def _connect(ray: Any, address: str | None) -> None:
     """Join a cluster, or start one. Fails at once where no process listens at the address; Ray itself retries for minutes."""
+    hint = ""
     try:
         if address is not None and address != "auto":
             host, _, port = address.removeprefix("ray://").rpartition(":")
             socket.create_connection((host, int(port)), timeout=_TIMEOUT).close()
+            hint = " A process listens there. Has it the same version of Ray, and the same token? See docs/ray.md."
         options = {"include_dashboard": False} if address is None else {}
         ray.init(address=address, log_to_driver=False, configure_logging=False, **options)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         where = f"at {address}" if address else "on this machine"
-        raise TaskWebError(f"No Ray cluster could be reached {where}: {str(error).splitlines()[0]}.") from None
+        first = str(error).splitlines()[0].rstrip(".")
+        raise TaskWebError(f"No Ray cluster could be reached {where}: {first}.{hint}") from None
 
 
 def _ray() -> Any:
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # else Ray goes to any other cluster where its own has ended
     try:
         import ray
     except ImportError:

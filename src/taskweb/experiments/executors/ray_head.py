@@ -28,14 +28,21 @@ class HeadWatch:
         now = self.clock()
         if not self.address or now - self.looked < _SECONDS_BETWEEN_LOOKS:
             return
+        if self.answers():
+            self.answered = now
+        elif now - self.answered > PATIENCE:
+            raise head_is_gone(self.address)
+        self.looked = self.clock()
+
+    def answers(self) -> bool:
+        """Whether the head answers now, or its address is not known."""
         host, _, port = self.address.rpartition(":")
         try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=_TIMEOUT).close()
-            self.answered = now
+            if host:
+                socket.create_connection((host.strip("[]"), int(port)), timeout=_TIMEOUT).close()
         except OSError:
-            if now - self.answered > PATIENCE:
-                raise head_is_gone(self.address) from None
-        self.looked = self.clock()
+            return False
+        return True
 
 
 def head_is_gone(address: str) -> TaskWebError:
