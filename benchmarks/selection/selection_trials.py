@@ -33,12 +33,16 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return harness.parse(options, argv, quick={"families": ["mixed"], "targets": 1, "seeds": 1})
 
 
+def _say(webs: int, targets: int) -> None:
+    print(f"{webs} webs are measured, and models of {targets} targets trained", file=sys.stderr)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     given = arguments(argv)
     settings = TrialSettings(tuple(given.families), given.targets, seeds=tuple(range(1, given.seeds + 1)), model=given.model)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="taskweb-trials-") as folder, worker_pool(given.workers) as pool:
-        found = run_trials(settings, Path(folder), pool, on_progress=lambda done, of: print(f"{done} of {of}", file=sys.stderr))
+        found = run_trials(settings, Path(folder), pool, on_progress=_say)
     harness.write_result(__file__, given, found.to_dict() | {"seconds": time.monotonic() - began})
     console = Console(width=200)
     for part in trial_tables(found, console.width):

@@ -182,8 +182,8 @@ def test_the_target_is_hidden_until_the_evaluation(encoder: object, tmp_path: Pa
 
     monkeypatch.setattr(selection_trials, "rank", watched)
     reported: list[tuple[int, int]] = []
-    found = run_trials(settings, tmp_path, Here(), on_progress=lambda done, total: reported.append((done, total)))
-    assert reported == [(1, 2), (2, 2)]
+    found = run_trials(settings, tmp_path, Here(), on_progress=lambda webs, targets: reported.append((webs, targets)))
+    assert reported == [(1, 0), (1, 1)]
     assert target not in (*seen[0].targets, *seen[0].sources)
     assert not list(tmp_path.rglob(f"{target}.jsonl"))
     assert [trial.strategy for trial in found.trials] == list(STRATEGIES)

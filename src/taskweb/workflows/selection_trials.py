@@ -68,19 +68,18 @@ def run_trials(
     """Run all trials: measure and train in `pool`, and rank here.
 
     folder: for webs and plans. webs: from `begin_webs`, where they are being measured already.
-    on_progress: called with the number of webs and models that are done, and of all. Raises what any of the steps raises.
+    on_progress: called with the number of webs that are measured, and of targets whose models of a seed are trained. Raises
+    what any of the steps raises.
     """
-    total = len(settings.families) * (1 + settings.targets * len(settings.seeds))
     webs = begin_webs(settings, folder, pool) if webs is None else webs
     waiting: set[Future[Any]] = set(webs)
     rankings: dict[TrialTarget, Ranking] = {}
     trials: list[Trial] = []
-    done = 0
+    models: list[Future[list[Trial]]] = []
     for future in _as_done(waiting):
         found = future.result()
-        done += 1
-        if on_progress is not None:
-            on_progress(done, total)
+        if on_progress is not None:  # several may be done when the first is looked at
+            on_progress(*(sum(one.done() for one in those) for those in (webs, models)))
         if future not in webs:
             trials += found
             continue
@@ -88,10 +87,11 @@ def run_trials(
         family = find_family(name)
         for target in settings.targets_of(family):
             ranking = rankings[name, target] = ranked_sources(family, target, settings, folder / name, encoder)
-            for seed in settings.seeds:
-                waiting.add(pool.submit(trials_of, name, target, ranking.top(len(ranking)), seed, settings))
-    order = {name: place for place, name in enumerate(settings.families)}
-    trials.sort(key=lambda t: (order[t.family], t.target, t.seed, STRATEGIES.index(t.strategy)))
+            order = ranking.top(len(ranking))
+            models += [pool.submit(trials_of, name, target, order, seed, settings) for seed in settings.seeds]
+        waiting.update(models[-settings.targets * len(settings.seeds) :])
+    places = {name: place for place, name in enumerate(settings.families)}
+    trials.sort(key=lambda t: (places[t.family], t.target, t.seed, STRATEGIES.index(t.strategy)))
     return SelectionTrials(settings, tuple(trials), dict(sorted(rankings.items())))
 
 

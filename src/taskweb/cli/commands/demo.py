@@ -107,11 +107,13 @@ def _print_first_ranking(encoder: EncoderSettings, *, quiet: bool) -> None:
 
 def _all_steps(to: Path, encoder: EncoderSettings, *, shown: bool, quiet: bool) -> SelectionTrials:
     """Walk through the other steps in the folder `to`, while the webs of the comparison are measured; then compare."""
+    from taskweb.cli.progress.trial_progress import shown_trials
     from taskweb.experiments.executors.process import worker_pool
     from taskweb.tasks.atomic import whole_folder
     from taskweb.workflows import selection_trials
+    from taskweb.workflows.trial_time import TrialTime
 
-    settings = selection_trials.DEMO_SETTINGS
+    settings, began = selection_trials.DEMO_SETTINGS, time.monotonic()
     workers = max(2, min(_MOST_WORKERS, os.cpu_count() or 1))
     with tempfile.TemporaryDirectory(prefix="taskweb-demo-") as temporary, worker_pool(workers) as pool:
         webs = selection_trials.begin_webs(settings, Path(temporary), pool)
@@ -119,10 +121,9 @@ def _all_steps(to: Path, encoder: EncoderSettings, *, shown: bool, quiet: bool) 
             number = _walk(folder, encoder, shown=shown)
         if shown:
             _print_before_comparison(number, settings)
-        jobs = len(settings.families) * (1 + settings.targets * len(settings.seeds))
-        with progress_for(quiet=quiet, least=0)("Measuring and training", jobs) as advance:
+        with shown_trials(TrialTime(settings, workers), began, quiet=quiet) as on_progress:
             return selection_trials.run_trials(
-                settings, Path(temporary), pool, webs=webs, encoder=encoder, on_progress=lambda _done, _total: advance(1)
+                settings, Path(temporary), pool, webs=webs, encoder=encoder, on_progress=on_progress
             )
 
 
