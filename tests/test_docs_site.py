@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import taskweb
-from scripts.docs_site import benchmark_tables, python_reference
+from scripts.docs_site import benchmark_tables, note_tables, python_reference
 from scripts.docs_site.drawings import DRAWINGS
-from scripts.docs_site.filled_in import IMAGES, filled_in, pages
+from scripts.docs_site.filled_in import IMAGES, TABLES, filled_in, pages
 from scripts.docs_site.repository_links import with_site_links
 from scripts.docs_site.results import value
 from tests.conftest import REPOSITORY
@@ -31,11 +31,20 @@ def test_drawings_are_those_of_the_results(name: str) -> None:
 
 
 def test_every_result_is_in_a_table_and_every_table_on_a_page() -> None:
-    code = Path(benchmark_tables.__file__).read_text(encoding="utf-8")
+    code = "".join(Path(module.__file__).read_text(encoding="utf-8") for module in (benchmark_tables, note_tables))
     results = {path.stem for path in REPOSITORY.glob("benchmarks/*/results/*.json")}
     assert {name for name in results if not re.search(rf'[/"]{name}"', code)} == set()
     text = "\n".join(page.read_text(encoding="utf-8") for page in pages())
-    assert {name for name in benchmark_tables.TABLES if f"<!-- table {name} -->" not in text} == set()
+    assert {name for name in TABLES if f"<!-- table {name} -->" not in text} == set()
+    assert len(TABLES) == len(benchmark_tables.TABLES) + len(note_tables.TABLES)
+
+
+@pytest.mark.parametrize("page", sorted(REPOSITORY.glob("benchmarks/*/README.md")), ids=lambda page: page.parent.name)
+def test_no_table_of_the_notes_is_typed_unless_it_says_why(page: Path) -> None:
+    by_hand = re.sub(r"(?s)<!-- table .*?<!-- end -->", "", page.read_text(encoding="utf-8"))
+    tables = re.findall(r"(?m)((?:^.*\n))\n?((?:^\|.*\n)+)", by_hand)
+    numbers = [(before, lines) for before, lines in tables if re.search(r"(?m)\| [-+]?\d+\.\d", lines)]
+    assert [lines.partition("\n")[0] for before, lines in numbers if not before.startswith("<!-- typed: ")] == []
 
 
 def test_every_page_is_in_the_navigation() -> None:

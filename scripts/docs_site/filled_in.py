@@ -2,7 +2,8 @@
 
     python -m scripts.docs_site.filled_in
 
-`<!-- table small_webs -->` up to `<!-- end -->` is a table of benchmark_tables.py.
+`<!-- table small_webs -->` up to `<!-- end -->` is a table of benchmark_tables.py or note_tables.py. In the notes of
+benchmarks, `<!-- typed: why -->` stands before a table of numbers without a result file.
 `<!-- value selection/how_many: mean_by_k > 5 as .1f -->59.5<!-- end -->` is one figure: file, keys from the outside in, form.
 `selector=blend, setup=mean` chooses from a list of rows; `x100` before the form multiplies. What drawings.py draws becomes
 `docs/images/NAME.svg`.
@@ -13,10 +14,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from scripts.docs_site.benchmark_tables import TABLES
+from scripts.docs_site import benchmark_tables, note_tables
 from scripts.docs_site.drawings import DRAWINGS
 from scripts.docs_site.results import REPOSITORY, value
 
+TABLES = benchmark_tables.TABLES | note_tables.TABLES
 IMAGES = REPOSITORY / "docs" / "images"
 _TABLE = re.compile(r"(?s)<!-- table (\w+) -->\n.*?<!-- end -->")
 _VALUE = re.compile(r"(?s)(<!-- value ([\w/]+): ([^\n]+?) as (x100 )?(\S+) -->).*?<!-- end -->")
