@@ -19,6 +19,8 @@ from taskweb.models.bundle import BaseWithAdapters
 from tests.experiments.planned import write_checkpoint
 from tests.models.ready import change_config, write_adapter
 
+OWN = {"r": 2, "lora_alpha": 3, "use_rslora": True, "rank_pattern": {"v": 3}, "alpha_pattern": {"q": 5}}
+
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -34,11 +36,11 @@ def updates(base: Path, folder: Path) -> dict[str, torch.Tensor]:
 
 
 def test_the_update_is_the_weighted_sum(base: Path, tmp_path: Path) -> None:
-    kinds = {"a": {}, "b": {"r": 2, "lora_alpha": 3, "use_rslora": True}, "c": {"target_modules": ["q", "wo"]}}
+    kinds = {"a": {}, "b": OWN, "c": {"target_modules": ["q", "wo"]}}
     folders = {name: write_adapter(base, tmp_path / name, seed=i, **more) for i, (name, more) in enumerate(kinds.items())}
     weights = {"a": 0.5, "b": 0.3, "c": 0.2}
     made = mix_adapters(folders, weights, tmp_path / "sum", {"mixed": []})
-    assert (made.rank, made.base) == (10, str(base))
+    assert (made.rank, made.base) == (11, str(base))
     found, own = updates(base, tmp_path / "sum"), {name: updates(base, folder) for name, folder in folders.items()}
     assert set(found) == set().union(*own.values())
     for layer, update in found.items():

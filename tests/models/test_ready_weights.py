@@ -63,6 +63,26 @@ def test_an_adapter_answers_as_peft_does(base: Path, tmp_path: Path, changes: di
     assert any(parameter.requires_grad for parameter in model.module.parameters())  # it can be trained on from here
 
 
+def test_layers_with_ranks_and_alphas_of_their_own_answer_as_in_peft(base: Path, tmp_path: Path) -> None:
+    """The first name that fits counts: the first `v` has another rank than others, and `q` another alpha."""
+    first = "encoder.block.0.layer.0.SelfAttention.v"
+    folder = write_adapter(base, tmp_path / "a", rank_pattern={first: 2, "v": 3}, alpha_pattern={"SelfAttention.q": 2.5})
+    patterns = {"rank_pattern": f"{first}=2,v=3", "alpha_pattern": "SelfAttention.q=2.5"}
+    assert lora_parameters_of(folder) == LORA | patterns
+    model = filled(base, folder, **LORA, **patterns)
+    assert scores(model) == scores(BaseWithAdapters(str(base)).with_adapter(folder)) != scores(load_model(str(base)))
+    shapes = {name: tuple(own.shape) for name, own in model.module.named_parameters() if own.requires_grad}
+    assert {shape[0] for name, shape in shapes.items() if "v.lora_A" in name} == {2, 3}
+    assert (
+        sum(own.numel() for own in model.module.parameters() if own.requires_grad)
+        == method_of("lora", LORA | patterns).trains(outline_of(str(base))).added
+    )
+    save_bundle(model, tmp_path / "own")
+    assert lora_parameters_of(tmp_path / "own") == LORA | patterns
+    with pytest.raises(InputError, match=r"has rank_pattern = encoder.*, and the setup False, False"):
+        filled(base, folder, **LORA)
+
+
 @pytest.mark.repeats
 def test_an_adapter_of_a_decoder_with_turned_weights(decoder: Path, tmp_path: Path) -> None:
     folder = write_adapter(decoder, tmp_path / "a")
@@ -89,7 +109,10 @@ def test_an_adapter_of_our_own_and_a_whole_model(base: Path, tmp_path: Path) -> 
 
 
 REFUSED = {
-    "uses alpha_pattern of PEFT": {"alpha_pattern": {"q": 3}},
+    "has alpha_pattern = q=3": {"alpha_pattern": {"q": 3}},
+    "does not say what the adapter is: rank_pattern contains '(a+)+=2'": {"rank_pattern": {"(a+)+": 2}},
+    "does not say what the adapter is: rank_pattern is ": {"rank_pattern": {"q": "four"}},
+    "does not say what the adapter is: The ranks": {"rank_pattern": {"q": 0}},
     "uses bias of PEFT": {"bias": "all"},
     "uses init_lora_weights of PEFT": {"init_lora_weights": "pissa"},
     "is of the kind IA3": {"peft_type": "IA3"},

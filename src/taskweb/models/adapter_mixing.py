@@ -8,7 +8,6 @@ other, its rank the sum of ranks, and its scale 1. Where an adapter leaves a lay
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,9 @@ MANIFEST = "mixture.json"
 
 @dataclass(frozen=True, slots=True)
 class MixedAdapters:
-    """What was written. rank: of the sum. base: what the adapters say they belong to. layers: how many are changed."""
+    """What was written. rank: of the sum, the largest of its layers. base: what the adapters say they belong to. layers: how
+    many are changed.
+    """
 
     rank: int
     base: str
@@ -53,13 +54,16 @@ def mix_adapters(
             said = f"{configs[first].get(differ[0])} and {configs[name].get(differ[0])}"
             raise InputError(f"The adapters of {first} and {name} do not belong together: {differ[0]} is {said}.")
     tensors = _summed(adapters, weights)
-    rank = sum(adapter.method.r for adapter in adapters.values())
     layers = sorted({name.rpartition(".")[0] for name in tensors})
+    ranks = {layer: len(tensors[f"{layer}.lora_A"]) for layer in layers}
+    rank = max(ranks.values())
+    fewer = {layer: own for layer, own in ranks.items() if own != rank}
     config = {
         "peft_type": "LORA",
         **{key: configs[first].get(key) for key in _SHARED},
         "r": rank,
         "lora_alpha": rank,
+        **({"rank_pattern": fewer, "alpha_pattern": fewer} if fewer else {}),
         "lora_dropout": 0.0,
         "bias": "none",
         "inference_mode": True,
@@ -88,11 +92,11 @@ def _summed(adapters: Mapping[str, ReadyAdapter], weights: Mapping[str, float]) 
     parts: dict[str, list[torch.Tensor]] = {f"{layer}.{part}": [] for layer in sizes for part in ("lora_A", "lora_B")}
     for name, adapter in adapters.items():
         method = adapter.method
-        scale = weights[name] * method.alpha / (math.sqrt(method.r) if method.use_rslora else method.r)
         found = _tensors(adapter.folder)
         for layer, (inputs, outputs) in sizes.items():
-            parts[f"{layer}.lora_A"].append(found.get(f"{layer}.lora_A", torch.zeros(method.r, inputs)))
-            parts[f"{layer}.lora_B"].append(scale * found.get(f"{layer}.lora_B", torch.zeros(outputs, method.r)))
+            rank, scale = method.rank_of(layer), weights[name] * method.scale_of(layer)
+            parts[f"{layer}.lora_A"].append(found.get(f"{layer}.lora_A", torch.zeros(rank, inputs)))
+            parts[f"{layer}.lora_B"].append(scale * found.get(f"{layer}.lora_B", torch.zeros(outputs, rank)))
     return {name: torch.cat(own, dim=0 if name.endswith("A") else 1) for name, own in parts.items()}
 
 
@@ -103,7 +107,8 @@ def _sizes(adapters: Mapping[str, ReadyAdapter]) -> dict[str, tuple[int, int]]:
     for name, adapter in adapters.items():
         for layer in sorted({tensor.rpartition(".")[0] for tensor in adapter.shapes}):
             first, second = (adapter.shapes.get(f"{layer}.{part}", ()) for part in ("lora_A", "lora_B"))
-            if len(first) != 2 or len(second) != 2 or (first[0], second[1]) != (adapter.method.r, adapter.method.r):
+            rank = adapter.method.rank_of(layer)
+            if len(first) != 2 or len(second) != 2 or (first[0], second[1]) != (rank, rank):
                 raise InputError(f"The adapter {adapter.folder} is damaged: {layer} has the shapes {first} and {second}.")
             size = (first[1], second[0])
             if sizes.setdefault(layer, size) != size:

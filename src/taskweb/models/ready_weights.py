@@ -17,20 +17,21 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from taskweb.errors import InputError
+from taskweb.errors import InputError, ParameterError
 from taskweb.models.base import Method, Parameter, TaskModel
 from taskweb.models.bundle_record import Record
 from taskweb.models.loading import ADAPTER_CONFIG, RECORD, has_weights, local_folder, read_checkpoint
-from taskweb.models.methods.lora import LoRA
+from taskweb.models.methods.lora import LoRA, pattern_text
 from taskweb.models.methods.trainable import trainable
 from taskweb.models.outline import outline_of
 from taskweb.models.peft_folder import ADAPTER_WEIGHTS
 
 PREFIX, _NAME = "base_model.model.", ".default"
 _PARTS = ("lora_A", "lora_B", "lora_magnitude_vector")
+_WHERE_USED = ("use_rslora", "use_dora", "rank_pattern", "alpha_pattern")  # parameters that are stated where they are used
 _DRAWN = (True, False, None, "gaussian", "eva", "orthogonal")  # ways to begin that leave the base's weights as they are
 _OTHERWISE = (  # what LoRA of PEFT may do, and ours does not
-    *("rank_pattern", "alpha_pattern", "modules_to_save", "layers_to_transform", "layer_replication", "lora_bias"),
+    *("modules_to_save", "layers_to_transform", "layer_replication", "lora_bias"),
     *("trainable_token_indices", "target_parameters", "exclude_modules", "megatron_config"),
 )
 _HUB_ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
@@ -64,11 +65,14 @@ class ReadyAdapter:
                 alpha=float(config["lora_alpha"]),
                 use_rslora=bool(config.get("use_rslora")),
                 use_dora=bool(config.get("use_dora")),
+                rank_pattern=_pattern_in(config, "rank_pattern"),
+                alpha_pattern=_pattern_in(config, "alpha_pattern"),
             )
             if not math.isfinite(method.alpha):
                 raise ValueError(f"lora_alpha is {method.alpha}")
-        except (KeyError, TypeError, ValueError, OverflowError) as fault:
-            raise InputError(f"{folder / ADAPTER_CONFIG} does not say what the adapter is: {fault}.") from None
+        except (KeyError, TypeError, ValueError, OverflowError, ParameterError) as fault:
+            reason = str(fault).rstrip(".")
+            raise InputError(f"{folder / ADAPTER_CONFIG} does not say what the adapter is: {reason}.") from None
         return cls(folder, str(config.get("base_model_name_or_path") or ""), method, _shapes_in(folder))
 
     @property
@@ -79,7 +83,8 @@ class ReadyAdapter:
 
     def parameters(self) -> dict[str, Parameter]:
         """The parameters of LoRA that a setup needs to go on from it."""
-        used = {key: True for key in ("use_rslora", "use_dora") if getattr(self.method, key)}
+        own = self.method.parameters()
+        used = {key: own[key] for key in _WHERE_USED if key in own}
         return {"r": self.method.r, "alpha": self.method.alpha, "targets": self.targets, **used}
 
 
@@ -122,8 +127,7 @@ def _check_adapter(model: TaskModel, method: Method, adapter: ReadyAdapter) -> N
         raise InputError(f"{folder} is a LoRA adapter, and the setup trains by {method.name}. Use the method lora.")
     _check_base(model, folder, adapter.base)
     own, given = method.parameters(), adapter.parameters()
-    compared = ("r", "alpha", "use_rslora", "use_dora")
-    differ = [key for key in compared if (own.get(key) or False) != (given.get(key) or False)]
+    differ = [key for key in ("r", "alpha", *_WHERE_USED) if (own.get(key) or False) != (given.get(key) or False)]
     if differ:
         stated = ", ".join(f"{key} = {given.get(key, False)}" for key in differ)
         raise InputError(
@@ -132,7 +136,8 @@ def _check_adapter(model: TaskModel, method: Method, adapter: ReadyAdapter) -> N
         )
     wanted: dict[str, tuple[int, ...]] = {}
     for name, (inputs, outputs) in method.layers_of(model).items():
-        wanted |= {f"{name}.lora_A": (method.r, inputs), f"{name}.lora_B": (outputs, method.r)}
+        rank = method.rank_of(name)
+        wanted |= {f"{name}.lora_A": (rank, inputs), f"{name}.lora_B": (outputs, rank)}
         wanted |= {f"{name}.lora_magnitude_vector": (outputs,)} if method.use_dora else {}
     ends = {name.rpartition(".")[0].rpartition(".")[2] for name in wanted}
     if ends != set(adapter.targets.split(",")):
@@ -207,6 +212,16 @@ def adapter_config(folder: Path) -> Mapping[str, Any]:
     if not isinstance(found, dict):
         raise InputError(f"{path} is not the configuration of an adapter.")
     return found
+
+
+def _pattern_in(config: Mapping[str, Any], key: str) -> str | None:
+    """A pattern as our LoRA takes it. Raises TypeError, ParameterError."""
+    given = config.get(key) or {}
+    if not isinstance(given, dict) or not all(isinstance(value, int | float) for value in given.values()):
+        raise TypeError(f"{key} is {json.dumps(given)[:60]}")
+    if odd := next((name for name in given if "," in name or "=" in name), None):
+        raise TypeError(f"{key} names '{odd}'")
+    return pattern_text(given) or None
 
 
 def _opened(folder: Path) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ from taskweb.models.padding import seeded
 DEFAULT_TARGETS: Mapping[str, str] = {"t5": "q,v", "gpt2": "c_attn", "bert": "query,value", "roberta": "query,value"}
 ALL_LINEAR = "all-linear"
 _WRAPPED = ".base_layer"
+_PLAIN_NAME = re.compile(r"[\w-]+(\.[\w-]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,9 @@ class LoRA:
 
     targets: comma-separated ends of names of layers, or `all-linear`; None takes queries and values where a published setup
     does (t5, gpt2, bert, roberta), and all linear layers of the body elsewhere. dropout: on the input of the update, in
-    [0, 1). use_dora: learn the length of weights apart from their direction (DoRA, arXiv:2402.09353).
+    [0, 1). use_dora: learn the length of weights apart from their direction (DoRA, arXiv:2402.09353). rank_pattern,
+    alpha_pattern: layers with an r or an alpha of their own, `name=value` with commas between them; a name is the end of names
+    of layers, and the first that fits counts, as in PEFT.
     """
 
     r: int = 8
@@ -39,18 +44,46 @@ class LoRA:
     targets: str | None = None
     use_rslora: bool = False
     use_dora: bool = False
+    rank_pattern: str | None = None
+    alpha_pattern: str | None = None
     name: str = "lora"
 
     def __post_init__(self) -> None:
+        ranks, alphas = self.ranks, self.alphas
+        if not all(value >= 1 and value == int(value) for value in ranks.values()):
+            raise ParameterError(f"The ranks in rank_pattern must be 1, 2, 3, ... Got {self.rank_pattern} instead.")
+        if not all(value > 0 for value in alphas.values()):
+            raise ParameterError(f"The numbers in alpha_pattern must be above 0. Got {self.alpha_pattern} instead.")
         if self.r < 1 or self.alpha <= 0 or not 0 <= self.dropout < 1:
             raise ParameterError(
                 f"LoRA needs r >= 1, alpha > 0 and dropout in [0, 1). Got {self.r}, {self.alpha} and {self.dropout} instead."
             )
 
     def parameters(self) -> Mapping[str, Parameter]:
-        """Rank, scale, dropout and targets; rsLoRA and DoRA where they are used."""
-        used = {key: True for key in ("use_rslora", "use_dora") if getattr(self, key)}
+        """Rank, scale, dropout and targets; rsLoRA, DoRA and layers with values of their own where they are used."""
+        used: dict[str, Parameter] = {key: True for key in ("use_rslora", "use_dora") if getattr(self, key)}
+        for key, own in (("rank_pattern", self.ranks), ("alpha_pattern", self.alphas)):
+            used |= {key: pattern_text(own)} if own else {}
         return {"r": self.r, "alpha": self.alpha, "dropout": self.dropout, "targets": self.targets, **used}
+
+    @property
+    def ranks(self) -> dict[str, float]:
+        """Ranks of their own, by ends of names of layers."""
+        return _pattern("rank_pattern", self.rank_pattern)
+
+    @property
+    def alphas(self) -> dict[str, float]:
+        """Alphas of their own, by ends of names of layers."""
+        return _pattern("alpha_pattern", self.alpha_pattern)
+
+    def rank_of(self, layer: str) -> int:
+        """The rank of a layer's update."""
+        return int(_first_that_fits(self.ranks, layer, self.r))
+
+    def scale_of(self, layer: str) -> float:
+        """What a layer's update is multiplied with."""
+        rank, alpha = self.rank_of(layer), _first_that_fits(self.alphas, layer, self.alpha)
+        return alpha / (math.sqrt(rank) if self.use_rslora else rank)
 
     def targets_of(self, model: TaskModel) -> tuple[str, ...]:
         """The names of layers in force, as PEFT takes them, before or after the method was applied.
@@ -80,10 +113,10 @@ class LoRA:
 
     def trains(self, model: TaskModel) -> Trained:
         """Two matrices for each layer, and with DoRA a length for each of its outputs."""
-        chosen = self._chosen(model)
-        shapes = [(layer.weight.shape, isinstance(layer, Conv1D)) for layer in chosen]
-        lengths = sum(shape[1 if transposed else 0] for shape, transposed in shapes) if self.use_dora else 0
-        return Trained(added=sum(self.r * sum(shape) for shape, _ in shapes) + lengths, layers=frozenset(chosen))
+        sizes = self.layers_of(model)
+        lengths = sum(outputs for _, outputs in sizes.values()) if self.use_dora else 0
+        added = sum(self.rank_of(name) * sum(size) for name, size in sizes.items())
+        return Trained(added=added + lengths, layers=frozenset(self._chosen(model)))
 
     def layers_of(self, model: TaskModel) -> dict[str, tuple[int, int]]:
         """The layers that get updates by name, with the number of their inputs and outputs."""
@@ -113,6 +146,8 @@ class LoRA:
             target_modules=list(targets),
             use_rslora=self.use_rslora,
             use_dora=self.use_dora,
+            rank_pattern={name: int(value) for name, value in self.ranks.items()},
+            alpha_pattern=self.alphas,
             fan_in_fan_out=any(isinstance(layer, Conv1D) for layer in chosen),  # these hold their weights transposed
         )
         claim(model, self)
@@ -126,6 +161,32 @@ class LoRA:
                 raise ParameterError(f"PEFT cannot adapt these layers: {reason}. Name others with targets.") from None
         model.module.to(device)
         train_only(model, lambda name: ".lora_" in name)
+
+
+def pattern_text(values: Mapping[str, float]) -> str:
+    """Values by ends of names, as `rank_pattern` and `alpha_pattern` take them."""
+    return ",".join(f"{name}={int(value) if value == int(value) else value}" for name, value in values.items())
+
+
+def _pattern(parameter: str, text: str | None) -> dict[str, float]:
+    """The values of a pattern. Raises ParameterError for anything else, such as a regular expression."""
+    found: dict[str, float] = {}
+    for part in filter(None, (text or "").replace(" ", "").split(",")):
+        name, _, value = part.partition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not _PLAIN_NAME.fullmatch(name) or not math.isfinite(number):
+            raise ParameterError(
+                f"{parameter} contains '{part}'. Write name=value with commas between them; a name is the end of layers' names."
+            )
+        found.setdefault(name, number)
+    return found
+
+
+def _first_that_fits(values: Mapping[str, float], layer: str, default: float) -> float:
+    return next((value for name, value in values.items() if _matches(layer, name)), default)
 
 
 def _linear_layers(model: TaskModel) -> dict[str, nn.Module]:
