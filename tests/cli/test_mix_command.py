@@ -54,6 +54,35 @@ def test_from_a_ranking_that_was_printed(run, sources: str, tmp_path: Path) -> N
     assert "k is 5: the selector does not say how many" in suggested.err
 
 
+def test_one_table_is_as_good_as_a_file_for_each_task(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    rows = {task: [f"The {task} grew {i}. Did it?,{'no' if i % 3 else 'yes'}" for i in range(30)] for task in ("rivers", "joy")}
+    monkeypatch.chdir(tmp_path)
+    Path("files").mkdir()
+    for task, own in rows.items():
+        Path(f"files/{task}.csv").write_text("\n".join(["input,output", *own]))
+    lines = [f"{task},{row}" for task, own in rows.items() for row in own]
+    Path("all.csv").write_text("\n".join(["which,input,output", *lines]))
+    Path("target.csv").write_text("input\nThe rivers grew 2. Did it?\nDid the sea grow?\n")
+    made = []
+    for place in (("all.csv", "--task-column", "which"), ("files",)):
+        arguments = ("mix", "target.csv", "--web", "none", "--sources", *place, "--to", "mixed", "--export", "chat")
+        done = run(*arguments)
+        assert done.status == 0, done.err
+        assert "k is 2" in done.err
+        made.append([row.example.input for row in taskweb.read_mixture("mixed").train])
+    assert made[0] == made[1]
+    assert "The rivers grew 2. Did it?" not in made[0]
+    named = taskweb.mix(tasks=["joy"], sources=taskweb.TaskTable(Path("all.csv"), "which"))
+    assert [task.name for task in named.tasks] == ["joy"]
+    for command in (("mix", "target.csv", "--to", "other"), ("refine", "target.csv", "--model", "tiny:llama", "--to", "other")):
+        for given in (("--sources", "all.csv", "--sources", "files"), ("--sources", "files")):
+            refused = run(*command, *given, "--task-column", "which")
+            assert (refused.status, refused.err.count("\n")) == (2, 1)
+            assert "is for one table of candidates: give it with --sources FILE" in refused.err
+        lacking = run(*command, "--sources", "all.csv", "--task-column", "task", "--web", "none")
+        assert "all.csv, row 2 has no column 'task' to name its task. It has which, input, output." in lacking.err
+
+
 def test_explicit_rates_and_formats(run, sources: str, tmp_path: Path) -> None:  # noqa: F811
     pytest.importorskip("pyarrow")
     a, b = taskweb.rank("rte").top(2)

@@ -6,7 +6,7 @@ import pytest
 
 from taskweb.errors import InputError
 from taskweb.tasks import Columns, Sampling
-from taskweb.workflows.candidate_sources import find_sources, load_source
+from taskweb.workflows.candidate_sources import TaskTable, find_sources, load_source
 from tests.workflows.sources import write_rows, write_sources
 
 
@@ -22,6 +22,19 @@ def test_folders_files_and_the_hub(tmp_path: Path) -> None:
         "nyu-mll_glue_rte": "hf:nyu-mll/glue/rte@main",
         "named": "hf:imdb",
     }
+
+
+def test_tasks_of_one_table(tmp_path: Path) -> None:
+    rows = [{"task": name, "input": f"{name} {i}"} for i in range(30) for name in ("a", "b")]
+    table = TaskTable(write_rows(tmp_path / "all.jsonl", rows), "task")
+    found = find_sources([table, write_rows(tmp_path / "c.jsonl", [{"input": "c"}])])
+    assert found == {"a": str(table.path), "b": str(table.path), "c": str(tmp_path / "c.jsonl")}
+    assert [example.input for example in load_source("b", found["b"], Columns(), Sampling(None)).examples] == [
+        f"b {i}" for i in range(30)
+    ]
+    assert len(load_source("a", found["a"], Columns(("text",), required=frozenset({"text"})), Sampling(4))) == 4
+    write_rows(table.path, [{"task": "b", "input": "new"}])
+    assert load_source("b", found["b"], Columns(), Sampling(None)).examples[0].input == "new"
 
 
 def test_what_is_not_a_source(tmp_path: Path) -> None:

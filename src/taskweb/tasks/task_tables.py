@@ -51,8 +51,21 @@ def load_task_table(
         own = kept.setdefault(task, _Kept(random.Random(sampling.seed)))  # noqa: S311 - sampling, not security
         own.add((line, {name: value for name, value in row.items() if name != task_column}), sampling)
     if not kept:
-        raise InputError(f"{rows.origin} contains no rows. Give at least one row for each task.")
+        raise _no_rows(rows.origin)
     return [_examples(task, own, rows, columns or Columns()) for task, own in kept.items()]
+
+
+def tasks_of_table(where: str | Path, task_column: str) -> list[str]:
+    """The names of the tasks in a table, in the order in which they first appear. Raises InputError as `load_task_table`."""
+    rows = rows_of(where)
+    found = list(dict.fromkeys(_task_of(row, task_column, line, rows.origin) for line, row in rows))
+    if not found:
+        raise _no_rows(rows.origin)
+    return found
+
+
+def _no_rows(origin: str) -> InputError:
+    return InputError(f"{origin} contains no rows. Give at least one row for each task.")
 
 
 def _examples(task: str, own: _Kept, table: Rows, columns: Columns) -> ExampleSet:

@@ -21,7 +21,7 @@ from taskweb.tasks import ExampleSet, Sampling
 from taskweb.version import __version__
 from taskweb.web import ALL_SETUPS
 from taskweb.web.published import PUBLISHED
-from taskweb.workflows.candidate_sources import find_sources, load_source, size_of
+from taskweb.workflows.candidate_sources import Place, find_sources, load_source, size_of
 from taskweb.workflows.choosing import AUTO, Choice, Number, best_of, places_of_target, ranked_choice
 from taskweb.workflows.progress import Progress, silent
 from taskweb.workflows.rank_settings import RankSettings, TargetSettings
@@ -40,7 +40,7 @@ class MixArguments:
     """
 
     target: Target | None
-    sources: tuple[str | Path, ...]
+    sources: tuple[Place, ...]
     ranking: str | Path | Ranking | None = None
     tasks: tuple[str, ...] | None = None
     k: Number = None
@@ -96,7 +96,7 @@ class MixArguments:
 def mix(
     target: Target | None = None,
     *,
-    sources: str | Path | Sequence[str | Path],
+    sources: Place | Sequence[Place],
     ranking: str | Path | Ranking | None = None,
     tasks: Sequence[str] | None = None,
     k: Number = None,
@@ -110,7 +110,8 @@ def mix(
     """Mix the sources that are best for a target; save the result with `taskweb.write_mixture`.
 
     target: as in `taskweb.rank`. Its sources are ranked, unless `ranking` (a saved one, or its file) or `tasks` (names) says
-    what to mix; no example of the target enters the mixture. sources: folders with a file per task, files, or `hf:` ids.
+    what to mix; no example of the target enters the mixture. sources: folders with a file per task, files, `hf:` ids, or a
+    `TaskTable` with the rows of many tasks.
     k: how many of a ranking's best that have examples in `sources` (default 5), or `auto`: those likelier to help than to
     harm, at most 5. kinds: of tasks, where neither the catalogue nor the examples show it. accept_changed: use a saved ranking
     that does not match its checksum, too. Notes and all arguments are in the
@@ -120,7 +121,7 @@ def mix(
     how = rank_settings or RankSettings()
     arguments = MixArguments(
         target,
-        (sources,) if isinstance(sources, str | Path) else tuple(sources),
+        (sources,) if isinstance(sources, Place) else tuple(sources),
         ranking,
         None if tasks is None else tuple(tasks),
         k,

@@ -9,7 +9,7 @@ from pathlib import Path
 from taskweb.errors import InputError
 from taskweb.tasks import Columns, ExampleSet, Sampling, load_folder
 from taskweb.tasks.paths import expanded, kind_of_path
-from taskweb.tasks.task_tables import load_task_table
+from taskweb.workflows.candidate_sources import TaskTable, with_table
 from taskweb.workflows.target_examples import FEW_EXAMPLES
 from taskweb.workflows.task_texts import SOURCE_EXAMPLES
 
@@ -31,17 +31,15 @@ def candidates(sources: Path | None, task_column: str | None, columns: Columns) 
 
     Raises InputError where a table has no such column named, or a column is named and there is no table.
     """
-    is_table = sources is not None and kind_of_path(expanded(str(sources))) == "file"
-    if sources is None or not is_table:
-        if task_column is not None:
-            raise InputError("The option --task-column is for one table of candidates: give it with --sources FILE.")
-        return sources
-    if task_column is None:
+    for place in with_table([] if sources is None else [sources], task_column):
+        if isinstance(place, TaskTable):
+            return place.load(columns, SAMPLING)
+    if sources is not None and kind_of_path(expanded(str(sources))) == "file":
         raise InputError(
             f"{sources} is a file, not a folder with one <task>.jsonl per task. If it has the rows of many tasks, name the "
             "column that says which: --task-column NAME."
         )
-    return load_task_table(expanded(str(sources)), task_column, columns=columns, sampling=SAMPLING)
+    return sources
 
 
 def with_distinct_names(own: Sequence[ExampleSet], taken: Sequence[str]) -> tuple[list[ExampleSet], list[str]]:

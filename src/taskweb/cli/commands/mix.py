@@ -71,7 +71,7 @@ def mix(
     read.check(files.exports)
     arguments = MixArguments(
         target,
-        tuple(choosing.sources or ()),
+        choosing.places,
         choosing.ranking,
         shared.names(choosing.tasks),
         choosing.number,

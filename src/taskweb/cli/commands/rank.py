@@ -81,15 +81,7 @@ def rank(
             "100 examples of each are used.",
         ),
     ] = None,
-    task_column: Annotated[
-        str | None,
-        typer.Option(
-            "--task-column",
-            metavar="NAME",
-            rich_help_panel=shared.WEB,
-            help="The column of the table --sources that says which task a row belongs to.",
-        ),
-    ] = None,
+    task_column: shared.TaskColumn = None,
     top: Annotated[
         int | None, typer.Option("--top", metavar="K", min=1, rich_help_panel=shared.OUTPUT, help="Print only the K best.")
     ] = None,
@@ -143,8 +135,7 @@ def rank(
     own = candidates(sources, task_column, settings.target.columns)
     ranking = rank_with(settings, target, sources=own, explain=explain or None, progress=progress_for(quiet=quiet))
     screen.show(ranking)
-    if task_column is None:  # a mixture needs a file per task
-        screen.say_next(ranking, "mix", target)
+    screen.say_next(ranking, "mix", target)
     if verbose:
         say(
             f"Ranked {len(ranking)} sources from {ranking.n_examples} examples with {ranking.selector} "

@@ -149,9 +149,11 @@ def refine(
         typer.Option(
             "--sources",
             metavar="DIR|FILE|hf:ID",
-            help="Sources to train on: a folder with <task>.jsonl files, a file, or a Hub data set. Repeatable.",
+            help="Sources to train on: a folder with <task>.jsonl files, a file, or a Hub data set. Repeatable. Or one table "
+            "of many tasks, with --task-column.",
         ),
     ] = None,
+    task_column: shared.TaskColumn = None,
     ready_sources: Annotated[
         list[str] | None,
         typer.Option(
@@ -196,6 +198,7 @@ def refine(
         taskweb refine my_task.jsonl --ready-sources my_adapters/ --model ./my_model --measures zero-shot --to measured
     """
     from taskweb.errors import ParameterError
+    from taskweb.workflows.candidate_sources import with_table
     from taskweb.workflows.refining.ready_candidates import with_ready_sources
     from taskweb.workflows.refining.refining import refine_question
 
@@ -212,7 +215,7 @@ def refine(
     rank_settings = ranked.settings(encoding.settings(), reading.settings(sampling.settings()), selection.settings(None))
     how = with_ready_sources(_settings(model, method, entries, measuring), ready_sources or [])
     progress = progress_for(quiet=quiet)
-    question = refine_question(target, tuple(sources or ()), how, rank_settings, progress, evidence=evidence)
+    question = refine_question(target, with_table(sources or (), task_column), how, rank_settings, progress, evidence=evidence)
     if dry_run:
         _dry_run(question, to, output, quiet=quiet)
         return
@@ -229,7 +232,7 @@ def refine(
     say_notes([note for note in found.notes if note not in question.notes], quiet=quiet)
     if sources_to_train_on(found.ranking):
         mixing = ("mix", target, "--ranking", str(to), "--to", "my_mixture")
-        say_next(*mixing, only=("--sources", "--ready-sources"), quiet=quiet)
+        say_next(*mixing, only=("--sources", "--task-column", "--ready-sources"), quiet=quiet)
 
 
 def _more_entries(lora: LoraOptions, reads: ReadingOptions, storage: StorageOptions) -> dict[str, Any]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from taskweb.mixture.rates import RateScheme
     from taskweb.mixture.sampling import MixtureSettings
     from taskweb.tasks.text_settings import TextSettings
+    from taskweb.workflows.candidate_sources import Place
     from taskweb.workflows.choosing import Number
 
 CHOICE = "Which sources"
@@ -33,9 +34,10 @@ class ChoiceOptions:
             metavar="DIR|FILE|hf:ID",
             rich_help_panel=CHOICE,
             help="Examples of sources: a folder with <task>.jsonl files, a file, or a Hub data set. NAME=FILE gives a file "
-            "another name. Repeatable.",
+            "another name. Repeatable. Or one table of many tasks, with --task-column.",
         ),
     ] = None
+    task_column: shared.TaskColumn = None
     ready_sources: Annotated[
         list[str] | None,
         typer.Option(
@@ -79,6 +81,13 @@ class ChoiceOptions:
             "generation. Repeatable.",
         ),
     ] = None
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """The sources. Raises InputError where --task-column is given, and they are not one table."""
+        from taskweb.workflows.candidate_sources import with_table
+
+        return with_table(self.sources or (), self.task_column)
 
     @property
     def number(self) -> Number:

@@ -152,6 +152,15 @@ PairScores = Annotated[
         "selector of the file.",
     ),
 ]
+TaskColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--task-column",
+        metavar="NAME",
+        rich_help_panel=WEB,
+        help="The column of the table --sources that says which task a row belongs to.",
+    ),
+]
 Selector = Annotated[
     str | None,
     typer.Option(

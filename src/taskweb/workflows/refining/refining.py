@@ -22,7 +22,7 @@ from taskweb.tasks import Example, ExampleSet, Sampling, Task
 from taskweb.tasks.atomic import whole_file
 from taskweb.tasks.example_sets import taken
 from taskweb.web.published import PUBLISHED
-from taskweb.workflows.candidate_sources import find_sources, load_source
+from taskweb.workflows.candidate_sources import Place, find_sources, load_source
 from taskweb.workflows.choosing import places_of_target
 from taskweb.workflows.measured_elsewhere import prior_of
 from taskweb.workflows.progress import Progress, silent
@@ -91,7 +91,7 @@ class Refinement:
 def refine(
     target: Target,
     *,
-    sources: str | Path | Sequence[str | Path] = (),
+    sources: Place | Sequence[Place] = (),
     model: str,
     to: str | Path,
     method: str = "lora",
@@ -110,27 +110,27 @@ def refine(
 ) -> Refinement:
     """Spend a few runs on the target, and rank its sources by what they show. The same call goes on where it was stopped.
 
-    target: labelled examples, as in `rank`. sources: folders with a file per task, files, or `hf:` ids. model, method: what is
-    trained. to: the folder for runs, plan and ranking. budget: a number of runs, baselines included, or a time such as `2h`.
-    k: how many sources to decide on. until: stop once less is left to gain, in percent of the target's score. fuse: runs to
-    choose at once, which share passes; `auto` is 4 on a GPU where the method allows it, else 1. setup: further keys of a plan's
-    setup table, such as `training`. evidence: a web with runs on this very target in other setups, such as with a smaller
-    model. ready_sources: places of adapters or models that were trained on sources elsewhere (docs/ready_sources.md); LoRA's
-    parameters are theirs, unless `setup` says others. rank_settings: instead of `web`. on_run: called before the first run and
-    after every one, or after those that share passes.
+    target: labelled examples, as in `rank`. sources: folders with a file per task, files, `hf:` ids, or a `TaskTable`. model,
+    method: what is trained. to: the folder for runs, plan and ranking. budget: a number of runs, baselines included, or a time
+    such as `2h`. k: how many sources to decide on. until: stop once less is left to gain, in percent of the target's score.
+    fuse: runs to choose at once, which share passes; `auto` is 4 on a GPU where the method allows it, else 1. setup: further
+    keys of a plan's setup table, such as `training`. evidence: a web with runs on this very target in other setups, such as
+    with a smaller model. ready_sources: places of adapters or models that were trained on sources elsewhere
+    (docs/ready_sources.md); LoRA's parameters are theirs, unless `setup` says others. rank_settings: instead of `web`. on_run:
+    called before the first run and after every one, or after those that share passes.
     Raises a TaskWebError for anything that cannot be used.
     """
     how = RefineSettings(model, method, setup or {}, parse_budget(budget), k, until, seed, fuse=fuse)
     how = with_ready_sources(how, [str(place) for place in ready_sources])
     settings = rank_settings or RankSettings(web=web)
-    places = (sources,) if isinstance(sources, str | Path) else tuple(sources)
+    places = (sources,) if isinstance(sources, Place) else tuple(sources)
     question = refine_question(target, places, how, settings, progress, evidence=evidence)
     return refined(question, Path(to), on_run=on_run)
 
 
 def refine_question(
     target: Target,
-    sources: Sequence[str | Path],
+    sources: Sequence[Place],
     how: RefineSettings,
     ranked: RankSettings,
     progress: Progress = silent,
