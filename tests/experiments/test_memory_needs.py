@@ -64,7 +64,7 @@ def test_dry_run_and_run_say_so_before_they_start(
         ["tiny/finetune", "cpu"],
         ["tiny/lora", "cpu"],
     ]
-    assert shown.err == ""
+    assert "will probably not fit" not in shown.err
     monkeypatch.setattr("taskweb.models.memory.available_memory", lambda _device: 1000)
     dry = run("run", plan, "--dry-run", "--format", "json")
     assert [own["fits"] for own in json.loads(dry.out)["memory"]] == [False, False]
