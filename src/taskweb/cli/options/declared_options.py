@@ -73,6 +73,15 @@ class DeclaredOptions:
             help="matrix: what a task with itself is: baseline, runs (as all others) or none (not used).",
         ),
     ] = None
+    names: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--names",
+            metavar="FILE",
+            rich_help_panel=_OTHERS,
+            help="matrix: names of rows and columns of a .npy file, one a line. Twice where they differ: rows, then columns.",
+        ),
+    ] = None
     groups: Annotated[
         str | None,
         typer.Option(
@@ -155,6 +164,7 @@ class DeclaredOptions:
             rows=self.rows,  # type: ignore[arg-type]  # checked there
             values=self.values,  # type: ignore[arg-type]  # checked there
             diagonal=self.diagonal,  # type: ignore[arg-type]  # checked there
+            names=tuple(self.names or ()),
             groups=self.groups,  # type: ignore[arg-type]  # checked there
         )
 

@@ -31,14 +31,15 @@ _SHOWN = 12
 class Declared:
     """What a person says about a table of scores or a folder of results.
 
-    setup: `model/method` of all of it; or base_column: the column with each row's base model, and method: what was done to it.
-    source_column, seed_column: columns of a wide table. baselines: sources that mean "no source"; baseline_is_base: a row whose
-    source is its base model is a baseline; no_baseline: there are none. targets: columns with scores, or `all` that are left;
-    not_targets: all columns have scores but these. metric: of every target, by_target: of some. missing: texts of cells without
-    a score, `empty` for an empty one. rename: new names of sources. rows: what the rows of a matrix are. values: what the cells
-    are: scores, gains over the baseline relative to it, or ratios of score and baseline. diagonal: what a matrix has where a
-    task is its own source. groups: whether a group of evaluation tasks counts whole or in its parts. Raises ParameterError and
-    NameNotFoundError for contradictions.
+    setup: `model/method` of all of it; or base_column: the column with each row's base model, and method: what was done to
+    it. source_column, seed_column: columns of a wide table. baselines: sources that mean "no source"; baseline_is_base: a row
+    whose source is its base model is a baseline; no_baseline: there are none. targets: columns with scores, or `all` that are
+    left; not_targets: all columns have scores but these. metric: of every target, by_target: of some. missing: texts of cells
+    without a score, `empty` for an empty one. rename: new names of sources. rows: what the rows of a matrix are. names: files
+    with the names of rows and columns, where a matrix has none inside. values: what the cells are: scores, gains over the
+    baseline relative to it, or ratios of score and baseline. diagonal: what a matrix has where a task is its own source.
+    groups: whether a group of evaluation tasks counts whole or in its parts. Raises ParameterError and NameNotFoundError for
+    contradictions.
     """
 
     setup: str | None = None
@@ -59,6 +60,7 @@ class Declared:
     values: Values = "scores"
     diagonal: Diagonal | None = None
     groups: Groups | None = None
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         choices = {"rows": Rows, "values": Values, "diagonal": Diagonal, "groups": Groups}

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from taskweb.errors import InputError, unknown_name
+from taskweb.web.formats.array_files import MAGIC
 from taskweb.web.formats.authors_layout import contains_runs, import_authors_layout
 from taskweb.web.formats.declared import Declared
 from taskweb.web.formats.hf_dataset import import_dataset
@@ -30,7 +31,7 @@ _OPTIONS: Mapping[str, tuple[str, ...]] = {  # what may be declared about each k
         *("--base-column", "--method", "--source-column", "--seed-column", "--baseline-is-base", "--targets", "--not-targets"),
         *("--values", *_OF_TABLES),
     ),
-    "matrix": ("--rows", "--values", "--diagonal", *_OF_TABLES),
+    "matrix": ("--rows", "--values", "--diagonal", "--names", *_OF_TABLES),
     "lm-eval": ("--groups", *_OF_TABLES),
 }
 _VALID = f"Kinds: {', '.join(KINDS)}"
@@ -119,6 +120,8 @@ def _kind_of_folder(path: Path) -> str | None:
 def _kind_of_file(path: Path) -> str | None:
     with path.open("rb") as file:
         start = file.read(4096)
+    if start.startswith(MAGIC):
+        return "matrix"
     if start[:1] == b"\x80" and start[1:2] <= b"\x05" and path.suffix.lower() not in (".csv", ".tsv"):
         return "authors-pickle"
     if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):

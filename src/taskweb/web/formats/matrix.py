@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from taskweb.errors import InputError
+from taskweb.web.formats.array_files import is_array, open_array
 from taskweb.web.formats.declared import (
     CellReader,
     Declared,
@@ -26,6 +27,8 @@ from taskweb.web.formats.units import Units, UnitSurvey
 from taskweb.web.formats.untrusted import reading
 from taskweb.web.records.run import Run
 
+_ASK_ROWS = "--rows sources or --rows targets: which tasks the rows are"
+
 
 def import_matrix(
     path: Path,
@@ -36,12 +39,13 @@ def import_matrix(
     on_warning: OnWarning | None = None,
     name: str | None = None,
 ) -> Iterator[Run]:
-    """Yield a run for each cell of a CSV, TSV or Parquet file whose first column and first line have the names.
+    """Yield a run for each cell of a CSV, TSV or Parquet file whose first column and first line have the names, or of a `.npy`
+    file, whose names are declared.
 
     A declared missing cell is a run without a score. The file is read twice, row by row. on_progress is called with the rows
     done and their number. Raises InputError for what is not declared, for cells that are no numbers, and for repeated names.
     """
-    table = open_table(path, name or str(path))
+    table = _table(path, declared, Units.declared(units), name or str(path))
     with reading(table.name, "a matrix of scores"):
         reader = _Reader(table, declared, Units.declared(units))
         total = reader.survey(on_warning)
@@ -50,6 +54,21 @@ def import_matrix(
             if on_progress is not None:
                 on_progress(number, total)
         yield from reader.baselines_of_one()
+
+
+def _table(path: Path, declared: Declared, units: Units, name: str) -> Table:
+    with reading(name, "a matrix of scores"):
+        if not is_array(path):
+            if declared.names:
+                raise InputError(
+                    f"{name} has its names in the first column and line. Leave out --names, which is for .npy files."
+                )
+            return open_table(path, name)
+        if not declared.names:
+            asked = ["--names FILE: names of rows and columns, one a line; two files where they differ", *ask_setup(declared)]
+            asked += [] if declared.rows else [_ASK_ROWS]
+            refuse_if_asked(name, [*asked, *ask_units(declared, units, ())])
+        return open_array(path, declared.names, name)
 
 
 class _Reader:
@@ -71,7 +90,7 @@ class _Reader:
         targets = self._names if declared.rows == "sources" else labels
         asked = ask_setup(declared)
         if declared.rows is None:
-            asked.append("--rows sources or --rows targets: which tasks the rows are")
+            asked.append(_ASK_ROWS)
         asked += self._ask_diagonal(labels)
         asked += ask_units(declared, self._units, self._without_baselines(targets) if declared.rows else self._names)
         refuse_if_asked(self._table.name, asked)
