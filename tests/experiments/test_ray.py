@@ -228,7 +228,8 @@ def test_runs_share_a_gpu_and_fused_groups_are_one_task(
     own_cluster.add_node(num_cpus=3, num_gpus=1)
     own_cluster.wait_for_nodes()
     training = '{learning_rate = 0.01, batch_size = 8, steps = 20, device = "cpu"}'
-    plan = write_plan(tmp_path, seeds="[1]", setups=f'[setups."tiny/lora"]\nmodel = "./model"\ntraining = {training}\n')
+    setups = f'[setups."tiny/lora"]\nmodel = "./model"\ntraining = {training}\n'
+    plan = write_plan(tmp_path, seeds="[1, 2]", setups=setups)
     most, submitted = [0], []
     handle, submit = WorkerPool._handle_event, WorkerPool._submit
 
@@ -242,10 +243,11 @@ def test_runs_share_a_gpu_and_fused_groups_are_one_task(
 
     monkeypatch.setattr(WorkerPool, "_handle_event", handled)
     monkeypatch.setattr(WorkerPool, "_submit", counted)
-    assert run_plan(plan, RayExecutor(own_cluster.address, gpus=0.5), fuse=1).finished == 9
+    assert run_plan(plan, RayExecutor(own_cluster.address, gpus=0.5), fuse=1).finished == 18
     assert most[0] == 2  # of three that the CPUs would allow
-    assert len(submitted) == 4  # the baselines, and a group per source
+    assert len(submitted) == 8  # for each seed the baselines, and a group per source
     (tmp_path / "web.db").unlink()
+    write_plan(tmp_path, seeds="[1]", setups=setups)
     submitted.clear()
     assert run_plan(plan, RayExecutor(own_cluster.address, gpus=0.5), fuse=4).finished == 9
     assert len(submitted) == 1
