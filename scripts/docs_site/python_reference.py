@@ -19,7 +19,7 @@ GROUPS = {
     "Measure": ("refine", "Refinement", "suggester", "Suggester"),
     "Mix": ("mix", "Mixture", "MixtureSettings", "read_mixture", "write_mixture"),
     "Webs": ("open_web", "TransferWeb", "run_benchmark"),
-    "Tasks and examples": ("Example", "load_examples", "Task", "catalogue"),
+    "Tasks and examples": ("Example", "load_examples", "TaskTable", "Task", "catalogue"),
     "Errors": ("TaskWebError",),
 }
 PLAIN = {"__version__"}
