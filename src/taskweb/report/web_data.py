@@ -15,8 +15,7 @@ from taskweb.web.setup_scores import SetupScores
 from taskweb.web.transfer_web import ALL_SETUPS, TransferWeb
 
 _NONE = 255  # no value, where values are bytes
-_SCORES = ("t", "pc", "pm", "reach", "harm")
-_MOST_SCORES = 400_000  # beyond so many pairs raw scores are left out of a page
+_SCORES = ("t", "pc", "pm", "reach", "harm", "runs", "setups", "score")
 
 
 def web_data(web: TransferWeb, scores: SetupScores) -> dict[str, Any]:
@@ -27,9 +26,7 @@ def web_data(web: TransferWeb, scores: SetupScores) -> dict[str, Any]:
     is no score. baseline: (setups, targets) or None.
     """
     place = {task: i for i, task in enumerate(web.tasks)}
-    arrays = {name: getattr(scores, name) for name in (*_SCORES, "runs", "setups")}
-    if scores.score is not None and scores.t.size <= _MOST_SCORES:
-        arrays["score"] = scores.score
+    arrays = {name: getattr(scores, name) for name in _SCORES}
     return {
         "name": web.name,
         "scale": web.scale,
@@ -67,7 +64,7 @@ def task_orders(web: TransferWeb) -> dict[str, list[int]]:
 
 def setup_labels(scores: SetupScores) -> list[str]:
     """Names of setups as readers see them."""
-    return [f"Mean of {len(scores.names) - 1} setups" if name == ALL_SETUPS else name for name in scores.names]
+    return [f"Mean of {scores.averaged} setups" if name == ALL_SETUPS else name for name in scores.names]
 
 
 def packed(array: FloatArray, step: float | None = None) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,7 +19,8 @@ class SetupScores:
     names: `all` first where there are several setups, then each setup. t, pc, pm, score: as of a `TransferWeb`, for `all` the
     mean over setups; None where the web lacks them. reach: half the width of the 95% interval of PC, by Student's t over the
     seeds of a setup, and for `all` over the setups that measured the pair. harm: the probability by the same seeds or setups
-    that the gain is below zero. runs: number of runs with a score. setups: number of setups that measured the pair.
+    that the gain is below zero. runs: number of runs with a score. setups: number of setups that measured the pair. averaged:
+    number of setups that `all` is the mean of.
     """
 
     names: tuple[str, ...]
@@ -30,11 +32,19 @@ class SetupScores:
     harm: FloatArray = field(repr=False)
     runs: FloatArray | None = field(repr=False)
     setups: FloatArray = field(repr=False)
+    averaged: int = 0
 
     @property
     def has_intervals(self) -> bool:
         """Whether it is known of any pair how sure its sign is."""
         return bool(np.isfinite(self.harm).any())
+
+    def restrict(self, setups: Sequence[int], targets: Sequence[int], sources: Sequence[int]) -> SetupScores:
+        """The scores at these positions of `names`, targets and sources."""
+        at = np.ix_(setups, targets, sources)
+        arrays = {name: getattr(self, name) for name in ("t", "pc", "pm", "score", "reach", "harm", "runs", "setups")}
+        parts = {name: None if array is None else array[at] for name, array in arrays.items()}
+        return replace(self, names=tuple(self.names[i] for i in setups), **parts)  # type: ignore[arg-type]
 
 
 def scores_by_setup(web: TransferWeb) -> SetupScores:
@@ -68,6 +78,7 @@ def scores_by_setup(web: TransferWeb) -> SetupScores:
         np.concatenate([risk[None], harm]),
         None if runs is None else np.concatenate([_total(runs)[None], runs]),
         np.concatenate([setups.sum(axis=0)[None], setups]),
+        len(web.setups),
     )
 
 

@@ -44,6 +44,7 @@ def report(
     """
     from taskweb.cli.report_findings import benchmark_sections, model_sections, run_sections, target_sections
     from taskweb.report.page import write_report
+    from taskweb.report.page_web import page_web
     from taskweb.report.sections.one_task import one_task
     from taskweb.report.sections.strong_transfers import strong_transfers
     from taskweb.report.sections.transfers import transfers
@@ -61,11 +62,12 @@ def report(
     own = [*target_sections(targets, opened, scores, progress_for(quiet=quiet)), *model_sections(models)]
     judged = benchmark_sections(judging, web, opened, progress_for(quiet=quiet))
     found = quick_analyses(opened)
+    part = page_web(opened, scores)
     sections = (
         web_facts(opened, None if described.info is None else described.info.runs),
-        transfers(opened, scores),
-        strong_transfers(opened, scores),
-        one_task(opened, scores),
+        transfers(part.web, part.scores, part.left_out),
+        strong_transfers(part.web, part.scores),
+        one_task(part.web, part.scores),
         analyses(opened, found.transitivity, found.commutativity, found.agreement, found.notes),
         *judged,
         *own,
@@ -74,6 +76,6 @@ def report(
     name = "The published web" if opened.name == "published" else f"Web {opened.name}"
     sizes = f"{counted(len(opened.tasks), 'task')}, {counted(len(opened.setups), 'setup')}"
     subtitle = f"{sizes}: how training on one task changes another"
-    write_report(to, sections, title=name, subtitle=subtitle, web=web_data(opened, scores))
+    write_report(to, sections, title=name, subtitle=subtitle, web=web_data(part.web, part.scores))
     say_notes(opened.notes, quiet=quiet)
     say(f"Wrote {to} ({to.stat().st_size / 1e3:,.0f} kB). Open it in a browser.", quiet=quiet)

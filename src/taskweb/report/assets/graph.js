@@ -114,14 +114,14 @@ taskweb.views.graph = function (body, { web, themes, settings, sentence, name })
     svg.setAttribute("aria-label", `${sentence.textContent} ${status.textContent}`);
     const head = (kind, shape) => drawn("marker", { id: `${name}-${kind}`, viewBox: "0 0 8 8", refX: 6, refY: 4, markerWidth: 8, markerHeight: 8, markerUnits: "userSpaceOnUse", orient: "auto" }, drawn("path", shape));
     svg.append(drawn("defs", {}, head("gain", { d: "M0 0.8L8 4L0 7.2z", fill: colours.gain }), head("harm", { d: "M6 0V8", fill: "none", stroke: colours.harm, "stroke-width": 2 })));
-    const top = strongest();
+    const top = strongest(), least = edges.length === MOST ? edges[MOST - 1].size : choice.threshold, thin = edges.length > 120 ? 0.4 : 1;
     for (const edge of [...edges].reverse()) {
       const own = chosen === null || edge.from === chosen || edge.to === chosen;
       const [[x1, y1], [x2, y2]] = [at(edge.from), at(edge.to, radius - 7)];
       const bend = 0.12, pull = 0.1 + 0.25 * (Math.hypot(x2 - x1, y2 - y1) / radius);
       const cx = middle + ((x1 + x2) / 2 - middle) * (1 - pull) - (y2 - y1) * bend, cy = middle + ((y1 + y2) / 2 - middle) * (1 - pull) + (x2 - x1) * bend;
-      const strength = (edge.size - choice.threshold) / (top - choice.threshold || 1), d = `M${x1.toFixed(1)} ${y1.toFixed(1)}Q${cx.toFixed(1)} ${cy.toFixed(1)} ${x2.toFixed(1)} ${y2.toFixed(1)}`;
-      svg.append(drawn("path", { d, fill: "none", stroke: colours[edge.kind], ...dashed(edge.kind), "stroke-width": (1 + 3.2 * strength).toFixed(2), "stroke-opacity": own ? (0.4 + 0.5 * strength).toFixed(2) : 0.06, "marker-end": own ? `url(#${name}-${edge.kind})` : "" }));
+      const strength = (edge.size - least) / (top - least || 1), d = `M${x1.toFixed(1)} ${y1.toFixed(1)}Q${cx.toFixed(1)} ${cy.toFixed(1)} ${x2.toFixed(1)} ${y2.toFixed(1)}`;
+      svg.append(drawn("path", { d, fill: "none", stroke: colours[edge.kind], ...dashed(edge.kind), "stroke-width": (thin + 3.2 * strength).toFixed(2), "stroke-opacity": own ? (0.4 + 0.5 * strength).toFixed(2) : 0.06, "marker-end": own ? `url(#${name}-${edge.kind})` : "" }));
       if (!own) continue;
       const reach = drawn("path", { d, fill: "none", stroke: "transparent", "stroke-width": 9, "data-edge": "" });
       reach.addEventListener("pointermove", (event) => taskweb.tooltip.show(taskweb.pairFacts(web, web.setup, edge.target, edge.source), event.clientX, event.clientY));

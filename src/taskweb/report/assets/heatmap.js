@@ -1,6 +1,8 @@
 // The transfers of a web as cells, source by target, drawn on a canvas so that 40,000 cells stay quick.
 "use strict";
 
+taskweb.mostPixels = { side: 16384, all: 16e6 }; // of a canvas, beyond which some browsers draw nothing
+
 taskweb.views.heatmap = function (body, { web, themes, settings, sentence, name }) {
   const make = taskweb.element;
   const choice = { score: web.has("pc") ? "pc" : "t", order: web.orders.category ? "category" : "cluster", fading: web.has("harm"), sources: "", targets: "" };
@@ -104,7 +106,8 @@ taskweb.views.heatmap = function (body, { web, themes, settings, sentence, name 
     context.font = font(12);
     layout = measure(context);
     const { columns, rows } = layout, [across, down] = size();
-    const dense = Math.min(Math.max(1, devicePixelRatio) * (taskweb.printing ? 2 : 1), 3);
+    const { side, all } = taskweb.mostPixels;
+    const dense = Math.min(Math.max(1, devicePixelRatio) * (taskweb.printing ? 2 : 1), 3, side / Math.max(across, down), Math.sqrt(all / (across * down)));
     [canvas.width, canvas.height] = [across, down].map((pixels) => Math.round(pixels * dense));
     [canvas.style.width, canvas.style.height] = [across, down].map((pixels) => `${pixels}px`);
     context.setTransform(dense, 0, 0, dense, 0, 0);
@@ -125,7 +128,7 @@ taskweb.views.heatmap = function (body, { web, themes, settings, sentence, name 
     context.font = font(11);
     context.textAlign = "center";
     context.textBaseline = "middle";
-    const behind = [1, 3, 5].map((i) => parseInt(theme.colours.background.slice(i, i + 2), 16));
+    const colourAt = taskweb.diverging(theme.diverging), behind = [1, 3, 5].map((i) => parseInt(theme.colours.background.slice(i, i + 2), 16));
     rows.forEach((target, i) => columns.forEach((source, j) => {
       const value = web.value(choice.score, web.setup, target, source);
       const [x, y] = [left + j * width, top + i * height];
@@ -134,7 +137,8 @@ taskweb.views.heatmap = function (body, { web, themes, settings, sentence, name 
         return;
       }
       const solid = choice.fading ? taskweb.solidity(web.value("harm", web.setup, target, source)) : 1;
-      const colour = taskweb.diverging(theme.diverging, (value - middle) / limit).map((channel, k) => Math.round(channel * solid + behind[k] * (1 - solid)));
+      const pure = colourAt((value - middle) / limit), colour = [0, 0, 0];
+      for (let k = 0; k < 3; k++) colour[k] = Math.round(pure[k] * solid + behind[k] * (1 - solid));
       context.fillStyle = `rgb(${colour})`;
       context.fillRect(x, y, width - gap + (gap ? 0 : 0.5), height - gap + (gap ? 0 : 0.5));
       if (written) {
@@ -167,6 +171,7 @@ taskweb.views.heatmap = function (body, { web, themes, settings, sentence, name 
       });
     }
     caption.textContent = `Columns are sources, rows are targets.${labelled.sources && labelled.targets ? "" : " Point at a cell to see its names, or filter sources and targets."}`;
+    if (left + columns.length * width > frame.clientWidth + 1) caption.textContent += ` Scroll sideways to see all ${columns.length.toLocaleString("en-GB")} sources.`;
     if (choice.order !== "category") return;
     const runs = (list, positions) => list.reduce((found, i, at) => {
       const category = web.categories[positions[i]], last = found[found.length - 1];

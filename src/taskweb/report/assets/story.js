@@ -5,7 +5,7 @@ taskweb.views.story = function (body, { web, themes, settings, name }) {
   const make = taskweb.element, MOST = 30;
   const score = web.has("pc") ? "pc" : "t", { text: written } = taskweb.scores[score];
   let task = settings.task;
-  const byName = [...web.tasks.keys()].sort((a, b) => web.orders.name.indexOf(a) - web.orders.name.indexOf(b));
+  const byName = web.orders.name;
   const controls = make("div", { className: "controls" }, taskweb.setupChoice(web),
     taskweb.choice("Task", byName.map((i) => [String(i), web.tasks[i]]), String(task), (value) => { task = Number(value); draw(); }));
   const story = make("p", { className: "story", role: "status" });

@@ -11,11 +11,12 @@ from taskweb.web.setup_scores import SetupScores
 from taskweb.web.transfer_web import ALL_SETUPS, TransferWeb
 
 
-def transfers(web: TransferWeb, scores: SetupScores) -> Section:
-    """The section."""
+def transfers(web: TransferWeb, scores: SetupScores, left_out: str = "") -> Section:
+    """The section. left_out: what the page does not contain of the web, a sentence."""
     sentences = [transfers_sentence(web, scores, i) for i in range(len(scores.names))]
     view = View("heatmap", "Every transfer", sentences[0], "heatmap", {"sentences": sentences})
     intro = "Each cell says what training on one task (column) did to the score of another (row)."
+    intro = f"{intro} {left_out}".rstrip()
     return Section("transfers", "Transfers", intro, (view,), _notes(web, scores))
 
 
@@ -25,7 +26,7 @@ def transfers_sentence(web: TransferWeb, scores: SetupScores, i: int) -> str:
     measured = np.isfinite(t)
     if not measured.any():
         return "No transfer has a score in this setup."
-    where = f"in the mean of {len(scores.names) - 1} setups" if scores.names[i] == ALL_SETUPS else "in this setup"
+    where = f"in the mean of {scores.averaged} setups" if scores.names[i] == ALL_SETUPS else "in this setup"
     above = "are above the mean of their target" if web.scale == "zscore" else "help (T > 0)"
     start = f"{percent((t[measured] > 0).mean())} of {counted(int(measured.sum()), 'transfer')} {above} {where}"
     ends = []
