@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -44,6 +45,7 @@ taskweb says which tasks to fine-tune on before, or together with, your own.
                                {"input": "Is this a question?"}
   taskweb --help               all commands"""
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+_CANNOT_REACH = (errno.ENAMETOOLONG, errno.EACCES)
 
 app = CommandApp(
     name="taskweb",
@@ -113,6 +115,10 @@ def main() -> None:
         _forget_output()  # the reader closed the pipe: nothing to print
         sys.exit(141)
     except OSError as error:
+        if error.errno in _CANNOT_REACH and isinstance(error.filename, str):
+            from taskweb.tasks.paths import unreadable
+
+            _fail(str(unreadable(Path(error.filename), error)))
         if error.errno not in _CANNOT_WRITE:
             raise
         _forget_output()

@@ -53,8 +53,9 @@ def plan_and_errors(path: Path, *, methods: bool = False) -> tuple[Plan, list[st
     methods: check adaptation methods and their parameters too, which loads torch.
     Raises InputError for a file that is not TOML.
     """
-    if kind_of_path(path) != "file":
-        raise InputError(f"There is no plan {path}. Give a TOML file.")
+    if (kind := kind_of_path(path)) != "file":
+        what = f"{path} is a folder, not a plan" if kind == "folder" else f"There is no plan {path}"
+        raise InputError(f"{what}. Give a TOML file.")
     raw = toml_of(text_of(path), f"The plan {path}")
     errors = PlanErrors()
     plan = _plan(path, raw, errors, methods)

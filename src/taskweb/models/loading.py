@@ -27,6 +27,7 @@ from taskweb.models.memory import out_of_memory
 from taskweb.models.padding import seeded
 from taskweb.models.seq2seq import Seq2SeqModel
 from taskweb.models.weight_storage import Weights
+from taskweb.tasks.paths import kind_of_path
 from taskweb.tasks.text_settings import TextSettings
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
@@ -298,8 +299,11 @@ def is_tiny(name: str) -> bool:
 def local_folder(name: str) -> Path | None:
     """The folder that a name means, None for a Hub id. Raises InputError for a path where no folder is."""
     folder = Path(name)
-    if folder.is_dir():
+    kind = kind_of_path(folder)
+    if kind == "folder":
         return folder
+    if kind == "file":
+        raise InputError(f"{name} is a file, not a model. Give the folder of a model with config.json, or its id on the Hub.")
     if folder.is_absolute() or name.startswith(("./", "../", "~")):
         raise InputError(f"There is no folder {name}. Give the folder of a model with config.json, or its id on the Hub.")
     return None

@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -37,10 +38,18 @@ STORAGE_ERRORS = {
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary file next to `path` to write into; it becomes `path` when the block ends, and vanishes if it raises.
 
-    Raises InputError where the folder does not exist or cannot be written to.
+    Raises InputError where the folder does not exist or cannot be written to, and for a folder, a device or a pipe.
     """
-    if path.is_dir():
-        raise InputError(f"{path} is a folder. Give the name of a file to write.")
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as fault:  # ValueError: a zero byte in the name
+        raise cannot_write(path, fault) from None
+    else:
+        if not stat.S_ISREG(mode):
+            what = "folder" if stat.S_ISDIR(mode) else "device or a pipe"
+            raise InputError(f"{path} is a {what}. Give the name of a file to write.")
     try:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     except OSError as fault:

@@ -108,7 +108,11 @@ def _parsed(where: str | Path, parse: Callable[[Mapping[str, Any], str], Parsed]
 
 def _file_of(where: str | Path) -> Path:
     """The file of a ranking; of a folder, the one in it."""
-    return Path(where) / RANKING_FILE if str(where) != "-" and kind_of_path(Path(where)) == "folder" else Path(where)
+    if str(where) == "-" or kind_of_path(Path(where)) != "folder":
+        return Path(where)
+    if kind_of_path(Path(where) / RANKING_FILE) == "missing":
+        raise InputError(f"{where} is a folder without {RANKING_FILE}. Give the folder of taskweb refine, or a saved ranking.")
+    return Path(where) / RANKING_FILE
 
 
 def _ranking(saved: Mapping[str, Any]) -> Ranking:

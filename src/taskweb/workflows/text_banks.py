@@ -11,6 +11,7 @@ from pathlib import Path
 
 from taskweb.errors import InputError, WebError
 from taskweb.tasks.atomic import whole_folder
+from taskweb.tasks.paths import kind_of_path
 from taskweb.web import ExampleBank, TransferWeb, load_bank, save_bank
 
 _STEM = "bank"
@@ -18,7 +19,7 @@ _STEM = "bank"
 
 def is_text_bank(folder: Path) -> bool:
     """Whether a folder contains vectors in place of texts."""
-    return (folder / f"{_STEM}.json").is_file()
+    return kind_of_path(folder / f"{_STEM}.json") == "file"
 
 
 def open_text_bank(folder: Path) -> ExampleBank:

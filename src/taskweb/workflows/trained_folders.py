@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from taskweb.errors import InputError
+from taskweb.tasks.paths import kind_of_path
 from taskweb.tasks.small_files import content_of
 
 HISTORY_FILE, RECORD_FILE = "training.json", "taskweb.json"
@@ -57,6 +58,8 @@ class TrainedFolder:
 def read_trained(place: Path) -> TrainedFolder:
     """Read a folder that `taskweb train` wrote. Raises InputError for anything else."""
     path = place / HISTORY_FILE
+    if kind_of_path(place) != "folder" or kind_of_path(path) == "missing":
+        raise InputError(f"{place} is not a folder of taskweb train: it has no {HISTORY_FILE}. Give the folder of --to.")
     content = content_of(path, _MOST_BYTES)
     try:
         return _trained(place, json.loads(content))

@@ -48,9 +48,10 @@ def demo(
         taskweb demo --quick  # a second or two, without torch
     """
     start = time.monotonic()
+    from taskweb.tasks.paths import kind_of_path
     from taskweb.workflows.selector_settings import EncoderSettings
 
-    where = str(Path(encoder).absolute()) if encoder and Path(encoder).exists() else encoder
+    where = str(Path(encoder).absolute()) if encoder and kind_of_path(Path(encoder)) != "missing" else encoder
     settings = EncoderSettings(where, allow_download)
     as_table = output is shared.TableFormat.table
     trains = not quick and find_spec("torch") is not None and find_spec("transformers") is not None

@@ -88,10 +88,17 @@ def _object(line: tuple[int, str], origin: str) -> dict[str, Any]:
         raise InputError(f"{origin}, line {number} is not valid JSON: {_reason(fault)}. Fix or remove that line.") from None
     if not isinstance(row, dict):
         raise InputError(
-            f"{origin}, line {number} is not a JSON object with columns such as 'input' but {type(row).__name__}. JSON lines "
+            f"{origin}, line {number} is not a JSON object with columns such as 'input' but {_kind_of(row)}. JSON lines "
             "have one object per line."
         )
     return row
+
+
+def _kind_of(value: object) -> str:
+    """What a JSON value is, in words."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return "a list" if isinstance(value, list) else "a text" if isinstance(value, str) else "a number"
 
 
 def _of_array(lines: Lines, origin: str) -> Iterator[Row]:
@@ -108,7 +115,7 @@ def _of_array(lines: Lines, origin: str) -> Iterator[Row]:
         number += 1
         item, buffer, place = _next_item(decoder, buffer, place, texts, f"{origin}, item {number}")
         if not isinstance(item, dict):
-            raise InputError(f"{origin}, item {number} is not a JSON object with columns but {type(item).__name__}.")
+            raise InputError(f"{origin}, item {number} is not a JSON object with columns but {_kind_of(item)}.")
         yield number, item
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from taskweb.errors import InputError, StorageError, TaskWebError, WebError
 from taskweb.tasks.atomic import STORAGE_ERRORS
+from taskweb.tasks.paths import kind_of_path
 from taskweb.web.store.damage import DamagedError, damaged_store, is_damage, primary_code
 from taskweb.web.store.digest import digest_file, outer_digest, sync_folder
 from taskweb.web.store.file_system import network_file_system
@@ -82,9 +83,10 @@ def _identity(path: Path) -> FileIdentity:
 
 
 def _open(path: Path, *, create: bool, read_only: bool) -> sqlite3.Connection:
-    if path.is_dir():
+    kind = kind_of_path(path)
+    if kind == "folder":
         raise InputError(f"The store {path} is a folder. Give a file.")
-    if create and not read_only and not path.exists():
+    if create and not read_only and kind == "missing":
         with disk_faults(path):
             _create_file(path)
     known = path.exists() and _identity(path) in _open_here

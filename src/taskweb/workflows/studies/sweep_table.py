@@ -60,10 +60,10 @@ def _lines(path: Path) -> list[tuple[int, dict[str, str]]]:
                     f"It needs {', '.join(COLUMNS)}."
                 )
             lines = [(reader.line_num, {key: original(value or "") for key, value in row.items() if key}) for row in reader]
-    except OSError as error:
-        raise unreadable(path, error) from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"The table of results {path} is not a CSV file in UTF-8: {error}.") from None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        raise unreadable(path, error) from None
     if not lines:
         raise InputError(f"The table of results {path} contains no results.")
     return lines
