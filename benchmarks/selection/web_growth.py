@@ -32,6 +32,7 @@ EXAMPLES, TOPICS, WORDS = 50, 12, 40
 MILLION = 334  # tasks of a square web with 3 setups and 3 seeds: 1,004,004 rows
 WIDE = (1000, 50)
 STEPS_WITH_TEXTS = ("analyze", "embed", "rank", "rank again", "benchmark", "report")
+WITHOUT_TEXTS = ("scores", "analyze", "report")  # that can be measured alone
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,14 @@ def measured(shape: Shape, folder: Path, examples: int, left_out: Collection[str
     return found
 
 
+def beside_earlier(webs: Sequence[dict[str, Any]], steps: Collection[str], file: Path) -> list[dict[str, Any]]:
+    """The webs of a result file, with new figures of some steps. Raises SystemExit where it has other webs."""
+    earlier = {web["tasks"]: web for web in json.loads(file.read_text(encoding="utf-8"))["figures"]["webs"]}
+    if lacking := [web["tasks"] for web in webs if web["tasks"] not in earlier]:
+        raise SystemExit(f"{file} has no web of {lacking[0]} tasks. Measure all, without --only.")
+    return [earlier[web["tasks"]] | {step: web[step] for step in steps if step in web} for web in webs]
+
+
 def exponents(webs: Sequence[Mapping[str, Any]], idle: float) -> dict[str, float]:
     """Of each step: e where its processor seconds, less those of a command that does nothing, grow as tasks to the power e."""
     sizes = np.log([float(web["tasks"]) for web in webs])
@@ -160,6 +169,9 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     options.add_argument(
         "--wide", type=harness.at_least_one, nargs=2, default=list(WIDE), help="sources, targets (%(default)s)"
     )
+    options.add_argument(
+        "--only", nargs="+", choices=WITHOUT_TEXTS, help="measure these alone, and leave the others as the result file has them"
+    )
     return harness.parse(options, argv, quick={"sizes": [6, 12], "million": 12, "wide": [20, 6]})
 
 
@@ -171,11 +183,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         (Shape(*given.wide), 8, ("benchmark",)),
         (Shape(given.million, given.million), 0, STEPS_WITH_TEXTS),
     ]
+    others = {"scores", *STEPS_WITH_TEXTS} - set(given.only) if given.only else set()
     webs = []
     for shape, examples, left_out in plans:
         with tempfile.TemporaryDirectory() as folder:
-            webs.append(measured(shape, Path(folder), examples, left_out))
+            webs.append(measured(shape, Path(folder), examples, others | set(left_out)))
             idle = min(run(("--version",), Path(folder))["processor_seconds"] for _ in range(3))
+    if given.only and given.out is not None:
+        webs = beside_earlier(webs, given.only, given.out)
     square = webs[: len(given.sizes)]
     found = {"processor_seconds_of_no_work": idle, "exponents": exponents(square, idle), "webs": webs}
     print(found["exponents"])

@@ -19,11 +19,14 @@ def nan_mean(array: FloatArray, axis: int) -> FloatArray:
     return mean
 
 
-def known_mean(array: FloatArray, known: BoolArray) -> FloatArray:
-    """Mean over the first axis of the values that are known; NaN where none is: `nan_mean` for many arrays alike."""
+def known_mean(array: FloatArray, known: BoolArray, count: npt.NDArray[np.integer]) -> FloatArray:
+    """Mean over the first axis of the values that are known; NaN where none is: `nan_mean` for many arrays alike.
+
+    count: how many are known, of the array's shape without its first axis.
+    """
     total = np.where(known, array, 0.0).sum(axis=0)
     with np.errstate(invalid="ignore"):
-        mean: FloatArray = total / known.sum(axis=0)
+        mean: FloatArray = total / count
     return mean
 
 

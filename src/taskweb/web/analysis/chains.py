@@ -47,9 +47,10 @@ class Chains:
     """Where the tasks of chains A -> B -> C stand, so that only those that can be counted are, and which pairs are measured.
 
     tasks: number of all tasks. sources, targets: the tasks with a measured transfer from them, and to them. from_source,
-    from_target: the tasks that are both, among the sources and among the targets. present: where T is known, in each setup and
-    in T averaged over setups, (matrices, sources, targets). gaps: the sources without a transfer to a target, as (n, matrices,
-    targets), and whether there are so many; None where many are lacking.
+    from_target: the tasks that are both, among the sources and among the targets. present: where T is known, in each setup
+    and in T averaged over setups, (matrices, sources, targets). setups: how many know it, (sources, targets). gaps: the
+    sources without a transfer to a target, as (n, matrices, targets), and whether there are so many; None where many are
+    lacking.
     """
 
     tasks: int
@@ -58,6 +59,7 @@ class Chains:
     from_source: Places
     from_target: Places
     present: BoolArray
+    setups: npt.NDArray[np.integer]
     gaps: tuple[Places, BoolArray] | None
 
     @classmethod
@@ -68,7 +70,7 @@ class Chains:
         sources, targets = np.flatnonzero(measured.any(axis=1)), np.flatnonzero(measured.any(axis=0))
         _, from_source, from_target = np.intersect1d(sources, targets, return_indices=True)
         present = np.concatenate([finite, measured[None]])[:, sources[:, None], targets]
-        return cls(len(measured), sources, targets, from_source, from_target, present, _gaps(present))
+        return cls(len(measured), sources, targets, from_source, from_target, present, present[:-1].sum(axis=0), _gaps(present))
 
     def measured(self, t: FloatArray) -> FloatArray:
         """T of all tasks -> (setups, sources, targets)."""
@@ -109,7 +111,7 @@ class Chains:
 
     def _with_mean(self, t: FloatArray) -> FloatArray:
         """T in each setup, then averaged over the setups that measured the pair."""
-        return np.concatenate([t, known_mean(t, self.present[:-1])[None]])
+        return np.concatenate([t, known_mean(t, self.present[:-1], self.setups)[None]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,12 +153,13 @@ class Steps:
     def _to_any(self, starts: FloatArray) -> FloatArray:
         """The starts A -> B of chains to each C with a measured A -> C: (matrices, B, targets)."""
         if self.chains.gaps is None:
-            whole: FloatArray = starts.swapaxes(1, 2) @ self.chains.present.astype(float)
-            return whole
-        found = np.repeat(starts.sum(axis=1)[..., None], self.chains.present.shape[2], axis=2)
+            return np.asarray(starts.swapaxes(1, 2) @ self.chains.present.astype(float))
+        found = starts.sum(axis=1)[:, None]
         for place, lacking in zip(*self.chains.gaps, strict=True):
-            found -= np.where(lacking[..., None], np.take_along_axis(starts, place[..., None], axis=1), 0.0).swapaxes(1, 2)
-        return found
+            found = found - np.take_along_axis(starts, place[..., None], axis=1) * lacking[..., None]
+        whole = np.empty((len(found), found.shape[2], self.chains.present.shape[2]))
+        whole[:] = found.swapaxes(1, 2)
+        return whole
 
     def _in_fields(self, group: _Group, chains: FloatArray, target: FloatArray) -> FloatArray:
         """Chains over each B to each C, of which the last step is above the threshold of a field: (matrices, thresholds).

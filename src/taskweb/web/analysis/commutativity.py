@@ -157,10 +157,14 @@ def _relabelled(stack: FloatArray, seed: int, permutations: int) -> dict[str, Fl
     there = _parts(stack, matrices)
     back = _parts(stack.swapaxes(1, 2), {name: matrix.swapaxes(1, 2) for name, matrix in matrices.items()})
     drawn = {name: np.full((len(stack), permutations), np.nan) for name in (*matrices, "opposite")}
+    sums, changing = there @ back.swapaxes(1, 2), np.arange(there.shape[1])
+    if (np.isfinite(stack) == ~np.eye(stack.shape[1], dtype=bool)).all():  # what is known stays where it is
+        changing = np.array([1, 2, *range(3, there.shape[1], 2)])
+    there, back, at_pairs = there[:, changing], back[:, changing], (slice(None), changing[:, None], changing)
     for k in range(permutations):
         order = stream.permutation(stack.shape[1])
         moved = back.take((order[:, None] * len(order) + order).ravel(), axis=-1)
-        sums = there @ moved.swapaxes(1, 2)
+        sums[at_pairs] = there @ moved.swapaxes(1, 2)
         count = sums[:, 0, 0]
         drawn["opposite"][:, k] = ratio((sums[:, 2, 2] - sums[:, 1, 1]) / 2, count)
         for at, (name, matrix) in zip(range(3, sums.shape[1], 2), matrices.items(), strict=True):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from taskweb.errors import ParameterError
 from taskweb.web.analysis.communities import Graph, Labels, adjusted_rand, communities, modularity
@@ -177,13 +178,17 @@ def _threshold(t: FloatArray, quantile: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """The measured part of T, without tasks that are no source or no target. t: (setups, sources, targets)."""
+    """The measured part of T, without tasks that are no source or no target. t: (setups, sources, targets).
+
+    known: where it is measured. setups: by how many, (sources, targets).
+    """
 
     tasks: int
     sources: Labels
     targets: Labels
     t: FloatArray
     known: BoolArray
+    setups: npt.NDArray[np.integer]
 
     @classmethod
     def of(cls, t: FloatArray) -> _Block:
@@ -191,7 +196,8 @@ class _Block:
         measured = np.asarray(np.isfinite(t).any(axis=0))
         sources, targets = np.flatnonzero(measured.any(axis=1)), np.flatnonzero(measured.any(axis=0))
         part = t[:, sources[:, None], targets]
-        return cls(len(measured), sources, targets, part, np.isfinite(part))
+        known = np.isfinite(part)
+        return cls(len(measured), sources, targets, part, known, known.sum(axis=0))
 
     @property
     def at(self) -> tuple[Labels, Labels]:
@@ -205,7 +211,7 @@ class _Block:
 
     def mean(self, t: FloatArray) -> FloatArray:
         """T of the block's shape and pattern, averaged over the setups that measured the pair."""
-        return known_mean(t, self.known)
+        return known_mean(t, self.known, self.setups)
 
     def graph(self, mean: FloatArray, quantile: float) -> Graph:
         """The graph of strong transfers. mean: (sources, targets)."""
