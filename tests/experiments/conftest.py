@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -20,4 +22,7 @@ def ray_folder() -> Iterator[str]:
         patch.setenv("RAY_TMPDIR", folder)
         patch.setenv("HOME", folder)
         yield folder
-    shutil.rmtree(folder)
+    deadline = time.monotonic() + 60
+    while Path(folder).exists():  # processes of Ray that are ending may still write there
+        shutil.rmtree(folder, ignore_errors=time.monotonic() < deadline)
+        time.sleep(0.1)

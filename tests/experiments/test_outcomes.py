@@ -95,6 +95,7 @@ def test_runs_record_graphs_on_a_gpu_and_nothing_of_them_elsewhere(tmp_path: Pat
         monkeypatch.setattr("taskweb.training.loop.recorder_for", lambda _: CallRecorder())
         monkeypatch.setattr("taskweb.training.updates.FEWEST_UPDATES", 1)
     without, graphed = ({(run.source, run.target): run for run in stored_runs(place)} for place in places)
+    assert len(graphed) == len(without) == 9
     for pair, run in graphed.items():
         assert int(run.extra["graphs"] or 0) >= 1
         assert 0 <= float(run.extra["padding"] or 0) < 1
