@@ -133,7 +133,7 @@ def test_a_store_is_recognised_by_its_content(tmp_path: Path) -> None:
     assert stores == {"runs", "runs.anything", "runs.csv", "runs.parquet"}
 
 
-def test_the_published_runs_give_the_published_web_within_a_second(published_data: Path, tmp_path: Path) -> None:
+def test_the_published_runs_give_the_published_web_in_little_time(published_data: Path, tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     csv = pytest.importorskip("pyarrow.csv")
     baselines = csv.read_csv(published_data / "recovered_baselines.csv").to_pylist()
