@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -131,6 +132,8 @@ def test_a_clock_that_is_set_back_gives_no_negative_times(tmp_path: Path, monkey
 
 
 def mount(*arguments: str) -> bool:
+    if shutil.which("mount") is None:
+        return False
     return subprocess.run(["mount", *arguments], check=False, capture_output=True).returncode == 0
 
 
