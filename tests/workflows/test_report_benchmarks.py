@@ -112,7 +112,7 @@ def test_files_are_shown_together(tmp_path: Path) -> None:
     section = selector_benchmark(shown.results, shown.notes)
     figures = {part.name: part for part in section.parts if isinstance(part, Figure)}
     assert list(figures) == ["benchmark", "targets", "harm", "calibration", "measuring"]
-    assert section.notes == ("results of the file selectors.json, measured.json.",)
+    assert section.notes == ("results of the file selectors.json, measured.json",)
     assert "popularity finds 100% of the harmful sources when it flags 25% of the harmless ones" in figures["harm"].sentence
     assert "off by 5 points on average, and its 80% intervals contain 80%" in figures["calibration"].sentence
     per_target = {str(target): ndcg for target, ndcg, *_ in figures["targets"].table.rows}
