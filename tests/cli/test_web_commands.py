@@ -42,6 +42,17 @@ def test_the_life_of_a_web(run, store: Path, tmp_path: Path) -> None:  # noqa: F
     assert [source["task"] for source in ranking["sources"]] == ["b", "c"]
 
 
+def test_an_import_names_runs_that_the_store_knows_with_other_scores(run, store: Path, tmp_path: Path) -> None:  # noqa: F811
+    before = run("web", "scores", str(store), "--format", "csv").out
+    first = next(line for line in TABLE.splitlines()[1:] if not line.startswith("none"))
+    (tmp_path / "corrected.csv").write_text(TABLE.replace(first, f"{first.rpartition(',')[0]},0.125"))
+    done = run("web", "import", str(tmp_path / "corrected.csv"), "--to", str(store))
+    assert "Read 5 runs (tidy): 0 are new in" in done.err
+    assert "4 were already in it, 1 disagree and were not changed." in done.err
+    assert "0.125 there" in done.err
+    assert run("web", "scores", str(store), "--format", "csv").out == before
+
+
 def test_a_damaged_store_is_one_line_and_what_is_whole_is_saved(run, store: Path, tmp_path: Path) -> None:  # noqa: F811
     connection = sqlite3.connect(store)
     connection.execute("UPDATE scores SET value = 0.61 WHERE value = 0.6")

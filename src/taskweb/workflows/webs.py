@@ -20,7 +20,7 @@ from taskweb.web import ALL_SETUPS, ExampleBank, TransferWeb
 from taskweb.web.formats import Declared, detect_kind, export_runs, import_runs
 from taskweb.web.opening import locate_web, open_web
 from taskweb.web.published import PUBLISHED
-from taskweb.web.store import MergeReport, RunStore, StoreInfo, digest_file, is_store
+from taskweb.web.store import MergeConflict, MergeReport, RunStore, StoreInfo, digest_file, is_store
 from taskweb.workflows.progress import Progress, silent
 from taskweb.workflows.selector_settings import EncoderSettings
 from taskweb.workflows.task_texts import task_texts
@@ -32,13 +32,17 @@ PAIR_FIGURES = ("pc", "pm", "t", "score", "score_se", "n_seeds", "pc_se", "sign_
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What an import did. read: runs read. added: those that were new. warnings: what a person should know."""
+    """What an import did. read: runs read. added: those that were new. warnings: what a person should know.
+
+    conflicts: runs that the store knew before with other scores, and that were not changed.
+    """
 
     kind: str
     read: int
     added: int
     info: StoreInfo
     warnings: tuple[str, ...]
+    conflicts: tuple[MergeConflict, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ def import_web(
 ) -> ImportReport:
     """Read runs from a file or folder of any known kind and write them to a store, new or existing.
 
-    declared: what tables of other people's results need to be told.
+    declared: what tables of other people's results need to be told. Runs of an existing store stay as they are.
     If nothing can be read, a new store is removed again. Raises InputError and WebError.
     """
     kind = kind or detect_kind(source)
@@ -107,10 +111,14 @@ def import_web(
                     advance(1)
 
             with RunStore.open(store, create=True) as opened:
-                added = opened.add_many(counted())
+                if existed:
+                    merged = opened.merge_runs(counted())
+                    added, conflicts = merged.added, merged.conflicts
+                else:
+                    added, conflicts = opened.add_many(counted()), ()
                 if not read:
                     raise InputError(f"{source} contains no runs. Check its kind: it was read as --kind {kind}.")
-                return ImportReport(kind, read, added, opened.info(), tuple(warnings))
+                return ImportReport(kind, read, added, opened.info(), tuple(warnings), conflicts)
     except BaseException:
         if not existed:
             _remove_store(store)

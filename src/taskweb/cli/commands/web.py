@@ -75,6 +75,7 @@ def import_(
         taskweb web import my_runs.csv --to my_web.db --unit accuracy=percent
         taskweb web import my_runs.jsonl --to my_web.db  # what web export wrote
     """
+    from taskweb.cli.tables.merges import conflict_lines, disagreeing
     from taskweb.errors import InputError
     from taskweb.workflows.webs import import_web
 
@@ -94,8 +95,11 @@ def import_(
         progress=progress_for(quiet=quiet),
     )
     say_notes(report.warnings, quiet=quiet)
-    known = f", {report.read - report.added:,} were already in it" if report.added < report.read else ""
+    alike = report.read - report.added - len(report.conflicts)
+    known = (f", {alike:,} were already in it" if alike else "") + disagreeing(report.conflicts)
     say(f"Read {report.read:,} runs ({report.kind}): {report.added:,} are new in {to}{known}.", quiet=quiet)
+    for line in conflict_lines(report.conflicts, all_by=": import into a new store, and taskweb web merge names all"):
+        say(line, quiet=quiet)
 
 
 @app.command()

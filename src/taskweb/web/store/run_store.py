@@ -163,9 +163,13 @@ class RunStore(RunCollection):
 
     def merge(self, other: RunCollection, *, replace_failed: bool = False) -> MergeReport:
         """Store the runs of another collection; where the two disagree, those of this one stay."""
+        return self.merge_runs(other.runs(), replace_failed=replace_failed)
+
+    def merge_runs(self, runs: Iterable[Run], *, replace_failed: bool = False) -> MergeReport:
+        """Store runs as `merge` does; slower than `add_many`, as each is compared with the stored one."""
         added = already_there = 0
         conflicts: list[MergeConflict] = []
-        for batch in batches(other.runs(), _CHUNK):
+        for batch in batches(runs, _CHUNK):
             fresh: list[Run] = []
             for run in batch:
                 own = self.get(run.key)
