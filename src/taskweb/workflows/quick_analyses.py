@@ -8,7 +8,7 @@ from taskweb.web.analysis import Agreement, Commutativity, Transitivity, agreeme
 from taskweb.web.analysis.estimate import RESAMPLES
 from taskweb.web.transfer_web import TransferWeb
 
-_WORK = 1.6e9  # draws * (setups + 1) * chains of tasks that take about 20 s on one core
+_WORK = 1.6e9  # draws * (setups + 1) * chains of tasks that take less than 20 s on one core
 _FEWEST_DRAWS = 50  # enough for p-values below 0.05
 _MOST_COST = 2e8
 

@@ -156,7 +156,7 @@ class Steps:
             return np.asarray(starts.swapaxes(1, 2) @ self.chains.present.astype(float))
         found = starts.sum(axis=1)[:, None]
         for place, lacking in zip(*self.chains.gaps, strict=True):
-            found = found - np.take_along_axis(starts, place[..., None], axis=1) * lacking[..., None]
+            found = found - starts[np.arange(len(starts))[:, None], place] * lacking[..., None]
         whole = np.empty((len(found), found.shape[2], self.chains.present.shape[2]))
         whole[:] = found.swapaxes(1, 2)
         return whole

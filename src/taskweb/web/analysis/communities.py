@@ -232,9 +232,9 @@ def _move_nodes(pull: _Pull, labels: Labels) -> None:
         set_pull(label)
     start, moved = 0, False
     while True:
-        used = np.unique(labels[linked])
-        unused = np.setdiff1d(np.arange(len(used) + 1), used)[0]  # a community of one's own, or of nodes without edges
-        places = np.sort(np.append(used, unused))[: pull.nodes]
+        used = np.bincount(labels[linked], minlength=pull.nodes) > 0
+        used[int(used.argmin())] = True  # a label of no node, or of nodes without edges: a community of one's own
+        places = np.flatnonzero(used)
         best = places[towards[places].argmax(axis=0)]
         wish = towards[best, everyone] > towards[labels, everyone] + _LEAST_INCREASE
         ahead = np.flatnonzero(wish[start:])
