@@ -1,4 +1,4 @@
-"""How good the suggested number of sources is, by the published multi-task results (T5-3B, zero-shot).
+"""How good the suggested number of sources is, by the published multi-task results (T5-XL, zero-shot).
 
 data: the folder with multitask_results.csv and multitask_mixtures.json of the public research release. For each target that
 the web knows, the blend ranks sources without it and suggests a k; the published mixtures of the top 1, 3, 5 and 10 sources

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-# How long work is shown: called with a title and the number of items, it returns a context that yields a function to call
-# with the number of items just done.
+# How long work is shown: called with a title and the number of items (0: not known), it returns a context that yields a
+# function to call with the number of items just done.
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
 

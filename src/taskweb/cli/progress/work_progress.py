@@ -1,4 +1,4 @@
-"""How a known number of items is shown while it is worked on."""
+"""How a number of items is shown while it is worked on."""
 
 from __future__ import annotations
 
@@ -56,6 +56,9 @@ def _lines(title: str, total: int) -> Iterator[Callable[[int], None]]:
         now = time.monotonic()
         if now - last >= min(max((now - began) / 4, _FEWEST_SECONDS), _MOST_SECONDS):
             last = now
+            if not total:
+                say(f"{title}: {done_so_far:,}")
+                return
             left = (now - began) * (total - done_so_far) / max(done_so_far, 1)
             say(f"{title}: {done_so_far:,} of {total:,}, about {duration(left)} left")
 
