@@ -51,7 +51,7 @@ def reference(runs: Runs) -> dict[tuple[int, int, int], dict[str, float]]:
     pairs: dict[tuple[int, int, int], dict[str, float]] = {}
     for setup, target, source in {cell[:3] for cell in runs if cell[2] != NO_SOURCE}:
         own = {cell[3]: x for cell, x in runs.items() if cell[:3] == (setup, target, NO_SOURCE) and not math.isnan(x)}
-        gains, wins, compared, known, raw = [], 0, 0, 0, []
+        gains, wins, compared, raw = [], 0, 0, []
         for (*pair, seed), x in runs.items():
             if tuple(pair) != (setup, target, source):
                 continue
@@ -65,10 +65,9 @@ def reference(runs: Runs) -> dict[tuple[int, int, int], dict[str, float]]:
             if b is not None:
                 compared += 1
                 wins += x - b > LEAST_GAIN
-                known += not math.isnan(x - b)
         pairs[setup, target, source] = {
             "pc": fmean(gains) if gains else math.nan,
-            "pm": wins / compared if known else math.nan,
+            "pm": wins / compared if compared else math.nan,
             "score": fmean(raw) if raw else math.nan,
             "score_se": stdev(raw) / math.sqrt(len(raw)) if len(raw) > 1 else math.nan,
             "n_seeds": len(raw),

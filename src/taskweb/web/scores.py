@@ -4,7 +4,7 @@ Definitions (arXiv:2305.13256, section 2), for one setup, target and source, wit
 transfer and b_k the target's own score with the same seed:
 PC = mean of (x_k - b_k) / |b_k| over runs with a score. The paper divides by b_k, which is the same for its scores above 0;
 |b_k| keeps the sign of a gain for scores below 0, too. PM = share of all runs, also those without a score, that gain more
-than 1e-8, not known where none has a score; T = 0.5 PC + 0.5 (0.2 PM - 0.1).
+than 1e-8; T = 0.5 PC + 0.5 (0.2 PM - 0.1).
 """
 
 from __future__ import annotations
@@ -151,7 +151,6 @@ def _gains(pair: Index, x: FloatArray, b: FloatArray, shape: tuple[int, ...]) ->
         gain = np.where(np.isneginf(b), np.nan, x - b)
         wins, losses = _count(pair[gain > LEAST_GAIN], shape), _count(pair[gain < -LEAST_GAIN], shape)
         pm = ratio(wins, _count(pair[~np.isnan(b)], shape))
-        pm[_count(pair[np.isfinite(gain)], shape) == 0] = np.nan  # a pair without any score did not fail to gain
         gain /= np.abs(b)
     gain[~np.isfinite(gain)] = np.nan
     pc = _mean(pair, gain, shape)
