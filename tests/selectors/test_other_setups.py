@@ -65,6 +65,23 @@ def test_intervals_contain_about_as_many_gains_as_they_say() -> None:
     assert 0.72 < coverage < 0.95
 
 
+def test_a_task_as_its_own_source_is_not_judged() -> None:
+    web = web_of("agree", setups=4)
+    web = dataclasses.replace(web, sources=tuple(f"t{name.removeprefix('s')}" for name in web.sources))
+    with_own = web.pc.copy()
+    for i, target in enumerate(web.targets):
+        with_own[:, i, web.sources.index(target)] = 1e6
+    t = np.where(with_own == 1e6, 1e6, web.t)
+    found = [
+        [(row.way, row.coverage, row.values[0, 0]) for row in leave_setups_out(some, targets=["t0"]).rows]
+        for some in (
+            dataclasses.replace(web, t=np.where(t == 1e6, np.nan, t), pc=np.where(t == 1e6, np.nan, with_own)),
+            dataclasses.replace(web, t=t, pc=with_own),
+        )
+    ]
+    assert found[0] == found[1]
+
+
 def test_a_web_without_another_setup_or_without_the_target_elsewhere_is_refused() -> None:
     web = web_of("agree", setups=3)
     with pytest.raises(WebError, match="no setup beside"):

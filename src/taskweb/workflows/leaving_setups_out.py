@@ -118,6 +118,7 @@ def _judge(web: TransferWeb, setup: str, places: Sequence[int], figures: FloatAr
     """Write the correlations of one setup to `figures`, (ways, targets), and the coverage by target to `inside`."""
     at = web.setup_index(setup)
     t = without_self(web.t, web.targets, web.sources)
+    pc = None if web.pc is None else without_self(web.pc, web.targets, web.sources)
     others = np.delete(standardised_rows(t), at, axis=0)
     predictors = {NEW: OtherSetups(web, setup, use_own=False), BOTH: OtherSetups(web, setup)}
     for j, place in enumerate(places):
@@ -132,8 +133,8 @@ def _judge(web: TransferWeb, setup: str, places: Sequence[int], figures: FloatAr
         for way, predictor in predictors.items():
             found = predictor.predict(web.targets[place])
             scores[way] = found.scores
-            if found.gains and web.pc is not None:
-                inside[way].append(_covered(found, web.pc[at, place]))
+            if found.gains and pc is not None:
+                inside[way].append(_covered(found, pc[at, place]))
         for k, way in enumerate(WAYS):
             figures[k, j] = _correlation(scores[way][measured], truth[measured])
 

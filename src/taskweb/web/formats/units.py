@@ -116,7 +116,11 @@ class UnitSurvey:
                     )
                 raise InputError(f"{name}, row {seen.beyond.row}: {_beyond(metric, seen.beyond.value, unit)}")
             if unit == "percent" and seen.small.number and seen.large.number:
-                warn(on_warning, f"{name}: the metric '{metric}', declared as percent, may be mixed with fractions: {mixed}.")
+                warn(
+                    on_warning,
+                    f"{name}: the metric '{metric}', declared as percent, may be mixed with fractions: {mixed}. They are all read "
+                    f"as percent. If setups differ, say so: --unit 'SETUP:{metric}=fraction'; else correct the cells.",
+                )
 
 
 @dataclass
