@@ -118,8 +118,8 @@ class UnitSurvey:
             if unit == "percent" and seen.small.number and seen.large.number:
                 warn(
                     on_warning,
-                    f"{name}: the metric '{metric}', declared as percent, may be mixed with fractions: {mixed}. They are all read "
-                    f"as percent. If setups differ, say so: --unit 'SETUP:{metric}=fraction'; else correct the cells.",
+                    f"{name}: the metric '{metric}', declared as percent, may be mixed with fractions: {mixed}. "
+                    f"All are read as percent. If setups differ, say so: --unit 'SETUP:{metric}=fraction'; else correct cells.",
                 )
 
 
