@@ -22,6 +22,8 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("web.csv").write_text(TABLE)
     Path("task.jsonl").write_text('{"input": "Is this a question?"}\n' * 9)
     Path("empty").mkdir()
+    Path("nothing.db").touch()
+    Path("latin.jsonl").write_bytes('{"input": "caf\u00e9"}'.encode("latin-1"))
     os.mkfifo("pipe.svg")
 
 
@@ -38,6 +40,9 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (("report", "web.csv", "--model", "empty"), "empty is not a folder of taskweb train: it has no training.json."),
         (("report", "web.csv", "--model", "web.csv"), "web.csv is not a folder of taskweb train"),
         (("mix", "--ranking", "empty", "--sources", ".", "--to", "mixed"), "empty is a folder without ranking.json."),
+        (("rank", "task.jsonl", "--web", "nothing.db"), "The web nothing.db is empty. Give 'published', a store"),
+        (("rank", "task.jsonl", "--web", "latin.jsonl"), "latin.jsonl, line 1 is not UTF-8 text. Save it as UTF-8."),
+        (("study", "ksweep", "--results", "latin.jsonl"), "The table of results latin.jsonl is not UTF-8 text."),
         (("run", "empty", "--status"), "empty is a folder, not a plan. Give a TOML file."),
         (("rank", "null.json"), "line 1 is not a JSON object with columns such as 'input' but null."),
     ],

@@ -49,5 +49,5 @@ def test_unreadable_tables(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         read_pair_scores(tmp_path / "none.csv")
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\0")
-    with pytest.raises(InputError, match="not a CSV file in UTF-8"):
+    with pytest.raises(InputError, match=r"is not UTF-8 text\. Save it as UTF-8"):
         read_pair_scores(tmp_path / "binary.csv")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from taskweb.errors import InputError, unknown_name
-from taskweb.tasks.paths import unreadable
+from taskweb.tasks.paths import not_utf8, unreadable
 from taskweb.tasks.spreadsheet_cells import original
 
 COLUMNS = ("target", "source", "score")
@@ -44,8 +44,10 @@ def read_pair_scores(path: Path) -> dict[str, PairScores]:
             return _tables(csv.DictReader(file), path)
     except OSError as fault:
         raise unreadable(path, fault) from None
-    except (UnicodeDecodeError, csv.Error) as fault:
-        raise InputError(f"The table of scores {path} is not a CSV file in UTF-8: {fault}.") from None
+    except UnicodeDecodeError:
+        raise not_utf8(f"The table of scores {path}") from None
+    except csv.Error as fault:
+        raise InputError(f"The table of scores {path} is not a CSV file: {fault}.") from None
 
 
 def choose_table(tables: Mapping[str, PairScores], name: str | None, path: Path) -> PairScores:

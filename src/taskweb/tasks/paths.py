@@ -38,6 +38,11 @@ def default_cache_folder() -> Path:
     return expanded(os.environ.get(CACHE_VARIABLE) or str(Path(base) / "taskweb"))
 
 
+def not_utf8(what: str) -> InputError:
+    """The error for a file, or a part of one, that is text in another encoding, or no text."""
+    return InputError(f"{what} is not UTF-8 text. Save it as UTF-8.")
+
+
 def unreadable(path: Path, fault: BaseException) -> InputError:
     """The error for a path that the system does not allow us to read."""
     shown = str(path) if len(str(path)) < 200 else f"{str(path)[:80]}...{str(path)[-40:]}"

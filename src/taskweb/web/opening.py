@@ -108,7 +108,8 @@ def _web_of_runs(path: Path, name: str) -> TransferWeb:
     try:
         kind = detect_kind(path)
     except InputError:
-        what = "is a folder without runs" if kind_of_path(path) == "folder" else "is of an unknown kind"
+        is_folder = kind_of_path(path) == "folder"
+        what = "is a folder without runs" if is_folder else "is of an unknown kind" if path.stat().st_size else "is empty"
         raise InputError(
             f"The web {path} {what}. Give 'published', a store made by taskweb, or a tidy file ending in "
             f"{', '.join(TIDY_SUFFIXES)}."

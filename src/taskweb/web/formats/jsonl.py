@@ -9,6 +9,7 @@ from pathlib import Path
 
 from taskweb.errors import InputError, first_line
 from taskweb.tasks.atomic import whole_file
+from taskweb.tasks.paths import not_utf8
 from taskweb.tasks.reading.text_lines import MOST_BYTES_A_LINE
 from taskweb.web.formats.import_warnings import OnProgress
 from taskweb.web.formats.units import Units
@@ -70,8 +71,10 @@ def _run(line: bytes, units: Units, where: str) -> Run:
         run = run_of_json(json.loads(line.decode("utf-8-sig")))
     except InputError as fault:
         raise InputError(f"{where} {str(fault).rstrip('.')}.") from None
+    except UnicodeDecodeError:
+        raise not_utf8(where) from None
     except (ValueError, RecursionError) as fault:
-        raise InputError(f"{where} is not valid JSON in UTF-8: {first_line(fault)}. Fix or remove that line.") from None
+        raise InputError(f"{where} is not valid JSON: {first_line(fault)}. Fix or remove that line.") from None
     converted = {
         metric: value if value is None else units.convert(metric, value, run.setup.name, where)
         for metric, value in run.metrics.items()

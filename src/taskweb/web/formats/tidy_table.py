@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from taskweb.errors import InputError, MissingDependencyError, first_line
-from taskweb.tasks.paths import kind_of_path, unreadable
+from taskweb.tasks.paths import kind_of_path, not_utf8, unreadable
 from taskweb.tasks.spreadsheet_cells import original
 from taskweb.web.arrays import Codes, FloatArray
 from taskweb.web.records.run_scores import run_scores
@@ -128,8 +128,10 @@ def _read_csv(path: Path) -> tuple[dict[str, _Column], _Column, FloatArray]:
                 seeds.append(_seed(row.get(SEED_COLUMN), path, reader.line_num))
     except OSError as fault:
         raise unreadable(path, fault) from None
-    except (UnicodeDecodeError, csv.Error) as fault:
-        raise InputError(f"The web {path} is not a CSV file in UTF-8: {fault}.") from None
+    except UnicodeDecodeError:
+        raise not_utf8(f"The web {path}") from None
+    except csv.Error as fault:
+        raise InputError(f"The web {path} is not a CSV file: {fault}.") from None
     columns = {name: _column(values) for name, values in texts.items()}
     return columns, _column(seeds), np.array(scores)
 

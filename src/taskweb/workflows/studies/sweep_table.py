@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taskweb.errors import InputError
-from taskweb.tasks.paths import unreadable
+from taskweb.tasks.paths import not_utf8, unreadable
 from taskweb.tasks.spreadsheet_cells import original
 
 COLUMNS = ("k", "target", "score")
@@ -60,8 +60,10 @@ def _lines(path: Path) -> list[tuple[int, dict[str, str]]]:
                     f"It needs {', '.join(COLUMNS)}."
                 )
             lines = [(reader.line_num, {key: original(value or "") for key, value in row.items() if key}) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"The table of results {path} is not a CSV file in UTF-8: {error}.") from None
+    except UnicodeDecodeError:
+        raise not_utf8(f"The table of results {path}") from None
+    except csv.Error as error:
+        raise InputError(f"The table of results {path} is not a CSV file: {error}.") from None
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         raise unreadable(path, error) from None
     if not lines:
