@@ -35,6 +35,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (("demo", "--quick", "--encoder", LONG), "File name too long"),
         (("report", "web.csv", "-o", f"{LONG}.html"), "File name too long"),
         (("report", "web.csv", "-o", "pipe.svg"), "pipe.svg is a device or a pipe. Give the name of a file to write."),
+        (("plot", "heatmap", "web.csv"), "Missing option '-o' / '--output'. See: taskweb plot heatmap --help"),
         (("plot", "heatmap", "web.csv", "-o", "pipe.svg"), "pipe.svg is a device or a pipe."),
         (("web", "export", "web.csv", "--to", "empty", "--kind", "csv"), "empty is a folder"),
         (("report", "web.csv", "--model", "empty"), "empty is not a folder of taskweb train: it has no training.json."),
