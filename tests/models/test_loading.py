@@ -67,6 +67,8 @@ def test_damaged_and_missing_folders_are_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="There is no folder"):
         load_model(str(tmp_path / "nothing"))
+    with pytest.raises(InputError, match="There is no folder my_model/"):
+        load_model("my_model/")
     with pytest.raises(InputError, match="is a file, not a model"):
         load_model(str(folder / "config.json"))
     with pytest.raises(InputError, match="before it is trained"):

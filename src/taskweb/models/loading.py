@@ -304,7 +304,7 @@ def local_folder(name: str) -> Path | None:
         return folder
     if kind == "file":
         raise InputError(f"{name} is a file, not a model. Give the folder of a model with config.json, or its id on the Hub.")
-    if folder.is_absolute() or name.startswith(("./", "../", "~")):
+    if folder.is_absolute() or name.startswith(("./", "../", "~")) or name.endswith("/"):
         raise InputError(f"There is no folder {name}. Give the folder of a model with config.json, or its id on the Hub.")
     return None
 

@@ -69,7 +69,7 @@ def _runs_in_words(runs: Mapping[str, Any] | None, web: str) -> str:
         return "this web is a summary over seeds and contains no runs"
     if runs is None:
         return "only a store counts them: taskweb web import FILE --to STORE"
-    seeds = f", {len(runs['seeds'])} seeds" if runs["seeds"] else ""
+    seeds = f", {counted(len(runs['seeds']), 'seed')}" if runs["seeds"] else ""
     statuses = f"{runs['finished']:,} finished, {runs['failed']:,} failed, {runs['diverged']:,} diverged"
     return f"{runs['total']:,} in total, {runs['baselines']:,} of them baselines{seeds}; {statuses}"
 
