@@ -145,10 +145,11 @@ def measured(shape: Shape, folder: Path, examples: int, left_out: Collection[str
 
 def beside_earlier(webs: Sequence[dict[str, Any]], steps: Collection[str], file: Path) -> list[dict[str, Any]]:
     """The webs of a result file, with new figures of some steps. Raises SystemExit where it has other webs."""
-    earlier = {web["tasks"]: web for web in json.loads(file.read_text(encoding="utf-8"))["figures"]["webs"]}
-    if lacking := [web["tasks"] for web in webs if web["tasks"] not in earlier]:
+    new = {web["tasks"]: {step: web[step] for step in steps if step in web} for web in webs}
+    earlier = json.loads(file.read_text(encoding="utf-8"))["figures"]["webs"]
+    if lacking := sorted(new.keys() - {web["tasks"] for web in earlier}):
         raise SystemExit(f"{file} has no web of {lacking[0]} tasks. Measure all, without --only.")
-    return [earlier[web["tasks"]] | {step: web[step] for step in steps if step in web} for web in webs]
+    return [web | new.get(web["tasks"], {}) for web in earlier]
 
 
 def exponents(webs: Sequence[Mapping[str, Any]], idle: float) -> dict[str, float]:
@@ -186,6 +187,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     others = {"scores", *STEPS_WITH_TEXTS} - set(given.only) if given.only else set()
     webs = []
     for shape, examples, left_out in plans:
+        if given.only and not set(given.only) - set(left_out):
+            continue
         with tempfile.TemporaryDirectory() as folder:
             webs.append(measured(shape, Path(folder), examples, others | set(left_out)))
             idle = min(run(("--version",), Path(folder))["processor_seconds"] for _ in range(3))
