@@ -60,7 +60,7 @@ def test_what_is_not_declared_is_asked_for(tmp_path: Path) -> None:
         list(import_runs(path))
     with pytest.raises(InputError, match="Add --diagonal baseline, runs or none"):
         read(path, names=names)
-    with pytest.raises(InputError, match=r"the cell is 'nan', not a number\. If it means no score, say so"):
+    with pytest.raises(InputError, match=r"the cell is 'nan', not a number\. If it means no run, say --not-measured 'nan'"):
         read(path, names=names, diagonal="baseline", missing=())
     (tmp_path / "m.csv").write_text("t,a\na,50\n")
     with pytest.raises(InputError, match="Leave out --names"):

@@ -120,6 +120,23 @@ def test_a_file_that_is_no_comma_separated_table_is_refused_by_what_it_is(text: 
         read(table(tmp_path, text), "wide", Declared(**BY_COLUMN), PERCENT)
 
 
+def test_what_was_not_measured_is_no_run_and_what_failed_is_one(tmp_path: Path) -> None:
+    path = table(tmp_path, "model,rte,cola,sst\nroot,1,2,1\na,,-,1\na,2,3,1\n")
+    declared = BY_COLUMN | {"targets": ("all",), "missing": ("-",), "not_measured": ("empty",)}
+    runs, _ = read(path, "wide", Declared(**declared), PERCENT)
+    assert [run.metrics["accuracy"] for run in runs if (run.source, run.target) == ("a", "rte")] == [0.02]
+    assert [run.metrics["accuracy"] for run in runs if (run.source, run.target) == ("a", "cola")] == [None, 0.03]
+    with pytest.raises(ParameterError, match="A cell '0' is --missing, a run without a score, or --not-measured"):
+        Declared(missing=("0",), not_measured=("empty", "0"))
+
+
+def test_a_cell_of_a_matrix_that_was_not_measured_is_no_run(tmp_path: Path) -> None:
+    path = table(tmp_path, "task,rte,cola\nrte,0.5,\ncola,0.6,0.7\n")
+    declared = Declared(setup="m/f", rows="sources", metric="accuracy", diagonal="baseline", not_measured=("empty",))
+    runs, _ = read(path, "matrix", declared, {"accuracy": "fraction"})
+    assert [(run.source, run.target) for run in runs] == [(None, "rte"), ("cola", "rte"), (None, "cola")]
+
+
 def test_a_zero_is_no_score_only_where_that_is_declared(tmp_path: Path) -> None:
     runs, _ = read(table(tmp_path, WIDE), "wide", Declared(**BY_COLUMN | {"missing": ("empty", "0")}), PERCENT)
     assert [run.metrics["accuracy"] for run in runs if run.target == "rte"] == [0.5, 0.55, None]

@@ -128,7 +128,16 @@ class DeclaredOptions:
             "--missing",
             metavar="TEXT",
             rich_help_panel=_OTHERS,
-            help="A cell with this text has no score; empty: an empty cell. Repeatable.",
+            help="A cell with this text is a run without a score; empty: an empty cell. Repeatable.",
+        ),
+    ] = None
+    not_measured: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--not-measured",
+            metavar="TEXT",
+            rich_help_panel=_OTHERS,
+            help="A cell with this text is no run; empty: an empty cell. Repeatable.",
         ),
     ] = None
     rename: Annotated[
@@ -160,6 +169,7 @@ class DeclaredOptions:
             metric=general[-1] if general else None,
             by_target=_pairs(self.metric or (), "--metric"),
             missing=tuple(self.missing or ()),
+            not_measured=tuple(self.not_measured or ()),
             rename=_pairs(self.rename or (), "--rename", required=True),
             rows=self.rows,  # type: ignore[arg-type]  # checked there
             values=self.values,  # type: ignore[arg-type]  # checked there

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal, TypeGuard, get_args
 
 from taskweb.errors import InputError, ParameterError, unknown_name
 from taskweb.metrics import METRICS
@@ -35,11 +35,11 @@ class Declared:
     it. source_column, seed_column: columns of a wide table. baselines: sources that mean "no source"; baseline_is_base: a row
     whose source is its base model is a baseline; no_baseline: there are none. targets: columns with scores, or `all` that are
     left; not_targets: all columns have scores but these. metric: of every target, by_target: of some. missing: texts of cells
-    without a score, `empty` for an empty one. rename: new names of sources. rows: what the rows of a matrix are. names: files
-    with the names of rows and columns, where a matrix has none inside. values: what the cells are: scores, gains over the
-    baseline relative to it, or ratios of score and baseline. diagonal: what a matrix has where a task is its own source.
-    groups: whether a group of evaluation tasks counts whole or in its parts. Raises ParameterError and NameNotFoundError for
-    contradictions.
+    of runs without a score, not_measured: of no run; `empty` for an empty cell. rename: new names of sources. rows: what the
+    rows of a matrix are. names: files with the names of rows and columns, where a matrix has none inside. values: what the
+    cells are: scores, gains over the baseline relative to it, or ratios of score and baseline. diagonal: what a matrix has
+    where a task is its own source. groups: whether a group of evaluation tasks counts whole or in its parts. Raises
+    ParameterError and NameNotFoundError for contradictions.
     """
 
     setup: str | None = None
@@ -55,6 +55,7 @@ class Declared:
     metric: str | None = None
     by_target: Mapping[str, str] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
+    not_measured: tuple[str, ...] = ()
     rename: Mapping[str, str] = field(default_factory=dict)
     rows: Rows | None = None
     values: Values = "scores"
@@ -70,6 +71,8 @@ class Declared:
                 raise unknown_name(f"value of --{name}", value, get_args(valid))
         if self.setup is not None and (self.base_column or self.method):
             raise ParameterError("--setup names the setup of all rows. Give it, or --base-column and --method, but not both.")
+        if twice := set(self.missing) & set(self.not_measured):
+            raise ParameterError(f"A cell '{min(twice)}' is --missing, a run without a score, or --not-measured, but not both.")
         if self.targets and self.not_targets:
             raise ParameterError("Give --targets or --not-targets, not both.")
         if self.no_baseline and (self.baselines or self.baseline_is_base or self.diagonal == "baseline"):
@@ -169,31 +172,56 @@ class CellReader:
 
     def __init__(self, declared: Declared, units: Units) -> None:
         self._declared, self._units = declared, units
-        texts = {"" if text == EMPTY else text.strip() for text in declared.missing}
-        numbers = {number for text in texts if (number := _number(text)) is not None}
-        self._numbers = {number for number in numbers if not math.isnan(number)}
-        self._texts = texts | ({"nan"} if len(numbers) > len(self._numbers) else set())
+        self._missing, self._not_measured = _Marks.of(declared.missing), _Marks.of(declared.not_measured)
 
     def number(self, cell: object, where: str) -> float | None:
-        """The number in a cell as it is written, None for a declared missing one. Raises InputError for any other."""
+        """The number in a cell as it is written; NaN for a run without a score, None for no run, as declared.
+
+        Raises InputError for any other cell.
+        """
         text = "" if cell is None else str(cell).strip()
         value = float(cell) if isinstance(cell, int | float) and not isinstance(cell, bool) else _number(text)
         if value is not None and math.isnan(value):
             text, value = "nan", None
-        if text in self._texts or (value is not None and value in self._numbers):
+        if self._not_measured.contain(text, value):
             return None
+        if self._missing.contain(text, value):
+            return math.nan
         if value is None or math.isinf(value):
             raise InputError(f"{where}: the cell {_not_a_number(text)}")
         return value
 
-    def stored(self, value: float | None, metric: str, setup: str, where: str) -> float | None:
-        """The score as it is stored: a fraction where the metric is a share; gains and ratios are relative to 1."""
-        if value is None:
+    def stored(self, value: float, metric: str, setup: str, where: str) -> float | None:
+        """The score as it is stored: a fraction if the metric is a share, None for NaN; gains and ratios are relative to 1."""
+        if math.isnan(value):
             return None
         if self._declared.values == "scores":
             return self._units.convert(metric, value, setup, where)
         fraction = self._units.convert(_UNIT_KEYS[self._declared.values], value, setup, where)
         return 1.0 + fraction if self._declared.values == "gains" else fraction
+
+
+@dataclass(frozen=True, slots=True)
+class _Marks:
+    """What stands in cells without a number."""
+
+    texts: frozenset[str]
+    numbers: frozenset[float]
+
+    @classmethod
+    def of(cls, declared: Sequence[str]) -> _Marks:
+        texts = {"" if text == EMPTY else text.strip() for text in declared}
+        numbers = {number for text in texts if (number := _number(text)) is not None}
+        known = {number for number in numbers if not math.isnan(number)}
+        return cls(frozenset(texts | ({"nan"} if len(numbers) > len(known) else set())), frozenset(known))
+
+    def contain(self, text: str, value: float | None) -> bool:
+        return text in self.texts or (value is not None and value in self.numbers)
+
+
+def is_score(value: float | None) -> TypeGuard[float]:
+    """Whether the number of a cell is a score."""
+    return value is not None and not math.isnan(value)
 
 
 def shown(names: Sequence[str]) -> str:
@@ -213,10 +241,14 @@ def _number(text: str) -> float | None:
 def _not_a_number(text: str) -> str:
     """What is wrong with a cell, and what to do."""
     if not text:
-        return f"is empty. If it means no score, say so: --missing {EMPTY}."
+        return f"is empty. {_ask_meaning(EMPTY)}"
     short = text[:40]
     if text.endswith("%") and _number(text[:-1]) is not None:
         return f"is '{short}', with a percent sign. Remove the signs, and say --unit METRIC=percent."
     if "," in text and _number(text.replace(",", "")) is not None:
         return f"is '{short}', with a comma. Write numbers without commas, with a point before decimals."
-    return f"is '{short}', not a number. If it means no score, say so: --missing '{short}'."
+    return f"is '{short}', not a number. {_ask_meaning(repr(short))}"
+
+
+def _ask_meaning(text: str) -> str:
+    return f"If it means no run, say --not-measured {text}; if it means a run without a score, --missing {text}."

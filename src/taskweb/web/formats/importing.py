@@ -25,7 +25,7 @@ from taskweb.web.records.tidy_rows import REQUIRED_COLUMNS
 
 KINDS = ("tidy", "jsonl", "dataset", "published", "authors-layout", "authors-pickle", "wide", "matrix", "lm-eval")
 _DECLARED = {"wide": import_wide, "matrix": import_matrix, "lm-eval": import_lm_eval}
-_OF_TABLES = ("--setup", "--baseline", "--no-baseline", "--metric", "--missing", "--rename")
+_OF_TABLES = ("--setup", "--baseline", "--no-baseline", "--metric", "--missing", "--not-measured", "--rename")
 _OPTIONS: Mapping[str, tuple[str, ...]] = {  # what may be declared about each kind
     "wide": (
         *("--base-column", "--method", "--source-column", "--seed-column", "--baseline-is-base", "--targets", "--not-targets"),

@@ -23,6 +23,7 @@ from taskweb.web.formats.declared import (
     ask_baseline,
     ask_setup,
     ask_unit_of,
+    is_score,
     refuse_if_asked,
     shown,
 )
@@ -88,7 +89,7 @@ def import_lm_eval(
         cells = CellReader(declared, declared_units)
         values = [cells.number(one.value, f"{one.file}, task '{one.task}', {one.metric}") for one in chosen]
         for row, (one, value) in enumerate(zip(chosen, values, strict=True), start=1):
-            if value is not None:
+            if is_score(value):
                 survey.add(one.metric, value, declared.setup or "", row)
         survey.check(name, on_warning)
         _warn_of_chats(chosen, name, on_warning)
@@ -298,6 +299,8 @@ def _runs(chosen: list[_Result], values: list[float | None], declared: Declared,
     setup = declared.setup_record()
     replicates: Counter[tuple[str, str]] = Counter()
     for one, value in zip(chosen, values, strict=True):
+        if value is None:
+            continue
         source = None if declared.is_baseline(one.model) else declared.source(one.model, one.file)
         place = (source or "", one.task)
         yield Run(

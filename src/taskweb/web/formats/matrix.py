@@ -19,6 +19,7 @@ from taskweb.web.formats.declared import (
     Declared,
     ask_setup,
     ask_units,
+    is_score,
     refuse_if_asked,
 )
 from taskweb.web.formats.import_warnings import OnProgress, OnWarning, warn
@@ -42,7 +43,7 @@ def import_matrix(
     """Yield a run for each cell of a CSV, TSV or Parquet file whose first column and first line have the names, or of a `.npy`
     file, whose names are declared.
 
-    A declared missing cell is a run without a score. The file is read twice, row by row. on_progress is called with the rows
+    A cell declared as missing is a run without a score. The file is read twice, row by row. on_progress is called with the rows
     done and their number. Raises InputError for what is not declared, for cells that are no numbers, and for repeated names.
     """
     table = _table(path, declared, Units.declared(units), name or str(path))
@@ -98,7 +99,7 @@ class _Reader:
         for number, (label, cells) in enumerate(self.rows(), start=1):
             for _, target, value, _ in self._pairs(number, label, cells):
                 self._targets[target] = None
-                if value is not None and declared.values == "scores":
+                if is_score(value) and declared.values == "scores":
                     unit_survey.add(declared.metric_of(target), value, declared.setup or "", number)
         if not self._targets:
             raise InputError(f"{self._table.name} contains no pair of a source and a target.")
@@ -131,8 +132,8 @@ class _Reader:
             for target in self._targets:
                 yield Run(setup, target, None, None, {self._declared.metric_of(target): 1.0})
 
-    def _pairs(self, number: int, label: str, cells: Sequence[Any]) -> Iterator[tuple[str | None, str, float | None, str]]:
-        """The pairs of a row: source (None for a baseline), target, number in the cell, and its place."""
+    def _pairs(self, number: int, label: str, cells: Sequence[Any]) -> Iterator[tuple[str | None, str, float, str]]:
+        """The measured pairs of a row: source (None for a baseline), target, number in the cell, and its place."""
         declared = self._declared
         for name, cell in zip(self._names, cells, strict=True):
             given, target = (label, name) if declared.rows == "sources" else (name, label)
@@ -140,6 +141,8 @@ class _Reader:
                 continue
             where = f"{self._table.name}, row {number}, column '{name}'"
             value = self._cells.number(cell, where)
+            if value is None:
+                continue
             own = given == target and declared.diagonal == "baseline"
             source = None if own or given in declared.baselines else declared.source(given, where)
             yield source, target, value, where

@@ -21,6 +21,7 @@ from taskweb.web.formats.declared import (
     ask_baseline,
     ask_setup,
     ask_units,
+    is_score,
     refuse_if_asked,
     shown,
 )
@@ -43,7 +44,7 @@ def import_wide(
     on_warning: OnWarning | None = None,
     name: str | None = None,
 ) -> Iterator[Run]:
-    """Yield a run for each row and target of a CSV, TSV or Parquet file; a declared missing cell is a run without a score.
+    """Yield a run for each row and target of a CSV, TSV or Parquet file; a cell declared as missing is a run without a score.
 
     Rows of one setup and source that have no seed are numbered as replicates. Rows without any score are left out and
     counted. The file is read twice, row by row. on_progress is called with the rows done and their number. Raises InputError
@@ -72,7 +73,7 @@ class _Row:
 
     @property
     def is_empty(self) -> bool:
-        return all(value is None for value in self.values)
+        return not any(map(is_score, self.values))
 
 
 class _Reader:
@@ -127,7 +128,7 @@ class _Reader:
                 known.add(content)
             if self._declared.values == "scores":
                 for target, value in zip(self._targets, row.values, strict=True):
-                    if value is not None:
+                    if is_score(value):
                         survey.add(self._declared.metric_of(target), value, row.setup.name, row.number)
         self._require(number, has_baseline)
         survey.check(self._table.name, on_warning)
@@ -166,6 +167,8 @@ class _Reader:
             for target in self._targets:
                 yield Run(row.setup, target, None, None, {declared.metric_of(target): 1.0})
         for target, value in zip(self._targets, row.values, strict=True):
+            if value is None:
+                continue
             metric = declared.metric_of(target)
             stored = self._cells.stored(value, metric, row.setup.name, f"{where}, column '{target}'")
             yield Run(row.setup, target, source, row.seed, {metric: stored}, replicate=replicate)
@@ -189,7 +192,9 @@ class _Reader:
         if not rows:
             raise InputError(f"{self._table.name} contains no rows.")
         if not has_baseline:
-            raise InputError(f"{self._table.name} contains no score: every cell is one of those declared as --missing.")
+            raise InputError(
+                f"{self._table.name} contains no score: every cell is one of those declared as --missing or --not-measured."
+            )
         if (self._declared.baselines or self._declared.baseline_is_base) and not any(has_baseline.values()):
             named = " or ".join(f"'{name}'" for name in self._declared.baselines) or "that is the base model of its row"
             raise InputError(
