@@ -22,7 +22,10 @@ from tests.experiments.planned import write_plan
 from tests.experiments.test_engine import copied, outcomes
 
 ray = pytest.importorskip("ray")
-pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
+pytestmark = [
+    *(pytest.mark.slow, pytest.mark.ray),
+    pytest.mark.filterwarnings("ignore", "error::pytest.PytestUnhandledThreadExceptionWarning"),
+]
 
 
 @pytest.fixture(scope="module")
