@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -78,6 +79,14 @@ def test_strong_transfers_say_the_strongest() -> None:
     assert f"the largest harm is from {web.sources[source]} to {web.targets[target]} (T −" in view.sentence
     strong = mean.ravel()[np.argsort(-np.abs(np.nan_to_num(mean.ravel())))[:40]]
     assert f"Of the 40 strongest transfers, {(strong > 0).sum()} are gains and {(strong < 0).sum()} harms" in view.sentence
+
+
+def test_strong_transfers_of_standardised_scores_are_no_gains() -> None:
+    web = replace(published_web(), scale="zscore")
+    section = strong_transfers(web, scores_by_setup(web))
+    shown = f"{section.intro} {section.parts[0].title} {section.parts[0].sentence}"
+    assert "above the mean" in shown
+    assert not any(word in shown for word in ("gain", "help", "harm"))
 
 
 @pytest.mark.parametrize(

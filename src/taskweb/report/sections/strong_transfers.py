@@ -17,10 +17,13 @@ _SHOWN = 40  # transfers that the graph shows at first
 def strong_transfers(web: TransferWeb, scores: SetupScores) -> Section:
     """The section."""
     sentences = [_sentence(web, scores, i) for i in range(len(scores.names))]
-    view = View("graph", "Who helps or harms whom most", sentences[0], "graph", {"sentences": sentences})
+    title, up, down = "Who helps or harms whom most", "a target that it helps", "one that it harms"
+    if web.scale == "zscore":
+        title, up, down = "Transfers farthest from the mean", "a target whose score after it is above the mean", "one below it"
+    view = View("graph", title, sentences[0], "graph", {"sentences": sentences})
     intro = (
-        "An arrow leads from a source to a target that it helps, a dashed line with a bar at its end to one that it harms; the "
-        "stronger the transfer, the thicker the line."
+        f"An arrow leads from a source to {up}, a dashed line with a bar at its end to {down}; the stronger the transfer, the "
+        "thicker the line."
     )
     return Section("strong-transfers", "Strong transfers", intro, (view,))
 
