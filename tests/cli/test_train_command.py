@@ -284,7 +284,7 @@ def test_the_model_card_lists_tasks_rates_and_metrics(run, mixture: str, tmp_pat
 
     run("train", mixture, *QUICK, "--steps", "3", "--to", str(tmp_path / "m"))
     card = ModelCard.load(tmp_path / "m" / "README.md")
-    assert card.data.library_name == "transformers"
+    assert card.data.get("library_name") == "transformers"
     assert {"taskweb", "finetune"} <= set(card.data.tags)
     tasks = synthetic_mixture().tasks
     assert card.data.metrics == ["accuracy"]
