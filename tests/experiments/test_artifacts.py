@@ -51,8 +51,11 @@ def test_the_source_is_not_trained_again_on_another_machine(url: str, tmp_path: 
     opened = Job(write_plan(tmp_path, seeds="[1]")).open()
     group = RunGroup(opened.plan.setups[0], "apples", 1, ("birds", "clouds"))
 
+    def on(machine: str) -> CheckpointCache:
+        return CheckpointCache(tmp_path / machine, artifacts=Artifacts(url))
+
     def outcomes(machine: str, targets: int) -> list[Run]:
-        cache = CheckpointCache(tmp_path / machine, artifacts=Artifacts(url))
+        cache = on(machine)
         runner = GroupRunner(opened.runner.data, cache, 1, opened.runner.texts)
         found: list[Run] = []
         events = runner.events(group)
@@ -71,6 +74,8 @@ def test_the_source_is_not_trained_again_on_another_machine(url: str, tmp_path: 
     assert "source_training" not in again.durations
     assert again.metrics == first.metrics
     assert second.status == "finished"
+    assert Artifacts(url).names() == [name]  # until both outcomes are stored
+    on("any").drop_source(name.removesuffix(".safetensors"))
     assert Artifacts(url).names() == []
 
 

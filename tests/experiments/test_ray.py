@@ -106,6 +106,12 @@ def saved(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
     return found
 
 
+@contextmanager
+def unseen(_cache: object) -> Iterator[str]:
+    """The name of a file that no worker sees: nodes without a common folder."""
+    yield "no such file"
+
+
 def keys(runs: list[Run]) -> list[str]:
     return [run.key for run in runs]
 
@@ -118,10 +124,6 @@ def test_three_nodes_one_dies_one_joins_and_no_source_is_trained_twice(
     plan = write_plan(tmp_path, seeds="[1, 2]")
     nodes = [own_cluster.add_node(num_cpus=1) for _ in range(2)]
     own_cluster.wait_for_nodes()
-
-    @contextmanager
-    def unseen(_cache: object) -> Iterator[str]:
-        yield "no such file"
 
     monkeypatch.setattr("taskweb.experiments.executors.ray._probe_file", unseen)
     save = OpenJob.save
@@ -142,6 +144,35 @@ def test_three_nodes_one_dies_one_joins_and_no_source_is_trained_twice(
     trained = [(run.source, run.seed) for run in saved if "source_training" in run.durations]
     assert len(trained) == len(set(trained))
     assert list((tmp_path / "weights" / "plan").iterdir()) == []
+
+
+@pytest.mark.parametrize("sees_folder", [True, False])
+def test_weights_stay_while_outcomes_may_be_lost(
+    own_cluster: Any, saved: list[Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, sees_folder: bool
+) -> None:
+    """A worker that is done with a source is lost before all its outcomes have come."""
+    own_cluster.add_node(num_cpus=1)
+    own_cluster.wait_for_nodes()
+    plan, artifacts = write_plan(tmp_path, seeds="[1]"), tmp_path / "weights"
+    if not sees_folder:
+        monkeypatch.setattr("taskweb.experiments.executors.ray._probe_file", unseen)
+    handle, lost = WorkerPool._handle_event, []
+
+    def lose_after_first_transfer(self: WorkerPool, generator: Any) -> Iterator[int]:
+        yield from handle(self, generator)
+        if not lost and saved and saved[-1].source is not None:
+            ray.wait([generator.completed()])  # the worker has finished the group
+            stream = self.streams[generator]
+            self._close(generator)
+            lost.append(stream)
+            self._resubmit(stream, ray.exceptions.WorkerCrashedError())
+
+    monkeypatch.setattr(WorkerPool, "_handle_event", lose_after_first_transfer)
+    state = run_plan(plan, RayExecutor(own_cluster.address, artifacts=None if sees_folder else str(artifacts)))
+    assert (state.finished, state.failed, len(lost), len(saved)) == (9, 0, 1, 9)
+    assert sum("source_training" in run.durations for run in saved) == 3
+    assert not (tmp_path / "web.db.sources").exists()
+    assert sees_folder or list((artifacts / "plan").iterdir()) == []
 
 
 @pytest.mark.repeats

@@ -27,6 +27,8 @@ class CheckpointCache:
     needs are removed when the plan is run again, and all files when it is finished.
 
     artifacts: a place that other machines see, too: files are copied there, and taken from there where the folder lacks them.
+    Only the process that stores the outcomes of runs removes weights after sources from there: a worker may be lost with
+    outcomes that it has not sent yet.
     """
 
     folder: Path
@@ -75,6 +77,11 @@ class CheckpointCache:
         """Let other machines have a file."""
         if self.artifacts is not None:
             self.artifacts.share(path)
+
+    def drop_source(self, key: str) -> None:
+        """All runs of a source are stored: remove the weights after it, here and there, unless they are kept."""
+        if not self.kept:
+            self.drop(self.source_path(key))
 
     def drop(self, path: Path) -> None:
         """Remove a file, here and there."""
@@ -146,15 +153,19 @@ class CachedSource:
             part.unlink(missing_ok=True)
 
     def release(self, *, remove: bool = False) -> None:
-        """Release the lock. remove: delete the weights too."""
+        """Release the lock. remove: delete the weights in the folder too."""
         if self._lock is not None:
             release_lock(self._lock, self.path if remove else None)
             self._lock = None
-            if remove and self.cache.artifacts is not None:
-                self.cache.artifacts.remove(self.path.name)
+
+    def discard(self) -> None:
+        """The weights are damaged: delete them, here and there."""
+        self.release(remove=True)
+        if self.cache.artifacts is not None:
+            self.cache.artifacts.remove(self.path.name)
 
     def finish(self) -> None:
-        """All runs of the source are done: release the lock, and delete the weights unless the cache keeps them."""
+        """All runs of the source are done: release the lock, and delete the weights in the folder unless they are kept."""
         self.release(remove=not self.cache.kept)
 
 

@@ -150,7 +150,7 @@ def cached_weights(cached: CachedSource) -> Source | None:
                 raise InputError(f"{cached.path} is damaged.")
             return Source(cached.path, 0.0, int(notes_of(cached.path).get("halved_batches") or 0))
         except InputError:
-            cached.release(remove=True)  # damaged: trained again
+            cached.discard()
     return None
 
 

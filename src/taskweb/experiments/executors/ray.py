@@ -12,7 +12,7 @@ import uuid
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -137,7 +137,8 @@ class WorkerPool:
         missing = self.opened.missing_of(work, self.store)
         if missing is not None:
             generator = self.task.options(num_returns="streaming").remote(self.name, self.folder, self.runner, missing)
-            self.streams[generator] = _Stream(missing, Heartbeat(self.opened.plan.store, f"-{next(self.numbers)}"))
+            heartbeat = Heartbeat(self.opened.plan.store, f"-{next(self.numbers)}")
+            self.streams[generator] = _Stream(missing, heartbeat)
 
     def _handle_event(self, generator: Any) -> Iterator[int]:
         stream = self.streams[generator]
@@ -152,7 +153,7 @@ class WorkerPool:
             self._resubmit(stream, error)
             return
         if isinstance(event, Run):
-            self.opened.save(event, self.store)
+            self._save(event, stream)
             stream.heartbeat.end(event)
             yield 1
         elif isinstance(event, PassFacts):
@@ -162,6 +163,16 @@ class WorkerPool:
         else:
             stream.running = event
             stream.heartbeat.report(event)
+
+    def _save(self, run: Run, stream: _Stream) -> None:
+        """Store an outcome. Weights after its source are removed once no run needs them.
+
+        The worker does not do that: it is ahead of the outcomes that have come, and may be lost before the others do.
+        """
+        self.opened.save(run, self.store)
+        done, runner = stream.note_stored(run), self.opened.runner
+        if done is not None and done.source is not None:
+            runner.checkpoints.drop_source(done.source_key(runner.data, runner.threads))
 
     def _require_connection(self) -> None:
         """Raise TaskWebError where Ray has ended this process's use of the cluster: it would connect to any other one."""
@@ -179,21 +190,22 @@ class WorkerPool:
             for group in stream.work.groups:
                 self._submit(group)
             return
-        lost, group = stream.running or stream.work, stream.work
+        spec, group = stream.running, stream.work
+        lost = spec or group
         if self.head.answers():
             self.losses[_id_of(lost)] += 1
         else:  # the run is not at fault
             time.sleep(_SECONDS_BETWEEN_LOOKS)
         if self.losses[_id_of(lost)] >= _MAX_LOSSES:
-            if stream.running is None:
+            if spec is None:
                 raise TaskWebError(
                     f"The workers for {group.setup.name} after {group.source or 'no source'} with seed {group.seed} were lost "
                     f"{_MAX_LOSSES} times before a run began: {reason} Finished runs are stored; run the plan again."
                 )
-            record = self.opened.runner.record_of(stream.running)
+            record = self.opened.runner.record_of(spec)
             died = f"the worker that executed it died {_MAX_LOSSES} times; is there enough memory?"
-            self.opened.save(outcome(record, status="failed", reason=died), self.store)
-            left = group.keeping(lambda spec: spec != stream.running)
+            self._save(outcome(record, status="failed", reason=died), stream)
+            left = group.keeping(lambda other: other != spec)
             if left is None:
                 return
             group = left
@@ -208,11 +220,26 @@ class WorkerPool:
 
 @dataclass(slots=True)
 class _Stream:
-    """What a worker executes, the heartbeat of that worker, and the run that it began last."""
+    """What a worker executes, the heartbeat of that worker, and the run that it began last. left: groups with runs to store."""
 
     work: Work
     heartbeat: Heartbeat
     running: RunSpec | None = None
+    left: dict[tuple[str, str | None, int | None], RunGroup] = field(init=False)
+
+    def __post_init__(self) -> None:
+        groups = self.work.groups if isinstance(self.work, FusedGroups) else (self.work,)
+        self.left = {(group.setup.name, group.source, group.seed): group for group in groups}
+
+    def note_stored(self, run: Run) -> RunGroup | None:
+        """Note that a run is stored, and no longer executed. Returns its group where it was the last one of it."""
+        self.running = None
+        key = (run.setup.name, run.source, run.seed)
+        group = self.left.pop(key)
+        if (rest := group.keeping(lambda spec: spec.target != run.target)) is None:
+            return group
+        self.left[key] = rest
+        return None
 
 
 def _shortened(error: Exception) -> str:
@@ -249,8 +276,8 @@ def _events(name: str, folder: str, runner: GroupRunner, work: Work) -> Iterator
         with suppress(OSError):
             os.chdir(folder)
         checkpoints = runner.checkpoints
-        if not (checkpoints.folder / name).exists():
-            checkpoints = replace(checkpoints, folder=_own_folder(name))
+        is_shared = (checkpoints.folder / name).exists()  # then the process that stores the outcomes removes weights
+        checkpoints = replace(checkpoints, kept=True) if is_shared else replace(checkpoints, folder=_own_folder(name))
         _runners[name] = GroupRunner(runner.data, checkpoints, runner.threads, runner.texts)
     own = _runners[name]
     try:
