@@ -81,7 +81,7 @@ def _sized(spec: dict[str, Any], size: FigureSize) -> dict[str, Any]:
     """The specification in its size. Panels side by side share what their axes leave, which a first drawing shows."""
     if "concat" not in spec:
         fit = {"type": "fit-x", "contains": "padding"}
-        spec = {**spec, "config": {**spec["config"], **_small_labels(spec, size)}}
+        spec = {**spec, "config": _merged({**spec["config"], **_small_labels(spec, size)}, _stacked_legends(spec, size))}
         return {**spec, "width": size.points, "height": _height(spec, size.points, size), "autosize": fit}
     panels = spec["concat"]
     most = min(len(panels), max(1, int(size.points / (_LETTERS_PER_PANEL * size.text))))
@@ -109,6 +109,14 @@ def _small_labels(spec: Mapping[str, Any], size: FigureSize) -> dict[str, Any]:
     return found
 
 
+def _stacked_legends(spec: Mapping[str, Any], size: FigureSize) -> dict[str, Any]:
+    """In one column of a paper, legends of cells are one above the other, and use the room above the names of rows."""
+    colours = spec.get("layer", [spec])[0].get("encoding", {}).get("color", {})
+    if size.points > ONE_COLUMN or colours.get("legend", {}).get("type") != "gradient":
+        return {}
+    return {"legend": {"layout": {"top": {"direction": "vertical", "anchor": "end"}}}}
+
+
 def _height(spec: Mapping[str, Any], width: float, size: FigureSize) -> Any:
     """The height of one pair of axes; steps, for names one below the other, follow the size of the labels."""
     given = spec.get("height")
@@ -119,27 +127,27 @@ def _height(spec: Mapping[str, Any], width: float, size: FigureSize) -> Any:
 
 def _config(size: FigureSize) -> dict[str, Any]:
     text = {"labelFontSize": size.text, "titleFontSize": size.text + (0.5 if not size.screen else 0)}
-    config = vega_config("light")
+    paper = {"titlePadding": 5, "labelPadding": 3, "labelLimit": min(90, 0.3 * size.points + 20)}
     mine: dict[str, Any] = {
         "aria": False,  # a name for every mark would make up most of a file
         "background": "white",
         "font": FONT,
         "padding": 2 if not size.screen else 8,
-        "axis": {**text, **({"titlePadding": 5, "labelPadding": 3, "labelLimit": 90} if not size.screen else {})},
-        "legend": {
-            **text,
-            **(
-                {"symbolSize": 30, "padding": 0, "offset": 4, "columns": 0 if size.points > ONE_COLUMN else 1}
-                if not size.screen
-                else {}
-            ),
-        },
+        "axis": {**text, **(paper if not size.screen else {})},
+        "legend": {**text, **_legends(size)},
         "title": {"fontSize": size.text + 1, "fontWeight": "bold", "subtitleFontSize": size.text, "offset": 6},
         "style": {"label": {"fontSize": size.text}},
         "point": {"size": 16 if not size.screen else 45},
         "line": {"strokeWidth": 1.2 if not size.screen else 1.6},
     }
-    return _merged(config, mine)
+    return _merged(vega_config("light"), mine)
+
+
+def _legends(size: FigureSize) -> dict[str, Any]:
+    found: dict[str, Any] = {"gradientLength": min(140, 0.42 * size.points)}
+    if not size.screen:
+        found |= {"symbolSize": 30, "padding": 0, "offset": 4, "columns": 0 if size.points > ONE_COLUMN else 1}
+    return found
 
 
 def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ COLOURS: dict[Scheme, dict[str, str]] = {
         "gain": "#0b6e99",
         "harm": "#b3540c",
         "neutral": "#8a96a0",
+        "missing": "#bfc6cb",
     },
     "dark": {
         "background": "#12171b",
@@ -35,6 +36,7 @@ COLOURS: dict[Scheme, dict[str, str]] = {
         "gain": "#5bbbe3",
         "harm": "#f0a158",
         "neutral": "#7f8c97",
+        "missing": "#4a535b",
     },
 }
 CATEGORIES: dict[Scheme, tuple[str, ...]] = {
@@ -90,7 +92,7 @@ def vega_config(scheme: Scheme) -> dict[str, Any]:
         "axisBand": {"grid": False},
         "legend": {**quiet, "titleFontWeight": "normal", "labelLimit": 240, "symbolStrokeWidth": 2, "orient": "top"},
         "title": {"color": colour["text"], "subtitleColor": colour["muted"]},
-        "range": {"category": list(CATEGORIES[scheme]), "diverging": list(DIVERGING[scheme])},
+        "range": {"category": list(CATEGORIES[scheme]), "diverging": list(DIVERGING[scheme]), "missing": [colour["missing"]]},
         "mark": {"color": colour["accent"]},
         "text": {"color": colour["text"]},
         "rule": {"color": colour["accent"]},
@@ -99,7 +101,6 @@ def vega_config(scheme: Scheme) -> dict[str, Any]:
             "gain": {"color": colour["gain"], "fill": colour["gain"], "stroke": colour["gain"]},
             "harm": {"color": colour["harm"], "fill": colour["harm"], "stroke": colour["harm"]},
             "rule": {"color": colour["muted"], "stroke": colour["muted"], "strokeWidth": 1},
-            "missing": {"color": colour["line"], "fill": colour["line"]},
             "on-strong": {"color": colour["on-accent"], "fill": colour["on-accent"]},
             "label": {"color": colour["muted"], "fill": colour["muted"], "fontSize": 12},
         },

@@ -17,7 +17,7 @@ from taskweb.web.transfer_web import TransferWeb
 
 Quantity = Literal["t", "pc", "pm"]
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
-_TITLES = {"t": "T", "pc": "PC, relative gain", "pm": "PM, share of gains"}
+_TITLES = {"t": "T, combined score", "pc": "PC, relative gain", "pm": "PM, share of gains"}
 _ENDS = 0.97  # quantile of the sizes of values at which colours end: a few large ones would bleach all others
 _SURE = "Faint cells: as likely to help as to harm; grey: not measured."
 
@@ -43,8 +43,9 @@ def heatmap_figure(
     tasks = [web.tasks[i] for i in orders[order]]
     targets, sources = ([task for task in tasks if task in own] for own in (set(web.targets), set(web.sources)))
     cells = _cells(web, found[at], scores.harm[at])
-    sentence = transfers_sentence(web, scores, at) + (f" {_SURE}" if any(cell.sure < 1 for cell in cells) else "")
-    spec = cell_chart(cells, sources, targets, _scale(what, found[at], web))
+    faded = any(cell.sure < 1 for cell in cells)
+    sentence = transfers_sentence(web, scores, at) + (f" {_SURE}" if faded else "")
+    spec = cell_chart(cells, sources, targets, _scale(what, found[at], web, faded=faded))
     rows = tuple((cell.column, cell.row, cell.value, cell.sure) for cell in cells)
     table = FigureTable(("source", "target", what.upper(), "how sure its sign is"), rows)
     return Figure(name, f"Transfers of {web.name}: {setup_labels(scores)[at]}", sentence, spec, table)
@@ -62,10 +63,20 @@ def _cells(web: TransferWeb, found: FloatArray, harm: FloatArray) -> list[Cell]:
     ]
 
 
-def _scale(what: Quantity, found: FloatArray, web: TransferWeb) -> CellScale:
+def _scale(what: Quantity, found: FloatArray, web: TransferWeb, *, faded: bool) -> CellScale:
+    meaning = ("blue: helps, orange: harms", *(("pale: not sure",) if faded else ()))
     if what == "pm":
-        return CellScale(_TITLES[what], 0.0, 0.5, 1.0, ".0%")
-    end = float(np.quantile(np.abs(found[np.isfinite(found)]), _ENDS)) or 1.0
-    zscore = web.scale == "zscore"
+        return CellScale(_TITLES[what], 0.0, 0.5, 1.0, ".0%", ("0%", "50%", "100%"), meaning)
+    known = found[np.isfinite(found)]
+    end = float(np.quantile(np.abs(known), _ENDS)) or 1.0
+    zscore = web.scale == "zscore" and what == "t"
     title = "T, in standard deviations" if zscore else _TITLES[what]
-    return CellScale(title, -end, 0.0, end, "+.1f" if zscore else ("+.0%" if what == "pc" else "+.2f"))
+    form = "+.1f" if zscore else ("+.0%" if what == "pc" else "+.2f")
+    marks = (_mark(-end, form, bool((known < -end).any())), "0", _mark(end, form, bool((known > end).any())))
+    return CellScale(title, -end, 0.0, end, form, marks, meaning)
+
+
+def _mark(end: float, form: str, beyond: bool) -> str:
+    """What an end of the scale is called. beyond: whether there are values beyond it, which get its colour."""
+    sign = ("≤ " if end < 0 else "≥ ") if beyond else ""
+    return sign + format(end, form).replace("-", "\N{MINUS SIGN}")
