@@ -99,6 +99,16 @@ def test_a_source_that_does_not_fit_is_one_line_before_anything_is_trained(folde
     assert not (folder / "web.db").exists()
 
 
+def test_adapters_that_name_another_base_are_said_in_one_line(folder: Path) -> None:
+    """Once each, whichever setups use them; of what is equal nothing is said."""
+    assert check_plan(plan(folder)).warnings == ()
+    for name in ("apples", "boats"):
+        change_config(folder / "ready" / name, base_model_name_or_path="/elsewhere/t5-small")
+    setups = setup() + setup().replace("tiny/lora", "other/lora")
+    (warning,) = check_plan(plan(folder, setups=setups)).warnings
+    assert warning.startswith("2 adapters (apples, boats) name the base /elsewhere/t5-small, used here with ")
+
+
 def test_places_in_a_plan_are_checked(folder: Path) -> None:
     tasks = '[tasks.boats]\nready = "ready/boats"\n[tasks.ships]\nready = "ready"\n[tasks.rafts]\nready = "hf:me"\n'
     tasks += '[tasks.cars]\nready = "ready/boats"\nrole = "both"\n'

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 
 from taskweb.errors import InputError, TaskWebError, WebError
 from taskweb.experiments.digests import cache_digests
-from taskweb.experiments.memory_needs import SetupMemory, check_quantized, memory_of
+from taskweb.experiments.memory_needs import SetupMemory, check_quantized, memory_of, memory_warning
 from taskweb.experiments.plan import Plan, PlannedSetup
 from taskweb.experiments.plan_file import plan_and_errors, refuse
 from taskweb.experiments.resolution import resolved_plan
-from taskweb.experiments.task_data import TaskData, task_data_and_errors, texts_of
+from taskweb.experiments.task_data import TaskData, left_out_note, task_data_and_errors, texts_of
 from taskweb.tasks import Example
 from taskweb.web.store import RunStore
 
 if TYPE_CHECKING:
     from taskweb.models.base import Encoded, TaskModel
+    from taskweb.models.named_base import OtherBase
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,24 @@ class CutInputs:
 
 @dataclass(frozen=True, slots=True)
 class CheckedPlan:
-    """A plan without errors, its examples, the memory that its setups need, and overflow (if it was counted)."""
+    """A plan without errors, its examples, the memory that its setups need, and overflow (if it was counted).
+
+    other_bases: ready sources that name another base than the model of a setup.
+    """
 
     plan: Plan
     data: Mapping[str, TaskData]
     cut: tuple[CutInputs, ...] = ()
     memory: tuple[SetupMemory, ...] = ()
+    other_bases: tuple[OtherBase, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know before anything is trained, a sentence each."""
+        from taskweb.models.named_base import other_bases_note
+
+        found = (left_out_note(self.data), memory_warning(self.memory), other_bases_note(self.other_bases))
+        return tuple(filter(None, found))
 
 
 def _store_errors(store: Path) -> list[str]:
@@ -95,7 +108,8 @@ def check_plan(path: Path, *, count_cut: bool = False, workers: int = 1) -> Chec
     refuse(path, [*errors, *(error for one in found for error in one.errors)])
     memory = {name: own for one in found for name, own in one.memory.items()}
     cut = tuple(own for one in found for own in one.cut)
-    return CheckedPlan(plan, data, cut, tuple(memory[setup.name] for setup in plan.setups if setup.name in memory))
+    others = tuple(own for one in found for own in one.other_bases)
+    return CheckedPlan(plan, data, cut, tuple(memory[setup.name] for setup in plan.setups if setup.name in memory), others)
 
 
 def _mentions(where: str, errors: Iterable[str]) -> bool:
@@ -117,6 +131,7 @@ class _Found:
     errors: list[str] = field(default_factory=list)
     cut: list[CutInputs] = field(default_factory=list)
     memory: dict[str, SetupMemory] = field(default_factory=dict)
+    other_bases: list[OtherBase] = field(default_factory=list)
 
 
 def _check_model(setups: list[PlannedSetup], data: Mapping[str, TaskData], count_cut: bool, workers: int) -> _Found:
@@ -133,6 +148,7 @@ def _check_model(setups: list[PlannedSetup], data: Mapping[str, TaskData], count
     except TaskWebError as error:
         return _Found([f"{where}: {error}"])
     found.errors += _ready_errors(setups, model, data)
+    found.other_bases += [] if found.errors else _other_bases(name, data)
     for task, own in data.items():
         if not (own.source or own.target):  # a ready source without examples
             continue
@@ -168,6 +184,14 @@ def _ready_errors(setups: list[PlannedSetup], model: TaskModel, data: Mapping[st
             except TaskWebError as error:
                 errors.append(f'[setups."{setup.name}"] with [tasks.{task}]: {str(error).rstrip(".")}')
     return errors
+
+
+def _other_bases(model: str, data: Mapping[str, TaskData]) -> list[OtherBase]:
+    """The ready sources that name another base than the model of these setups."""
+    from taskweb.models.named_base import other_base
+
+    found = (other_base(task, own.ready, model) for task, own in data.items() if own.ready is not None)
+    return [own for own in found if own is not None]
 
 
 def _note_memory(

@@ -13,14 +13,12 @@ from taskweb.experiments.checks import CheckedPlan, check_plan
 from taskweb.experiments.executors import Executor, InlineExecutor, Job, RayExecutor, SlurmExecutor
 from taskweb.experiments.executors.slurm import settle_earlier_jobs, store_spooled
 from taskweb.experiments.fusing import longest_first, most_together, work_of
-from taskweb.experiments.memory_needs import memory_warning
 from taskweb.experiments.pair_choosing import PairChooser, Round, Rounds
 from taskweb.experiments.plan import Fuse
 from taskweb.experiments.plan_lock import plan_lock
 from taskweb.experiments.run_progress import PlanProgress, reporting_progress
 from taskweb.experiments.specs import RunGroup, RunSpec, groups_of, keys_of
 from taskweb.experiments.state import PlanState, plan_state
-from taskweb.experiments.task_data import left_out_note
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +26,8 @@ class Reports:
     """What is called while a plan runs.
 
     on_progress: before the first run, now and then from another thread, and at the end; of chosen pairs, in each round.
-    on_warning: before the first run, where rows give no example or runs will probably not fit into memory. on_round: before
-    each round of chosen pairs. on_stop: with the reason why no further pair is chosen.
+    on_warning: before the first run, with each of `CheckedPlan.warnings`. on_round: before each round of chosen pairs.
+    on_stop: with the reason why no further pair is chosen.
     """
 
     on_progress: Callable[[PlanProgress], None] | None = None
@@ -55,7 +53,7 @@ def run_plan(
     """
     checked = check_plan(plan_path, workers=executor.workers_here)
     running = _Running(plan_path, checked, executor, fuse, reports or Reports())
-    for line in filter(None, [left_out_note(checked.data), memory_warning(checked.memory)]):
+    for line in checked.warnings:
         if running.reports.on_warning:
             running.reports.on_warning(line)
     if checked.plan.is_chosen and chooser is None:

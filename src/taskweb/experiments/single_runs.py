@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,6 @@ from taskweb.experiments.checks import check_plan
 from taskweb.experiments.execute import GroupRunner
 from taskweb.experiments.executors.base import OpenJob
 from taskweb.experiments.fusing import is_fusable
-from taskweb.experiments.memory_needs import memory_warning
 from taskweb.experiments.pair_choosing import examples_read
 from taskweb.experiments.plan import Fuse, Plan, PlannedSetup
 from taskweb.experiments.plan_lock import plan_lock
@@ -29,9 +28,13 @@ _TOGETHER_ON_GPU = 4
 
 @dataclass(frozen=True)
 class SingleRuns:
-    """Runs of a plan's first setup on its first target. Each outcome is stored as soon as it is known."""
+    """Runs of a plan's first setup on its first target. Each outcome is stored as soon as it is known.
+
+    warnings: what a person should know before anything is trained, a sentence each.
+    """
 
     job: OpenJob
+    warnings: tuple[str, ...] = ()
 
     @property
     def plan(self) -> Plan:
@@ -127,17 +130,15 @@ class SingleRuns:
         return self._spec(run.source, run.seed).record(self.job.runner.data, self.plan.threads).key == run.key
 
 
-def checked_runs(plan_path: Path, on_warning: Callable[[str], None] | None = None) -> SingleRuns:
+def checked_runs(plan_path: Path) -> SingleRuns:
     """The runs of a plan file, all of which is checked; nothing is trained or written.
 
-    on_warning: called where a run will probably not fit into memory. Raises a TaskWebError for a plan that cannot be run.
+    Raises a TaskWebError for a plan that cannot be run.
     """
     checked = check_plan(plan_path)
     plan, data = checked.plan, checked.data
-    if on_warning is not None and (warning := memory_warning(checked.memory)):
-        on_warning(warning)
     checkpoints = dataclasses.replace(checkpoint_cache_of(plan), kept=True)
-    return SingleRuns(OpenJob(plan, GroupRunner(data, checkpoints, plan.threads, texts_of(data)), False))
+    return SingleRuns(OpenJob(plan, GroupRunner(data, checkpoints, plan.threads, texts_of(data)), False), checked.warnings)
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from taskweb.evaluation import EvaluationSettings, PairedComparison, PromptedTas
 from taskweb.models import TaskModel
 from taskweb.models.bundle import BaseWithAdapters
 from taskweb.models.bundle_record import method_entry
+from taskweb.models.loading import folder_of
+from taskweb.models.named_base import OtherBase, other_base, other_bases_note
 from taskweb.training.settings import chosen_device
 from taskweb.workflows.evaluating import ModelEvaluation, ModelSettings, TaskSettings, evaluated
 from taskweb.workflows.progress import Progress, silent
@@ -23,6 +25,7 @@ class AdapterEvaluation:
     """An adapter's results, and how they compare with the base's; no comparisons where the base was not evaluated.
 
     adapter: its folder or id. method: how it was trained. scored, max_input, fallbacks: as of the model's evaluation.
+    other_base: what it names in place of the model, None where that may well be the model.
     """
 
     adapter: str
@@ -32,11 +35,13 @@ class AdapterEvaluation:
     results: tuple[TaskResult, ...]
     comparisons: tuple[PairedComparison, ...]
     fallbacks: tuple[str, ...] = ()
+    other_base: OtherBase | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {
             "adapter": self.adapter,
+            "other_base": None if self.other_base is None else self.other_base.base,
             "method": self.method,
             **self.scored,
             "max_input": self.max_input,
@@ -78,10 +83,13 @@ class AdaptersEvaluation:
         named = ((r, f"{r.task} with {one.adapter}") for one in self.adapters for r in one.results)
         fits = (line for r, what in named for line in r.cut.lines(what))
         missing = () if self.base is not None else (f"The base is not evaluated: {self.reason}",)
+        others = other_bases_note(one.other_base for one in self.adapters if one.other_base is not None)
         formats = {} if self.base is None else {self.model.model: self.base.scored["prompt_format"]}
         formats |= {adapter.adapter: adapter.scored["prompt_format"] for adapter in self.adapters}
         differ = ", ".join(f"{name} {kind}" for name, kind in formats.items())
-        return (*own, *missing, *fits, *((f"Prompt formats differ: {differ}",) if len(set(formats.values())) > 1 else ()))
+        about_bases = () if others is None else (others,)
+        about_formats = (f"Prompt formats differ: {differ}",) if len(set(formats.values())) > 1 else ()
+        return (*own, *missing, *about_bases, *fits, *about_formats)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values: the base's evaluation, null where there is none, and those of the adapters."""
@@ -123,7 +131,8 @@ def evaluate_adapters(
     for name, model in models.items():
         own = evaluated(model, settings, prompted, scoring, device, progress)
         pairs = () if base is None else tuple(map(compare, base.results, own.results))
-        found.append(AdapterEvaluation(name, method_entry(model), own.scored, own.max_input, own.results, pairs, own.fallbacks))
+        facts = (method_entry(model), own.scored, own.max_input, own.results, pairs, own.fallbacks)
+        found.append(AdapterEvaluation(name, *facts, other_base(name, folder_of(places[name], None)[0], settings.model)))
     return AdaptersEvaluation(settings, base, reason, tuple(found), time.monotonic() - begin)
 
 

@@ -21,7 +21,7 @@ from taskweb.web.store import RunStore
 from taskweb.workflows.refining.ready_candidates import with_unknown
 from tests.cli.test_commands import run  # noqa: F401 - a fixture
 from tests.experiments.planned import write_checkpoint, write_tasks
-from tests.models.ready import write_adapter
+from tests.models.ready import change_config, write_adapter
 
 
 @pytest.fixture
@@ -101,6 +101,19 @@ def test_the_best_ready_sources_are_mixed_into_one_adapter(run, folder: Path) ->
         refused = run("mix", *options, *ready, "--to", str(folder / "other"))
         assert (refused.status, message in refused.err, refused.err.count("\n")) == (2, True, 1), refused.err
         assert not (folder / "other").exists()
+
+
+def test_another_base_is_named_before_a_refinement_and_with_an_evaluation(run, folder: Path) -> None:  # noqa: F811
+    for name in ("birds", "boats"):
+        change_config(folder / "ready" / name, base_model_name_or_path="hers/t5-small")
+    said = f"2 adapters (birds, boats) name the base hers/t5-small, used here with {folder / 'model'}. Unless both"
+    tried = run(*command(folder, "--dry-run"))
+    assert (tried.status, " ".join(tried.err.split()).count(said)) == (0, 1), tried.err
+    examples = ("--examples", str(folder / "apples.jsonl"), "--device", "cpu", "--format", "json")
+    evaluated = run("evaluate", str(folder / "model"), "--ready-sources", str(folder / "ready"), *examples)
+    assert (evaluated.status, " ".join(evaluated.err.split()).count(said)) == (0, 1), evaluated.err
+    found = json.loads(evaluated.out)["adapters"]
+    assert [one["other_base"] for one in found] == [None, "hers/t5-small", "hers/t5-small"]
 
 
 @pytest.mark.repeats

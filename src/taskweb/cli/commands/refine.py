@@ -229,7 +229,8 @@ def refine(
     from taskweb.selectors.recommended_sources import sources_to_train_on
 
     print_tables(lambda width: refinement_tables(found, width))
-    say_notes([note for note in found.notes if note not in question.notes], quiet=quiet)
+    said = {*question.notes, *found.measuring.runs.warnings}
+    say_notes([note for note in found.notes if note not in said], quiet=quiet)
     if sources_to_train_on(found.ranking):
         mixing = ("mix", target, "--ranking", str(to), "--to", "my_mixture")
         say_next(*mixing, only=("--sources", "--task-column", "--ready-sources"), quiet=quiet)
@@ -274,7 +275,7 @@ def _dry_run(question: RefineQuestion, to: Path, output: shared.TableFormat, *, 
             from taskweb.cli.tables.refinements import dry_run_tables
 
             print_tables(lambda width: dry_run_tables(found, trainings, width))
-    say_notes(question.notes, quiet=quiet)
+    say_notes((*question.notes, *found.runs.warnings), quiet=quiet)
 
 
 def _measured(question: RefineQuestion, to: Path, *, quiet: bool) -> Refinement:
@@ -284,6 +285,8 @@ def _measured(question: RefineQuestion, to: Path, *, quiet: bool) -> Refinement:
     made: list[int] = []
 
     def on_run(found: Measuring) -> None:
+        if not made:
+            say_notes(found.runs.warnings, quiet=quiet)
         if not made and found.read_back:
             say(f"{found.read_back} runs of an earlier command are read back from {found.runs.plan.store}.", quiet=quiet)
         made.append(len(found.made))

@@ -167,9 +167,7 @@ def _dry_run(path: Path, executor: Executor, *, retry_failed: bool, as_json: boo
     from taskweb.cli.tables.plans import plan_facts, plan_tables
     from taskweb.errors import ParameterError
     from taskweb.experiments import check_plan
-    from taskweb.experiments.memory_needs import memory_warning
     from taskweb.experiments.state import plan_state
-    from taskweb.experiments.task_data import left_out_note
 
     try:
         checked = check_plan(path, count_cut=True, workers=executor.workers_here)
@@ -179,12 +177,13 @@ def _dry_run(path: Path, executor: Executor, *, retry_failed: bool, as_json: boo
         raise
     state = plan_state(checked.plan, checked.data, retry_failed=retry_failed)
     rest, notes = _rest_of_budget(checked)
-    say_notes(filter(None, [left_out_note(checked.data), memory_warning(checked.memory), *notes]), quiet=quiet)
+    say_notes([*checked.warnings, *notes], quiet=quiet)
     if as_json:
         found = {
             **({} if rest is None else {"budget_buys": asdict(rest)}),
             "cut_inputs": [asdict(own) for own in checked.cut],
             "memory": [own.to_dict() for own in checked.memory],
+            "other_bases": [asdict(own) for own in checked.other_bases],
         }
         print_json(state.to_dict() | found | plan_facts(checked.plan, checked.data))
         return

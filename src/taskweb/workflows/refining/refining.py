@@ -166,8 +166,8 @@ def refined(question: RefineQuestion, to: Path, *, on_run: OnRun = lambda _: Non
 
     folder = RefineFolder.at(to)
     write_folder(folder, question.target, question.parts, question.sources, question.settings)
-    warnings: list[str] = []
-    runs = checked_runs(folder.plan, warnings.append)
+    runs = checked_runs(folder.plan)
+    warnings = [*runs.warnings]
     with filling_alone(runs):
         measuring = Measuring(question.suggester(), runs, question.settings)
         if others := runs.others():
