@@ -18,6 +18,7 @@ from taskweb.report.sections.selector_benchmark import selector_benchmark
 from taskweb.report.sections.strong_transfers import strong_transfers
 from taskweb.report.sections.transfers import transfers
 from taskweb.report.sections.web_analyses import analyses
+from taskweb.report.themes import COLOURS
 from taskweb.report.web_data import web_data
 from taskweb.selectors.benchmark_results import BenchmarkResults, SelectorResult
 from taskweb.selectors.harm_results import FALSE_ALARMS, Calibration, HarmBin, HarmDetection, HarmResults
@@ -159,10 +160,30 @@ def test_the_heatmap_as_svg_has_a_cell_per_pair_and_names_as_text(page: Any, tmp
     assert web.pc is not None
     shown = sorted(number_of(text) for text in texts if re.fullmatch(r"[+−]?\d+", text))
     assert shown == pytest.approx(np.sort(100 * web.pc[np.isfinite(web.pc)]), abs=0.51)
-    assert sum(node.get("d", "").count("z") for node in drawn.iter(f"{SVG}path")) == 1 + 9 * 8
+    assert sum(node.get("d", "").count("z") for node in drawn.iter(f"{SVG}path")) == 1 + 9 * 8 + 60  # 60: colours of the legend
+    assert "PC in %" in texts
+    assert any(text.startswith("harm −") for text in texts)
     for name in ("🙂 任务", "=1+1", "a b c", "bell\ufffd", "x" * 12):
         assert sum(text.startswith(name) for text in texts) == 2
     assert sum(text.startswith("</script>") for text in texts) == 2
+
+
+def test_pairs_not_measured_have_a_colour_of_the_legend(page: Any, tmp_path: Path) -> None:
+    web = made_up(("a", "b", "c"), ("m/finetune",))
+    opened(page, tmp_path / "report.html", web)
+    legend = page.locator("#heatmap .legend")
+    assert "not measured" not in legend.inner_text()  # a task is no source of itself
+    assert web.pc is not None
+    assert web.pm is not None
+    for scores in (web.t, web.pc, web.pm):
+        scores[0, 0, 1] = np.nan
+    opened(page, tmp_path / "report.html", web)
+    assert "not measured" in legend.inner_text()
+    with page.expect_download() as download:
+        page.locator("#heatmap button", has_text="Save SVG").click()
+    drawn = ElementTree.parse(download.value.path()).getroot()
+    (grey,) = (node for node in drawn.iter(f"{SVG}path") if node.get("fill") == COLOURS["light"]["missing"])
+    assert grey.get("d", "").count("z") == 2  # the pair, and the legend below
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -25,7 +25,7 @@ taskweb.views.heatmap = function (body, { web, themes, settings, sentence, name 
   body.replaceChildren(controls, legend, frame, caption, numbers, tools);
   tools.append(
     make("button", { type: "button", textContent: "Save SVG", onclick: () => taskweb.saveSvg(name, vectors()) }),
-    make("button", { type: "button", textContent: "Save PNG", onclick: () => canvas.toBlob((blob) => taskweb.saveAs(`${name}.png`, blob, "image/png")) }),
+    make("button", { type: "button", textContent: "Save PNG", onclick: () => pixels().toBlob((blob) => taskweb.saveAs(`${name}.png`, blob, "image/png")) }),
     make("button", { type: "button", textContent: "Save CSV", onclick: () => taskweb.saveAs(`${name}.csv`, taskweb.csv(table()), "text/csv") })
   );
 
@@ -90,15 +90,60 @@ taskweb.views.heatmap = function (body, { web, themes, settings, sentence, name 
     return [Math.ceil(left + columns.length * width + layout.right + 2), Math.ceil(top + rows.length * height + 2)];
   }
 
-  // What `draw` draws, as shapes and texts instead of pixels.
+  // What `draw` draws, with the legend below: as shapes and texts, and as pixels for a file.
   function vectors() {
-    const theme = themes[taskweb.scheme()], context = taskweb.svgContext(canvas.getContext("2d"), ...size());
-    context.fillStyle = theme.colours.background;
-    context.fillRect(0, 0, ...size());
-    cells(context, theme, fonts(theme));
-    names(context, theme.colours, fonts(theme));
+    const [across, down] = sizeWithLegend(), context = taskweb.svgContext(canvas.getContext("2d"), across, down);
+    picture(context, across, down);
     return context.svg(`${sentence.textContent} ${legend.textContent}. ${caption.textContent}`);
   }
+
+  function pixels() {
+    const [across, down] = sizeWithLegend(), copy = make("canvas"), dense = density(across, down, 2);
+    [copy.width, copy.height] = [across, down].map((length) => Math.round(length * dense));
+    const context = copy.getContext("2d");
+    context.setTransform(dense, 0, 0, dense, 0, 0);
+    picture(context, across, down);
+    return copy;
+  }
+
+  function sizeWithLegend() {
+    const [across, down] = size();
+    return [Math.max(across, 330), down + 62];
+  }
+
+  function picture(context, across, down) {
+    const theme = themes[taskweb.scheme()], font = fonts(theme);
+    context.fillStyle = theme.colours.background;
+    context.fillRect(0, 0, across, down);
+    cells(context, theme, font);
+    names(context, theme.colours, font);
+    drawLegend(context, theme, font, down - 50);
+  }
+
+  function drawLegend(context, theme, font, top) {
+    const { low, high, unit } = ends(), colourAt = taskweb.diverging(theme.diverging), bar = 120, step = 2;
+    context.font = font(12);
+    context.textAlign = "left";
+    context.textBaseline = "middle";
+    const left = 8, start = left + Math.ceil(context.measureText(`harm ${low}`).width) + 6;
+    for (let x = 0; x < bar; x += step) {
+      context.fillStyle = `rgb(${colourAt((2 * x) / (bar - step) - 1).map(Math.round)})`;
+      context.fillRect(start + x, top, step, 10);
+    }
+    context.fillStyle = theme.colours.text;
+    context.fillText(`harm ${low}`, left, top + 5);
+    context.fillText(`${high} gain`, start + bar + 6, top + 5);
+    context.fillText(unit + (choice.fading ? "; the fainter, the less sure is the sign" : ""), left, top + 23);
+    if (!gaps()) return;
+    context.fillText("not measured", left + 18, top + 41);
+    context.fillStyle = theme.colours.missing;
+    context.fillRect(left, top + 36, 11, 11);
+  }
+
+  const density = (across, down, least) => {
+    const { side, all } = taskweb.mostPixels;
+    return Math.min(Math.max(least, devicePixelRatio) * (taskweb.printing ? 2 : 1), 3, side / Math.max(across, down), Math.sqrt(all / (across * down)));
+  };
 
   function draw() {
     const context = canvas.getContext("2d");
@@ -106,8 +151,7 @@ taskweb.views.heatmap = function (body, { web, themes, settings, sentence, name 
     context.font = font(12);
     layout = measure(context);
     const { columns, rows } = layout, [across, down] = size();
-    const { side, all } = taskweb.mostPixels;
-    const dense = Math.min(Math.max(1, devicePixelRatio) * (taskweb.printing ? 2 : 1), 3, side / Math.max(across, down), Math.sqrt(all / (across * down)));
+    const dense = density(across, down, 1);
     [canvas.width, canvas.height] = [across, down].map((pixels) => Math.round(pixels * dense));
     [canvas.style.width, canvas.style.height] = [across, down].map((pixels) => `${pixels}px`);
     context.setTransform(dense, 0, 0, dense, 0, 0);
@@ -133,7 +177,7 @@ taskweb.views.heatmap = function (body, { web, themes, settings, sentence, name 
       const value = web.value(choice.score, web.setup, target, source);
       const [x, y] = [left + j * width, top + i * height];
       if (value !== value) {
-        if (web.sources[source] !== web.targets[target]) { context.fillStyle = theme.colours.panel; context.fillRect(x, y, width - gap, height - gap); }
+        if (open(target, source)) { context.fillStyle = theme.colours.missing; context.fillRect(x, y, width - gap, height - gap); }
         return;
       }
       const solid = choice.fading ? taskweb.solidity(web.value("harm", web.setup, target, source)) : 1;
@@ -194,14 +238,26 @@ taskweb.views.heatmap = function (body, { web, themes, settings, sentence, name 
     } else caption.textContent += ` From the top: ${down.map(({ category, start, end }) => `${category} (${end - start})`).join(", ")}.`;
   }
 
+  // Whether a pair could have been measured, but was not.
+  const open = (target, source) => {
+    const value = web.value(choice.score, web.setup, target, source);
+    return value !== value && web.sources[source] !== web.targets[target];
+  };
+  const gaps = () => layout.rows.some((target) => layout.columns.some((source) => open(target, source)));
+
+  // What the ends of the colours are called, and the unit.
+  function ends() {
+    const { unit, short, middle } = taskweb.scores[choice.score];
+    if (choice.score === "pm") return { low: "0", high: "100", unit };
+    const limit = web.limit(choice.score), standardised = web.scale === "zscore" && choice.score === "t" ? ", standardised" : "";
+    return { low: short(middle - limit), high: short(middle + limit), unit: unit + standardised };
+  }
+
   function explain(theme) {
-    const { unit, short, middle } = taskweb.scores[choice.score], limit = choice.score === "pm" ? 0.5 : web.limit(choice.score);
-    const bar = make("span", { className: "bar" });
+    const { low, high, unit } = ends(), bar = make("span", { className: "bar" });
     bar.style.background = `linear-gradient(to right, ${theme.diverging.join(", ")})`;
-    const [low, high] = choice.score === "pm" ? ["0", "100"] : [`${short(middle - limit)}`, `${short(middle + limit)}`];
-    const standardised = web.scale === "zscore" && choice.score === "t" ? ", standardised" : "";
-    legend.replaceChildren(make("span", { className: "scale" }, `harm ${low} `, bar, ` ${high} gain`), make("span", { textContent: `${unit}${standardised}; beyond the ends the colour stays the same` }));
-    if (choice.score === "pm") legend.lastChild.textContent = unit;
+    const beyond = choice.score === "pm" ? "" : "; beyond the ends the colour stays the same";
+    legend.replaceChildren(make("span", { className: "scale" }, `harm ${low} `, bar, ` ${high} gain`), make("span", { textContent: unit + beyond }));
     if (choice.fading) {
       const swatch = (harm, text) => {
         const box = make("span", { className: "swatch" });
@@ -210,6 +266,11 @@ taskweb.views.heatmap = function (body, { web, themes, settings, sentence, name 
         return make("span", { className: "scale" }, box, text);
       };
       legend.append(make("span", { className: "scale" }, "probability of harm ", swatch(0.5, "50%"), swatch(0.2, "20% or 80%"), swatch(0.02, "2% or 98%")));
+    }
+    if (gaps()) {
+      const box = make("span", { className: "swatch" });
+      box.style.background = theme.colours.missing;
+      legend.append(make("span", { className: "scale" }, box, "not measured"));
     }
   }
 
