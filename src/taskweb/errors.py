@@ -1,6 +1,7 @@
 """Errors that a user can cause, and the wording they share.
 
-Every error of this family prints as one line on the command line (exit status 2, no traceback).
+Every error of this family prints as one line on the command line (exit status 2, no traceback); several errors that are
+reported at once print as one line each.
 Anything else that is raised is a bug and shows its traceback.
 """
 
@@ -49,6 +50,24 @@ class JudgeError(TaskWebError):
 
 class ParameterError(TaskWebError, ValueError):
     """An argument outside its range."""
+
+
+class CombinedError(ParameterError):
+    """All errors of one thing, found at once. `about`: what cannot be done; `errors`: each in words, without a full stop."""
+
+    def __init__(self, about: str, errors: Iterable[str]) -> None:
+        self.about, self.errors = about, tuple(error.rstrip(".") for error in errors)
+        super().__init__(f"{about}: {'; '.join(self._numbered())}.")
+
+    def lines(self) -> list[str]:
+        """The message for a person: one line, or for several errors a line for each."""
+        if len(self.errors) == 1:
+            return [str(self)]
+        return [f"{self.about}:", *(f"{error}." for error in self._numbered())]
+
+    def _numbered(self) -> list[str]:
+        several = len(self.errors) > 1
+        return [f"({number}) {error}" if several else error for number, error in enumerate(self.errors, 1)]
 
 
 class MissingDependencyError(TaskWebError, ImportError):

@@ -106,7 +106,9 @@ def test_the_paper_s_plan_is_shown_without_a_network(run, monkeypatch: pytest.Mo
     done = run("run", str(PAPER), "--dry-run")
     assert done.status == 2
     assert "no route to host" in done.err
-    assert done.err.count("\n") == 1
+    first, *errors = done.err.splitlines()
+    assert first == f"Error: The plan {PAPER} cannot be run:"
+    assert all(error.startswith(f"  ({number}) [") for number, error in enumerate(errors, 1))
     assert "441 (all): 22 sources, 21 targets" in done.out
     assert "25,872" in done.out
     assert [line.split()[-2:] for line in done.out.splitlines() if "/" in line and line.endswith("3,528")] == [
@@ -172,6 +174,22 @@ def test_bad_input_is_one_line_and_status_2(arguments: list[str], message: str, 
     assert done.err.count("\n") == 1
     assert message in done.err
     assert not (tmp_path / "web.db").exists()
+
+
+def test_several_errors_of_a_plan_stand_in_a_line_each(run, tmp_path: Path) -> None:  # noqa: F811
+    plan = tmp_path / "plan.toml"
+    plan.write_text(
+        'sedes = [1]\n[tasks]\na = {file = "a.csv", output = "label"}\nb = {file = "a.csv"}\n'
+        '[setups."tiny/lora"]\nmodel = "tiny:t5"\n[pairs]\nsources = ["a"]\n'
+    )
+    (tmp_path / "a.csv").write_text("text,answer\none,x\ntwo,y\n")
+    begin, *errors = run("run", str(plan)).err.splitlines()
+    assert begin == f"Error: The plan {plan} cannot be run:"
+    assert [error[:6] for error in errors] == ["  (1) ", "  (2) "]
+    assert errors[1].endswith("Columns found: text, answer. Name the right one with the key output.")
+    plan.write_text(plan.read_text().replace("sedes", "seeds"))
+    (only,) = run("run", str(plan)).err.splitlines()
+    assert only.startswith(f"Error: The plan {plan} cannot be run: [tasks.a]: ")
 
 
 def test_progress_in_one_line() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from taskweb.errors import ParameterError
+from taskweb.errors import InputError, ParameterError
 from taskweb.experiments import InlineExecutor, check_plan, run_plan, state_of
 from taskweb.experiments.digests import digests_and_errors
 from taskweb.experiments.plan import Plan
@@ -89,6 +89,20 @@ def test_another_file_or_folder_in_the_place_of_the_store(tmp_path: Path) -> Non
     (tmp_path / "web.db").unlink()
     (tmp_path / "web.db").mkdir()
     assert "is a folder. Give a file" in errors_of(plan)
+
+
+def test_a_tiny_model_is_not_blamed_for_tasks_that_cannot_be_read(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text('[synthetic]\npreset = "mixed"\ntasks = ["a"]\n[setups."tiny/lora"]\nmodel = "tiny:t5"\n')
+    assert errors_of(plan).startswith(
+        f"The plan {plan} cannot be run: [synthetic] tasks: There is no task of the family named 'a'"
+    )
+
+
+def test_a_store_is_no_plan(tmp_path: Path) -> None:
+    (tmp_path / "web.db").touch()
+    with pytest.raises(InputError, match="is a results store, not a plan. Give the plan's TOML file"):
+        check_plan(tmp_path / "web.db")
 
 
 def test_two_tables_of_one_name(tmp_path: Path) -> None:

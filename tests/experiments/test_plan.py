@@ -214,8 +214,8 @@ def test_a_budget_cuts_the_order_of_runs(tmp_path: Path) -> None:
 
 
 UNKNOWN_KEYS = [
-    ("", "sotre = 1", "key in plan named 'sotre'. Did you mean 'store'"),
-    ("", "[example]", "key in plan named 'example'. Did you mean 'examples'"),
+    ("", "sotre = 1", "key in the plan named 'sotre'. Did you mean 'store'"),
+    ("", "[example]", "key in the plan named 'example'. Did you mean 'examples'"),
     ("", "[examples]\nsources = 3", r"key in \[examples\] named 'sources'. Did you mean 'source'"),
     ("", "[pairs]\nmodes = 3", r"key in \[pairs\] named 'modes'. Did you mean 'mode'"),
     ("", "[budget]\nrun = 3", r"key in \[budget\] named 'run'. Did you mean 'runs'"),
@@ -252,7 +252,13 @@ WRONG_VALUES = [
     ('[setups."tiny/finetune"]\nmodel = 3', "model must be text"),
     ('[setups."tiny/finetune"]\nmodel = "tiny:t5"\nmax_input = "all"', "max_input must be a whole number"),
     ('[setups."tiny/finetune"]\nmodel = "tiny:t5"\ncarry_head = "yes"', "carry_head must be true or false"),
-    ('[setups."tiny/finetune"]\nmodel = "tiny:t5"\ntraining = {epochs = "ten"}', "a value is of the wrong type"),
+    ('[setups."tiny/finetune"]\nmodel = "tiny:t5"\ntraining = {epochs = "ten"}', "epochs must be a whole number .got 'ten'"),
+    (
+        '[setups."tiny/finetune"]\nmodel = "tiny:t5"\ntraining = {epochs = 1.5, steps = true}',
+        "epochs must be .*; steps must be",
+    ),
+    ('[setups."tiny/finetune"]\nmodel = "tiny:t5"\ntraining = {bucketing = 1}', "bucketing must be true or false"),
+    ('[setups.tiny]\nmodel = "tiny:t5"', r"names no adaptation method. Call it \"tiny/finetune\""),
     ('[setups."tiny/finetune"]\nmodel = "tiny:t5"\ntraining = 3', "training must be a table"),
     ('[setups]\n"tiny/finetune" = 3', "must be a table with a model and a method"),
     ('[setups."t/lora"]\nmodel = "a/b"\ndtype = "auto"', "no dtype named 'auto'. Known: bfloat16, float16, float32"),
@@ -317,7 +323,7 @@ def test_all_errors_of_a_plan_are_reported_at_once(tmp_path: Path) -> None:
         check_plan(plan)
     said = str(caught.value)
     for error in (
-        "no key in plan named 'sedes'. Did you mean 'seeds'",
+        "no key in the plan named 'sedes'. Did you mean 'seeds'",
         "no adaptation method named 'finetun'",
         "no key in [setups.\"tiny/finetun\"] training named 'learning_rates'",
         "epochs must be 1 or more (got -1)",

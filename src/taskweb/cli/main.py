@@ -31,7 +31,7 @@ from taskweb.cli.commands.web import app as web
 from taskweb.cli.commands.web_sharing import pull, push
 from taskweb.cli.console import StoppedError, say
 from taskweb.cli.help_pages import CHOOSE, LEARN, MEASURE, SHARE, TRAIN, CommandApp
-from taskweb.errors import TaskWebError
+from taskweb.errors import CombinedError, TaskWebError
 from taskweb.version import __version__
 
 # Depending on its version, typer contains a copy of click or depends on it: this base class is right for both.
@@ -97,6 +97,8 @@ def main() -> None:
     try:
         status = app(standalone_mode=False, prog_name="taskweb")
         sys.stdout.flush()
+    except CombinedError as error:
+        _fail(*error.lines())
     except TaskWebError as error:
         _fail(str(error))
     except _ClickException as error:
@@ -142,8 +144,11 @@ def _forget_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _fail(message: str) -> None:
-    _stop(2, f"Error: {' '.join(message.split())}")
+def _fail(first: str, *more: str) -> None:
+    say(f"Error: {' '.join(first.split())}")
+    for line in more:
+        say(f"  {' '.join(line.split())}")
+    sys.exit(2)
 
 
 def _stop(status: int, message: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from taskweb.errors import InputError, ParameterError
+from taskweb.errors import CombinedError, InputError
 from taskweb.experiments.plan import PAIR_MODES, CheckpointLimits, ExampleCounts, PairPlan, Plan, PlannedTask
 from taskweb.experiments.plan_setups import PlanContext, read_setup
 from taskweb.experiments.plan_tasks import read_tasks
@@ -40,7 +40,7 @@ CHECKPOINT_KEYS = ("seconds", "most_gib")
 def read_plan(path: Path) -> Plan:
     """Read and check a plan; relative paths in it start from its folder.
 
-    Raises InputError for a file that is not TOML, ParameterError that lists all errors of the plan.
+    Raises InputError for a file that is not TOML, CombinedError that lists all errors of the plan.
     """
     plan, errors = plan_and_errors(path)
     refuse(path, errors)
@@ -56,6 +56,8 @@ def plan_and_errors(path: Path, *, methods: bool = False) -> tuple[Plan, list[st
     if (kind := kind_of_path(path)) != "file":
         what = f"{path} is a folder, not a plan" if kind == "folder" else f"There is no plan {path}"
         raise InputError(f"{what}. Give a TOML file.")
+    if path.suffix == ".db":
+        raise InputError(f"{path} is a results store, not a plan. Give the plan's TOML file.")
     raw = toml_of(text_of(path), f"The plan {path}")
     errors = PlanErrors()
     plan = _plan(path, raw, errors, methods)
@@ -65,10 +67,9 @@ def plan_and_errors(path: Path, *, methods: bool = False) -> tuple[Plan, list[st
 
 
 def refuse(path: Path, errors: Sequence[str]) -> None:
-    """Raise ParameterError that lists the errors of a plan, if any. Advice that several errors share is given once."""
+    """Raise CombinedError that lists the errors of a plan, if any. Advice that several errors share is given once."""
     if errors:
-        listed = "; ".join(f"({i}) {error}" for i, error in enumerate(_without_repeats(errors), 1))
-        raise ParameterError(f"The plan {path} cannot be run: {listed}.")
+        raise CombinedError(f"The plan {path} cannot be run", _without_repeats(errors))
 
 
 def _without_repeats(errors: Sequence[str]) -> Iterator[str]:

@@ -69,7 +69,11 @@ def read_setup(name: str, entry: Any, context: PlanContext, errors: PlanErrors, 
     errors.known_keys(where, entry, SETUP_KEYS)
     method = errors.text(where, entry, "method") or name.partition("/")[2].partition("@")[0]
     parameters = dict(errors.table(where, "method_parameters", entry))
-    if methods:
+    if not method:
+        errors.add(
+            f'{where}names no adaptation method. Call it "{name.partition("@")[0]}/finetune", or add method = "finetune"'
+        )
+    elif methods:
         _check_method(where, method, parameters, errors)
     training = _changes(where, "training", entry, errors)
     source_training = {**training, **_changes(where, "source_training", entry, errors)}
@@ -77,7 +81,7 @@ def read_setup(name: str, entry: Any, context: PlanContext, errors: PlanErrors, 
     by_target = _by_task(f"{where}targets.", training, changes["tasks"], changes["targets"], errors)
     by_source = _by_task(f"{where}sources.", source_training, changes["tasks"], changes["sources"], errors)
     base = _settings(f"{where}training", training, errors)
-    source = _settings(f"{where}source_training", source_training, errors)
+    source = base if source_training == training else _settings(f"{where}source_training", source_training, errors)
     model = _model(where, entry, context.folder, errors)
     own_seeds = errors.seeds(where, entry, context.seeds)
     revision, text = errors.text(where, entry, "revision"), _text(where, entry, errors)
@@ -219,6 +223,4 @@ def _settings(where: str, values: Mapping[str, Any], errors: PlanErrors) -> Trai
         return TrainingSettings(**values)
     except TaskWebError as error:
         errors.add(f"{where}: {error}")
-    except TypeError:
-        errors.add(f"{where}: a value is of the wrong type")
     return None

@@ -46,7 +46,7 @@ class PlanErrors:
         keys = tuple(keys)
         for key in raw:
             if key not in keys:
-                self.add(unknown_name(f"key in {where.strip() or 'plan'}", key, keys))
+                self.add(unknown_name(f"key in {where.strip() or 'the plan'}", key, keys))
 
     def table(self, where: str, key: str, raw: Mapping[str, Any], keys: Iterable[str] | None = None) -> Mapping[str, Any]:
         """A table, empty without the key. keys: the only ones that it may have; None for any."""

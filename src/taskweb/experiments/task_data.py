@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from taskweb.errors import InputError, ParameterError, TaskWebError
+from taskweb.errors import CombinedError, InputError, TaskWebError
 from taskweb.experiments.examples import GroupedExample, LeftOut, examples_of_file, examples_of_hub, one_per_group
 from taskweb.experiments.plan import ExampleCounts, Plan, PlannedTask
 from taskweb.experiments.ready_sources import digest_of_weights, ready_folder
@@ -17,6 +17,15 @@ from taskweb.tasks.synthetic import find_family
 from taskweb.tasks.task import digest_of
 
 _LARGEST_EVALUATION_SHARE = 0.5
+# The options by which other commands say what a plan says by keys.
+_KEYS = {
+    "with --input-column and --output-column": "with the keys input and output",
+    "with --input-column": "with the key input",
+    "with --output-column": "with the key output",
+    "with --choices-column": "with the key choices",
+    "with --answers-are ": "with the key answers_are: ",
+    " (--split)": "",
+}
 
 
 class Digested(Protocol):
@@ -95,11 +104,10 @@ class TaskData:
 
 
 def load_task_data(plan: Plan) -> dict[str, TaskData]:
-    """Read all tasks of a plan. Raises ParameterError that lists every task that cannot be used, with the reason."""
+    """Read all tasks of a plan. Raises CombinedError that lists every task that cannot be used, with the reason."""
     found, errors = task_data_and_errors(plan)
     if errors:
-        listed = "; ".join(f"({i}) {error}" for i, error in enumerate(errors.values(), 1))
-        raise ParameterError(f"The tasks of the plan '{plan.name}' cannot be used: {listed}.")
+        raise CombinedError(f"The tasks of the plan '{plan.name}' cannot be used", errors.values())
     return found
 
 
@@ -111,8 +119,15 @@ def task_data_and_errors(plan: Plan) -> tuple[dict[str, TaskData], dict[str, str
         try:
             found[name] = _read(plan, planned)
         except TaskWebError as error:
-            errors[name] = f"[tasks.{name}]: {str(error).rstrip('.')}"
+            errors[name] = f"[tasks.{name}]: {_with_keys(str(error)).rstrip('.')}"
     return found, errors
+
+
+def _with_keys(message: str) -> str:
+    """What a reader of examples says, with keys of a plan in place of the options of other commands."""
+    for option, key in _KEYS.items():
+        message = message.replace(option, key)
+    return message
 
 
 def left_out_note(data: Mapping[str, TaskData]) -> str:
@@ -161,6 +176,8 @@ def _of_groups(
     planned: PlannedTask, training: Sequence[GroupedExample], evaluation: Sequence[GroupedExample], counts: ExampleCounts
 ) -> TaskData:
     data = _data(planned.task, [item.example for item in training], [item.example for item in evaluation], counts)
+    if not training and not evaluation:
+        raise InputError(f"there is no example in {planned.file or planned.hub}")
     if not training or not (evaluation or planned.role == "source"):
         raise InputError("it has too few labelled examples to train and to evaluate on")
     return data

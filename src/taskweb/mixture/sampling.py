@@ -15,7 +15,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from taskweb.errors import ParameterError
+from taskweb.errors import CombinedError, ParameterError
 from taskweb.mixture.apportioning import counts_of
 from taskweb.mixture.cleaning import CleanSource, TargetTexts, clean_sources, label_errors
 from taskweb.mixture.mixture import MixedExample, Mixture, MixtureTask
@@ -118,12 +118,9 @@ def sample_mixture(
     return Mixture(tasks, tuple(train), tuple(heldout), dict(record or {}))
 
 
-def mixture_error(errors: Sequence[str]) -> ParameterError:
+def mixture_error(errors: Sequence[str]) -> CombinedError:
     """One error that lists all errors."""
-    if len(errors) == 1:
-        return ParameterError(f"The mixture cannot be made: {errors[0].rstrip('.')}.")
-    listed = "; ".join(f"({i}) {error.rstrip('.')}" for i, error in enumerate(errors, 1))
-    return ParameterError(f"The mixture cannot be made: {listed}.")
+    return CombinedError("The mixture cannot be made", errors)
 
 
 def _task_record(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -17,6 +18,13 @@ Schedule = Literal["constant", "linear"]
 Precision = Literal["auto", "float32", "bfloat16"]
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "float": ((int, float), "a number"),
+    "int": ((int,), "a whole number"),
+    "bool": ((bool,), "true or false"),
+    "str": ((str,), "text"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +41,7 @@ class TrainingSettings:
     precision: of computation; what is trained stays float32. auto: bfloat16 on a GPU that has it, and with frozen weights that
     are stored in half precision. device: None for a GPU if any.
     gradient_checkpointing: compute activations twice, to save memory. bucketing: batches of inputs of similar length.
-    Raises ParameterError that lists everything out of range.
+    Raises ParameterError that lists every value of a wrong type, or else every one out of range.
     """
 
     learning_rate: float = 5e-5
@@ -57,9 +65,22 @@ class TrainingSettings:
     bucketing: bool = True
 
     def __post_init__(self) -> None:
+        mistyped = [f"{name} must be {kind} (got {getattr(self, name)!r})" for name, kind in self._mistyped()]
+        if mistyped:
+            raise ParameterError(f"These training settings are of the wrong type: {'; '.join(mistyped)}.")
         wrong = [f"{name} {rule} (got {getattr(self, name)})" for name, rule, is_met in self._rules() if not is_met]
         if wrong:
             raise ParameterError(f"These training settings are out of range: {'; '.join(wrong)}.")
+
+    def _mistyped(self) -> Iterator[tuple[str, str]]:
+        """The settings whose values are of the wrong type, as files may give them, and what each must be."""
+        for field in dataclasses.fields(self):
+            kind, _, rest = str(field.type).partition(" | ")
+            types, words = _TYPES.get(kind, _TYPES["str"])
+            value = getattr(self, field.name)
+            is_flag = isinstance(value, bool)
+            if not (value is None and rest) and not (isinstance(value, types) and is_flag == (kind == "bool")):
+                yield field.name, words
 
     def _rules(self) -> list[tuple[str, str, bool]]:
         return [
