@@ -74,12 +74,21 @@ def _read(rankings: Sequence[Path]) -> Iterator[TargetFindings]:
 
 def _refined(folders: Sequence[Path]) -> Iterator[TargetFindings]:
     from taskweb.report.sections.target_ranking import MadeRun, NextRun, TargetFindings
+    from taskweb.web.records.run_times import measured_at
     from taskweb.workflows.refining.refined_folder import read_refined
 
     for folder in folders:
         found = read_refined(folder)
         made = tuple(
-            MadeRun(run.source, run.seed, run.status, dict(run.metrics), gain, math.fsum(run.durations.values()) or None)
+            MadeRun(
+                run.source,
+                run.seed,
+                run.status,
+                dict(run.metrics),
+                gain,
+                math.fsum(run.durations.values()) or None,
+                measured_at(run),
+            )
             for run, gain in found.made
         )
         coming = tuple(NextRun(run.source, run.seed, run.improvement) for run in found.coming)

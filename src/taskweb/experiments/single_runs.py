@@ -28,7 +28,7 @@ _TOGETHER_ON_GPU = 4
 
 @dataclass(frozen=True)
 class SingleRuns:
-    """Runs of a plan's first setup on its first target. Each outcome is stored as soon as it is known.
+    """Runs of a plan's first setup on its first target. Each outcome is stored as soon as it is known, with the time.
 
     warnings: what a person should know before anything is trained, a sentence each.
     """
@@ -138,7 +138,8 @@ def checked_runs(plan_path: Path) -> SingleRuns:
     checked = check_plan(plan_path)
     plan, data = checked.plan, checked.data
     checkpoints = dataclasses.replace(checkpoint_cache_of(plan), kept=True)
-    return SingleRuns(OpenJob(plan, GroupRunner(data, checkpoints, plan.threads, texts_of(data)), False), checked.warnings)
+    runner = GroupRunner(data, checkpoints, plan.threads, texts_of(data))
+    return SingleRuns(OpenJob(plan, runner, False, dated=True), checked.warnings)
 
 
 @contextmanager

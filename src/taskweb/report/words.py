@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from datetime import datetime
 
 _MOST = 48  # characters of a name inside a sentence
 _LETTERS = frozenset(("R", "AL", "AN"))  # written from right to left
@@ -56,6 +57,20 @@ def probability(share: float) -> str:
 def counted(number: int, what: str, several: str = "") -> str:
     """A number and what it counts: 1 setup, 2 setups."""
     return f"{number:,} {what if number == 1 else several or what + 's'}"
+
+
+def moment(at: datetime) -> str:
+    """A time of day and its date: 14:02 on 2026-11-29."""
+    return f"{at:%H:%M} on {at:%Y-%m-%d}"
+
+
+def period(times: Sequence[datetime]) -> str:
+    """From the first to the last of times, in UTC: at 14:02 on 2026-11-29 (UTC), from 14:02 to 14:09 on 2026-11-29 (UTC)."""
+    first, last = min(times), max(times)
+    if moment(first) == moment(last):
+        return f"at {moment(first)} (UTC)"
+    start = f"{first:%H:%M}" if first.date() == last.date() else moment(first)
+    return f"from {start} to {moment(last)} (UTC)"
 
 
 def duration(seconds: float) -> str:

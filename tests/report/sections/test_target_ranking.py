@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import taskweb
 from taskweb.report.figure import Figure
 from taskweb.report.section import Facts, Section, TitledTable
@@ -37,9 +39,9 @@ def test_sentences_are_those_of_the_predicted_gains() -> None:
 def test_runs_stand_in_their_order_and_the_next_one_is_named() -> None:
     sources = tuple(RankedSource(i + 1, f"s{i}", 1.0 - i, details={"gain": 0.1, "measured_gain": 0.2}) for i in range(2))
     made = (
-        MadeRun(None, 1, "finished", {"accuracy": 0.5}, None, 3600.0),
-        MadeRun("s1", 1, "finished", {"accuracy": 0.6}, 0.2, 3600.0),
-        MadeRun("s0", 1, "failed", {}, None, None),
+        MadeRun(None, 1, "finished", {"accuracy": 0.5}, None, 3600.0, datetime(2026, 11, 29, 14, 2, tzinfo=UTC)),
+        MadeRun("s1", 1, "finished", {"accuracy": 0.6}, 0.2, 3600.0, datetime(2026, 11, 29, 15, 9, tzinfo=UTC)),
+        MadeRun("s0", 1, "failed", {}, None, None, datetime(2026, 11, 30, 8, 0, tzinfo=UTC)),
     )
     found = TargetFindings(
         Ranking("t", "refine", "m/lora", sources, ""), made, (NextRun("s0", 2, 0.31),), "the budget is spent"
@@ -47,9 +49,11 @@ def test_runs_stand_in_their_order_and_the_next_one_is_named() -> None:
     section = target_ranking(found, 1)
     runs = part(section, "target-1-runs")
     assert runs.sentence == (
-        "3 runs on the target in 2 h, in this order; the largest gain was +20.0%, after training on s1; 1 did not finish."
+        "3 runs on the target in 2 h, in this order, measured from 14:02 on 2026-11-29 to 08:00 on 2026-11-30 (UTC); "
+        "the largest gain was +20.0%, after training on s1; 1 did not finish."
     )
     assert [row[:2] for row in runs.table.rows] == [("none (baseline)", 1), ("s1", 2), ("s0", 3)]
+    assert (runs.table.columns[-1], runs.table.rows[1][-1]) == ("measured (UTC)", "2026-11-29 15:09")
     following = part(section, "target-1-next").sentence
     assert following.startswith("It stopped because the budget is spent. The next run to make is s0 with seed 2")
     series = {row.get("series") for row in part(section, "target-1-gains").spec["data"]["values"]}  # type: ignore[union-attr]
@@ -60,6 +64,7 @@ def test_runs_that_all_score_the_same_are_no_evidence() -> None:
     ranking = taskweb.rank("rte", unseen=True)
     made = tuple(MadeRun(source, 1, "finished", {"accuracy": 0.5}, 0.0, 1.0) for source in (None, "a", "b"))
     section = target_ranking(TargetFindings(ranking, made), 1)
+    assert "measured" not in part(section, "target-1-runs").sentence  # when is not known
     assert part(section, "target-1-runs").sentence.endswith("all scored the same, so nothing distinguishes sources.")
     facts = [fact for one in section.parts if isinstance(one, Facts) for fact in one.facts]
     clear = next(fact for fact in facts if fact.label == "Clear evidence")

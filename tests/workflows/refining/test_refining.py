@@ -20,6 +20,7 @@ pytest.importorskip("transformers")
 import taskweb
 from taskweb.errors import InputError
 from taskweb.tasks import Sampling, load_examples
+from taskweb.web.records.run_times import measured_at
 from taskweb.web.store import RunStore
 from taskweb.workflows.rank_settings import RankSettings
 from taskweb.workflows.refining.measuring import Measuring
@@ -128,8 +129,12 @@ def test_the_folder_says_what_was_run_in_which_order_and_what_is_next(run, finis
     assert read.coming
     assert [one.source for one in read.coming] == [one.source for one in found.measuring.further()]
     assert read.stopped == "the budget of 4 runs is spent"
+    times = [measured_at(one) for one, _ in read.made]
+    assert None not in times
+    assert times == sorted(times, key=str)
     assert run("report", "published", "--refined", str(folder / "out"), "-o", str(tmp_path / "r.html")).status == 0
     assert "the budget of 4 runs is spent" in (tmp_path / "r.html").read_text()
+    assert f"{times[0]:%H:%M}" in (tmp_path / "r.html").read_text()
     assert "is not a folder of taskweb refine" in run("report", "published", "--refined", str(folder)).err
 
 
@@ -181,6 +186,7 @@ def test_the_command_shows_every_run(run, tmp_path: Path) -> None:  # noqa: F811
     assert "a run so far" in " ".join(dry.out.split())
     again = run(*command(tmp_path, "--budget", "2", "--format", "json"))
     assert "2 runs of an earlier command are read back" in again.err
+    assert "(UTC)." in again.err
     assert json.loads(again.out)["runs"] == 2
     assert run(*command(tmp_path, "--budget", "2", "--quiet", "--format", "json")).err == ""
 

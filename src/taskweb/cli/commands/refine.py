@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from taskweb.cli.commands.rank import SamplingOptions
-from taskweb.cli.console import StoppedError, print_json, print_tables, say, say_notes
+from taskweb.cli.console import StoppedError, print_json, print_tables, say_notes, say_text
 from taskweb.cli.heard_readings import say_readings, tells_readings
 from taskweb.cli.next_commands import say_next
 from taskweb.cli.options import shared
@@ -288,7 +288,7 @@ def _measured(question: RefineQuestion, to: Path, *, quiet: bool) -> Refinement:
         if not made:
             say_notes(found.runs.warnings, quiet=quiet)
         if not made and found.read_back:
-            say(f"{found.read_back} runs of an earlier command are read back from {found.runs.plan.store}.", quiet=quiet)
+            say_text(_read_back(found), quiet=quiet)
         made.append(len(found.made))
         if not quiet:
             _show(found)
@@ -301,6 +301,16 @@ def _measured(question: RefineQuestion, to: Path, *, quiet: bool) -> Refinement:
         raise StoppedError(f"Stopped: {done}. The same command continues from here.") from None
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _read_back(found: Measuring) -> str:
+    from taskweb.report.words import period
+    from taskweb.web.records.run_times import measured_at
+
+    known = [measured_at(run) for run in found.made[: found.read_back]]
+    times = [at for at in known if at is not None]
+    when = f", measured {period(times)}" if len(times) == len(known) else ""
+    return f"{found.read_back} runs of an earlier command are read back from {found.runs.plan.store}{when}."
 
 
 def _show(found: Measuring) -> None:

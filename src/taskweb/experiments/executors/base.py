@@ -17,9 +17,10 @@ from taskweb.experiments.plan import Plan
 from taskweb.experiments.plan_file import read_plan, refuse
 from taskweb.experiments.rescued_runs import require_store, store_or_rescue, store_rescued
 from taskweb.experiments.resolution import resolved_plan
-from taskweb.experiments.specs import RunGroup, RunSpec, Work, keys_of
+from taskweb.experiments.specs import RunGroup, RunSpec, Work, keys_of, outcome
 from taskweb.experiments.task_data import load_task_data, texts_of
 from taskweb.web.records.run import Run
+from taskweb.web.records.run_times import measured_now
 from taskweb.web.store import RunStore
 
 
@@ -45,12 +46,13 @@ class Job:
 
 @dataclass(frozen=True)
 class OpenJob:
-    """A job in a process that executes it."""
+    """A job in a process that executes it. dated: whether outcomes say when they were measured."""
 
     plan: Plan
     runner: GroupRunner
     replace_failed: bool
     budget: Budget = field(default_factory=lambda: Budget(None, ()))
+    dated: bool = False
     _opened_before: list[bool] = field(default_factory=list, repr=False)
 
     def execute(self, work: Work) -> int:
@@ -91,6 +93,8 @@ class OpenJob:
 
     def save(self, run: Run, store: RunStore) -> None:
         """Store an outcome. Where the store cannot take it, it is kept for the next time, and the store's error raised."""
+        if self.dated:
+            run = outcome(run, extra={**run.extra, **measured_now()})
         store_or_rescue(store, run, replace_failed=self.replace_failed)
         self.budget.add(sum(run.durations.values()))
 

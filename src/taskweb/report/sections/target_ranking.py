@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from taskweb.report.charts.bar_chart import Bar, bar_chart
 from taskweb.report.charts.dot_chart import Dot, dot_chart
 from taskweb.report.figure import Cell, Figure, FigureTable, Form
 from taskweb.report.section import Fact, Facts, Part, Section, TitledTable
-from taskweb.report.words import counted, duration, listed, probability, shown_name, signed, signed_percent
+from taskweb.report.words import counted, duration, listed, period, probability, shown_name, signed, signed_percent
 from taskweb.selectors import RankedSource, Ranking
 from taskweb.selectors.base import PivotEvidence
 
@@ -26,7 +27,10 @@ _INTROS = {
 
 @dataclass(frozen=True, slots=True)
 class MadeRun:
-    """A run on the target. source: None for a baseline. gain: over the baseline of its seed, None where unknown."""
+    """A run on the target. source: None for a baseline. gain: over the baseline of its seed, None where unknown.
+
+    at: when it was measured, in UTC; None where unknown.
+    """
 
     source: str | None
     seed: int | None
@@ -34,6 +38,7 @@ class MadeRun:
     metrics: Mapping[str, float | None]
     gain: float | None
     seconds: float | None
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +227,7 @@ def _why(ranking: Ranking) -> str:
 
 def _made(made: Sequence[MadeRun], name: str) -> TitledTable:
     metrics = list(dict.fromkeys(metric for run in made for metric in run.metrics))
-    columns = ("source", "run", "seed", "status", *metrics, "gain", "seconds")
+    columns = ("source", "run", "seed", "status", *metrics, "gain", "seconds", "measured (UTC)")
     rows = tuple(
         (
             run.source or "none (baseline)",
@@ -232,11 +237,15 @@ def _made(made: Sequence[MadeRun], name: str) -> TitledTable:
             *(run.metrics.get(metric) for metric in metrics),
             run.gain,
             run.seconds,
+            None if run.at is None else f"{run.at:%Y-%m-%d %H:%M}",
         )
         for place, run in enumerate(made, start=1)
     )
     seconds = sum(run.seconds or 0.0 for run in made)
     sentence = f"{counted(len(made), 'run')} on the target{f' in {duration(seconds)}' if seconds else ''}, in this order"
+    times = [run.at for run in made if run.at is not None]
+    if len(times) == len(made):
+        sentence += f", measured {period(times)}"
     best = max((run for run in made if run.gain is not None), key=lambda run: run.gain or 0.0, default=None)
     if _all_alike(made):
         sentence += "; all scored the same, so nothing distinguishes sources"
