@@ -101,7 +101,7 @@ def test_a_tiny_model_is_not_blamed_for_tasks_that_cannot_be_read(tmp_path: Path
 
 def test_a_store_is_no_plan(tmp_path: Path) -> None:
     (tmp_path / "web.db").touch()
-    with pytest.raises(InputError, match="is a results store, not a plan. Give the plan's TOML file"):
+    with pytest.raises(InputError, match=r"is a results store, not a plan\. Give the plan's TOML file"):
         check_plan(tmp_path / "web.db")
 
 
