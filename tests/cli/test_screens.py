@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -198,11 +199,22 @@ def test_webs_of_long_names_fit(command: str, run: Run, tmp_path: Path) -> None:
 
 
 def test_suggest_says_first_what_to_run(run: Run, task: Path, encoder: object) -> None:
-    lines, _ = run("taskweb suggest 'my task.jsonl' --sources my_sources")
+    lines, said = run("taskweb suggest 'my task.jsonl' --sources my_sources --until 0.01")
     assert fits(lines)
     assert lines[1] == "Sources for my task   0 runs so far"
     assert lines[2].startswith(" Run next:  the baseline with seed 1")
     assert any(line.startswith(" Best now:  ") for line in lines[3:8])
+    assert "% of the score, if all gains were known; --until 0.01 stops below 0.01%" in " ".join(" ".join(lines).split())
+    assert said.endswith(
+        "Next: taskweb suggest 'my task.jsonl' --runs my_runs.csv --sources my_sources --until 0.01"
+        "  # with two lines in my_runs.csv: source,seed,score and none,1,SCORE\n"
+    )
+    Path("my_runs.csv").write_text("source,seed,score\nnone,1,0.5\n")
+    _, said = run("taskweb suggest 'my task.jsonl' --sources my_sources --runs my_runs.csv")
+    assert re.search(r"# once my_runs.csv contains the run: [^,]+,1,SCORE\n$", said)
+    lines, said = run("taskweb suggest 'my task.jsonl' --sources my_sources --runs my_runs.csv --until 100")
+    assert "all gains" not in " ".join(lines)
+    assert "Next:" not in said
     assert len(legend(lines)) <= 3
 
 

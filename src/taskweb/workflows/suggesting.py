@@ -111,11 +111,16 @@ class Suggester:
         return Posterior(self.prior, tuple(gains))
 
     @property
+    def left(self) -> float:
+        """What choosing sources now instead of knowing all gains loses, as expected, in percent of the target's score."""
+        return 100 * left_to_gain(self.posterior, self.k)
+
+    @property
     def stopped(self) -> str | None:
         """Why nothing more should be run, None where something should."""
         if self.until is None:
             return None
-        left = 100 * left_to_gain(self.posterior, self.k)
+        left = self.left
         return f"about {left:.2g}% is left to gain, less than {self.until:g}%" if left < self.until else None
 
     def suggest(self, count: int = _SHOWN) -> list[NextRun]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,9 +11,16 @@ from taskweb.cli import completion
 from taskweb.cli.commands.rank import SamplingOptions
 from taskweb.cli.console import print_json, print_tables, say_notes
 from taskweb.cli.heard_readings import say_readings, tells_readings
+from taskweb.cli.next_commands import say_next
 from taskweb.cli.options import shared
 from taskweb.cli.options.option_groups import spread
 from taskweb.cli.progress.work_progress import progress_for
+from taskweb.web.records.tidy_rows import BASELINE
+
+if TYPE_CHECKING:
+    from taskweb.workflows.suggesting import NextRun
+
+_OWN_RUNS = "my_runs.csv"
 
 
 @spread
@@ -83,3 +90,15 @@ def suggest(
         print_tables(lambda width: suggestion_tables(found, width))
     say_readings()
     say_notes(found.notes, quiet=quiet)
+    if found.stopped is None:
+        _say_next(target, runs, found.suggest(1)[0], quiet=quiet)
+
+
+def _say_next(target: str, runs: Path | None, run: NextRun, *, quiet: bool) -> None:
+    """The same command with the run that it asks for."""
+    row = f"{run.source or BASELINE},{run.seed},SCORE"
+    if runs is None:
+        remark = f"with two lines in {_OWN_RUNS}: source,seed,score and {row}"
+        say_next("suggest", target, "--runs", _OWN_RUNS, remark=remark, quiet=quiet)
+    else:
+        say_next("suggest", target, remark=f"once {runs} contains the run: {row}", quiet=quiet)

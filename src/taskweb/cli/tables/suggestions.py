@@ -22,6 +22,9 @@ def suggestion_tables(found: Suggester, width: int) -> Iterator[RenderableType]:
     yield heading(found.target, counted(len(found.runs), "run") + " so far", width, "Sources for ")
     yield from answer("Run next", _next(found), width)
     yield from best_now(result["sources"], found.k, width)
+    if found.stopped is None:
+        until = "" if found.until is None else f"; --until {found.until:g} stops below {found.until:g}%"
+        yield from answer("To gain", f"about {found.left:.2g}% of the score, if all gains were known{until}".split(), width)
     yield Text()
     yield beliefs(result["sources"], found.k).fitted(width)
     yield Text()
@@ -34,9 +37,9 @@ def best_now(sources: Sequence[Mapping[str, Any]], k: int, width: int) -> Iterat
     if first["mean"] <= 0:
         yield from answer("Best now", [Text("no source", style="bold"), "(none is expected to help)"], width)
         return
-    gain = f"expected gain {100 * first['mean']:+.1f}% ({100 * first['low']:+.1f} to {100 * first['high']:+.1f})"
-    sure = f"among the {k} best with {100 * first['p_top']:.0f}%"
-    yield from answer("Best now", [name(first["task"], "bold green"), *f"{gain}, {sure}".split()], width)
+    gain = f"gain {100 * first['mean']:+.1f}% (80% interval {100 * first['low']:+.1f} to {100 * first['high']:+.1f})"
+    sure = f"one of the {k} best with a probability of {100 * first['p_top']:.0f}%"
+    yield from answer("Best now", [Text.assemble(name(first["task"], "bold green"), ","), *f"{gain}, {sure}".split()], width)
 
 
 def beliefs(sources: Sequence[Mapping[str, Any]], k: int) -> Grid:
