@@ -84,6 +84,13 @@ def first_line(fault: BaseException) -> str:
     return text.splitlines()[0].rstrip(".") if text else type(fault).__name__
 
 
+def did_you_mean(name: str, valid: Iterable[str]) -> str:
+    """` Did you mean 'x'?` with the closest of the valid names, without regard to case; empty where none is close."""
+    by_folded = {own.casefold(): own for own in valid}
+    close = difflib.get_close_matches(name.casefold(), list(by_folded), n=1, cutoff=0.5)
+    return f" Did you mean '{by_folded[close[0]]}'?" if close else ""
+
+
 _MOST_NAMES_SHOWN = 12
 
 
@@ -93,9 +100,7 @@ def unknown_name(kind: str, name: str, valid: Iterable[str]) -> NameNotFoundErro
     `kind` is the noun shown to the user ("task", "setup", ...).
     """
     name, names = str(name), sorted(set(valid))  # a name from a file may be a number
-    by_folded = {n.casefold(): n for n in names}
-    close = difflib.get_close_matches(name.casefold(), list(by_folded), n=1, cutoff=0.5)
-    hint = f" Did you mean '{by_folded[close[0]]}'?" if close else ""
+    hint = did_you_mean(name, names)
     shown = ", ".join(names[:_MOST_NAMES_SHOWN])
     more = f", ... ({len(names)} in all)" if len(names) > _MOST_NAMES_SHOWN else ""
     listing = f" Known: {shown}{more}." if names else " None are known here."

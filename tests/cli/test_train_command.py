@@ -225,9 +225,9 @@ def test_an_encoder_answers_in_label_words_when_asked(run, mixture: str, tmp_pat
     record = json.loads((tmp_path / "m" / "training.json").read_text())
     assert record["recipe"]["answers"] == "labels"
     assert open_model(str(tmp_path / "m")).head.kind == "classification"
-    wrong = run("train", mixture, "--model", "tiny:roberta", "--answers", "words", *options[:-1], str(tmp_path / "n"))
+    wrong = run("train", mixture, "--model", "tiny:roberta", "--answers", "label", *options[:-1], str(tmp_path / "n"))
     assert wrong.status == 2
-    assert "answers must be one of choices, labels (got words)" in wrong.err
+    assert "There is no way to answer named 'label'. Did you mean 'labels'? Known: choices, labels." in wrong.err
 
 
 def test_lora_is_an_adapter_and_merged_a_whole_model(run, mixture: str, tmp_path: Path) -> None:  # noqa: F811
@@ -409,7 +409,9 @@ def test_a_recipe_says_how_to_read(run, mixture: str, chat_model: str, tmp_path:
         (("--prompt-format", "chatt"), "Did you mean 'chat'"),
         (("--overflow", "cut"), "no way to treat long inputs named 'cut'"),
         (("--template-option", "thinking"), "must be KEY=VALUE"),
-        (("--family", "decoder"), "family must be one of"),
+        (("--family", "causall"), "no model family named 'causall'. Did you mean 'causal'"),
+        (("--schedule", "liner"), "no schedule named 'liner'. Did you mean 'linear'"),
+        (("--precision", "bfloat"), "no precision named 'bfloat'. Did you mean 'bfloat16'"),
         (("--dtype", "float8"), "no dtype named 'float8'"),
         (("--load-in", "2bit"), "no quantization named '2bit'"),
         (("--report-to", "tensorbord"), "Did you mean 'tensorboard'"),

@@ -87,6 +87,12 @@ def test_texts_are_shared_only_where_licences_and_a_person_allow_it(
     assert done.status == 0
     assert "texts that are not shared, by the licences of their data sets: imdb (unstated), rte (unstated)" in done.err
     assert {path for path in hub.files("me/my-web") if path.startswith("texts")} == {"texts/boolq.jsonl", "texts/mine.jsonl"}
+    for option, message in {
+        "mine=mitt": "Did you mean 'mit'?",
+        "mein=mit": "no task of the web named 'mein'. Did you mean 'mine'",
+    }.items():
+        wrong = run(*asked, "--dry-run", "--text-licence", option)
+        assert (wrong.status, message in wrong.err, wrong.err.count("\n")) == (2, True, 1)
     none = run("web", "push", str(store), "hf:me/other", "--examples", str(texts), "--dry-run")
     assert none.status == 0
     assert "Would push 13 runs, 4 tasks, 1 setup" in none.err

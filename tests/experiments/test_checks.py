@@ -123,6 +123,11 @@ def test_an_answer_longer_than_the_model_allows(tmp_path: Path) -> None:
     assert "[tasks.apples]" not in said
 
 
+def test_a_device_that_does_not_exist(tmp_path: Path) -> None:
+    setups = f'[setups."tiny/finetune"]\nmodel = "./model"\ntraining = {SETTINGS.replace("cpu", "cpuu")}\n'
+    assert errors_of(write_plan(tmp_path, setups=setups)).count("There is no device 'cpuu'. Use cpu, cuda") == 1
+
+
 def test_a_kind_that_a_family_cannot_do(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "model", "roberta")
     plan = write_plan(tmp_path)

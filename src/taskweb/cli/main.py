@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -31,11 +32,12 @@ from taskweb.cli.commands.web import app as web
 from taskweb.cli.commands.web_sharing import pull, push
 from taskweb.cli.console import StoppedError, say
 from taskweb.cli.help_pages import CHOOSE, LEARN, MEASURE, SHARE, TRAIN, CommandApp
-from taskweb.errors import CombinedError, TaskWebError
+from taskweb.errors import CombinedError, TaskWebError, did_you_mean
 from taskweb.version import __version__
 
 # Depending on its version, typer contains a copy of click or depends on it: this base class is right for both.
 _ClickException: type[Exception] = typer.BadParameter.__mro__[2]
+_NO_CHOICE = re.compile(r"'([^']*)' is not one of ('.*')$")
 _INTERRUPTED = 130
 _FIRST_SCREEN = """\
 taskweb says which tasks to fine-tune on before, or together with, your own.
@@ -107,8 +109,8 @@ def main() -> None:
         if type(error).__name__ == "NoArgsIsHelpError":
             sys.stderr.write(f"{error}\n")  # a help text, which is ours
             sys.exit(2)
-        message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
-        _fail(f"{message}{'' if message.endswith('?') else '.'}{where}")
+        message = error.format_message().rstrip(".").replace("Value error, ", "")  # type: ignore[attr-defined]
+        _fail(f"{message}{'' if message.endswith('?') else '.'}{_meant(message)}{where}")
     except StoppedError as stop:
         _stop(_INTERRUPTED, str(stop))
     except (typer.Abort, KeyboardInterrupt):
@@ -128,6 +130,12 @@ def main() -> None:
     if status == _INTERRUPTED:
         _stop(_INTERRUPTED, "Stopped.")
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _meant(message: str) -> str:
+    """The closest choice, where a message lists the choices of an option."""
+    found = _NO_CHOICE.search(message)
+    return "" if found is None else did_you_mean(found[1], re.findall("'([^']*)'", found[2]))
 
 
 def _open_closed_streams() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from taskweb.errors import InputError, TaskWebError, WebError
 from taskweb.experiments.digests import cache_digests
-from taskweb.experiments.memory_needs import SetupMemory, check_quantized, memory_of, memory_warning
+from taskweb.experiments.memory_needs import SetupMemory, check_devices, check_quantized, memory_of, memory_warning
 from taskweb.experiments.plan import Plan, PlannedSetup
 from taskweb.experiments.plan_file import plan_and_errors, refuse
 from taskweb.experiments.resolution import resolved_plan
@@ -101,6 +101,7 @@ def check_plan(path: Path, *, count_cut: bool = False, workers: int = 1) -> Chec
         for setup in plan.setups
         if setup.trains_only_sources and setup.resolved.get("family") == "encoder"
     ]
+    errors += check_devices(plan.setups)
     setups = [setup for setup in plan.setups if not _mentions(f'[setups."{setup.name}"]', errors)]
     if workers:
         errors += check_quantized(setups)

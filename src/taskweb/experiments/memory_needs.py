@@ -80,6 +80,22 @@ def check_quantized(setups: Iterable[PlannedSetup]) -> list[str]:
     return errors
 
 
+def check_devices(setups: Iterable[PlannedSetup]) -> list[str]:
+    """Errors of setups with a device that torch does not know, on any machine; one for each such name."""
+    import torch
+
+    errors = []
+    for setup in setups:
+        each = (setup.training, setup.source_training, *setup.by_target.values(), *setup.by_source.values())
+        for name in sorted({settings.device for settings in each if settings.device}):
+            try:
+                torch.device(name)
+            except RuntimeError:
+                wrong = f"There is no device '{name}'. Use cpu, cuda, or cuda:1 for the second GPU"
+                errors.append(f'[setups."{setup.name}"]: {wrong}')
+    return errors
+
+
 def memory_of(
     setup: PlannedSetup,
     model: TaskModel,

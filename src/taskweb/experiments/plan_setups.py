@@ -136,7 +136,7 @@ def _text(where: str, entry: Mapping[str, Any], errors: PlanErrors) -> TextSetti
     try:
         return TextSettings(**values)
     except TaskWebError as error:
-        errors.add(f"{where}: {error}")
+        errors.add(f"{where.strip()}: {error}")
         return None
 
 

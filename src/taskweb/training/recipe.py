@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from taskweb.errors import InputError, ParameterError, TaskWebError, unknown_name
+from taskweb.errors import InputError, ParameterError, TaskWebError, did_you_mean, unknown_name
 from taskweb.models import method_of
 from taskweb.models.architecture import FAMILIES
 from taskweb.models.base import Parameter
@@ -83,7 +83,7 @@ class Recipe:
             except TaskWebError as error:
                 wrong.append(str(error).rstrip("."))
         if self.family is not None and self.family not in FAMILIES:
-            wrong.append(f"family must be one of {', '.join(FAMILIES)} (got {self.family})")
+            wrong.append(str(unknown_name("model family", self.family, FAMILIES)).rstrip("."))
         if self.max_input is not None and self.max_input != LONGEST and not is_count(self.max_input, 8):
             wrong.append(f"max_input must be '{LONGEST}' or a whole number, 8 or more (got {self.max_input})")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or not all(is_count(seed, 0) for seed in self.seeds):
@@ -91,7 +91,7 @@ class Recipe:
         if self.patience is not None and not is_count(self.patience, 1):
             wrong.append(f"patience must be a whole number, 1 or more (got {self.patience})")
         if self.answers not in ANSWERS:
-            wrong.append(f"answers must be one of {', '.join(ANSWERS)} (got {self.answers})")
+            wrong.append(str(unknown_name("way to answer", self.answers, ANSWERS)).rstrip("."))
         if wrong:
             raise ParameterError(f"This recipe cannot be used: {'; '.join(wrong)}.")
 
@@ -132,7 +132,8 @@ def recipe_values(name: str) -> dict[str, Any]:
     elif kind_of_path(path) == "file":
         text = text_of(path)
     else:
-        raise InputError(f"There is no recipe {name}. Give a TOML file, or one of: {', '.join(SHIPPED)}.")
+        hint = did_you_mean(name, SHIPPED)
+        raise InputError(f"There is no recipe {name}.{hint} Give a TOML file, or one of: {', '.join(SHIPPED)}.")
     values = toml_of(text, f"The recipe {name}")
     for key in values:
         if key not in _KEYS:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from taskweb.errors import ParameterError
+from taskweb.errors import ParameterError, unknown_name
 
 if TYPE_CHECKING:
     import torch
@@ -69,6 +69,8 @@ class TrainingSettings:
         if mistyped:
             raise ParameterError(f"These training settings are of the wrong type: {'; '.join(mistyped)}.")
         wrong = [f"{name} {rule} (got {getattr(self, name)})" for name, rule, is_met in self._rules() if not is_met]
+        chosen = (("schedule", self.schedule, SCHEDULES), ("precision", self.precision, PRECISIONS))
+        wrong += [str(unknown_name(kind, value, valid)).rstrip(".") for kind, value, valid in chosen if value not in valid]
         if wrong:
             raise ParameterError(f"These training settings are out of range: {'; '.join(wrong)}.")
 
@@ -89,7 +91,6 @@ class TrainingSettings:
                 (name, "must be 1 or more", getattr(self, name) is None or getattr(self, name) >= 1)
                 for name in ("batch_size", "epochs", "steps", "micro_batch_size", "evaluate_every", "log_every")
             ),
-            ("schedule", f"must be one of {', '.join(SCHEDULES)}", self.schedule in SCHEDULES),
             (
                 "warmup_steps",
                 "must be 0 or more, and 0 together with a warmup_ratio",
@@ -101,7 +102,6 @@ class TrainingSettings:
             ("beta2", "must be in [0, 1)", 0 <= self.beta2 < 1),
             ("epsilon", "must be above 0", 0 < self.epsilon < math.inf),
             ("clip_norm", "must be above 0", self.clip_norm is None or self.clip_norm > 0),
-            ("precision", f"must be one of {', '.join(PRECISIONS)}", self.precision in PRECISIONS),
         ]
 
     @property
@@ -144,7 +144,7 @@ def chosen_device(name: str | None) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError):
-        raise ParameterError(f"There is no device '{name}' here. Use cpu, or None for a GPU if there is one.") from None
+        raise ParameterError(f"There is no device '{name}' here. Use cpu, or name none for a GPU if there is one.") from None
     return device
 
 

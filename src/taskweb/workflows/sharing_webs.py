@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from taskweb.errors import InputError, NameNotFoundError, ParameterError, WebError
+from taskweb.errors import InputError, NameNotFoundError, ParameterError, WebError, unknown_name
 from taskweb.tasks import ExampleSet, Sampling, catalogue, example_files, load_examples
 from taskweb.web import ExampleBank
 from taskweb.web.formats import import_runs
@@ -31,7 +31,7 @@ from taskweb.web.sharing.shared_manifest import (
     is_file_of_web,
     read_manifest,
 )
-from taskweb.web.sharing.text_licences import may_be_shared
+from taskweb.web.sharing.text_licences import may_be_shared, refuse_misspelt
 from taskweb.web.store import MergeReport, RunStore, is_store
 from taskweb.workflows.progress import Progress, silent
 from taskweb.workflows.selector_settings import EncoderSettings
@@ -73,6 +73,8 @@ class ShareSettings:
     def __post_init__(self) -> None:
         if self.licence is not None and not _LICENCE.fullmatch(self.licence.lower()):
             raise ParameterError(f"--licence must be an id of the Hub, such as cc-by-4.0 or mit. Got '{self.licence}' instead.")
+        for licence in filter(None, (self.licence, *self.text_licences.values())):
+            refuse_misspelt(licence)
         if (self.with_texts or self.with_bank) and self.examples is None:
             raise ParameterError(
                 "--with-texts and --with-bank need the texts of the web's tasks. Name their folder with --examples."
@@ -115,6 +117,7 @@ def push_web(where: str, to: str, how: ShareSettings | None = None, *, progress:
     derived = _derived(where)
     shared = Shared(_licence(how, derived), how.citation, derived, text_licences=how.text_licences)
     notes: list[str] = []
+    _check_tasks_of_licences(located, how)
     with tempfile.TemporaryDirectory(prefix="taskweb-push-") as place:
         if how.examples is not None:
             shared = _with_examples(shared, _tasks_of(located), how, notes, progress)
@@ -178,6 +181,15 @@ def _runs_of(located: LocatedWeb) -> Iterator[Iterator[Run]]:
 def _tasks_of(located: LocatedWeb) -> set[str]:
     with _runs_of(located) as runs:
         return {task for run in runs for task in (run.source, run.target) if task is not None}
+
+
+def _check_tasks_of_licences(located: LocatedWeb, how: ShareSettings) -> None:
+    """Raise NameNotFoundError where a licence is stated for a task that the web does not have."""
+    named = [task for task in how.text_licences if task]
+    tasks = _tasks_of(located) if named else set()
+    for task in named:
+        if task not in tasks:
+            raise unknown_name("task of the web", task, tasks)
 
 
 def _with_examples(shared: Shared, tasks: set[str], how: ShareSettings, notes: list[str], progress: Progress) -> Shared:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from taskweb.errors import ParameterError
+from taskweb.errors import NameNotFoundError, ParameterError
 from taskweb.selectors.similarity import example_text
 from taskweb.tasks import Example, ExampleSet, load_examples
 from taskweb.web import ExampleBank
@@ -19,7 +19,7 @@ from taskweb.web.sharing.derivation import derived_from
 from taskweb.web.sharing.reference import HubWeb
 from taskweb.web.sharing.shared_files import PackedWeb, Shared, pack
 from taskweb.web.sharing.shared_manifest import MANIFEST_FILE, SharedFile, can_be_shared, read_manifest
-from taskweb.web.sharing.text_licences import may_be_shared
+from taskweb.web.sharing.text_licences import may_be_shared, refuse_misspelt
 from taskweb.workflows.sharing_webs import ShareSettings, _licence
 from tests.conftest import made_up_web
 from tests.web.made_up_runs import simple_run
@@ -121,13 +121,24 @@ def test_texts_and_vectors_are_the_same_when_they_are_read_again(tmp_path: Path)
         *((name, True) for name in ("AFL-3.0", "odc-by", "Public Domain", "gpl 3.0")),
         *(
             (name, False)
-            for name in ("unstated", "", "CC BY-ND 4.0", "cc-by-nc-nd-4.0", "Quora terms, non-commercial", "other")
+            for name in ("unstated", "", "CC BY-ND 4.0", "cc-by-nc-nd-4.0", "cc-by-nd4", "Quora terms, non-commercial", "other")
         ),
         *((name, False) for name in ("on request from the authors", "mitigated", "ccc by 4.0")),
     ],
 )
 def test_which_licences_allow_to_share_texts(licence: str, allowed: bool) -> None:
     assert may_be_shared(licence) is allowed
+
+
+@pytest.mark.parametrize(("licence", "meant"), [("mitt", "mit"), ("CC-BI-4.0", "cc-by-4.0"), ("Apach 2.0", "apache-2.0")])
+def test_misspelt_licences_are_refused_with_the_one_that_is_meant(licence: str, meant: str) -> None:
+    with pytest.raises(NameNotFoundError, match=rf"no licence on the Hub named '{licence}'\. Did you mean '{meant}'\?"):
+        refuse_misspelt(licence)
+
+
+@pytest.mark.parametrize("licence", ["mpl-2.0", "MIT", "llama5", "eupl-1.3", "cc-by-nd-3.0", "research", "on request", "other"])
+def test_licences_that_are_no_misspelling(licence: str) -> None:
+    refuse_misspelt(licence)
 
 
 def test_names_of_tasks_that_can_be_files() -> None:
