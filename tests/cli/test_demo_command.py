@@ -154,7 +154,7 @@ def test_an_interrupt_leaves_nothing_behind(encoder: object, tmp_path: Path) -> 
     started.send_signal(signal.SIGINT)
     _, said = started.communicate(timeout=120)
     assert started.returncode == 130
-    assert said.splitlines()[-1].startswith("Stopped.")
+    assert said.splitlines()[-1] == "Stopped. The same command begins again."
     assert "Traceback" not in said
     assert children
     deadline = time.monotonic() + 60

@@ -17,6 +17,9 @@ from typing import Any, TypeVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from taskweb.cli.console import StoppedError
+from taskweb.cli.stopping import said_of_stopped
+
 # The groups of `taskweb --help`, in this order.
 CHOOSE = "Choose sources"
 TRAIN = "Train and evaluate"
@@ -62,10 +65,12 @@ class HelpPage(_WithExamples, TyperCommand):
         return super().parse_args(ctx, _with_bare_values(args, optional))
 
     def invoke(self, ctx: Any) -> Any:
-        """Carry out the command."""
+        """Carry out the command. Raises StoppedError where it is interrupted, with what that leaves."""
         before = _CALLED.set(ctx)
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise StoppedError(said_of_stopped(ctx.command_path, ctx.params)) from None
         finally:
             _CALLED.reset(before)
 
