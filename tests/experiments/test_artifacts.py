@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +17,7 @@ from taskweb.experiments.artifacts import Artifacts
 from taskweb.experiments.checkpoint_cache import CheckpointCache, checkpoint_cache_of
 from taskweb.experiments.execute import GroupRunner
 from taskweb.experiments.executors.base import Job
+from taskweb.experiments.executors.ray import _own_folder
 from taskweb.experiments.executors.ray_head import PATIENCE, HeadWatch
 from taskweb.experiments.specs import RunGroup
 from taskweb.web.records.run import Run
@@ -32,13 +36,14 @@ def test_a_file_goes_to_another_machine_and_is_removed_in_both_places(url: str, 
     here, there = (CheckpointCache(tmp_path / name, artifacts=Artifacts(url)) for name in ("here", "there"))
     Artifacts(url).require()
     assert Artifacts(url).names() == []
-    with pytest.raises(KeyboardInterrupt), here.training("k") as path:
-        path.parent.mkdir()
-        path.write_bytes(b"step 7")
-        here.share(path)
-        raise KeyboardInterrupt  # the machine is gone
-    with there.training("k") as path:
-        assert path.read_bytes() == b"step 7"
+    path = here.training_path("k")
+    path.parent.mkdir()
+    path.write_bytes(b"step 7")
+    here.share(path)
+    path = there.training_path("k")
+    there.fetch(path)
+    assert path.read_bytes() == b"step 7"
+    there.drop(path)
     assert (Artifacts(url).names(), list((tmp_path / "there").iterdir())) == ([], [])
     for name in ("a.safetensors", "b.safetensors", "c.training", "notes.txt"):
         (tmp_path / name).write_bytes(b"x")
@@ -77,6 +82,28 @@ def test_the_source_is_not_trained_again_on_another_machine(url: str, tmp_path: 
     assert Artifacts(url).names() == [name]  # until both outcomes are stored
     on("any").drop_source(name.removesuffix(".safetensors"))
     assert Artifacts(url).names() == []
+
+
+def test_a_machine_that_dies_while_it_copies_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, there = tmp_path / "k.training", tmp_path / "shared"
+    there.mkdir()
+    file.write_bytes(b"step 7")
+    Artifacts(str(there)).share(file)
+    file.write_bytes(b"step 8")
+
+    def half(_files: object, source: str, place: str) -> None:
+        Path(place).write_bytes(Path(source).read_bytes()[:3])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fsspec.implementations.local.LocalFileSystem.put_file", half)
+        patch.setattr(Path, "unlink", lambda *_arguments, **_options: None)
+        with pytest.raises(KeyboardInterrupt):
+            Artifacts(str(there)).share(file)
+    assert (there / file.name).read_bytes() == b"step 7"
+    assert len(list(there.iterdir())) == 2
+    CheckpointCache(tmp_path / "here", artifacts=Artifacts(str(there))).remove_others({"k"})
+    assert [path.name for path in there.iterdir()] == [file.name]
 
 
 def test_damaged_weights_are_trained_again(url: str, tmp_path: Path) -> None:
@@ -126,3 +153,23 @@ def test_a_head_that_is_gone_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
     ):
         watch.check()
     HeadWatch("", lambda: now[0]).check()
+
+
+def test_folders_of_dead_workers_are_removed_and_those_of_other_machines_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All use one temporary folder."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    folders = {}
+    for host, process in (("here", ended.pid), ("there", ended.pid), ("here", os.getpid())):
+        with monkeypatch.context() as patch:
+            patch.setattr("socket.gethostname", lambda host=host: host)
+            patch.setattr("os.getpid", lambda process=process: process)
+            folders[host, process] = _own_folder("job")
+    for folder in folders.values():
+        folder.mkdir()
+    monkeypatch.setattr("socket.gethostname", lambda: "here")
+    _own_folder("next")
+    assert [own for own, folder in folders.items() if not folder.exists()] == [("here", ended.pid)]

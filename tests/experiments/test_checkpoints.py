@@ -74,6 +74,43 @@ def test_a_training_resumes_from_its_checkpoint_and_ends_with_the_same_bits(
     assert not folder.exists()
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        "taskweb.experiments.execute.evaluate",
+        "taskweb.experiments.execute.save_model",
+        "taskweb.experiments.executors.base.OpenJob.save",
+    ],
+    ids=["evaluated", "written", "stored"],
+)
+def test_a_training_that_has_ended_is_not_repeated(
+    place: str, undisturbed: Undisturbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its checkpoint stays until a run is evaluated and stored, until the weights after a source are written."""
+    plan, expected = rewritten(undisturbed, tmp_path)
+    folder = checkpoint_cache_of(state_of(always_saving(plan)).plan).folder
+    trained: list[tuple[int | None, int]] = []
+
+    def watched(*args: object, **options: object) -> object:
+        history = fit(*args, **options)  # type: ignore[arg-type]
+        trained.append((history.resumed_at, history.step))
+        return history
+
+    def stop(*_arguments: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(place, stop)
+        with pytest.raises(KeyboardInterrupt):
+            run_plan(plan, InlineExecutor())
+    assert [file.suffix for file in folder.iterdir()] == [".training"]
+    monkeypatch.setattr("taskweb.experiments.execute.fit", watched)
+    run_plan(plan, InlineExecutor())
+    assert {json.dumps(row, default=dict) for row in outcomes(tmp_path / "web.db").values()} == expected
+    assert [(at, step) for at, step in trained if at is not None] == [(trained[0][1] - 1, trained[0][1])]
+    assert not folder.exists()
+
+
 @pytest.mark.parametrize("damage", [b"", b"not a tensor", None], ids=["empty", "other", "cut"])
 def test_damaged_checkpoints_are_replaced(
     damage: bytes | None, undisturbed: Undisturbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -141,6 +178,25 @@ def test_weights_in_use_stay_despite_the_limit(tmp_path: Path) -> None:
         assert not checkpoints.source_path("c").exists()
         mine.release(remove=True)
         assert not mine.path.exists()
+
+
+def test_weights_stay_while_another_worker_uses_them(tmp_path: Path) -> None:
+    """As where Slurm has given up a node that goes on."""
+    checkpoints = CheckpointCache(tmp_path)
+    with checkpoints.locked_source("a") as first:
+        first.write(lambda part: part.write_bytes(b"x") and None)
+        with checkpoints.locked_source("a") as second:
+            first.finish()
+            assert second.path.exists()
+            second.finish()
+            assert not second.path.exists()
+    with checkpoints.locked_source("a") as first, CheckpointCache(tmp_path).locked_source("a") as second:
+        for own in (first, second):  # each has found none
+            own.write(lambda part: part.write_bytes(b"x") and None)
+        first.finish()
+        assert second.path.exists()
+        second.finish()
+        assert not second.path.exists()
 
 
 def test_a_limit_of_zero_changes_no_result(undisturbed: Undisturbed, tmp_path: Path) -> None:

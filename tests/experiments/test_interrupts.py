@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -11,15 +12,17 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from taskweb.errors import TaskWebError
 from taskweb.experiments import InlineExecutor, run_plan, state_of
 from taskweb.experiments.executors.process import _no_interrupts
-from taskweb.experiments.heartbeats import Heartbeat, running_runs
+from taskweb.experiments.heartbeats import Heartbeat, PassFacts, abandoned_runs, running_runs, running_workers
 from taskweb.experiments.plan_lock import plan_lock
 from taskweb.experiments.specs import runs_of
+from taskweb.experiments.task_data import load_task_data
 from tests.experiments.planned import write_plan
 from tests.experiments.test_engine import copied, outcomes, stored
 
@@ -188,3 +191,39 @@ def test_without_a_folder_of_heartbeats_nobody_is_at_work(tmp_path: Path, monkey
 
     monkeypatch.setattr(Path, "iterdir", gone)
     assert running_runs(store) == []
+
+
+def test_a_heartbeat_is_read_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = state_of(write_plan(tmp_path, seeds="[1]")).plan
+    first, *others = runs_of(plan)
+    seen: list[int] = []
+
+    def write(*given: Any) -> int:
+        seen.append(len(running_runs(plan.store)))
+        return pwrite(*given)
+
+    with Heartbeat(plan.store) as heartbeat:
+        heartbeat.report(first)
+        pwrite = os.pwrite
+        monkeypatch.setattr(os, "pwrite", write)
+        for spec in others:
+            heartbeat.report(spec)
+        for spec in runs_of(plan):
+            heartbeat.end(spec.record(load_task_data(plan), 1))
+        heartbeat.note(PassFacts(1, 0.0))
+        assert seen == [*range(1, 10)]
+        (worker,) = running_workers(plan.store)
+        assert worker.runs == ()
+
+
+def test_a_worker_that_died_before_it_wrote_its_heartbeat_leaves_none(tmp_path: Path) -> None:
+    store = tmp_path / "web.db"
+    folder = tmp_path / "web.db.running"
+    folder.mkdir()
+    (folder / "1.json").touch()
+    with (folder / "2.json").open("w") as begun:
+        fcntl.flock(begun, fcntl.LOCK_EX)
+        assert abandoned_runs(store) == []
+        assert [file.name for file in folder.iterdir()] == ["2.json"]
+    assert abandoned_runs(store) == []
+    assert not folder.exists()

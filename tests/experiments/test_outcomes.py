@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import torch
 from benchmarks.evaluation import made_up_checkpoints
 from taskweb.experiments import InlineExecutor, ProcessExecutor, Reports, run_plan, state_of
 from taskweb.experiments.run_progress import PlanProgress
+from taskweb.experiments.specs import RunGroup
 from taskweb.training import DivergedError, TrainingHistory, evaluate, fit
 from taskweb.web.records.run import Run
 from taskweb.web.store import RunStore
@@ -171,6 +173,42 @@ def test_a_run_that_kills_its_workers_is_recorded_and_other_runs_go_on(tmp_path:
     assert {(run.source, run.target) for run in lost} == {(None, "birds"), ("apples", "birds")}
     assert "died 2 times" in (lost[0].reason or "")
     assert not (tmp_path / "web.db.running").exists()
+
+
+def deadly_or_deaf(group: object) -> int:
+    """A worker's task that is killed in baselines while another worker, which does not end when asked, executes a source."""
+    from taskweb.experiments import execute
+    from taskweb.experiments.executors import process
+
+    assert isinstance(process._opened, process.OpenJob)
+    assert isinstance(group, RunGroup)
+    place = process._opened.plan.store.with_name("deaf")
+
+    def die_or_wait(*args: object, **options: object) -> object:
+        if group.source is None:
+            while not place.exists():
+                time.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGKILL)
+        if not place.exists():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            place.touch()
+            time.sleep(600)
+        return fit(*args, **options)  # type: ignore[arg-type]
+
+    execute.fit = die_or_wait
+    return process._opened.execute(group)
+
+
+@pytest.mark.slow
+@pytest.mark.repeats
+def test_only_runs_whose_workers_died_by_themselves_are_at_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = '[pairs]\nmode = "listed"\nlisted = [["apples", "birds"]]'
+    plan = write_plan(tmp_path, seeds="[1]", more=listed)
+    monkeypatch.setattr("taskweb.experiments.executors.process._execute", deadly_or_deaf)
+    monkeypatch.setattr("taskweb.experiments.executors.process._MAX_DEATHS", 1)
+    monkeypatch.setattr("taskweb.experiments.executors.process._TIMEOUT", 0.1)
+    run_plan(plan, ProcessExecutor(2))
+    assert {(run.source, run.status) for run in stored_runs(tmp_path)} == {(None, "failed"), ("apples", "finished")}
 
 
 def test_training_is_what_runs_use() -> None:

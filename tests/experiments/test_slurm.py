@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,13 +15,14 @@ import pytest
 
 from taskweb.errors import InputError, ParameterError, TaskWebError
 from taskweb.experiments import InlineExecutor, SlurmExecutor, run_plan, state_of
-from taskweb.experiments.executors import Job, slurm_commands, slurm_jobs
+from taskweb.experiments.executors import Job, slurm, slurm_commands, slurm_jobs
 from taskweb.experiments.executors.pieces import piece_of, work_of_piece
 from taskweb.experiments.executors.slurm_worker import WorkerName, work_in
 from taskweb.experiments.fusing import work_of
-from taskweb.experiments.heartbeats import running_runs
+from taskweb.experiments.heartbeats import Heartbeat, running_runs
 from taskweb.experiments.specs import groups_of, runs_of
-from taskweb.experiments.spool import Ending, Piece, Spool
+from taskweb.experiments.spool import Ending, Piece, Spool, Taken
+from taskweb.web.records.run import Run
 from taskweb.web.store import RunStore
 from tests.experiments import fake_slurm
 from tests.experiments.planned import write_plan
@@ -146,6 +147,32 @@ def test_a_piece_is_taken_once_and_given_back(tmp_path: Path) -> None:
     assert spool.endings() == {"1_0-0": Ending(("m/lora", None, "a", 1), False)}
 
 
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_a_piece_that_is_done_is_not_given_back(is_stored: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker is ended between the two steps by which it says that a piece is done."""
+    spool = Spool.beside(tmp_path / "web.db")
+    spool.create()
+    spool.offer(Piece(3, (("m/lora", None, 1, ("a",)),), ("k1",)))
+    taken = spool.take("1_0-0")
+    assert taken is not None
+    unlink = Path.unlink
+
+    def stopped(file: Path, missing_ok: bool = False) -> None:
+        if file == taken.file:
+            raise KeyboardInterrupt
+        unlink(file, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            spool.finish(taken)
+    assert [number for number, _ in spool.finished()] == [3]
+    if is_stored:  # the owner was faster
+        spool.forget(3)
+    spool.give_back(taken)
+    assert (spool.offered(), spool.taken()) == ([], [])
+
+
 def test_a_folder_that_others_may_write_is_refused(tmp_path: Path) -> None:
     spool = Spool.beside(tmp_path / "web.db")
     spool.create()
@@ -186,6 +213,174 @@ def test_jobs_hand_over_what_one_process_would_measure(tmp_path: Path, monkeypat
     assert (state.finished, state.failed, state.todo) == (9, 0, ())
     assert outcomes(other / "web.db") == outcomes(one / "web.db")
     assert leftovers(other) == set()
+
+
+def spooled(plan: Path) -> tuple[Spool, dict[str, Run]]:
+    """A folder in which worker 7_0-0 has all groups of a plan, and what it will measure. The store is empty."""
+    store = plan.with_name("web.db")
+    run_plan(plan, InlineExecutor())
+    with RunStore.open(store, read_only=True) as opened:
+        runs = {run.key: run for run in opened.runs()}
+    for file in (store, Path(f"{store}.digest")):
+        file.unlink()
+    job, spool = Job(plan).open(), Spool.beside(store)
+    spool.create()
+    spool.note({"plan": slurm._identity(plan), "jobs": ["7"]})
+    for number, group in enumerate(groups_of(runs_of(job.plan))):
+        spool.offer(piece_of(number, group, job))
+        assert spool.take("7_0-0") is not None
+    return spool, runs
+
+
+def hand_over(spool: Spool, taken: Taken, runs: Mapping[str, Run]) -> None:
+    """What a worker leaves that has done a piece."""
+    for key in taken.piece.keys:
+        spool.hand_over(taken.piece, runs[key])
+    spool.finish(taken)
+
+
+@pytest.fixture
+def no_jobs(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """A cluster without jobs. Returns the scripts that are submitted."""
+    submitted: list[Path] = []
+
+    def submit(script: Path, *_others: object) -> str:
+        submitted.append(script)
+        raise slurm_commands.SlurmError("No job is needed.")
+
+    for name, made in (("submit", submit), ("look", lambda _: {}), ("cancel", lambda _: None), ("require", lambda: None)):
+        monkeypatch.setattr(slurm_commands, name, made)
+    return submitted
+
+
+def test_what_a_worker_finishes_while_it_is_taken_over_is_not_done_again(
+    no_jobs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = write_plan(tmp_path, seeds="[1]")
+    spool, runs = spooled(plan)
+    taken, looks = Spool.taken, iter(range(10**6))
+
+    def finishing(self: Spool) -> list[Taken]:
+        for own in taken(self)[: 1 if next(looks) == 0 else None]:  # one, and then the others
+            hand_over(self, own, runs)
+        return taken(self)
+
+    monkeypatch.setattr(Spool, "taken", finishing)
+    monkeypatch.setattr(slurm_jobs, "_MAX_FAULTS", 1)
+    state = run_plan(plan, SlurmExecutor(2, looks=0.01))
+    assert (state.finished, no_jobs) == (9, [])
+    assert not spool.exists
+
+
+def test_a_piece_that_is_given_back_while_it_is_taken_over_stays_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = Spool.beside(tmp_path / "web.db")
+    spool.create()
+    piece = Piece(3, (("m/lora", None, 1, ("a",)),), ("k1",))
+    spool.offer(piece)
+    mine, taken = spool.take("1_0-0"), Spool.taken
+    assert mine is not None
+
+    def giving_back(self: Spool) -> list[Taken]:
+        self.give_back(mine)
+        return taken(self)
+
+    monkeypatch.setattr(Spool, "taken", giving_back)
+    assert spool.unfinished() == [piece]
+
+
+def test_failed_runs_of_an_earlier_owner_are_tried_again_on_request(
+    no_jobs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = write_plan(tmp_path, seeds="[1]")
+    spool, runs = spooled(plan)
+    failed = next(iter(runs))
+    for taken in spool.taken():
+        changed = {"status": "failed", "reason": "no memory", "metrics": {}}
+        hand_over(spool, taken, runs | {failed: replace(runs[failed], **changed)})  # type: ignore[arg-type]
+
+    def submit(script: Path, *_others: object) -> str:
+        work_in(Spool(script.parent), plan, WorkerName("8_0"))
+        return "8"
+
+    monkeypatch.setattr(slurm_commands, "submit", submit)
+    state = run_plan(plan, SlurmExecutor(1, looks=0.01), retry_failed=True)
+    assert (state.finished, state.failed) == (9, 0)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_run_that_is_given_up_is_not_taken_again(
+    no_jobs: list[Path], fused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lora = '[setups."tiny/lora"]\nmodel = "./model"\ntraining = {learning_rate = 0.01, batch_size = 8, device = "cpu"}\n'
+    plan = write_plan(tmp_path, seeds="[1]", setups=lora)
+    opened = Job(plan).open()
+    groups = groups_of(runs_of(opened.plan))
+    spool, left = Spool.beside(opened.plan.store), list[set[str]]()
+    spool.create()
+    offer, give_back = Spool.offer, Spool.give_back
+
+    def offered(self: Spool, piece: Piece) -> None:
+        left.append(set(piece.keys))
+        offer(self, piece)
+
+    def given_back(self: Spool, taken: Taken) -> None:
+        left.append(set(taken.piece.keys) - self.known(taken.piece))
+        give_back(self, taken)
+
+    with opened.open_store() as store:
+        owner = slurm._Owner(SlurmExecutor(1), plan, opened, store)
+        owner.begin(work_of(groups, 4) if fused else groups)
+        taken = spool.take("7_0-0")
+        assert taken is not None
+        spec = next(groups[0].specs())
+        run = (spec.setup.name, spec.source, spec.target, spec.seed)
+        monkeypatch.setattr(owner.jobs, "look", lambda: slurm_jobs.Lost([(taken, run)], {run: "its jobs died"}))
+        monkeypatch.setattr(owner.jobs, "submit_missing", lambda _: None)
+        monkeypatch.setattr(Spool, "offer", offered)
+        monkeypatch.setattr(Spool, "give_back", given_back)
+        assert owner._look() == 1
+        assert owner._look() == 0
+        key = opened.runner.record_of(spec).key
+        failed = store.get(key)
+    assert failed is not None
+    assert failed.status == "failed"
+    assert left
+    assert not any(key in keys for keys in left)
+
+
+def test_an_element_that_slurm_misses_now_and_then_is_not_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = Spool.beside(tmp_path / "web.db")
+    spool.create()
+    spool.offer(Piece(3, (("m/lora", None, 1, ("a",)),), ("k1",)))
+    assert spool.take("7_0-0") is not None
+    jobs, running = slurm_jobs.WorkerJobs(spool, SlurmExecutor(1), tmp_path, 1), {"7_0": slurm_commands.JobState("RUNNING")}
+    for alive in (*([running, {}, {}] * 3), running):
+        monkeypatch.setattr(slurm_commands, "look", lambda _, alive=alive: alive)
+        assert jobs.look() == slurm_jobs.Lost()
+    assert dict(jobs.vanished) == {}
+
+
+def test_a_job_that_ended_by_itself_may_die_after_it_was_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = Job(write_plan(tmp_path, seeds="[1]")).open()
+    group = groups_of(runs_of(opened.plan))[0]
+    spec = next(group.specs())
+    run = (spec.setup.name, spec.source, spec.target, spec.seed)
+    spool = Spool.beside(opened.plan.store)
+    spool.create()
+    spool.offer(piece_of(0, group, opened))
+    jobs = slurm_jobs.WorkerJobs(spool, SlurmExecutor(1), tmp_path, 1)
+    jobs.take_over(["7"])
+    spool.end("7_0-0", Ending(run, True))
+    monkeypatch.setattr(slurm_commands, "look", lambda _: {"7_0": slurm_commands.JobState("RUNNING")})
+    monkeypatch.setattr(slurm_commands, "endings", lambda _: {})
+    jobs.look()
+    taken = spool.take("7_0-1")
+    with Heartbeat(opened.plan.store, file=spool.heartbeats / "7_0-1.json") as heartbeat:
+        heartbeat.report(spec)
+        jobs.look()
+        monkeypatch.setattr(slurm_commands, "look", lambda _: {})
+        assert [jobs.look().taken for _ in range(3)] == [[], [], [(taken, run)]]
+    assert jobs.deaths[run] == 1
 
 
 def test_pieces_are_the_work_that_was_written_down(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from taskweb.errors import InputError, MissingDependencyError, StorageError, fir
 _ATTEMPTS = 3
 _PAUSE = 2.0  # seconds after the first attempt, twice as many after the second
 _BUCKETS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "adl"}
+_HALF = ".part"
 _Found = TypeVar("_Found")
 
 
@@ -33,8 +34,7 @@ class Artifacts:
         name = f".{uuid.uuid4().hex}.check"
         try:
             files, folder = self._place()
-            protocols = {files.protocol} if isinstance(files.protocol, str) else set(files.protocol)
-            if not _BUCKETS & protocols:  # a bucket of a wrong name must not be made
+            if not _BUCKETS & _protocols(files):  # a bucket of a wrong name must not be made
                 files.makedirs(folder, exist_ok=True)
             files.pipe_file(f"{folder}/{name}", b"taskweb")
             files.rm_file(f"{folder}/{name}")
@@ -63,9 +63,21 @@ class Artifacts:
             part.unlink(missing_ok=True)
 
     def share(self, file: Path) -> None:
-        """Copy a file there."""
+        """Copy a file there, whole or not at all; buckets see to that themselves."""
         files, folder = self._place()
-        self._insisting(lambda: files.put_file(str(file), f"{folder}/{file.name}"))
+        place, part = f"{folder}/{file.name}", f"{folder}/.{file.name}.{uuid.uuid4().hex}{_HALF}"
+
+        def put() -> None:
+            if not _is_local(files):
+                files.put_file(str(file), place)
+                return
+            try:
+                files.put_file(str(file), part)
+                Path(part).replace(place)
+            finally:
+                Path(part).unlink(missing_ok=True)
+
+        self._insisting(put)
 
     def remove(self, name: str) -> None:
         """Remove a file there, if there is one."""
@@ -112,3 +124,16 @@ class Artifacts:
                     raise StorageError(said) from None
             time.sleep(_PAUSE * attempt)
         raise AssertionError
+
+
+def is_half(name: str) -> bool:
+    """Whether a file of that name is what a machine that died left of a copy."""
+    return name.startswith(".") and name.endswith(_HALF)
+
+
+def _is_local(files: Any) -> bool:
+    return "file" in _protocols(files)
+
+
+def _protocols(files: Any) -> set[str]:
+    return {files.protocol} if isinstance(files.protocol, str) else set(files.protocol)

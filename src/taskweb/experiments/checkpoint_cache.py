@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from taskweb.errors import StorageError
-from taskweb.experiments.artifacts import Artifacts
-from taskweb.experiments.file_locks import lock_file, release_lock
+from taskweb.experiments.artifacts import Artifacts, is_half
+from taskweb.experiments.file_locks import is_alone, lock_file, release_lock
 from taskweb.experiments.plan import CheckpointLimits, Plan
 from taskweb.tasks.atomic import cannot_write
 
@@ -23,8 +23,9 @@ class CheckpointCache:
     """A folder of safetensors files, named by run keys. Each file is written whole or not at all.
 
     Weights after a source are removed once all runs of the source are done, unless they are `kept`; the checkpoint of a
-    training is removed once it has ended. Files that a killed process left are used when its plan is resumed. Files that no run
-    needs are removed when the plan is run again, and all files when it is finished.
+    training is removed once what it was made for is there: the weights after a source are written, the outcome of a run is
+    stored. Files that a killed process left are used when its plan is resumed. Files that no run needs are removed when the
+    plan is run again, and all files when it is finished.
 
     artifacts: a place that other machines see, too: files are copied there, and taken from there where the folder lacks them.
     Only the process that stores the outcomes of runs removes weights after sources from there: a worker may be lost with
@@ -53,20 +54,6 @@ class CheckpointCache:
     def training_path(self, key: str) -> Path:
         """The file for the checkpoint of a training."""
         return self.folder / f"{key}{_TRAINING}"
-
-    @contextmanager
-    def training(self, key: str) -> Iterator[Path]:
-        """The file for the checkpoint of a training. Removed when the training ends or fails, not when it is interrupted."""
-        path = self.training_path(key)
-        self.fetch(path)
-        try:
-            yield path
-        except StorageError:
-            raise
-        except Exception:
-            self.drop(path)
-            raise
-        self.drop(path)
 
     def fetch(self, path: Path) -> None:
         """Take a file from other machines, if it is not here but there."""
@@ -114,7 +101,8 @@ class CheckpointCache:
                 self.folder.rmdir()
         if self.artifacts is not None:
             for name in self.artifacts.names():
-                if name.endswith((_SOURCE, _TRAINING)) and name.rpartition(".")[0] not in keys:
+                stem, _, suffix = name.rpartition(".")
+                if is_half(name) or (f".{suffix}" in (_SOURCE, _TRAINING) and stem not in keys):
                     self.artifacts.remove(name)
 
 
@@ -139,7 +127,7 @@ class CachedSource:
 
     def write(self, save: Callable[[Path], None]) -> None:
         """Save weights under a temporary name, then rename and lock them. Raises InputError where that is impossible."""
-        part = self.path.with_name(f"{self.path.stem}.{os.getpid()}.part")
+        part = self.path.with_name(f"{self.path.stem}.{uuid.uuid4().hex}.part")
         try:
             part.parent.mkdir(parents=True, exist_ok=True)
             save(part)
@@ -153,9 +141,9 @@ class CachedSource:
             part.unlink(missing_ok=True)
 
     def release(self, *, remove: bool = False) -> None:
-        """Release the lock. remove: delete the weights in the folder too."""
+        """Release the lock. remove: delete the weights in the folder too, unless another process uses them."""
         if self._lock is not None:
-            release_lock(self._lock, self.path if remove else None)
+            release_lock(self._lock, self.path if remove and is_alone(self._lock, self.path) else None)
             self._lock = None
 
     def discard(self) -> None:

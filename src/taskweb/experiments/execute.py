@@ -75,6 +75,7 @@ class GroupRunner:
                 source = replace(source, durations={})
             else:
                 yield _guarded(record, partial(self._transfer, record, spec, source))
+                self._forget_training(record.key)  # only now is its outcome stored, or left for the process that does that
                 source = source and replace(source, seconds=0.0)  # counted once, with the first of its runs
 
     def _trained_source(self, group: RunGroup, key: str, cached: CachedSource) -> Source | Run:
@@ -98,6 +99,7 @@ class GroupRunner:
             return outcome(record, durations={"source_training": seconds}, extra={"halved_batches": halved})
 
         done = _guarded(record, train)
+        self._forget_training(key)
         if done.status != "finished":
             return done
         return Source(cached.path, done.durations["source_training"], int(str(done.extra["halved_batches"])))
@@ -137,9 +139,14 @@ class GroupRunner:
     ) -> TrainingHistory:
         """Train. Resumes where a killed process left a checkpoint of the same training."""
         cache = self.checkpoints
-        with cache.training(key) as path:
-            checkpoint = CheckpointSettings(path, every=None, seconds=cache.limits.seconds, strict=False, on_saved=cache.share)
-            return fit(model, examples, settings, seed=seed, checkpoint=checkpoint)
+        path = cache.training_path(key)
+        cache.fetch(path)
+        checkpoint = CheckpointSettings(path, every=None, seconds=cache.limits.seconds, strict=False, on_saved=cache.share)
+        return fit(model, examples, settings, seed=seed, checkpoint=checkpoint)
+
+    def _forget_training(self, key: str) -> None:
+        """Remove the checkpoint of a training that has ended or failed; one that was interrupted keeps it."""
+        self.checkpoints.drop(self.checkpoints.training_path(key))
 
 
 def cached_weights(cached: CachedSource) -> Source | None:

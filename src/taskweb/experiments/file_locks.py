@@ -52,6 +52,15 @@ def is_locked(path: Path) -> bool:
     return False
 
 
+def is_alone(descriptor: int, path: Path) -> bool:
+    """Whether no other process has a lock on a locked file, and it still has that name. To be asked just before its release."""
+    try:
+        _flock(descriptor, shared=False)
+        return os.fstat(descriptor).st_ino == path.stat().st_ino
+    except OSError:
+        return False
+
+
 def release_lock(descriptor: int, path: Path | None = None) -> None:
     """Release a lock. If `path` is given, remove the file first."""
     with suppress(OSError):

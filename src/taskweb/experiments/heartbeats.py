@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 import weakref
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -96,8 +97,7 @@ class Heartbeat:
                 self._lock = lock_file(self.file)
                 _renew_from_now_on(self)
             if self._lock is not None:
-                os.ftruncate(self._lock, 0)
-                os.pwrite(self._lock, text.encode(), 0)
+                os.pwrite(self._lock, text.encode().ljust(os.fstat(self._lock).st_size), 0)  # in one step: others read it
 
     def renew(self) -> None:
         """Show that the worker is alive."""
@@ -140,12 +140,17 @@ def runs_beside(store: Path) -> list[RunningRun]:
     return [run for worker in workers_in(_folder(store)) for run in worker.runs]
 
 
-def abandoned_runs(store: Path) -> list[RunningRun]:
-    """The runs that dead workers were executing. Removes their heartbeats."""
+def abandoned_runs(store: Path, ended: Collection[int] = ()) -> list[RunningRun]:
+    """The runs that dead workers were executing, without those of processes that were ended on purpose.
+
+    Removes the heartbeats of all of them, also those that were never written.
+    """
     found: list[RunningRun] = []
-    for file, worker, alive in _heartbeats(_folder(store)):
+    known = {file: (worker, alive) for file, worker, alive in _heartbeats(_folder(store))}
+    for file in json_files(_folder(store)):
+        worker, alive = known.get(file) or (RunningWorker(()), is_locked(file))
         if not alive:
-            found += worker.runs
+            found += worker.runs if file.stem not in map(str, ended) else ()
             with suppress(OSError):
                 file.unlink(missing_ok=True)
     with suppress(OSError):

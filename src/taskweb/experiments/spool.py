@@ -135,6 +135,11 @@ class Spool:
         """The pieces that no worker has taken."""
         return [piece for file in json_files(self.folder / "work") if (piece := _piece_in(file)) is not None]
 
+    def unfinished(self) -> list[Piece]:
+        """The pieces that workers have or may take. One that a worker gives back or takes meanwhile is among them."""
+        found = [*self.offered(), *(own.piece for own in self.taken()), *self.offered()]
+        return list({piece.number: piece for piece in found}.values())
+
     def count_offered(self) -> int:
         """How many pieces no worker has taken."""
         return len(json_files(self.folder / "work"))
@@ -170,7 +175,11 @@ class Spool:
                 yield int(file.stem), tuple(found["keys"])
 
     def forget(self, number: int) -> None:
-        """Remove what is left of a piece whose outcomes are stored."""
+        """Remove what is left of a piece whose outcomes are stored: no worker takes it again."""
+        for file in json_files(self.folder / "taken"):  # of one that ended before it could do so itself
+            if file.name.startswith(f"{number:08}."):
+                file.unlink(missing_ok=True)
+        (self.folder / "work" / f"{number:08}.json").unlink(missing_ok=True)
         shutil.rmtree(self.folder / "outcomes" / f"{number:08}", ignore_errors=True)
         (self.folder / "done" / f"{number:08}.json").unlink(missing_ok=True)
 
@@ -217,9 +226,13 @@ class Spool:
         return None
 
     def give_back(self, taken: Taken) -> None:
-        """Let another worker go on with a piece."""
+        """Let another worker go on with a piece, unless it is done: a worker may end between the two steps of `finish`."""
+        name = f"{taken.piece.number:08}.json"
         with suppress(FileNotFoundError):
-            taken.file.rename(self.folder / "work" / f"{taken.piece.number:08}.json")
+            if (self.folder / "done" / name).exists():
+                taken.file.unlink()
+            else:
+                taken.file.rename(self.folder / "work" / name)
 
     def known(self, piece: Piece) -> set[str]:
         """The keys of a piece's runs that have an outcome."""

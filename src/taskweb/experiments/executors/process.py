@@ -47,14 +47,15 @@ class ProcessExecutor:
     def run(self, job: Job, work: Sequence[Work]) -> Generator[int, None, None]:
         """See Executor. A run that _MAX_DEATHS workers died in is recorded as failed."""
         left = list(work)
+        killed: list[int] = []
         deaths: Counter[RunId | None] = Counter()  # None: deaths outside of runs
         opened: OpenJob | None = None
         while left:
-            finished = yield from self._run_until_a_worker_dies(job, left)
+            finished = yield from self._run_until_a_worker_dies(job, left, killed)
             if finished:
                 return
             opened = opened or job.open()
-            lost = [(run.setup, run.source, run.target, run.seed) for run in abandoned_runs(opened.plan.store)]
+            lost = [(run.setup, run.source, run.target, run.seed) for run in abandoned_runs(opened.plan.store, killed)]
             deaths.update(lost)
             deaths[None] += not lost
             if deaths[None] >= _MAX_DEATHS:
@@ -66,8 +67,11 @@ class ProcessExecutor:
             failing = {run for run in lost if deaths[run] >= _MAX_DEATHS}
             left = _record_failing(left, failing, opened)
 
-    def _run_until_a_worker_dies(self, job: Job, left: list[Work]) -> Generator[int, None, bool]:
-        """Execute groups, and remove each from `left` when it is done. Returns False where a worker died first."""
+    def _run_until_a_worker_dies(self, job: Job, left: list[Work], killed: list[int]) -> Generator[int, None, bool]:
+        """Execute groups, and remove each from `left` when it is done. Returns False where a worker died first.
+
+        The others are ended then. Those that had to be killed are added to `killed`: their runs are not at fault.
+        """
         pool = ProcessPoolExecutor(
             min(self.workers, len(left)), multiprocessing.get_context("spawn"), _open, (job, os.getpid())
         )
@@ -83,7 +87,7 @@ class ProcessExecutor:
         except BrokenProcessPool:
             return False
         finally:
-            _stop(pool, processes)
+            killed += _stop(pool, processes)
         return True
 
 
@@ -130,8 +134,9 @@ def _run_id(spec: RunSpec) -> RunId:
     return spec.setup.name, spec.source, spec.target, spec.seed
 
 
-def _stop(pool: ProcessPoolExecutor, processes: Sequence[BaseProcess]) -> None:
-    """End the workers. They clean up unfinished runs; those that take too long are killed."""
+def _stop(pool: ProcessPoolExecutor, processes: Sequence[BaseProcess]) -> list[int]:
+    """End the workers. They clean up unfinished runs; those that take too long are killed, and their ids returned."""
+    killed = []
     pool.shutdown(wait=False, cancel_futures=True)
     deadline = time.monotonic() + _TIMEOUT
     for process in processes:
@@ -141,6 +146,8 @@ def _stop(pool: ProcessPoolExecutor, processes: Sequence[BaseProcess]) -> None:
         if process.is_alive():
             process.kill()
             process.join()
+            killed.append(process.pid or 0)
+    return killed
 
 
 @contextmanager

@@ -289,15 +289,19 @@ def _events(name: str, folder: str, runner: GroupRunner, work: Work) -> Iterator
 
 
 def _own_folder(name: str) -> Path:
-    """A folder for this worker's weights. Removes the folders of dead workers first."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
+    """A folder for this worker's weights. Removes the folders of dead workers first.
+
+    Those of other machines stay: they may lie in the same temporary folder, and this one does not know who is alive there.
+    """
+    here = f"@{socket.gethostname()}"
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*{here}"):
         try:
-            os.kill(int(folder.name.rpartition("-")[2]), 0)
+            os.kill(int(folder.name.removesuffix(here).rpartition("-")[2]), 0)
         except ProcessLookupError:
             shutil.rmtree(folder, ignore_errors=True)
         except (OSError, ValueError):
             continue  # of another user, or of another name
-    return Path(tempfile.gettempdir()) / f"{_FOLDER}{name}-{os.getpid()}"
+    return Path(tempfile.gettempdir()) / f"{_FOLDER}{name}-{os.getpid()}{here}"
 
 
 def _warn_of_missing(ray: Any, cpus: float, gpus: float) -> None:

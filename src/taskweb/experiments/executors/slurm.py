@@ -21,6 +21,7 @@ from taskweb.experiments.executors.slurm_jobs import RunId, WorkerJobs, end_jobs
 from taskweb.experiments.heartbeats import workers_in
 from taskweb.experiments.specs import FusedGroups, RunSpec, Work, outcome
 from taskweb.experiments.spool import Piece, Spool
+from taskweb.web.records.run import Run
 from taskweb.web.store import RunStore
 
 _SECONDS_BETWEEN_COLLECTIONS = 1.0
@@ -92,20 +93,22 @@ class _Owner:
             self.spool.remove()
         self.spool.create()
         self.spool.start()
-        self._collect()
 
     def begin(self, work: Sequence[Work]) -> None:
-        """Offer the work that no worker has or can take yet."""
+        """Offer the work that no worker has or can take yet.
+
+        Pieces are read before outcomes: what a worker finishes in between would be missing in both, and be done again.
+        """
+        self.pieces = {piece.number: piece for piece in self.spool.unfinished()}
+        self.number = max(self.pieces, default=-1) + 1
+        self._collect()
         missing = [found for piece in work if (found := self.opened.missing_of(piece, self.store)) is not None]
         wanted = {self._key(spec) for piece in missing for spec in piece.specs()}
-        there = [(piece, True) for piece in self.spool.offered()] + [(own.piece, False) for own in self.spool.taken()]
-        for piece, is_free in there:
-            self.number = max(self.number, piece.number + 1)
-            if wanted & set(piece.keys):
-                self.pieces[piece.number] = piece
-                wanted -= set(piece.keys)
-            elif is_free:
+        for piece in list(self.pieces.values()):
+            if not wanted & set(piece.keys):
+                del self.pieces[piece.number]
                 self.spool.withdraw(piece)
+            wanted -= set(piece.keys)
         for found in missing:
             self._offer(found.keeping(lambda spec: self._key(spec) in wanted))
 
@@ -119,7 +122,8 @@ class _Owner:
             if not self.pieces or (self.spool.is_stopped and not self.spool.taken()):
                 return
             if time.monotonic() - self.looked >= self.executor.looks:
-                self._look()
+                if failed := self._look():
+                    yield failed
                 self.looked = time.monotonic()
             time.sleep(min(_SECONDS_BETWEEN_COLLECTIONS, self.executor.looks))
 
@@ -132,42 +136,47 @@ class _Owner:
                 self._collect()
                 self.spool.remove()
 
-    def _look(self) -> None:
-        """See to it that there are enough jobs, and put back what dead ones had."""
+    def _look(self) -> int:
+        """See to it that there are enough jobs, and put back what dead ones had. Returns how many runs failed with them."""
         lost = self.jobs.look()
+        failed = sum(self._fail(run, reason) for run, reason in lost.failing.items())  # first: else a job takes them again
         for taken, run in lost.taken:
             if run is not None and taken.piece.fused and self.spool.take_back(taken):
                 self._offer_apart(self.pieces.pop(taken.piece.number, taken.piece))
             else:
                 self.spool.give_back(taken)
-        for run, reason in lost.failing.items():
-            self._fail(run, reason)
         if not self.spool.is_stopped:
             self.jobs.submit_missing(len(self.pieces))
         self.spool.note({"plan": self.identity, "jobs": sorted(self.jobs.numbers), "seen": time.time(), **self.jobs.queue()})
+        return failed
 
     def _collect(self) -> int:
         """Store the outcomes that are there, and return how many are new."""
         new = 0
         for run in self.spool.outcomes(self.stored):
-            self.opened.save(run, self.store)
-            self.stored.add(run.key)
-            self.jobs.deaths[None] = 0
+            self._save(run)
             new += 1
         for number, keys in list(self.spool.finished()):
             if self.stored.issuperset(keys):  # else a file server shows some of them later
                 piece = self.pieces.pop(number, None)
                 self.spool.forget(number)
-                if piece is not None and not self.spool.is_stopped:  # runs whose outcomes were damaged are done again
+                is_whole = piece is None or self.stored.issuperset(piece.keys)
+                if piece is not None and not is_whole and not self.spool.is_stopped:  # damaged outcomes: done again
                     left = work_of_piece(piece, self.opened).keeping(lambda spec: self._key(spec) not in self.stored)
                     self._offer(left)
         return new
+
+    def _save(self, run: Run) -> None:
+        self.opened.save(run, self.store)
+        self.stored.add(run.key)
+        self.jobs.deaths[None] = 0
 
     def _offer(self, work: Work | None) -> None:
         if work is not None:
             piece = piece_of(self.number, work, self.opened)
             self.number += 1
             self.pieces[piece.number] = piece
+            self.stored.difference_update(piece.keys)  # failed ones that are tried again
             self.spool.offer(piece)
 
     def _offer_apart(self, piece: Piece) -> None:
@@ -176,15 +185,22 @@ class _Owner:
         for group in left.groups if isinstance(left, FusedGroups) else ():
             self._offer(group)
 
-    def _fail(self, run: RunId, reason: str) -> None:
-        """Hand over a failed outcome in the place of the workers that cannot."""
+    def _fail(self, run: RunId, reason: str) -> int:
+        """Store a failed outcome in the place of the workers that cannot, and leave it for those that go on with the piece.
+
+        Returns how many there are: none where the run is done by now.
+        """
         setup, source, target, seed = run
         for piece in self.pieces.values():
             if any(own[:3] == (setup, source, seed) and target in own[3] for own in piece.groups):
                 for spec in work_of_piece(piece, self.opened).specs():
-                    if (spec.setup.name, spec.source, spec.target, spec.seed) == run:
+                    key = self._key(spec)
+                    if (spec.setup.name, spec.source, spec.target, spec.seed) == run and key not in self.stored:
                         failed = outcome(self.opened.runner.record_of(spec), status="failed", reason=reason)
                         self.spool.hand_over(piece, failed)
+                        self._save(failed)
+                        return 1
+        return 0
 
     def _key(self, spec: RunSpec) -> str:
         return self.opened.runner.record_of(spec).key

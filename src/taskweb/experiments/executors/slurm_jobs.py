@@ -60,7 +60,7 @@ class WorkerJobs:
         self.numbers: set[str] = set()
         self.alive: dict[str, slurm.JobState] = {}
         self.vanished: Counter[str] = Counter()
-        self.orderly: set[str] = set()
+        self.orderly: dict[str, int] = {}  # elements whose worker ended by itself, and how often they had been restarted
         self.deaths: Counter[RunId | None] = Counter()  # None: deaths outside of runs
         self.stops: Counter[RunId] = Counter()
         self.cancelled = self.faults = 0
@@ -83,6 +83,7 @@ class WorkerJobs:
             return lost
         self.faults = 0
         self._read_endings(lost)
+        self._forget_restarted([*(name for names in beats.values() for name in names), *(own.worker for own in taken)])
         dead = self._dead({*self.alive, *seen}, alive)
         for element in dead:
             self._judge(element, beats.get(element, []), lost)
@@ -140,7 +141,8 @@ class WorkerJobs:
         for worker, ending in self.spool.endings().items():
             if ending.fault is not None:
                 raise TaskWebError(f"{ending.fault.rstrip('.')} (Slurm job {WorkerName.of_text(worker).element}).")
-            self.orderly.add(WorkerName.of_text(worker).element)
+            name = WorkerName.of_text(worker)
+            self.orderly[name.element] = max(name.restart, self.orderly.get(name.element, 0))
             if ending.run is not None and not ending.resumes:
                 self.stops[ending.run] += 1
                 if self.stops[ending.run] >= _MAX_STOPS:
@@ -148,9 +150,17 @@ class WorkerJobs:
                     lost.failing[ending.run] = f"{why}, with --slurm time="
             self.spool.forget_worker(worker)
 
+    def _forget_restarted(self, workers: Iterable[str]) -> None:
+        """How an element ended says nothing once Slurm has started it again: it may die then."""
+        for name in map(WorkerName.of_text, workers):
+            if name.restart > self.orderly.get(name.element, name.restart):
+                del self.orderly[name.element]
+
     def _dead(self, known: Collection[str], alive: Collection[str]) -> list[str]:
-        """Those of the known elements that have ended for good."""
+        """Those of the known elements that have ended for good: that Slurm does not list at several looks in a row."""
         dead = []
+        for element in alive:
+            self.vanished.pop(element, None)
         for element in {*known, *self.vanished} - set(alive):
             self.vanished[element] += 1
             if element in self.orderly or self.vanished[element] >= _LOOKS_UNTIL_DEAD:
