@@ -60,12 +60,13 @@ def test_a_store_without_a_plan_shows_what_is_in_it(tmp_path: Path) -> None:
 def test_a_plan_whose_store_is_not_there_yet(tmp_path: Path) -> None:
     plan = tmp_path / "p.toml"
     plan.write_text(PLAN)
-    found = snapshot_of(find_watched(plan))
+    watched = find_watched(plan)
+    found = snapshot_of(watched)
     assert (found["counts"]["finished"], found["transfers"], found["kind"]) == (0, [], "plan")
     assert found["total"] == found["missing"] == found["left"] > 0
     assert found["seconds_left"] is None
     plan.write_text("seeds = 7")
-    assert "cannot be run" in str(snapshot_of(find_watched(plan))["problem"])
+    assert "cannot be run" in str(snapshot_of(watched)["problem"])
 
 
 def test_a_plan_shows_its_own_runs_and_counts_those_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,6 +117,22 @@ def test_nothing_else_is_watched(tmp_path: Path, name: str) -> None:
     (tmp_path / "text.csv").write_text("a,b\n")
     with pytest.raises(InputError, match=r"Give the store of a plan|Give a store"):
         find_watched(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "cannot be watched: it has no tasks; .* For all 2 errors: taskweb run .*plan.toml --dry-run$"),
+        ("seeds = 'no'\n" + PLAN.replace("seeds", "fuse", 1), "cannot be watched: "),
+        ("a = [", "is not valid TOML: "),
+    ],
+)
+@pytest.mark.parametrize("place", ["plan.toml", "."])
+def test_a_plan_with_errors_is_not_watched(tmp_path: Path, place: str, text: str, said: str) -> None:
+    (tmp_path / "plan.toml").write_text(text)
+    with pytest.raises(InputError, match=said) as refused:
+        find_watched(tmp_path / place)
+    assert "\n" not in str(refused.value)
 
 
 def test_the_page_says_what_is_wrong_with_a_store_and_reads_it_again(open_page: Open, tmp_path: Path) -> None:

@@ -57,10 +57,11 @@ def find_watched(where: Path) -> Watched:
         folder = RefineFolder.at(where)
         if not folder.plan.exists() and not folder.store.exists():
             raise InputError(f"The folder {where} is not one of taskweb refine: it has no plan and no {STORE}. Give a store.")
-        store = _store_of(folder.plan) if folder.plan.exists() else folder.store
+        checked = _checked_store_of if not folder.store.exists() else _store_of
+        store = checked(folder.plan) if folder.plan.exists() else folder.store
         return Watched(store, folder.plan if folder.plan.exists() else None, folder.ranking, where.resolve().name)
     if kind == "file" and where.suffix.lower() == ".toml":
-        return Watched(_store_of(where), where, None, where.stem)
+        return Watched(_checked_store_of(where), where, None, where.stem)
     if kind == "file" and is_store(where):
         return Watched(where, _plan_beside(where), None, where.stem)
     if kind == "missing":
@@ -222,6 +223,15 @@ def _finite(value: float | None) -> float | None:
 
 def _store_of(plan: Path) -> Path:
     read, _ = plan_and_errors(plan)
+    return read.store
+
+
+def _checked_store_of(plan: Path) -> Path:
+    """The store of a plan that can be run. Raises InputError, in one line, for one that cannot."""
+    read, errors = plan_and_errors(plan)
+    if errors:
+        more = f" For all {len(errors)} errors: taskweb run {plan} --dry-run" if len(errors) > 1 else ""
+        raise InputError(f"The plan {plan} cannot be watched: {errors[0].rstrip('.')}.{more}")
     return read.store
 
 
