@@ -105,6 +105,10 @@ BAD = {
     "no store": (["web", "check", "{folder}/none.db"], "none.db"),
     "not a store": (["web", "check", "{folder}/runs.csv"], "runs.csv"),
     "no such kind": ([*IMPORT, "--kind", "tydi"], "Did you mean 'tidy'"),
+    "two metrics of all targets": (
+        [*IMPORT, "--kind", "wide", "--metric", "accuracy", "--metric", "f1"],
+        "--metric names two metrics of all targets, 'accuracy' and 'f1'",
+    ),
     "a unit without a metric": (
         [*IMPORT, "--unit", "percent"],
         "METRIC=",

@@ -152,9 +152,14 @@ class DeclaredOptions:
 
     def settings(self) -> Declared:
         """What the options declare. Raises InputError, ParameterError and NameNotFoundError for options that cannot be used."""
+        from taskweb.errors import ParameterError
         from taskweb.web.formats import Declared
 
-        general = [text for text in self.metric or () if "=" not in text]
+        general = list(dict.fromkeys(text for text in self.metric or () if "=" not in text))
+        if len(general) > 1:
+            raise ParameterError(
+                f"--metric names two metrics of all targets, '{general[0]}' and '{general[1]}'. Give one, or TARGET=NAME."
+            )
         return Declared(
             setup=self.setup,
             base_column=self.base_column,
@@ -166,7 +171,7 @@ class DeclaredOptions:
             no_baseline=self.no_baseline,
             targets=_listed(self.targets),
             not_targets=_listed(self.not_targets),
-            metric=general[-1] if general else None,
+            metric=general[0] if general else None,
             by_target=_pairs(self.metric or (), "--metric"),
             missing=tuple(self.missing or ()),
             not_measured=tuple(self.not_measured or ()),
