@@ -15,7 +15,6 @@ from taskweb.cli.next_commands import say_next
 from taskweb.cli.options import shared
 from taskweb.cli.options.option_groups import spread
 from taskweb.cli.progress.work_progress import progress_for
-from taskweb.web.records.tidy_rows import BASELINE
 
 if TYPE_CHECKING:
     from taskweb.workflows.suggesting import NextRun
@@ -96,6 +95,8 @@ def suggest(
 
 def _say_next(target: str, runs: Path | None, run: NextRun, *, quiet: bool) -> None:
     """The same command with the run that it asks for."""
+    from taskweb.web.records.tidy_rows import BASELINE
+
     row = f"{run.source or BASELINE},{run.seed},SCORE"
     if runs is None:
         remark = f"with two lines in {_OWN_RUNS}: source,seed,score and {row}"
