@@ -98,8 +98,10 @@ def test_long_prompts_can_be_left_out(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", tiny.NAMES)
 def test_long_prompts_can_be_an_error_before_anything_is_computed(name: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"'mine': Row 2 \('the cat sat .*\) does not fit into the 32 tokens"):
+    with pytest.raises(InputError, match=r"'mine': Row 2 \('the cat sat .*\) does not fit into the 32 tokens .* reads\. "):
         check_model(model_of(name, "error"), [prompts(tmp_path, SHORT, LONG)])
+    with pytest.raises(InputError, match=r"Row 2 .* tokens that the model reads, nor do 1 more of 3 inputs\. Raise"):
+        check_model(model_of(name, "error"), [prompts(tmp_path, SHORT, LONG, LONG + " .")])
     check_model(model_of(name, "error"), [prompts(tmp_path, SHORT)])
 
 

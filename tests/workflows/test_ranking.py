@@ -8,10 +8,13 @@ import pytest
 
 import taskweb
 from scripts.tabulate_languages import LATIN, OTHER_SCRIPTS
+from taskweb.cli.tables.ranking_answers import ranking_answer
 from taskweb.errors import EncoderError, InputError, NameNotFoundError, ParameterError
+from taskweb.selectors import Ranking
 from taskweb.selectors.benchmark import DrawSettings
 from taskweb.selectors.encoder import SentenceEncoder
 from taskweb.selectors.similarity import example_text
+from taskweb.server.recommendation import recommended
 from taskweb.tasks import Columns, Example, ExampleSet
 from taskweb.tasks.overflow import CutReport
 from taskweb.web.published import published_bank, published_web
@@ -292,6 +295,10 @@ def test_a_benchmark_says_what_the_encoder_cut(tmp_path: Path) -> None:
     assert "cut" not in run_benchmark(selectors=("popularity",), targets=("rte",), setup="t5l/finetune").to_dict()
 
 
+def plain_answer(ranking: Ranking) -> str:
+    return " ".join(" ".join(line.plain for line in ranking_answer(ranking, 80)).split())
+
+
 def test_a_ranking_says_whose_texts_the_encoder_cannot_read(encoder: SentenceEncoder, tmp_path: Path) -> None:
     russian, english = list(OTHER_SCRIPTS["Russian"]), list(LATIN["English"])
     ranking = rank([Example(text, None, ("yes", "no")) for text in russian])
@@ -300,6 +307,8 @@ def test_a_ranking_says_whose_texts_the_encoder_cannot_read(encoder: SentenceEnc
         "the sentence encoder can hardly read the texts of the target (5.5 pieces a word, 97% of them single"
     )
     found = ranking.to_dict()["readability"]
+    assert plain_answer(ranking).endswith("How sure: a guess: the sentence encoder can hardly read your examples, see the note")
+    assert recommended(ranking).sure[0].startswith("The sentence encoder can hardly read your examples: treat the order")
     assert found["target"] == {**encoder.readability(russian).to_dict(), "readable": False}
     assert found["sources"] == {"read": 0, "unreadable": []}  # the published web has vectors, no texts
     assert found["web"]["pieces_per_word"] == pytest.approx(1.065)

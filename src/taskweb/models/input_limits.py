@@ -28,9 +28,10 @@ def kept_within(model: TaskModel, examples: Sequence[Example], fits: Sequence[Fi
     report = CutReport.of([fit.lost for fit in fits], model.max_input, overflow)
     if overflow == "error" and report:
         first = next(example for example, fit in zip(examples, fits, strict=True) if fit.lost)
+        others = f", nor do {report.cut - 1:,} more of {report.inputs:,} inputs" if report.cut > 1 else ""
         raise InputError(
-            f"{where(first)} does not fit into the {report.limit:,} tokens that the model reads; the same is true of "
-            f"{report.cut:,} of {report.inputs:,} inputs. Raise --max-input, or choose --overflow trim or drop."
+            f"{where(first)} does not fit into the {report.limit:,} tokens that the model reads{others}. Raise --max-input, or "
+            "choose --overflow trim or drop."
         )
     kept = [index for index, fit in enumerate(fits) if not fit.lost or overflow != "drop"]
     return kept, replace(report, unaligned=sum(not fits[index].aligned for index in kept))

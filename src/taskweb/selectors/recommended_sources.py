@@ -62,5 +62,10 @@ def has_measured_gains(ranking: Ranking) -> bool:
     return is_measured(ranking) and ranking.scale == "combined" and any("pc" in source.details for source in ranking.sources)
 
 
+def target_is_readable(ranking: Ranking) -> bool:
+    """Whether the sentence encoder can read the target's texts, or read none; otherwise the order is a guess."""
+    return ranking.readability is None or ranking.readability.is_target_readable
+
+
 def _share_of_gains(value: float | None) -> float:
     return 1.0 if value is None else value

@@ -7,7 +7,13 @@ from typing import Any
 
 from taskweb.selectors import Ranking
 from taskweb.selectors.assessment import DEFAULT_K
-from taskweb.selectors.recommended_sources import has_measured_gains, is_measured, sources_to_avoid, sources_to_train_on
+from taskweb.selectors.recommended_sources import (
+    has_measured_gains,
+    is_measured,
+    sources_to_avoid,
+    sources_to_train_on,
+    target_is_readable,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,8 @@ def _sure(ranking: Ranking) -> tuple[str, ...]:
     known = ranking.assessment
     if is_measured(ranking):
         return ("These transfers are measured, not predicted.",)
+    if not target_is_readable(ranking):
+        return ("The sentence encoder can hardly read your examples: treat the order and its figures as a guess.",)
     if known is None:
         return (f"The selector '{ranking.selector}' does not say how sure it is: only the order counts.",)
     first = [f"Number 1 is the best source with {100 * known.best_among(1):.0f}% probability"]

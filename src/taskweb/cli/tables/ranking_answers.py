@@ -15,6 +15,7 @@ from taskweb.selectors.recommended_sources import (
     predicted_gains,
     sources_to_avoid,
     sources_to_train_on,
+    target_is_readable,
 )
 
 _HARMFUL = f"harm of {100 * HIGH_HARM:.0f}% or more"
@@ -53,6 +54,8 @@ def _avoid(ranking: Ranking) -> Sequence[str | Text]:
 def _how_sure(ranking: Ranking) -> str:
     if is_measured(ranking):
         return "measured, not predicted"
+    if not target_is_readable(ranking):
+        return "a guess: the sentence encoder can hardly read your examples, see the note"
     if ranking.assessment is None:
         known = bool(predicted_gains(ranking))
         return "as the intervals of the gains say" if known else f"not known: {ranking.selector} does not say, the blend does"
