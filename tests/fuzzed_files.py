@@ -319,6 +319,13 @@ def _tables_of_others() -> list[Subject]:
     wide = {"source_column": "model", "seed_column": "seed", "targets": ("rte", "cola"), "metric": "accuracy"}
     return [
         subject("wide", "t.csv", b"model,seed,rte,cola\nroot,1,50,60\na,1,55,\nb,2,nan,61.5\n", baselines=("root",), **wide),
+        subject(
+            "wide",
+            "t.md",
+            b"# R\n\n| model | seed | rte | cola |\n|:--|--:|---|-|\n| root | 1 | **50** | 60 |\n| [a](b) | 1 | 55 | |\n",
+            baselines=("root",),
+            **wide,
+        ),
         subject("matrix", "m.csv", b"s,a,b\na,50,61\nb,30.5,\n", rows="sources", diagonal="baseline", metric="accuracy"),
         subject("lm-eval", "results.json", json.dumps(evaluated).encode(), groups="parts", no_baseline=True, metric="acc"),
     ]

@@ -19,7 +19,7 @@ PAGE = (REPOSITORY / "docs" / "webs_of_others.md").read_text(encoding="utf-8")
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the files that the page shows."""
-    for name, content in re.findall(r"`([^`\n]+\.(?:csv|json))`:\n\n```\w+\n(.*?)```", PAGE, re.DOTALL):
+    for name, content in re.findall(r"`([^`\n]+\.(?:csv|json|md))`:\n\n```\w+\n(.*?)```", PAGE, re.DOTALL):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_example_of_an_import_gives_the_web_that_the_page_describes(run, folder: Path) -> None:  # noqa: F811
     commands = [line for block in re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
     imports = [command for command in commands if command.startswith("taskweb web import")]
-    assert len(imports) == 3
+    assert len(imports) == 4
     for command in imports:
         done = run(*shlex.split(command)[1:])
         assert done.status == 0, done.err
@@ -45,6 +45,10 @@ def test_every_example_of_an_import_gives_the_web_that_the_page_describes(run, f
     assert (evaluated.setups, evaluated.sources) == (("tiny-base/lora",), ("math",))
     assert evaluated.pc is not None
     assert evaluated.pc[0, evaluated.target_index("gsm8k"), 0] == pytest.approx(1.1)
+    card = open_web("card.db")
+    assert (card.sources, card.setups) == (("small-mnli",), ("small/finetune",))
+    assert card.pc is not None
+    assert card.pc[0, card.target_index("rte"), 0] == pytest.approx(0.1)
     prompts = open_web("prompts.db")
     assert prompts.pc is not None
     assert prompts.pc[0, prompts.target_index("mnli"), prompts.source_index("sst2")] == pytest.approx(-0.29)

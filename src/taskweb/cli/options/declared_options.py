@@ -82,6 +82,16 @@ class DeclaredOptions:
             help="matrix: names of rows and columns of a .npy file, one a line. Twice where they differ: rows, then columns.",
         ),
     ] = None
+    table: Annotated[
+        int | None,
+        typer.Option(
+            "--table",
+            metavar="N",
+            min=1,
+            rich_help_panel=_OTHERS,
+            help="wide, matrix: the Nth table of a Markdown file (.md). Default: the only one.",
+        ),
+    ] = None
     groups: Annotated[
         str | None,
         typer.Option(
@@ -180,6 +190,7 @@ class DeclaredOptions:
             values=self.values,  # type: ignore[arg-type]  # checked there
             diagonal=self.diagonal,  # type: ignore[arg-type]  # checked there
             names=tuple(self.names or ()),
+            table=self.table,
             groups=self.groups,  # type: ignore[arg-type]  # checked there
         )
 

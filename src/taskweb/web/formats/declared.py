@@ -38,8 +38,8 @@ class Declared:
     of runs without a score, not_measured: of no run; `empty` for an empty cell. rename: new names of sources. rows: what the
     rows of a matrix are. names: files with the names of rows and columns, where a matrix has none inside. values: what the
     cells are: scores, gains over the baseline relative to it, or ratios of score and baseline. diagonal: what a matrix has
-    where a task is its own source. groups: whether a group of evaluation tasks counts whole or in its parts. Raises
-    ParameterError and NameNotFoundError for contradictions.
+    where a task is its own source. groups: whether a group of evaluation tasks counts whole or in its parts. table: the number
+    of a table in a Markdown file of several, from 1. Raises ParameterError and NameNotFoundError for contradictions.
     """
 
     setup: str | None = None
@@ -62,6 +62,7 @@ class Declared:
     diagonal: Diagonal | None = None
     groups: Groups | None = None
     names: tuple[str, ...] = ()
+    table: int | None = None
 
     def __post_init__(self) -> None:
         choices = {"rows": Rows, "values": Values, "diagonal": Diagonal, "groups": Groups}

@@ -13,6 +13,7 @@ from taskweb.web.formats.hf_dataset import import_dataset
 from taskweb.web.formats.import_warnings import OnProgress, OnWarning
 from taskweb.web.formats.jsonl import import_jsonl
 from taskweb.web.formats.lm_eval_results import import_lm_eval, result_files
+from taskweb.web.formats.markdown_tables import SUFFIXES
 from taskweb.web.formats.matrix import import_matrix
 from taskweb.web.formats.research_release import PUBLISHED_COLUMNS, RUNS_FILE, import_published
 from taskweb.web.formats.table_files import open_table
@@ -29,9 +30,9 @@ _OF_TABLES = ("--setup", "--baseline", "--no-baseline", "--metric", "--missing",
 _OPTIONS: Mapping[str, tuple[str, ...]] = {  # what may be declared about each kind
     "wide": (
         *("--base-column", "--method", "--source-column", "--seed-column", "--baseline-is-base", "--targets", "--not-targets"),
-        *("--values", *_OF_TABLES),
+        *("--values", "--table", *_OF_TABLES),
     ),
-    "matrix": ("--rows", "--values", "--diagonal", "--names", *_OF_TABLES),
+    "matrix": ("--rows", "--values", "--diagonal", "--names", "--table", *_OF_TABLES),
     "lm-eval": ("--groups", *_OF_TABLES),
 }
 _VALID = f"Kinds: {', '.join(KINDS)}"
@@ -80,6 +81,10 @@ def import_runs(
             f"{name or path} is of the kind {kind}, which takes no file of baselines: its baselines are runs without a source."
         )
     _refuse_foreign(name or str(path), kind, declared or Declared())
+    if declared is not None and declared.table is not None and path.suffix.lower() not in SUFFIXES:
+        raise InputError(
+            f"{name or path} is one table. Leave out --table, which is for files of Markdown ({', '.join(SUFFIXES)})."
+        )
     if kind in _DECLARED:
         return _DECLARED[kind](
             path, declared or Declared(), units=units, on_progress=on_progress, on_warning=on_warning, name=name
@@ -128,6 +133,8 @@ def _kind_of_file(path: Path) -> str | None:
         return "jsonl"
     if path.suffix.lower() in (".p", ".pkl", ".pickle"):
         return "authors-pickle"
+    if path.suffix.lower() in SUFFIXES:
+        raise InputError(f"{path} is Markdown. Say what its table is: --kind wide, --kind matrix or --kind tidy.")
     if start.startswith(b"PAR1") or path.suffix.lower() in (".csv", ".tsv", ".parquet") or b"source" in start.split(b"\n")[0]:
         columns = open_table(path, str(path)).columns
         if set(columns) >= set(REQUIRED_COLUMNS):

@@ -40,8 +40,8 @@ def import_matrix(
     on_warning: OnWarning | None = None,
     name: str | None = None,
 ) -> Iterator[Run]:
-    """Yield a run for each cell of a CSV, TSV or Parquet file whose first column and first line have the names, or of a `.npy`
-    file, whose names are declared.
+    """Yield a run for each cell of a CSV, TSV, Parquet or Markdown file whose first column and first line have the names, or of
+    a `.npy` file, whose names are declared.
 
     A cell declared as missing is a run without a score. The file is read twice, row by row. on_progress is called with the rows
     done and their number. Raises InputError for what is not declared, for cells that are no numbers, and for repeated names.
@@ -64,7 +64,7 @@ def _table(path: Path, declared: Declared, units: Units, name: str) -> Table:
                 raise InputError(
                     f"{name} has its names in the first column and line. Leave out --names, which is for .npy files."
                 )
-            return open_table(path, name)
+            return open_table(path, name, declared.table)
         if not declared.names:
             asked = ["--names FILE: names of rows and columns, one a line; two files where they differ", *ask_setup(declared)]
             asked += [] if declared.rows else [_ASK_ROWS]

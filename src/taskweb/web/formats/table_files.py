@@ -1,4 +1,4 @@
-"""CSV, TSV and Parquet files as one record: column names, and rows of cells that can be read more than once."""
+"""CSV, TSV, Parquet and Markdown tables as one record: column names, and rows of cells that can be read more than once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from taskweb.errors import InputError, MissingDependencyError
 from taskweb.tasks.spreadsheet_cells import original
+from taskweb.web.formats.markdown_tables import SUFFIXES, markdown_table
 from taskweb.web.formats.untrusted import reading
 from taskweb.web.records.tidy_rows import delimiter_of
 
@@ -32,24 +33,35 @@ class Table:
     typed: bool
 
 
-def open_table(path: Path, name: str) -> Table:
+def open_table(path: Path, name: str, number: int | None = None) -> Table:
     """Open a table by its content: Parquet, or else text with tabs where the name ends in .tsv, with commas otherwise.
 
+    A name that ends in .md is one of Markdown. number: of the table in it, from 1; it may be left out where there is one.
     Raises InputError for a file that is not a table, and MissingDependencyError for Parquet without pyarrow.
     """
+    if path.suffix.lower() in SUFFIXES:
+        header, rows = markdown_table(path, number, name)
+        return _distinct(Table(name, _named(header), lambda: iter(rows), typed=False))
     with reading(name, "a table"), path.open("rb") as file:
         parquet = file.read(4) == b"PAR1" or path.suffix.lower() == ".parquet"
     columns = _parquet_columns(path, name) if parquet else _csv_columns(path, name)
-    for column in columns:
-        if columns.count(column) > 1:
-            raise InputError(f"{name} has two columns named '{column}'. Rename one.")
-    return Table(name, columns, lambda: (_parquet_rows if parquet else _csv_rows)(path, name), parquet)
+    return _distinct(Table(name, columns, lambda: (_parquet_rows if parquet else _csv_rows)(path, name), parquet))
+
+
+def _distinct(table: Table) -> Table:
+    if twice := next((column for column in table.columns if table.columns.count(column) > 1), None):
+        raise InputError(f"{table.name} has two columns named '{twice}'. Rename one.")
+    return table
+
+
+def _named(header: Sequence[str]) -> tuple[str, ...]:
+    return tuple(column or f"column {i}" for i, column in enumerate(header, start=1))
 
 
 def _csv_columns(path: Path, name: str) -> tuple[str, ...]:
     for header in _csv_lines(path, name):
         _require_separated(header, path, name)
-        return tuple(column or f"column {i}" for i, column in enumerate(header, start=1))
+        return _named(header)
     raise InputError(f"{name} is empty. The first line of a CSV file names its columns.")
 
 

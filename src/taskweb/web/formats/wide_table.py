@@ -44,13 +44,14 @@ def import_wide(
     on_warning: OnWarning | None = None,
     name: str | None = None,
 ) -> Iterator[Run]:
-    """Yield a run for each row and target of a CSV, TSV or Parquet file; a cell declared as missing is a run without a score.
+    """Yield a run for each row and target of a CSV, TSV, Parquet or Markdown file.
 
-    Rows of one setup and source that have no seed are numbered as replicates. Rows without any score are left out and
-    counted. The file is read twice, row by row. on_progress is called with the rows done and their number. Raises InputError
-    for what is not declared and for cells that are no numbers, NameNotFoundError for a column that does not exist.
+    A cell declared as missing is a run without a score. Rows of one setup and source that have no seed are numbered as
+    replicates. Rows without any score are left out and counted. The file is read twice, row by row. on_progress is called with
+    the rows done and their number. Raises InputError for what is not declared and for cells that are no numbers,
+    NameNotFoundError for a column that does not exist.
     """
-    table = open_table(path, name or str(path))
+    table = open_table(path, name or str(path), declared.table)
     reader = _Reader(table, declared, Units.declared(units))
     with reading(table.name, "a wide table of scores"):
         total = reader.survey(on_warning)
