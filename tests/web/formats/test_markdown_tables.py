@@ -107,5 +107,8 @@ def test_a_table_is_named_only_where_there_can_be_several(tmp_path: Path) -> Non
     with pytest.raises(InputError, match=r"is one table\. Leave out --table, which is for files of Markdown"):
         import_runs(tmp_path / "m.csv", kind="wide", declared=Declared(table=2))
     (tmp_path / "m.md").write_text("|a|b|\n|-|-|\n|1|2|\n")
-    with pytest.raises(InputError, match=r"is Markdown\. Say what its table is: --kind wide, --kind matrix or --kind tidy"):
+    said = r"m\.md is Markdown, of which tables are read\. Say what is in it: --kind wide or --kind matrix\."
+    with pytest.raises(InputError, match=said):
         detect_kind(tmp_path / "m.md")
+    with pytest.raises(InputError, match=said):
+        import_runs(tmp_path / "m.md", kind="tidy")

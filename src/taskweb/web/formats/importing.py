@@ -35,6 +35,7 @@ _OPTIONS: Mapping[str, tuple[str, ...]] = {  # what may be declared about each k
     "matrix": ("--rows", "--values", "--diagonal", "--names", "--table", *_OF_TABLES),
     "lm-eval": ("--groups", *_OF_TABLES),
 }
+_MARKDOWN = "{} is Markdown, of which tables are read. Say what is in it: --kind wide or --kind matrix."
 _VALID = f"Kinds: {', '.join(KINDS)}"
 
 
@@ -81,6 +82,8 @@ def import_runs(
             f"{name or path} is of the kind {kind}, which takes no file of baselines: its baselines are runs without a source."
         )
     _refuse_foreign(name or str(path), kind, declared or Declared())
+    if kind in ("tidy", "published") and path.suffix.lower() in SUFFIXES:
+        raise InputError(_MARKDOWN.format(name or path))
     if declared is not None and declared.table is not None and path.suffix.lower() not in SUFFIXES:
         raise InputError(
             f"{name or path} is one table. Leave out --table, which is for files of Markdown ({', '.join(SUFFIXES)})."
@@ -134,7 +137,7 @@ def _kind_of_file(path: Path) -> str | None:
     if path.suffix.lower() in (".p", ".pkl", ".pickle"):
         return "authors-pickle"
     if path.suffix.lower() in SUFFIXES:
-        raise InputError(f"{path} is Markdown. Say what its table is: --kind wide, --kind matrix or --kind tidy.")
+        raise InputError(_MARKDOWN.format(path))
     if start.startswith(b"PAR1") or path.suffix.lower() in (".csv", ".tsv", ".parquet") or b"source" in start.split(b"\n")[0]:
         columns = open_table(path, str(path)).columns
         if set(columns) >= set(REQUIRED_COLUMNS):
