@@ -78,7 +78,7 @@ def test_a_heatmap_has_a_cell_for_every_pair_and_names_every_task(plot) -> None:
     assert status == 0
     assert "of 441 transfers help (T > 0) in this setup: cosmosqa helps the most targets, 18 of 20" in said
     cells = [group.partition("</g>")[0].count("<path") for group in Path("h.svg").read_text().split("mark-rect role-mark")[1:]]
-    assert cells == [21, 441], "not measured, measured"
+    assert cells == [441, 21], "measured, not measured"
     assert set(open_web("published").tasks) <= set(texts("h.svg"))
 
 
