@@ -163,7 +163,7 @@ LATIN = {
 
 def table(encoder: SentenceEncoder) -> str:
     """The table in Markdown: a row per language."""
-    lines = ["| language | pieces a word | single letters | unknown letters | said |", "|---|---|---|---|---|"]
+    lines = ["| language | pieces a word | single letters | unknown letters | said |", "|---|--:|--:|--:|---|"]
     for language, sentences in (OTHER_SCRIPTS | LATIN).items():
         lines.append(row(language, encoder.readability(sentences)))
     return "\n".join((*lines, row("*the published web*", PUBLISHED_TEXTS), ""))
