@@ -159,7 +159,7 @@ def test_a_model_that_the_hub_does_not_have_or_that_cannot_be_fetched(tmp_path: 
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     setups = '[setups."far/finetune"]\nmodel = "nobody/nothing"\n[setups."bad/finetune"]\nmodel = "a/b/c"\n'
     said = errors_of(write_plan(tmp_path, setups=setups))
-    assert "The model nobody/nothing cannot be loaded" in said
+    assert "The model nobody/nothing is not on this machine, and HF_HUB_OFFLINE is set. Unset it once" in said
     assert "The model a/b/c cannot be loaded" in said
 
 

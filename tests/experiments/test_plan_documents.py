@@ -11,6 +11,7 @@ import pytest
 from taskweb.experiments.plan_file import BUDGET_KEYS, CHECKPOINT_KEYS, EXAMPLE_KEYS, PAIR_KEYS, PLAN_KEYS, read_plan
 from taskweb.experiments.plan_setups import SETUP_KEYS
 from taskweb.experiments.plan_tasks import SYNTHETIC_KEYS, TASK_KEYS
+from taskweb.metrics import METRICS
 from taskweb.training.settings import TrainingSettings
 from tests.conftest import REPOSITORY
 
@@ -41,5 +42,6 @@ def test_every_key_is_explained_and_no_other() -> None:
     assert keys['`[setups."MODEL/METHOD"]`'] == set(SETUP_KEYS)
     assert keys["Training settings"] == {field.name for field in dataclasses.fields(TrainingSettings)}
     assert keys["`[pairs]`"] == set(PAIR_KEYS)
-    for key in (*EXAMPLE_KEYS, *BUDGET_KEYS, *CHECKPOINT_KEYS, *SYNTHETIC_KEYS):
+    metrics = [metric for metric, how in METRICS.items() if how.function]
+    for key in (*metrics, *EXAMPLE_KEYS, *BUDGET_KEYS, *CHECKPOINT_KEYS, *SYNTHETIC_KEYS):
         assert f"`{key}`" in DOCUMENT

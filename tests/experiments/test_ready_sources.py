@@ -163,8 +163,10 @@ def test_a_source_on_the_hub_is_pinned_and_fetched_once(hub: FakeHub, folder: Pa
     assert {path.name for path in fetched.iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
     hub.put("me/m-r4-task7", {**files, "adapter_model.safetensors": b"other"})
     assert digest_of_weights(ready_folder(f"{place}@{first}")) == digest_of_weights(fetched)
+    with pytest.raises(InputError, match=r"There is no model me/none on the Hub, or it needs a login"):
+        ready_folder("hf:me/none")
     hub.fault = lambda _method, _path: 503
     assert ready_folder(f"{place}@{first}") == fetched  # cached
-    with pytest.raises(InputError, match=r"The model me/none cannot be loaded") as caught:
+    with pytest.raises(InputError, match=r"The model me/none is not on this machine, and the Hub cannot be reached") as caught:
         ready_folder("hf:me/none")
     assert "\n" not in str(caught.value)

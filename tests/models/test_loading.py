@@ -159,6 +159,20 @@ def test_the_head_is_the_last_thing_a_person_must_know(tmp_path: Path) -> None:
     assert load_model(str(folder_of("t5", tmp_path))).head == Head("generation")
 
 
+def test_a_model_that_cannot_be_fetched_is_named_in_plain_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    from taskweb.models.loading import user_errors
+
+    for offline, told in (
+        (False, "the Hub cannot be reached. Check the network"),
+        (True, "HF_HUB_OFFLINE is set. Unset it once"),
+    ):
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", offline)
+        with pytest.raises(InputError, match=f"The model a/b is not on this machine, and {told}"), user_errors("a/b"):
+            raise LocalEntryNotFoundError("Got: ConnectError: [Errno -2] Name or service not known")
+
+
 def test_of_a_long_reason_whole_sentences_are_told() -> None:
     from taskweb.models.loading import user_errors
 

@@ -383,8 +383,28 @@ def user_errors(name: str) -> Iterator[None]:
             raise
         if "trust_remote_code" in str(fault):
             raise InputError(f"{name} brings code of its own, and none is run here. Choose another model.") from None
+        if (unavailable := _not_on_hub(name, fault)) is not None:
+            raise unavailable from None
         reason = _beginning(" ".join(str(fault).split())) or type(fault).__name__
         raise InputError(f"The model {name} cannot be loaded: {reason}. Check its name, revision and files.") from None
+
+
+def _not_on_hub(name: str, fault: Exception) -> InputError | None:
+    """The error for a model that is not on the Hub, or that the Hub was not asked for; None for other faults."""
+    from huggingface_hub import constants
+    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
+
+    if isinstance(fault, RepositoryNotFoundError):
+        return InputError(f"There is no model {name} on the Hub, or it needs a login there. Check the name.")
+    if not isinstance(fault, LocalEntryNotFoundError):
+        return None
+    if constants.HF_HUB_OFFLINE:
+        return InputError(
+            f"The model {name} is not on this machine, and HF_HUB_OFFLINE is set. Unset it once, or give a folder."
+        )
+    return InputError(
+        f"The model {name} is not on this machine, and the Hub cannot be reached. Check the network, or give the folder of one."
+    )
 
 
 def _beginning(text: str) -> str:
