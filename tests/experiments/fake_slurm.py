@@ -97,16 +97,16 @@ def supervise(element: str, script: str, log: str) -> int:
     """Run one element until it ends for good."""
     number, _, place = element.partition("_")
     while True:
-        while (FOLDER / "full").exists():  # no node is free
-            if elements(FOLDER)[element].get("wanted") == "CANCELLED":
-                update(FOLDER, element, state="CANCELLED", pid=None)
-                return 0
+        while (FOLDER / "full").exists() and elements(FOLDER)[element].get("wanted") != "CANCELLED":  # no node is free
             time.sleep(0.05)
         own = elements(FOLDER)[element]
+        if own.get("wanted") == "CANCELLED":
+            update(FOLDER, element, state="CANCELLED", pid=None)
+            return 0
         known = {"SLURM_ARRAY_JOB_ID": number, "SLURM_ARRAY_TASK_ID": place, "SLURM_RESTART_COUNT": str(own["restart"])}
         with Path(log).open("a") as output:
             process = subprocess.Popen(["/bin/sh", script], env=os.environ | known, stdout=output, stderr=output)
-        update(FOLDER, element, state="RUNNING", pid=process.pid, wanted=None)
+        update(FOLDER, element, state="RUNNING", pid=process.pid)
         began, told, limit = time.monotonic(), None, own["options"].get("time")
         while process.poll() is None:
             time.sleep(0.05)
@@ -118,11 +118,11 @@ def supervise(element: str, script: str, log: str) -> int:
             if wanted and told is None:
                 process.send_signal(signal.SIGKILL if wanted == "KILLED" else signal.SIGTERM)
                 told = time.monotonic()
-            elif told is not None and time.monotonic() - told > 10:
+            elif told is not None and time.monotonic() - told > 60:
                 process.kill()
         wanted = elements(FOLDER)[element].get("wanted")
         if wanted == "PREEMPTED":
-            update(FOLDER, element, state="PENDING", pid=None, restart=own["restart"] + 1)
+            update(FOLDER, element, state="PENDING", pid=None, restart=own["restart"] + 1, wanted=None)
             time.sleep(0.5)
             continue
         ended = "FAILED" if process.returncode or wanted == "KILLED" else "COMPLETED"
@@ -132,6 +132,8 @@ def supervise(element: str, script: str, log: str) -> int:
 
 def squeue(arguments: list[str]) -> int:
     if (FOLDER / "busy").exists():
+        with (FOLDER / "refused").open("a") as refused:
+            refused.write("squeue\n")
         sys.stderr.write("squeue: error: Unable to contact slurm controller (connect failure)\n")
         return 1
     jobs = next(own for own in arguments if own.startswith("--jobs=")).removeprefix("--jobs=").split(",")

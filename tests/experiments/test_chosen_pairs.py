@@ -139,7 +139,7 @@ def one_run_is_too_few_for_the_next(plan: Path) -> bool:
 @pytest.mark.parametrize("kills", [1, pytest.param(4, marks=pytest.mark.repeats)])
 def test_killed_at_random_moments_it_spends_the_same_budget(kills: int, tmp_path: Path) -> None:
     plan = chosen_plan(tmp_path, "runs = 14")
-    assert kill_at_random_moments(plan, tmp_path / "web.db", kills) == kills
+    assert 1 <= kill_at_random_moments(plan, tmp_path / "web.db", kills) <= kills  # it may finish before the last ones
     runs = stored(tmp_path)
     assert len(runs) == len(set(runs))
     # What a kill interrupts changes the choices after it. A pair without its baseline takes two runs, so one may be left.

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +26,7 @@ from taskweb.training.fused_training import FusedTraining
 from taskweb.web.records.run import Run
 from taskweb.web.store import RunStore
 from tests.experiments.planned import write_checkpoint, write_plan
-from tests.experiments.test_engine import copied, stored
+from tests.experiments.test_engine import copied, kill_at_random_moments
 
 TRAINING = 'training = {learning_rate = 0.003, batch_size = 4, epochs = 3, device = "cpu"}'
 
@@ -244,23 +240,11 @@ def test_killed_at_random_moments_it_ends_at_the_same_web(kills: int, tmp_path: 
     plan = plan_of(tmp_path / "disturbed", seeds=seeds)
     other = copied(tmp_path / "disturbed", tmp_path / "undisturbed")
     plan.write_text(plan.read_text() + "[checkpoints]\nseconds = 0\n")
-    store, killed, draw = plan.with_name("web.db"), 0, random.Random(0)
-    command = [sys.executable, "-m", "taskweb.cli.main", "run", str(plan), "--quiet", "--fuse", "4"]
-    while killed < kills:
-        before = stored(store)
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
-        while process.poll() is None and stored(store) == before:
-            time.sleep(0.005)
-        time.sleep(draw.uniform(0, 0.3))
-        if process.poll() is not None:
-            break
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        killed += 1
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    store = plan.with_name("web.db")
+    killed = kill_at_random_moments(plan, store, kills, "--fuse", "4", second=())
     run_plan(other, InlineExecutor())
 
-    assert 2 * killed >= kills  # a fast machine may finish before the last ones
+    assert 2 * killed >= kills
     check_same_but_for_path(runs_in(store), runs_in(other.with_name("web.db")))
     left = {path.name for path in store.parent.iterdir() if path.name.startswith((".", "web.db"))}
     assert left <= {"web.db", "web.db-wal", "web.db-shm", "web.db.digest"}

@@ -134,9 +134,33 @@ def test_a_spent_time_budget_starts_no_run_and_can_be_raised(executor: object, t
     assert (after.finished, after.budget_is_spent) == (9, False)
 
 
-def test_progress_is_reported_from_the_first_run_to_the_last(tmp_path: Path) -> None:
+def patient(group: object) -> int:
+    """A worker's task whose runs do not end before the progress has shown one."""
+    from taskweb.experiments import execute
+    from taskweb.experiments.executors import process
+
+    assert isinstance(process._opened, process.OpenJob)
+    place, deadline = process._opened.plan.store.with_name("shown"), time.monotonic() + 120
+
+    def evaluate_when_shown(*args: object, **options: object) -> object:
+        while not place.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return evaluate(*args, **options)  # type: ignore[arg-type]
+
+    execute.evaluate = evaluate_when_shown
+    return process._opened.execute(group)  # type: ignore[arg-type]
+
+
+def test_progress_is_reported_from_the_first_run_to_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[PlanProgress] = []
-    run_plan(write_plan(tmp_path), ProcessExecutor(2), reports=Reports(seen.append))
+
+    def on_progress(progress: PlanProgress) -> None:
+        seen.append(progress)
+        if progress.running:
+            (tmp_path / "shown").touch()
+
+    monkeypatch.setattr("taskweb.experiments.executors.process._execute", patient)
+    run_plan(write_plan(tmp_path), ProcessExecutor(2), reports=Reports(on_progress))
     assert (seen[0].known, seen[0].done, seen[0].left, seen[0].runs_per_hour) == (0, 0, 18, None)
     assert (seen[-1].done, seen[-1].left, seen[-1].failed, seen[-1].running) == (18, 0, 0, ())
     assert [moment.done for moment in seen] == sorted(moment.done for moment in seen)
