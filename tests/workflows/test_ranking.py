@@ -295,6 +295,21 @@ def test_a_benchmark_says_what_the_encoder_cut(tmp_path: Path) -> None:
     assert "cut" not in run_benchmark(selectors=("popularity",), targets=("rte",), setup="t5l/finetune").to_dict()
 
 
+def test_a_task_of_the_web_with_the_target_s_examples_is_named(encoder: SentenceEncoder, tmp_path: Path) -> None:
+    first, *_ = sources = published_web().sources
+    for number, name in enumerate(sources):
+        write_examples(tmp_path / f"{name}.jsonl", [f"Text {number}, line {line}: {name}" for line in range(6)])
+    own = [Example(f"Text 0, line {line}: {first}", None, ("yes", "no")) for line in range(3)]
+    told = rank(own, selector="roe", examples=tmp_path).notes
+    (note,) = (note for note in told if "the target's own examples" in note)
+    assert note == (
+        f"{first} of the web has 3 of the target's own examples: where it is the same task, leave it out with --exclude {first}"
+    )
+    for left in ([*own[:1], Example("Another text.")], [Example("Another text.")]):
+        assert not any("own examples" in note for note in rank(left, selector="roe", examples=tmp_path).notes)
+    assert not any("own examples" in note for note in rank(own, selector="roe", examples=tmp_path, exclude=[first]).notes)
+
+
 def plain_answer(ranking: Ranking) -> str:
     return " ".join(" ".join(line.plain for line in ranking_answer(ranking, 80)).split())
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from taskweb.errors import WebError
 from taskweb.selectors import CutTexts, ReadableTexts, Selector
@@ -20,6 +23,8 @@ from taskweb.workflows.task_texts import TaskTexts, embed_with_progress, known_b
 from taskweb.workflows.text_banks import is_text_bank
 
 _TARGET_KEY = "\0target"
+# Texts are the same from this cosine on (vectors of banks are rounded to 16 bits); fewer shared examples are a coincidence.
+_SAME_COSINE, _FEWEST_SHARED, _NAMED = 0.9995, 2, 3
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,8 @@ def gather_evidence(question: Question, selector: Selector, settings: RankSettin
             if question.task in bank or needs_texts(selector):
                 target = bank.of(question.task)
             bank = bank.without(question.task)
+    if question.task is None and target is not None and bank is not None:
+        notes += _same_notes(target, bank.only(web.sources))
     if needs_texts(selector):
         web, lacking = _with_texts(web, bank)
         notes += lacking
@@ -82,6 +89,20 @@ def gather_evidence(question: Question, selector: Selector, settings: RankSettin
     cut, read = _cut(question, embedded, texts), _readable(question, embedded, texts)
     notes += [found.note for found in (cut, read) if found is not None and found.note]
     return Evidence(web, bank, target, tuple(notes), cut, read)
+
+
+def _same_notes(target: Vectors, bank: ExampleBank) -> list[str]:
+    """A line about tasks of the web with several of the target's examples: they may be the target itself."""
+    shared: dict[str, int] = {}
+    for names, vectors, starts in bank.chunks(bank.tasks):
+        closest = np.maximum.reduceat(vectors @ target.astype(np.float32).T, starts, axis=0)
+        shared |= dict(zip(names, (closest > _SAME_COSINE).sum(axis=1).tolist(), strict=True))
+    same = [name for name, count in shared.items() if count >= min(_FEWEST_SHARED, len(target))]
+    if not same:
+        return []
+    has = " and ".join(f"{name} of the web has {shared[name]}" for name in same[:_NAMED])
+    options = " ".join(f"--exclude {shlex.quote(name)}" for name in same[:_NAMED])
+    return [f"{has} of the target's own examples: where it is the same task, leave it out with {options}"]
 
 
 def _embedder(question: Question, selector: Selector, settings: RankSettings) -> Embedder | None:
