@@ -38,8 +38,8 @@ def best_now(sources: Sequence[Mapping[str, Any]], k: int, width: int) -> Iterat
         yield from answer("Best now", [Text("no source", style="bold"), "(none is expected to help)"], width)
         return
     gain = f"gain {100 * first['mean']:+.1f}% (80% interval {100 * first['low']:+.1f} to {100 * first['high']:+.1f})"
-    sure = f"one of the {k} best with a probability of {100 * first['p_top']:.0f}%"
-    yield from answer("Best now", [Text.assemble(name(first["task"], "bold green"), ","), *f"{gain}, {sure}".split()], width)
+    sure = f", one of the {k} best with a probability of {100 * first['p_top']:.0f}%" if len(sources) > k else ""
+    yield from answer("Best now", [Text.assemble(name(first["task"], "bold green"), ","), *f"{gain}{sure}".split()], width)
 
 
 def beliefs(sources: Sequence[Mapping[str, Any]], k: int) -> Grid:
