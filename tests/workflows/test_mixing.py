@@ -77,6 +77,8 @@ def test_the_target_itself_cannot_be_a_source(tmp_path: Path, sources: Path) -> 
     mixture = mix(sources / "rte.jsonl", sources=sources, k=k, settings=FEW, rank_settings=BY_POPULARITY)
     assert "rte" not in names(mixture)
     assert any("the target itself cannot be a source: rte" in note for note in mixture.record["notes"])
+    with pytest.raises(ParameterError, match=r"; rte is the target itself\. Lower --k, or add files to --sources"):
+        mix(sources / "rte.jsonl", sources=sources, k=k + 1, settings=FEW, rank_settings=BY_POPULARITY)
 
 
 def test_a_saved_ranking_and_its_scores(tmp_path: Path, sources: Path) -> None:

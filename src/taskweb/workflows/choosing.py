@@ -91,7 +91,8 @@ def best_of(ranking: UsedRanking, places: Mapping[str, str], k: Number, skipped:
         return Choice((), ranking, errors=(f"{notes[0]}. Give --k N to mix all the same",))
     if len(usable) < wanted:
         error = f"k is {wanted}, but only {len(usable)} of the {len(ranked)} ranked sources have examples: {', '.join(usable)}"
-        return Choice(tuple(usable), ranking, errors=(f"{error}: lower --k, or add files to --sources",))
+        itself = "".join(f"; {task} is the target itself" for task in skipped if task in ranked)
+        return Choice(tuple(usable), ranking, errors=(f"{error}{itself}. Lower --k, or add files to --sources",))
     chosen = usable[:wanted]
     order = list(ranked)
     without_examples = [task for task in order[: order.index(chosen[-1])] if task not in places]

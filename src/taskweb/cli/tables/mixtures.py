@@ -148,7 +148,7 @@ def mixture_notes(mixture: Mixture) -> list[str]:
         notes.append(unmet)
     if copies := [task.name for task in mixture.tasks if any(reason.startswith("target") for reason in task.dropped)]:
         notes.append(f"{', '.join(copies)} contained rows of the target; they were left out")
-    if unlicensed := [f"{task.name} ({task.licence})" for task in mixture.tasks if task.licence in _NO_LICENCE]:
+    if unlicensed := [task.name for task in mixture.tasks if task.licence in _NO_LICENCE]:
         notes.append(f"the licence of {', '.join(unlicensed)} is not known: check before you share the mixture or a model")
     return notes
 
