@@ -8,12 +8,14 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
 
 from benchmarks.evaluation import made_up_checkpoints
 from taskweb.experiments import InlineExecutor, ProcessExecutor, Reports, run_plan, state_of
+from taskweb.experiments.executors.process import _stop
 from taskweb.experiments.run_progress import PlanProgress
 from taskweb.experiments.specs import RunGroup
 from taskweb.training import DivergedError, TrainingHistory, evaluate, fit
@@ -233,6 +235,18 @@ def test_only_runs_whose_workers_died_by_themselves_are_at_fault(tmp_path: Path,
     monkeypatch.setattr("taskweb.experiments.executors.process._TIMEOUT", 0.1)
     run_plan(plan, ProcessExecutor(2))
     assert {(run.source, run.status) for run in stored_runs(tmp_path)} == {(None, "failed"), ("apples", "finished")}
+
+
+def test_a_worker_that_is_dying_is_not_one_that_was_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system may need a while to end a process, which counts as alive until then."""
+    monkeypatch.setattr("taskweb.experiments.executors.process._TIMEOUT", 0.0)
+    closed, open_ends = os.pipe(), os.pipe()
+    os.close(closed[1])
+    dying, deaf = (mock.Mock(pid=number, sentinel=ends[0]) for number, ends in ((1, closed), (2, open_ends)))
+    assert _stop(mock.Mock(), [dying, deaf]) == [2]
+    assert (dying.kill.called, deaf.kill.called) == (True, True)
+    for descriptor in (closed[0], *open_ends):
+        os.close(descriptor)
 
 
 def test_training_is_what_runs_use() -> None:

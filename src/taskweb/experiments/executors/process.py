@@ -14,6 +14,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
@@ -144,9 +145,11 @@ def _stop(pool: ProcessPoolExecutor, processes: Sequence[BaseProcess]) -> list[i
     for process in processes:
         process.join(timeout=max(0.0, deadline - time.monotonic()))
         if process.is_alive():
+            is_dying = bool(wait([process.sentinel], 0))  # by itself, and the system is not done with it yet
             process.kill()
             process.join()
-            killed.append(process.pid or 0)
+            if not is_dying:
+                killed.append(process.pid or 0)
     return killed
 
 
