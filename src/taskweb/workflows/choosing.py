@@ -98,8 +98,8 @@ def best_of(ranking: UsedRanking, places: Mapping[str, str], k: Number, skipped:
     without_examples = [task for task in order[: order.index(chosen[-1])] if task not in places]
     if without_examples:
         notes.append(f"ranked higher than a chosen source, but without examples: {', '.join(without_examples)}")
-    if itself := [task for task in skipped if task in ranked]:
-        notes.append(f"the target itself cannot be a source: {', '.join(itself)}")
+    if named := [task for task in skipped if task in ranked]:
+        notes.append(f"the target itself cannot be a source: {', '.join(named)}")
     return Choice(tuple(chosen), ranking, tuple(notes))
 
 
