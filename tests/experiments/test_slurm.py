@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -444,12 +445,10 @@ class Watch(threading.Thread):
 
     def run(self) -> None:
         while not self.ended.wait(0.01):
-            for file in self.spool.folder.glob("outcomes/*/*.json"):
-                try:
+            with suppress(FileNotFoundError):  # the owner has stored what was listed, and removed it
+                for file in self.spool.folder.glob("outcomes/*/*.json"):
                     found = file.stat()
-                except FileNotFoundError:
-                    continue
-                self.files.add((file.stem, found.st_ino, found.st_mtime_ns))
+                    self.files.add((file.stem, found.st_ino, found.st_mtime_ns))
 
     def twice(self) -> list[str]:
         self.ended.set()
