@@ -14,7 +14,6 @@ import typer
 
 from taskweb.cli import main as cli
 from taskweb.cli.help_pages import CHOOSE, LEARN, MEASURE, SHARE, TRAIN, examples_of
-from tests.cli.test_commands import run  # noqa: F401 - a fixture
 
 _LEAST = 2
 ROOT = typer.main.get_command(cli.app)
@@ -103,29 +102,3 @@ def test_the_first_screen_is_short_and_names_commands_that_exist(
     named = [line.split()[1] for line in lines[1:] if line.strip().startswith("taskweb ")]
     assert len(named) == 3
     assert set(named) <= {*ROOT.commands, "--help"}
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--web", "a.db", "--web", "published"], "--web is given twice, as 'a.db' and as 'published'. It takes one"),
-        (["--top=3", "--top", "5"], "--top is given twice, as '3' and as '5'. It takes one"),
-        (["--selector", "--top", "--selector=roe"], "--selector is given twice, as '--top' and as 'roe'. It takes one"),
-        (["--explain", "--explain", "cb"], "--explain is given twice, as '' and as 'cb'. It takes one"),
-    ],
-)
-def test_an_option_that_takes_one_value_is_not_given_two(words: list[str], message: str, run) -> None:  # noqa: F811
-    refused = run("rank", "rte", *words)
-    assert (refused.status, refused.out, refused.err.count("\n")) == (2, "", 1)
-    assert message in refused.err
-
-
-def test_short_options_count_as_the_long_ones(run) -> None:  # noqa: F811
-    assert (
-        "--output is given twice, as 'a' and as 'b'" in run("evaluate", "m", "-t", "x", "-t", "y", "-oa", "--output", "b").err
-    )
-
-
-def test_options_may_repeat_their_value_or_be_repeatable(run) -> None:  # noqa: F811
-    assert run("rank", "rte", "--top", "3", "--top=3", "-q", "-q").status == 0
-    assert run("rank", "rte", "--unseen", "--exclude", "cb", "--exclude", "mrpc", "-q").status == 0

@@ -19,7 +19,6 @@ from typer.core import TyperCommand, TyperGroup
 
 from taskweb.cli.console import StoppedError
 from taskweb.cli.stopping import said_of_stopped
-from taskweb.errors import ParameterError
 
 # The groups of `taskweb --help`, in this order.
 CHOOSE = "Choose sources"
@@ -61,12 +60,9 @@ class HelpPage(_WithExamples, TyperCommand):
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line. Raises ParameterError for an option that takes one value and is given two different ones."""
+        """Read the command line."""
         optional = {name for option in self.params if _may_be_bare(option) for name in option.opts}
-        words = _with_bare_values(args, optional)
-        if not ctx.resilient_parsing:  # as the shell completes it
-            _refuse_two_values(words, self.params)
-        return super().parse_args(ctx, words)
+        return super().parse_args(ctx, _with_bare_values(args, optional))
 
     def invoke(self, ctx: Any) -> Any:
         """Carry out the command. Raises StoppedError where it is interrupted, with what that leaves."""
@@ -92,29 +88,6 @@ class CommandApp(typer.Typer):
     def command(self, name: str | None = None, **settings: Any) -> Callable[[_Function], _Function]:
         """Add a command, as in typer."""
         return super().command(name, cls=HelpPage, **settings)
-
-
-def _refuse_two_values(words: list[str], options: list[Any]) -> None:
-    """Raise ParameterError where an option that is not repeatable has two different values: one of them would be ignored."""
-    with_value = {name: option for option in options if _takes_value(option) for name in option.opts}
-    first: dict[str, str] = {}
-    rest = iter(words)
-    for word in rest:
-        if word == "--":
-            return
-        name, is_joined, value = word.partition("=") if word.startswith("--") else (word[:2], word[2:], word[2:])
-        if name not in with_value:
-            continue
-        value = value if is_joined else next(rest, "")
-        option = with_value[name]
-        if not option.multiple and (before := first.setdefault(option.name, value)) != value:
-            raise ParameterError(
-                f"{option.opts[0]} is given twice, as '{before}' and as '{value}'. It takes one: leave one out."
-            )
-
-
-def _takes_value(option: Any) -> bool:
-    return option.param_type_name == "option" and option.nargs == 1 and not option.is_flag and not option.count
 
 
 def _may_be_bare(option: Any) -> bool:
