@@ -20,7 +20,7 @@ from taskweb.workflows.llm_similarity import JudgeSettings, judge_target
 from taskweb.workflows.own_candidates import own_candidates, own_notes, with_distinct_names
 from taskweb.workflows.progress import Progress, silent
 from taskweb.workflows.rank_settings import RankSettings, TargetSettings
-from taskweb.workflows.ranking_evidence import Evidence, Question, gather_evidence
+from taskweb.workflows.ranking_evidence import Evidence, Question, gather_evidence, same_notes
 from taskweb.workflows.ranking_from_others import Prepared, rank_task_from_others, rank_unseen_from_others
 from taskweb.workflows.ranking_from_others import check_setup as check_from_others
 from taskweb.workflows.selector_settings import EncoderSettings, SelectorSettings
@@ -28,6 +28,7 @@ from taskweb.workflows.target_examples import Target, examples_to_rank_by, print
 from taskweb.workflows.task_cards import card_of_examples, card_of_target, cards_of_web, nothing_to_judge
 
 Candidates = str | Path | Sequence[ExampleSet]
+_CHECKED = 50  # sources, best first, that may have the target's own examples
 
 
 def rank(
@@ -142,7 +143,8 @@ def selection_task(
     selector, question = found
     evidence = gather_evidence(question, selector, settings, progress)
     problem = _problem(question, evidence, settings.setup)
-    return SelectionTask(question.name, problem, selector, evidence.notes, evidence.cut, evidence.readability)
+    notes = (*evidence.notes, *same_notes(question, evidence, problem.web.sources))
+    return SelectionTask(question.name, problem, selector, notes, evidence.cut, evidence.readability)
 
 
 def _asked(
@@ -202,7 +204,9 @@ def _problem(question: Question, evidence: Evidence, setup: str) -> SelectionPro
 
 def _ranked(selector: Selector, problem: SelectionProblem, question: Question, evidence: Evidence) -> Ranking:
     ranking = rank_problem(selector, problem, notes=evidence.notes, explain=question.explain)
-    return dataclasses.replace(ranking, target=question.name, cut=evidence.cut, readability=evidence.readability)
+    first = [source.task for source in ranking.sources[:_CHECKED]]
+    notes = (*ranking.notes, *same_notes(question, evidence, first))
+    return dataclasses.replace(ranking, target=question.name, notes=notes, cut=evidence.cut, readability=evidence.readability)
 
 
 def _ranked_by_judge(

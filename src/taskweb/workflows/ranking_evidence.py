@@ -76,8 +76,6 @@ def gather_evidence(question: Question, selector: Selector, settings: RankSettin
             if question.task in bank or needs_texts(selector):
                 target = bank.of(question.task)
             bank = bank.without(question.task)
-    if question.task is None and target is not None and bank is not None:
-        notes += _same_notes(target, bank.only(web.sources))
     if needs_texts(selector):
         web, lacking = _with_texts(web, bank)
         notes += lacking
@@ -91,8 +89,12 @@ def gather_evidence(question: Question, selector: Selector, settings: RankSettin
     return Evidence(web, bank, target, tuple(notes), cut, read)
 
 
-def _same_notes(target: Vectors, bank: ExampleBank) -> list[str]:
-    """A line about tasks of the web with several of the target's examples: they may be the target itself."""
+def same_notes(question: Question, evidence: Evidence, sources: Sequence[str]) -> list[str]:
+    """A line about those of these sources with several of the target's examples: they may be the target itself."""
+    target = evidence.target
+    if question.task is not None or target is None or evidence.bank is None:
+        return []
+    bank = evidence.bank.only({*sources} & {*question.web.sources})
     shared: dict[str, int] = {}
     for names, vectors, starts in bank.chunks(bank.tasks):
         closest = np.maximum.reduceat(vectors @ target.astype(np.float32).T, starts, axis=0)
