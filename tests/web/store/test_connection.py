@@ -76,6 +76,29 @@ def test_a_file_that_is_not_a_sound_store_is_refused_and_unchanged(case: str, ho
     assert sorted(path.name for path in stored.parent.iterdir()) == ["runs.db", "runs.db.digest"]
 
 
+@pytest.mark.parametrize("read_only", [True, False])
+@pytest.mark.parametrize("looks", [1, 2, 3])
+def test_a_log_that_another_process_removes_meanwhile_is_no_fault(
+    looks: int, read_only: bool, stored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who closes a store last removes its log, perhaps between two looks at it."""
+    log, seen, stat = stored.with_name("runs.db-wal"), [0], Path.stat
+    log.write_bytes(b"all of it is in the file by now")
+
+    def then_remove(path: Path, **how: bool) -> os.stat_result:
+        found = stat(path, **how)
+        if path == log:
+            seen[0] += 1
+            if seen[0] == looks:
+                log.unlink()
+        return found
+
+    monkeypatch.setattr(Path, "stat", then_remove)
+    with RunStore.open(stored, read_only=read_only) as store:
+        assert len(store) == 500
+    assert seen[0] > 0
+
+
 def test_damage_inside_is_one_line_and_found_by_check(stored: Path) -> None:
     whole = bytearray(stored.read_bytes())
     pages = range(4096 * 10, len(whole), 4096)

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -138,7 +138,14 @@ class _Worker:
         if spec.source is not None:
             key = RunGroup(spec.setup, spec.source, spec.seed, ()).source_key(runner.data, runner.threads)
             places += [cache.training_path(key), cache.source_path(key)]
-        return any(place.exists() and place.stat().st_mtime >= self.since for place in places)
+        return any(_written_at(place) >= self.since for place in places)
+
+
+def _written_at(file: Path) -> float:
+    """When a file was written; 0 where it is not there, or another worker has just removed it."""
+    with suppress(FileNotFoundError):
+        return file.stat().st_mtime
+    return 0.0
 
 
 @contextmanager

@@ -191,9 +191,10 @@ def _is_full(path: Path) -> bool:
 def _check_header(path: Path) -> None:
     """Refuse a file by its first bytes, so that SQLite never opens, and perhaps changes, a file that is not a store."""
     try:
-        size = path.stat().st_size
+        has_log = _has_log(path)  # first: who closes the store last moves what is in the log to the file, and removes the log
         with path.open("rb") as file:
             header = file.read(_HEADER_BYTES)
+        size = path.stat().st_size
     except FileNotFoundError:
         raise InputError(f"There is no store {path}. Check the path, or import runs into it first.") from None
     except OSError as fault:
@@ -208,7 +209,7 @@ def _check_header(path: Path) -> None:
     page_bytes = int.from_bytes(header[16:18], "big")
     wanted = int.from_bytes(header[28:32], "big") * (65536 if page_bytes == 1 else page_bytes)
     # Pages may still be in the write-ahead log next to the file; SQLite then reads them there.
-    if size < wanted and not _has_log(path):
+    if size < wanted and not has_log:
         raise _cut_short(path, size, wanted)
 
 
@@ -220,9 +221,12 @@ def _check_schema(path: Path) -> None:
 
 
 def _has_log(path: Path) -> bool:
-    """Whether a file has a log, or the journal of a transaction that was interrupted."""
-    logs = (path.with_name(path.name + suffix) for suffix in ("-wal", "-journal"))
-    return any(log.exists() and log.stat().st_size > 0 for log in logs)
+    """Whether a file has a log, or the journal of a transaction that was interrupted; another process may be removing them."""
+    for suffix in ("-wal", "-journal"):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            if path.with_name(path.name + suffix).stat().st_size > 0:
+                return True
+    return False
 
 
 def _cut_short(path: Path, size: int, wanted: int | None = None) -> InputError:
