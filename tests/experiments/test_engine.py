@@ -122,6 +122,7 @@ def kill_at_random_moments(plan: Path, store: Path, kills: int, *more: str, seco
         while process.poll() is None and time.monotonic() < until and stored(store) < before + 3:
             time.sleep(0.005)
         if process.poll() is not None:
+            assert process.returncode == 0  # all runs are done
             break
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
