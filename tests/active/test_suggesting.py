@@ -47,6 +47,18 @@ def test_it_learns_from_what_it_is_told() -> None:
     assert best["p_top"] > 0.6
 
 
+def test_what_is_believed_is_computed_once_for_the_same_runs() -> None:
+    own = made()
+    own.tell("none", 1, 0.5)
+    before = own.posterior
+    own.suggest()
+    assert own.posterior is before
+    own.tell("a", 1, 0.6)
+    assert len(own.posterior.runs) == 1
+    own.runs.pop()
+    assert len(own.posterior.runs) == 0
+
+
 def test_a_seed_without_a_baseline_is_compared_with_the_mean() -> None:
     found = made()
     found.tell(None, 1, 0.4)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from taskweb.cli.entry import main
 from taskweb.cli.stopping import said_of_stopped
 
 NOTHING = "Stopped: no result was written."
@@ -83,6 +84,19 @@ def test_an_interrupt_when_all_is_done_changes_neither_status_nor_screen(
     code: str, after: str, command: str, ended: tuple[int, str]
 ) -> None:
     assert interrupted(started(code, command), after) == ended
+
+
+def test_a_library_that_ends_the_process_with_words_is_heard(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def end() -> None:
+        sys.exit("A library has ended this.")
+
+    monkeypatch.setattr("taskweb.cli.main.main", end)
+    monkeypatch.setattr("taskweb.cli.entry._let_interrupts_end_with", lambda _status: None)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code, capsys.readouterr().err) == (1, "A library has ended this.\n")
 
 
 def test_the_line_says_what_is_kept(tmp_path: Path) -> None:

@@ -24,7 +24,10 @@ def _status() -> int:
 
         run()
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0
+        if isinstance(end.code, str):  # as Python does it
+            sys.stderr.write(f"{end.code}\n")
+            return 1
+        return end.code or 0
     except KeyboardInterrupt:  # while modules load, or once more while what an interrupt left is cleaned up
         sys.stderr.write("Stopped.\n")
         return _INTERRUPTED

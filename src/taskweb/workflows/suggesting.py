@@ -76,6 +76,7 @@ class Suggester:
     until: float | None = None
     notes: tuple[str, ...] = ()
     runs: list[OwnRun] = field(default_factory=list)
+    _learned: tuple[list[OwnRun], Posterior] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.k < 1:
@@ -99,6 +100,11 @@ class Suggester:
     @property
     def posterior(self) -> Posterior:
         """The gains after the runs. A run whose seed has no baseline is compared with the mean of the baselines there are."""
+        if self._learned is None or self._learned[0] != self.runs:
+            self._learned = ([*self.runs], self._learn())
+        return self._learned[1]
+
+    def _learn(self) -> Posterior:
         baselines = self._baselines
         if not baselines:
             return Posterior(self.prior)
